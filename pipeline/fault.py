@@ -1,0 +1,69 @@
+"""The one exception for faults of inputs, and the one way a stage reports them."""
+
+import difflib
+import errno
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+
+class Fault(Exception):
+    """Something outside the program is wrong: YAML, a checkpoint, images, a gate, a hub, a disk.
+
+    The message is one sentence (or a sentence and a list) for a person: what, where, expected, got, what to do.
+    A broken invariant of ours is never a Fault; it keeps its traceback.
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Returns " (did you mean 'x'?)" for the known name closest to `name`, or "" when none is close."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+# What the operating system says when an output cannot be written, and what a person can do about it.
+_DISK = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+    errno.EROFS: "the file system is read-only; choose another folder (ARTIFACTS= or HUB=)",
+    errno.EACCES: "permission denied; make it accessible to this user or choose another folder",
+    errno.EPERM: "operation not permitted; make it accessible to this user or choose another folder",
+    errno.EIO: "the device reports an input/output error",
+}
+
+
+def peak_memory() -> int:
+    """Returns the largest resident set of this process so far, in bytes."""
+    kilobyte = 1 if sys.platform == "darwin" else 1024  # getrusage(2): macOS counts bytes, Linux kilobytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte
+
+
+def command(stage: str, body: Callable[[Sequence[str]], str], arguments: Sequence[str] | None = None) -> int:
+    """Runs one stage as a command: prints its subject, wall time and peak memory, and turns faults into one sentence.
+
+    Args:
+        stage: the stage's name, the first word of every line it prints.
+        body: does the work and returns its subject, such as the member's name.
+        arguments: the command line without the program's name; sys.argv when None.
+
+    Returns:
+        The exit status: 0, 1 for a fault of an input, 130 after Ctrl-C.
+    """
+    started = time.monotonic()
+    try:
+        subject = body(sys.argv[1:] if arguments is None else arguments)
+    except Fault as fault:
+        print(f"{stage}: {fault}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        print(f"{stage}: cannot use {error.filename or 'the output folder'}: {_DISK[error.errno]}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{stage}: interrupted; earlier outputs are kept", file=sys.stderr)
+        return 130
+    seconds = time.monotonic() - started
+    print(f"{stage} {subject}: {seconds:.1f} s, peak memory {peak_memory() / 1e9:.2f} GB", file=sys.stderr)
+    return 0

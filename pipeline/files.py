@@ -1,0 +1,136 @@
+"""Writing that leaves either the old file or the new one, digests, and progress on long work."""
+
+import hashlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from tqdm import tqdm
+
+CHUNK = 1 << 22
+
+
+def stream_digest(stream: IO[bytes], advance: Callable[[int], object] = lambda _: None) -> str:
+    """Returns the SHA-256 of the rest of a stream in hexadecimal; `advance` is told the bytes as they are read."""
+    digest = hashlib.sha256()
+    while chunk := stream.read(CHUNK):
+        digest.update(chunk)
+        advance(len(chunk))
+    return digest.hexdigest()
+
+
+def sha256_of(path: Path, advance: Callable[[int], object] = lambda _: None) -> str:
+    """Returns the SHA-256 of a file in hexadecimal; see stream_digest()."""
+    with path.open("rb") as stream:
+        return stream_digest(stream, advance)
+
+
+def _sync(path: Path) -> None:
+    """Forces a file's content, or a folder's names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Opens a sibling of `path` for writing and renames it onto `path` once the block ends without an exception.
+
+    The sibling bears the process's number, so two writers don't meet; it is removed when anything fails.
+
+    Raises:
+        OSError: with the name of the target, whatever the write ran into.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sibling = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with sibling.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        sibling.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        # A failed write() does not know its file; the message to the person should.
+        error.filename = error.filename or str(path)
+        raise
+    finally:
+        sibling.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text as replacing() does."""
+    with replacing(path) as stream:
+        stream.write(text.encode())
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yields an empty sibling folder to fill, which takes the place of `path` once the block ends without an exception.
+
+    Every file is forced to the disk first. Two renames swap the folders, since POSIX has no call that replaces a full
+    folder at once; a kill between the two leaves no folder at `path`, which the next make sees and mends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sibling = path.with_name(f".{path.name}.{os.getpid()}.part")
+    retired = path.with_name(f".{path.name}.{os.getpid()}.old")
+    sibling.mkdir()
+    try:
+        yield sibling
+        for entry in sorted(sibling.rglob("*")):
+            _sync(entry)
+        if path.exists():
+            path.rename(retired)
+        sibling.rename(path)
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(sibling, ignore_errors=True)
+        shutil.rmtree(retired, ignore_errors=True)
+
+
+class Progress:
+    """A bar on a terminal; elsewhere a plain line every ten seconds and one at the end, so that logs stay readable."""
+
+    def __init__(self, label: str, total: int | None, unit: str, interval: float = 10.0) -> None:
+        self._label, self._total, self._unit, self._interval = label, total, unit, interval
+        self._count, self._started = 0, time.monotonic()
+        self._spoken = self._started
+        terminal = sys.stderr.isatty()
+        self._bar = (
+            tqdm(desc=label, total=total, unit=unit, unit_scale=unit == "B", unit_divisor=1000) if terminal else None
+        )
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        elif self._spoken > self._started:  # short work stays silent
+            self._say()
+
+    def advance(self, count: int) -> None:
+        """Adds to what is done."""
+        self._count += count
+        if self._bar is not None:
+            self._bar.update(count)
+        elif time.monotonic() - self._spoken >= self._interval:
+            self._spoken = time.monotonic()
+            self._say()
+
+    def _say(self) -> None:
+        rate = self._count / (time.monotonic() - self._started)
+        done = (
+            f"{self._amount(self._count)} of {self._amount(self._total)}" if self._total else self._amount(self._count)
+        )
+        print(f"{self._label}: {done}, {self._amount(rate)}/s", file=sys.stderr, flush=True)
+
+    def _amount(self, count: float) -> str:
+        return f"{count / 1e6:.1f} MB" if self._unit == "B" else f"{count:.4g} {self._unit}"
