@@ -1,0 +1,48 @@
+"""Measures how far float32 logits are from float64 ones, with the variance of GroupNorm in one pass and in two.
+
+    python -m benchmarks.precision [VARIANT ...]
+
+The figures behind the choice in pipeline/vit.py; random weights, noise as input, on this machine's JAX.
+"""
+
+import functools
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import jax
+import numpy as np
+from flax import linen as nn
+
+from benchmarks.random_checkpoints import random_arrays
+from pipeline import checkpoint, vit
+
+
+def logits(name: str, arrays: checkpoint.Arrays, images: np.ndarray, norm: dict) -> np.ndarray:
+    """Returns logits (n, 1000) in the arrays' own precision, with further arguments for GroupNorm and LayerNorm."""
+    group_norm = functools.partial(nn.GroupNorm, num_groups=32, epsilon=1e-6, **norm)
+    with patch.object(vit, "GroupNorm", group_norm):
+        model = vit.VisionTransformer(vit.variant(name), 1000)
+        return np.asarray(jax.jit(model.apply)({"params": checkpoint.tree(arrays)}, images))
+
+
+def main() -> None:
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 224, 224, 3)).astype(np.float32)
+    for name in sys.argv[1:] or ["R26+S/32", "R50+L/32"]:
+        model = vit.Model(name, 224, 1000)
+        arrays = checkpoint.fit(random_arrays(model), model, Path("random"))
+        with jax.enable_x64(True):
+            exact = {"force_float32_reductions": False, "use_fast_variance": False}
+            layer_norm = functools.partial(nn.LayerNorm, epsilon=1e-6, **exact)
+            doubles = {path: value.astype(np.float64) for path, value in arrays.items()}
+            with patch.object(vit, "LayerNorm", layer_norm):
+                truth = logits(name, doubles, images.astype(np.float64), exact)
+        assert truth.dtype == np.float64
+        scale = np.abs(truth).max()
+        for passes, fast in (("one pass", True), ("two passes", False)):
+            got = logits(name, arrays, images, {"use_fast_variance": fast})
+            print(f"{name}, {passes}: {np.abs(got - truth).max() / scale:.1e} of the largest logit", flush=True)
+
+
+if __name__ == "__main__":
+    main()

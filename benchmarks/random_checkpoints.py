@@ -1,0 +1,64 @@
+"""Writes checkpoints of random weights in the upstream layout, so that full-size members run on any machine.
+
+    python -m benchmarks.random_checkpoints FOLDER [MEMBER.yaml ...]
+
+writes FOLDER/<checkpoint name>.npz for each member (default: the collection `vit`), 3.4 GB for the seven. The weights
+are scaled as a network before training is, so that activations stay of the order of one; the head is not zero.
+"""
+
+import argparse
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import spec
+from pipeline.fetch import Checkpoint
+from pipeline.files import replacing
+from pipeline.vit import Model, parameter_shapes
+
+ROOT = Path(__file__).parents[1]
+
+
+def random_array(path: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Returns float32 values for the parameter at `path`: the same for the same path, shape and seed on any machine."""
+    generator = np.random.default_rng([seed, zlib.crc32(path.encode())])
+    values = generator.standard_normal(shape, dtype=np.float32)
+    name = path.rsplit("/", 1)[-1]
+    if name == "scale":
+        return 1 + np.float32(0.1) * values
+    if name != "kernel":
+        return np.float32(0.02) * values
+    # The output projection sums over heads and their width, every other kernel over all axes but the last ...
+    fan_in = math.prod(shape[:-1])
+    if path.endswith(("query/kernel", "key/kernel", "value/kernel")):
+        fan_in = shape[0]  # ... except these, which map width to (heads, width / heads).
+    return values / np.float32(math.sqrt(fan_in))
+
+
+def random_arrays(model: Model, seed: int = 0) -> dict[str, np.ndarray]:
+    """Returns random parameters of a model by their upstream paths, GroupNorm's in their stored shape (1, 1, 1, C)."""
+    arrays = {}
+    for path, shape in parameter_shapes(model.variant, model.image_size, model.classes).items():
+        group_norm = path.split("/")[-2].startswith("gn") if "/" in path else False
+        arrays[path] = random_array(path, (1, 1, 1, *shape) if group_norm else shape, seed)
+    return arrays
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Writes random checkpoints in the upstream layout.")
+    parser.add_argument("folder", type=Path)
+    default = [path for path in sorted((ROOT / "model_cards/vit").glob("*.yaml")) if path.name != "collection.yaml"]
+    parser.add_argument("members", type=Path, nargs="*", default=default, help="members' YAML files")
+    args = parser.parse_args()
+    for seed, member in enumerate(args.members):
+        name = spec.load(member, "checkpoint", Checkpoint).name
+        arrays = random_arrays(spec.load(member, "model", Model), seed)
+        with replacing(args.folder / f"{name}.npz") as stream:
+            np.savez(stream, allow_pickle=False, **arrays)
+        print(f"{member.stem}: {sum(array.nbytes for array in arrays.values()) / 1e6:.1f} MB", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""AugReg checkpoints: from an .npz file to the model's parameters, refusing whatever does not fit.
+
+The layout is that of gs://vit_models/augreg: float32 arrays under '/'-separated paths, no pickles.
+"""
+
+import math
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from flax.traverse_util import unflatten_dict
+
+from pipeline.fault import Fault
+from pipeline.vit import HYBRIDS, SIZES, Model, Parameters, parameter_shapes
+
+Arrays = dict[str, np.ndarray]
+_SHOWN = 12  # of each kind of mismatch; a wrong variant differs in hundreds of arrays
+
+
+def read(path: Path) -> Arrays:
+    """Reads every array of an .npz file.
+
+    Raises:
+        Fault: when the file is missing, no zip archive, cut short, damaged, or holds a pickle.
+    """
+    if not path.is_file():
+        raise Fault(f"{path}: no such checkpoint; run make fetch first")
+    arrays: Arrays = {}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise Fault(f"{path}: a single .npy array, expected an .npz archive of named arrays")
+            for name in archive.files:
+                try:
+                    arrays[name] = archive[name]
+                except ValueError as error:  # numpy's word for an object array, and for a broken header
+                    reason = (
+                        "a pickle, which could run code when read" if "pickle" in str(error).lower() else str(error)
+                    )
+                    raise Fault(f"{path}: the array {name!r} is {reason}; expected plain float32; refused") from None
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise Fault(f"{path}: not a whole .npz file ({error}); delete it and fetch it again") from None
+    return arrays
+
+
+def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
+    """Returns the arrays in the shapes the model wants, in order of their paths, or refuses them, listing both sides.
+
+    Two historical variations of the layout are mended: an empty `pre_logits`, which stands for "no such layer", is
+    dropped, and the GroupNorm scales and biases of the hybrids, stored (1, 1, 1, channels), become (channels,).
+
+    Raises:
+        Fault: for missing (-) or extra (+) arrays, other shapes, another type than float32, NaN or infinity.
+    """
+    arrays = {name: value for name, value in arrays.items() if not (name.startswith("pre_logits") and value.size == 0)}
+    for name, value in arrays.items():
+        if re.search(r"(^|/)gn\w+/(scale|bias)$", name) and value.shape[:-1] == (1, 1, 1):
+            arrays[name] = value.reshape(-1)
+    expected = parameter_shapes(model.variant, model.image_size, model.classes)
+    if differences := _differences({name: value.shape for name, value in arrays.items()}, expected):
+        raise Fault(
+            f"{path}: does not fit variant {model.variant} with {model.image_size} pixels and {model.classes} classes"
+            f"{_guess(arrays)}; correct the section model, or delete the file and fetch the right checkpoint."
+            " - missing, + extra:\n" + "\n".join(differences)
+        )
+    for name, value in arrays.items():
+        if value.dtype != np.float32:
+            raise Fault(f"{path}: the array {name!r} is {value.dtype}, expected float32")
+        if bad := value.size - int(np.isfinite(value).sum()):
+            raise Fault(
+                f"{path}: {bad} of {value.size} values of {name!r} are NaN or infinite; the checkpoint is broken"
+            )
+    return {name: arrays[name] for name in sorted(arrays)}
+
+
+def load(path: Path, model: Model) -> Arrays:
+    """Reads a checkpoint and fits it to the model; see read() and fit()."""
+    return fit(read(path), model, path)
+
+
+def tree(arrays: Mapping[str, np.ndarray]) -> Parameters:
+    """Nests '/'-separated paths into the tree that Flax takes."""
+    nested: Parameters = unflatten_dict(dict(arrays), sep="/")
+    return nested
+
+
+def _differences(got: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> list[str]:
+    missing = [f"  - {name} {expected[name]}" for name in sorted(expected.keys() - got.keys())]
+    extra = [f"  + {name} {got[name]}" for name in sorted(got.keys() - expected.keys())]
+    reshaped = [
+        f"  {name}: expected {expected[name]}, got {got[name]}"
+        for name in sorted(expected.keys() & got.keys())
+        if expected[name] != got[name]
+    ]
+    lines = []
+    for kind, entries in (("missing", missing), ("extra", extra), ("of another shape", reshaped)):
+        lines += entries[:_SHOWN]
+        if len(entries) > _SHOWN:
+            lines.append(f"  ... and {len(entries) - _SHOWN} more {kind}")
+    return lines
+
+
+def _guess(arrays: Arrays) -> str:
+    """Returns "; its arrays look like ..." when the file's own shapes tell which variant it is."""
+    kernel, position = arrays.get("embedding/kernel"), arrays.get("Transformer/posembed_input/pos_embedding")
+    if kernel is None or kernel.ndim != 4 or position is None or position.ndim != 3:
+        return ""
+    patch, width = kernel.shape[0], kernel.shape[-1]
+    layers = len({name.split("/")[1] for name in arrays if name.startswith("Transformer/encoderblock_")})
+    plain = {
+        f"{size}/{patch}": (patch, *shape[:2]) for size, shape in SIZES.items() if "conv_root/kernel" not in arrays
+    }
+    hybrid = {name: (v.patch, v.width, v.layers) for name, v in HYBRIDS.items() if "conv_root/kernel" in arrays}
+    names = [name for name, shape in (plain | hybrid).items() if shape == (patch, width, layers)]
+    if not names:
+        return ""
+    stride = HYBRIDS[names[0]].stride if names[0] in HYBRIDS else patch
+    size = stride * math.isqrt(position.shape[1] - 1)
+    head = arrays.get("head/bias")
+    classes = "no head" if head is None else f"{head.size} classes"
+    return f"; its arrays look like {names[0]} with {size} pixels and {classes}"

@@ -1,0 +1,37 @@
+"""Label files: a line `<key><tab><name>` per class, in the order of the logits; the key names the image folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.fault import Fault
+
+
+@dataclass(frozen=True)
+class Label:
+    """A class: its key (for ImageNet the WordNet synset, such as n01440764) and its name for people."""
+
+    key: str
+    name: str
+
+
+def read(path: Path, classes: int) -> tuple[Label, ...]:
+    """Reads a label file of exactly `classes` lines.
+
+    Raises:
+        Fault: when the file is missing, a line is malformed or repeats a key, or the number of lines is another.
+    """
+    if not path.is_file():
+        raise Fault(f"{path}: the label file does not exist; correct model.labels")
+    seen: dict[str, int] = {}
+    labels = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        key, tab, name = line.partition("\t")
+        if not (key and tab and name):
+            raise Fault(f"{path}:{number}: expected <key><tab><name>, got {line!r}")
+        if key in seen:
+            raise Fault(f"{path}:{number}: the key {key!r} stands already on line {seen[key]}")
+        seen[key] = number
+        labels.append(Label(key, name))
+    if len(labels) != classes:
+        raise Fault(f"{path}: expected {classes} labels, as model.classes says, got {len(labels)}")
+    return tuple(labels)
