@@ -1,0 +1,139 @@
+"""The facts that pages are made of, and how a template becomes a page."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from pipeline import spec
+from pipeline.fault import Fault
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+HEADS = {"classification": "image-classification", "fe": "image-feature-vector"}  # by head, TF-Hub's task tag
+
+
+@dataclass(frozen=True)
+class Module:
+    """The section `module`: what a member's pages say that is true of it alone.
+
+    Attributes:
+        version: of both modules; a published version never changes, so raise it to publish other bytes.
+        title: a short name for lists, such as ViT-S16.
+        note: a further paragraph for the cards, Markdown.
+    """
+
+    version: int
+    title: str
+    note: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.version < 1:
+            raise Fault(f"module.version must be 1 or more, got {self.version}")
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Who publishes: the first part of every handle, a name for people, and a sentence or two in Markdown."""
+
+    id: str
+    name: str
+    about: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An entry of a reference list."""
+
+    text: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The file collection.yaml: what is true of every member.
+
+    Attributes:
+        name: of the collection, the last part of its address.
+        hub_url: the public address of the hub, unless HUB_URL= gives another.
+        publisher: who publishes it.
+        summary: what the models are, in one sentence without the variant.
+        training: how the checkpoints were trained, a clause that follows "The model was".
+        dataset_tag: TF-Hub's tag of the data set the classes come from.
+        dataset_name: its name for people.
+        license: TF-Hub's tag of the weights' licence.
+        overview: the collection page's overview after the sentence that counts the models, Markdown.
+        about: the collection page's section on the models, Markdown.
+        references: numbered from 1, as the texts quote them; the first is the architecture's, the last jax2tf's.
+    """
+
+    name: str
+    hub_url: str
+    publisher: Publisher
+    summary: str
+    training: str
+    dataset_tag: str
+    dataset_name: str
+    license: str
+    overview: str
+    about: str
+    references: tuple[Reference, ...]
+
+    def __post_init__(self) -> None:
+        for what, value in (("name", self.name), ("publisher.id", self.publisher.id)):
+            if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value):
+                raise Fault(f"{what} must be lower-case letters, digits, '_' and '-', got {value!r}")
+
+
+def collection_of(member: Path, hub_url: str | None) -> tuple[Collection, str]:
+    """Reads the collection.yaml beside a member's file; returns it and the hub's address without a final slash."""
+    collection = spec.load_whole(member.parent / "collection.yaml", Collection)
+    return collection, (hub_url or collection.hub_url).rstrip("/")
+
+
+def handle(collection: Collection, member: str, head: str, version: int) -> str:
+    """Returns a module's handle, such as sayakpaul/vit_s16_classification/1."""
+    return f"{collection.publisher.id}/{member}_{head}/{version}"
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Reads a report that validate wrote."""
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Fault(f"{path}: no report; run make validate first") from None
+    except json.JSONDecodeError as error:
+        raise Fault(f"{path}: not valid JSON ({error}); delete it and run make validate") from None
+    return report
+
+
+def in_words(count: int) -> str:
+    """Spells a number up to twelve, as running text does; larger ones stay digits."""
+    words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    return words[count] if count < len(words) else str(count)
+
+
+def render(template: str, **facts: Any) -> str:
+    """Renders a template of the folder templates/.
+
+    Raises:
+        jinja2.UndefinedError: when a fact the template names is missing; a page with gaps is never written.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown
+    )
+    environment.filters |= {
+        "percent": lambda value: f"{100 * value:.2f} %",
+        "thousands": lambda value: f"{value:,}",
+        "megabytes": lambda value: f"{value / 1e6:,.1f} MB",
+        "power": lambda value: f"{value:.1e}",
+        "in_words": in_words,
+    }
+    return environment.get_template(template).render(**facts)

@@ -1,0 +1,193 @@
+"""publish: cards and tarballs into a hub folder, laid out as TensorFlow Hub addresses it.
+
+    python -m pipeline.publish member MEMBER.yaml FOLDER HUB RECEIPT
+    python -m pipeline.publish collection COLLECTION.yaml PAGE HUB RECEIPT
+
+The hub holds <publisher>/<module>/<version>.tar.gz and .md, <publisher>/collections/<name>/1.md,
+<publisher>/<publisher>.md and index.json. A published tarball never changes: the same bytes again are left alone, other
+bytes are refused. Pages may be corrected in place, as TensorFlow Hub's could.
+"""
+
+import argparse
+import fcntl
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from pipeline import artifact, spec
+from pipeline.fault import Fault, command
+from pipeline.files import CHUNK, Progress, replacing, sha256_of, write_text
+from pipeline.pages import HEADS, Collection, Module, Publisher, collection_of, handle, read_report, render
+
+Index = dict[str, dict[str, Any]]
+
+
+def hub_folder(hub: str) -> Path:
+    """Returns the folder that HUB= names, a path or a file: URL; raises Fault for anything else."""
+    parts = urlsplit(hub)
+    if parts.scheme not in ("", "file"):
+        raise Fault(
+            f"HUB={hub}: cannot publish to {parts.scheme}: yet; expected a folder, whose content can be copied there"
+        )
+    return Path(url2pathname(parts.path) if parts.scheme == "file" else hub)
+
+
+@contextmanager
+def locked(hub: Path) -> Iterator[None]:
+    """Lets one publisher at a time change the hub; the others wait."""
+    hub.mkdir(parents=True, exist_ok=True)
+    with (hub / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def read_index(hub: Path) -> Index:
+    """Reads index.json, or returns an empty index for a new hub."""
+    path = hub / "index.json"
+    if not path.exists():
+        return {"modules": {}, "collections": {}}
+    try:
+        index: Index = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise Fault(
+            f"{path}: not valid JSON ({error}); restore it, or remove it and publish every member again"
+        ) from None
+    return index
+
+
+def _file(hub: Path, name: str) -> dict[str, Any]:
+    """Returns what index and receipt say of a published file."""
+    path = hub / name
+    return {"path": name, "size": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def check_tarball(tarball: Path, content: str, target: Path) -> bool:
+    """Returns whether the tarball has yet to be copied to the hub.
+
+    Args:
+        tarball: what would be published.
+        content: the content digest of the model that was validated.
+        target: its place in the hub.
+
+    Raises:
+        Fault: when it is not what was validated, or other bytes are published under the same handle and version.
+    """
+    if not tarball.is_file():
+        raise Fault(f"{tarball}: no such tarball; run make package first")
+    if (packed := artifact.tarball_digest(tarball)) != content:
+        raise Fault(
+            f"{tarball}: not the model that report.json speaks of: expected content {content}, got {packed};"
+            " run make validate and make package again"
+        )
+    if not target.exists():
+        return True
+    published, ours = sha256_of(target), sha256_of(tarball)
+    if published != ours:
+        raise Fault(
+            f"{target}: this version is already published with other bytes: sha256 {published} there, {ours} here;"
+            " published versions never change, so raise module.version to publish this one"
+        )
+    return False
+
+
+def _copy(source: Path, target: Path) -> None:
+    with (
+        source.open("rb") as stream,
+        replacing(target) as out,
+        Progress(f"publish {target.parent.name}", source.stat().st_size, "B") as progress,
+    ):
+        while chunk := stream.read(CHUNK):
+            out.write(chunk)
+            progress.advance(len(chunk))
+
+
+def _write_index(hub: Path, index: Index, publisher: Publisher) -> None:
+    """Writes index.json and the publisher's page, which lists what the index holds of it."""
+    prefix = publisher.id + "/"
+    mine = {
+        kind: {name: entry for name, entry in sorted(index[kind].items()) if name.startswith(prefix)} for kind in index
+    }
+    write_text(hub / prefix / f"{publisher.id}.md", render("publisher.md.jinja", publisher=publisher, **mine))
+    write_text(hub / "index.json", json.dumps(index, indent=2, sort_keys=True) + "\n")
+
+
+def _write_receipt(receipt: Path, hub: Path, published: dict[str, Any]) -> None:
+    """Writes what was published where; make takes it as the sign that the member is published."""
+    write_text(
+        receipt, json.dumps({"hub": str(hub.resolve()), "published": published}, indent=2, sort_keys=True) + "\n"
+    )
+
+
+def publish_member(member: str, module: Module, collection: Collection, folder: Path, hub: Path, receipt: Path) -> None:
+    """Publishes both modules of a member: each tarball is checked before the first byte is written.
+
+    Args:
+        member: its name.
+        module: its section `module`.
+        collection: the collection it belongs to.
+        folder: holds report.json and, per head, the card and the tarball.
+        hub: the hub's folder, made when missing.
+        receipt: the file to write last.
+
+    Raises:
+        Fault: see check_tarball(); the hub is as it was.
+    """
+    report = read_report(folder / "report.json")
+    handles = {head: handle(collection, member, head, module.version) for head in HEADS}
+    with locked(hub):
+        index = read_index(hub)
+        missing = {}
+        for head, name in handles.items():
+            content = report["modules"][head]["content_sha256"]
+            missing[head] = check_tarball(folder / f"{head}.tar.gz", content, hub / f"{name}.tar.gz")
+        published = {}
+        for head, name in handles.items():
+            if missing[head]:
+                _copy(folder / f"{head}.tar.gz", hub / f"{name}.tar.gz")
+            write_text(hub / f"{name}.md", (folder / f"{head}.md").read_text(encoding="utf-8"))
+            published[name] = {
+                "title": module.title,
+                "task": HEADS[head],
+                "collection": collection.name,
+                "files": [_file(hub, f"{name}.tar.gz"), _file(hub, f"{name}.md")],
+            }
+        index["modules"] |= published
+        _write_index(hub, index, collection.publisher)
+    _write_receipt(receipt, hub, published)
+
+
+def publish_collection(collection: Collection, page: Path, hub: Path, receipt: Path) -> None:
+    """Publishes a collection's page; its links lead to modules published before."""
+    name = f"{collection.publisher.id}/collections/{collection.name}/1"
+    with locked(hub):
+        index = read_index(hub)
+        write_text(hub / f"{name}.md", page.read_text(encoding="utf-8"))
+        published = {name: {"files": [_file(hub, f"{name}.md")]}}
+        index["collections"] |= published
+        _write_index(hub, index, collection.publisher)
+    _write_receipt(receipt, hub, published)
+
+
+def main(arguments: Sequence[str]) -> str:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.publish", description="Publishes into a hub folder.")
+    parser.add_argument("what", choices=("member", "collection"))
+    parser.add_argument("facts", type=Path, help="the member's YAML file, or collection.yaml")
+    parser.add_argument("source", type=Path, help="the member's folder, or the collection's page")
+    parser.add_argument("hub", help="the hub: a folder")
+    parser.add_argument("receipt", type=Path, help="the receipt to write, JSON")
+    args = parser.parse_args(arguments)
+    hub = hub_folder(args.hub)
+    collection, _ = collection_of(args.facts, None)
+    if args.what == "collection":
+        publish_collection(collection, args.source, hub, args.receipt)
+        return f"collection {collection.name} in {hub}"
+    publish_member(args.facts.stem, spec.load(args.facts, "module", Module), collection, args.source, hub, args.receipt)
+    return f"{args.facts.stem} in {hub}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(command("publish", main))

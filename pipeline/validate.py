@@ -1,0 +1,329 @@
+"""validate: proof that the SavedModels on disk compute what the checkpoint does, and how well they classify.
+
+    python -m pipeline.validate MEMBER.yaml CHECKPOINT CLASSIFICATION FE REPORT [--imagenet FOLDER] [--samples N]
+
+Runs in a process of its own and reads only files. Every figure lands in REPORT with what it was measured on. When a
+gate fails, REPORT keeps its earlier content, the figures go to `<REPORT>.failed` and the exit status is 1.
+"""
+
+import argparse
+import gc
+import hashlib
+import json
+import platform
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import artifact, checkpoint, imagenet, labels, spec
+from pipeline.fault import Fault, command
+from pipeline.files import Progress, sha256_of, write_text
+from pipeline.tensorflow_start import start_tensorflow
+from pipeline.vit import HYBRIDS, Model, VisionTransformer, variant
+
+Report = dict[str, Any]
+Predict = Callable[[np.ndarray], np.ndarray]  # float32 (n, size, size, 3) to (n, classes) or (n, width)
+
+# Largest difference allowed between TensorFlow and JAX, relative to the largest output. Both run the same StableHLO;
+# what differs is the compiler's order of additions, more of it in the long sums of the hybrids' convolutions.
+TOLERANCE, HYBRID_TOLERANCE = 1e-5, 5e-5
+PARITY_IMAGES, BATCH = 8, 32
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A figure that somebody else measured, quoted.
+
+    Attributes:
+        top1: accuracy, 0 to 1.
+        source: where the figure stands.
+    """
+
+    top1: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The section `evaluation`.
+
+    Attributes:
+        dataset: the name of the data set; `imagenet2012` takes its images from IMAGENET=.
+        minimum_top1: the gate, 0 to 1: a lower measured top-1 accuracy stops the publication.
+        images: a folder of class folders that comes with the member, relative to its YAML file; None: IMAGENET=.
+        reported: the accuracy others report, if any.
+    """
+
+    dataset: str
+    minimum_top1: float
+    images: str | None = None
+    reported: Reported | None = None
+
+    def __post_init__(self) -> None:
+        reported = self.reported.top1 if self.reported else None
+        for name, value in (("minimum_top1", self.minimum_top1), ("reported.top1", reported)):
+            if value is not None and not 0 <= value <= 1:
+                raise Fault(f"evaluation.{name} must lie in 0 to 1, got {value!r}")
+
+
+def compare(got: np.ndarray, expected: np.ndarray, tolerance: float) -> Report:
+    """Compares the outputs (n, k) of two implementations on the same n inputs.
+
+    `max_rel` is the largest absolute difference divided by the largest expected magnitude.
+    """
+    max_abs = float(np.max(np.abs(got.astype(np.float64) - expected)))
+    max_rel = max_abs / float(np.max(np.abs(expected)))
+    agreement = float(np.mean(got.argmax(axis=1) == expected.argmax(axis=1)))
+    # Written so that NaN fails.
+    passed = max_rel <= tolerance and agreement == 1.0
+    return {
+        "images": len(got),
+        "max_abs": max_abs,
+        "max_rel": max_rel,
+        "tolerance": tolerance,
+        "argmax_agreement": agreement,
+        "verdict": "pass" if passed else "fail",
+    }
+
+
+def parity_inputs(chosen: Sequence[imagenet.Example], size: int) -> tuple[np.ndarray, str]:
+    """Returns PARITY_IMAGES inputs and what they are: real images when there are any, else noise from a fixed seed."""
+    if chosen:
+        first = list(chosen[:PARITY_IMAGES])
+        inputs, _ = next(imagenet.batches(first, size, len(first)))
+        return inputs, "evaluation images"
+    noise = np.random.default_rng(0).uniform(-1, 1, (PARITY_IMAGES, size, size, 3))
+    return noise.astype(np.float32), "uniform noise in [-1, 1], seed 0"
+
+
+def used(arrays: checkpoint.Arrays, head: str) -> checkpoint.Arrays:
+    """Returns the arrays that a head uses: the feature extractor has no classification head."""
+    return {name: value for name, value in arrays.items() if head == "classification" or not name.startswith("head/")}
+
+
+def reference(model: Model, arrays: checkpoint.Arrays, inputs: np.ndarray, head: str) -> np.ndarray:
+    """Returns what the Flax model computes from the checkpoint itself, at full float32 precision."""
+    import jax
+
+    module = VisionTransformer(variant(model.variant), model.classes if head == "classification" else None)
+    with jax.default_matmul_precision("highest"):
+        outputs = jax.jit(module.apply)({"params": checkpoint.tree(used(arrays, head))}, inputs)
+    return np.asarray(outputs)
+
+
+def fingerprint(array: np.ndarray) -> str:
+    """Returns a digest of an array's type, shape and bytes."""
+    return f"{array.dtype}{array.shape}{hashlib.sha256(np.ascontiguousarray(array)).hexdigest()}"
+
+
+def weights_equal(variables: Iterable[Any], expected: Mapping[str, str]) -> Report:
+    """Compares a loaded module's variables with the checkpoint's arrays by fingerprint, name by name."""
+    got, parameters = {}, 0
+    for variable in variables:  # one copy at a time
+        value = variable.numpy()
+        got[variable.name.removesuffix(":0")] = fingerprint(value)
+        parameters += value.size
+    names = sorted(expected.keys() | got.keys())
+    different = [name for name in names if got.get(name) != expected.get(name)]
+    return {
+        "arrays": len(expected),
+        "parameters": parameters,
+        "different": different,
+        "verdict": "fail" if different else "pass",
+    }
+
+
+def check_module(
+    folder: Path, inputs: np.ndarray, expected: np.ndarray, weights: Mapping[str, str], tolerance: float
+) -> tuple[Report, Predict]:
+    """Loads one SavedModel as a user would and holds it against the checkpoint; returns the findings and the model.
+
+    Args:
+        folder: the SavedModel.
+        inputs: float32 (n, size, size, 3) in [-1, 1].
+        expected: what the Flax model computes of them, float32 (n, k).
+        weights: the fingerprints of the checkpoint's arrays that this head uses, by name.
+        tolerance: the largest difference allowed, relative to the largest of `expected`.
+    """
+    import tensorflow as tf
+
+    module = tf.saved_model.load(str(folder))
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        outputs: np.ndarray = module(tf.constant(images)).numpy()
+        return outputs
+
+    outputs = predict(inputs)
+    single = predict(inputs[:1])
+    findings = {
+        "content_sha256": artifact.folder_digest(folder),
+        "bytes": artifact.size(folder),
+        "output_width": outputs.shape[1],
+        "trainable_variables": len(module.trainable_variables),
+        "weights": weights_equal(module.variables, weights),
+        "parity": compare(outputs, expected, tolerance),
+        "single_image": compare(single, expected[:1], tolerance),
+    }
+    return findings, predict
+
+
+def accuracy(predict: Predict, chosen: Sequence[imagenet.Example], size: int, label: str) -> Report:
+    """Measures top-1 and top-5 accuracy, with Wilson's 95 % interval of the top-1 (scipy.stats.binomtest)."""
+    from scipy.stats import binomtest
+
+    top1 = top5 = 0
+    with Progress(label, len(chosen), "images") as progress:
+        for images, truth in imagenet.batches(chosen, size, BATCH):
+            logits = predict(images)[: len(truth)]
+            best = np.argsort(-logits, axis=1, kind="stable")[:, :5]
+            hits = best == truth[:, None]
+            top1 += int(hits[:, 0].sum())
+            top5 += int(hits.any(axis=1).sum())
+            progress.advance(len(truth))
+    n = len(chosen)
+    interval = binomtest(top1, n).proportion_ci(0.95, method="wilson")
+    return {"images": n, "top1": top1 / n, "top5": top5 / n, "top1_interval": [interval.low, interval.high]}
+
+
+def measure_accuracy(
+    evaluation: Evaluation, model: Model, predict: Predict, chosen: Sequence[imagenet.Example], label: str
+) -> Report:
+    """Measures the accuracy and holds it against the gate, or says why it is not measured."""
+    common = {"dataset": evaluation.dataset, "reported": evaluation.reported and asdict(evaluation.reported)}
+    if not chosen:
+        print(f"{label}: accuracy is not measured: no images (say IMAGENET=<folder of class folders>)", file=sys.stderr)
+        reason = f"its publisher had no images of {evaluation.dataset} at hand"
+        return common | {"verdict": "not measured", "reason": reason}
+    measured = accuracy(predict, chosen, model.image_size, label)
+    return (
+        common
+        | measured
+        | {
+            "protocol": "resize",
+            "classes": len({example.label for example in chosen}),
+            "manifest_sha256": imagenet.manifest_digest(chosen),
+            "minimum_top1": evaluation.minimum_top1,
+            "verdict": "pass" if measured["top1"] >= evaluation.minimum_top1 else "fail",
+        }
+    )
+
+
+def failures(report: Report) -> list[str]:
+    """Returns a sentence for each gate of the report that failed."""
+    sentences = []
+    for head, findings in report["modules"].items():
+        if findings["weights"]["verdict"] == "fail":
+            names = findings["weights"]["different"]
+            sentences.append(f"{head}: {len(names)} variables differ from the checkpoint: {', '.join(names[:5])}")
+        for check in ("parity", "single_image"):
+            found = findings[check]
+            if found["verdict"] == "fail":
+                sentences.append(
+                    f"{head}: TensorFlow and JAX differ ({check}) by {found['max_rel']:.1e} of the largest output,"
+                    f" expected at most {found['tolerance']:.0e}; the arg-max agrees for"
+                    f" {found['argmax_agreement']:.1%} of the inputs, expected 100%"
+                )
+    found = report["accuracy"]
+    if found["verdict"] == "fail":
+        sentences.append(
+            f"top-1 accuracy {found['top1']:.4f} on {found['images']} images of {found['dataset']} is below the gate"
+            f" evaluation.minimum_top1 {found['minimum_top1']}"
+        )
+    return sentences
+
+
+def validate(
+    model: Model,
+    evaluation: Evaluation,
+    names: Sequence[labels.Label],
+    path: Path,
+    folders: Mapping[str, Path],
+    images: Path | None,
+    samples: int | None,
+    label: str = "validate",
+) -> Report:
+    """Measures both modules of a member and returns the report, gates not yet enforced.
+
+    Args:
+        model: the section `model`.
+        evaluation: the section `evaluation`.
+        names: the labels in the order of the logits; needed when there are images.
+        path: the checkpoint.
+        folders: the SavedModels by head, "classification" and "fe".
+        images: a folder of class folders, or None.
+        samples: how many of its images to use; None for all.
+        label: the first words of progress lines.
+
+    Raises:
+        Fault: when an input is missing or malformed.
+    """
+    if images and not names:
+        raise Fault("model.labels is needed to measure accuracy: which output belongs to which image folder")
+    chosen = imagenet.examples(images, names, samples) if images else []
+    arrays = checkpoint.load(path, model)
+    start_tensorflow()
+    inputs, description = parity_inputs(chosen, model.image_size)
+    tolerance = HYBRID_TOLERANCE if model.variant in HYBRIDS else TOLERANCE
+    expected = {head: reference(model, arrays, inputs, head) for head in folders}
+    weights = {head: {name: fingerprint(value) for name, value in used(arrays, head).items()} for head in folders}
+    # From here on the SavedModels fill the memory, one at a time; the checkpoint makes room.
+    arrays.clear()
+    modules: Report = {}
+    accuracies: Report = {}
+    for head, folder in folders.items():
+        modules[head], predict = check_module(folder, inputs, expected[head], weights[head], tolerance)
+        if head == "classification":
+            accuracies = measure_accuracy(evaluation, model, predict, chosen, label)
+        del predict
+        gc.collect()  # a loaded module refers to itself; the next one needs its room
+    return {
+        "checkpoint": {"sha256": sha256_of(path), "bytes": path.stat().st_size},
+        "model": asdict(model) | {"hybrid": model.variant in HYBRIDS},
+        "environment": {package: version(package) for package in ("flax", "jax", "numpy", "tensorflow")}
+        | {"python": platform.python_version(), "machine": platform.machine()},
+        "parity_inputs": description,
+        "modules": modules,
+        "accuracy": accuracies,
+    }
+
+
+def main(arguments: Sequence[str]) -> str:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.validate", description="Validates a member's SavedModels."
+    )
+    parser.add_argument("member", type=Path, help="the member's YAML file")
+    parser.add_argument("checkpoint", type=Path, help="its checkpoint, an .npz file")
+    parser.add_argument("classification", type=Path, help="the classifier's SavedModel")
+    parser.add_argument("fe", type=Path, help="the feature extractor's SavedModel")
+    parser.add_argument("report", type=Path, help="the report to write, JSON")
+    parser.add_argument(
+        "--imagenet", type=Path, help="a folder of class folders, for a member that brings none of its own"
+    )
+    parser.add_argument("--images", type=Path, help="a folder of class folders to use in place of any other")
+    parser.add_argument("--samples", type=int, help="how many images to use (default: all)")
+    args = parser.parse_args(arguments)
+    model = spec.load(args.member, "model", Model)
+    evaluation = spec.load(args.member, "evaluation", Evaluation)
+    names = labels.read(args.member.parent / model.labels, model.classes) if model.labels else ()
+    own = args.member.parent / evaluation.images if evaluation.images else None
+    images = args.images or own or args.imagenet
+    folders = {"classification": args.classification, "fe": args.fe}
+    subject = args.member.stem
+    report = validate(model, evaluation, names, args.checkpoint, folders, images, args.samples, f"validate {subject}")
+    text = json.dumps(report, indent=2, sort_keys=True) + "\n"
+    failed = args.report.with_name(args.report.name + ".failed")
+    if sentences := failures(report):
+        write_text(failed, text)
+        raise Fault(f"{subject}: " + "; ".join(sentences) + f". Nothing is published; all figures are in {failed}")
+    write_text(args.report, text)
+    failed.unlink(missing_ok=True)
+    return subject
+
+
+if __name__ == "__main__":
+    raise SystemExit(command("validate", main))
