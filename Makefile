@@ -1,0 +1,162 @@
+# One member, from its JAX checkpoint to a published pair of modules; see README.md, or run `make help`.
+#
+# Every file is a real target and depends on the files of earlier stages, on the code of its own stage and on the YAML
+# sections it is made of. The last two are stamps (pipeline/stamps.py): files that change only when their content does.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+MODEL ?=
+COLLECTION ?= vit
+CHECKPOINTS ?=
+IMAGENET ?=
+SAMPLES ?=
+ARTIFACTS ?= artifacts
+HUB ?= $(ARTIFACTS)/hub
+HUB_URL ?=
+PORT ?= 8080
+BASE_PYTHON ?= python3
+
+A := $(ARTIFACTS)
+S := $A/.stamps
+PAGE := $A/collections/$(COLLECTION)
+
+YAMLS := $(filter-out %/collection.yaml,$(wildcard model_cards/*/*.yaml))
+MODELS := $(sort $(basename $(notdir $(YAMLS))))
+COLLECTIONS := $(notdir $(patsubst %/collection.yaml,%,$(wildcard model_cards/*/collection.yaml)))
+OF_COLLECTION := $(basename $(notdir $(filter model_cards/$(COLLECTION)/%,$(YAMLS))))
+SELECTED := $(if $(MODEL),$(MODEL),$(OF_COLLECTION))
+
+# Checked now, while the Makefile is read: an error in a recipe would come after minutes of work on prerequisites.
+ifneq ($(words $(MODELS)),$(words $(YAMLS)))
+$(error two members have the same name; names are unique across the collections: $(sort $(YAMLS)))
+endif
+ifneq ($(filter-out $(MODELS),$(MODEL)),)
+$(error unknown member MODEL=$(MODEL); the members are: $(MODELS))
+endif
+ifneq ($(filter-out $(COLLECTIONS),$(COLLECTION)),)
+$(error unknown COLLECTION=$(COLLECTION); the collections are: $(COLLECTIONS))
+endif
+ifneq ($(filter publish,$(MAKECMDGOALS)),)
+ifeq ($(MODEL),)
+$(error say which member: make publish MODEL=<member>, one of $(MODELS); or make publish-all for the collection $(COLLECTION))
+endif
+endif
+ifneq ($(words $(ARTIFACTS)),1)
+$(error ARTIFACTS=$(ARTIFACTS): the path must be one word, make cannot work with spaces in it)
+endif
+
+# The project's own interpreter, unless PYTHON= names another. The lock is compared by content: a fresh checkout of the
+# same lock has a new time.
+VENV := .venv
+READY :=
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/requirements.lock
+ifneq ($(shell cmp -s requirements.lock $(READY) || echo differs),)
+$(READY): FORCE
+endif
+$(VENV)/requirements.lock:
+	@$(BASE_PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "make: $(BASE_PYTHON) must be Python 3.11 to 3.13, it is $$($(BASE_PYTHON) --version); say BASE_PYTHON=<another>" >&2; exit 1; }
+	@echo "Installing the locked requirements into $(VENV); this takes a few minutes, once."
+	@$(BASE_PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m pip install --quiet --require-hashes -r requirements.lock
+	@cp requirements.lock $@
+	@echo "$(VENV) is ready."
+endif
+RUN := $(PYTHON) -m pipeline.
+
+.PHONY: help FORCE fetch convert validate card package publish publish-all serve test lint bench check-full clean
+FORCE:
+
+help: ## print this
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  %-12s %s\n", $$1, $$2}'
+	@echo "members: $(MODELS)"
+	@echo "settings: MODEL COLLECTION CHECKPOINTS IMAGENET SAMPLES HUB HUB_URL ARTIFACTS PYTHON PORT (see README.md)"
+
+# Files -------------------------------------------------------------------------------------------------------------
+in = $(foreach file,$(2),$(addprefix $A/,$(addsuffix /$(file),$(1))))
+
+CHECKPOINT_FILES := checkpoint.npz
+MODEL_FILES := classification/saved_model.pb fe/saved_model.pb
+CARD_FILES := classification.md fe.md
+PACKAGE_FILES := $(foreach head,classification fe,$(head).tar.gz $(head).tar.gz.sha256)
+ALL_FILES := $(CHECKPOINT_FILES) $(MODEL_FILES) report.json $(CARD_FILES) $(PACKAGE_FILES) published.json
+
+STAMPS := $(addprefix $S/,fetch.code convert.code validate.code card.code collection.code package.code publish.code \
+    templates requirements images hub hub_url $(COLLECTIONS:%=collection-%.facts) collection-$(COLLECTION).hub \
+    $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint model evaluation module hub)))
+
+# Otherwise make deletes the untouched peers of a grouped target that failed.
+.PRECIOUS: $(STAMPS) $(foreach file,$(ALL_FILES),$A/%/$(file)) $(PAGE)/page.md $(PAGE)/published.json
+
+# '+' keeps `make -n` and `make -q` truthful. Without an interpreter (`make -n` on a fresh clone) nothing is built yet,
+# and no stamp is needed to know that.
+$(STAMPS) &: FORCE | $(READY)
+	+@! command -v '$(PYTHON)' >/dev/null || $(RUN)stamps $S $(YAMLS) \
+	  --receipts $(foreach model,$(MODELS),$(model)=$A/$(model)/published.json) collection-$(COLLECTION)=$(PAGE)/published.json \
+	  --set images='$(IMAGENET) $(SAMPLES)' hub='$(HUB)' hub_url='$(HUB_URL)'
+
+# Stages ------------------------------------------------------------------------------------------------------------
+yaml = $(filter %/$*.yaml,$(YAMLS))
+# IMAGENET is for members evaluated on ImageNet; the others bring their own images.
+images = $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(if $(SAMPLES),--samples '$(SAMPLES)')
+
+$A/%/checkpoint.npz: $S/%.checkpoint
+	$(RUN)fetch $(yaml) $@ $(if $(CHECKPOINTS),--checkpoints '$(CHECKPOINTS)')
+
+$A/%/classification/saved_model.pb $A/%/fe/saved_model.pb: $A/%/checkpoint.npz $S/%.model $S/convert.code $S/requirements
+	$(RUN)convert $(yaml) $< $A/$*
+
+$A/%/report.json: $A/%/checkpoint.npz $A/%/classification/saved_model.pb $A/%/fe/saved_model.pb $S/%.model $S/%.evaluation $S/images $S/validate.code $S/requirements
+	$(RUN)validate $(yaml) $< $A/$*/classification $A/$*/fe $@ $(images)
+
+$A/%/classification.md $A/%/fe.md: $A/%/report.json $S/%.module $S/hub_url $S/templates $S/card.code
+	$(RUN)card $(yaml) $< $A/$* $(if $(HUB_URL),--hub-url '$(HUB_URL)')
+
+$A/%/classification.tar.gz $A/%/classification.tar.gz.sha256: $A/%/classification/saved_model.pb $S/package.code $S/requirements
+	$(RUN)package $A/$*/classification $A/$*/classification.tar.gz
+
+$A/%/fe.tar.gz $A/%/fe.tar.gz.sha256: $A/%/fe/saved_model.pb $S/package.code $S/requirements
+	$(RUN)package $A/$*/fe $A/$*/fe.tar.gz
+
+$A/%/published.json: $A/%/report.json $(foreach file,$(CARD_FILES) $(PACKAGE_FILES),$A/%/$(file)) $S/%.module $S/%.hub $S/hub $S/templates $S/publish.code
+	$(RUN)publish member $(yaml) $A/$* '$(HUB)' $@
+
+$(PAGE)/page.md: $(call in,$(OF_COLLECTION),report.json) $(OF_COLLECTION:%=$S/%.module) $S/collection-$(COLLECTION).facts $S/templates $S/collection.code
+	$(RUN)collection model_cards/$(COLLECTION)/collection.yaml $A $@
+
+# After its members (order only), so that the page's links lead somewhere.
+$(PAGE)/published.json: $(PAGE)/page.md $S/collection-$(COLLECTION).hub $S/hub $S/templates $S/publish.code | $(call in,$(OF_COLLECTION),published.json)
+	$(RUN)publish collection model_cards/$(COLLECTION)/collection.yaml $< '$(HUB)' $@
+
+fetch: $(call in,$(SELECTED),$(CHECKPOINT_FILES)) ## get the checkpoint of MODEL (or of every member of COLLECTION)
+convert: $(call in,$(SELECTED),$(MODEL_FILES)) ## convert it to two SavedModels
+validate: $(call in,$(SELECTED),report.json) ## prove them and measure them
+card: $(call in,$(SELECTED),$(CARD_FILES)) ## write their pages
+package: $(call in,$(SELECTED),$(PACKAGE_FILES)) ## pack them
+publish: $(call in,$(SELECTED),$(ALL_FILES)) ## all of it for MODEL, into HUB
+publish-all: $(call in,$(OF_COLLECTION),$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json ## all of it for every member of COLLECTION, and its page
+
+serve: | $(READY) ## serve HUB at http://localhost:PORT
+	$(PYTHON) -m http.server --bind 127.0.0.1 --directory '$(HUB)' $(PORT)
+
+# Upkeep ------------------------------------------------------------------------------------------------------------
+test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
+	$(PYTHON) -m pytest
+
+lint: | $(READY) ## check style and types
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+bench: | $(READY) ## measure what must be fast, beside the plain way
+	$(PYTHON) -m benchmarks.packing
+
+check-full: | $(READY) ## publish seven full-size members of random weights (about 30 GB of disk)
+	$(PYTHON) -m benchmarks.full_size $A/full
+
+clean: ## remove what the stages made; the hub stays
+	rm -rf $(addprefix $A/,$(MODELS)) $A/collections $S
