@@ -1,0 +1,136 @@
+"""Trains vit_demo on Fashion-MNIST and writes its checkpoint and its 1,000 evaluation images beside this file.
+
+    python model_cards/demo/train.py <folder with the four Fashion-MNIST .gz files> [--epochs 25]
+
+The files are those of https://github.com/zalandoresearch/fashion-mnist (MIT licence); Debian's package
+dataset-fashion-mnist installs them in /usr/share/datasets/fashion-mnist. The model is a Mini/4 Vision Transformer on
+the 28x28 images as they are, grey repeated over three channels. The test images are read only to be written as
+PNG files and never take part in training; there is no choice among epochs, the last one is kept.
+"""
+
+import argparse
+import functools
+import gzip
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax.traverse_util import flatten_dict
+from PIL import Image
+
+from pipeline.vit import Parameters, VisionTransformer, variant
+
+HERE = Path(__file__).parent
+SIZE, BATCH, WARMUP, PEAK, DECAY, SMOOTHING = 28, 256, 500, 2e-3, 0.05, 0.1
+Step = tuple[Parameters, optax.OptState, jax.Array]  # parameters, the optimizer's state, the loss
+MODEL = VisionTransformer(variant("Mini/4"), classes=10)
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Reads a gzipped IDX file of unsigned bytes: uint8, images (n, 28, 28) or labels (n,)."""
+    raw = gzip.decompress(path.read_bytes())
+    dimensions = raw[3]
+    shape = np.frombuffer(raw, ">u4", dimensions, offset=4)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+
+
+def augment(key: jax.Array, grey: jax.Array) -> jax.Array:
+    """Mirrors half of the uint8 images (n, 28, 28), shifts each by up to 2 pixels, cuts out an 8x8 square of half."""
+    mirror, shift, cut, place = jax.random.split(key, 4)
+    n = grey.shape[0]
+    x = jnp.where(jax.random.bernoulli(mirror, 0.5, (n, 1, 1)), grey[:, :, ::-1], grey)
+    padded = jnp.pad(x, ((0, 0), (2, 2), (2, 2)))
+    corner = jax.random.randint(shift, (n, 2), 0, 5)
+    x = jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, at, (SIZE, SIZE)))(padded, corner)
+    top_left = jax.random.randint(place, (n, 2), -4, SIZE - 4)
+    offset = jnp.arange(SIZE) - top_left[..., None]  # (n, 2, 28)
+    inside = (offset >= 0) & (offset < 8)
+    hole = inside[:, 0, :, None] & inside[:, 1, None, :] & jax.random.bernoulli(cut, 0.5, (n, 1, 1))
+    return jnp.where(hole, 0, x)
+
+
+def to_inputs(grey: jax.Array) -> jax.Array:
+    """Turns uint8 (n, 28, 28) into the model's float32 (n, 28, 28, 3) in [-1, 1]."""
+    scaled = (grey.astype(jnp.float32) - 127.5) / 127.5
+    return jnp.repeat(scaled[..., None], 3, axis=-1)
+
+
+def optimizer(steps: int) -> optax.GradientTransformation:
+    """AdamW with linear warm-up and cosine decay; only matrices decay."""
+    rate = optax.warmup_cosine_decay_schedule(0, PEAK, WARMUP, steps)
+    matrices = functools.partial(jax.tree.map, lambda leaf: leaf.ndim > 1)
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=DECAY, mask=matrices))
+
+
+def train(images: np.ndarray, labels: np.ndarray, epochs: int) -> Parameters:
+    """Trains from scratch on uint8 images (n, 28, 28) and labels (n,); the seed fixes everything."""
+    steps_per_epoch = len(images) // BATCH
+    tx = optimizer(steps_per_epoch * epochs)
+    params = MODEL.init(jax.random.key(0), jnp.zeros((1, SIZE, SIZE, 3)))["params"]
+    state = tx.init(params)
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1))
+    def step(params: Parameters, state: optax.OptState, key: jax.Array, grey: jax.Array, label: jax.Array) -> Step:
+        def loss(params: Parameters) -> jax.Array:
+            logits = MODEL.apply({"params": params}, to_inputs(augment(key, grey)))
+            target = optax.smooth_labels(jax.nn.one_hot(label, 10), SMOOTHING)
+            return optax.softmax_cross_entropy(logits, target).mean()
+
+        value, gradients = jax.value_and_grad(loss)(params)
+        updates, state = tx.update(gradients, state, params)
+        return optax.apply_updates(params, updates), state, value
+
+    order = np.random.default_rng(0)
+    for epoch in range(epochs):
+        started = time.monotonic()
+        shuffled = order.permutation(len(images))[: steps_per_epoch * BATCH].reshape(steps_per_epoch, BATCH)
+        losses = []
+        for i, batch in enumerate(shuffled):
+            key = jax.random.key(1 + epoch * steps_per_epoch + i)
+            params, state, value = step(params, state, key, images[batch], labels[batch])
+            losses.append(value)
+        print(f"epoch {epoch + 1}/{epochs}: loss {np.mean(losses):.4f}, {time.monotonic() - started:.0f} s", flush=True)
+    return params
+
+
+def write_checkpoint(params: Parameters, path: Path) -> None:
+    """Writes the parameters in the layout of the AugReg files: float32 arrays under '/'-separated paths."""
+    flat = {name: np.asarray(value, np.float32) for name, value in flatten_dict(params, sep="/").items()}
+    np.savez(path, allow_pickle=False, **flat)
+
+
+def write_test_images(images: np.ndarray, labels: np.ndarray, names: list[str], folder: Path, per_class: int) -> None:
+    """Writes the first `per_class` test images of each class as folder/<class>/<index in the test set>.png."""
+    for label, name in enumerate(names):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for index in np.flatnonzero(labels == label)[:per_class]:
+            Image.fromarray(images[index]).save(folder / name / f"{index:05d}.png", optimize=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--all-test-images", type=Path, help="also write all 10,000 test images to this folder")
+    parser.add_argument("--images-only", action="store_true", help="write the images and train nothing")
+    arguments = parser.parse_args()
+
+    names = [line.split("\t")[0] for line in (HERE / "fashion_mnist.tsv").read_text().splitlines()]
+    test = (
+        read_idx(arguments.data / "t10k-images-idx3-ubyte.gz"),
+        read_idx(arguments.data / "t10k-labels-idx1-ubyte.gz"),
+    )
+    write_test_images(*test, names, HERE / "fashion_mnist_test", per_class=100)
+    if arguments.all_test_images:
+        write_test_images(*test, names, arguments.all_test_images, per_class=1000)
+    if not arguments.images_only:
+        images = read_idx(arguments.data / "train-images-idx3-ubyte.gz")
+        labels = read_idx(arguments.data / "train-labels-idx1-ubyte.gz")
+        write_checkpoint(train(images, labels, arguments.epochs), HERE / "vit_demo.npz")
+
+
+if __name__ == "__main__":
+    main()
