@@ -9,7 +9,6 @@ MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
 .DELETE_ON_ERROR:
 
 MODEL ?=
-COLLECTION ?= vit
 CHECKPOINTS ?=
 IMAGENET ?=
 SAMPLES ?=
@@ -21,9 +20,10 @@ BASE_PYTHON ?= python3
 
 A := $(ARTIFACTS)
 S := $A/.stamps
+YAMLS := $(filter-out %/collection.yaml,$(wildcard model_cards/*/*.yaml))
+COLLECTION ?= $(or $(if $(MODEL),$(notdir $(patsubst %/,%,$(dir $(filter %/$(MODEL).yaml,$(YAMLS)))))),vit)
 PAGE := $A/collections/$(COLLECTION)
 
-YAMLS := $(filter-out %/collection.yaml,$(wildcard model_cards/*/*.yaml))
 MODELS := $(sort $(basename $(notdir $(YAMLS))))
 COLLECTIONS := $(notdir $(patsubst %/collection.yaml,%,$(wildcard model_cards/*/collection.yaml)))
 OF_COLLECTION := $(basename $(notdir $(filter model_cards/$(COLLECTION)/%,$(YAMLS))))

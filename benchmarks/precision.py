@@ -8,6 +8,7 @@ The figures behind the choice in pipeline/vit.py; random weights, noise as input
 import functools
 import sys
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import jax
@@ -32,7 +33,7 @@ def main() -> None:
         model = vit.Model(name, 224, 1000)
         arrays = checkpoint.fit(random_arrays(model), model, Path("random"))
         with jax.enable_x64(True):
-            exact = {"force_float32_reductions": False, "use_fast_variance": False}
+            exact: dict[str, Any] = {"force_float32_reductions": False, "use_fast_variance": False}
             layer_norm = functools.partial(nn.LayerNorm, epsilon=1e-6, **exact)
             doubles = {path: value.astype(np.float64) for path, value in arrays.items()}
             with patch.object(vit, "LayerNorm", layer_norm):

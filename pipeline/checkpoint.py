@@ -29,20 +29,14 @@ def read(path: Path) -> Arrays:
         raise Fault(f"{path}: no such checkpoint; run make fetch first")
     arrays: Arrays = {}
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise Fault(f"{path}: a single .npy array, expected an .npz archive of named arrays")
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as archive:
             for name in archive.files:
                 try:
                     arrays[name] = archive[name]
                 except ValueError as error:  # numpy's word for an object array, and for a broken header
-                    reason = (
-                        "a pickle, which could run code when read" if "pickle" in str(error).lower() else str(error)
-                    )
+                    reason = "a pickle, which could run code" if "pickle" in str(error).lower() else str(error)
                     raise Fault(f"{path}: the array {name!r} is {reason}; expected plain float32; refused") from None
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno:
-            raise
+    except (zipfile.BadZipFile, EOFError) as error:
         raise Fault(f"{path}: not a whole .npz file ({error}); delete it and fetch it again") from None
     return arrays
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import checkpoint, labels, spec, stablehlo
 from pipeline.fault import command
-from pipeline.files import replacing_folder, sha256_of
+from pipeline.files import Progress, replacing_folder, sha256_of
 from pipeline.tensorflow_start import start_tensorflow
 from pipeline.vit import Model, VisionTransformer, variant
 
@@ -46,9 +46,10 @@ def _module(model: Model, classes: int | None, variables: Mapping[str, "tf.Varia
         native_serialization_platforms=stablehlo.PLATFORMS,
     )
     named = dict(variables)
-    # Both values of `training` call this one function, so the computation is traced, lowered and stored once.
-    forward = tf.function(lambda inputs: converted(named, inputs), autograph=False)
     inputs = tf.TensorSpec((None, model.image_size, model.image_size, 3), tf.float32, name="inputs")
+    # Both values of `training` call this one concrete function, so the computation is traced, lowered and stored once;
+    # a tf.function would be traced anew by its second caller, since its first trace is kept apart to create variables.
+    forward = tf.function(lambda inputs: converted(named, inputs), autograph=False).get_concrete_function(inputs)
 
     module = tf.train.Checkpoint()
     module.variables = list(named.values())
@@ -108,7 +109,7 @@ def _write_extra(folder: Path, names: Sequence[labels.Label], provenance: Mappin
         (extra / "labels.tsv").write_text("index\tkey\tname\n" + "".join(lines), encoding="utf-8")
 
 
-def convert(model: Model, names: Sequence[labels.Label], path: Path, out: Path) -> None:
+def convert(model: Model, names: Sequence[labels.Label], path: Path, out: Path, label: str = "") -> None:
     """Converts one checkpoint into out/classification and out/fe.
 
     Args:
@@ -116,6 +117,7 @@ def convert(model: Model, names: Sequence[labels.Label], path: Path, out: Path) 
         names: the labels in the order of the logits, or none.
         path: the checkpoint, an AugReg .npz.
         out: the member's folder. Either both SavedModels are replaced, or neither.
+        label: the member's name, for progress.
 
     Raises:
         Fault: when the checkpoint does not fit; nothing is converted then.
@@ -137,6 +139,7 @@ def convert(model: Model, names: Sequence[labels.Label], path: Path, out: Path) 
     variables = {name: tf.Variable(arrays.pop(name), name=name) for name in list(arrays)}
     with ExitStack() as stack:
         folders = {head: stack.enter_context(replacing_folder(out / head)) for head in HEADS}
+        progress = stack.enter_context(Progress(f"convert {label}", len(HEADS), "modules"))
         for head, output in HEADS.items():
             used = {name: value for name, value in variables.items() if head != "fe" or not name.startswith("head/")}
             module = _module(model, None if head == "fe" else model.classes, used)
@@ -146,6 +149,7 @@ def convert(model: Model, names: Sequence[labels.Label], path: Path, out: Path) 
             stablehlo.make_portable(folders[head])
             (folders[head] / "assets").rmdir()  # always written, always empty here
             _write_extra(folders[head], names if head == "classification" else (), provenance)
+            progress.advance(1)
 
 
 def main(arguments: Sequence[str]) -> str:
@@ -156,7 +160,7 @@ def main(arguments: Sequence[str]) -> str:
     args = parser.parse_args(arguments)
     model = spec.load(args.member, "model", Model)
     names = labels.read(args.member.parent / model.labels, model.classes) if model.labels else ()
-    convert(model, names, args.checkpoint, args.out)
+    convert(model, names, args.checkpoint, args.out, args.member.stem)
     return args.member.stem
 
 

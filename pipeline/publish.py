@@ -94,6 +94,23 @@ def check_tarball(tarball: Path, content: str, target: Path) -> bool:
     return False
 
 
+def check_unique(tarball: Path, name: str, index: Index) -> None:
+    """Refuses bytes that stand in the hub under another module's name: most likely two members share a checkpoint.
+
+    The reference collection published one feature extractor under two handles that way.
+
+    Raises:
+        Fault: names the other handle.
+    """
+    sha256 = sha256_of(tarball)
+    for other, entry in index["modules"].items():
+        if other.rsplit("/", 1)[0] != name.rsplit("/", 1)[0] and entry["files"][0]["sha256"] == sha256:
+            raise Fault(
+                f"{tarball}: the same bytes are already published as {other}, and would be again as {name};"
+                " check that both members name their own checkpoint"
+            )
+
+
 def _copy(source: Path, target: Path) -> None:
     with (
         source.open("rb") as stream,
@@ -134,7 +151,7 @@ def publish_member(member: str, module: Module, collection: Collection, folder: 
         receipt: the file to write last.
 
     Raises:
-        Fault: see check_tarball(); the hub is as it was.
+        Fault: see check_tarball() and check_unique(); the hub is as it was.
     """
     report = read_report(folder / "report.json")
     handles = {head: handle(collection, member, head, module.version) for head in HEADS}
@@ -144,6 +161,7 @@ def publish_member(member: str, module: Module, collection: Collection, folder: 
         for head, name in handles.items():
             content = report["modules"][head]["content_sha256"]
             missing[head] = check_tarball(folder / f"{head}.tar.gz", content, hub / f"{name}.tar.gz")
+            check_unique(folder / f"{head}.tar.gz", name, index)
         published = {}
         for head, name in handles.items():
             if missing[head]:

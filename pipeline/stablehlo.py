@@ -36,6 +36,21 @@ def _calls(saved_model: Any) -> Iterator[Any]:
             yield from (node for node in nodes if node.op == "XlaCallModule")
 
 
+def _strip_unsaved_gradients(saved_model: Any) -> None:
+    """Removes the mark of a custom gradient from operations whose gradient is not in the file.
+
+    These stand in the gradients themselves: second derivatives, which jax2tf does not export. TensorFlow fails when one
+    is asked for, with the mark or without, but with it warns of that at every load.
+    """
+    for meta_graph in saved_model.meta_graphs:
+        library = meta_graph.graph_def.library
+        saved = {gradient.registered_op_type.encode() for gradient in library.registered_gradients}
+        for function in library.function:
+            for node in function.node_def:
+                if "_gradient_op_type" in node.attr and node.attr["_gradient_op_type"].s not in saved:
+                    del node.attr["_gradient_op_type"]
+
+
 def make_portable(folder: Path) -> None:
     """Rewrites folder/saved_model.pb as the module's docstring says and removes fingerprint.pb, which no longer fits.
 
@@ -58,5 +73,6 @@ def make_portable(folder: Path) -> None:
             seen[module] = _portable(module)
         node.attr["module"].s = seen[module]
         node.attr["version"].i = CALLING_CONVENTION
+    _strip_unsaved_gradients(saved_model)
     path.write_bytes(saved_model.SerializeToString(deterministic=True))
     (folder / "fingerprint.pb").unlink(missing_ok=True)

@@ -118,7 +118,7 @@ def reference(model: Model, arrays: checkpoint.Arrays, inputs: np.ndarray, head:
 
 def fingerprint(array: np.ndarray) -> str:
     """Returns a digest of an array's type, shape and bytes."""
-    return f"{array.dtype}{array.shape}{hashlib.sha256(np.ascontiguousarray(array)).hexdigest()}"
+    return f"{array.dtype}{array.shape}{hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()}"
 
 
 def weights_equal(variables: Iterable[Any], expected: Mapping[str, str]) -> Report:
@@ -149,16 +149,25 @@ def check_module(
         expected: what the Flax model computes of them, float32 (n, k).
         weights: the fingerprints of the checkpoint's arrays that this head uses, by name.
         tolerance: the largest difference allowed, relative to the largest of `expected`.
+
+    Raises:
+        Fault: when the SavedModel is missing or damaged, or its outputs have another shape.
     """
     import tensorflow as tf
 
-    module = tf.saved_model.load(str(folder))
+    try:
+        module = tf.saved_model.load(str(folder))
+    except (OSError, IndexError, ValueError, tf.errors.OpError) as error:  # all seen of damaged files
+        message = " ".join(str(error).split())
+        raise Fault(f"{folder}: TensorFlow cannot load this SavedModel ({message}); run make convert again") from error
 
     def predict(images: np.ndarray) -> np.ndarray:
         outputs: np.ndarray = module(tf.constant(images)).numpy()
         return outputs
 
     outputs = predict(inputs)
+    if outputs.shape != expected.shape:
+        raise Fault(f"{folder}: its output is {outputs.shape}, expected {expected.shape}; it is another model or head")
     single = predict(inputs[:1])
     findings = {
         "content_sha256": artifact.folder_digest(folder),

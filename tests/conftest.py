@@ -1,0 +1,197 @@
+"""What the tests share: a tiny collection on disk, a static HTTP server, and how a stage's command is run."""
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+CLASSES = ("red", "green", "blue")
+# What a copy of the project needs for make to run in it.
+PROJECT = ("Makefile", "pipeline", "templates", "requirements.lock", "pyproject.toml")
+
+MEMBER = """\
+checkpoint:
+  name: {name}
+  sources: ["{name}.npz"]
+
+model:
+  variant: {variant}
+  image_size: {size}
+  classes: 3
+  labels: labels.tsv
+
+evaluation:
+  dataset: colours
+  images: images
+  minimum_top1: 0.0
+
+module:
+  version: 1
+  title: {name}
+"""
+
+COLLECTION = """\
+name: tiny
+hub_url: http://localhost:8080
+publisher: {id: tester, name: Tester, about: For tests.}
+summary: never trained
+training: never trained
+dataset_tag: colours
+dataset_name: Colours
+license: apache-2.0
+overview: They are random.
+about: They are tiny.
+references:
+  - {text: The paper, url: "https://arxiv.org/abs/2010.11929"}
+  - {text: jax2tf, url: "https://github.com/jax-ml/jax"}
+"""
+
+
+def write_images(folder: Path, per_class: int) -> None:
+    """Writes folders of single-coloured PNG files, (10, 12) pixels each, named after CLASSES."""
+    for index, name in enumerate(CLASSES):
+        (folder / name).mkdir(parents=True)
+        for number in range(per_class):
+            pixels = np.zeros((10, 12, 3), np.uint8)
+            pixels[..., index] = 200 + number
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+
+
+def write_collection(folder: Path, members: dict[str, tuple[str, int]]) -> None:
+    """Writes a collection of members, each (variant, image size), with random checkpoints, labels and images."""
+    from benchmarks.random_checkpoints import random_arrays
+    from pipeline.vit import Model
+
+    folder.mkdir(parents=True)
+    (folder / "collection.yaml").write_text(COLLECTION)
+    (folder / "labels.tsv").write_text("".join(f"{name}\t{name.title()}\n" for name in CLASSES))
+    write_images(folder / "images", per_class=4)
+    for seed, (name, (variant, size)) in enumerate(members.items()):
+        (folder / f"{name}.yaml").write_text(MEMBER.format(name=name, variant=variant, size=size))
+        np.savez(folder / f"{name}.npz", allow_pickle=False, **random_arrays(Model(variant, size, 3), seed))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Runs the tests that need a really published member last: what is quick to know comes first."""
+    slow = {"published", "hub"}
+    items.sort(
+        key=lambda item: bool(slow & set(getattr(item, "fixturenames", ()))) and "test_publish" not in item.nodeid
+    )
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A collection folder with one member, `mini`: Mini/8 on 16 pixels, 3 classes."""
+    write_collection(tmp_path / "tiny", {"mini": ("Mini/8", 16)})
+    return tmp_path / "tiny"
+
+
+def copy_project(folder: Path) -> Path:
+    """Copies what make needs, without the model cards."""
+    folder.mkdir(parents=True)
+    for name in PROJECT:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / name)
+    return folder
+
+
+def make(tree: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Runs make in a tree with the interpreter of the tests."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    return subprocess.run(
+        ["make", f"PYTHON={sys.executable}", *arguments],
+        cwd=tree, env=environment | more, capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree where `make publish-all COLLECTION=tiny` has run: `mini` is plain, `rati` a hybrid. Not to be changed."""
+    tree = copy_project(tmp_path_factory.mktemp("published") / "tree")
+    write_collection(tree / "model_cards/tiny", {"mini": ("Mini/8", 16), "rati": ("R+Ti/16", 32)})
+    done = make(tree, "-j2", "publish-all", "COLLECTION=tiny")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return tree
+
+
+@pytest.fixture
+def tree(published: Path, tmp_path: Path) -> Path:
+    """A copy of the published tree, times included, to change at will."""
+    copy = tmp_path / "tree"
+    subprocess.run(["cp", "-a", published, copy], check=True)
+    # Receipts name their hub by its absolute path.
+    for receipt in copy.rglob("published.json"):
+        stat = receipt.stat()
+        receipt.write_text(receipt.read_text().replace(str(published), str(copy)))
+        os.utime(receipt, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    return copy
+
+
+Stage = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """Runs `python -m pipeline.<name> <arguments>` and returns what it did."""
+
+    def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", f"pipeline.{name}", *map(str, arguments)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+
+    return run
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """The command failed as inputs' faults must: status 1, the parts in one message, no traceback."""
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in done.stderr
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def serving(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serves on a free port of this machine; yields the address."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def serving_folder(folder: Path) -> Iterator[str]:
+    """Serves a folder as any static host would."""
+    with serving(functools.partial(_Quiet, directory=str(folder))) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def report() -> dict:
+    """A report as validate writes it, of a member whose accuracy was measured."""
+    loaded: dict = json.loads((ROOT / "tests/data/report.json").read_text())
+    return loaded

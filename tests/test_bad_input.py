@@ -1,0 +1,154 @@
+"""Commands given bad input: one clear sentence, status 1, earlier outputs as they were, nothing half written."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import artifact
+from tests.conftest import Stage, assert_refused
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def out(published: Path, tmp_path: Path) -> Path:
+    """A member's folder with the outputs of an earlier run."""
+    shutil.copytree(published / "artifacts/mini", tmp_path / "artifacts/mini")
+    return tmp_path / "artifacts/mini"
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            ("variant: Mini/8", "varient: Mini/8"),
+            "mini.yaml:6: unknown key 'varient' in model (did you mean 'variant'?)",
+        ),
+        (("classes: 3", "classes: three"), "mini.yaml:8: model.classes must be a whole number, got 'three' (str)"),
+        (("variant: Mini/8", "variant: Ti/8"), "does not fit variant Ti/8 with 16 pixels and 3 classes"),
+        (("labels: labels.tsv", "labels: lables.tsv"), "lables.tsv: the label file does not exist"),
+    ],
+)
+def test_convert_refuses_a_wrong_member(
+    tiny: Path, out: Path, stage: Stage, edit: tuple[str, str], message: str
+) -> None:
+    path = tiny / "mini.yaml"
+    path.write_text(path.read_text().replace(*edit))
+    before = contents(out)
+    done = stage("convert", path, tiny / "mini.npz", out)
+    assert_refused(done, message)
+    assert contents(out) == before
+
+
+def damage_pickle(arrays: dict[str, np.ndarray]) -> None:
+    arrays["cls"] = np.array([{}], dtype=object)
+
+
+def damage_nan(arrays: dict[str, np.ndarray]) -> None:
+    arrays["cls"][0, 0, 0] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [(damage_pickle, "the array 'cls' is a pickle"), (damage_nan, "1 of 64 values of 'cls' are NaN")],
+)
+def test_convert_refuses_a_wrong_checkpoint(tiny: Path, out: Path, stage: Stage, damage: object, message: str) -> None:
+    with np.load(tiny / "mini.npz") as archive:
+        arrays = dict(archive)
+    damage(arrays)  # type: ignore[operator]
+    np.savez(tiny / "mini.npz", **arrays)
+    before = contents(out)
+    assert_refused(stage("convert", tiny / "mini.yaml", tiny / "mini.npz", out), f"{tiny}/mini.npz: {message}")
+    assert contents(out) == before
+
+
+def test_fetch_reports_a_missing_checkpoint(tiny: Path, out: Path, stage: Stage) -> None:
+    (tiny / "mini.npz").unlink()
+    before = contents(out)
+    done = stage("fetch", tiny / "mini.yaml", out / "checkpoint.npz", "--checkpoints", tiny / "none")
+    assert_refused(done, "no source has the checkpoint mini.npz", f"{tiny}/none/mini.npz: no such file")
+    assert contents(out) == before
+
+
+def test_publish_refuses_other_bytes_of_a_published_version(
+    tiny: Path, out: Path, published: Path, tmp_path: Path, stage: Stage
+) -> None:
+    hub = tmp_path / "hub"
+    done = stage("publish", "member", tiny / "mini.yaml", out, hub, out / "published.json")
+    assert done.returncode == 0, done.stderr
+    before = contents(hub)
+    tarball = hub / "tester/mini_fe/1.tar.gz"
+    tarball.write_bytes(before[tarball] + b"\0")
+    before = contents(hub)
+    done = stage("publish", "member", tiny / "mini.yaml", out, hub, out / "published.json")
+    assert_refused(done, f"{tarball}: this version is already published with other bytes", "raise module.version")
+    assert contents(hub) == before
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 200 kB, too small for any of the outputs."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"mounting a small file system needs root: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_leaves_nothing_half_written(tiny: Path, out: Path, full_disk: Path, stage: Stage) -> None:
+    checkpoint = out / "checkpoint.npz"
+    commands: dict[str, tuple] = {
+        "fetch": (tiny / "mini.yaml", full_disk / "checkpoint.npz"),
+        "convert": (tiny / "mini.yaml", checkpoint, full_disk),
+        "package": (out / "classification", full_disk / "classification.tar.gz"),
+        "publish": ("member", tiny / "mini.yaml", out, full_disk, out / "published.json"),
+    }
+    for name, arguments in commands.items():
+        assert_refused(stage(name, *arguments), f"{name}: cannot use {full_disk}", "the disk is full; free some space")
+        left = [path for path in full_disk.rglob("*") if path.is_file() and path.name not in (".lock", "index.json")]
+        assert not left, name
+    # An earlier output survives a later failure.
+    (full_disk / "classification.tar.gz").write_bytes(b"earlier")
+    assert_refused(stage("package", *commands["package"]), "the disk is full")
+    assert (full_disk / "classification.tar.gz").read_bytes() == b"earlier"
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder that cannot be written to: a read-only mount for root, whom permissions don't stop."""
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    if os.geteuid():
+        folder.chmod(0o555)
+        yield folder
+        folder.chmod(0o755)
+        return
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", folder], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("root cannot mount a read-only file system here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_read_only_hub_is_named(tiny: Path, out: Path, read_only: Path, stage: Stage) -> None:
+    (out / "published.json").unlink()
+    done = stage("publish", "member", tiny / "mini.yaml", out, read_only, out / "published.json")
+    assert_refused(done, f"publish: cannot use {read_only}")
+    assert "read-only" in done.stderr or "permission denied" in done.stderr
+    assert not (out / "published.json").exists()
+
+
+def test_the_outputs_above_are_real(out: Path) -> None:
+    """Guards the fixture: what the tests find unchanged is a published member."""
+    assert artifact.tarball_digest(out / "fe.tar.gz") == artifact.folder_digest(out / "fe")

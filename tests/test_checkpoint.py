@@ -1,0 +1,131 @@
+"""Checkpoints: what is accepted, and how each kind of misfit is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.random_checkpoints import random_arrays
+from pipeline import checkpoint
+from pipeline.fault import Fault
+from pipeline.vit import Model
+
+MINI = Model("Mini/8", 16, 3)
+
+
+def save(path: Path, arrays: dict[str, Any]) -> Path:
+    np.savez(path, **arrays)
+    return path
+
+
+def refuse(tmp_path: Path, arrays: dict[str, Any], model: Model = MINI) -> str:
+    path = save(tmp_path / "a.npz", arrays)
+    with pytest.raises(Fault) as raised:
+        checkpoint.load(path, model)
+    assert str(raised.value).startswith(str(path))
+    return str(raised.value)
+
+
+def test_arrays_come_back_bit_for_bit(tmp_path: Path) -> None:
+    arrays = random_arrays(MINI)
+    loaded = checkpoint.load(save(tmp_path / "a.npz", arrays), MINI)
+    assert list(loaded) == sorted(arrays)
+    for name, value in arrays.items():
+        np.testing.assert_array_equal(loaded[name], value)
+
+
+def test_hybrids_group_norms_lose_their_empty_axes(tmp_path: Path) -> None:
+    model = Model("R+Ti/16", 32, 3)
+    arrays = random_arrays(model)
+    assert arrays["gn_root/scale"].shape == (1, 1, 1, 64)
+    loaded = checkpoint.load(save(tmp_path / "a.npz", arrays), model)
+    assert loaded["gn_root/scale"].shape == (64,)
+    assert loaded["gn_root/scale"].tobytes() == arrays["gn_root/scale"].tobytes()
+
+
+def test_an_empty_pre_logits_means_none(tmp_path: Path) -> None:
+    arrays = random_arrays(MINI) | {"pre_logits": np.zeros(0, np.float32)}
+    assert "pre_logits" not in checkpoint.load(save(tmp_path / "a.npz", arrays), MINI)
+
+
+def test_a_pre_logits_layer_is_refused(tmp_path: Path) -> None:
+    arrays = random_arrays(MINI) | {"pre_logits/bias": np.zeros(64, np.float32)}
+    assert "  + pre_logits/bias (64,)" in refuse(tmp_path, arrays)
+
+
+def test_misfits_are_listed_on_both_sides(tmp_path: Path) -> None:
+    arrays = random_arrays(MINI)
+    arrays["extra/kernel"] = arrays.pop("cls")
+    arrays["head/bias"] = np.zeros(4, np.float32)
+    message = refuse(tmp_path, arrays)
+    assert "does not fit variant Mini/8 with 16 pixels and 3 classes" in message
+    assert "  - cls (1, 1, 64)" in message
+    assert "  + extra/kernel (1, 1, 64)" in message
+    assert "  head/bias: expected (3,), got (4,)" in message
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "guess"),
+    [
+        (Model("Mini/4", 28, 10), MINI, "Mini/4 with 28 pixels and 10 classes"),
+        (Model("R+Ti/16", 32, 3), Model("Ti/16", 32, 3), "R+Ti/16 with 32 pixels and 3 classes"),
+        (Model("Ti/16", 32, 3), Model("S/16", 32, 3), "Ti/16 with 32 pixels and 3 classes"),
+        (Model("Ti/16", 32, None), Model("Ti/16", 32, 3), "Ti/16 with 32 pixels and no head"),  # type: ignore[arg-type]
+    ],
+)
+def test_wrong_variant_names_the_likely_one(tmp_path: Path, made: Model, asked: Model, guess: str) -> None:
+    message = refuse(tmp_path, random_arrays(made), asked)
+    assert f"its arrays look like {guess}" in message
+    assert message.count("\n") < 45  # the lists are cut
+
+
+def test_pickle_is_refused_unread(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple:
+            return (Path.touch, (tmp_path / "sprung",))
+
+    message = refuse(tmp_path, random_arrays(MINI) | {"cls": np.array([Trap()], dtype=object)})
+    assert "the array 'cls' is a pickle" in message
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
+    arrays = random_arrays(MINI)
+    arrays["head/bias"][1] = value
+    assert "1 of 3 values of 'head/bias' are NaN or infinite" in refuse(tmp_path, arrays)
+
+
+def test_other_types_are_refused(tmp_path: Path) -> None:
+    arrays = random_arrays(MINI)
+    arrays["head/bias"] = arrays["head/bias"].astype(np.float64)
+    assert "the array 'head/bias' is float64, expected float32" in refuse(tmp_path, arrays)
+
+
+def test_truncated_file_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.npz", random_arrays(MINI))
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(Fault, match=r"a\.npz: not a whole \.npz file"):
+        checkpoint.load(path, MINI)
+
+
+def test_damage_inside_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.npz", random_arrays(MINI))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(Fault, match=r"a\.npz: not a whole \.npz file \(Bad CRC-32"):
+        checkpoint.load(path, MINI)
+
+
+def test_single_array_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "a.npz").open("wb") as stream:
+        np.save(stream, np.zeros(3))
+    with pytest.raises(Fault, match=r"not a whole \.npz file \(File is not a zip file\)"):
+        checkpoint.load(tmp_path / "a.npz", MINI)
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="no such checkpoint; run make fetch first"):
+        checkpoint.load(tmp_path / "a.npz", MINI)

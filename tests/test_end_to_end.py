@@ -1,0 +1,253 @@
+"""What users get: the published files, loaded by the real client, held against what their pages claim."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import CLASSES, ROOT, make, serving_folder
+
+DEMO = ROOT / "model_cards/demo"
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A published vit_demo, served as a static host would."""
+
+    folder: Path
+    address: str
+    artifacts: Path
+
+    def card(self, head: str) -> str:
+        return (self.folder / f"vit-publisher/vit_demo_{head}/1.md").read_text()
+
+    def handle(self, head: str) -> str:
+        return f"{self.address}/vit-publisher/vit_demo_{head}/1.tar.gz"
+
+    @property
+    def report(self) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads((self.artifacts / "vit_demo/report.json").read_text())
+        return report
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """`make publish MODEL=vit_demo` as a newcomer runs it, but for the folders and the address."""
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / "hub").mkdir()
+    with serving_folder(folder / "hub") as address:
+        done = make(
+            ROOT,
+            "publish",
+            "MODEL=vit_demo",
+            f"ARTIFACTS={folder}/artifacts",
+            f"HUB={folder}/hub",
+            f"HUB_URL={address}",
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        for stage in ("fetch", "convert", "validate", "card", "package", "publish"):
+            assert re.search(
+                rf"^{stage} vit_demo.*: \d+\.\d s, peak memory \d+\.\d\d GB$", done.stderr, re.MULTILINE
+            ), stage
+        yield Hub(folder / "hub", address, folder / "artifacts")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client caches by handle, for ever; a port may come back with another hub behind it."""
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "tfhub"))
+
+
+def python_blocks(card: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", card, re.MULTILINE | re.DOTALL)
+
+
+def test_the_classifier_reaches_the_accuracy_its_card_states(hub: Hub) -> None:
+    import tensorflow as tf
+    import tensorflow_hub
+
+    model = tensorflow_hub.load(hub.handle("classification"))
+    keys = [line.split("\t")[0] for line in (DEMO / "fashion_mnist.tsv").read_text().splitlines()]
+    hits = []
+    for index, key in enumerate(keys):
+        files = sorted((DEMO / "fashion_mnist_test" / key).iterdir())
+        assert len(files) == 100
+        images = np.stack([np.asarray(Image.open(path).convert("RGB"), np.float32) for path in files])
+        logits = model((tf.constant(images) - 127.5) / 127.5).numpy()
+        hits.append(logits.argmax(axis=1) == index)
+    top1 = float(np.mean(hits))
+    assert top1 >= 0.88
+    assert top1 == hub.report["accuracy"]["top1"]
+    assert f"| top-1 accuracy | {100 * top1:.2f} % (95 % interval" in hub.card("classification")
+
+
+@pytest.mark.parametrize("head", ["classification", "fe"])
+def test_every_snippet_of_the_card_runs_as_printed(hub: Hub, head: str, tmp_path: Path) -> None:
+    bag = next((DEMO / "fashion_mnist_test/bag").iterdir())
+    Image.open(bag).convert("RGB").resize((90, 60)).save(tmp_path / "image.jpg")
+    blocks = python_blocks(hub.card(head))
+    assert len(blocks) == 2
+    # The second is fine-tuning: train for a few steps with it, and see the loss fall.
+    training = """
+import numpy as np
+import tensorflow as tf
+tf.keras.utils.set_random_seed(0)
+images = np.random.default_rng(0).uniform(-1, 1, (10, 28, 28, 3)).astype("float32")
+labels = np.arange(10) % 5
+losses = model.fit(images, labels, epochs=5, batch_size=10, verbose=0).history["loss"]
+assert losses[-1] < losses[0], losses
+assert len(layer.trainable_variables) == {trainable}, len(layer.trainable_variables)
+"""
+    expected = hub.report["modules"][head]["trainable_variables"]
+    blocks[1] += training.replace("{trainable}", str(expected))
+    environment = os.environ | {"TFHUB_CACHE_DIR": str(tmp_path / "tfhub"), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    for block in blocks:
+        done = subprocess.run(
+            [sys.executable, "-c", block], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "unsaved custom gradients" not in done.stderr  # the warning at every load that convert prevents
+        if block is blocks[0]:
+            lines = done.stdout.splitlines()
+            assert lines == ["(1, 64)"] if head == "fe" else lines[0].endswith("Bag"), lines
+
+
+def test_the_pages_links_lead_somewhere(hub: Hub) -> None:
+    for page in hub.folder.rglob("*.md"):
+        for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+            if not link.startswith("https://"):
+                assert (page.parent / link).exists(), f"{page}: {link}"
+        for block in re.findall(r"asset-path: (\S+)", page.read_text()):
+            assert (hub.folder / block.removeprefix(hub.address + "/")).exists()
+
+
+def test_the_tarball_is_as_tf_hub_wants_it(hub: Hub) -> None:
+    for head in ("classification", "fe"):
+        with tarfile.open(hub.folder / f"vit-publisher/vit_demo_{head}/1.tar.gz") as archive:
+            names = archive.getnames()
+        labels = ["assets.extra/labels.tsv"] if head == "classification" else []
+        variables = ["variables/variables.data-00000-of-00001", "variables/variables.index"]
+        extra = ["assets.extra", *labels, "assets.extra/provenance.json"]
+        assert names == [*extra, "variables", *variables, "saved_model.pb"]
+
+
+def test_the_module_betrays_nothing_of_this_machine(hub: Hub) -> None:
+    graph = (hub.artifacts / "vit_demo/classification/saved_model.pb").read_bytes()
+    for trace in (str(ROOT), str(hub.artifacts), "site-packages", "/home/", "/root/"):
+        assert trace.encode() not in graph
+
+
+@pytest.fixture(scope="module", params=["mini", "rati"])
+def saved_model(request: pytest.FixtureRequest, published: Path) -> tuple[str, Path]:
+    """A member of the tiny collection, plain and hybrid, and its folder of outputs."""
+    return request.param, published / "artifacts" / request.param
+
+
+def test_interface_of_a_reusable_saved_model(saved_model: tuple[str, Path], published: Path) -> None:
+    import tensorflow as tf
+
+    member, folder = saved_model
+    size, width = (16, 64) if member == "mini" else (32, 192)
+    with np.load(published / f"model_cards/tiny/{member}.npz") as archive:
+        checkpoint = {name: archive[name] for name in archive.files}
+    for head, outputs in (("classification", len(CLASSES)), ("fe", width)):
+        module = tf.saved_model.load(str(folder / head))
+        names = {variable.name.removesuffix(":0"): variable for variable in module.variables}
+        expected = {name for name in checkpoint if head == "classification" or not name.startswith("head/")}
+        assert set(names) == expected
+        for name, variable in names.items():
+            assert variable.numpy().tobytes() == checkpoint[name].tobytes()
+        assert len(module.trainable_variables) == len(names)
+        assert module.regularization_losses == []
+        rng = np.random.default_rng(0)
+        for n in (1, 2, 7, 64):
+            images = tf.constant(rng.uniform(-1, 1, (n, size, size, 3)), tf.float32)
+            result = module(images)
+            assert result.shape == (n, outputs)
+            for training in (False, True):
+                np.testing.assert_array_equal(module(images, training=training), result)
+            signature = module.signatures["serving_default"](inputs=images)
+            name = "logits" if head == "classification" else "features"
+            np.testing.assert_array_equal(signature[name], result)
+
+
+def test_a_wrong_shape_is_refused_by_the_module(saved_model: tuple[str, Path]) -> None:
+    import tensorflow as tf
+
+    module = tf.saved_model.load(str(saved_model[1] / "classification"))
+    with pytest.raises(ValueError, match="Could not find matching concrete function"):
+        module(tf.zeros((1, 15, 15, 3)))
+
+
+@pytest.mark.parametrize("head", ["classification", "fe"])
+def test_every_variable_has_a_gradient_and_a_step_lowers_the_loss(saved_model: tuple[str, Path], head: str) -> None:
+    import tensorflow as tf
+
+    member, folder = saved_model
+    size = 16 if member == "mini" else 32
+    module = tf.saved_model.load(str(folder / head))
+    images = tf.constant(np.random.default_rng(0).uniform(-1, 1, (4, size, size, 3)), tf.float32)
+    target = tf.constant([0, 1, 2, 0])
+
+    def loss() -> Any:
+        outputs = module(images, training=True)
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(target, outputs))
+
+    with tf.GradientTape() as tape:
+        before = loss()
+    gradients = tape.gradient(before, module.trainable_variables)
+    for variable, gradient in zip(module.trainable_variables, gradients, strict=True):
+        assert gradient is not None, variable.name
+        assert np.isfinite(gradient.numpy()).all()
+        variable.assign_sub(1e-3 * gradient)
+    assert loss() < before
+
+
+def test_reports_show_tensorflow_and_jax_agree(published: Path) -> None:
+    for member, tolerance in (("mini", 1e-5), ("rati", 5e-5)):
+        report = json.loads((published / f"artifacts/{member}/report.json").read_text())
+        for head in ("classification", "fe"):
+            found = report["modules"][head]
+            for check in ("parity", "single_image"):
+                assert found[check]["tolerance"] == tolerance
+                assert 0 < found[check]["max_rel"] <= tolerance
+            assert found["weights"]["verdict"] == "pass"
+
+
+def test_preprocessing_is_tf_images(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    from pipeline import imagenet
+
+    pixels = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    got = imagenet.preprocess(imagenet.decode(tmp_path / "a.png"), 16)
+    decoded = tf.io.decode_image(tf.io.read_file(str(tmp_path / "a.png")), expand_animations=False)
+    expected = (tf.image.resize(decoded, (16, 16)) - 127.5) / 127.5
+    np.testing.assert_array_equal(got, expected)
+    assert got.dtype == np.float32
+    assert got.min() >= -1
+    assert got.max() <= 1
+
+
+def test_conversion_gives_the_same_bytes_in_another_process_and_folder(
+    published: Path, tmp_path: Path, stage: Any
+) -> None:
+    from pipeline import artifact
+
+    done = stage(
+        "convert", published / "model_cards/tiny/mini.yaml", published / "artifacts/mini/checkpoint.npz", tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    for head in ("classification", "fe"):
+        assert artifact.folder_digest(tmp_path / head) == artifact.folder_digest(published / "artifacts/mini" / head)

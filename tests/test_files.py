@@ -1,0 +1,92 @@
+"""Writing: the old file or the new one, whatever happens in between."""
+
+import contextlib
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.files import Progress, replacing, replacing_folder, write_text
+from tests.conftest import ROOT
+
+
+def test_an_exception_keeps_the_old_file_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    with contextlib.suppress(RuntimeError), replacing(path) as stream:
+        stream.write(b"new")
+        raise RuntimeError("half-way")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_exception_keeps_the_old_folder_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.mkdir()
+    (path / "old").touch()
+    with contextlib.suppress(RuntimeError), replacing_folder(path) as folder:
+        (folder / "new").touch()
+        raise RuntimeError("half-way")
+    assert [file.name for file in path.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.mkdir()
+    (path / "old").touch()
+    with replacing_folder(path) as folder:
+        (folder / "new").touch()
+    assert [file.name for file in path.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("what", ["replacing", "replacing_folder"])
+def test_a_kill_keeps_the_old_one(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "a"
+    if what == "replacing":
+        path.write_text("old")
+    else:
+        path.mkdir()
+        (path / "old").touch()
+    code = f"""
+import os, signal, sys
+from pathlib import Path
+from pipeline.files import {what}
+with {what}(Path(sys.argv[1])) as out:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, check=False)
+    assert done.returncode == -9
+    assert path.read_text() == "old" if what == "replacing" else [p.name for p in path.iterdir()] == ["old"]
+
+
+def test_a_full_device_names_the_target(tmp_path: Path) -> None:
+    """/dev/full answers every write as a full disk does."""
+    with pytest.raises(OSError) as raised, replacing(tmp_path / "a"), Path("/dev/full").open("wb") as full:  # noqa: PT011
+        full.write(b"x")
+    assert raised.value.errno == errno.ENOSPC
+    assert raised.value.filename == str(tmp_path / "a")
+
+
+def test_text_is_utf8(tmp_path: Path) -> None:
+    write_text(tmp_path / "folder/a", "é\n")
+    assert (tmp_path / "folder/a").read_bytes() == b"\xc3\xa9\n"
+
+
+def test_progress_off_a_terminal_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("fetch m", 2_000_000, "B", interval=0) as progress:
+        progress.advance(1_000_000)
+        progress.advance(1_000_000)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("fetch m: 1.0 MB of 2.0 MB, ")
+    assert lines[-1].startswith("fetch m: 2.0 MB of 2.0 MB, ")
+    assert "\r" not in "".join(lines)
+
+
+def test_short_work_stays_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("validate m", 10, "images") as progress:
+        progress.advance(10)
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,177 @@
+"""The hub: layout, index, immutable versions, and that only what was validated is published."""
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from pipeline import artifact
+from pipeline.fault import Fault
+from pipeline.files import sha256_of
+from pipeline.package import package
+from pipeline.pages import HEADS, Collection, Module, Publisher, Reference
+from pipeline.publish import hub_folder, publish_collection, publish_member
+
+COLLECTION = Collection(
+    name="tiny",
+    hub_url="http://localhost:8080",
+    publisher=Publisher("tester", "Tester", "For tests."),
+    summary="never trained",
+    training="never trained",
+    dataset_tag="colours",
+    dataset_name="Colours",
+    license="apache-2.0",
+    overview="",
+    about="",
+    references=(Reference("The paper", "https://arxiv.org/abs/2010.11929"),),
+)
+MODULE = Module(1, "Mini")
+
+
+def write_member(folder: Path, content: bytes = b"graph") -> Path:
+    """Writes what publish reads of a member: report, cards, tarballs."""
+    modules = {}
+    for head in HEADS:
+        (folder / head).mkdir(parents=True, exist_ok=True)
+        (folder / head / "saved_model.pb").write_bytes(content + head.encode())
+        package(folder / head, folder / f"{head}.tar.gz")
+        (folder / f"{head}.md").write_text(f"# Module {head}\n")
+        modules[head] = {"content_sha256": artifact.folder_digest(folder / head)}
+    (folder / "report.json").write_text(json.dumps({"modules": modules}))
+    return folder
+
+
+@pytest.fixture
+def member(tmp_path: Path) -> Path:
+    return write_member(tmp_path / "artifacts/mini")
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Path:
+    return tmp_path / "hub"
+
+
+def publish(folder: Path, hub: Path, module: Module = MODULE, name: str = "mini") -> dict:
+    publish_member(name, module, COLLECTION, folder, hub, folder / "published.json")
+    receipt: dict = json.loads((folder / "published.json").read_text())
+    return receipt
+
+
+def files(hub: Path) -> dict[str, bytes]:
+    return {path.relative_to(hub).as_posix(): path.read_bytes() for path in sorted(hub.rglob("*")) if path.is_file()}
+
+
+def test_layout_index_and_receipt_agree(member: Path, hub: Path) -> None:
+    receipt = publish(member, hub)
+    assert set(files(hub)) - {".lock"} == {
+        "index.json",
+        "tester/tester.md",
+        "tester/mini_classification/1.tar.gz",
+        "tester/mini_classification/1.md",
+        "tester/mini_fe/1.tar.gz",
+        "tester/mini_fe/1.md",
+    }
+    index = json.loads((hub / "index.json").read_text())
+    assert index["modules"] == receipt["published"]
+    assert index["modules"]["tester/mini_fe/1"]["task"] == "image-feature-vector"
+    for entry in index["modules"].values():
+        for file in entry["files"]:
+            assert (hub / file["path"]).stat().st_size == file["size"]
+            assert sha256_of(hub / file["path"]) == file["sha256"]
+
+
+def test_publishers_page_lists_what_is_published(member: Path, hub: Path, tmp_path: Path) -> None:
+    publish(member, hub)
+    page = tmp_path / "page.md"
+    page.write_text("# Collection tester/tiny/1\n")
+    publish_collection(COLLECTION, page, hub, tmp_path / "receipt.json")
+    text = (hub / "tester/tester.md").read_text()
+    assert text.startswith("# Publisher tester\n")
+    for link in ("mini_classification/1.md", "mini_fe/1.md", "collections/tiny/1.md"):
+        assert f"]({link})" in text
+        assert (hub / "tester" / link).exists()
+
+
+def test_the_same_bytes_again_change_nothing(member: Path, hub: Path) -> None:
+    publish(member, hub)
+    before = {path: path.stat().st_mtime_ns for path in hub.rglob("*.tar.gz")}
+    content = files(hub)
+    publish(member, hub)
+    assert files(hub) == content
+    assert {path: path.stat().st_mtime_ns for path in hub.rglob("*.tar.gz")} == before
+
+
+def test_other_bytes_of_a_published_version_are_refused(member: Path, hub: Path) -> None:
+    publish(member, hub)
+    before = files(hub)
+    write_member(member, b"another graph")
+    with pytest.raises(Fault, match=r"already published with other bytes.*raise module\.version"):
+        publish(member, hub)
+    assert files(hub) == before
+    publish(member, hub, Module(2, "Mini"))
+    assert files(hub).items() >= {name: before[name] for name in before if name.endswith(".tar.gz")}.items()
+    assert (hub / "tester/mini_fe/2.tar.gz").exists()
+
+
+def test_a_page_may_be_corrected(member: Path, hub: Path) -> None:
+    publish(member, hub)
+    (member / "fe.md").write_text("# Module fe, corrected\n")
+    publish(member, hub)
+    assert "corrected" in (hub / "tester/mini_fe/1.md").read_text()
+
+
+def test_a_model_that_was_not_validated_is_refused(member: Path, hub: Path) -> None:
+    (member / "fe/saved_model.pb").write_bytes(b"changed after validation")
+    package(member / "fe", member / "fe.tar.gz")
+    with pytest.raises(Fault, match=r"fe\.tar\.gz: not the model that report\.json speaks of"):
+        publish(member, hub)
+    assert not list(hub.rglob("*.tar.gz"))
+    assert not (member / "published.json").exists()
+
+
+def test_heads_that_were_swapped_are_refused(member: Path, hub: Path) -> None:
+    """The reference collection published one member's feature extractor under another's handle."""
+    (member / "fe.tar.gz").write_bytes((member / "classification.tar.gz").read_bytes())
+    with pytest.raises(Fault, match=r"fe\.tar\.gz: not the model"):
+        publish(member, hub)
+
+
+def test_two_members_with_the_same_bytes_are_refused(member: Path, hub: Path, tmp_path: Path) -> None:
+    publish(member, hub)
+    other = write_member(tmp_path / "artifacts/medium")
+    with pytest.raises(Fault, match=r"the same bytes are already published as tester/mini_classification/1"):
+        publish(other, hub, name="medium")
+    assert not (hub / "tester/medium_classification").exists()
+
+
+def test_missing_parts_are_named(member: Path, hub: Path) -> None:
+    (member / "fe.tar.gz").unlink()
+    with pytest.raises(Fault, match=r"fe\.tar\.gz: no such tarball; run make package first"):
+        publish(member, hub)
+    (member / "report.json").unlink()
+    with pytest.raises(Fault, match=r"report\.json: no report; run make validate first"):
+        publish(member, hub)
+
+
+def test_a_broken_index_is_refused(member: Path, hub: Path) -> None:
+    hub.mkdir()
+    (hub / "index.json").write_text("{")
+    with pytest.raises(Fault, match=r"index\.json: not valid JSON"):
+        publish(member, hub)
+
+
+def test_members_published_at_once_are_all_in_the_index(tmp_path: Path, hub: Path) -> None:
+    names = [f"m{number}" for number in range(8)]
+    folders = [write_member(tmp_path / name, name.encode()) for name in names]
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(4) as pool:
+        pool.starmap(publish, [(folder, hub, MODULE, name) for folder, name in zip(folders, names, strict=True)])
+    index = json.loads((hub / "index.json").read_text())
+    assert set(index["modules"]) == {f"tester/{name}_{head}/1" for name in names for head in HEADS}
+
+
+def test_only_folders_can_be_published_to(tmp_path: Path) -> None:
+    assert hub_folder(f"file://{tmp_path}/a%20b") == tmp_path / "a b"
+    with pytest.raises(Fault, match=r"HUB=s3://bucket: cannot publish to s3:"):
+        hub_folder("s3://bucket")

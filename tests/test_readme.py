@@ -1,0 +1,72 @@
+"""The README keeps its word: its commands, settings, figures and links exist."""
+
+import re
+
+import pytest
+
+from pipeline import spec
+from pipeline.card import cards
+from pipeline.pages import Collection, Module
+from pipeline.stamps import STAGES
+from tests.conftest import ROOT, Stage
+
+README = (ROOT / "README.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+PROSE = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+SHELL_BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def test_make_commands_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    named = set(
+        re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)", "\n".join([*SHELL_BLOCKS, *re.findall(r"`([^`\n]+)`", PROSE)]))
+    )
+    assert {"publish", "publish-all", "test", "serve", "bench", "check-full", "lint"} <= named
+    assert named <= targets
+
+
+def test_settings_are_the_makefiles() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \|.*$", README, re.MULTILINE)
+    settings = set(re.findall(r"^([A-Z_]+) \?=", MAKEFILE, re.MULTILINE)) - {"BASE_PYTHON"} | {"PYTHON"}
+    assert set(rows) == settings
+    assert "`BASE_PYTHON`" in README
+
+
+def test_every_stage_is_explained() -> None:
+    for stage in set(STAGES) - {"collection"}:
+        assert re.search(rf"^\| {stage} \|", README, re.MULTILINE), stage
+
+
+def test_links_lead_somewhere() -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", README):
+        assert link.startswith("https://") or (ROOT / link).exists(), link
+    for path in re.findall(r"`((?:model_cards|pipeline|tests|benchmarks|templates)/[\w./-]+)`", README):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_excerpt_is_a_rendered_card(report: dict) -> None:
+    demo = ROOT / "model_cards/demo"
+    module = spec.load(demo / "vit_demo.yaml", "module", Module)
+    collection = spec.load_whole(demo / "collection.yaml", Collection)
+    card = cards("vit_demo", module, collection, collection.hub_url, report)["classification"]
+    table = re.search(r"^\| what \| value .*?\n\n", card, re.MULTILINE | re.DOTALL)
+    assert table
+    assert table[0] in README
+
+
+@pytest.mark.parametrize("stage_name", STAGES)
+def test_help_texts_name_every_argument(stage_name: str, stage: Stage) -> None:
+    done = stage(stage_name, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: python -m pipeline.{stage_name} ")
+    source = (ROOT / f"pipeline/{stage_name}.py").read_text()
+    usage = re.search(r"^ *python -m pipeline\.\w+ (.*)$", source, re.MULTILINE)
+    assert usage
+    for argument in re.findall(r"\[?(--[a-z]+)|\b([A-Z]{3,})\b", usage[1].split(".yaml", 1)[-1]):
+        assert (argument[0] or argument[1].lower()) in done.stdout, argument
+
+
+def test_python_versions_agree() -> None:
+    assert 'requires-python = ">=3.11,<3.14"' in (ROOT / "pyproject.toml").read_text()
+    assert "Python 3.11 to 3.13" in README
+    assert "(3, 11) <= sys.version_info < (3, 14)" in MAKEFILE

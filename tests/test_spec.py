@@ -1,0 +1,73 @@
+"""YAML sections: each faulty sample is refused with a sentence that names the place."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import spec
+from pipeline.fault import Fault
+from pipeline.fetch import Checkpoint
+from pipeline.pages import Collection, Module
+
+SAMPLES = Path(__file__).parent / "data/members"
+GOOD = """\
+checkpoint:
+  name: a
+  sources: [a.npz]
+  sha256: {sha256}
+module:
+  version: 1
+  title: A
+"""
+
+FAULTS = {
+    "misspelled-key": ("checkpoint", Checkpoint, ":3: unknown key 'source' in checkpoint (did you mean 'sources'?)"),
+    "misspelled-section": ("checkpoint", Checkpoint, ":4: unknown section 'modul' (did you mean 'module'?)"),
+    "missing-section": ("module", Module, ": section 'module' is missing"),
+    "missing-key": ("checkpoint", Checkpoint, ":1: checkpoint lacks the key 'sources' (a list, each a string)"),
+    "string-for-number": ("module", Module, ":2: module.version must be a whole number, got 'one' (str)"),
+    "boolean-for-number": ("module", Module, ":2: module.version must be a whole number, got True (bool)"),
+    "string-for-list": ("checkpoint", Checkpoint, ":3: checkpoint.sources must be a list, each a string, got 'a.npz'"),
+    "number-in-list": ("checkpoint", Checkpoint, ":5: checkpoint.sources[1] must be a string, got 7 (int)"),
+    "scalar-for-section": ("module", Module, ":1: module must be a mapping, got 'here'"),
+    "key-twice": ("module", Module, ":3: 'version' stands twice, first on line 2"),
+    "version-zero": ("module", Module, ":1: module.version must be 1 or more, got 0"),
+    "short-sha256": ("checkpoint", Checkpoint, ":1: checkpoint.sha256 must be 64 hexadecimal digits in lower case"),
+    "unknown-scheme": ("checkpoint", Checkpoint, ":1: checkpoint.sources: 'ftp://host/a.npz' has the unknown"),
+    "broken-yaml": ("module", Module, ":3: not valid YAML: did not find expected ',' or ']'"),
+    "empty-file": ("module", Module, ":1: expected a mapping of sections"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_refused_with_its_place(fault: str) -> None:
+    section, kind, message = FAULTS[fault]
+    path = SAMPLES / f"{fault}.yaml"
+    with pytest.raises(Fault) as raised:
+        spec.load(path, section, kind)
+    assert str(raised.value).startswith(f"{path}{message}")
+
+
+def test_every_sample_is_tested() -> None:
+    assert {path.stem for path in SAMPLES.glob("*.yaml")} == set(FAULTS)
+
+
+def test_good_sections_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(GOOD.format(sha256="null"))
+    assert spec.load(path, "checkpoint", Checkpoint) == Checkpoint("a", ("a.npz",), None)
+    assert spec.load(path, "module", Module) == Module(1, "A", None)
+    path.write_text(GOOD.format(sha256="ab" * 32))
+    assert spec.load(path, "checkpoint", Checkpoint).sha256 == "ab" * 32
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="no such file"):
+        spec.load(tmp_path / "a.yaml", "module", Module)
+
+
+@pytest.mark.parametrize("name", ["demo", "vit"])
+def test_collections_are_valid(name: str) -> None:
+    folder = Path(__file__).parents[1] / "model_cards" / name
+    collection = spec.load_whole(folder / "collection.yaml", Collection)
+    assert collection.name == name

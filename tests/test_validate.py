@@ -1,0 +1,183 @@
+"""validate: each gate, with the input that must fail it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.fault import Fault
+from pipeline.validate import Evaluation, Reported, compare, failures, fingerprint, weights_equal
+from tests.conftest import Stage, assert_refused, write_collection
+
+
+class Variable:
+    """What weights_equal() uses of a TensorFlow variable."""
+
+    def __init__(self, name: str, value: np.ndarray) -> None:
+        self.name, self.value = f"{name}:0", value
+
+    def numpy(self) -> np.ndarray:
+        return self.value
+
+
+def test_equal_outputs_pass() -> None:
+    outputs = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
+    found = compare(outputs + np.float32(1e-6), outputs, 1e-5)
+    assert found["verdict"] == "pass"
+    assert found["max_rel"] == pytest.approx(found["max_abs"] / 4)
+
+
+@pytest.mark.parametrize(
+    "got",
+    [
+        [[1.0, 2.0], [3.0, -4.1]],  # too far
+        [[1.0, 2.0], [np.nan, -4.0]],
+        [[1.0, 2.0], [np.inf, -4.0]],
+    ],
+)
+def test_other_outputs_fail(got: list) -> None:
+    expected = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
+    assert compare(np.array(got, np.float32), expected, 1e-5)["verdict"] == "fail"
+
+
+def test_another_winner_fails_however_small_the_difference() -> None:
+    expected = np.array([[1.0, 1.0 + 1e-6]], np.float32)
+    found = compare(expected[:, ::-1], expected, 1e-5)
+    assert found["max_rel"] < 1e-5
+    assert found["argmax_agreement"] == 0
+    assert found["verdict"] == "fail"
+
+
+def test_weights_are_compared_bit_by_bit() -> None:
+    value = np.array([1.0, 2.0], np.float32)
+    expected = {"a/kernel": fingerprint(value), "b": fingerprint(value)}
+    variables = [Variable("a/kernel", value), Variable("b", value)]
+    assert weights_equal(variables, expected)["verdict"] == "pass"
+    variables[1].value = np.nextafter(value, 3, dtype=np.float32)
+    assert weights_equal(variables, expected)["different"] == ["b"]
+    assert weights_equal(variables[:1], expected)["different"] == ["b"]
+    assert weights_equal([*variables[:1], Variable("b", value), Variable("c", value)], expected)["different"] == ["c"]
+    assert weights_equal([variables[0], Variable("b", value.reshape(2, 1))], expected)["different"] == ["b"]
+
+
+def test_each_failed_gate_is_one_sentence(report: dict) -> None:
+    assert failures(report) == []
+    report = json.loads(json.dumps(report))
+    report["modules"]["fe"]["weights"] |= {"verdict": "fail", "different": ["cls"]}
+    report["modules"]["classification"]["parity"] |= {"verdict": "fail", "max_rel": 0.5}
+    report["accuracy"] |= {"verdict": "fail", "top1": 0.1}
+    sentences = failures(report)
+    assert sentences[0].startswith(
+        "classification: TensorFlow and JAX differ (parity) by 5.0e-01 of the largest output"
+    )
+    assert sentences[1] == "fe: 1 variables differ from the checkpoint: cls"
+    assert sentences[2].startswith("top-1 accuracy 0.1000 on 1000 images of fashion_mnist is below the gate")
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, 80.462])
+def test_accuracies_are_fractions(value: float) -> None:
+    with pytest.raises(Fault, match="must lie in 0 to 1"):
+        Evaluation("d", value)
+    with pytest.raises(Fault, match="must lie in 0 to 1"):
+        Evaluation("d", 0.5, reported=Reported(value, "s"))
+
+
+@pytest.fixture
+def arguments(published: Path, tmp_path: Path) -> list[Path]:
+    """validate's arguments for the published `mini`, with an earlier report in place."""
+    artifacts = published / "artifacts/mini"
+    (tmp_path / "report.json").write_text("earlier")
+    shutil.copytree(artifacts / "fe", tmp_path / "fe")
+    member = published / "model_cards/tiny/mini.yaml"
+    return [
+        member,
+        artifacts / "checkpoint.npz",
+        artifacts / "classification",
+        tmp_path / "fe",
+        tmp_path / "report.json",
+    ]
+
+
+def test_the_model_of_another_checkpoint_fails(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:
+    write_collection(tmp_path / "other", {"zero": ("Mini/8", 16), "mini": ("Mini/8", 16)})  # mini has another seed here
+    arguments[1] = tmp_path / "other/mini.npz"
+    done = stage("validate", *arguments)
+    assert_refused(
+        done, "classification: 104 variables differ", "classification: TensorFlow and JAX differ (parity) by"
+    )
+    assert arguments[4].read_text() == "earlier"
+    failed = json.loads((tmp_path / "report.json.failed").read_text())
+    assert failed["modules"]["fe"]["parity"]["verdict"] == "fail"
+
+
+def test_swapped_heads_fail(arguments: list[Path], stage: Stage) -> None:
+    arguments[2], arguments[3] = arguments[3], arguments[2]
+    assert_refused(stage("validate", *arguments), "its output is (8, 64), expected (8, 3); it is another model or head")
+    assert arguments[4].read_text() == "earlier"
+
+
+def test_a_damaged_saved_model_is_refused(arguments: list[Path], stage: Stage) -> None:
+    data = arguments[3] / "variables/variables.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:-1000])
+    assert_refused(stage("validate", *arguments), f"{arguments[3]}: TensorFlow cannot load this SavedModel")
+
+
+def test_permuted_labels_fail_the_gate(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:
+    """A random model sees no colours, so its own answers are made the truth, and a shift by one the fault."""
+    import tensorflow as tf
+
+    from pipeline import imagenet, labels
+
+    home = tmp_path / "home"
+    shutil.copytree(arguments[0].parent, home)
+    names = labels.read(home / "labels.tsv", 3)
+    model = tf.saved_model.load(str(arguments[2]))
+    for example in imagenet.examples(home / "images", names):
+        image = imagenet.preprocess(imagenet.decode(example.path), 16)
+        winner = names[int(np.argmax(model(image[None])))].key
+        (home / "truth" / winner).mkdir(parents=True, exist_ok=True)
+        shutil.copy(example.path, home / "truth" / winner / f"{example.label}-{example.path.name}")
+    member = home / "mini.yaml"
+    member.write_text(member.read_text().replace("images: images", "images: truth").replace("top1: 0.0", "top1: 1.0"))
+    arguments[0] = member
+    done = stage("validate", *arguments)
+    assert done.returncode == 0, done.stderr
+    accuracy = json.loads(arguments[4].read_text())["accuracy"]
+    assert (accuracy["top1"], accuracy["top5"], accuracy["images"]) == (1.0, 1.0, 12)
+    lines = (home / "labels.tsv").read_text().splitlines()
+    (home / "labels.tsv").write_text("\n".join(lines[1:] + lines[:1]) + "\n")
+    assert_refused(stage("validate", *arguments), "top-1 accuracy 0.0000 on 12 images of colours is below the gate")
+
+
+def test_without_images_the_report_says_not_measured(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(arguments[0].parent, home)
+    arguments[0] = home / "mini.yaml"
+    arguments[0].write_text(arguments[0].read_text().replace("  images: images\n", ""))
+    done = stage("validate", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy is not measured: no images (say IMAGENET=<folder of class folders>)" in done.stderr
+    report = json.loads(arguments[4].read_text())
+    assert report["accuracy"]["verdict"] == "not measured"
+    assert report["parity_inputs"] == "uniform noise in [-1, 1], seed 0"
+    # IMAGENET= is for members like this one; SAMPLES= takes a part.
+    done = stage("validate", *arguments, "--imagenet", home / "images", "--samples", 5)
+    assert json.loads(arguments[4].read_text())["accuracy"]["images"] == 5
+
+
+def test_unreadable_images_are_refused(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:
+    shutil.copytree(arguments[0].parent / "images", tmp_path / "images")
+    (tmp_path / "images/red/0.png").write_bytes(b"no image")
+    done = stage("validate", *arguments, "--images", tmp_path / "images")
+    assert_refused(done, f"{tmp_path}/images/red/0.png: cannot be read as an image")
+    assert arguments[4].read_text() == "earlier"
+
+
+def test_unknown_class_folders_are_refused_before_tensorflow_starts(
+    arguments: list[Path], tmp_path: Path, stage: Stage
+) -> None:
+    (tmp_path / "images/purple").mkdir(parents=True)
+    done = stage("validate", *arguments, "--images", tmp_path / "images")
+    assert_refused(done, "no class of the model is called 'purple'", "such as 'red'")

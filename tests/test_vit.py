@@ -1,0 +1,88 @@
+"""The model: sizes as published, outputs as timm's."""
+
+import json
+import math
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks.random_checkpoints import random_arrays
+from pipeline import checkpoint, spec
+from pipeline.fault import Fault
+from pipeline.vit import Model, VisionTransformer, parameter_shapes, variant
+
+ROOT = Path(__file__).parents[1]
+# With a head of 1,000 classes at 224 pixels, as counted from the published checkpoints.
+PARAMETERS = {
+    "Ti/16": 5_717_416,
+    "S/32": 22_878_952,
+    "S/16": 22_050_664,
+    "B/32": 88_224_232,
+    "B/16": 86_567_656,
+    "B/8": 86_576_872,
+    "L/16": 304_326_632,
+    "R+Ti/16": 6_337_704,
+    "R26+S/32": 36_431_912,
+    "R50+L/32": 328_994_856,
+}
+TIMM_LOGITS = json.loads((Path(__file__).parent / "data/timm_logits.json").read_text())
+
+
+def count(name: str, size: int = 224, classes: int | None = 1000) -> int:
+    return sum(math.prod(shape) for shape in parameter_shapes(name, size, classes).values())
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameter_counts(name: str) -> None:
+    assert count(name) == PARAMETERS[name]
+    assert count(name) - count(name, classes=None) == 1000 * (variant(name).width + 1)
+
+
+def test_any_patch_and_resolution_without_new_code() -> None:
+    assert parameter_shapes("S/14", 224, None)["embedding/kernel"] == (14, 14, 3, 384)
+    position = "Transformer/posembed_input/pos_embedding"
+    assert parameter_shapes("B/16", 384, 1000)[position] == (1, 1 + 24 * 24, 768)
+    assert parameter_shapes("R26+S/32", 384, 1000)[position] == (1, 1 + 12 * 12, 384)
+
+
+@pytest.mark.parametrize("name", TIMM_LOGITS)
+def test_logits_equal_timms(name: str) -> None:
+    """timm is another implementation, read from another file format: tests/data/make_timm_logits.py."""
+    model = Model(name, 224, 1000)
+    arrays = checkpoint.fit(random_arrays(model), model, Path("random"))
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 224, 224, 3)).astype(np.float32)
+    apply = jax.jit(VisionTransformer(variant(name), 1000).apply)
+    logits = np.asarray(apply({"params": checkpoint.tree(arrays)}, images))
+    expected = np.array(TIMM_LOGITS[name])
+    # timm adds weight standardisation's epsilon to the variance, upstream and we to the deviation: 1e-4 in the logits.
+    np.testing.assert_allclose(logits[:, : expected.shape[1]], expected, atol=2e-4 * np.abs(logits).max())
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("S-16", "unknown variant 'S-16' (did you mean 'S/16'?)"),
+        ("XL/16", "expected <size>/<patch> with a size of Mini, Ti, S, B, L, H, or one of R+Ti/16, R26+S/32, R50+L/32"),
+        ("R26+S/16", "unknown variant 'R26+S/16' (did you mean 'R26+S/32'?)"),
+        ("S/0", "unknown variant 'S/0'"),
+    ],
+)
+def test_unknown_variants_are_refused(name: str, words: str) -> None:
+    with pytest.raises(Fault) as raised:
+        variant(name)
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(("name", "size"), [("S/16", 225), ("R26+S/32", 240), ("S/16", 0)])
+def test_image_sizes_that_tokens_do_not_divide_are_refused(name: str, size: int) -> None:
+    with pytest.raises(Fault, match=f"image_size {size} does not fit variant"):
+        parameter_shapes(name, size, 3)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("model_cards/*/vit_*.yaml")), ids=lambda path: path.stem)
+def test_every_member_names_a_model(path: Path) -> None:
+    model = spec.load(path, "model", Model)
+    shapes = parameter_shapes(model.variant, model.image_size, model.classes)
+    assert shapes["head/bias"] == (model.classes,)
