@@ -47,6 +47,12 @@ endif
 ifneq ($(words $(ARTIFACTS)),1)
 $(error ARTIFACTS=$(ARTIFACTS): the path must be one word, make cannot work with spaces in it)
 endif
+ifneq ($(and $(IMAGENET),$(shell test -d '$(IMAGENET)' || echo missing)),)
+$(error IMAGENET=$(IMAGENET): no such folder; expected a folder of class folders)
+endif
+ifneq ($(and $(findstring ://,$(HUB)),$(filter-out file://%,$(HUB))),)
+$(error HUB=$(HUB): cannot publish to a URL yet; expected a folder, whose content can be copied there)
+endif
 
 # The project's own interpreter, unless PYTHON= names another. The lock is compared by content: a fresh checkout of the
 # same lock has a new time.
@@ -55,6 +61,7 @@ READY :=
 ifeq ($(origin PYTHON),undefined)
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/requirements.lock
+INTERPRETER := $(wildcard $(PYTHON))
 ifneq ($(shell cmp -s requirements.lock $(READY) || echo differs),)
 $(READY): FORCE
 endif
@@ -65,8 +72,13 @@ $(VENV)/requirements.lock:
 	@$(PYTHON) -m pip install --quiet --require-hashes -r requirements.lock
 	@cp requirements.lock $@
 	@echo "$(VENV) is ready."
+else
+INTERPRETER := $(shell command -v '$(PYTHON)')
+ifeq ($(INTERPRETER),)
+$(error PYTHON=$(PYTHON): no such interpreter; without PYTHON= make sets up its own)
 endif
-RUN := $(PYTHON) -m pipeline.
+endif
+RUN := '$(PYTHON)' -m pipeline.
 
 .PHONY: help FORCE fetch convert validate card package publish publish-all serve test lint bench check-full clean
 FORCE:
@@ -85,32 +97,35 @@ CARD_FILES := classification.md fe.md
 PACKAGE_FILES := $(foreach head,classification fe,$(head).tar.gz $(head).tar.gz.sha256)
 ALL_FILES := $(CHECKPOINT_FILES) $(MODEL_FILES) report.json $(CARD_FILES) $(PACKAGE_FILES) published.json
 
-STAMPS := $(addprefix $S/,fetch.code convert.code validate.code card.code collection.code package.code publish.code \
-    templates requirements images hub hub_url $(COLLECTIONS:%=collection-%.facts) collection-$(COLLECTION).hub \
-    $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint model evaluation module hub)))
+STAGES := fetch convert validate card collection package publish
+STAMPS := $(addprefix $S/,$(STAGES:%=%.code) \
+    templates requirements hub hub_url $(COLLECTIONS:%=collection-%.facts) collection-$(COLLECTION).hub \
+    $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint source model evaluation images module hub)))
 
 # Otherwise make deletes the untouched peers of a grouped target that failed.
 .PRECIOUS: $(STAMPS) $(foreach file,$(ALL_FILES),$A/%/$(file)) $(PAGE)/page.md $(PAGE)/published.json
 
-# '+' keeps `make -n` and `make -q` truthful. Without an interpreter (`make -n` on a fresh clone) nothing is built yet,
-# and no stamp is needed to know that.
+# '+' keeps `make -n` and `make -q` truthful. A fresh clone has no interpreter yet when make reads this; then a dry run
+# needs no stamps to know that everything is to be built.
 $(STAMPS) &: FORCE | $(READY)
-	+@! command -v '$(PYTHON)' >/dev/null || $(RUN)stamps $S $(YAMLS) \
+	+@! test -x '$(or $(INTERPRETER),$(PYTHON))' || $(RUN)stamps $S $(YAMLS) \
 	  --receipts $(foreach model,$(MODELS),$(model)=$A/$(model)/published.json) collection-$(COLLECTION)=$(PAGE)/published.json \
-	  --set images='$(IMAGENET) $(SAMPLES)' hub='$(HUB)' hub_url='$(HUB_URL)'
+	  --selected $(SELECTED) --checkpoints '$(CHECKPOINTS)' --imagenet '$(IMAGENET)' --samples '$(SAMPLES)' \
+	  --set hub='$(HUB)' hub_url='$(HUB_URL)'
 
 # Stages ------------------------------------------------------------------------------------------------------------
 yaml = $(filter %/$*.yaml,$(YAMLS))
 # IMAGENET is for members evaluated on ImageNet; the others bring their own images.
 images = $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(if $(SAMPLES),--samples '$(SAMPLES)')
 
-$A/%/checkpoint.npz: $S/%.checkpoint
+# What defines a checkpoint is its digest, in the YAML or that of the file at hand: code cannot change it.
+$A/%/checkpoint.npz: $S/%.checkpoint $S/%.source
 	$(RUN)fetch $(yaml) $@ $(if $(CHECKPOINTS),--checkpoints '$(CHECKPOINTS)')
 
 $A/%/classification/saved_model.pb $A/%/fe/saved_model.pb: $A/%/checkpoint.npz $S/%.model $S/convert.code $S/requirements
 	$(RUN)convert $(yaml) $< $A/$*
 
-$A/%/report.json: $A/%/checkpoint.npz $A/%/classification/saved_model.pb $A/%/fe/saved_model.pb $S/%.model $S/%.evaluation $S/images $S/validate.code $S/requirements
+$A/%/report.json: $A/%/checkpoint.npz $A/%/classification/saved_model.pb $A/%/fe/saved_model.pb $S/%.model $S/%.evaluation $S/%.images $S/validate.code $S/requirements
 	$(RUN)validate $(yaml) $< $A/$*/classification $A/$*/fe $@ $(images)
 
 $A/%/classification.md $A/%/fe.md: $A/%/report.json $S/%.module $S/hub_url $S/templates $S/card.code
@@ -141,22 +156,22 @@ publish: $(call in,$(SELECTED),$(ALL_FILES)) ## all of it for MODEL, into HUB
 publish-all: $(call in,$(OF_COLLECTION),$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json ## all of it for every member of COLLECTION, and its page
 
 serve: | $(READY) ## serve HUB at http://localhost:PORT
-	$(PYTHON) -m http.server --bind 127.0.0.1 --directory '$(HUB)' $(PORT)
+	'$(PYTHON)' -m http.server --bind 127.0.0.1 --directory '$(HUB)' $(PORT)
 
 # Upkeep ------------------------------------------------------------------------------------------------------------
 test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
-	$(PYTHON) -m pytest
+	'$(PYTHON)' -m pytest
 
 lint: | $(READY) ## check style and types
-	$(PYTHON) -m ruff check .
-	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m mypy
+	'$(PYTHON)' -m ruff check .
+	'$(PYTHON)' -m ruff format --check .
+	'$(PYTHON)' -m mypy
 
 bench: | $(READY) ## measure what must be fast, beside the plain way
-	$(PYTHON) -m benchmarks.packing
+	'$(PYTHON)' -m benchmarks.packing
 
 check-full: | $(READY) ## publish seven full-size members of random weights (about 30 GB of disk)
-	$(PYTHON) -m benchmarks.full_size $A/full
+	'$(PYTHON)' -m benchmarks.full_size $A/full
 
 clean: ## remove what the stages made; the hub stays
 	rm -rf $(addprefix $A/,$(MODELS)) $A/collections $S

@@ -2,8 +2,9 @@
 
     python -m benchmarks.full_size FOLDER
 
-FOLDER gets the checkpoints (3.5 GB, kept for the next time), the outputs and the hub, about 30 GB in all. Fails when
-anything is missing from the hub, a difference exceeds its tolerance, or a published module does not load or answer.
+FOLDER gets the checkpoints (3.5 GB, kept for the next time), the outputs and the hub, about 30 GB in all; outputs of an
+earlier run are removed. Fails when anything is missing from the hub, a difference exceeds its tolerance, a published
+module does not load or answer, a stage of L/16 takes more than 6 GB, or a second make is no no-op within 0.5 s.
 """
 
 import json
@@ -111,12 +112,17 @@ def main() -> None:
     checkpoints = folder / "checkpoints"
     if len(list(checkpoints.glob("*.npz"))) < 7:
         subprocess.run([sys.executable, "-m", "benchmarks.random_checkpoints", checkpoints], cwd=ROOT, check=True)
-    for leftover in (path for path in folder.iterdir() if path != checkpoints):
-        shutil.rmtree(leftover)
+    for leftover in (
+        "collections",
+        "hub",
+        ".stamps",
+        *(path.stem for path in (ROOT / "model_cards/vit").glob("vit_*")),
+    ):
+        shutil.rmtree(folder / leftover, ignore_errors=True)
     settings = (f"CHECKPOINTS={checkpoints}",)
     log, seconds = make(folder, "-j2", *settings)
     print(f"\n`make publish-all -j2`: {seconds:.0f} s\n\n{figures(log, folder)}\n")
-    _, idle = make(folder, *settings)
+    again, idle = make(folder, *settings)
     print(f"a second `make publish-all`: {idle:.2f} s")
     print(f"packing vit_l16, both heads: {packing_rate(log, folder, 'vit_l16'):.0f} MB/s")
     cards = [path for path in (folder / "hub").rglob("1.md") if "collections" not in path.parts]
@@ -125,6 +131,11 @@ def main() -> None:
     print(f"{count} modules loaded by tensorflow_hub, {len(cards)} cards, {len(pages)} collection page")
     if (count, len(cards), len(pages)) != (14, 14, 1):
         raise SystemExit("expected 14 modules, 14 cards and 1 collection page")
+    if again or idle > 0.5:
+        raise SystemExit(f"expected a second make to do nothing within 0.5 s, it took {idle:.2f} s: {again}")
+    peak = max(float(row[4]) for row in LINE.findall(log) if row[1] == "vit_l16")
+    if peak > 6:
+        raise SystemExit(f"expected no stage of vit_l16 above 6 GB, the largest took {peak:.2f} GB")
 
 
 if __name__ == "__main__":

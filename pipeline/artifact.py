@@ -12,7 +12,8 @@ from pipeline.fault import Fault
 from pipeline.files import sha256_of, stream_digest
 
 # tfhub.dev's rule: these files and no others.
-_ALLOWED = re.compile(r"saved_model\.pb|fingerprint\.pb|variables/variables\.[^/]+|assets/.+|assets\.extra/.+")
+_FILES = re.compile(r"saved_model\.pb|fingerprint\.pb|variables/variables\.[^/]+|(assets|assets\.extra)/.+")
+_FOLDERS = re.compile(r"variables|(assets|assets\.extra)(/.+)?")
 
 
 def members(folder: Path) -> list[str]:
@@ -29,7 +30,7 @@ def members(folder: Path) -> list[str]:
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
             raise Fault(f"{path}: a module holds only folders and regular files; remove it")
-        if path.is_file() and not _ALLOWED.fullmatch(name):
+        if not (_FOLDERS if path.is_dir() else _FILES).fullmatch(name):
             raise Fault(
                 f"{path}: TF-Hub allows only saved_model.pb, fingerprint.pb, variables/variables.*, assets/* and"
                 " assets.extra/*; remove it"

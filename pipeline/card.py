@@ -16,6 +16,10 @@ from pipeline.files import write_text
 from pipeline.pages import HEADS, Collection, Module, collection_of, handle, read_report, render
 
 
+def _difference(found: dict[str, Any]) -> float:
+    return float(found["max_rel"])
+
+
 def cards(member: str, module: Module, collection: Collection, hub_url: str, report: dict[str, Any]) -> dict[str, str]:
     """Returns the page of each head."""
     handles = {head: handle(collection, member, head, module.version) for head in HEADS}
@@ -31,6 +35,7 @@ def cards(member: str, module: Module, collection: Collection, hub_url: str, rep
             collection=collection,
             report=report,
             found=report["modules"][head],
+            largest=max((report["modules"][head][check] for check in ("parity", "single_image")), key=_difference),
         )
         for head, task in HEADS.items()
     }

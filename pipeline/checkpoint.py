@@ -6,8 +6,10 @@ The layout is that of gs://vit_models/augreg: float32 arrays under '/'-separated
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from flax.traverse_util import unflatten_dict
@@ -16,6 +18,7 @@ from pipeline.fault import Fault
 from pipeline.vit import HYBRIDS, SIZES, Model, Parameters, parameter_shapes
 
 Arrays = dict[str, np.ndarray]
+Value = TypeVar("Value")
 _SHOWN = 12  # of each kind of mismatch; a wrong variant differs in hundreds of arrays
 
 
@@ -32,11 +35,14 @@ def read(path: Path) -> Arrays:
         with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as archive:
             for name in archive.files:
                 try:
-                    arrays[name] = archive[name]
+                    value = archive[name]
                 except ValueError as error:  # numpy's word for an object array, and for a broken header
                     reason = "a pickle, which could run code" if "pickle" in str(error).lower() else str(error)
                     raise Fault(f"{path}: the array {name!r} is {reason}; expected plain float32; refused") from None
-    except (zipfile.BadZipFile, EOFError) as error:
+                if not isinstance(value, np.ndarray):
+                    raise Fault(f"{path}: the entry {name!r} is no array; expected an .npz of float32 arrays")
+                arrays[name] = value
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:  # zipfile's faults
         raise Fault(f"{path}: not a whole .npz file ({error}); delete it and fetch it again") from None
     return arrays
 
@@ -74,6 +80,11 @@ def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
 def load(path: Path, model: Model) -> Arrays:
     """Reads a checkpoint and fits it to the model; see read() and fit()."""
     return fit(read(path), model, path)
+
+
+def used(arrays: Mapping[str, Value], head: str) -> dict[str, Value]:
+    """Returns the parameters, by path, that a module uses: the feature extractor has no classification head."""
+    return {name: value for name, value in arrays.items() if head == "classification" or not name.startswith("head/")}
 
 
 def tree(arrays: Mapping[str, np.ndarray]) -> Parameters:

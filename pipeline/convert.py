@@ -116,7 +116,7 @@ def convert(model: Model, names: Sequence[labels.Label], path: Path, out: Path, 
         model: the section; its variant, image size and number of classes must fit the checkpoint.
         names: the labels in the order of the logits, or none.
         path: the checkpoint, an AugReg .npz.
-        out: the member's folder. Either both SavedModels are replaced, or neither.
+        out: the member's folder. The SavedModels are replaced one after the other once both are whole.
         label: the member's name, for progress.
 
     Raises:
@@ -141,8 +141,8 @@ def convert(model: Model, names: Sequence[labels.Label], path: Path, out: Path, 
         folders = {head: stack.enter_context(replacing_folder(out / head)) for head in HEADS}
         progress = stack.enter_context(Progress(f"convert {label}", len(HEADS), "modules"))
         for head, output in HEADS.items():
-            used = {name: value for name, value in variables.items() if head != "fe" or not name.startswith("head/")}
-            module = _module(model, None if head == "fe" else model.classes, used)
+            classes = model.classes if head == "classification" else None
+            module = _module(model, classes, checkpoint.used(variables, head))
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
             with _quick_save(), _disk_errors_as_such(out / head):
                 tf.saved_model.save(module, str(folders[head]), _signature(module, model, output), options)

@@ -30,6 +30,11 @@ _DISK = {
     errno.EACCES: "permission denied; make it accessible to this user or choose another folder",
     errno.EPERM: "operation not permitted; make it accessible to this user or choose another folder",
     errno.EIO: "the device reports an input/output error",
+    errno.EEXIST: "a file stands where a folder is needed; move it or choose another folder",
+    errno.ENOTDIR: "a file stands where a folder is needed; move it or choose another folder",
+    errno.EISDIR: "a folder stands where a file is needed; move it or choose another folder",
+    errno.ENAMETOOLONG: "the name is too long for the file system; choose a shorter path",
+    errno.ELOOP: "its links lead in a circle; choose another folder",
 }
 
 
@@ -39,20 +44,14 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte
 
 
-def command(stage: str, body: Callable[[Sequence[str]], str], arguments: Sequence[str] | None = None) -> int:
-    """Runs one stage as a command: prints its subject, wall time and peak memory, and turns faults into one sentence.
-
-    Args:
-        stage: the stage's name, the first word of every line it prints.
-        body: does the work and returns its subject, such as the member's name.
-        arguments: the command line without the program's name; sys.argv when None.
+def guarded(stage: str, body: Callable[[], None]) -> int:
+    """Runs `body` and turns faults of inputs and of the disk into one sentence on stderr.
 
     Returns:
-        The exit status: 0, 1 for a fault of an input, 130 after Ctrl-C.
+        The exit status: 0, 1 for a fault, 130 after Ctrl-C.
     """
-    started = time.monotonic()
     try:
-        subject = body(sys.argv[1:] if arguments is None else arguments)
+        body()
     except Fault as fault:
         print(f"{stage}: {fault}", file=sys.stderr)
         return 1
@@ -64,6 +63,24 @@ def command(stage: str, body: Callable[[Sequence[str]], str], arguments: Sequenc
     except KeyboardInterrupt:
         print(f"{stage}: interrupted; earlier outputs are kept", file=sys.stderr)
         return 130
-    seconds = time.monotonic() - started
-    print(f"{stage} {subject}: {seconds:.1f} s, peak memory {peak_memory() / 1e9:.2f} GB", file=sys.stderr)
     return 0
+
+
+def command(stage: str, main: Callable[[Sequence[str]], str]) -> int:
+    """Runs one stage as a command, guarded, and prints its subject, wall time and peak memory when it is done.
+
+    Args:
+        stage: the stage's name, the first word of every line it prints.
+        main: does what the command line (without the program's name) says and returns its subject, such as the member.
+
+    Returns:
+        The exit status, see guarded().
+    """
+    started = time.monotonic()
+
+    def body() -> None:
+        subject = main(sys.argv[1:])
+        seconds = time.monotonic() - started
+        print(f"{stage} {subject}: {seconds:.1f} s, peak memory {peak_memory() / 1e9:.2f} GB", file=sys.stderr)
+
+    return guarded(stage, body)

@@ -6,6 +6,7 @@ python -m pipeline.fetch MEMBER.yaml OUT [--checkpoints FOLDER_OR_URL]
 import argparse
 import re
 import zipfile
+import zlib
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -41,12 +42,18 @@ class Checkpoint:
         if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
             raise Fault(f"checkpoint.sha256 must be 64 hexadecimal digits in lower case, got {self.sha256!r}")
         for source in self.sources:
-            scheme = urlsplit(source).scheme
-            if scheme not in ("", "file", "http", "https"):
-                raise Fault(
-                    f"checkpoint.sources: {source!r} has the unknown scheme {scheme!r}:"
-                    " expected a path, file:, http: or https:"
-                )
+            scheme_of(source, "checkpoint.sources")
+
+
+def scheme_of(source: str, where: str) -> str:
+    """Returns a source's scheme, "" for a path; raises Fault for one that fetch does not know."""
+    try:
+        scheme = urlsplit(source).scheme
+    except ValueError as error:
+        raise Fault(f"{where}: {source!r} is no URL: {error}") from None
+    if scheme not in ("", "file", "http", "https"):
+        raise Fault(f"{where}: {source!r} has the unknown scheme {scheme!r}: expected a path, file:, http: or https:")
+    return scheme
 
 
 class Unavailable(Exception):
@@ -54,7 +61,7 @@ class Unavailable(Exception):
 
 
 def sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) -> list[str]:
-    """Returns the addresses to try, in order: the user's own first, then the member's; paths are made absolute.
+    """Returns the addresses to try, in order: the user's own first, then the member's.
 
     Args:
         checkpoint: the section.
@@ -62,6 +69,8 @@ def sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) -> list
         checkpoints: a folder or URL that holds files under their upstream names, or None.
     """
     own = [f"{checkpoints.rstrip('/')}/{checkpoint.name}.npz"] if checkpoints else []
+    if own and not scheme_of(own[0], "CHECKPOINTS"):
+        own = [str(Path(own[0]).expanduser())]
     named = [source.replace("{name}", checkpoint.name) for source in checkpoint.sources]
     return own + [source if urlsplit(source).scheme else str(home / source) for source in named]
 
@@ -124,7 +133,7 @@ def _check(path: Path, source: str, expected: str | None) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:  # zipfile's faults
         raise Fault(
             f"{source}: not a whole .npz file ({error}); it is truncated or something else; nothing was kept"
         ) from None

@@ -1,8 +1,10 @@
 """Writing that leaves either the old file or the new one, digests, and progress on long work."""
 
+import glob
 import hashlib
 import os
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -39,17 +41,37 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _sibling(path: Path, suffix: str) -> Path:
+    """Returns a hidden name beside `path` that this process alone uses, after sweeping what dead ones left behind."""
+    host = socket.gethostname()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(host)}.*.{suffix}"):
+        process = int(leftover.name.split(".")[-2])
+        if process == os.getpid() or not _alive(process):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    return path.with_name(f".{path.name}.{host}.{os.getpid()}.{suffix}")
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Opens a sibling of `path` for writing and renames it onto `path` once the block ends without an exception.
 
-    The sibling bears the process's number, so two writers don't meet; it is removed when anything fails.
+    The sibling is removed when anything fails; one that a killed process left is removed by the next writer.
 
     Raises:
         OSError: with the name of the target, whatever the write ran into.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sibling = path.with_name(f".{path.name}.{os.getpid()}.part")
+    sibling = _sibling(path, "part")
     try:
         with sibling.open("wb") as stream:
             yield stream
@@ -76,11 +98,10 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """Yields an empty sibling folder to fill, which takes the place of `path` once the block ends without an exception.
 
     Every file is forced to the disk first. Two renames swap the folders, since POSIX has no call that replaces a full
-    folder at once; a kill between the two leaves no folder at `path`, which the next make sees and mends.
+    folder at once. What fails between the two puts the old folder back; a kill between the two leaves no folder at
+    `path`, which the next make sees and mends.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sibling = path.with_name(f".{path.name}.{os.getpid()}.part")
-    retired = path.with_name(f".{path.name}.{os.getpid()}.old")
+    sibling, retired = _sibling(path, "part"), _sibling(path, "old")
     sibling.mkdir()
     try:
         yield sibling
@@ -91,6 +112,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         sibling.rename(path)
         _sync(path.parent)
     finally:
+        if retired.exists() and not path.exists():
+            retired.rename(path)
         shutil.rmtree(sibling, ignore_errors=True)
         shutil.rmtree(retired, ignore_errors=True)
 

@@ -13,6 +13,7 @@ import fcntl
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,7 +34,7 @@ def hub_folder(hub: str) -> Path:
         raise Fault(
             f"HUB={hub}: cannot publish to {parts.scheme}: yet; expected a folder, whose content can be copied there"
         )
-    return Path(url2pathname(parts.path) if parts.scheme == "file" else hub)
+    return Path(url2pathname(parts.path) if parts.scheme == "file" else hub).expanduser()
 
 
 @contextmanager
@@ -59,55 +60,82 @@ def read_index(hub: Path) -> Index:
     return index
 
 
-def _file(hub: Path, name: str) -> dict[str, Any]:
-    """Returns what index and receipt say of a published file."""
+def _file(hub: Path, name: str, sha256: str | None = None) -> dict[str, Any]:
+    """Returns what index and receipt say of a published file; the digest is computed unless it is known."""
     path = hub / name
-    return {"path": name, "size": path.stat().st_size, "sha256": sha256_of(path)}
+    return {"path": name, "size": path.stat().st_size, "sha256": sha256 or sha256_of(path)}
 
 
-def check_tarball(tarball: Path, content: str, target: Path) -> bool:
-    """Returns whether the tarball has yet to be copied to the hub.
+@dataclass(frozen=True)
+class Tarball:
+    """A packed module that holds what was validated, ready to be published.
+
+    Attributes:
+        path: the file.
+        sha256: its digest in hexadecimal.
+        page: the text of the module's card.
+    """
+
+    path: Path
+    sha256: str
+    page: str
+
+
+def read_tarball(folder: Path, head: str, content: str) -> Tarball:
+    """Reads one head's tarball and card from a member's folder.
 
     Args:
-        tarball: what would be published.
+        folder: the member's outputs.
+        head: "classification" or "fe".
         content: the content digest of the model that was validated.
-        target: its place in the hub.
 
     Raises:
-        Fault: when it is not what was validated, or other bytes are published under the same handle and version.
+        Fault: when either is missing, or the tarball holds something else.
     """
-    if not tarball.is_file():
-        raise Fault(f"{tarball}: no such tarball; run make package first")
+    tarball, card = folder / f"{head}.tar.gz", folder / f"{head}.md"
+    for path, stage in ((tarball, "package"), (card, "card")):
+        if not path.is_file():
+            raise Fault(f"{path}: no such file; run make {stage} first")
     if (packed := artifact.tarball_digest(tarball)) != content:
         raise Fault(
             f"{tarball}: not the model that report.json speaks of: expected content {content}, got {packed};"
             " run make validate and make package again"
         )
+    return Tarball(tarball, sha256_of(tarball), card.read_text(encoding="utf-8"))
+
+
+def is_missing(tarball: Tarball, target: Path) -> bool:
+    """Returns whether the tarball has yet to be copied to its place in the hub.
+
+    Raises:
+        Fault: when other bytes are published there.
+    """
     if not target.exists():
         return True
-    published, ours = sha256_of(target), sha256_of(tarball)
-    if published != ours:
+    if (published := sha256_of(target)) != tarball.sha256:
         raise Fault(
-            f"{target}: this version is already published with other bytes: sha256 {published} there, {ours} here;"
-            " published versions never change, so raise module.version to publish this one"
+            f"{target}: this version is already published with other bytes: sha256 {published} there,"
+            f" {tarball.sha256} here; published versions never change, so raise module.version to publish this one"
         )
     return False
 
 
-def check_unique(tarball: Path, name: str, index: Index) -> None:
-    """Refuses bytes that stand in the hub under another module's name: most likely two members share a checkpoint.
+def check_unique(tarball: Tarball, name: str, index: Index) -> None:
+    """Refuses bytes that the same publisher has in the hub under another module's name.
 
-    The reference collection published one feature extractor under two handles that way.
+    Most likely two members share a checkpoint: the reference collection published one feature extractor under two
+    handles that way.
 
     Raises:
         Fault: names the other handle.
     """
-    sha256 = sha256_of(tarball)
+    publisher, module, _ = name.split("/")
     for other, entry in index["modules"].items():
-        if other.rsplit("/", 1)[0] != name.rsplit("/", 1)[0] and entry["files"][0]["sha256"] == sha256:
+        theirs, other_module, _ = other.split("/")
+        if theirs == publisher and other_module != module and entry["files"][0]["sha256"] == tarball.sha256:
             raise Fault(
-                f"{tarball}: the same bytes are already published as {other}, and would be again as {name};"
-                " check that both members name their own checkpoint"
+                f"{tarball.path}: the same bytes are already published as {other}, and would be again as {name};"
+                " check that each member names its own checkpoint (after a renaming, publish to a new hub)"
             )
 
 
@@ -140,7 +168,7 @@ def _write_receipt(receipt: Path, hub: Path, published: dict[str, Any]) -> None:
 
 
 def publish_member(member: str, module: Module, collection: Collection, folder: Path, hub: Path, receipt: Path) -> None:
-    """Publishes both modules of a member: each tarball is checked before the first byte is written.
+    """Publishes both modules of a member: all is checked before the first byte is written.
 
     Args:
         member: its name.
@@ -151,27 +179,27 @@ def publish_member(member: str, module: Module, collection: Collection, folder: 
         receipt: the file to write last.
 
     Raises:
-        Fault: see check_tarball() and check_unique(); the hub is as it was.
+        Fault: see read_tarball(), is_missing() and check_unique(); the hub is as it was.
     """
     report = read_report(folder / "report.json")
     handles = {head: handle(collection, member, head, module.version) for head in HEADS}
+    tarballs = {head: read_tarball(folder, head, report["modules"][head]["content_sha256"]) for head in HEADS}
+    published = {}
     with locked(hub):
         index = read_index(hub)
         missing = {}
         for head, name in handles.items():
-            content = report["modules"][head]["content_sha256"]
-            missing[head] = check_tarball(folder / f"{head}.tar.gz", content, hub / f"{name}.tar.gz")
-            check_unique(folder / f"{head}.tar.gz", name, index)
-        published = {}
+            missing[head] = is_missing(tarballs[head], hub / f"{name}.tar.gz")
+            check_unique(tarballs[head], name, index)
         for head, name in handles.items():
             if missing[head]:
-                _copy(folder / f"{head}.tar.gz", hub / f"{name}.tar.gz")
-            write_text(hub / f"{name}.md", (folder / f"{head}.md").read_text(encoding="utf-8"))
+                _copy(tarballs[head].path, hub / f"{name}.tar.gz")
+            write_text(hub / f"{name}.md", tarballs[head].page)
             published[name] = {
                 "title": module.title,
                 "task": HEADS[head],
                 "collection": collection.name,
-                "files": [_file(hub, f"{name}.tar.gz"), _file(hub, f"{name}.md")],
+                "files": [_file(hub, f"{name}.tar.gz", tarballs[head].sha256), _file(hub, f"{name}.md")],
             }
         index["modules"] |= published
         _write_index(hub, index, collection.publisher)

@@ -23,9 +23,13 @@ def _parse(path: Path) -> yaml.MappingNode:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER)
     except FileNotFoundError:
         raise Fault(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise Fault(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise Fault(f"{path}:{line}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise Fault(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(root, yaml.MappingNode):
         raise Fault(f"{path}:1: expected a mapping of sections")
     return root
@@ -36,24 +40,29 @@ def _items(path: Path, node: yaml.MappingNode) -> dict[str, tuple[int, yaml.Node
     items: dict[str, tuple[int, yaml.Node]] = {}
     for key, value in node.value:
         line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise Fault(f"{path}:{line}: a key must be a plain word")
         if key.value in items:
             raise Fault(f"{path}:{line}: {key.value!r} stands twice, first on line {items[key.value][0]}")
         items[key.value] = (line, value)
     return items
 
 
-def _plain(node: yaml.Node) -> Any:
-    """Constructs the plain Python value of a node."""
+def _plain(path: Path, node: yaml.Node) -> Any:
+    """Constructs the plain Python value of a node; a tag or date that YAML cannot construct is a fault."""
     loader = _LOADER("")
     try:
         return loader.construct_document(node)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
+        raise Fault(f"{path}:{node.start_mark.line + 1}: not a plain value: {reason}") from None
     finally:
         loader.dispose()
 
 
 def sections(path: Path) -> dict[str, Any]:
     """Returns the plain values of a file's top-level keys, unchecked; for stamps."""
-    return {key: _plain(node) for key, (_, node) in _items(path, _parse(path)).items()}
+    return {key: _plain(path, node) for key, (_, node) in _items(path, _parse(path)).items()}
 
 
 def load(path: Path, section: str, kind: type[Section]) -> Section:
@@ -95,7 +104,7 @@ def _build(path: Path, line: int, where: str, node: yaml.Node, kind: Any) -> Any
                 _build(path, child.start_mark.line + 1, f"{where}[{number}]", child, item)
                 for number, child in enumerate(node.value)
             )
-    value = _plain(node)
+    value = _plain(path, node)
     if not _fits(value, kind):
         raise Fault(f"{path}:{line}: {where} must be {_describe(kind)}, got {value!r} ({type(value).__name__})")
     return float(value) if isinstance(value, int) and not isinstance(value, bool) and _accepts_float(kind) else value
@@ -103,7 +112,7 @@ def _build(path: Path, line: int, where: str, node: yaml.Node, kind: Any) -> Any
 
 def _build_dataclass(path: Path, line: int, where: str, node: yaml.Node, kind: Any) -> Any:
     if not isinstance(node, yaml.MappingNode):
-        raise Fault(f"{path}:{line}: {where} must be a mapping, got {_plain(node)!r}")
+        raise Fault(f"{path}:{line}: {where} must be a mapping, got {_plain(path, node)!r}")
     items = _items(path, node)
     hints = typing.get_type_hints(kind)
     for key, (key_line, _) in items.items():
@@ -112,8 +121,7 @@ def _build_dataclass(path: Path, line: int, where: str, node: yaml.Node, kind: A
                 f"{path}:{key_line}: unknown key {key!r} in {where}{nearest(key, hints)}: expected {', '.join(hints)}"
             )
     for field in dataclasses.fields(kind):
-        optional = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-        if field.name not in items and not optional:
+        if field.name not in items and field.default is dataclasses.MISSING:
             raise Fault(f"{path}:{line}: {where} lacks the key {field.name!r} ({_describe(hints[field.name])})")
     values = {key: _build(path, at, f"{where}.{key}", child, hints[key]) for key, (at, child) in items.items()}
     try:
@@ -134,13 +142,9 @@ def _accepts_float(kind: Any) -> bool:
 def _fits(value: Any, kind: Any) -> bool:
     """Whether a plain YAML value is of the annotated type; an int may stand for a float, a bool only for a bool."""
     for member in _members(kind):
-        origin = typing.get_origin(member)
-        if origin is typing.Literal:
-            if value in typing.get_args(member):
-                return True
-        elif origin is tuple or dataclasses.is_dataclass(member):
+        if typing.get_origin(member) is tuple or dataclasses.is_dataclass(member):
             continue  # built from their own nodes; a plain value is neither
-        elif member is bool or isinstance(value, bool):
+        if member is bool or isinstance(value, bool):
             if member is bool and isinstance(value, bool):
                 return True
         elif isinstance(value, (int, float) if member is float else member):
@@ -155,9 +159,7 @@ def _describe(kind: Any) -> str:
     """Returns an annotated type in words, for messages."""
     names = []
     for member in _members(kind):
-        if typing.get_origin(member) is typing.Literal:
-            names.append(" or ".join(repr(value) for value in typing.get_args(member)))
-        elif typing.get_origin(member) is tuple:
+        if typing.get_origin(member) is tuple:
             names.append("a list, each " + _describe(typing.get_args(member)[0]))
         else:
             names.append(_WORDS.get(member, "a mapping"))

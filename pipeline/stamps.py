@@ -1,11 +1,12 @@
 """stamps: small files that change only when something a target depends on does; make compares their times.
 
     python -m pipeline.stamps FOLDER MEMBER.yaml... [--receipts NAME=RECEIPT...] [--set NAME=VALUE...]
+                              [--selected NAME...] [--checkpoints FOLDER] [--imagenet FOLDER] [--samples N]
 
-writes, only where the text differs, FOLDER/<stage>.code, FOLDER/<member>.<section>, FOLDER/collection-<name>.facts,
-FOLDER/templates, FOLDER/requirements, FOLDER/<name> for each setting, and FOLDER/<name>.hub for each receipt, which is
-renewed when a file that the receipt names is no longer in the hub. Imports nothing but the standard library and YAML,
-since every make runs it.
+writes, only where the text differs, FOLDER/<stage>.code, FOLDER/<member>.<section>, FOLDER/<member>.images,
+FOLDER/collection-<name>.facts, FOLDER/templates, FOLDER/requirements, FOLDER/<name> for each setting, and
+FOLDER/<name>.hub for each receipt, which is renewed when something that the receipt names is no longer in the hub.
+Imports nothing but the standard library and YAML, since every make runs it.
 """
 
 import argparse
@@ -15,9 +16,11 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline import spec
-from pipeline.fault import Fault
+from pipeline.fault import Fault, guarded
+from pipeline.files import sha256_of, write_text
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("fetch", "convert", "validate", "card", "collection", "package", "publish")
@@ -33,32 +36,65 @@ def modules_of(stage: str, root: Path = ROOT) -> list[str]:
             continue
         seen.add(name)
         for node in ast.walk(ast.parse((root / "pipeline" / f"{name}.py").read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module == "pipeline":
+            if isinstance(node, ast.Import):
+                waiting += [alias.name.removeprefix("pipeline.") for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module == "pipeline":
                 waiting += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pipeline."):
-                waiting.append((node.module or "").split(".")[1])
+            elif isinstance(node, ast.ImportFrom):
+                waiting.append((node.module or "").removeprefix("pipeline."))
     return sorted(seen)
 
 
+class _WithoutDocstrings(ast.NodeTransformer):
+    """Removes strings that stand alone as a statement; they don't change what the code does."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+
 def code_digest(stage: str, root: Path = ROOT) -> str:
-    """Returns the digest of a stage's code as Python reads it: comments and layout don't count."""
+    """Returns the digest of a stage's code as Python runs it: comments, docstrings and layout don't count."""
     digest = hashlib.sha256()
     for name in modules_of(stage, root):
         tree = ast.parse((root / "pipeline" / f"{name}.py").read_text(encoding="utf-8"))
-        digest.update(f"{name}\n{ast.dump(tree)}\n".encode())
+        digest.update(f"{name}\n{ast.dump(_WithoutDocstrings().visit(tree))}\n".encode())
     return digest.hexdigest()
 
 
 def files_digest(paths: Iterable[Path]) -> str:
-    """Returns the digest of files' names and contents."""
+    """Returns the digest of the names (with their folders') and contents of those paths that are files."""
     digest = hashlib.sha256()
     for path in sorted(paths):
-        digest.update(f"{path.name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        if path.is_file():
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest.update(f"{path.parent.name}/{path.name}\n{content}\n".encode())
     return digest.hexdigest()
 
 
+class Digests:
+    """SHA-256 of large files, remembered by size and time, so that an unchanged file is not read again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, list] = json.loads(path.read_text()) if path.exists() else {}
+
+    def of(self, path: Path) -> str:
+        stat = path.stat()
+        known = self._known.get(str(path.resolve()))
+        if known is None or known[:2] != [stat.st_size, stat.st_mtime_ns]:
+            known = [stat.st_size, stat.st_mtime_ns, sha256_of(path)]
+            self._known[str(path.resolve())] = known
+            write_text(self._path, json.dumps(self._known))
+        return str(known[2])
+
+
+def _dict(value: object) -> dict[str, Any]:
+    """Returns a section, or an empty one in place of whatever else stands there; its stage says what is wrong."""
+    return value if isinstance(value, dict) else {}
+
+
 def member_texts(path: Path) -> dict[str, str]:
-    """Returns the stamp text of each section of a member, files that a section names included.
+    """Returns the stamp text of each section of a member, with the digests of files that the section names.
 
     The section `module` includes collection.yaml, which the cards are made of too. A file that is not valid gives a
     text that says so; the stage that reads it reports it.
@@ -67,11 +103,45 @@ def member_texts(path: Path) -> dict[str, str]:
         found = spec.sections(path)
     except Fault as fault:
         return dict.fromkeys(spec.SECTIONS, str(fault))
-    texts = {section: json.dumps(found.get(section), sort_keys=True) for section in spec.SECTIONS}
-    if isinstance(found.get("model"), dict) and isinstance(labels := found["model"].get("labels"), str):
-        texts["model"] += files_digest(file for file in (path.parent / labels,) if file.is_file())
-    texts["module"] += files_digest(file for file in (path.parent / "collection.yaml",) if file.is_file())
+    texts = {name: json.dumps(found.get(name), default=str) for name in spec.SECTIONS}
+    if labels := _dict(found.get("model")).get("labels"):
+        texts["model"] += files_digest([path.parent / str(labels)])
+    if images := _dict(found.get("evaluation")).get("images"):
+        texts["evaluation"] += files_digest((path.parent / str(images)).glob("*/*"))
+    texts["module"] += files_digest([path.parent / "collection.yaml"])
     return texts
+
+
+def source_text(path: Path, checkpoints: str, digests: Digests) -> str:
+    """Returns the digest of a member's checkpoint where one lies on this machine, else "".
+
+    A member whose checkpoint's digest is not pinned is defined by the file itself: another file in CHECKPOINTS= is
+    another checkpoint. Where a digest is pinned, it alone counts.
+    """
+    try:
+        section = _dict(spec.sections(path).get("checkpoint"))
+    except Fault:
+        return ""
+    if section.get("sha256"):
+        return ""
+    name = str(section.get("name"))
+    listed = section.get("sources")
+    places = [
+        path.parent / str(source).replace("{name}", name) for source in (listed if isinstance(listed, list) else [])
+    ]
+    if checkpoints:
+        places.insert(0, Path(checkpoints).expanduser() / f"{name}.npz")
+    return next((digests.of(place) for place in places if place.is_file()), "")
+
+
+def images_text(path: Path, imagenet: str, samples: str) -> str:
+    """Returns the settings that choose a member's evaluation images; "" where it brings none and none are given."""
+    try:
+        own = _dict(spec.sections(path).get("evaluation")).get("images")
+    except Fault:
+        own = None
+    folder = "its own" if own else imagenet
+    return f"{samples or 'all'} of {folder}" if folder else ""
 
 
 def collection_texts(members: Sequence[Path]) -> dict[str, str]:
@@ -79,25 +149,42 @@ def collection_texts(members: Sequence[Path]) -> dict[str, str]:
     texts = {}
     for folder in sorted({member.parent for member in members}):
         names = sorted(member.stem for member in members if member.parent == folder)
-        facts = files_digest(file for file in (folder / "collection.yaml",) if file.is_file())
-        texts[folder.name] = " ".join([facts, *names])
+        texts[folder.name] = " ".join([files_digest([folder / "collection.yaml"]), *names])
     return texts
 
 
 def write(path: Path, text: str, renew: bool = False) -> None:
     """Writes a stamp where the text differs, or `renew` asks for it."""
     if renew or not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
+
+
+def write_lasting(path: Path, text: str) -> None:
+    """Writes a stamp whose empty text means "as before".
+
+    CHECKPOINTS= and IMAGENET= name places that one command knows and the next may not: without them what was fetched
+    and measured stays, instead of being fetched from elsewhere or replaced by "not measured".
+    """
+    if text or not path.exists():
+        write(path, text)
 
 
 def incomplete(receipt: Path) -> bool:
-    """Whether a file that the receipt names is missing from the hub, or has another size."""
+    """Whether something that the receipt speaks of is missing from its hub: a file, its size, the index, a page."""
     if not receipt.exists():
         return False
     record = json.loads(receipt.read_text(encoding="utf-8"))
-    for entry in record["published"].values():
+    hub = Path(record["hub"])
+    try:
+        index = json.loads((hub / "index.json").read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return True  # publish says what is wrong with it
+    for name, entry in record["published"].items():
+        publisher = name.split("/")[0]
+        if not any(name in part for part in index.values()) or not (hub / publisher / f"{publisher}.md").exists():
+            return True
         for file in entry["files"]:
-            path = Path(record["hub"], file["path"])
+            path = hub / file["path"]
             if not path.exists() or path.stat().st_size != file["size"]:
                 return True
     return False
@@ -109,13 +196,22 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("members", type=Path, nargs="+")
     parser.add_argument("--receipts", nargs="*", default=[], metavar="NAME=RECEIPT")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--selected", nargs="*", default=[], help="the members whose checkpoints are looked at")
+    parser.add_argument("--checkpoints", default="", help="the setting CHECKPOINTS")
+    parser.add_argument("--imagenet", default="", help="the setting IMAGENET")
+    parser.add_argument("--samples", default="", help="the setting SAMPLES")
     args = parser.parse_args(arguments)
     args.folder.mkdir(parents=True, exist_ok=True)
+    digests = Digests(args.folder / "digests.json")
     for stage in STAGES:
         write(args.folder / f"{stage}.code", code_digest(stage))
     for member in args.members:
         for section, text in member_texts(member).items():
             write(args.folder / f"{member.stem}.{section}", text)
+        # 1.2 GB are not read for a member that nobody asked for.
+        source = source_text(member, args.checkpoints, digests) if member.stem in args.selected else ""
+        write_lasting(args.folder / f"{member.stem}.source", source)
+        write_lasting(args.folder / f"{member.stem}.images", images_text(member, args.imagenet, args.samples))
     for name, text in collection_texts(args.members).items():
         write(args.folder / f"collection-{name}.facts", text)
     write(args.folder / "templates", files_digest((ROOT / "templates").glob("*.jinja")))
@@ -129,4 +225,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    raise SystemExit(guarded("stamps", lambda: main(sys.argv[1:])))

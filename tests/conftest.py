@@ -33,7 +33,7 @@ model:
   labels: labels.tsv
 
 evaluation:
-  dataset: colours
+  dataset: test set of colours
   images: images
   minimum_top1: 0.0
 
@@ -124,7 +124,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tree where `make publish-all COLLECTION=tiny` has run: `mini` is plain, `rati` a hybrid. Not to be changed."""
     tree = copy_project(tmp_path_factory.mktemp("published") / "tree")
     write_collection(tree / "model_cards/tiny", {"mini": ("Mini/8", 16), "rati": ("R+Ti/16", 32)})
-    done = make(tree, "-j2", "publish-all", "COLLECTION=tiny")
+    done = make(tree, "-j4", "publish-all", "COLLECTION=tiny")
     assert done.returncode == 0, done.stdout + done.stderr
     return tree
 

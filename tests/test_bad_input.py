@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import artifact
-from tests.conftest import Stage, assert_refused
+from tests.conftest import Stage, assert_refused, make
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -122,6 +122,22 @@ def test_a_full_disk_leaves_nothing_half_written(tiny: Path, out: Path, full_dis
     (full_disk / "classification.tar.gz").write_bytes(b"earlier")
     assert_refused(stage("package", *commands["package"]), "the disk is full")
     assert (full_disk / "classification.tar.gz").read_bytes() == b"earlier"
+
+
+def test_a_full_disk_is_named_by_make_too(tree: Path, full_disk: Path) -> None:
+    (full_disk / "filler").write_bytes(bytes(195_000))
+    done = make(tree, "publish", "MODEL=mini", f"ARTIFACTS={full_disk}/artifacts")
+    assert done.returncode == 2
+    assert f"cannot use {full_disk}" in done.stderr
+    assert "the disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_in_place_of_the_hub_is_named(tiny: Path, out: Path, tmp_path: Path, stage: Stage) -> None:
+    (tmp_path / "hub").write_text("")
+    for hub in (tmp_path / "hub", tmp_path / "hub/below"):
+        done = stage("publish", "member", tiny / "mini.yaml", out, hub, out / "published.json")
+        assert_refused(done, f"publish: cannot use {hub}", "a file stands where a folder is needed")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Checkpoints: what is accepted, and how each kind of misfit is refused."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,24 @@ def test_damage_inside_is_refused(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(Fault, match=r"a\.npz: not a whole \.npz file \(Bad CRC-32"):
+        checkpoint.load(path, MINI)
+
+
+def test_damage_inside_a_compressed_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, allow_pickle=False, **random_arrays(MINI))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 50] = bytes(50)
+    path.write_bytes(content)
+    with pytest.raises(Fault, match=r"a\.npz: not a whole \.npz file"):
+        checkpoint.load(path, MINI)
+
+
+def test_entries_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.npz", random_arrays(MINI))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("notes.txt", "hello")
+    with pytest.raises(Fault, match=r"the entry 'notes\.txt' is no array"):
         checkpoint.load(path, MINI)
 
 

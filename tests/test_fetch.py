@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.fault import Fault
@@ -101,6 +102,29 @@ def test_what_is_no_whole_archive_is_refused(tmp_path: Path, out: Path, content:
 def test_flipped_bit_is_refused(tmp_path: Path, out: Path) -> None:
     (tmp_path / "a.npz").write_bytes(archive().replace(b"weights", b"weighty"))
     assert "the array 'a.npy' is damaged" in refuse(Checkpoint("a", ("a.npz",)), tmp_path, out)
+
+
+def test_a_damaged_compressed_archive_is_refused(tmp_path: Path, out: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as written:
+        written.writestr("a.npy", np.random.default_rng(0).bytes(2000))
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[200:260] = bytes(60)
+    (tmp_path / "a.npz").write_bytes(content)
+    assert "a.npz: " in refuse(Checkpoint("a", ("a.npz",)), tmp_path, out)
+
+
+def test_unknown_schemes_of_the_users_place_are_refused(tmp_path: Path, out: Path) -> None:
+    message = refuse(Checkpoint("a", ("a.npz",)), tmp_path, out, "gs://bucket/augreg")
+    assert "CHECKPOINTS: 'gs://bucket/augreg/a.npz' has the unknown scheme 'gs'" in message
+
+
+def test_the_users_home_is_understood(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """make hands `CHECKPOINTS=~/augreg` on as it stands."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "augreg").mkdir()
+    (tmp_path / "augreg/a.npz").write_bytes(archive())
+    fetch(Checkpoint("a", ()), tmp_path / "elsewhere", out, "~/augreg")
+    assert out.read_bytes() == archive()
 
 
 def answering(

@@ -63,6 +63,42 @@ with {what}(Path(sys.argv[1])) as out:
     assert path.read_text() == "old" if what == "replacing" else [p.name for p in path.iterdir()] == ["old"]
 
 
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    code = """
+import os, signal, sys
+from pathlib import Path
+from pipeline.files import replacing, replacing_folder
+with replacing_folder(Path(sys.argv[1])), replacing(Path(sys.argv[1] + "b")):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+    with replacing_folder(path), replacing(tmp_path / "ab"):
+        pass
+    assert {entry.name for entry in tmp_path.iterdir()} == {"a", "ab"}
+
+
+def test_a_failure_between_the_renames_puts_the_old_folder_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    path.mkdir()
+    (path / "old").touch()
+    rename = Path.rename
+
+    def fail_second(self: Path, target: Path) -> Path:
+        if self.name.endswith(".part"):
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_second)
+    with contextlib.suppress(KeyboardInterrupt), replacing_folder(path) as folder:
+        (folder / "new").touch()
+    assert [file.name for file in path.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_full_device_names_the_target(tmp_path: Path) -> None:
     """/dev/full answers every write as a full disk does."""
     with pytest.raises(OSError) as raised, replacing(tmp_path / "a"), Path("/dev/full").open("wb") as full:  # noqa: PT011

@@ -67,9 +67,7 @@ def test_digest_beside_it_is_sha256sums(model: Path, tmp_path: Path) -> None:
     subprocess.run(["sha256sum", "--check", "a.tar.gz.sha256"], cwd=tmp_path, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize(
-    "name", ["notes.txt", "variables/extra/file", "debug/saved_model_debug_info.pb", "saved_model.pbtxt"]
-)
+@pytest.mark.parametrize("name", ["notes.txt", "variables/extra", "saved_model.pbtxt"])
 def test_files_tf_hub_does_not_allow_are_refused(model: Path, tmp_path: Path, name: str) -> None:
     (model / name).parent.mkdir(parents=True, exist_ok=True)
     (model / name).write_text("")
@@ -77,6 +75,12 @@ def test_files_tf_hub_does_not_allow_are_refused(model: Path, tmp_path: Path, na
         package(model, tmp_path / "a.tar.gz")
     assert str(raised.value).startswith(f"{model / name}: TF-Hub allows only")
     assert not list(tmp_path.glob("*a.tar.gz*"))
+
+
+def test_unknown_folders_are_refused_even_when_empty(model: Path, tmp_path: Path) -> None:
+    (model / "debug").mkdir()
+    with pytest.raises(Fault, match="debug: TF-Hub allows only"):
+        package(model, tmp_path / "a.tar.gz")
 
 
 def test_links_are_refused(model: Path, tmp_path: Path) -> None:

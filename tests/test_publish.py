@@ -1,5 +1,6 @@
 """The hub: layout, index, immutable versions, and that only what was validated is published."""
 
+import dataclasses
 import json
 import multiprocessing
 from pathlib import Path
@@ -147,11 +148,25 @@ def test_two_members_with_the_same_bytes_are_refused(member: Path, hub: Path, tm
 
 def test_missing_parts_are_named(member: Path, hub: Path) -> None:
     (member / "fe.tar.gz").unlink()
-    with pytest.raises(Fault, match=r"fe\.tar\.gz: no such tarball; run make package first"):
+    with pytest.raises(Fault, match=r"fe\.tar\.gz: no such file; run make package first"):
         publish(member, hub)
     (member / "report.json").unlink()
     with pytest.raises(Fault, match=r"report\.json: no report; run make validate first"):
         publish(member, hub)
+
+
+def test_a_missing_card_is_named_before_anything_is_copied(member: Path, hub: Path) -> None:
+    (member / "fe.md").unlink()
+    with pytest.raises(Fault, match=r"fe\.md: no such file; run make card first"):
+        publish(member, hub)
+    assert not hub.exists()
+
+
+def test_another_publisher_may_publish_the_same_bytes(member: Path, hub: Path) -> None:
+    publish(member, hub)
+    other = dataclasses.replace(COLLECTION, publisher=Publisher("mirror", "Mirror", "Copies."))
+    publish_member("mini", MODULE, other, member, hub, member / "published.json")
+    assert (hub / "mirror/mini_fe/1.tar.gz").exists()
 
 
 def test_a_broken_index_is_refused(member: Path, hub: Path) -> None:

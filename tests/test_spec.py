@@ -8,6 +8,7 @@ from pipeline import spec
 from pipeline.fault import Fault
 from pipeline.fetch import Checkpoint
 from pipeline.pages import Collection, Module
+from pipeline.stamps import Digests, images_text, member_texts, source_text
 
 SAMPLES = Path(__file__).parent / "data/members"
 GOOD = """\
@@ -35,6 +36,13 @@ FAULTS = {
     "short-sha256": ("checkpoint", Checkpoint, ":1: checkpoint.sha256 must be 64 hexadecimal digits in lower case"),
     "unknown-scheme": ("checkpoint", Checkpoint, ":1: checkpoint.sources: 'ftp://host/a.npz' has the unknown"),
     "broken-yaml": ("module", Module, ":3: not valid YAML: did not find expected ',' or ']'"),
+    "date-for-number": ("module", Module, ":2: module.version must be a whole number, got datetime.date(2026, 11, 22)"),
+    "impossible-date": ("module", Module, ":2: not a plain value: month must be in 1..12"),
+    "unknown-tag": ("module", Module, ":2: not a plain value: could not determine a constructor for the tag '!foo'"),
+    "list-for-key": ("module", Module, ":2: a key must be a plain word"),
+    "no-url": ("checkpoint", Checkpoint, ":1: checkpoint.sources: 'http://[::1/a.npz' is no URL: Invalid IPv6 URL"),
+    "control-character": ("module", Module, ": not valid YAML: "),
+    "no-utf8": ("module", Module, ": not UTF-8 text (invalid continuation byte at byte 30)"),
     "empty-file": ("module", Module, ":1: expected a mapping of sections"),
 }  # fmt: skip
 
@@ -46,6 +54,13 @@ def test_fault_is_refused_with_its_place(fault: str) -> None:
     with pytest.raises(Fault) as raised:
         spec.load(path, section, kind)
     assert str(raised.value).startswith(f"{path}{message}")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_fault_stops_the_stamps_of_other_members(fault: str) -> None:
+    assert set(member_texts(SAMPLES / f"{fault}.yaml")) == set(spec.SECTIONS)
+    source_text(SAMPLES / f"{fault}.yaml", "", Digests(SAMPLES / "none.json"))
+    images_text(SAMPLES / f"{fault}.yaml", "", "")
 
 
 def test_every_sample_is_tested() -> None:

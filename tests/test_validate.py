@@ -24,7 +24,7 @@ class Variable:
 
 def test_equal_outputs_pass() -> None:
     outputs = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
-    found = compare(outputs + np.float32(1e-6), outputs, 1e-5)
+    found = compare(outputs + np.float32(1e-6), outputs, 1e-5, logits=True)
     assert found["verdict"] == "pass"
     assert found["max_rel"] == pytest.approx(found["max_abs"] / 4)
 
@@ -39,15 +39,16 @@ def test_equal_outputs_pass() -> None:
 )
 def test_other_outputs_fail(got: list) -> None:
     expected = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
-    assert compare(np.array(got, np.float32), expected, 1e-5)["verdict"] == "fail"
+    assert compare(np.array(got, np.float32), expected, 1e-5, logits=False)["verdict"] == "fail"
 
 
 def test_another_winner_fails_however_small_the_difference() -> None:
     expected = np.array([[1.0, 1.0 + 1e-6]], np.float32)
-    found = compare(expected[:, ::-1], expected, 1e-5)
+    found = compare(expected[:, ::-1], expected, 1e-5, logits=True)
     assert found["max_rel"] < 1e-5
     assert found["argmax_agreement"] == 0
     assert found["verdict"] == "fail"
+    assert compare(expected[:, ::-1], expected, 1e-5, logits=False)["verdict"] == "pass"  # features have no winner
 
 
 def test_weights_are_compared_bit_by_bit() -> None:
@@ -73,7 +74,9 @@ def test_each_failed_gate_is_one_sentence(report: dict) -> None:
         "classification: TensorFlow and JAX differ (parity) by 5.0e-01 of the largest output"
     )
     assert sentences[1] == "fe: 1 variables differ from the checkpoint: cls"
-    assert sentences[2].startswith("top-1 accuracy 0.1000 on 1000 images of fashion_mnist is below the gate")
+    assert sentences[2].startswith(
+        "top-1 accuracy 0.1000 on 1000 images of the Fashion-MNIST test set is below the gate"
+    )
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, 80.462])
@@ -112,6 +115,14 @@ def test_the_model_of_another_checkpoint_fails(arguments: list[Path], tmp_path: 
     assert failed["modules"]["fe"]["parity"]["verdict"] == "fail"
 
 
+def test_an_untrained_head_is_refused(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:
+    with np.load(arguments[1]) as archive:
+        arrays = {name: np.zeros_like(archive[name]) if name.startswith("head/") else archive[name] for name in archive}
+    arguments[1] = tmp_path / "zero.npz"
+    np.savez(arguments[1], allow_pickle=False, **arrays)
+    assert_refused(stage("validate", *arguments), "outputs are all zero, so nothing can be compared")
+
+
 def test_swapped_heads_fail(arguments: list[Path], stage: Stage) -> None:
     arguments[2], arguments[3] = arguments[3], arguments[2]
     assert_refused(stage("validate", *arguments), "its output is (8, 64), expected (8, 3); it is another model or head")
@@ -148,7 +159,9 @@ def test_permuted_labels_fail_the_gate(arguments: list[Path], tmp_path: Path, st
     assert (accuracy["top1"], accuracy["top5"], accuracy["images"]) == (1.0, 1.0, 12)
     lines = (home / "labels.tsv").read_text().splitlines()
     (home / "labels.tsv").write_text("\n".join(lines[1:] + lines[:1]) + "\n")
-    assert_refused(stage("validate", *arguments), "top-1 accuracy 0.0000 on 12 images of colours is below the gate")
+    assert_refused(
+        stage("validate", *arguments), "top-1 accuracy 0.0000 on 12 images of the test set of colours is below the gate"
+    )
 
 
 def test_without_images_the_report_says_not_measured(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:

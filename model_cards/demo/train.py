@@ -1,6 +1,6 @@
 """Trains vit_demo on Fashion-MNIST and writes its checkpoint and its 1,000 evaluation images beside this file.
 
-    python model_cards/demo/train.py <folder with the four Fashion-MNIST .gz files> [--epochs 25]
+    .venv/bin/python -m model_cards.demo.train <folder with the four Fashion-MNIST .gz files> [--epochs 25]
 
 The files are those of https://github.com/zalandoresearch/fashion-mnist (MIT licence); Debian's package
 dataset-fashion-mnist installs them in /usr/share/datasets/fashion-mnist. The model is a Mini/4 Vision Transformer on
