@@ -113,6 +113,7 @@ def test_the_model_of_another_checkpoint_fails(arguments: list[Path], tmp_path: 
     assert arguments[4].read_text() == "earlier"
     failed = json.loads((tmp_path / "report.json.failed").read_text())
     assert failed["modules"]["fe"]["parity"]["verdict"] == "fail"
+    assert failed["accuracy"] == {"verdict": "not measured", "reason": "an earlier check failed"}
 
 
 def test_an_untrained_head_is_refused(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:
