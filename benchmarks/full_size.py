@@ -20,8 +20,6 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from pipeline import artifact
-
 ROOT = Path(__file__).parents[1]
 STAGES = ("fetch", "convert", "validate", "package", "publish")
 LINE = re.compile(r"^(\w+) (\w+)(?:/(\w+)\.tar\.gz)?.*: ([\d.]+) s, peak memory ([\d.]+) GB$", re.MULTILINE)
@@ -77,12 +75,6 @@ def figures(log: str, folder: Path) -> str:
     return "\n".join(rows)
 
 
-def packing_rate(log: str, folder: Path, member: str) -> float:
-    """Returns the rate at which both heads of a member were packed, in MB/s of the SavedModels."""
-    seconds = sum(float(row[3]) for row in LINE.findall(log) if row[:2] == ("package", member))
-    return sum(artifact.size(folder / member / head) for head in ("classification", "fe")) / 1e6 / seconds
-
-
 def load_everything(hub: Path) -> int:
     """Loads every published module through a static server with tensorflow_hub, each in a fresh process."""
 
@@ -124,7 +116,6 @@ def main() -> None:
     print(f"\n`make publish-all -j2`: {seconds:.0f} s\n\n{figures(log, folder)}\n")
     again, idle = make(folder, *settings)
     print(f"a second `make publish-all`: {idle:.2f} s")
-    print(f"packing vit_l16, both heads: {packing_rate(log, folder, 'vit_l16'):.0f} MB/s")
     cards = [path for path in (folder / "hub").rglob("1.md") if "collections" not in path.parts]
     pages = list((folder / "hub").glob("*/collections/*/1.md"))
     count = load_everything(folder / "hub")

@@ -66,6 +66,10 @@ def test_help_texts_name_every_argument(stage_name: str, stage: Stage) -> None:
         assert (argument[0] or argument[1].lower()) in done.stdout, argument
 
 
+def test_no_placeholder_is_left() -> None:
+    assert not re.search(r"\b(TODO|TBD|FIXME|FIGURES|DATE|XXX)\b", README)
+
+
 def test_python_versions_agree() -> None:
     assert 'requires-python = ">=3.11,<3.14"' in (ROOT / "pyproject.toml").read_text()
     assert "Python 3.11 to 3.13" in README
