@@ -2,8 +2,13 @@
 
 import contextlib
 import errno
+import fcntl
+import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -120,6 +125,23 @@ def test_progress_off_a_terminal_is_plain_lines(capsys: pytest.CaptureFixture[st
     assert lines[0].startswith("fetch m: 1.0 MB of 2.0 MB, ")
     assert lines[-1].startswith("fetch m: 2.0 MB of 2.0 MB, ")
     assert "\r" not in "".join(lines)
+
+
+def test_progress_on_a_terminal_is_a_bar() -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    code = """
+from pipeline.files import Progress
+with Progress("fetch m", 2_000_000, "B") as progress:
+    progress.advance(2_000_000)
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, stderr=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "fetch m: 100%|" in shown
+    assert "2.00M/2.00M [" in shown
+    assert "\r" in shown
 
 
 def test_short_work_stays_silent(capsys: pytest.CaptureFixture[str]) -> None:
