@@ -126,7 +126,7 @@ def test_an_untrained_head_is_refused(arguments: list[Path], tmp_path: Path, sta
 
 def test_swapped_heads_fail(arguments: list[Path], stage: Stage) -> None:
     arguments[2], arguments[3] = arguments[3], arguments[2]
-    assert_refused(stage("validate", *arguments), "its output is (8, 64), expected (8, 3); it is another model or head")
+    assert_refused(stage("validate", *arguments), "its output is (8, 3), expected (8, 64); it is another model or head")
     assert arguments[4].read_text() == "earlier"
 
 
