@@ -36,6 +36,9 @@ endif
 ifneq ($(filter-out $(MODELS),$(MODEL)),)
 $(error unknown member MODEL=$(MODEL); the members are: $(MODELS))
 endif
+ifneq ($(filter-out $(COLLECTIONS),$(notdir $(patsubst %/,%,$(dir $(YAMLS))))),)
+$(error each folder of members needs a collection.yaml; it is missing in model_cards/$(firstword $(filter-out $(COLLECTIONS),$(notdir $(patsubst %/,%,$(dir $(YAMLS)))))))
+endif
 ifneq ($(filter-out $(COLLECTIONS),$(COLLECTION)),)
 $(error unknown COLLECTION=$(COLLECTION); the collections are: $(COLLECTIONS))
 endif
@@ -49,6 +52,9 @@ $(error ARTIFACTS=$(ARTIFACTS): the path must be one word, make cannot work with
 endif
 ifneq ($(and $(IMAGENET),$(shell test -d '$(IMAGENET)' || echo missing)),)
 $(error IMAGENET=$(IMAGENET): no such folder; expected a folder of class folders)
+endif
+ifneq ($(and $(SAMPLES),$(shell [[ '$(SAMPLES)' =~ ^[1-9][0-9]*$$ ]] || echo wrong)),)
+$(error SAMPLES=$(SAMPLES): expected a whole number from 1)
 endif
 ifneq ($(and $(findstring ://,$(HUB)),$(filter-out file://%,$(HUB))),)
 $(error HUB=$(HUB): cannot publish to a URL yet; expected a folder, whose content can be copied there)
@@ -128,7 +134,7 @@ $A/%/classification/saved_model.pb $A/%/fe/saved_model.pb: $A/%/checkpoint.npz $
 $A/%/report.json: $A/%/checkpoint.npz $A/%/classification/saved_model.pb $A/%/fe/saved_model.pb $S/%.model $S/%.evaluation $S/%.images $S/validate.code $S/requirements
 	$(RUN)validate $(yaml) $< $A/$*/classification $A/$*/fe $@ $(images)
 
-$A/%/classification.md $A/%/fe.md: $A/%/report.json $S/%.module $S/hub_url $S/templates $S/card.code
+$A/%/classification.md $A/%/fe.md: $A/%/report.json $S/%.checkpoint $S/%.module $S/hub_url $S/templates $S/card.code
 	$(RUN)card $(yaml) $< $A/$* $(if $(HUB_URL),--hub-url '$(HUB_URL)')
 
 $A/%/classification.tar.gz $A/%/classification.tar.gz.sha256: $A/%/classification/saved_model.pb $S/package.code $S/requirements
@@ -156,6 +162,7 @@ publish: $(call in,$(SELECTED),$(ALL_FILES)) ## all of it for MODEL, into HUB
 publish-all: $(call in,$(OF_COLLECTION),$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json ## all of it for every member of COLLECTION, and its page
 
 serve: | $(READY) ## serve HUB at http://localhost:PORT
+	@test -d '$(HUB)' || { echo "make: HUB=$(HUB): nothing is published there yet; run make publish first" >&2; exit 1; }
 	'$(PYTHON)' -m http.server --bind 127.0.0.1 --directory '$(HUB)' $(PORT)
 
 # Upkeep ------------------------------------------------------------------------------------------------------------

@@ -20,8 +20,19 @@ def _difference(found: dict[str, Any]) -> float:
     return float(found["max_rel"])
 
 
-def cards(member: str, module: Module, collection: Collection, hub_url: str, report: dict[str, Any]) -> dict[str, str]:
-    """Returns the page of each head."""
+def cards(
+    member: str, module: Module, collection: Collection, hub_url: str, report: dict[str, Any], origin: dict[str, Any]
+) -> dict[str, str]:
+    """Returns the page of each head.
+
+    Args:
+        member: its name.
+        module: its section `module`.
+        collection: the collection it belongs to.
+        hub_url: the public address of the hub.
+        report: what validate wrote.
+        origin: its section `checkpoint`, as plain values: the name, and the digest when it is pinned.
+    """
     handles = {head: handle(collection, member, head, module.version) for head in HEADS}
     return {
         head: render(
@@ -34,6 +45,7 @@ def cards(member: str, module: Module, collection: Collection, hub_url: str, rep
             module=module,
             collection=collection,
             report=report,
+            origin=origin,
             found=report["modules"][head],
             largest=max((report["modules"][head][check] for check in ("parity", "single_image")), key=_difference),
         )
@@ -50,7 +62,8 @@ def main(arguments: Sequence[str]) -> str:
     args = parser.parse_args(arguments)
     module = spec.load(args.member, "module", Module)
     collection, hub_url = collection_of(args.member, args.hub_url)
-    pages = cards(args.member.stem, module, collection, hub_url, read_report(args.report))
+    origin = spec.sections(args.member)["checkpoint"]
+    pages = cards(args.member.stem, module, collection, hub_url, read_report(args.report), origin)
     for head, text in pages.items():
         write_text(args.out / f"{head}.md", text)
     return args.member.stem

@@ -88,9 +88,20 @@ class Collection:
 
 
 def collection_of(member: Path, hub_url: str | None) -> tuple[Collection, str]:
-    """Reads the collection.yaml beside a member's file; returns it and the hub's address without a final slash."""
-    collection = spec.load_whole(member.parent / "collection.yaml", Collection)
-    return collection, (hub_url or collection.hub_url).rstrip("/")
+    """Reads the collection.yaml beside a member's file; returns it and the hub's address without a final slash.
+
+    Raises:
+        Fault: when it is malformed, bears another name than its folder, or the address is no http or https URL.
+    """
+    path = member.parent / "collection.yaml"
+    collection = spec.load_whole(path, Collection)
+    if collection.name != path.resolve().parent.name:
+        raise Fault(f"{path}: name must be that of its folder, {path.resolve().parent.name!r}, got {collection.name!r}")
+    address = (hub_url or collection.hub_url).rstrip("/")
+    if not re.match(r"https?://[^/]", address):
+        where = f"HUB_URL={hub_url}" if hub_url else f"{path}: hub_url {collection.hub_url!r}"
+        raise Fault(f"{where}: expected an address that begins with http:// or https://")
+    return collection, address
 
 
 def handle(collection: Collection, member: str, head: str, version: int) -> str:

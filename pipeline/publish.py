@@ -104,15 +104,26 @@ def read_tarball(folder: Path, head: str, content: str) -> Tarball:
     return Tarball(tarball, sha256_of(tarball), card.read_text(encoding="utf-8"))
 
 
-def is_missing(tarball: Tarball, target: Path) -> bool:
+def is_missing(tarball: Tarball, target: Path, recorded: str | None) -> bool:
     """Returns whether the tarball has yet to be copied to its place in the hub.
 
+    Args:
+        tarball: what is to be published.
+        target: its place in the hub.
+        recorded: the digest that the index has of it, if it has one.
+
     Raises:
-        Fault: when other bytes are published there.
+        Fault: when other bytes are published there, or the published file is damaged.
     """
     if not target.exists():
         return True
-    if (published := sha256_of(target)) != tarball.sha256:
+    published = sha256_of(target)
+    if published != tarball.sha256 and recorded == tarball.sha256:
+        raise Fault(
+            f"{target}: damaged in the hub: index.json has sha256 {recorded}, the file {published}; what you publish is"
+            " whole and the same as what was published, so delete the file there and run the same command again"
+        )
+    if published != tarball.sha256:
         raise Fault(
             f"{target}: this version is already published with other bytes: sha256 {published} there,"
             f" {tarball.sha256} here; published versions never change, so raise module.version to publish this one"
@@ -189,7 +200,9 @@ def publish_member(member: str, module: Module, collection: Collection, folder: 
         index = read_index(hub)
         missing = {}
         for head, name in handles.items():
-            missing[head] = is_missing(tarballs[head], hub / f"{name}.tar.gz")
+            recorded = index["modules"].get(name)
+            sha256 = recorded["files"][0]["sha256"] if recorded else None
+            missing[head] = is_missing(tarballs[head], hub / f"{name}.tar.gz", sha256)
             check_unique(tarballs[head], name, index)
         for head, name in handles.items():
             if missing[head]:
@@ -204,6 +217,8 @@ def publish_member(member: str, module: Module, collection: Collection, folder: 
         index["modules"] |= published
         _write_index(hub, index, collection.publisher)
     _write_receipt(receipt, hub, published)
+    for name in published:
+        print(f"published {name}: {hub / name}.tar.gz")
 
 
 def publish_collection(collection: Collection, page: Path, hub: Path, receipt: Path) -> None:

@@ -140,7 +140,7 @@ def images_text(path: Path, imagenet: str, samples: str) -> str:
         own = _dict(spec.sections(path).get("evaluation")).get("images")
     except Fault:
         own = None
-    folder = "its own" if own else imagenet
+    folder = "its own" if own else imagenet.rstrip("/")
     return f"{samples or 'all'} of {folder}" if folder else ""
 
 
@@ -196,7 +196,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("members", type=Path, nargs="+")
     parser.add_argument("--receipts", nargs="*", default=[], metavar="NAME=RECEIPT")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--selected", nargs="*", default=[], help="the members whose checkpoints are looked at")
+    parser.add_argument("--selected", nargs="*", default=[], help="the members that the settings are for")
     parser.add_argument("--checkpoints", default="", help="the setting CHECKPOINTS")
     parser.add_argument("--imagenet", default="", help="the setting IMAGENET")
     parser.add_argument("--samples", default="", help="the setting SAMPLES")
@@ -208,10 +208,11 @@ def main(arguments: Sequence[str]) -> None:
     for member in args.members:
         for section, text in member_texts(member).items():
             write(args.folder / f"{member.stem}.{section}", text)
-        # 1.2 GB are not read for a member that nobody asked for.
+        # What the settings name is for the members asked for; the others stay as they are.
         source = source_text(member, args.checkpoints, digests) if member.stem in args.selected else ""
+        images = images_text(member, args.imagenet, args.samples) if member.stem in args.selected else ""
         write_lasting(args.folder / f"{member.stem}.source", source)
-        write_lasting(args.folder / f"{member.stem}.images", images_text(member, args.imagenet, args.samples))
+        write_lasting(args.folder / f"{member.stem}.images", images)
     for name, text in collection_texts(args.members).items():
         write(args.folder / f"collection-{name}.facts", text)
     write(args.folder / "templates", files_digest((ROOT / "templates").glob("*.jinja")))

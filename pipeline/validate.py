@@ -54,7 +54,7 @@ class Evaluation:
     """The section `evaluation`.
 
     Attributes:
-        dataset: the data set and its part, in words that follow "images of the".
+        dataset: the data set and its part, in words that follow "images of", such as "the Fashion-MNIST test set".
         minimum_top1: the gate, 0 to 1: a lower measured top-1 accuracy stops the publication.
         images: a folder of class folders that comes with the member, relative to its YAML file; None: IMAGENET=.
         reported: the accuracy others report, if any.
@@ -98,7 +98,7 @@ def parity_inputs(chosen: Sequence[imagenet.Example], size: int) -> tuple[np.nda
         inputs, _ = next(imagenet.batches(first, size, len(first)))
         return inputs, "evaluation images"
     noise = np.random.default_rng(0).uniform(-1, 1, (PARITY_IMAGES, size, size, 3))
-    return noise.astype(np.float32), "uniform noise in [-1, 1], seed 0"
+    return noise.astype(np.float32), "images of uniform noise in [-1, 1], seed 0"
 
 
 def reference(model: Model, arrays: checkpoint.Arrays, inputs: np.ndarray, head: str) -> np.ndarray:
@@ -208,7 +208,7 @@ def measure_accuracy(
     common = {"dataset": evaluation.dataset, "reported": evaluation.reported and asdict(evaluation.reported)}
     if not chosen:
         print(f"{label}: accuracy is not measured: no images (say IMAGENET=<folder of class folders>)", file=sys.stderr)
-        reason = f"its publisher had no images of the {evaluation.dataset} at hand"
+        reason = f"its publisher had no images of {evaluation.dataset} at hand"
         return common | {"verdict": "not measured", "reason": reason}
     measured = accuracy(predict, chosen, model.image_size, label)
     return (
@@ -222,6 +222,30 @@ def measure_accuracy(
             "verdict": "pass" if measured["top1"] >= evaluation.minimum_top1 else "fail",
         }
     )
+
+
+def refuse_to_forget(report: Path, failed: Path, path: Path) -> None:
+    """Refuses to validate without images a checkpoint whose accuracy an earlier run measured, well or badly.
+
+    Args:
+        report: the report of the last run that passed, if any.
+        failed: that of the last run that failed since, if any.
+        path: the checkpoint.
+
+    Raises:
+        Fault: names the earlier figure and the ways out.
+    """
+    for earlier in (failed, report):
+        if not earlier.is_file():
+            continue
+        content = json.loads(earlier.read_text(encoding="utf-8"))
+        found = content["accuracy"]
+        if "top1" in found and content["checkpoint"]["sha256"] == sha256_of(path):
+            raise Fault(
+                f"{earlier}: this checkpoint's top-1 accuracy was measured before, {found['top1']:.4f} on"
+                f" {found['images']} images ({found['verdict']}), and would be forgotten without images; say IMAGENET="
+                ' again, or delete that file to publish a card that says "not measured"'
+            )
 
 
 def failures(report: Report) -> list[str]:
@@ -243,7 +267,7 @@ def failures(report: Report) -> list[str]:
     found = report["accuracy"]
     if found["verdict"] == "fail":
         sentences.append(
-            f"top-1 accuracy {found['top1']:.4f} on {found['images']} images of the {found['dataset']} is below the"
+            f"top-1 accuracy {found['top1']:.4f} on {found['images']} images of {found['dataset']} is below the"
             f" gate evaluation.minimum_top1 {found['minimum_top1']}"
         )
     return sentences
@@ -331,9 +355,11 @@ def main(arguments: Sequence[str]) -> str:
     images = args.images or own or args.imagenet
     folders = {"classification": args.classification, "fe": args.fe}
     subject = args.member.stem
+    failed = args.report.with_name(args.report.name + ".failed")
+    if images is None:
+        refuse_to_forget(args.report, failed, args.checkpoint)
     report = validate(model, evaluation, names, args.checkpoint, folders, images, args.samples, f"validate {subject}")
     text = json.dumps(report, indent=2, sort_keys=True) + "\n"
-    failed = args.report.with_name(args.report.name + ".failed")
     if sentences := failures(report):
         write_text(failed, text)
         raise Fault(f"{subject}: " + "; ".join(sentences) + f". Nothing is published; all figures are in {failed}")

@@ -33,7 +33,7 @@ model:
   labels: labels.tsv
 
 evaluation:
-  dataset: test set of colours
+  dataset: the test set of colours
   images: images
   minimum_top1: 0.0
 

@@ -1,5 +1,6 @@
 """Commands given bad input: one clear sentence, status 1, earlier outputs as they were, nothing half written."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -84,11 +85,13 @@ def test_publish_refuses_other_bytes_of_a_published_version(
     done = stage("publish", "member", tiny / "mini.yaml", out, hub, out / "published.json")
     assert done.returncode == 0, done.stderr
     before = contents(hub)
-    tarball = hub / "tester/mini_fe/1.tar.gz"
-    tarball.write_bytes(before[tarball] + b"\0")
-    before = contents(hub)
+    (out / "fe/assets.extra/note").write_text("another model")
+    assert stage("package", out / "fe", out / "fe.tar.gz").returncode == 0
+    report = json.loads((out / "report.json").read_text())
+    report["modules"]["fe"]["content_sha256"] = artifact.folder_digest(out / "fe")
+    (out / "report.json").write_text(json.dumps(report))
     done = stage("publish", "member", tiny / "mini.yaml", out, hub, out / "published.json")
-    assert_refused(done, f"{tarball}: this version is already published with other bytes", "raise module.version")
+    assert_refused(done, "mini_fe/1.tar.gz: this version is already published with other bytes", "raise module.version")
     assert contents(hub) == before
 
 

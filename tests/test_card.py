@@ -21,6 +21,7 @@ from tests.conftest import ROOT
 
 VIT = ROOT / "model_cards/vit"
 COLLECTION = spec.load_whole(VIT / "collection.yaml", Collection)
+ORIGIN = {"name": "S_16", "sources": [], "sha256": "0" * 64}
 SEVEN = ("vit_s16", "vit_b16", "vit_b32", "vit_l16", "vit_r26_s32_lightaug", "vit_r26_s32_medaug", "vit_r50_l32")
 MEMBERS = [path for path in sorted(ROOT.glob("model_cards/*/*.yaml")) if path.name != "collection.yaml"]
 
@@ -31,7 +32,7 @@ def metadata(card: str) -> dict[str, str]:
 
 @pytest.fixture
 def pages(report: dict) -> dict[str, str]:
-    return cards("vit_s16", Module(1, "ViT-S16"), COLLECTION, "https://hub.example", report)
+    return cards("vit_s16", Module(1, "ViT-S16"), COLLECTION, "https://hub.example", report, ORIGIN)
 
 
 @pytest.mark.parametrize(("head", "task"), [("classification", "image-classification"), ("fe", "image-feature-vector")])
@@ -68,7 +69,7 @@ def test_measured_and_quoted_are_told_apart(pages: dict[str, str], report: dict)
     assert "| quoted: " not in pages["classification"]
     report = copy.deepcopy(report)
     report["accuracy"]["reported"] = {"top1": 0.80462, "source": "the paper"}
-    card = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report)["classification"]
+    card = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, ORIGIN)["classification"]
     assert "| top-1 accuracy, reported | 80.46 % | quoted: the paper |" in card
 
 
@@ -76,8 +77,15 @@ def test_an_accuracy_that_was_not_measured_is_said_in_plain_words(report: dict) 
     report = copy.deepcopy(report)
     reported = {"top1": 0.80462, "source": "the paper"}
     report["accuracy"] = {"verdict": "not measured", "reason": "no images", "dataset": "d", "reported": reported}
-    for card in cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report).values():
+    for card in cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, ORIGIN).values():
         assert "The accuracy of this module was **not measured** by its publisher; the reported figure is that" in card
+
+
+def test_a_card_says_whether_the_weights_were_verified(report: dict, pages: dict[str, str]) -> None:
+    assert "the digest is the one pinned for this member" in pages["fe"]
+    for origin in ({"name": "S_16", "sources": []}, {"name": "S_16", "sha256": None}):
+        text = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin)["fe"]
+        assert "that these are the original weights was **not verified**" in text
 
 
 @pytest.mark.parametrize(
@@ -90,7 +98,7 @@ def test_a_gap_in_the_facts_fails_to_render(report: dict, path: tuple[str, ...])
         parent = parent[key]
     del parent[path[-1]]
     with pytest.raises(jinja2.UndefinedError):
-        cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report)
+        cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, ORIGIN)
 
 
 def reports_of(folder: Path, artifacts: Path, report: dict) -> None:

@@ -281,6 +281,25 @@ def test_imagenet_is_for_members_without_images_and_what_it_measured_stays(tree:
     assert planned(tree, "validate", "MODEL=mini", f"IMAGENET={tmp_path}/val", "SAMPLES=3") == {("validate", "mini")}
 
 
+def test_settings_are_for_the_members_asked_for(tree: Path) -> None:
+    planned(tree, "validate", "MODEL=rati", "SAMPLES=3")  # a dry run writes stamps too
+    assert make(tree, "-q", "publish", "MODEL=mini").returncode == 0
+
+
+def test_a_collection_is_named_like_its_folder(tree: Path) -> None:
+    replace(tree / "model_cards/tiny/collection.yaml", "name: tiny", "name: vit")
+    done = make(tree, *ALL)
+    assert done.returncode == 2
+    assert "collection.yaml: name must be that of its folder, 'tiny', got 'vit'" in done.stderr
+    (tree / "model_cards/tiny/collection.yaml").unlink()
+    assert "collection.yaml; it is missing in model_cards/tiny" in make(tree, *ALL).stderr
+
+
+def test_a_public_address_has_a_scheme(tree: Path) -> None:
+    done = make(tree, *ALL, "HUB_URL=localhost:8123")
+    assert "HUB_URL=localhost:8123: expected an address that begins with http:// or https://" in done.stderr
+
+
 def test_a_hub_without_its_index_is_mended(tree: Path) -> None:
     for name in ("index.json", "tester/tester.md"):
         (tree / "artifacts/hub" / name).unlink()
@@ -310,6 +329,8 @@ def test_a_fault_in_one_member_leaves_the_others_working(tree: Path) -> None:
         (("publish-all", "COLLECTION=vti"), "unknown COLLECTION=vti; the collections are: demo vit"),
         (("validate", "MODEL=vit_s16", "ARTIFACTS=a b"), "the path must be one word"),
         (("validate", "MODEL=vit_s16", "IMAGENET=/nonexistent"), "IMAGENET=/nonexistent: no such folder"),
+        (("validate", "MODEL=vit_s16", "SAMPLES=abc"), "SAMPLES=abc: expected a whole number from 1"),
+        (("serve", "HUB=/nonexistent"), "HUB=/nonexistent: nothing is published there yet"),
         (("publish", "MODEL=vit_s16", "HUB=s3://bucket"), "HUB=s3://bucket: cannot publish to a URL yet"),
         (("publish", "MODEL=vit_s16", "PYTHON=python3.99"), "PYTHON=python3.99: no such interpreter"),
     ],

@@ -115,6 +115,16 @@ def test_other_bytes_of_a_published_version_are_refused(member: Path, hub: Path)
     assert (hub / "tester/mini_fe/2.tar.gz").exists()
 
 
+def test_a_damaged_file_in_the_hub_is_told_from_another_version(member: Path, hub: Path) -> None:
+    publish(member, hub)
+    tarball = hub / "tester/mini_fe/1.tar.gz"
+    tarball.write_bytes(tarball.read_bytes() + b"\0")
+    with pytest.raises(Fault, match=r"damaged in the hub.*delete the file there and run the same command again"):
+        publish(member, hub)
+    tarball.unlink()
+    publish(member, hub)
+
+
 def test_a_page_may_be_corrected(member: Path, hub: Path) -> None:
     publish(member, hub)
     (member / "fe.md").write_text("# Module fe, corrected\n")

@@ -48,7 +48,7 @@ def test_the_excerpt_is_a_rendered_card(report: dict) -> None:
     demo = ROOT / "model_cards/demo"
     module = spec.load(demo / "vit_demo.yaml", "module", Module)
     collection = spec.load_whole(demo / "collection.yaml", Collection)
-    card = cards("vit_demo", module, collection, collection.hub_url, report)["classification"]
+    card = cards("vit_demo", module, collection, collection.hub_url, report, {"name": "vit_demo"})["classification"]
     table = re.search(r"^\| what \| value .*?\n\n", card, re.MULTILINE | re.DOTALL)
     assert table
     assert table[0] in README

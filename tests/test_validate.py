@@ -11,6 +11,8 @@ from pipeline.fault import Fault
 from pipeline.validate import Evaluation, Reported, compare, failures, fingerprint, weights_equal
 from tests.conftest import Stage, assert_refused, write_collection
 
+EARLIER = (Path(__file__).parent / "data/report.json").read_text()
+
 
 class Variable:
     """What weights_equal() uses of a TensorFlow variable."""
@@ -91,7 +93,7 @@ def test_accuracies_are_fractions(value: float) -> None:
 def arguments(published: Path, tmp_path: Path) -> list[Path]:
     """validate's arguments for the published `mini`, with an earlier report in place."""
     artifacts = published / "artifacts/mini"
-    (tmp_path / "report.json").write_text("earlier")
+    (tmp_path / "report.json").write_text(EARLIER)
     shutil.copytree(artifacts / "fe", tmp_path / "fe")
     member = published / "model_cards/tiny/mini.yaml"
     return [
@@ -110,7 +112,7 @@ def test_the_model_of_another_checkpoint_fails(arguments: list[Path], tmp_path: 
     assert_refused(
         done, "classification: 104 variables differ", "classification: TensorFlow and JAX differ (parity) by"
     )
-    assert arguments[4].read_text() == "earlier"
+    assert arguments[4].read_text() == EARLIER
     failed = json.loads((tmp_path / "report.json.failed").read_text())
     assert failed["modules"]["fe"]["parity"]["verdict"] == "fail"
     assert failed["accuracy"] == {"verdict": "not measured", "reason": "an earlier check failed"}
@@ -127,7 +129,7 @@ def test_an_untrained_head_is_refused(arguments: list[Path], tmp_path: Path, sta
 def test_swapped_heads_fail(arguments: list[Path], stage: Stage) -> None:
     arguments[2], arguments[3] = arguments[3], arguments[2]
     assert_refused(stage("validate", *arguments), "its output is (8, 3), expected (8, 64); it is another model or head")
-    assert arguments[4].read_text() == "earlier"
+    assert arguments[4].read_text() == EARLIER
 
 
 def test_a_damaged_saved_model_is_refused(arguments: list[Path], stage: Stage) -> None:
@@ -175,10 +177,17 @@ def test_without_images_the_report_says_not_measured(arguments: list[Path], tmp_
     assert "accuracy is not measured: no images (say IMAGENET=<folder of class folders>)" in done.stderr
     report = json.loads(arguments[4].read_text())
     assert report["accuracy"]["verdict"] == "not measured"
-    assert report["parity_inputs"] == "uniform noise in [-1, 1], seed 0"
+    assert report["parity_inputs"] == "images of uniform noise in [-1, 1], seed 0"
     # IMAGENET= is for members like this one; SAMPLES= takes a part.
     done = stage("validate", *arguments, "--imagenet", home / "images", "--samples", 5)
-    assert json.loads(arguments[4].read_text())["accuracy"]["images"] == 5
+    report = json.loads(arguments[4].read_text())
+    assert report["accuracy"]["images"] == 5
+    # What was measured is not forgotten by a run without images, nor is a gate bypassed that way.
+    assert_refused(stage("validate", *arguments), "on 5 images (pass), and would be forgotten without images")
+    assert json.loads(arguments[4].read_text()) == report
+    report["accuracy"] |= {"top1": 0.0, "verdict": "fail"}
+    (tmp_path / "report.json.failed").write_text(json.dumps(report))
+    assert_refused(stage("validate", *arguments), "report.json.failed: ", "0.0000 on 5 images (fail)", "IMAGENET=")
 
 
 def test_unreadable_images_are_refused(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:
@@ -186,7 +195,7 @@ def test_unreadable_images_are_refused(arguments: list[Path], tmp_path: Path, st
     (tmp_path / "images/red/0.png").write_bytes(b"no image")
     done = stage("validate", *arguments, "--images", tmp_path / "images")
     assert_refused(done, f"{tmp_path}/images/red/0.png: cannot be read as an image")
-    assert arguments[4].read_text() == "earlier"
+    assert arguments[4].read_text() == EARLIER
 
 
 def test_unknown_class_folders_are_refused_before_tensorflow_starts(
