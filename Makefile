@@ -18,6 +18,13 @@ HUB_URL ?=
 PORT ?= 8080
 BASE_PYTHON ?= python3
 
+# Only some shells expand the ~ of `make HUB=~/hub`.
+home = $(patsubst ~/%,$(HOME)/%,$(1))
+override CHECKPOINTS := $(call home,$(CHECKPOINTS))
+override IMAGENET := $(call home,$(IMAGENET))
+override ARTIFACTS := $(call home,$(ARTIFACTS))
+override HUB := $(call home,$(HUB))
+
 A := $(ARTIFACTS)
 S := $A/.stamps
 YAMLS := $(filter-out %/collection.yaml,$(wildcard model_cards/*/*.yaml))

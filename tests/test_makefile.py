@@ -342,6 +342,16 @@ def test_wrong_names_fail_at_once(arguments: tuple[str, ...], message: str) -> N
     assert not done.stdout
 
 
+def test_the_users_home_is_understood_whatever_the_shell(tmp_path: Path) -> None:
+    done = make(ROOT, "validate", "MODEL=vit_s16", "IMAGENET=~/val", HOME=str(tmp_path))
+    assert f"IMAGENET={tmp_path}/val: no such folder" in done.stderr
+    settings = [f"{name}=~/{name}" for name in ("CHECKPOINTS", "ARTIFACTS", "HUB")]
+    done = make(ROOT, "-n", "publish", "MODEL=vit_s16", *settings, HOME=str(tmp_path))
+    assert f"--checkpoints '{tmp_path}/CHECKPOINTS'" in done.stdout
+    assert f"{tmp_path}/ARTIFACTS/vit_s16 '{tmp_path}/HUB'" in done.stdout
+    assert "~" not in done.stdout
+
+
 def test_help_names_every_public_target() -> None:
     done = make(ROOT, "help")
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
