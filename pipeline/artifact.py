@@ -3,7 +3,7 @@
 import hashlib
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from isal import igzip, isal_zlib
@@ -47,10 +47,10 @@ def content_digest(files: Iterator[tuple[str, str]]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def folder_digest(folder: Path, advance: Callable[[int], object] = lambda _: None) -> str:
+def folder_digest(folder: Path) -> str:
     """Returns content_digest() of a model's folder; raises Fault as members() does."""
     names = [name for name in members(folder) if not name.endswith("/")]
-    return content_digest((name, sha256_of(folder / name, advance)) for name in names)
+    return content_digest((name, sha256_of(folder / name)) for name in names)
 
 
 def size(folder: Path) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from pipeline import spec
 from pipeline.fault import Fault, command
 from pipeline.files import write_text
-from pipeline.pages import Collection, Module, collection_of, handle, read_report, render
+from pipeline.pages import HEADS, Collection, Module, collection_of, handle, read_report, render
 
 
 def _order(member: dict[str, Any]) -> tuple[bool, int, str]:
@@ -37,7 +37,7 @@ def page(collection: Collection, folder: Path, artifacts: Path) -> str:
             continue
         module = spec.load(path, "module", Module)
         report = read_report(artifacts / path.stem / "report.json")
-        heads = {head: handle(collection, path.stem, head, module.version) for head in ("classification", "fe")}
+        heads = {head: handle(collection, path.stem, head, module.version) for head in HEADS}
         # From <publisher>/collections/<name>/1.md the modules are two folders up.
         links = {head: f"../../{name.split('/', 1)[1]}.md" for head, name in heads.items()}
         members.append({"name": path.stem, "module": module, "report": report, "links": links})

@@ -24,7 +24,7 @@ from pipeline.vit import Model, VisionTransformer, variant
 if TYPE_CHECKING:
     import tensorflow as tf
 
-HEADS = {"classification": "logits", "fe": "features"}  # folder of each module, name of its output
+OUTPUTS = {"classification": "logits", "fe": "features"}  # the name of each head's output
 
 
 def _module(model: Model, classes: int | None, variables: Mapping[str, "tf.Variable"]) -> "tf.train.Checkpoint":
@@ -135,12 +135,12 @@ def convert(model: Model, names: Sequence[labels.Label], path: Path, out: Path, 
     import tensorflow as tf
 
     jax.config.update("jax_export_calling_convention_version", stablehlo.CALLING_CONVENTION + 1)
-    # popitem() frees each array as soon as its variable holds the values: the weights lie in memory once.
+    # pop() frees each array as soon as its variable holds the values: the weights lie in memory once.
     variables = {name: tf.Variable(arrays.pop(name), name=name) for name in list(arrays)}
     with ExitStack() as stack:
-        folders = {head: stack.enter_context(replacing_folder(out / head)) for head in HEADS}
-        progress = stack.enter_context(Progress(f"convert {label}", len(HEADS), "modules"))
-        for head, output in HEADS.items():
+        folders = {head: stack.enter_context(replacing_folder(out / head)) for head in OUTPUTS}
+        progress = stack.enter_context(Progress(f"convert {label}", len(OUTPUTS), "modules"))
+        for head, output in OUTPUTS.items():
             classes = model.classes if head == "classification" else None
             module = _module(model, classes, checkpoint.used(variables, head))
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)

@@ -19,7 +19,7 @@ import requests
 
 from pipeline import spec
 from pipeline.fault import Fault, command
-from pipeline.files import CHUNK, Progress, replacing, sha256_of
+from pipeline.files import CHUNK, Progress, copy, replacing, sha256_of
 
 TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
 
@@ -78,10 +78,7 @@ def sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) -> list
 def _copy_local(path: Path, out: BinaryIO, label: str) -> None:
     if not path.is_file():
         raise Unavailable("no such file")
-    with path.open("rb") as stream, Progress(label, path.stat().st_size, "B") as progress:
-        while chunk := stream.read(CHUNK):
-            out.write(chunk)
-            progress.advance(len(chunk))
+    copy(path, out, label)
 
 
 def _download(url: str, out: BinaryIO, label: str) -> None:

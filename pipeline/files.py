@@ -7,7 +7,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -17,19 +17,18 @@ from tqdm import tqdm
 CHUNK = 1 << 22
 
 
-def stream_digest(stream: IO[bytes], advance: Callable[[int], object] = lambda _: None) -> str:
-    """Returns the SHA-256 of the rest of a stream in hexadecimal; `advance` is told the bytes as they are read."""
+def stream_digest(stream: IO[bytes]) -> str:
+    """Returns the SHA-256 of the rest of a stream in hexadecimal."""
     digest = hashlib.sha256()
     while chunk := stream.read(CHUNK):
         digest.update(chunk)
-        advance(len(chunk))
     return digest.hexdigest()
 
 
-def sha256_of(path: Path, advance: Callable[[int], object] = lambda _: None) -> str:
-    """Returns the SHA-256 of a file in hexadecimal; see stream_digest()."""
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as stream:
-        return stream_digest(stream, advance)
+        return stream_digest(stream)
 
 
 def _sync(path: Path) -> None:
@@ -157,3 +156,11 @@ class Progress:
 
     def _amount(self, count: float) -> str:
         return f"{count / 1e6:.1f} MB" if self._unit == "B" else f"{count:.4g} {self._unit}"
+
+
+def copy(source: Path, out: BinaryIO, label: str) -> None:
+    """Copies a file's bytes to an open stream, with progress under `label`."""
+    with source.open("rb") as stream, Progress(label, source.stat().st_size, "B") as progress:
+        while chunk := stream.read(CHUNK):
+            out.write(chunk)
+            progress.advance(len(chunk))

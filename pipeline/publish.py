@@ -21,7 +21,7 @@ from urllib.request import url2pathname
 
 from pipeline import artifact, spec
 from pipeline.fault import Fault, command
-from pipeline.files import CHUNK, Progress, replacing, sha256_of, write_text
+from pipeline.files import copy, replacing, sha256_of, write_text
 from pipeline.pages import HEADS, Collection, Module, Publisher, collection_of, handle, read_report, render
 
 Index = dict[str, dict[str, Any]]
@@ -150,17 +150,6 @@ def check_unique(tarball: Tarball, name: str, index: Index) -> None:
             )
 
 
-def _copy(source: Path, target: Path) -> None:
-    with (
-        source.open("rb") as stream,
-        replacing(target) as out,
-        Progress(f"publish {target.parent.name}", source.stat().st_size, "B") as progress,
-    ):
-        while chunk := stream.read(CHUNK):
-            out.write(chunk)
-            progress.advance(len(chunk))
-
-
 def _write_index(hub: Path, index: Index, publisher: Publisher) -> None:
     """Writes index.json and the publisher's page, which lists what the index holds of it."""
     prefix = publisher.id + "/"
@@ -206,7 +195,8 @@ def publish_member(member: str, module: Module, collection: Collection, folder: 
             check_unique(tarballs[head], name, index)
         for head, name in handles.items():
             if missing[head]:
-                _copy(tarballs[head].path, hub / f"{name}.tar.gz")
+                with replacing(hub / f"{name}.tar.gz") as out:
+                    copy(tarballs[head].path, out, f"publish {member}")
             write_text(hub / f"{name}.md", tarballs[head].page)
             published[name] = {
                 "title": module.title,

@@ -11,6 +11,7 @@ Imports nothing but the standard library and YAML, since every make runs it.
 
 import argparse
 import ast
+import functools
 import hashlib
 import json
 import sys
@@ -26,6 +27,20 @@ ROOT = Path(__file__).parents[1]
 STAGES = ("fetch", "convert", "validate", "card", "collection", "package", "publish")
 
 
+class _WithoutDocstrings(ast.NodeTransformer):
+    """Removes strings that stand alone as a statement; they don't change what the code does."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    """Parses a module without its docstrings, once for all the stages that share it."""
+    tree: ast.Module = _WithoutDocstrings().visit(ast.parse(path.read_text(encoding="utf-8")))
+    return tree
+
+
 def modules_of(stage: str, root: Path = ROOT) -> list[str]:
     """Returns a stage's module and every module of `pipeline` it imports, directly or not, sorted."""
     seen: set[str] = set()
@@ -35,7 +50,7 @@ def modules_of(stage: str, root: Path = ROOT) -> list[str]:
         if name in seen or not (root / "pipeline" / f"{name}.py").exists():
             continue
         seen.add(name)
-        for node in ast.walk(ast.parse((root / "pipeline" / f"{name}.py").read_text(encoding="utf-8"))):
+        for node in ast.walk(_tree(root / "pipeline" / f"{name}.py")):
             if isinstance(node, ast.Import):
                 waiting += [alias.name.removeprefix("pipeline.") for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module == "pipeline":
@@ -45,19 +60,11 @@ def modules_of(stage: str, root: Path = ROOT) -> list[str]:
     return sorted(seen)
 
 
-class _WithoutDocstrings(ast.NodeTransformer):
-    """Removes strings that stand alone as a statement; they don't change what the code does."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
-
-
 def code_digest(stage: str, root: Path = ROOT) -> str:
     """Returns the digest of a stage's code as Python runs it: comments, docstrings and layout don't count."""
     digest = hashlib.sha256()
     for name in modules_of(stage, root):
-        tree = ast.parse((root / "pipeline" / f"{name}.py").read_text(encoding="utf-8"))
-        digest.update(f"{name}\n{ast.dump(_WithoutDocstrings().visit(tree))}\n".encode())
+        digest.update(f"{name}\n{ast.dump(_tree(root / 'pipeline' / f'{name}.py'))}\n".encode())
     return digest.hexdigest()
 
 
@@ -93,16 +100,24 @@ def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+@functools.cache
+def _sections(path: Path) -> dict[str, Any] | str:
+    """Returns a member's sections, or what is wrong with the file; parsed once for its several stamps."""
+    try:
+        return spec.sections(path)
+    except Fault as fault:
+        return str(fault)
+
+
 def member_texts(path: Path) -> dict[str, str]:
     """Returns the stamp text of each section of a member, with the digests of files that the section names.
 
     The section `module` includes collection.yaml, which the cards are made of too. A file that is not valid gives a
     text that says so; the stage that reads it reports it.
     """
-    try:
-        found = spec.sections(path)
-    except Fault as fault:
-        return dict.fromkeys(spec.SECTIONS, str(fault))
+    found = _sections(path)
+    if isinstance(found, str):
+        return dict.fromkeys(spec.SECTIONS, found)
     texts = {name: json.dumps(found.get(name), default=str) for name in spec.SECTIONS}
     if labels := _dict(found.get("model")).get("labels"):
         texts["model"] += files_digest([path.parent / str(labels)])
@@ -118,11 +133,8 @@ def source_text(path: Path, checkpoints: str, digests: Digests) -> str:
     A member whose checkpoint's digest is not pinned is defined by the file itself: another file in CHECKPOINTS= is
     another checkpoint. Where a digest is pinned, it alone counts.
     """
-    try:
-        section = _dict(spec.sections(path).get("checkpoint"))
-    except Fault:
-        return ""
-    if section.get("sha256"):
+    section = _dict(_dict(_sections(path)).get("checkpoint"))
+    if not section or section.get("sha256"):
         return ""
     name = str(section.get("name"))
     listed = section.get("sources")
@@ -136,10 +148,7 @@ def source_text(path: Path, checkpoints: str, digests: Digests) -> str:
 
 def images_text(path: Path, imagenet: str, samples: str) -> str:
     """Returns the settings that choose a member's evaluation images; "" where it brings none and none are given."""
-    try:
-        own = _dict(spec.sections(path).get("evaluation")).get("images")
-    except Fault:
-        own = None
+    own = _dict(_dict(_sections(path)).get("evaluation")).get("images")
     folder = "its own" if own else imagenet.rstrip("/")
     return f"{samples or 'all'} of {folder}" if folder else ""
 
