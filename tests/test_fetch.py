@@ -16,10 +16,10 @@ from tests.conftest import serving, serving_folder
 
 
 def archive(content: bytes = b"weights") -> bytes:
-    """Returns a small zip archive, which is what an npz is."""
+    """Returns a small zip archive, which is what an npz is; its time is fixed, so that two calls give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as out:
-        out.writestr("a.npy", content)
+        out.writestr(zipfile.ZipInfo("a.npy"), content)
     return buffer.getvalue()
 
 
