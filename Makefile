@@ -135,7 +135,7 @@ images = $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(if $(SAMPLES),--samples '$
 $A/%/checkpoint.npz: $S/%.checkpoint $S/%.source
 	$(RUN)fetch $(yaml) $@ $(if $(CHECKPOINTS),--checkpoints '$(CHECKPOINTS)')
 
-$A/%/classification/saved_model.pb $A/%/fe/saved_model.pb: $A/%/checkpoint.npz $S/%.model $S/convert.code $S/requirements
+$A/%/classification/saved_model.pb $A/%/fe/saved_model.pb: $A/%/checkpoint.npz $S/%.checkpoint $S/%.model $S/convert.code $S/requirements
 	$(RUN)convert $(yaml) $< $A/$*
 
 $A/%/report.json: $A/%/checkpoint.npz $A/%/classification/saved_model.pb $A/%/fe/saved_model.pb $S/%.model $S/%.evaluation $S/%.images $S/validate.code $S/requirements

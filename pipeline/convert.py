@@ -7,81 +7,46 @@ writes OUT/classification and OUT/fe. Both come from one load of the checkpoint 
 
 import argparse
 import errno
+import gc
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from pipeline import checkpoint, labels, spec, stablehlo
+import numpy as np
+
+from pipeline import checkpoint, golden, labels, reusable, selftest, spec, stablehlo
 from pipeline.fault import command
 from pipeline.files import Progress, replacing_folder, sha256_of
 from pipeline.tensorflow_start import start_tensorflow
-from pipeline.vit import Model, VisionTransformer, variant
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-OUTPUTS = {"classification": "logits", "fe": "features"}  # the name of each head's output
-
-
-def _module(model: Model, classes: int | None, variables: Mapping[str, "tf.Variable"]) -> "tf.train.Checkpoint":
-    """Builds a Reusable SavedModel (https://www.tensorflow.org/hub/reusable_saved_models) around the Flax model.
-
-    Args:
-        model: the section.
-        classes: the number of logits, or None for the feature extractor.
-        variables: the parameters this head uses, by their upstream paths.
-    """
-    import tensorflow as tf
-    from jax.experimental import jax2tf
-
-    flax_module = VisionTransformer(variant(model.variant), classes)
-    converted = jax2tf.convert(
-        lambda parameters, images: flax_module.apply({"params": checkpoint.tree(parameters)}, images),
-        polymorphic_shapes=[None, f"(n, {model.image_size}, {model.image_size}, 3)"],
-        with_gradient=True,
-        native_serialization_platforms=stablehlo.PLATFORMS,
-    )
-    named = dict(variables)
-    inputs = tf.TensorSpec((None, model.image_size, model.image_size, 3), tf.float32, name="inputs")
-    # Both values of `training` call this one concrete function, so the computation is traced, lowered and stored once;
-    # a tf.function would be traced anew by its second caller, since its first trace is kept apart to create variables.
-    forward = tf.function(lambda inputs: converted(named, inputs), autograph=False).get_concrete_function(inputs)
-
-    module = tf.train.Checkpoint()
-    module.variables = list(named.values())
-    module.trainable_variables = list(named.values())
-    module.regularization_losses = []
-    module.__call__ = tf.function(lambda inputs, training=False: forward(inputs), autograph=False)
-    for training in (False, True):
-        module.__call__.get_concrete_function(inputs, training=training)
-    return module
-
-
-def _signature(module: "tf.train.Checkpoint", model: Model, output: str) -> "tf.types.experimental.ConcreteFunction":
-    import tensorflow as tf
-
-    inputs = tf.TensorSpec((None, model.image_size, model.image_size, 3), tf.float32, name="inputs")
-    serve = tf.function(lambda inputs: {output: module.__call__(inputs, training=False)}, autograph=False)
-    return serve.get_concrete_function(inputs)
+from pipeline.version import VERSION
+from pipeline.vit import Model
 
 
 @contextmanager
 def _quick_save() -> Iterator[None]:
-    """Compares tensors by identity while saving.
+    """Compares tensors by identity while saving, and leaves garbage alone.
 
-    The save looks captured tensors up in lists; with tensor equality on, each comparison builds an op, which is a
-    third of the time for a large model. The bytes written are the same.
+    The save looks captured tensors up in lists by comparing them. TensorFlow's own comparison builds an operation each
+    time, or at least asks whether it should: a third of the save of a large model. Collecting garbage among the
+    millions of objects of its graphs is another tenth. The bytes written are the same.
     """
     import tensorflow as tf
 
+    compare = tf.Tensor.__eq__
     tf.compat.v1.disable_tensor_equality()
+    tf.Tensor.__eq__ = object.__eq__
+    gc.disable()
     try:
         yield
     finally:
+        gc.enable()
+        tf.Tensor.__eq__ = compare
         tf.compat.v1.enable_tensor_equality()
 
 
@@ -99,22 +64,52 @@ def _disk_errors_as_such(folder: Path) -> Iterator[None]:
         raise
 
 
-def _write_extra(folder: Path, names: Sequence[labels.Label], provenance: Mapping[str, str]) -> None:
-    """Writes what travels inside the module beside the graph: the class labels and where it comes from."""
+def origin(section: Mapping[str, Any]) -> dict[str, str]:
+    """Returns a checkpoint's name and where it comes from, of its YAML section.
+
+    That is its first source; of a path the file's name alone, since the folder is a matter of one machine.
+    """
+    name = section["name"]
+    source = section["sources"][0].replace("{name}", name)
+    return {"name": name, "source": source if "://" in source else Path(source).name}
+
+
+def provenance(path: Path, model: Model, section: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a module says of its making; nothing that differs between machines, users or days."""
+    return {
+        "checkpoint": origin(section) | {"sha256": sha256_of(path)},
+        "model": {name: value for name, value in asdict(model).items() if name != "labels"},
+        "platforms": stablehlo.PLATFORMS,
+        "calling_convention": stablehlo.CALLING_CONVENTION,
+        "stablehlo": stablehlo.STABLEHLO_VERSION,
+        "versions": {"vit-publisher": VERSION}
+        | {package: version(package) for package in ("flax", "jax", "tensorflow")},
+    }
+
+
+def _write_extra(
+    folder: Path, names: Sequence[labels.Label], record: Mapping[str, Any], test: Mapping[str, np.ndarray]
+) -> None:
+    """Writes what travels inside the module beside the graph: labels, provenance, the self-test and its script."""
     extra = folder / "assets.extra"
     extra.mkdir()
-    (extra / "provenance.json").write_text(json.dumps(provenance, indent=2, sort_keys=True) + "\n")
+    (extra / "provenance.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+    np.savez(extra / "selftest.npz", allow_pickle=False, **test)
+    (extra / "selftest.py").write_bytes(Path(selftest.__file__).read_bytes())
     if names:
         lines = [f"{index}\t{label.key}\t{label.name}\n" for index, label in enumerate(names)]
         (extra / "labels.tsv").write_text("index\tkey\tname\n" + "".join(lines), encoding="utf-8")
 
 
-def convert(model: Model, names: Sequence[labels.Label], path: Path, out: Path, label: str = "") -> None:
+def convert(
+    model: Model, names: Sequence[labels.Label], section: Mapping[str, Any], path: Path, out: Path, label: str = ""
+) -> None:
     """Converts one checkpoint into out/classification and out/fe.
 
     Args:
-        model: the section; its variant, image size and number of classes must fit the checkpoint.
+        model: the section `model`; its variant, image size and number of classes must fit the checkpoint.
         names: the labels in the order of the logits, or none.
+        section: the section `checkpoint`, as plain values.
         path: the checkpoint, an AugReg .npz.
         out: the member's folder. The SavedModels are replaced one after the other once both are whole.
         label: the member's name, for progress.
@@ -124,31 +119,30 @@ def convert(model: Model, names: Sequence[labels.Label], path: Path, out: Path, 
         OSError: when the disk is full or not writable.
     """
     arrays = checkpoint.load(path, model)
-    provenance = {
-        "checkpoint_sha256": sha256_of(path),
-        "variant": model.variant,
-        **{package: version(package) for package in ("flax", "jax", "tensorflow")},
-    }
-    # Only now: a checkpoint that does not fit is refused within a second or two.
-    start_tensorflow()
-    import jax
-    import tensorflow as tf
+    pixels = golden.pixels(model)
+    # The self-test's outputs and the checkpoint's digest are computed beside the slow import.
+    with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
+        outputs = pool.submit(golden.outputs, model, dict(arrays), selftest.scaled(pixels))
+        record = pool.submit(provenance, path, model, section)
+        # Only now: a checkpoint that does not fit is refused within a second or two.
+        start_tensorflow()
+        import jax
+        import tensorflow as tf
 
-    jax.config.update("jax_export_calling_convention_version", stablehlo.CALLING_CONVENTION + 1)
-    # pop() frees each array as soon as its variable holds the values: the weights lie in memory once.
-    variables = {name: tf.Variable(arrays.pop(name), name=name) for name in list(arrays)}
-    with ExitStack() as stack:
-        folders = {head: stack.enter_context(replacing_folder(out / head)) for head in OUTPUTS}
-        progress = stack.enter_context(Progress(f"convert {label}", len(OUTPUTS), "modules"))
-        for head, output in OUTPUTS.items():
-            classes = model.classes if head == "classification" else None
-            module = _module(model, classes, checkpoint.used(variables, head))
+        jax.config.update("jax_export_calling_convention_version", stablehlo.CALLING_CONVENTION + 1)
+        # pop() lets go of each array; its memory is free once the self-test is done with it.
+        variables = {name: tf.Variable(arrays.pop(name), name=name) for name in list(arrays)}
+        folders = {head: stack.enter_context(replacing_folder(out / head)) for head in reusable.OUTPUTS}
+        progress = stack.enter_context(Progress(f"convert {label}", len(folders), "modules"))
+        for head, folder in folders.items():
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
             with _quick_save(), _disk_errors_as_such(out / head):
-                tf.saved_model.save(module, str(folders[head]), _signature(module, model, output), options)
-            stablehlo.make_portable(folders[head])
-            (folders[head] / "assets").rmdir()  # always written, always empty here
-            _write_extra(folders[head], names if head == "classification" else (), provenance)
+                module = reusable.build(model, head, checkpoint.used(variables, head))
+                tf.saved_model.save(module, str(folder), reusable.signatures(module, model, head), options)
+            stablehlo.make_portable(folder)
+            (folder / "assets").rmdir()  # always written, always empty here
+            test = {"pixels": pixels, "outputs": outputs.result()[head], "tolerance": np.array(model.tolerance)}
+            _write_extra(folder, names if head == "classification" else (), record.result(), test)
             progress.advance(1)
 
 
@@ -160,7 +154,8 @@ def main(arguments: Sequence[str]) -> str:
     args = parser.parse_args(arguments)
     model = spec.load(args.member, "model", Model)
     names = labels.read(args.member.parent / model.labels, model.classes) if model.labels else ()
-    convert(model, names, args.checkpoint, args.out, args.member.stem)
+    section = spec.sections(args.member)["checkpoint"]
+    convert(model, names, section, args.checkpoint, args.out, args.member.stem)
     return args.member.stem
 
 

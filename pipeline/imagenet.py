@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from pipeline.fault import Fault, nearest
 from pipeline.labels import Label
+from pipeline.preprocessing import preprocess
 
 
 @dataclass(frozen=True)
@@ -75,23 +76,10 @@ def decode(path: Path) -> np.ndarray:
         raise Fault(f"{path}: cannot be read as an image ({error}); replace or remove it") from None
 
 
-def preprocess(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Resizes straight to (size, size), bilinear without antialias, and scales to [-1, 1]: the protocol `resize`.
-
-    Source: vit_jax/input_pipeline.py of google-research/vision_transformer, which evaluates with tf.image.resize and
-    (x - 127.5) / 127.5.
-
-    Args:
-        pixels: uint8 (height, width, 3).
-        size: the side of the result, in pixels.
-
-    Returns:
-        float32 (size, size, 3) in [-1, 1].
-    """
-    import tensorflow as tf
-
-    resized: np.ndarray = tf.image.resize(pixels, (size, size), tf.image.ResizeMethod.BILINEAR).numpy()
-    return (resized - 127.5) / np.float32(127.5)
+def prepare(path: Path, size: int) -> np.ndarray:
+    """Decodes an image file and returns what the model takes: float32 (size, size, 3) in [-1, 1]."""
+    array: np.ndarray = preprocess(decode(path)[np.newaxis], size).numpy()[0]
+    return array
 
 
 def batches(chosen: Sequence[Example], size: int, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -103,7 +91,7 @@ def batches(chosen: Sequence[Example], size: int, batch: int) -> Iterator[tuple[
     with ThreadPoolExecutor() as pool:
 
         def submit(part: Sequence[Example]) -> list:
-            return [pool.submit(lambda example: preprocess(decode(example.path), size), example) for example in part]
+            return [pool.submit(prepare, example.path, size) for example in part]
 
         ahead = submit(parts[0])
         for number, part in enumerate(parts):

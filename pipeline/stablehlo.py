@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.slim import slim
+
 STABLEHLO_VERSION = "0.9.0"
 CALLING_CONVENTION = 8
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -74,5 +76,6 @@ def make_portable(folder: Path) -> None:
         node.attr["module"].s = seen[module]
         node.attr["version"].i = CALLING_CONVENTION
     _strip_unsaved_gradients(saved_model)
+    slim(saved_model)
     path.write_bytes(saved_model.SerializeToString(deterministic=True))
     (folder / "fingerprint.pb").unlink(missing_ok=True)

@@ -30,9 +30,6 @@ from pipeline.vit import HYBRIDS, Model, VisionTransformer, variant
 Report = dict[str, Any]
 Predict = Callable[[np.ndarray], np.ndarray]  # float32 (n, size, size, 3) to (n, classes) or (n, width)
 
-# Largest difference allowed between TensorFlow and JAX, relative to the largest output. Both run the same StableHLO;
-# what differs is the compiler's order of additions, more of it in the long sums of the hybrids' convolutions.
-TOLERANCE, HYBRID_TOLERANCE = 1e-5, 5e-5
 PARITY_IMAGES, BATCH = 8, 32
 
 
@@ -304,7 +301,6 @@ def validate(
     arrays = checkpoint.load(path, model)
     start_tensorflow()
     inputs, description = parity_inputs(chosen, model.image_size)
-    tolerance = HYBRID_TOLERANCE if model.variant in HYBRIDS else TOLERANCE
     expected = {head: reference(model, arrays, inputs, head) for head in folders}
     weights = {
         head: {name: fingerprint(value) for name, value in checkpoint.used(arrays, head).items()} for head in folders
@@ -323,7 +319,7 @@ def validate(
     for head in ("fe", "classification"):
         logits = head == "classification"
         report["modules"][head], predict = check_module(
-            folders[head], inputs, expected[head], weights[head], tolerance, logits
+            folders[head], inputs, expected[head], weights[head], model.tolerance, logits
         )
         # Hours of images are for a model that computes what it should.
         if logits and not failures(report):

@@ -7,7 +7,9 @@ Sub-modules bear the names that the published checkpoints use, so a checkpoint's
 """
 
 import functools
+import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,12 +87,45 @@ class Model:
         image_size: the side of the square input, in pixels.
         classes: the number of logits.
         labels: a label file, relative to the member's YAML file; None when the classes have no names.
+        dropout: the rate the checkpoint was trained with, 0 to below 1: its modules drop while training=True. AugReg's
+            file names give it as do_<rate>.
     """
 
     variant: str
     image_size: int
     classes: int
     labels: str | None = None
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise Fault(f"model.dropout must lie in 0 to below 1, got {self.dropout!r}")
+
+    @property
+    def tolerance(self) -> float:
+        """The difference allowed between two float32 implementations, divided by the largest output.
+
+        A hybrid's convolutions sum up more, in other orders: float32 itself is 2e-5 away from float64 for R50+L/32
+        (benchmarks/precision.py).
+        """
+        return 5e-5 if self.variant in HYBRIDS else 1e-5
+
+
+@functools.cache
+def _apply(module: nn.Module) -> Callable[..., jax.Array]:
+    return jax.jit(module.apply)
+
+
+def call_alike(parent: nn.Module, module: nn.Module, name: str, x: jax.Array) -> jax.Array:
+    """Calls a module as the submodule `name`, as one function of its weights that all modules alike share.
+
+    The function is traced, differentiated and lowered once, where nn.jit traces and differentiates each module anew:
+    for L/16 that makes the gradient's trace 12 times as fast. StableHLO then holds it once, too.
+    """
+    if parent.is_initializing():
+        return module.clone(parent=parent, name=name)(x)
+    rngs = {"dropout": parent.make_rng("dropout")} if parent.has_rng("dropout") else None
+    return _apply(module)({"params": parent.variables["params"][name]}, x, rngs=rngs)
 
 
 class StdConv(nn.Module):
@@ -103,7 +138,7 @@ class StdConv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32).astype(x.dtype)
         kernel = kernel - jnp.mean(kernel, axis=(0, 1, 2))
         # The epsilon is added to the deviation, not to the variance, as upstream does.
         kernel = kernel / (jnp.std(kernel, axis=(0, 1, 2)) + 1e-5)
@@ -147,34 +182,115 @@ class ResNetStage(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         for unit in range(1, self.units + 1):
-            x = ResidualUnit(self.features, self.stride if unit == 1 else 1, name=f"unit{unit}")(x)
+            stride = self.stride if unit == 1 else 1
+            x = call_alike(self, ResidualUnit(self.features, stride, parent=None), f"unit{unit}", x)
         return x
+
+
+class Patches(nn.Module):
+    """Cuts images into patches and maps each to a vector: upstream's convolution whose stride is its size.
+
+    It is written as one product of matrices, which a CPU computes faster.
+    """
+
+    width: int
+    patch: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps (n, rows * patch, columns * patch, channels) to (n, rows * columns, width)."""
+        n, height, width, channels = x.shape
+        rows, columns = height // self.patch, width // self.patch
+        shape = (self.patch, self.patch, channels, self.width)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.width,), jnp.float32)
+        x = x.reshape(n, rows, self.patch, columns, self.patch, channels).swapaxes(2, 3)
+        return x.reshape(n, rows * columns, -1) @ kernel.reshape(-1, self.width) + bias
+
+
+class Projection(nn.Module):
+    """A dense layer between the tokens and the attention's heads, as one product of two matrices.
+
+    Attributes:
+        shape: of the kernel, (width, heads, depth) or (heads, depth, width), as the checkpoints have it.
+        inputs: how many of its axes, from the first, are summed over; the bias has the others.
+    """
+
+    shape: tuple[int, ...]
+    inputs: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps (n, tokens, *summed axes) to (n, tokens, *other axes)."""
+        axes, outputs = tuple(range(len(self.shape))), self.shape[self.inputs :]
+        init = nn.initializers.lecun_normal(axes[: self.inputs], axes[self.inputs :])
+        kernel = self.param("kernel", init, self.shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, outputs, jnp.float32)
+        x = x.reshape(*x.shape[:2], -1) @ kernel.reshape(-1, math.prod(outputs)) + bias.reshape(-1)
+        return x.reshape(*x.shape[:2], *outputs)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention.
+
+    Attributes:
+        heads: divides the width.
+        queries: how many tokens, from the first, ask; None for all. The others are only attended to.
+    """
+
+    heads: int
+    queries: int | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps (n, tokens, width) to (n, queries, width)."""
+        width = x.shape[-1]
+        depth = width // self.heads
+        shape = (width, self.heads, depth)
+        query = Projection(shape, 1, name="query")(x[:, : self.queries]) * depth**-0.5
+        key = Projection(shape, 1, name="key")(x)
+        value = Projection(shape, 1, name="value")(x)
+        weights = nn.softmax(jnp.einsum("nqhd,nkhd->nhqk", query, key))
+        y = jnp.einsum("nhqk,nkhd->nqhd", weights, value)
+        return Projection((self.heads, depth, width), 2, name="out")(y)
 
 
 class MlpBlock(nn.Module):
     """Two dense layers with the tanh form of GELU between them."""
 
     hidden: int
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         width = x.shape[-1]
         x = nn.gelu(nn.Dense(self.hidden, name="Dense_0")(x), approximate=True)
-        return nn.Dense(width, name="Dense_1")(x)
+        x = nn.Dropout(self.dropout, deterministic=False)(x)
+        x = nn.Dense(width, name="Dense_1")(x)
+        return nn.Dropout(self.dropout, deterministic=False)(x)
 
 
 class EncoderBlock(nn.Module):
-    """Pre-norm self-attention and MLP. The counters in the names are those of the Flax API before linen."""
+    """Pre-norm self-attention and MLP. The counters in the names are those of the Flax API before linen.
+
+    Attributes:
+        heads: of the attention.
+        mlp: the width of its hidden layer.
+        dropout: the rate after the attention and in the MLP; 0 for none.
+        queries: how many tokens, from the first, it maps; None for all.
+    """
 
     heads: int
     mlp: int
+    dropout: float = 0.0
+    queries: int | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        attention = nn.MultiHeadDotProductAttention(num_heads=self.heads, name="MultiHeadDotProductAttention_1")
-        y = LayerNorm(name="LayerNorm_0")(x)
-        x = x + attention(y, y)
-        return x + MlpBlock(self.mlp, name="MlpBlock_3")(LayerNorm(name="LayerNorm_2")(x))
+        attention = SelfAttention(self.heads, self.queries, name="MultiHeadDotProductAttention_1")
+        y = attention(LayerNorm(name="LayerNorm_0")(x))
+        x = x[:, : self.queries] + nn.Dropout(self.dropout, deterministic=False)(y)
+        return x + MlpBlock(self.mlp, self.dropout, name="MlpBlock_3")(LayerNorm(name="LayerNorm_2")(x))
 
 
 class AddPositionEmbedding(nn.Module):
@@ -186,16 +302,22 @@ class AddPositionEmbedding(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The stack of encoder blocks between the position embedding and the last LayerNorm."""
+    """The stack of encoder blocks between the position embedding and the last LayerNorm; returns the class token."""
 
     variant: Variant
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps (n, 1 + tokens, width) to (n, width)."""
         x = AddPositionEmbedding(name="posembed_input")(x)
+        x = nn.Dropout(self.dropout, deterministic=False)(x)
         for layer in range(self.variant.layers):
-            x = EncoderBlock(self.variant.heads, self.variant.mlp, name=f"encoderblock_{layer}")(x)
-        return LayerNorm(name="encoder_norm")(x)
+            # Nobody reads what the last block makes of the other tokens.
+            queries = 1 if layer == self.variant.layers - 1 else None
+            block = EncoderBlock(self.variant.heads, self.variant.mlp, self.dropout, queries, parent=None)
+            x = call_alike(self, block, f"encoderblock_{layer}", x)
+        return LayerNorm(name="encoder_norm")(x[:, 0])
 
 
 class VisionTransformer(nn.Module):
@@ -204,10 +326,13 @@ class VisionTransformer(nn.Module):
     Attributes:
         variant: the architecture.
         classes: the number of logits; None for the feature extractor, which has no head.
+        dropout: the rate, where upstream has it: after the position embedding, after each attention and twice in each
+            MLP. Positive only while training; it takes a random key, `rngs={"dropout": key}`.
     """
 
     variant: Variant
     classes: int | None
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
@@ -218,13 +343,11 @@ class VisionTransformer(nn.Module):
             x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
             for stage, units in enumerate(self.variant.resnet):
                 x = ResNetStage(64 * 2**stage, units, 1 if stage == 0 else 2, name=f"block{stage + 1}")(x)
-        patch = (self.variant.patch, self.variant.patch)
-        x = nn.Conv(self.variant.width, patch, strides=patch, padding="VALID", name="embedding")(x)
-        n, height, width, channels = x.shape
-        x = x.reshape(n, height * width, channels)
-        cls = self.param("cls", nn.initializers.zeros, (1, 1, channels), jnp.float32)
-        x = jnp.concatenate([jnp.broadcast_to(cls, (n, 1, channels)), x], axis=1)
-        features = Encoder(self.variant, name="Transformer")(x)[:, 0]
+        x = Patches(self.variant.width, self.variant.patch, name="embedding")(x)
+        n, _, width = x.shape
+        cls = self.param("cls", nn.initializers.zeros, (1, 1, width), jnp.float32)
+        x = jnp.concatenate([jnp.broadcast_to(cls, (n, 1, width)), x], axis=1)
+        features = Encoder(self.variant, self.dropout, name="Transformer")(x)
         if self.classes is None:
             return features
         # A zero head is how upstream starts fine-tuning: every class equally likely.

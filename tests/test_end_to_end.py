@@ -231,7 +231,7 @@ def test_preprocessing_is_tf_images(tmp_path: Path) -> None:
 
     pixels = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    got = imagenet.preprocess(imagenet.decode(tmp_path / "a.png"), 16)
+    got = imagenet.prepare(tmp_path / "a.png", 16)
     decoded = tf.io.decode_image(tf.io.read_file(str(tmp_path / "a.png")), expand_animations=False)
     expected = (tf.image.resize(decoded, (16, 16)) - 127.5) / 127.5
     np.testing.assert_array_equal(got, expected)

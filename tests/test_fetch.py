@@ -16,7 +16,7 @@ from tests.conftest import serving, serving_folder
 
 
 def archive(content: bytes = b"weights") -> bytes:
-    """Returns a small zip archive, which is what an npz is; its time is fixed, so that two calls give the same bytes."""
+    """Returns a small zip archive, which is what an npz is, with a fixed time: two calls give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as out:
         out.writestr(zipfile.ZipInfo("a.npy"), content)

@@ -149,7 +149,7 @@ def test_permuted_labels_fail_the_gate(arguments: list[Path], tmp_path: Path, st
     names = labels.read(home / "labels.tsv", 3)
     model = tf.saved_model.load(str(arguments[2]))
     for example in imagenet.examples(home / "images", names):
-        image = imagenet.preprocess(imagenet.decode(example.path), 16)
+        image = imagenet.prepare(example.path, 16)
         winner = names[int(np.argmax(model(image[None])))].key
         (home / "truth" / winner).mkdir(parents=True, exist_ok=True)
         shutil.copy(example.path, home / "truth" / winner / f"{example.label}-{example.path.name}")

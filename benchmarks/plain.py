@@ -1,0 +1,56 @@
+"""The plain procedure, the yardstick of `make bench`: one process per head, as the reference collection was made.
+
+    python -m benchmarks.plain VARIANT CHECKPOINT HEAD OUT
+
+Imports, np.load, jax2tf.convert with gradients, one tf.Variable per leaf, tf.saved_model.save. The model is the
+Transformer as upstream writes it (flax.linen's attention, every block traced), without dropout, signatures of images,
+self-test or any repair: the result loads in the newest TensorFlow only, on a CPU only.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from flax.traverse_util import unflatten_dict
+from jax.experimental import jax2tf
+
+from benchmarks.upstream import UpstreamTransformer
+from pipeline.vit import variant
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Converts one head of a checkpoint the plain way.")
+    parser.add_argument("variant")
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("head", choices=("classification", "fe"))
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    with np.load(args.checkpoint, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    classes = arrays["head/bias"].size if args.head == "classification" else None
+    arrays = {
+        name: value.reshape(-1) if value.shape[:-1] == (1, 1, 1) and "/gn" in f"/{name}" else value
+        for name, value in arrays.items()
+        if classes or not name.startswith("head/")
+    }
+    model = UpstreamTransformer(variant(args.variant), classes)
+    variables = tf.nest.map_structure(tf.Variable, unflatten_dict(arrays, sep="/"))
+    converted = jax2tf.convert(
+        lambda parameters, images: model.apply({"params": parameters}, images),
+        polymorphic_shapes=[None, "(n, 224, 224, 3)"],
+        with_gradient=True,
+    )
+    module = tf.Module()
+    module.variables_ = variables
+    module.__call__ = tf.function(
+        lambda images: converted(variables, images),
+        autograph=False,
+        input_signature=[tf.TensorSpec((None, 224, 224, 3), tf.float32)],
+    )
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
+    tf.saved_model.save(module, str(args.out), options=options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The Vision Transformer as upstream writes it, in flax.linen's own layers: what pipeline/vit.py is measured against.
+
+Source: vit_jax/models_vit.py of https://github.com/google-research/vision_transformer. The ResNet of the hybrids is
+that of pipeline/vit.py, which does not depart from upstream's, and the parameters bear the same names.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from pipeline.vit import AddPositionEmbedding, GroupNorm, LayerNorm, MlpBlock, ResNetStage, StdConv, Variant
+
+
+class UpstreamBlock(nn.Module):
+    """Pre-norm self-attention and MLP."""
+
+    heads: int
+    mlp: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        attention = nn.MultiHeadDotProductAttention(num_heads=self.heads, name="MultiHeadDotProductAttention_1")
+        y = LayerNorm(name="LayerNorm_0")(x)
+        x = x + attention(y, y)
+        return x + MlpBlock(self.mlp, name="MlpBlock_3")(LayerNorm(name="LayerNorm_2")(x))
+
+
+class UpstreamEncoder(nn.Module):
+    """The stack of blocks, all of them for all tokens."""
+
+    variant: Variant
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = AddPositionEmbedding(name="posembed_input")(x)
+        for layer in range(self.variant.layers):
+            x = UpstreamBlock(self.variant.heads, self.variant.mlp, name=f"encoderblock_{layer}")(x)
+        return LayerNorm(name="encoder_norm")(x)
+
+
+class UpstreamTransformer(nn.Module):
+    """Maps float32 (n, size, size, 3) in [-1, 1] to logits (n, classes), or features (n, width) without classes."""
+
+    variant: Variant
+    classes: int | None
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        x = images
+        if self.variant.resnet is not None:
+            x = nn.relu(GroupNorm(name="gn_root")(StdConv(64, 7, 2, name="conv_root")(x)))
+            x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
+            for stage, units in enumerate(self.variant.resnet):
+                x = ResNetStage(64 * 2**stage, units, 1 if stage == 0 else 2, name=f"block{stage + 1}")(x)
+        patch = (self.variant.patch, self.variant.patch)
+        x = nn.Conv(self.variant.width, patch, strides=patch, padding="VALID", name="embedding")(x)
+        x = x.reshape(x.shape[0], -1, x.shape[-1])
+        cls = self.param("cls", nn.initializers.zeros, (1, 1, x.shape[-1]), jnp.float32)
+        x = jnp.concatenate([jnp.tile(cls, (x.shape[0], 1, 1)), x], axis=1)
+        features = UpstreamEncoder(self.variant, name="Transformer")(x)[:, 0]
+        return features if self.classes is None else nn.Dense(self.classes, name="head")(features)

@@ -1,0 +1,37 @@
+"""The golden self-test that travels inside a module: inputs, and what the JAX model makes of them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from pipeline import checkpoint
+from pipeline.vit import Model, VisionTransformer, variant
+
+
+def pixels(model: Model) -> np.ndarray:
+    """Returns the self-test's image: uint8 noise (1, size, size, 3) from a fixed seed."""
+    return np.random.default_rng(0).integers(0, 256, (1, model.image_size, model.image_size, 3), np.uint8)
+
+
+def outputs(model: Model, arrays: Mapping[str, np.ndarray], inputs: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns what the Flax model computes of the inputs, by head: float32 (n, classes) and (n, width).
+
+    It is computed in float64 and rounded, for two reasons: it is closer to the truth than any float32 result that it
+    will be compared with, and it is the same on every machine, where float32 sums differ in their last bits between
+    processors. A module's bytes depend on it.
+
+    Args:
+        model: the section.
+        arrays: the checkpoint.
+        inputs: float32 (n, size, size, 3) in [-1, 1].
+    """
+    import jax
+    from flax import linen as nn
+
+    with jax.enable_x64(True):
+        trunk = VisionTransformer(variant(model.variant), classes=None)
+        parameters = {"params": checkpoint.tree(checkpoint.used(arrays, "fe"))}
+        features = trunk.apply(parameters, inputs.astype(np.float64))
+        head = {"params": {name: arrays[f"head/{name}"] for name in ("kernel", "bias")}}
+        logits = nn.Dense(model.classes).apply(head, features)
+    return {"classification": np.asarray(logits, np.float32), "fe": np.asarray(features, np.float32)}
