@@ -1,0 +1,234 @@
+"""Finds out which XlaCallModule nodes each TensorFlow loads and runs: the source of the table in pipeline/runtimes.py.
+
+    python -m benchmarks.runtime_probe INTERPRETER ...
+
+Each interpreter belongs to an environment with one TensorFlow and nothing else of ours, for instance
+`uv venv -p 3.11 tf-2.14 && uv pip install -p tf-2.14/bin/python 'tensorflow==2.14.*'`. For each it prints what the
+runtime says of its own StableHLO version and what it said to each variant of a small SavedModel:
+
+- calling conventions (the node's `version`), for one platform and a fixed shape, and for three and any batch;
+- StableHLO versions, as far as it went without a refusal, beside what pipeline.computation and the runtime's own
+  version let expect;
+- kinds of debug locations; an attribute that it does not know; operations that came late; functions of jaxlib;
+- the artifact as plain jax2tf makes it.
+
+About 20 seconds per interpreter on 2 cores.
+"""
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LOCATIONS = {
+    "file": '"a.py":1:2',
+    "range": '"a.py":1:2 to 3:4',
+    "columns": '"a.py":1:2 to :4',
+    "name": '"name"("a.py":1:2)',
+    "callsite": 'callsite("a.py":1:2 at "b.py":3:4)',
+    "fused": 'fused["a.py":1:2, "b.py":3:4]',
+}
+CONVENTIONS = range(4, 12)
+# Minor versions up to jaxlib's own; those of StableHLO before 0.9 cannot be written any more.
+VERSIONS = [f"0.{minor}.0" for minor in range(9, 21)] + [f"1.{minor}.0" for minor in range(18)]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One SavedModel to try: a base, and what is changed in its XlaCallModule nodes.
+
+    `location` is what every operation's debug location becomes. `as_is` leaves the nodes as jax2tf made them.
+    """
+
+    base: str
+    convention: int = 8
+    stablehlo: str = "0.9.0"
+    location: str = "unknown"
+    shardy: bool = False
+    as_is: bool = False
+
+    @property
+    def name(self) -> str:
+        if self.as_is:
+            return f"{self.base} as it is"
+        more = [f"location {self.location}"] * (self.location != "unknown") + ["with shardy"] * self.shardy
+        return " ".join([f"{self.base} convention {self.convention} StableHLO {self.stablehlo}", *more])
+
+
+FIXED = [
+    *(Variant(base, convention) for base in ("static", "everywhere") for convention in CONVENTIONS),
+    *(Variant("everywhere", location=location) for location in LOCATIONS),
+    Variant("everywhere", shardy=True),
+    Variant("random"),
+    Variant("composite", stablehlo="1.0.0"),  # cannot be written for 0.9.0
+    Variant("lapack", as_is=True),
+    Variant("plain", as_is=True),
+]
+
+
+# In the environment under test, run by path: nothing but TensorFlow and the standard library --------------------------
+def check(folders: Sequence[str]) -> None:
+    """Loads and runs each SavedModel and prints a line: its name, and "ok" or the error."""
+    import tensorflow as tf
+    from tensorflow.compiler.mlir.stablehlo import stablehlo
+
+    print("tensorflow", f"{tf.__version__}, StableHLO {stablehlo.get_current_version()}", sep="\t", flush=True)
+    for folder in folders:
+        print(Path(folder).name, end="\t", flush=True)
+        try:
+            module = tf.saved_model.load(folder)
+            got = module.f(tf.linspace(tf.constant([0.0] * 4), [1.0] * 4, 4))
+            wrong = float(tf.reduce_max(tf.abs(got - module.expected)))
+            print("ok" if wrong < 1e-5 else f"wrong by {wrong}", flush=True)
+        except Exception as error:  # whatever it is, it is the finding
+            said = " ".join(str(error).split()).partition("unavailable> ")
+            print((said[2] or said[0]).partition(" [[")[0][:200], flush=True)
+
+
+# Here -----------------------------------------------------------------------------------------------------------------
+def functions() -> dict[str, Callable[[Any, Any], Any]]:
+    """Returns the functions of (float32 (4, 4) weights, float32 (n, 4) inputs) that the bases hold."""
+    import jax
+    import jax.numpy as jnp
+
+    def common(weights: Any, x: Any) -> Any:
+        hidden = jax.nn.gelu((x @ weights + 1.0)[:, jnp.array([1, 0, 3, 2])].reshape(-1, 2, 2), approximate=False)
+        mean = hidden.mean(-1, keepdims=True)
+        return jax.nn.softmax((hidden - mean) * jax.lax.rsqrt(hidden.var(-1, keepdims=True) + 1e-3)).reshape(-1, 4)
+
+    return {
+        "plain": common,
+        "static": common,
+        "everywhere": common,
+        "lapack": lambda w, x: jnp.linalg.cholesky(w @ w.T + jnp.eye(4)) + x,
+        "composite": lambda w, x: jax.lax.top_k(jax.scipy.special.erf(x @ w), 4)[0],
+        "random": lambda w, x: x @ w + jax.random.normal(jax.random.key(0, impl="rbg"), (4, 4)),
+    }
+
+
+def write_bases(folder: Path) -> None:
+    """Saves folder/<base> for each function; `expected` in it holds JAX's outputs."""
+    import jax
+    import numpy as np
+    import tensorflow as tf
+    from jax.experimental import jax2tf
+
+    weights = np.random.default_rng(0).standard_normal((4, 4)).astype(np.float32)
+    inputs = np.linspace([0.0] * 4, [1.0] * 4, 4).astype(np.float32)
+    for base, function in functions().items():
+        jax.config.update("jax_export_calling_convention_version", 10 if base == "plain" else 9)
+        everywhere = base in ("everywhere", "composite", "random")
+        converted = jax2tf.convert(
+            function,
+            polymorphic_shapes=[None, "(n, 4)"] if base in ("plain", "everywhere") else None,
+            native_serialization_platforms=("cpu", "cuda", "tpu") if everywhere else None,
+            with_gradient=False,  # the forward pass is what is probed
+        )
+        module = tf.Module()
+        module.weights = tf.Variable(weights)
+        module.expected = tf.Variable(np.asarray(function(weights, inputs)))
+        rows = None if base in ("plain", "everywhere") else 4
+        call = functools.partial(converted, module.weights)
+        module.f = tf.function(call, input_signature=[tf.TensorSpec((rows, 4), tf.float32)], autograph=False)
+        tf.saved_model.save(module, str(folder / base))
+
+
+def rewritten(module: bytes, version: str, location: str) -> bytes:
+    """Returns the module for a StableHLO version, with that debug location everywhere."""
+    from jax._src.interpreters.mlir import make_ir_context
+    from jaxlib.mlir import ir
+    from jaxlib.mlir.dialects import stablehlo
+    from jaxlib.mlir.passmanager import PassManager
+
+    with make_ir_context() as context:
+        parsed = stablehlo.deserialize_portable_artifact(context, module)
+        PassManager.parse("builtin.module(strip-debuginfo)").run(parsed.operation)
+        if location != "unknown":
+            assembly = parsed.operation.get_asm(enable_debug_info=True)
+            replaced = assembly.replace("#loc = loc(unknown)", f"#loc = loc({LOCATIONS[location]})")
+            assert replaced != assembly
+            parsed = ir.Module.parse(replaced)
+        serialized: bytes = stablehlo.serialize_portable_artifact(parsed, version)
+        return serialized
+
+
+def nodes_of(saved_model: Any) -> list[Any]:
+    """Returns the XlaCallModule nodes."""
+    graph = saved_model.meta_graphs[0].graph_def
+    lists = (graph.node, *(function.node_def for function in graph.library.function))
+    return [node for nodes in lists for node in nodes if node.op == "XlaCallModule"]
+
+
+def write(variant: Variant, bases: Path, folder: Path) -> str:
+    """Writes a variant's SavedModel below `folder`, unless it is there, and returns its path."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    out = folder / variant.name
+    if out.exists():
+        return str(out)
+    out.mkdir(parents=True)
+    (out / "variables").symlink_to(bases / variant.base / "variables")
+    saved_model = SavedModel.FromString((bases / variant.base / "saved_model.pb").read_bytes())
+    for node in [] if variant.as_is else nodes_of(saved_model):
+        node.attr["module"].s = rewritten(node.attr["module"].s, variant.stablehlo, variant.location)
+        node.attr["version"].i = variant.convention
+        if variant.shardy:
+            node.attr["use_shardy_partitioner"].b = True
+    (out / "saved_model.pb").write_bytes(saved_model.SerializeToString())
+    return str(out)
+
+
+def features(path: str) -> str:
+    """Returns what pipeline.computation says of a variant's one module."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    node = nodes_of(SavedModel.FromString((Path(path) / "saved_model.pb").read_bytes()))[0]
+    return computation.read(node.attr["module"].s).features or ""
+
+
+def answers(interpreter: str, folders: Sequence[str]) -> dict[str, str]:
+    """Returns what check() said of each folder in that interpreter; "crashed" where the process died of it."""
+    said: dict[str, str] = {}
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    while left := [folder for folder in folders if Path(folder).name not in said]:
+        command = [interpreter, str(Path(__file__).resolve()), "--check", *left]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        lines = [line.split("\t", 1) for line in done.stdout.splitlines() if "\t" in line]
+        if not lines:
+            raise RuntimeError(f"{interpreter}: {done.stderr[-1000:]}")
+        said |= {name: answer or "crashed" for name, answer in lines}
+    return said
+
+
+def main(interpreters: Sequence[str]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        bases, folder = Path(name, "bases"), Path(name, "variants")
+        write_bases(bases)
+        fixed = [write(variant, bases, folder) for variant in FIXED]
+        versions = {version: write(Variant("everywhere", 8, version), bases, folder) for version in VERSIONS}
+        expected = {version: features(path) for version, path in versions.items()}
+        for interpreter in interpreters:
+            said = answers(interpreter, [*fixed, *versions.values()])
+            title = said["tensorflow"]
+            own = runtimes.parse(title.rpartition(" ")[2])
+            print(f"## TensorFlow {title}")
+            for path in fixed:
+                print(f"- {Path(path).name}: {said[Path(path).name]}")
+            run = [version for version, path in versions.items() if said[Path(path).name] == "ok"]
+            foreseen = [version for version in VERSIONS if runtimes.parse(expected[version]) <= own]
+            print(f"- StableHLO versions run: {', '.join(run)}")
+            print(f"- {'as' if run == foreseen else 'OTHERWISE THAN'} expected", flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--check"]:
+        check(sys.argv[2:])
+    else:
+        from pipeline import computation, runtimes  # not in the environment under test
+
+        main(sys.argv[1:])
