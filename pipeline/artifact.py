@@ -16,6 +16,11 @@ _FILES = re.compile(r"saved_model\.pb|fingerprint\.pb|variables/variables\.[^/]+
 _FOLDERS = re.compile(r"variables|(assets|assets\.extra)(/.+)?")
 
 
+def allowed(name: str, is_folder: bool) -> bool:
+    """Whether TF-Hub allows a file or folder of that name below a model's folder."""
+    return bool((_FOLDERS if is_folder else _FILES).fullmatch(name))
+
+
 def members(folder: Path) -> list[str]:
     """Returns the paths below a model's folder in archive order, folders with a trailing slash.
 
@@ -30,7 +35,7 @@ def members(folder: Path) -> list[str]:
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
             raise Fault(f"{path}: a module holds only folders and regular files; remove it")
-        if not (_FOLDERS if path.is_dir() else _FILES).fullmatch(name):
+        if not allowed(name, path.is_dir()):
             raise Fault(
                 f"{path}: TF-Hub allows only saved_model.pb, fingerprint.pb, variables/variables.*, assets/* and"
                 " assets.extra/*; remove it"
