@@ -16,6 +16,7 @@ ARTIFACTS ?= artifacts
 HUB ?= $(ARTIFACTS)/hub
 HUB_URL ?=
 PORT ?= 8080
+SAVED_MODEL ?=
 BASE_PYTHON ?= python3
 
 # Only some shells expand the ~ of `make HUB=~/hub`.
@@ -24,6 +25,7 @@ override CHECKPOINTS := $(call home,$(CHECKPOINTS))
 override IMAGENET := $(call home,$(IMAGENET))
 override ARTIFACTS := $(call home,$(ARTIFACTS))
 override HUB := $(call home,$(HUB))
+override SAVED_MODEL := $(call home,$(SAVED_MODEL))
 
 A := $(ARTIFACTS)
 S := $A/.stamps
@@ -52,6 +54,14 @@ endif
 ifneq ($(filter publish,$(MAKECMDGOALS)),)
 ifeq ($(MODEL),)
 $(error say which member: make publish MODEL=<member>, one of $(MODELS); or make publish-all for the collection $(COLLECTION))
+endif
+endif
+ifneq ($(and $(filter doctor,$(MAKECMDGOALS)),$(if $(SAVED_MODEL),,doctor)),)
+ifeq ($(MODEL),)
+$(error say which SavedModel: make doctor MODEL=<member>, one of $(MODELS); or make doctor SAVED_MODEL=<folder or .tar.gz>)
+endif
+ifneq ($(words $(wildcard $(ARTIFACTS)/$(MODEL)/classification/saved_model.pb $(ARTIFACTS)/$(MODEL)/fe/saved_model.pb)),2)
+$(error $(ARTIFACTS)/$(MODEL) does not hold both SavedModels yet; run make convert MODEL=$(MODEL) first)
 endif
 endif
 ifneq ($(words $(ARTIFACTS)),1)
@@ -93,13 +103,13 @@ endif
 endif
 RUN := '$(PYTHON)' -m pipeline.
 
-.PHONY: help FORCE fetch convert validate card package publish publish-all serve test lint bench check-full clean
+.PHONY: help FORCE fetch convert validate card package publish publish-all serve doctor test lint bench check-full clean
 FORCE:
 
 help: ## print this
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo "members: $(MODELS)"
-	@echo "settings: MODEL COLLECTION CHECKPOINTS IMAGENET SAMPLES HUB HUB_URL ARTIFACTS PYTHON PORT (see README.md)"
+	@echo "settings: MODEL COLLECTION CHECKPOINTS IMAGENET SAMPLES HUB HUB_URL ARTIFACTS PYTHON PORT SAVED_MODEL (see README.md)"
 
 # Files -------------------------------------------------------------------------------------------------------------
 in = $(foreach file,$(2),$(addprefix $A/,$(addsuffix /$(file),$(1))))
@@ -171,6 +181,9 @@ publish-all: $(call in,$(OF_COLLECTION),$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/pu
 serve: | $(READY) ## serve HUB at http://localhost:PORT
 	@test -d '$(HUB)' || { echo "make: HUB=$(HUB): nothing is published there yet; run make publish first" >&2; exit 1; }
 	'$(PYTHON)' -m http.server --bind 127.0.0.1 --directory '$(HUB)' $(PORT)
+
+doctor: | $(READY) ## say what the SavedModels of MODEL need and what is wrong with them; or of any, SAVED_MODEL
+	$(RUN)doctor $(if $(SAVED_MODEL),'$(SAVED_MODEL)',$A/$(MODEL)/classification $A/$(MODEL)/fe)
 
 # Upkeep ------------------------------------------------------------------------------------------------------------
 test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
