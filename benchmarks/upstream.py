@@ -1,14 +1,15 @@
 """The Vision Transformer as upstream writes it, in flax.linen's own layers: what pipeline/vit.py is measured against.
 
-Source: vit_jax/models_vit.py of https://github.com/google-research/vision_transformer. The ResNet of the hybrids is
-that of pipeline/vit.py, which does not depart from upstream's, and the parameters bear the same names.
+Source: vit_jax/models_vit.py and vit_jax/models_resnet.py of https://github.com/google-research/vision_transformer. The
+residual units of the hybrids are those of pipeline/vit.py, which do not depart from upstream's, and the parameters bear
+the same names.
 """
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pipeline.vit import AddPositionEmbedding, GroupNorm, LayerNorm, MlpBlock, ResNetStage, StdConv, Variant
+from pipeline.vit import AddPositionEmbedding, GroupNorm, LayerNorm, MlpBlock, ResidualUnit, StdConv, Variant
 
 
 class UpstreamBlock(nn.Module):
@@ -38,6 +39,20 @@ class UpstreamEncoder(nn.Module):
         return LayerNorm(name="encoder_norm")(x)
 
 
+class UpstreamStage(nn.Module):
+    """A run of residual units, each traced; the first one carries the stride."""
+
+    features: int
+    units: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for unit in range(1, self.units + 1):
+            x = ResidualUnit(self.features, self.stride if unit == 1 else 1, name=f"unit{unit}")(x)
+        return x
+
+
 class UpstreamTransformer(nn.Module):
     """Maps float32 (n, size, size, 3) in [-1, 1] to logits (n, classes), or features (n, width) without classes."""
 
@@ -51,7 +66,7 @@ class UpstreamTransformer(nn.Module):
             x = nn.relu(GroupNorm(name="gn_root")(StdConv(64, 7, 2, name="conv_root")(x)))
             x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
             for stage, units in enumerate(self.variant.resnet):
-                x = ResNetStage(64 * 2**stage, units, 1 if stage == 0 else 2, name=f"block{stage + 1}")(x)
+                x = UpstreamStage(64 * 2**stage, units, 1 if stage == 0 else 2, name=f"block{stage + 1}")(x)
         patch = (self.variant.patch, self.variant.patch)
         x = nn.Conv(self.variant.width, patch, strides=patch, padding="VALID", name="embedding")(x)
         x = x.reshape(x.shape[0], -1, x.shape[-1])

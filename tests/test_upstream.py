@@ -1,0 +1,110 @@
+"""The model computes what upstream's code computes, gradients included, and drops units only when told to."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from benchmarks.random_checkpoints import random_array
+from benchmarks.upstream import UpstreamTransformer
+from pipeline import checkpoint
+from pipeline.vit import Variant, VisionTransformer
+
+CLASSES = 5
+SIZE = 32  # pixels
+VARIANTS = {
+    "plain": Variant(patch=8, width=64, layers=3, heads=4, mlp=128),
+    # Every kind of residual unit: with a projection, with a stride, and two alike.
+    "hybrid": Variant(patch=1, width=64, layers=1, heads=4, mlp=128, resnet=(3, 1)),
+}
+
+
+def parameters_of(variant: Variant) -> dict[str, Any]:
+    """Returns random parameters: float32, scaled so that activations stay of the order of one."""
+    images = jax.ShapeDtypeStruct((1, SIZE, SIZE, 3), jnp.float32)
+    tree = jax.eval_shape(VisionTransformer(variant, CLASSES).init, jax.random.key(0), images)["params"]
+    paths = {"/".join(key.key for key in path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    return checkpoint.tree({path: random_array(path, leaf.shape, 0) for path, leaf in paths.items()})
+
+
+def images_of(count: int) -> np.ndarray:
+    """Returns noise, float32 (n, SIZE, SIZE, 3) in [-1, 1]."""
+    return np.random.default_rng(0).uniform(-1, 1, (count, SIZE, SIZE, 3)).astype(np.float32)
+
+
+def compiled(function: Callable) -> Callable:
+    """Returns the function compiled with little optimisation: these models take longer to compile than to run."""
+    wrapped: Callable = jax.jit(function, compiler_options={"xla_backend_optimization_level": "0"})
+    return wrapped
+
+
+def by_path(tree: Any) -> dict[str, np.ndarray]:
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_outputs_and_gradients_equal_upstreams(name: str) -> None:
+    variant, images = VARIANTS[name], images_of(3)
+    direction = np.random.default_rng(1).standard_normal((3, CLASSES)).astype(np.float32)
+
+    def differentiate(model: nn.Module) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+        """Returns the gradients by parameter, that by the images, and the logits."""
+
+        def loss(parameters: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+            logits: jax.Array = model.apply({"params": parameters}, images)
+            return jnp.sum(direction * logits + logits**2), logits
+
+        gradients, logits = compiled(jax.grad(loss, argnums=(0, 1), has_aux=True))(parameters_of(variant), images)
+        return by_path(gradients[0]), np.asarray(gradients[1]), np.asarray(logits)
+
+    ours, by_images, logits = differentiate(VisionTransformer(variant, CLASSES))
+    theirs, expected_by_images, expected = differentiate(UpstreamTransformer(variant, CLASSES))
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    # Relative to the largest of all: some gradients are zero but for rounding, the keys' biases' for one.
+    atol = 1e-4 * max(np.abs(gradient).max() for gradient in theirs.values())
+    assert ours.keys() == theirs.keys() == by_path(parameters_of(variant)).keys()
+    for path, gradient in theirs.items():
+        np.testing.assert_allclose(ours[path], gradient, rtol=0, atol=atol, err_msg=path)
+    np.testing.assert_allclose(by_images, expected_by_images, rtol=0, atol=1e-4 * np.abs(expected_by_images).max())
+
+
+def test_features_equal_upstreams() -> None:
+    variant, images = VARIANTS["plain"], images_of(1)
+    parameters = {"params": {name: value for name, value in parameters_of(variant).items() if name != "head"}}
+    ours, theirs = (
+        np.asarray(compiled(model(variant, None).apply)(parameters, images))
+        for model in (VisionTransformer, UpstreamTransformer)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_dropout_follows_its_key() -> None:
+    variant, images = VARIANTS["plain"], images_of(1)
+    parameters = {"params": parameters_of(variant)}
+    model = VisionTransformer(variant, CLASSES, dropout=0.01)
+
+    def forward(keys: jax.Array) -> jax.Array:
+        """Maps n keys to logits (n, 1, CLASSES)."""
+        return jax.vmap(lambda key: model.apply(parameters, images, rngs={"dropout": key}))(keys)
+
+    keys = jax.random.split(jax.random.key(0), 256)
+    logits = np.asarray(compiled(forward)(keys.at[1].set(keys[0])))
+    np.testing.assert_array_equal(logits[0], logits[1])
+    assert len(np.unique(logits, axis=0)) == 255
+    # Units that stay are scaled up, so the mean over many keys is near what inference computes. Only near, since a
+    # network is not linear: hence the low rate.
+    inference = np.asarray(VisionTransformer(variant, CLASSES).apply(parameters, images))
+    single = np.abs(logits - inference).mean()
+    assert np.abs(logits.mean(0) - inference).mean() < 0.25 * single
+
+
+def test_dropout_of_zero_ignores_its_key() -> None:
+    variant, images = VARIANTS["plain"], images_of(1)
+    forward = compiled(VisionTransformer(variant, CLASSES, dropout=0.0).apply)
+    parameters = {"params": parameters_of(variant)}
+    without = forward(parameters, images)
+    np.testing.assert_array_equal(forward(parameters, images, rngs={"dropout": jax.random.key(0)}), without)
