@@ -17,6 +17,7 @@ HUB ?= $(ARTIFACTS)/hub
 HUB_URL ?=
 PORT ?= 8080
 SAVED_MODEL ?=
+TORCH_PYTHON ?=
 BASE_PYTHON ?= python3
 
 # Only some shells expand the ~ of `make HUB=~/hub`.
@@ -26,6 +27,7 @@ override IMAGENET := $(call home,$(IMAGENET))
 override ARTIFACTS := $(call home,$(ARTIFACTS))
 override HUB := $(call home,$(HUB))
 override SAVED_MODEL := $(call home,$(SAVED_MODEL))
+override TORCH_PYTHON := $(call home,$(TORCH_PYTHON))
 
 A := $(ARTIFACTS)
 S := $A/.stamps
@@ -103,13 +105,35 @@ endif
 endif
 RUN := '$(PYTHON)' -m pipeline.
 
+# The tests run the modules in the oldest TensorFlow that their Python can install, too: <Python>:<TensorFlow>.
+OLDEST_TENSORFLOWS := 3.11:2.14 3.12:2.16 3.13:2.20
+ifneq ($(filter test,$(MAKECMDGOALS)),)
+TEST_PYTHON := $(shell '$(or $(INTERPRETER),$(BASE_PYTHON))' -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+OLDEST_TENSORFLOW := $(patsubst $(TEST_PYTHON):%,%,$(filter $(TEST_PYTHON):%,$(OLDEST_TENSORFLOWS)))
+ifeq ($(OLDEST_TENSORFLOW),)
+$(error the tests need Python 3.11 to 3.13, this is Python $(TEST_PYTHON): say BASE_PYTHON=<another> or PYTHON=<another>)
+endif
+OLDEST_VENV := $(VENV)-tensorflow-$(OLDEST_TENSORFLOW)
+OLDEST_LOCK := benchmarks/tensorflow/$(OLDEST_TENSORFLOW).lock
+ifneq ($(shell cmp -s $(OLDEST_LOCK) $(OLDEST_VENV)/requirements.lock || echo differs),)
+$(OLDEST_VENV)/requirements.lock: FORCE
+endif
+$(OLDEST_VENV)/requirements.lock: | $(READY)
+	@echo "Installing TensorFlow $(OLDEST_TENSORFLOW) into $(OLDEST_VENV) for the tests; this takes a minute or two, once."
+	@'$(PYTHON)' -m venv --clear $(OLDEST_VENV)
+	@$(OLDEST_VENV)/bin/python -m pip install --quiet --require-hashes -r $(OLDEST_LOCK)
+	@cp $(OLDEST_LOCK) $@
+	@echo "$(OLDEST_VENV) is ready."
+test: | $(OLDEST_VENV)/requirements.lock
+endif
+
 .PHONY: help FORCE fetch convert validate card package publish publish-all serve doctor test lint bench check-full clean
 FORCE:
 
 help: ## print this
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo "members: $(MODELS)"
-	@echo "settings: MODEL COLLECTION CHECKPOINTS IMAGENET SAMPLES HUB HUB_URL ARTIFACTS PYTHON PORT SAVED_MODEL (see README.md)"
+	@echo "settings: MODEL COLLECTION CHECKPOINTS IMAGENET SAMPLES HUB HUB_URL ARTIFACTS PYTHON PORT SAVED_MODEL TORCH_PYTHON (see README.md)"
 
 # Files -------------------------------------------------------------------------------------------------------------
 in = $(foreach file,$(2),$(addprefix $A/,$(addsuffix /$(file),$(1))))
@@ -187,18 +211,21 @@ doctor: | $(READY) ## say what the SavedModels of MODEL need and what is wrong w
 
 # Upkeep ------------------------------------------------------------------------------------------------------------
 test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
-	'$(PYTHON)' -m pytest
+	OLDEST_TENSORFLOW_PYTHON='$(CURDIR)/$(OLDEST_VENV)/bin/python' '$(PYTHON)' -m pytest
 
 lint: | $(READY) ## check style and types
 	'$(PYTHON)' -m ruff check .
 	'$(PYTHON)' -m ruff format --check .
 	'$(PYTHON)' -m mypy
 
-bench: | $(READY) ## measure what must be fast, beside the plain way
+bench: | $(READY) ## measure what must be fast, beside the plain way (15 minutes, 8 GB of disk)
 	'$(PYTHON)' -m benchmarks.packing
+	'$(PYTHON)' -m benchmarks.conversion --folder '$A/bench'
+	'$(PYTHON)' -m benchmarks.forward --folder '$A/bench' $(if $(TORCH_PYTHON),--torch-python '$(TORCH_PYTHON)')
 
-check-full: | $(READY) ## publish seven full-size members of random weights (about 30 GB of disk)
+check-full: | $(READY) ## publish seven full-size members of random weights, run two in every TensorFlow (about 45 GB of disk)
 	'$(PYTHON)' -m benchmarks.full_size $A/full
+	'$(PYTHON)' -m benchmarks.compatibility $A/compatibility
 
 clean: ## remove what the stages made; the hub stays
 	rm -rf $(addprefix $A/,$(MODELS)) $A/collections $S

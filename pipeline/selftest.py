@@ -45,9 +45,12 @@ def without_gradient(module: Any, pixels: np.ndarray, training: bool) -> list[st
     import tensorflow as tf
 
     variables = module.trainable_variables
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(module(tf.constant(scaled(pixels)), training=training) ** 2)
-    gradients = tape.gradient(loss, variables)
+    try:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(module(tf.constant(scaled(pixels)), training=training) ** 2)
+        gradients = tape.gradient(loss, variables)
+    except LookupError:  # how TensorFlow says that the module was saved without its gradients
+        gradients = [None] * len(variables)
     return [
         variable.name
         for variable, gradient in zip(variables, gradients, strict=True)

@@ -230,7 +230,8 @@ def main(arguments: Sequence[str]) -> None:
         write_lasting(args.folder / f"{member.stem}.images", images)
     for name, text in collection_texts(args.members).items():
         write(args.folder / f"collection-{name}.facts", text)
-    write(args.folder / "templates", files_digest((ROOT / "templates").glob("*.jinja")))
+    templates = [path for ending in ("jinja", "json") for path in (ROOT / "templates").glob(f"*.{ending}")]
+    write(args.folder / "templates", files_digest(templates))
     write(args.folder / "requirements", files_digest([ROOT / "requirements.lock"]))
     for setting in args.set:
         name, _, value = setting.partition("=")

@@ -85,7 +85,7 @@ def write_collection(folder: Path, members: dict[str, tuple[str, int]]) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Runs the tests that need a really published member last: what is quick to know comes first."""
-    slow = {"published", "hub"}
+    slow = {"published", "hub", "dropping"}
     items.sort(
         key=lambda item: bool(slow & set(getattr(item, "fixturenames", ()))) and "test_publish" not in item.nodeid
     )
@@ -127,6 +127,21 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = make(tree, "-j4", "publish-all", "COLLECTION=tiny")
     assert done.returncode == 0, done.stdout + done.stderr
     return tree
+
+
+@pytest.fixture(scope="session")
+def dropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both SavedModels of a plain Vision Transformer that drops units while it is trained. Not to be changed."""
+    folder = tmp_path_factory.mktemp("dropping")
+    write_collection(folder / "tiny", {"drop": ("Mini/8", 16)})
+    member = folder / "tiny/drop.yaml"
+    text = member.read_text()
+    member.write_text(text.replace("  classes: 3\n", "  classes: 3\n  dropout: 0.1\n"))
+    assert member.read_text() != text
+    command = [sys.executable, "-m", "pipeline.convert", member, folder / "tiny/drop.npz", folder / "drop"]
+    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder / "drop"
 
 
 @pytest.fixture

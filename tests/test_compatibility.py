@@ -1,0 +1,310 @@
+"""The modules run in the oldest TensorFlow that this Python can install, and their self-test notices what is broken.
+
+`make test` names the interpreter with that TensorFlow and no JAX in OLDEST_TENSORFLOW_PYTHON.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import compatibility
+from benchmarks.compatibility import NEWEST_PYTHON, Replay, parse
+from pipeline import runtimes
+from pipeline.fault import Fault
+from pipeline.meta_graph import saved_model_class
+from pipeline.reusable import OUTPUTS
+from tests.conftest import ROOT, make
+
+MAKEFILE = (ROOT / "Makefile").read_text()
+# As `make test` chooses it.
+OLDEST = dict(re.findall(r"\b(3\.\d+):(2\.\d+)", MAKEFILE))[f"3.{sys.version_info.minor}"]
+MINORS = [runtime.tensorflow for runtime in runtimes.RUNTIMES]
+PASSED = """\
+call: 6.3e-07 of the largest output, 1e-05 allowed: ok
+serving_default: 6.2e-07 of the largest output, 1e-05 allowed: ok
+serving_images: 6.4e-07 of the largest output, 1e-05 allowed: ok
+training=False: 200 of 200 variables have a gradient: ok
+training=True: 200 of 200 variables have a gradient: ok
+TensorFlow 2.14.1: passed
+"""
+FAILED = """\
+call: 6.3e-03 of the largest output, 1e-05 allowed: FAILED
+TensorFlow 2.14.1: FAILED
+"""
+
+
+@pytest.fixture(scope="session")
+def oldest() -> Path:
+    """The interpreter with the oldest TensorFlow."""
+    if "OLDEST_TENSORFLOW_PYTHON" not in os.environ:
+        pytest.skip("OLDEST_TENSORFLOW_PYTHON is not set; `make test` makes an environment and sets it")
+    interpreter = Path(os.environ["OLDEST_TENSORFLOW_PYTHON"])
+    assert interpreter.exists(), f"OLDEST_TENSORFLOW_PYTHON={interpreter}: no such interpreter"
+    return interpreter
+
+
+@pytest.fixture(scope="module")
+def unpacked(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Unpacks a published tarball of the tiny collection into a new folder."""
+
+    def unpack(member: str, head: str) -> Path:
+        folder = tmp_path_factory.mktemp("unpacked") / member / head
+        with tarfile.open(published / f"artifacts/hub/tester/{member}_{head}/1.tar.gz") as archive:
+            archive.extractall(folder, filter="data")
+        return folder
+
+    return unpack
+
+
+# In the oldest TensorFlow ---------------------------------------------------------------------------------------------
+def assert_passes(interpreter: Path, saved_model: Path, variables: int) -> None:
+    """The self-test passes in the oldest TensorFlow, with a gradient for each of so many variables."""
+    done = compatibility.run_selftest(interpreter, saved_model)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = parse(done.stdout)
+    assert found, done.stdout
+    version, replay = found
+    assert version.startswith(f"{OLDEST}.")
+    assert replay.gradients == {"training=False": variables, "training=True": variables}
+
+
+def test_the_oldest_tensorflow_stands_alone(oldest: Path) -> None:
+    script = "import importlib.util as u; print([name for name in ('jax', 'flax', 'tensorflow') if u.find_spec(name)])"
+    done = subprocess.run([oldest, "-I", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "['tensorflow']\n"
+
+
+@pytest.mark.parametrize("head", OUTPUTS)
+@pytest.mark.parametrize(("member", "variables"), [("mini", 104), ("rati", 203)])
+def test_published_modules_run_in_the_oldest_tensorflow(
+    oldest: Path, unpacked: Callable[[str, str], Path], member: str, variables: int, head: str
+) -> None:
+    assert_passes(oldest, unpacked(member, head), variables - 2 * (head == "fe"))
+
+
+def test_dropout_runs_in_the_oldest_tensorflow(oldest: Path, dropping: Path) -> None:
+    assert_passes(oldest, dropping / "classification", 104)
+
+
+# What is broken is noticed --------------------------------------------------------------------------------------------
+@pytest.fixture
+def broken(unpacked: Callable[[str, str], Path]) -> Path:
+    """A published feature extractor, to damage."""
+    return unpacked("mini", "fe")
+
+
+def failed(saved_model: Path) -> list[str]:
+    """Returns what the self-test prints; it must fail."""
+    done = compatibility.run_selftest(Path(sys.executable), saved_model)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout.splitlines()
+
+
+def test_other_outputs_fail_the_selftest(broken: Path) -> None:
+    path = broken / "assets.extra/selftest.npz"
+    with np.load(path) as archive:
+        golden = dict(archive)
+    golden["outputs"][0, np.abs(golden["outputs"]).argmax()] *= 1.001
+    np.savez(path, allow_pickle=False, **golden)
+    lines = failed(broken)
+    for way, line in zip(("call", "serving_default", "serving_images"), lines, strict=False):
+        assert re.fullmatch(rf"{way}: 1\.0e-03 of the largest output, 1e-05 allowed: FAILED", line)
+    for training, line in zip((False, True), lines[3:], strict=False):
+        assert line == f"training={training}: 102 of 102 variables have a gradient: ok"
+    assert re.fullmatch(r"TensorFlow 2\.\S+: FAILED", lines[-1])
+
+
+def test_a_module_saved_without_gradients_fails_the_selftest(broken: Path) -> None:
+    path = broken / "saved_model.pb"
+    saved_model = saved_model_class().FromString(path.read_bytes())
+    del saved_model.meta_graphs[0].graph_def.library.registered_gradients[:]
+    path.write_bytes(saved_model.SerializeToString())
+    lines = failed(broken)
+    assert [line.rpartition(" ")[2] for line in lines[:3]] == ["ok"] * 3
+    for training, line in zip((False, True), lines[3:], strict=False):
+        start = f"training={training}: 0 of 102 variables have a gradient: FAILED: "
+        assert line.startswith(start)
+        assert "Transformer/" in line
+    assert re.fullmatch(r"TensorFlow 2\.\S+: FAILED", lines[-1])
+
+
+# The measurement at full size -----------------------------------------------------------------------------------------
+def test_findings_are_read_from_a_passed_selftest() -> None:
+    differences = {"call": 6.3e-7, "serving_default": 6.2e-7, "serving_images": 6.4e-7}
+    assert parse(PASSED) == ("2.14.1", Replay(differences, 200, {"training=False": 200, "training=True": 200}))
+    for line in PASSED.splitlines(keepends=True):
+        assert parse(PASSED.replace(line, "")) is None
+    assert parse(FAILED) is None
+
+
+def fake_interpreter(path: Path, output: str, status: int = 0) -> Path:
+    """Writes a program that prints `output` whatever it is asked to run."""
+    path.write_text(f"#!/bin/sh\ncat <<'END'\n{output}END\nexit {status}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_failure_is_reported_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pythons = {
+        "2.14": fake_interpreter(tmp_path / "good", PASSED),
+        "2.15": fake_interpreter(tmp_path / "other", PASSED),
+        "2.16": fake_interpreter(tmp_path / "bad", FAILED, 1),
+    }
+    monkeypatch.setattr(compatibility, "RECORD", tmp_path / "record.json")
+    monkeypatch.setattr(compatibility, "interpreters", lambda folder, pairs: pythons)
+    monkeypatch.setattr(compatibility, "converted", lambda name, folder: folder / name)
+    with pytest.raises(Fault) as caught:
+        compatibility.main([str(tmp_path)])
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "8 failed, nothing is written:"
+    assert lines[1] == f"{tmp_path}/other should have TensorFlow 2.15, it has 2.14.1"
+    assert lines[5] == (
+        "vit_s16/classification in TensorFlow 2.16, exit status 1: call: 6.3e-03 of the largest output, 1e-05 allowed: "
+        "FAILED; TensorFlow 2.14.1: FAILED"
+    )
+    printed = capsys.readouterr().out
+    assert "vit_r26_s32/fe in TensorFlow 2.14.1: passed\n" in printed
+    assert f"FAILED: {lines[5]}\n" in printed
+    assert not (tmp_path / "record.json").exists()
+
+
+def test_a_crash_is_reported_by_its_last_line(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'ValueError: Cannot deserialize computation' >&2\nexit 1\n")
+    python.chmod(0o755)
+    with pytest.raises(Fault, match=r"^a/fe in TensorFlow 2\.14, exit status 1: ValueError: Cannot deserialize"):
+        compatibility.replay("2.14", python, tmp_path / "a/fe")
+
+
+def test_an_environment_is_made_again_only_for_another_lock(tmp_path: Path) -> None:
+    venv = tmp_path / "tensorflow-2.14"
+    venv.mkdir()
+    (venv / "requirements.lock").write_text((compatibility.LOCKS / "2.14.lock").read_text())
+    assert compatibility.environment("2.14", "/bin/false", tmp_path) == venv / "bin/python"
+    (venv / "requirements.lock").write_text("another")
+    with pytest.raises(Fault, match=f"^cannot make {venv}: "):
+        compatibility.environment("2.14", "/bin/false", tmp_path)
+
+
+def test_a_missing_python_is_known_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(NEWEST_PYTHON, "2.17", 10)
+    with pytest.raises(
+        Fault, match=r"^TensorFlow 2\.17 needs Python 3\.11, none is on the PATH .* --interpreter 2\.17="
+    ):
+        compatibility.interpreters(tmp_path, [f"2.{minor}={sys.executable}" for minor in (14, 15, 16, 18, 19)])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("pair", ["2.13=/bin/sh", "2.14", "2.14=/nonexistent"])
+def test_a_wrong_interpreter_is_refused(pair: str) -> None:
+    with pytest.raises(Fault, match=f"^--interpreter {pair}: expected one of 2.14, 2.15, "):
+        compatibility.given([pair])
+
+
+# The record -----------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def record() -> dict[str, Any]:
+    """templates/compatibility.json, once `make check-full` has written it; cards claim nothing without it."""
+    if not compatibility.RECORD.exists():
+        pytest.skip("no record yet: make check-full writes templates/compatibility.json")
+    loaded: dict[str, Any] = json.loads(compatibility.RECORD.read_text())
+    return loaded
+
+
+def test_the_record_covers_every_tensorflow_model_and_head(record: dict[str, Any]) -> None:
+    assert list(record["tensorflow"]) == MINORS
+    assert {model["variant"] for model in record["models"].values()} == set(compatibility.VARIANTS.values())
+    for model in record["models"].values():
+        assert model["needs"]["tensorflow"] == runtimes.OLDEST
+        assert model["needs"]["platforms"] == ["cpu", "cuda", "tpu"]
+        assert list(model["results"]) == MINORS
+        for result in model["results"].values():
+            assert list(result) == list(OUTPUTS)
+            for found in result.values():
+                assert set(found["differences"]) == {"call", "serving_default", "serving_images"}
+                assert 0 < max(found["differences"].values()) <= model["tolerance"]
+                assert set(found["gradients"].values()) == {found["variables"]}
+
+
+def test_the_readme_shows_the_record(record: dict[str, Any]) -> None:
+    readme = (ROOT / "README.md").read_text()
+    section = readme.partition("## Which TensorFlow runs them")[2].partition("\n## ")[0]
+    assert f"\n{compatibility.table(record)}\n" in section
+    assert f"({record['date']}" in section
+    assert record["command"] in section
+    for version in (*record["python"].split(", "), record["machine"]):
+        assert version in section
+
+
+# The locks and make ---------------------------------------------------------------------------------------------------
+def test_every_tensorflow_has_a_lock() -> None:
+    assert list(NEWEST_PYTHON) == MINORS
+    assert sorted(path.stem for path in compatibility.LOCKS.iterdir()) == MINORS
+    for minor in MINORS:
+        text = (compatibility.LOCKS / f"{minor}.lock").read_text()
+        assert re.search(rf"^tensorflow=={minor}\.\d+ \\$", text, re.MULTILINE)
+        assert "://" not in text
+        requirements = re.sub(r" \\\n", "", text).splitlines()
+        assert all("==" in line and "--hash=sha256:" in line for line in requirements)
+        assert not [line for line in requirements if line.startswith(("jax", "flax"))]
+
+
+def test_make_knows_the_oldest_tensorflow_of_each_python() -> None:
+    oldest = {
+        f"3.{python}": next(minor for minor, newest in NEWEST_PYTHON.items() if newest >= python)
+        for python in (11, 12, 13)
+    }
+    assert dict(re.findall(r"\b(3\.\d+):(2\.\d+)", MAKEFILE)) == oldest
+
+
+def test_make_installs_the_oldest_tensorflow_where_its_lock_changed(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copytree(compatibility.LOCKS, tmp_path / "benchmarks/tensorflow")
+    (tmp_path / "model_cards/vit").mkdir(parents=True)
+    (tmp_path / "model_cards/vit/collection.yaml").touch()
+    venv, lock = f".venv-tensorflow-{OLDEST}", tmp_path / f"benchmarks/tensorflow/{OLDEST}.lock"
+    done = make(tmp_path, "-n", "test")
+    assert f"Installing TensorFlow {OLDEST} into {venv} for the tests" in done.stdout
+    assert f"{venv}/bin/python -m pip install --quiet --require-hashes -r benchmarks/tensorflow/{OLDEST}" in done.stdout
+    assert f"OLDEST_TENSORFLOW_PYTHON='{tmp_path}/{venv}/bin/python'" in done.stdout
+    (tmp_path / venv).mkdir()
+    shutil.copy(lock, tmp_path / venv / "requirements.lock")
+    lock.touch()
+    assert "Installing" not in make(tmp_path, "-n", "test").stdout
+    lock.write_text(lock.read_text() + "# changed\n")
+    assert "Installing" in make(tmp_path, "-n", "test").stdout
+    assert "tensorflow" not in make(tmp_path, "-n", "lint").stdout
+
+
+@pytest.mark.parametrize(("version", "tensorflow"), [("3.11", "2.14"), ("3.12", "2.16"), ("3.13", "2.20")])
+def test_make_chooses_by_the_version_of_python(tmp_path: Path, version: str, tensorflow: str) -> None:
+    python = fake_interpreter(tmp_path / "python", f"{version}\n")
+    done = make(ROOT, "-n", "test", f"PYTHON={python}")
+    assert f"/.venv-tensorflow-{tensorflow}/bin/python' '{python}' -m pytest" in done.stdout
+
+
+def test_make_refuses_to_test_with_another_python(tmp_path: Path) -> None:
+    done = make(ROOT, "-n", "test", f"PYTHON={fake_interpreter(tmp_path / 'python', '3.14')}")
+    assert done.returncode == 2
+    assert "the tests need Python 3.11 to 3.13, this is Python 3.14" in done.stderr
+
+
+def test_another_record_makes_the_cards_again(tree: Path) -> None:
+    assert make(tree, "-q", "publish-all", "COLLECTION=tiny").returncode == 0
+    with (tree / "templates/compatibility.json").open("a") as stream:
+        stream.write("\n")
+    assert "pipeline.card" in make(tree, "-n", "publish-all", "COLLECTION=tiny").stdout
