@@ -6,6 +6,7 @@ writes OUT/classification.md and OUT/fe.md in TensorFlow Hub's dialect.
 """
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,46 @@ from typing import Any
 from pipeline import spec
 from pipeline.fault import command
 from pipeline.files import write_text
-from pipeline.pages import HEADS, Collection, Module, collection_of, handle, read_report, render
+from pipeline.pages import HEADS, TEMPLATES, Collection, Module, collection_of, handle, read_report, render
 
 
 def _difference(found: dict[str, Any]) -> float:
     return float(found["max_rel"])
+
+
+def compatibility_of(found: dict[str, Any]) -> dict[str, Any] | None:
+    """Returns what a card says of TensorFlow versions: a record of other modules that need the same as this one.
+
+    templates/compatibility.json holds what `make check-full` measured. None without it, or when it is of modules that
+    need another TensorFlow, calling convention or platform: nothing is claimed which was not measured on the like.
+
+    Args:
+        found: the module's part of the report.
+    """
+    path = TEMPLATES / "compatibility.json"
+    if not path.is_file():
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    models = list(record["models"].values())
+    needs = found["needs"]
+    like = (needs["tensorflow"], max(needs["calling_conventions"]), sorted(needs["platforms"]))
+    keys = ("tensorflow", "calling_convention", "platforms")
+    if any(tuple(model["needs"][key] for key in keys) != like for model in models):
+        return None
+    return {
+        "date": record["date"],
+        "versions": list(record["tensorflow"].values()),
+        "variants": [model["variant"] for model in models],
+        "largest": [
+            max(
+                difference
+                for heads in model["results"].values()
+                for replay in heads.values()
+                for difference in replay["differences"].values()
+            )
+            for model in models
+        ],
+    }
 
 
 def cards(
@@ -47,6 +83,7 @@ def cards(
             report=report,
             origin=origin,
             found=report["modules"][head],
+            compatibility=compatibility_of(report["modules"][head]),
             largest=max((report["modules"][head][check] for check in ("parity", "single_image")), key=_difference),
         )
         for head, task in HEADS.items()

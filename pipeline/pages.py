@@ -144,6 +144,7 @@ def render(template: str, **facts: Any) -> str:
         "percent": lambda value: f"{100 * value:.2f} %",
         "thousands": lambda value: f"{value:,}",
         "megabytes": lambda value: f"{value / 1e6:,.1f} MB",
+        "digits": lambda value: f"{value:.4g}",
         "power": lambda value: f"{value:.1e}",
         "in_words": in_words,
     }

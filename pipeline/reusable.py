@@ -64,6 +64,7 @@ def build(model: Model, head: str, variables: Mapping[str, "tf.Variable"]) -> "t
 
     `obj(inputs, training=False)` maps float32 (n, size, size, 3) in [-1, 1], n from 1, to logits or features (n, k).
     With training=True it drops units at the rate the checkpoint was trained with, after a random key of its own.
+    `obj.train(inputs)` is the same as a function of one argument, as keras.layers.TFSMLayer wants it.
 
     Args:
         model: the section.
@@ -82,8 +83,11 @@ def build(model: Model, head: str, variables: Mapping[str, "tf.Variable"]) -> "t
     module.__call__ = tf.function(
         lambda inputs, training=False: (training_ if training else inference)(inputs), autograph=False
     )
+    module.train = tf.function(lambda inputs: training_(inputs), autograph=False)
+    (inputs,), _ = inference.structured_input_signature
     for training in (False, True):
-        module.__call__.get_concrete_function(inference.structured_input_signature[0][0], training=training)
+        module.__call__.get_concrete_function(inputs, training=training)
+    module.train.get_concrete_function(inputs)
     return module
 
 
@@ -99,11 +103,16 @@ def signatures(
     output = OUTPUTS[head]
     inputs = tf.TensorSpec((None, model.image_size, model.image_size, 3), tf.float32, name="inputs")
     images = tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")
-    default = tf.function(lambda inputs: {output: module.__call__(inputs, training=False)}, autograph=False)
-    from_images = tf.function(
-        lambda images: {output: module.__call__(preprocess(images, model.image_size), training=False)}, autograph=False
-    )
+
+    def default(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        # A server's clients get no further than here with another shape; XLA's own words for it fill a page.
+        inputs = tf.ensure_shape(inputs, (None, model.image_size, model.image_size, 3))
+        return {output: module.__call__(inputs, training=False)}
+
+    def from_images(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {output: module.__call__(preprocess(images, model.image_size), training=False)}
+
     return {
-        "serving_default": default.get_concrete_function(inputs),
-        "serving_images": from_images.get_concrete_function(images),
+        "serving_default": tf.function(default, autograph=False).get_concrete_function(inputs),
+        "serving_images": tf.function(from_images, autograph=False).get_concrete_function(images),
     }

@@ -9,11 +9,10 @@ gate fails, REPORT keeps its earlier content, the figures go to `<REPORT>.failed
 
 import argparse
 import gc
-import hashlib
 import json
 import platform
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import artifact, checkpoint, imagenet, labels, spec
+from pipeline import checkpoint, fine_tuning, imagenet, labels, proof, spec
 from pipeline.fault import Fault, command
 from pipeline.files import Progress, sha256_of, write_text
+from pipeline.proof import Report
 from pipeline.tensorflow_start import start_tensorflow
-from pipeline.vit import HYBRIDS, Model, VisionTransformer, variant
+from pipeline.vit import HYBRIDS, Model
 
-Report = dict[str, Any]
 Predict = Callable[[np.ndarray], np.ndarray]  # float32 (n, size, size, 3) to (n, classes) or (n, width)
 
 PARITY_IMAGES, BATCH = 8, 32
@@ -69,25 +68,6 @@ class Evaluation:
                 raise Fault(f"evaluation.{name} must lie in 0 to 1, got {value!r}")
 
 
-def compare(got: np.ndarray, expected: np.ndarray, tolerance: float, logits: bool) -> Report:
-    """Compares the outputs (n, k) of two implementations on the same n inputs.
-
-    Args:
-        got: of one implementation.
-        expected: of the other, not zero throughout.
-        tolerance: the largest `max_rel` allowed: the largest absolute difference by the largest expected magnitude.
-        logits: whether the arg-max must agree too; a feature vector's means nothing.
-    """
-    max_abs = float(np.max(np.abs(got.astype(np.float64) - expected)))
-    max_rel = max_abs / float(np.max(np.abs(expected)))
-    found: Report = {"images": len(got), "max_abs": max_abs, "max_rel": max_rel, "tolerance": tolerance}
-    passed = max_rel <= tolerance  # written so that NaN fails
-    if logits:
-        found["argmax_agreement"] = float(np.mean(got.argmax(axis=1) == expected.argmax(axis=1)))
-        passed = passed and found["argmax_agreement"] == 1.0
-    return found | {"verdict": "pass" if passed else "fail"}
-
-
 def parity_inputs(chosen: Sequence[imagenet.Example], size: int) -> tuple[np.ndarray, str]:
     """Returns PARITY_IMAGES inputs and what they are: real images when there are any, else noise from a fixed seed."""
     if chosen:
@@ -96,88 +76,6 @@ def parity_inputs(chosen: Sequence[imagenet.Example], size: int) -> tuple[np.nda
         return inputs, "evaluation images"
     noise = np.random.default_rng(0).uniform(-1, 1, (PARITY_IMAGES, size, size, 3))
     return noise.astype(np.float32), "images of uniform noise in [-1, 1], seed 0"
-
-
-def reference(model: Model, arrays: checkpoint.Arrays, inputs: np.ndarray, head: str) -> np.ndarray:
-    """Returns what the Flax model computes from the checkpoint itself, at full float32 precision.
-
-    Raises:
-        Fault: when that is zero throughout.
-    """
-    import jax
-
-    module = VisionTransformer(variant(model.variant), model.classes if head == "classification" else None)
-    with jax.default_matmul_precision("highest"):
-        outputs = jax.jit(module.apply)({"params": checkpoint.tree(checkpoint.used(arrays, head))}, inputs)
-    if not np.any(outputs):
-        raise Fault("the JAX model's outputs are all zero, so nothing can be compared: is its head untrained?")
-    return np.asarray(outputs)
-
-
-def fingerprint(array: np.ndarray) -> str:
-    """Returns a digest of an array's type, shape and bytes."""
-    return f"{array.dtype}{array.shape}{hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()}"
-
-
-def weights_equal(variables: Iterable[Any], expected: Mapping[str, str]) -> Report:
-    """Compares a loaded module's variables with the checkpoint's arrays by fingerprint, name by name."""
-    got, parameters = {}, 0
-    for variable in variables:  # one copy at a time
-        value = variable.numpy()
-        got[variable.name.removesuffix(":0")] = fingerprint(value)
-        parameters += value.size
-    names = sorted(expected.keys() | got.keys())
-    different = [name for name in names if got.get(name) != expected.get(name)]
-    return {
-        "arrays": len(expected),
-        "parameters": parameters,
-        "different": different,
-        "verdict": "fail" if different else "pass",
-    }
-
-
-def check_module(
-    folder: Path, inputs: np.ndarray, expected: np.ndarray, weights: Mapping[str, str], tolerance: float, logits: bool
-) -> tuple[Report, Predict]:
-    """Loads one SavedModel as a user would and holds it against the checkpoint; returns the findings and the model.
-
-    Args:
-        folder: the SavedModel.
-        inputs: float32 (n, size, size, 3) in [-1, 1].
-        expected: what the Flax model computes of them, float32 (n, k).
-        weights: the fingerprints of the checkpoint's arrays that this head uses, by name.
-        tolerance: the largest difference allowed, relative to the largest of `expected`.
-        logits: whether the output is logits, whose arg-max must agree.
-
-    Raises:
-        Fault: when the SavedModel is missing or damaged, or its outputs have another shape.
-    """
-    import tensorflow as tf
-
-    try:
-        module = tf.saved_model.load(str(folder))
-    except (OSError, IndexError, ValueError, tf.errors.OpError) as error:  # all seen of damaged files
-        message = " ".join(str(error).split())
-        raise Fault(f"{folder}: TensorFlow cannot load this SavedModel ({message}); run make convert again") from error
-
-    def predict(images: np.ndarray) -> np.ndarray:
-        outputs: np.ndarray = module(tf.constant(images)).numpy()
-        return outputs
-
-    outputs = predict(inputs)
-    if outputs.shape != expected.shape:
-        raise Fault(f"{folder}: its output is {outputs.shape}, expected {expected.shape}; it is another model or head")
-    single = predict(inputs[:1])
-    findings = {
-        "content_sha256": artifact.folder_digest(folder),
-        "bytes": artifact.size(folder),
-        "output_width": outputs.shape[1],
-        "trainable_variables": len(module.trainable_variables),
-        "weights": weights_equal(module.variables, weights),
-        "parity": compare(outputs, expected, tolerance, logits),
-        "single_image": compare(single, expected[:1], tolerance, logits),
-    }
-    return findings, predict
 
 
 def accuracy(predict: Predict, chosen: Sequence[imagenet.Example], size: int, label: str) -> Report:
@@ -247,20 +145,7 @@ def refuse_to_forget(report: Path, failed: Path, path: Path) -> None:
 
 def failures(report: Report) -> list[str]:
     """Returns a sentence for each gate of the report that failed."""
-    sentences = []
-    for head, findings in report["modules"].items():
-        if findings["weights"]["verdict"] == "fail":
-            names = findings["weights"]["different"]
-            sentences.append(f"{head}: {len(names)} variables differ from the checkpoint: {', '.join(names[:5])}")
-        for check in ("parity", "single_image"):
-            found = findings[check]
-            if found["verdict"] == "fail":
-                agreement = found.get("argmax_agreement", 1.0)
-                sentences.append(
-                    f"{head}: TensorFlow and JAX differ ({check}) by {found['max_rel']:.1e} of the largest output,"
-                    f" expected at most {found['tolerance']:.0e}"
-                    + (f", and name another class for {1 - agreement:.1%} of the inputs" if agreement < 1 else "")
-                )
+    sentences = [sentence for head, found in report["modules"].items() for sentence in proof.failures(head, found)]
     found = report["accuracy"]
     if found["verdict"] == "fail":
         sentences.append(
@@ -298,12 +183,14 @@ def validate(
     if images and not names:
         raise Fault("model.labels is needed to measure accuracy: which output belongs to which image folder")
     chosen = imagenet.examples(images, names, samples) if images else []
+    needs = {head: proof.requirements(folder) for head, folder in folders.items()}
     arrays = checkpoint.load(path, model)
     start_tensorflow()
     inputs, description = parity_inputs(chosen, model.image_size)
-    expected = {head: reference(model, arrays, inputs, head) for head in folders}
+    expected = {head: proof.reference(model, arrays, inputs, head) for head in folders}
     weights = {
-        head: {name: fingerprint(value) for name, value in checkpoint.used(arrays, head).items()} for head in folders
+        head: {name: proof.fingerprint(value) for name, value in checkpoint.used(arrays, head).items()}
+        for head in folders
     }
     # From here on the SavedModels fill the memory, one at a time; the checkpoint makes room.
     arrays.clear()
@@ -318,14 +205,21 @@ def validate(
     }
     for head in ("fe", "classification"):
         logits = head == "classification"
-        report["modules"][head], predict = check_module(
+        found, module = proof.check_module(
             folders[head], inputs, expected[head], weights[head], model.tolerance, logits
         )
+        report["modules"][head] = found | {"needs": needs[head]}
+
+        def predict(images: np.ndarray, module: Any = module) -> np.ndarray:
+            outputs: np.ndarray = module(images).numpy()
+            return outputs
+
         # Hours of images are for a model that computes what it should.
         if logits and not failures(report):
             report["accuracy"] = measure_accuracy(evaluation, model, predict, chosen, label)
-        del predict
+        del predict, module
         gc.collect()  # a loaded module refers to itself; the next one needs its room
+        report["modules"][head]["fine_tuning"] = fine_tuning.in_own_process(folders[head])
     return report
 
 

@@ -96,20 +96,23 @@ def test_every_snippet_of_the_card_runs_as_printed(hub: Hub, head: str, tmp_path
     bag = next((DEMO / "fashion_mnist_test/bag").iterdir())
     Image.open(bag).convert("RGB").resize((90, 60)).save(tmp_path / "image.jpg")
     blocks = python_blocks(hub.card(head))
-    assert len(blocks) == 2
-    # The second is fine-tuning: train for a few steps with it, and see the loss fall.
+    assert len(blocks) == 3
+    # The others are fine-tuning: train for a few steps with them, and see the loss fall and the module's weights move.
     training = """
 import numpy as np
 import tensorflow as tf
 tf.keras.utils.set_random_seed(0)
 images = np.random.default_rng(0).uniform(-1, 1, (10, 28, 28, 3)).astype("float32")
 labels = np.arange(10) % 5
+weights = [variable.numpy() for variable in layer.trainable_variables]
 losses = model.fit(images, labels, epochs=5, batch_size=10, verbose=0).history["loss"]
 assert losses[-1] < losses[0], losses
-assert len(layer.trainable_variables) == {trainable}, len(layer.trainable_variables)
+assert len(weights) == {trainable}, len(weights)
+moved = [np.any(was != now.numpy()) for was, now in zip(weights, layer.trainable_variables)]
+assert all(moved), moved
 """
-    expected = hub.report["modules"][head]["trainable_variables"]
-    blocks[1] += training.replace("{trainable}", str(expected))
+    expected = hub.report["modules"][head]["fine_tuning"]["variables"]
+    blocks[1:] = [block + training.replace("{trainable}", str(expected)) for block in blocks[1:]]
     environment = os.environ | {"TFHUB_CACHE_DIR": str(tmp_path / "tfhub"), "TF_CPP_MIN_LOG_LEVEL": "2"}
     for block in blocks:
         done = subprocess.run(
@@ -137,7 +140,8 @@ def test_the_tarball_is_as_tf_hub_wants_it(hub: Hub) -> None:
             names = archive.getnames()
         labels = ["assets.extra/labels.tsv"] if head == "classification" else []
         variables = ["variables/variables.data-00000-of-00001", "variables/variables.index"]
-        extra = ["assets.extra", *labels, "assets.extra/provenance.json"]
+        others = ["assets.extra/provenance.json", "assets.extra/selftest.npz", "assets.extra/selftest.py"]
+        extra = ["assets.extra", *labels, *others]
         assert names == [*extra, "variables", *variables, "saved_model.pb"]
 
 
@@ -185,8 +189,15 @@ def test_a_wrong_shape_is_refused_by_the_module(saved_model: tuple[str, Path]) -
     import tensorflow as tf
 
     module = tf.saved_model.load(str(saved_model[1] / "classification"))
-    with pytest.raises(ValueError, match="Could not find matching concrete function"):
-        module(tf.zeros((1, 15, 15, 3)))
+    for wrong in (tf.zeros((1, 15, 15, 3)), tf.zeros((1, 16, 16, 1)), tf.zeros((16, 16, 3))):
+        with pytest.raises(ValueError, match="Could not find matching concrete function"):
+            module(wrong)
+    size = module.signatures["serving_default"].structured_input_signature[1]["inputs"].shape[1]
+    words = rf"Shape of tensor inputs \[1,15,15,3\] is not compatible with expected shape \[\?,{size},{size},3\]"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=words):
+        module.signatures["serving_default"](inputs=tf.zeros((1, 15, 15, 3)))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="input must be 4-dimensional"):
+        module.signatures["serving_images"](images=tf.zeros((15, 15, 3), tf.uint8))
 
 
 @pytest.mark.parametrize("head", ["classification", "fe"])

@@ -2,13 +2,17 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.fault import Fault
-from pipeline.validate import Evaluation, Reported, compare, failures, fingerprint, weights_equal
+from pipeline.meta_graph import function_nodes, saved_model_class
+from pipeline.proof import compare, fingerprint, weights_equal
+from pipeline.validate import Evaluation, Reported, failures
 from tests.conftest import Stage, assert_refused, write_collection
 
 EARLIER = (Path(__file__).parent / "data/report.json").read_text()
@@ -136,6 +140,39 @@ def test_a_damaged_saved_model_is_refused(arguments: list[Path], stage: Stage) -
     data = arguments[3] / "variables/variables.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:-1000])
     assert_refused(stage("validate", *arguments), f"{arguments[3]}: TensorFlow cannot load this SavedModel")
+
+
+def test_a_module_for_one_platform_is_refused(arguments: list[Path], stage: Stage) -> None:
+    for node in change_calls(arguments[3]):
+        node.attr["platforms"].list.s[:] = [b"CPU"]
+    assert_refused(
+        stage("validate", *arguments), f"{arguments[3]}: it is lowered for cpu only, cuda and tpu missing", "convert"
+    )
+    assert arguments[4].read_text() == EARLIER
+
+
+def test_a_module_with_side_effects_is_refused(arguments: list[Path], stage: Stage) -> None:
+    for node in change_calls(arguments[3]):
+        node.attr["has_token_input_output"].b = True
+    assert_refused(
+        stage("validate", *arguments),
+        f"{arguments[3]}: its computation has side effects (has_token_input_output), expected none",
+    )
+
+
+def test_a_module_that_needs_a_newer_tensorflow_is_refused(arguments: list[Path], stage: Stage) -> None:
+    for node in change_calls(arguments[3]):
+        node.attr["version"].i = 10
+    assert_refused(stage("validate", *arguments), f"{arguments[3]}: it needs TensorFlow 2.20 because of calling")
+
+
+def change_calls(folder: Path) -> Iterator[Any]:
+    """Yields each XlaCallModule node of a SavedModel to be changed, and writes the file when all were."""
+    path = folder / "saved_model.pb"
+    saved_model = saved_model_class().FromString(path.read_bytes())
+    for nodes in function_nodes(saved_model.meta_graphs[0].graph_def).values():
+        yield from (node for node in nodes if node.op == "XlaCallModule")
+    path.write_bytes(saved_model.SerializeToString(deterministic=True))
 
 
 def test_permuted_labels_fail_the_gate(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:

@@ -1,0 +1,101 @@
+"""convert: what its modules offer beyond a call, what lies inside, and that their bytes depend on nothing else."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import artifact
+from pipeline.convert import origin
+from pipeline.files import sha256_of
+from pipeline.saved_model import needs
+from pipeline.version import VERSION
+from tests.conftest import ROOT, write_collection
+
+
+@pytest.mark.parametrize(
+    ("sources", "source"),
+    [
+        (["https://example.org/{name}.npz", "/home/me/{name}.npz"], "https://example.org/a.npz"),
+        (["/home/me/models/{name}.npz"], "a.npz"),
+        (["{name}.npz"], "a.npz"),
+    ],
+)
+def test_the_origin_names_no_folder_of_this_machine(sources: list[str], source: str) -> None:
+    assert origin({"name": "a", "sources": sources, "sha256": None}) == {"name": "a", "source": source}
+
+
+def test_the_provenance_says_what_the_files_say(published: Path) -> None:
+    folder = published / "artifacts/mini/classification"
+    record = json.loads((folder / "assets.extra/provenance.json").read_text())
+    found = needs(folder)
+    assert record["checkpoint"] == {
+        "name": "mini",
+        "source": "mini.npz",
+        "sha256": sha256_of(published / "model_cards/tiny/mini.npz"),
+    }
+    assert record["model"] == {"variant": "Mini/8", "image_size": 16, "classes": 3, "dropout": 0.0}
+    assert sorted(record["platforms"]) == list(found.platforms or ())
+    assert (record["calling_convention"],) == found.conventions
+    assert {record["stablehlo"]} == {one.stablehlo for one in found.computations}
+    assert record["versions"]["vit-publisher"] == VERSION
+    assert record["versions"]["tensorflow"] == found.written_by
+
+
+def test_another_process_folder_and_user_give_the_same_bytes(published: Path, tmp_path: Path) -> None:
+    """The published tree is the one run; the other has its own names for everything that a process may look at."""
+    write_collection(tmp_path / "elsewhere/tiny", {"mini": ("Mini/8", 16)})
+    out = tmp_path / "another folder/mini"
+    others = {
+        "HOME": str(tmp_path),
+        "USER": "somebody",
+        "LOGNAME": "somebody",
+        "PYTHONHASHSEED": "7",
+        "TZ": "Asia/Tokyo",
+    }
+    environment = os.environ | others | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    member = tmp_path / "elsewhere/tiny/mini.yaml"
+    command = [sys.executable, "-m", "pipeline.convert", str(member), str(member.with_suffix(".npz")), str(out)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for head in ("classification", "fe"):
+        earlier = published / "artifacts/mini" / head
+        for name in artifact.members(earlier):
+            if not name.endswith("/"):
+                assert (out / head / name).read_bytes() == (earlier / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("head", ["classification", "fe"])
+def test_dropout_is_active_in_training_alone(dropping: Path, head: str) -> None:
+    import tensorflow as tf
+
+    module = tf.saved_model.load(str(dropping / head))
+    images = tf.constant(np.random.default_rng(0).uniform(-1, 1, (7, 16, 16, 3)), tf.float32)
+    result = module(images)
+    np.testing.assert_array_equal(module(images, training=False), result)
+    first, second = module(images, training=True), module.train(images)
+    assert np.abs(first - result).max() > 1e-3
+    assert np.abs(first - second).max() > 1e-3  # another key each time
+    twice = module(tf.repeat(images[:1], 2, axis=0), training=True)
+    assert np.abs(twice[0] - twice[1]).max() > 1e-3  # and another mask for each image
+
+
+def test_both_signatures_preprocess_as_validation_does(published: Path, tmp_path: Path) -> None:
+    import tensorflow as tf
+    from PIL import Image
+
+    from pipeline import imagenet
+
+    module = tf.saved_model.load(str(published / "artifacts/mini/classification"))
+    rng = np.random.default_rng(0)
+    for height, width in ((16, 16), (40, 25), (7, 9)):
+        pixels = rng.integers(0, 256, (2, height, width, 3), np.uint8)
+        Image.fromarray(pixels[1]).save(tmp_path / "a.png")
+        logits = module.signatures["serving_images"](images=tf.constant(pixels))["logits"].numpy()
+        assert logits.shape == (2, 3)
+        expected = module(tf.constant(imagenet.prepare(tmp_path / "a.png", 16)[np.newaxis])).numpy()
+        np.testing.assert_allclose(logits[1:], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
