@@ -26,7 +26,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pipeline import runtimes, spec
+from benchmarks import subjects
+from pipeline import runtimes
 from pipeline.fault import Fault, guarded
 from pipeline.files import write_text
 from pipeline.reusable import OUTPUTS
@@ -51,16 +52,6 @@ NEWEST_PYTHON = {
 }
 VARIANTS = {"vit_s16": "S/16", "vit_r26_s32": "R26+S/32"}
 DROPOUT = {"vit_s16": 0.1, "vit_r26_s32": 0.0}  # the hybrid's gradient takes minutes to compile as it is
-MEMBER = """\
-checkpoint:
-  name: {name}
-  sources: ["{name}.npz"]
-model:
-  variant: {variant}
-  image_size: 224
-  classes: 1000
-  dropout: {dropout}
-"""
 
 _DIFFERENCE = re.compile(r"^(\w+): (\S+) of the largest output, \S+ allowed: ok$", re.MULTILINE)
 _GRADIENTS = re.compile(r"^training=(False|True): (\d+) of (\d+) variables have a gradient: ok$", re.MULTILINE)
@@ -185,14 +176,9 @@ def interpreters(folder: Path, pairs: Sequence[str]) -> dict[str, Path]:
 # Modules ------------------------------------------------------------------------------------------------------------
 def converted(name: str, folder: Path) -> Path:
     """Converts a member of random weights and returns its folder, which holds classification/ and fe/."""
-    member = folder / f"{name}.yaml"
-    write_text(member, MEMBER.format(name=name, variant=VARIANTS[name], dropout=DROPOUT[name]))
-    for command in (
-        ["benchmarks.random_checkpoints", str(folder), str(member)],
-        ["pipeline.convert", str(member), f"{folder}/{name}.npz", f"{folder}/{name}"],
-    ):
-        if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode:
-            raise Fault(f"cannot convert {name}: {command[0]} failed")
+    print(f"Converting {name}.", flush=True)
+    yaml, weights = subjects.member(folder, VARIANTS[name], DROPOUT[name]), subjects.checkpoint(folder, VARIANTS[name])
+    subjects.run(subjects.published(yaml, weights, folder / name))
     return folder / name
 
 
@@ -266,7 +252,7 @@ def python_versions(pythons: Mapping[str, Path]) -> str:
 def record(modules: Mapping[str, Path], pythons: Mapping[str, Path]) -> dict[str, Any]:
     """Returns what goes into templates/compatibility.json."""
     measured = measure(modules, pythons)
-    models = {name: spec.load(folder.with_suffix(".yaml"), "model", Model) for name, folder in modules.items()}
+    models = {name: Model(VARIANTS[name], 224, 1000, dropout=DROPOUT[name]) for name in modules}
     return {
         "date": date.today().isoformat(),
         "python": python_versions(pythons),

@@ -1,15 +1,15 @@
 """The Vision Transformer as upstream writes it, in flax.linen's own layers: what pipeline/vit.py is measured against.
 
 Source: vit_jax/models_vit.py and vit_jax/models_resnet.py of https://github.com/google-research/vision_transformer. The
-residual units of the hybrids are those of pipeline/vit.py, which do not depart from upstream's, and the parameters bear
-the same names.
+root and the residual units of the hybrids are those of pipeline/vit.py, which do not depart from upstream's, and the
+parameters bear the same names.
 """
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pipeline.vit import AddPositionEmbedding, GroupNorm, LayerNorm, MlpBlock, ResidualUnit, StdConv, Variant
+from pipeline.vit import AddPositionEmbedding, LayerNorm, MlpBlock, ResidualUnit, Variant, resnet
 
 
 class UpstreamBlock(nn.Module):
@@ -63,10 +63,7 @@ class UpstreamTransformer(nn.Module):
     def __call__(self, images: jax.Array) -> jax.Array:
         x = images
         if self.variant.resnet is not None:
-            x = nn.relu(GroupNorm(name="gn_root")(StdConv(64, 7, 2, name="conv_root")(x)))
-            x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
-            for stage, units in enumerate(self.variant.resnet):
-                x = UpstreamStage(64 * 2**stage, units, 1 if stage == 0 else 2, name=f"block{stage + 1}")(x)
+            x = resnet(self.variant.resnet, UpstreamStage, x)
         patch = (self.variant.patch, self.variant.patch)
         x = nn.Conv(self.variant.width, patch, strides=patch, padding="VALID", name="embedding")(x)
         x = x.reshape(x.shape[0], -1, x.shape[-1])

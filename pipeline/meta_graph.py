@@ -90,6 +90,13 @@ def function_nodes(graph: Any) -> dict[str, Sequence[Any]]:
     return {"": graph.node} | {function.signature.name: function.node_def for function in graph.library.function}
 
 
+def computations(saved_model: Any) -> Iterator[Any]:
+    """Yields the XlaCallModule nodes of a SavedModel, which hold its StableHLO; a caller may change them in place."""
+    for meta_graph in saved_model.meta_graphs:
+        for nodes in function_nodes(meta_graph.graph_def).values():
+            yield from (node for node in nodes if node.op == "XlaCallModule")
+
+
 def _called(node: Any) -> Iterator[str]:
     """Yields the names of the functions that a node may call."""
     yield node.op

@@ -104,13 +104,7 @@ def needs(path: Path) -> Needs:
     serving = next(
         (graph for graph in parsed.meta_graphs if "serve" in graph.meta_info_def.tags), parsed.meta_graphs[0]
     )
-    nodes: list[Any] = [
-        node
-        for graph in parsed.meta_graphs
-        for of_function in meta_graph.function_nodes(graph.graph_def).values()
-        for node in of_function
-        if node.op == "XlaCallModule"
-    ]
+    nodes = list(meta_graph.computations(parsed))
     conventions = sorted({node.attr["version"].i for node in nodes})
     computations = tuple(map(computation.read, sorted({node.attr["module"].s for node in nodes})))
     requirements = {

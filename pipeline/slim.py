@@ -7,6 +7,8 @@ hand on their inputs. What a loaded model computes, names, captures or shows to 
 
 from typing import Any
 
+from pipeline.meta_graph import function_nodes
+
 # Of these the shapes follow from inputs, attributes or the variable. Calls and XlaCallModule keep theirs.
 _SHAPED_BY_INPUTS = ("Identity", "IdentityN", "ReadVariableOp", "VarHandleOp", "AssignVariableOp", "DisableCopyOnRead")
 
@@ -16,7 +18,7 @@ def slim(saved_model: Any) -> None:
     for meta_graph in saved_model.meta_graphs:
         library = meta_graph.graph_def.library
         gradients = {gradient.gradient_func for gradient in library.registered_gradients}
-        for nodes in (meta_graph.graph_def.node, *(function.node_def for function in library.function)):
+        for nodes in function_nodes(meta_graph.graph_def).values():
             for node in nodes:
                 if node.op in _SHAPED_BY_INPUTS:
                     node.attr.pop("_output_shapes", None)

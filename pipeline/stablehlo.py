@@ -7,10 +7,10 @@ what TensorFlow 2.17 cannot parse, and they hold this machine's paths), and call
 which differs from it in nothing but the order of effects' tokens.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.meta_graph import computations
 from pipeline.slim import slim
 
 STABLEHLO_VERSION = "0.9.0"
@@ -29,13 +29,6 @@ def _portable(module: bytes) -> bytes:
         PassManager.parse("builtin.module(strip-debuginfo)").run(parsed.operation)
         serialized: bytes = stablehlo.serialize_portable_artifact(parsed, STABLEHLO_VERSION)
         return serialized
-
-
-def _calls(saved_model: Any) -> Iterator[Any]:
-    for meta_graph in saved_model.meta_graphs:
-        graph = meta_graph.graph_def
-        for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
-            yield from (node for node in nodes if node.op == "XlaCallModule")
 
 
 def _strip_unsaved_gradients(saved_model: Any) -> None:
@@ -66,7 +59,7 @@ def make_portable(folder: Path) -> None:
     path = folder / "saved_model.pb"
     saved_model = SavedModel.FromString(path.read_bytes())
     seen: dict[bytes, bytes] = {}
-    for node in _calls(saved_model):
+    for node in computations(saved_model):
         version, effects = node.attr["version"].i, node.attr["has_token_input_output"].b
         if version != CALLING_CONVENTION + 1 or effects:
             raise RuntimeError(f"{node.name}: cannot lower calling convention {version} (effects: {effects})")

@@ -187,6 +187,21 @@ class ResNetStage(nn.Module):
         return x
 
 
+def resnet(units: tuple[int, ...], stage: type[nn.Module], x: jax.Array) -> jax.Array:
+    """Maps images to what the hybrids cut into patches; to be called inside a module, whose submodules it makes.
+
+    Args:
+        units: how many residual units each stage has; none for the root alone.
+        stage: the kind of the stages, ResNetStage or like it.
+        x: (n, height, width, 3).
+    """
+    x = nn.relu(GroupNorm(name="gn_root")(StdConv(64, 7, 2, name="conv_root")(x)))
+    x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
+    for number, count in enumerate(units):
+        x = stage(64 * 2**number, count, 1 if number == 0 else 2, name=f"block{number + 1}")(x)
+    return x
+
+
 class Patches(nn.Module):
     """Cuts images into patches and maps each to a vector: upstream's convolution whose stride is its size.
 
@@ -339,10 +354,7 @@ class VisionTransformer(nn.Module):
         """Maps float32 (n, size, size, 3) in [-1, 1] to logits (n, classes), or features (n, width) without a head."""
         x = images
         if self.variant.resnet is not None:
-            x = nn.relu(GroupNorm(name="gn_root")(StdConv(64, 7, 2, name="conv_root")(x)))
-            x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
-            for stage, units in enumerate(self.variant.resnet):
-                x = ResNetStage(64 * 2**stage, units, 1 if stage == 0 else 2, name=f"block{stage + 1}")(x)
+            x = resnet(self.variant.resnet, ResNetStage, x)
         x = Patches(self.variant.width, self.variant.patch, name="embedding")(x)
         n, _, width = x.shape
         cls = self.param("cls", nn.initializers.zeros, (1, 1, width), jnp.float32)

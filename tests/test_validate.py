@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.fault import Fault
-from pipeline.meta_graph import function_nodes, saved_model_class
+from pipeline.meta_graph import computations, saved_model_class
 from pipeline.proof import compare, fingerprint, weights_equal
 from pipeline.validate import Evaluation, Reported, failures
 from tests.conftest import Stage, assert_refused, write_collection
@@ -170,8 +170,7 @@ def change_calls(folder: Path) -> Iterator[Any]:
     """Yields each XlaCallModule node of a SavedModel to be changed, and writes the file when all were."""
     path = folder / "saved_model.pb"
     saved_model = saved_model_class().FromString(path.read_bytes())
-    for nodes in function_nodes(saved_model.meta_graphs[0].graph_def).values():
-        yield from (node for node in nodes if node.op == "XlaCallModule")
+    yield from computations(saved_model)
     path.write_bytes(saved_model.SerializeToString(deterministic=True))
 
 
