@@ -4,7 +4,9 @@ The layout is that of gs://vit_models/augreg: float32 arrays under '/'-separated
 """
 
 import math
+import mmap
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -22,8 +24,38 @@ Value = TypeVar("Value")
 _SHOWN = 12  # of each kind of mismatch; a wrong variant differs in hundreds of arrays
 
 
+def _mapped(content: mmap.mmap, entry: zipfile.ZipInfo) -> np.ndarray | None:
+    """Returns an array that lies uncompressed in a mapped archive, without copying it, once its checksum is right.
+
+    Returns:
+        A read-only view, or None for an entry that is written in another way than numpy.savez does.
+
+    Raises:
+        zipfile.BadZipFile: when the checksum is wrong.
+    """
+    if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
+        return None
+    # The local header: 30 bytes, of which the last four are the lengths of the name and the extra field that follow
+    # (APPNOTE.TXT, 4.3.7).
+    start = entry.header_offset + 30 + sum(struct.unpack_from("<2H", content, entry.header_offset + 26))
+    content.seek(start)
+    try:
+        if np.lib.format.read_magic(content) != (1, 0):
+            return None
+        shape, columns_first, dtype = np.lib.format.read_array_header_1_0(content)
+    except ValueError:
+        return None
+    count, offset = math.prod(shape), content.tell()
+    if columns_first or dtype.hasobject or offset - start + count * dtype.itemsize != entry.file_size:
+        return None
+    with memoryview(content)[start : start + entry.file_size] as data:
+        if zlib.crc32(data) != entry.CRC:
+            raise zipfile.BadZipFile(f"Bad CRC-32 for file {entry.filename!r}")
+    return np.frombuffer(content, dtype, count, offset).reshape(shape)
+
+
 def read(path: Path) -> Arrays:
-    """Reads every array of an .npz file.
+    """Reads every array of an .npz file. They are read-only views of the file where it holds them uncompressed.
 
     Raises:
         Fault: when the file is missing, no zip archive, cut short, damaged, or holds a pickle.
@@ -32,34 +64,46 @@ def read(path: Path) -> Arrays:
         raise Fault(f"{path}: no such checkpoint; run make fetch first")
     arrays: Arrays = {}
     try:
-        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as archive:
-            for name in archive.files:
+        with path.open("rb") as stream, zipfile.ZipFile(stream) as entries, np.load(path) as archive:
+            content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            for name, entry in zip(archive.files, entries.infolist(), strict=True):
                 try:
-                    value = archive[name]
+                    mapped = _mapped(content, entry)
+                    value = archive[name] if mapped is None else mapped
                 except ValueError as error:  # numpy's word for an object array, and for a broken header
                     reason = "a pickle, which could run code" if "pickle" in str(error).lower() else str(error)
                     raise Fault(f"{path}: the array {name!r} is {reason}; expected plain float32; refused") from None
                 if not isinstance(value, np.ndarray):
                     raise Fault(f"{path}: the entry {name!r} is no array; expected an .npz of float32 arrays")
                 arrays[name] = value
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:  # zipfile's faults
+    # The faults of zipfile, and of an archive whose directory points elsewhere.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, struct.error) as error:
         raise Fault(f"{path}: not a whole .npz file ({error}); delete it and fetch it again") from None
     return arrays
 
 
-def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
-    """Returns the arrays in the shapes the model wants, in order of their paths, or refuses them, listing both sides.
+def mended(arrays: Arrays) -> Arrays:
+    """Returns the arrays in order of their paths, with two historical variations of the layout mended.
 
-    Two historical variations of the layout are mended: an empty `pre_logits`, which stands for "no such layer", is
-    dropped, and the GroupNorm scales and biases of the hybrids, stored (1, 1, 1, channels), become (channels,).
+    An empty `pre_logits`, which stands for "no such layer", is dropped, and the GroupNorm scales and biases of the
+    hybrids, stored (1, 1, 1, channels), become (channels,).
+    """
+    kept = {
+        name: arrays[name] for name in sorted(arrays) if not (name.startswith("pre_logits") and not arrays[name].size)
+    }
+    for name, value in kept.items():
+        if re.search(r"(^|/)gn\w+/(scale|bias)$", name) and value.shape[:-1] == (1, 1, 1):
+            kept[name] = value.reshape(-1)
+    return kept
+
+
+def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
+    """Returns the arrays, mended, in order of their paths, or refuses those the model cannot take, listing both sides.
 
     Raises:
         Fault: for missing (-) or extra (+) arrays, other shapes, another type than float32, NaN or infinity.
     """
-    arrays = {name: value for name, value in arrays.items() if not (name.startswith("pre_logits") and value.size == 0)}
-    for name, value in arrays.items():
-        if re.search(r"(^|/)gn\w+/(scale|bias)$", name) and value.shape[:-1] == (1, 1, 1):
-            arrays[name] = value.reshape(-1)
+    arrays = mended(arrays)
     expected = parameter_shapes(model.variant, model.image_size, model.classes)
     if differences := _differences({name: value.shape for name, value in arrays.items()}, expected):
         raise Fault(
@@ -74,7 +118,7 @@ def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
             raise Fault(
                 f"{path}: {bad} of {value.size} values of {name!r} are NaN or infinite; the checkpoint is broken"
             )
-    return {name: arrays[name] for name in sorted(arrays)}
+    return arrays
 
 
 def load(path: Path, model: Model) -> Arrays:

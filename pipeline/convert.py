@@ -2,17 +2,14 @@
 
     python -m pipeline.convert MEMBER.yaml CHECKPOINT OUT
 
-writes OUT/classification and OUT/fe. Both come from one load of the checkpoint and share its variables.
+writes OUT/classification and OUT/fe: each head's graph in a process of its own (pipeline/export.py), since most of the
+work is Python of one thread; meanwhile this one computes the self-test's outputs and the checkpoint's digest.
 """
 
 import argparse
-import errno
-import gc
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -20,48 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import checkpoint, golden, labels, reusable, selftest, spec, stablehlo
+from pipeline import checkpoint, export, golden, labels, reusable, selftest, spec, stablehlo
 from pipeline.fault import command
 from pipeline.files import Progress, replacing_folder, sha256_of
-from pipeline.tensorflow_start import start_tensorflow
 from pipeline.version import VERSION
 from pipeline.vit import Model
-
-
-@contextmanager
-def _quick_save() -> Iterator[None]:
-    """Compares tensors by identity while saving, and leaves garbage alone.
-
-    The save looks captured tensors up in lists by comparing them. TensorFlow's own comparison builds an operation each
-    time, or at least asks whether it should: a third of the save of a large model. Collecting garbage among the
-    millions of objects of its graphs is another tenth. The bytes written are the same.
-    """
-    import tensorflow as tf
-
-    compare = tf.Tensor.__eq__
-    tf.compat.v1.disable_tensor_equality()
-    tf.Tensor.__eq__ = object.__eq__
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        tf.Tensor.__eq__ = compare
-        tf.compat.v1.enable_tensor_equality()
-
-
-@contextmanager
-def _disk_errors_as_such(folder: Path) -> Iterator[None]:
-    """TensorFlow reports a full disk as an error of its own; callers expect the operating system's."""
-    import tensorflow as tf
-
-    try:
-        yield
-    except tf.errors.OpError as error:
-        for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            if os.strerror(number) in str(error):
-                raise OSError(number, os.strerror(number), str(folder)) from error
-        raise
 
 
 def origin(section: Mapping[str, Any]) -> dict[str, str]:
@@ -118,31 +78,21 @@ def convert(
         Fault: when the checkpoint does not fit; nothing is converted then.
         OSError: when the disk is full or not writable.
     """
-    arrays = checkpoint.load(path, model)
+    arrays = checkpoint.load(path, model)  # what does not fit is refused now, before anything is started
     pixels = golden.pixels(model)
-    # The self-test's outputs and the checkpoint's digest are computed beside the slow import.
-    with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
-        outputs = pool.submit(golden.outputs, model, dict(arrays), selftest.scaled(pixels))
-        record = pool.submit(provenance, path, model, section)
-        # Only now: a checkpoint that does not fit is refused within a second or two.
-        start_tensorflow()
-        import jax
-        import tensorflow as tf
-
-        jax.config.update("jax_export_calling_convention_version", stablehlo.CALLING_CONVENTION + 1)
-        # pop() lets go of each array; its memory is free once the self-test is done with it.
-        variables = {name: tf.Variable(arrays.pop(name), name=name) for name in list(arrays)}
+    with ExitStack() as stack:
         folders = {head: stack.enter_context(replacing_folder(out / head)) for head in reusable.OUTPUTS}
+        exports = {
+            head: stack.enter_context(export.in_own_process(model, head, path, folder))
+            for head, folder in folders.items()
+        }
         progress = stack.enter_context(Progress(f"convert {label}", len(folders), "modules"))
+        outputs = golden.outputs(model, arrays, selftest.scaled(pixels))
+        record = provenance(path, model, section)
         for head, folder in folders.items():
-            options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
-            with _quick_save(), _disk_errors_as_such(out / head):
-                module = reusable.build(model, head, checkpoint.used(variables, head))
-                tf.saved_model.save(module, str(folder), reusable.signatures(module, model, head), options)
-            stablehlo.make_portable(folder)
-            (folder / "assets").rmdir()  # always written, always empty here
-            test = {"pixels": pixels, "outputs": outputs.result()[head], "tolerance": np.array(model.tolerance)}
-            _write_extra(folder, names if head == "classification" else (), record.result(), test)
+            exports[head].finish()
+            test = {"pixels": pixels, "outputs": outputs[head], "tolerance": np.array(model.tolerance)}
+            _write_extra(folder, names if head == "classification" else (), record, test)
             progress.advance(1)
 
 

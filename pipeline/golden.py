@@ -1,6 +1,7 @@
 """The golden self-test that travels inside a module: inputs, and what the JAX model makes of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -11,6 +12,19 @@ from pipeline.vit import Model, VisionTransformer, variant
 def pixels(model: Model) -> np.ndarray:
     """Returns the self-test's image: uint8 noise (1, size, size, 3) from a fixed seed."""
     return np.random.default_rng(0).integers(0, 256, (1, model.image_size, model.image_size, 3), np.uint8)
+
+
+@contextmanager
+def _quick_compilation() -> Iterator[None]:
+    """Compiles without optimisation: every operation runs once, and compiling a hybrid's takes longer than that."""
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
 
 
 def outputs(model: Model, arrays: Mapping[str, np.ndarray], inputs: np.ndarray) -> dict[str, np.ndarray]:
@@ -28,7 +42,7 @@ def outputs(model: Model, arrays: Mapping[str, np.ndarray], inputs: np.ndarray) 
     import jax
     from flax import linen as nn
 
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), _quick_compilation():
         trunk = VisionTransformer(variant(model.variant), classes=None)
         parameters = {"params": checkpoint.tree(checkpoint.used(arrays, "fe"))}
         features = trunk.apply(parameters, inputs.astype(np.float64))

@@ -1,0 +1,146 @@
+"""export: one head of a checkpoint as a SavedModel, in a process of its own.
+
+    python -m pipeline.export MODEL HEAD CHECKPOINT OUT
+
+MODEL is the section `model` as JSON, OUT an empty folder. The checkpoint is one that fits; convert has seen to that.
+"""
+
+import argparse
+import errno
+import gc
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO
+
+from pipeline import checkpoint, reusable, stablehlo
+from pipeline.fault import Fault, guarded
+from pipeline.tensorflow_start import start_tensorflow
+from pipeline.vit import Model
+
+
+@contextmanager
+def _quick_save() -> Iterator[None]:
+    """Compares tensors by identity while saving, and leaves garbage alone.
+
+    The save looks captured tensors up in lists by comparing them. TensorFlow's own comparison builds an operation each
+    time, or at least asks whether it should: a third of the save of a large model. Collecting garbage among the
+    millions of objects of its graphs is another tenth. The bytes written are the same.
+    """
+    import tensorflow as tf
+
+    compare = tf.Tensor.__eq__
+    tf.compat.v1.disable_tensor_equality()
+    tf.Tensor.__eq__ = object.__eq__
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        tf.Tensor.__eq__ = compare
+        tf.compat.v1.enable_tensor_equality()
+
+
+@contextmanager
+def _disk_errors_as_such(folder: Path) -> Iterator[None]:
+    """TensorFlow reports a full disk as an error of its own; callers expect the operating system's."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number), str(folder)) from error
+        raise
+
+
+def export(model: Model, head: str, path: Path, out: Path) -> None:
+    """Writes a head's SavedModel, made portable, into an empty folder.
+
+    Args:
+        model: the section `model`.
+        head: "classification" or "fe".
+        path: the checkpoint, an AugReg .npz that fits.
+        out: the folder.
+
+    Raises:
+        OSError: when the disk is full or not writable.
+    """
+    start_tensorflow()
+    import jax
+    import tensorflow as tf
+
+    jax.config.update("jax_export_calling_convention_version", stablehlo.CALLING_CONVENTION + 1)
+    # Where in our source an operation comes from is stripped later (stablehlo.make_portable); here it costs time.
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    arrays = checkpoint.used(checkpoint.mended(checkpoint.read(path)), head)
+    with _quick_save(), _disk_errors_as_such(out):
+        variables = {name: tf.Variable(value, name=name) for name, value in arrays.items()}
+        module = reusable.build(model, head, variables)
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
+        tf.saved_model.save(module, str(out), reusable.signatures(module, model, head), options)
+    stablehlo.make_portable(out)
+    (out / "assets").rmdir()  # always written, always empty here
+
+
+class Export:
+    """An export under way."""
+
+    def __init__(self, process: subprocess.Popen, said: IO[bytes]) -> None:
+        self._process, self._said = process, said
+
+    def finish(self) -> None:
+        """Waits for its end.
+
+        Raises:
+            Fault: with what it said, when it failed.
+        """
+        status = self._process.wait()
+        if status:
+            self._said.seek(0)
+            said = self._said.read().decode(errors="replace").strip()
+            raise Fault(said or f"a process of the conversion was ended by signal {-status}; is the memory enough?")
+
+
+@contextmanager
+def in_own_process(model: Model, head: str, path: Path, out: Path) -> Iterator[Export]:
+    """Starts this module's command and ends it, at the latest, with the block."""
+    command = [sys.executable, "-m", "pipeline.export", json.dumps(asdict(model)), head, str(path), str(out)]
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said)
+        try:
+            yield Export(process, said)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when its standard input is closed, as a killed parent's pipes are."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.export", description="Writes one head of a checkpoint.")
+    parser.add_argument("model", type=json.loads, help="the section model as JSON")
+    parser.add_argument("head", choices=list(reusable.OUTPUTS))
+    parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
+    parser.add_argument("out", type=Path, help="an empty folder")
+    args = parser.parse_args(arguments)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    export(Model(**args.model), args.head, args.checkpoint, args.out)
+
+
+if __name__ == "__main__":
+    status = guarded("convert", lambda: main(sys.argv[1:]))
+    sys.stderr.flush()
+    os._exit(status)  # taking millions of objects apart, one by one, would take a second or two
