@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 from flax.traverse_util import unflatten_dict
+from isal import isal_zlib
 
 from pipeline.fault import Fault
 from pipeline.vit import HYBRIDS, SIZES, Model, Parameters, parameter_shapes
@@ -49,7 +50,7 @@ def _mapped(content: mmap.mmap, entry: zipfile.ZipInfo) -> np.ndarray | None:
     if columns_first or dtype.hasobject or offset - start + count * dtype.itemsize != entry.file_size:
         return None
     with memoryview(content)[start : start + entry.file_size] as data:
-        if zlib.crc32(data) != entry.CRC:
+        if isal_zlib.crc32(data) != entry.CRC:  # five times as fast as zlib's
             raise zipfile.BadZipFile(f"Bad CRC-32 for file {entry.filename!r}")
     return np.frombuffer(content, dtype, count, offset).reshape(shape)
 

@@ -78,7 +78,6 @@ def convert(
         Fault: when the checkpoint does not fit; nothing is converted then.
         OSError: when the disk is full or not writable.
     """
-    arrays = checkpoint.load(path, model)  # what does not fit is refused now, before anything is started
     pixels = golden.pixels(model)
     with ExitStack() as stack:
         folders = {head: stack.enter_context(replacing_folder(out / head)) for head in reusable.OUTPUTS}
@@ -86,6 +85,7 @@ def convert(
             head: stack.enter_context(export.in_own_process(model, head, path, folder))
             for head, folder in folders.items()
         }
+        arrays = checkpoint.load(path, model)  # what does not fit is refused here, and the exports end with the block
         progress = stack.enter_context(Progress(f"convert {label}", len(folders), "modules"))
         outputs = golden.outputs(model, arrays, selftest.scaled(pixels))
         record = provenance(path, model, section)

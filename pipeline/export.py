@@ -2,7 +2,8 @@
 
     python -m pipeline.export MODEL HEAD CHECKPOINT OUT
 
-MODEL is the section `model` as JSON, OUT an empty folder. The checkpoint is one that fits; convert has seen to that.
+MODEL is the section `model` as JSON, OUT an empty folder. The checkpoint is one that fits: convert sees to that, and
+ends this process if it does not.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from typing import IO
 
 from pipeline import checkpoint, reusable, stablehlo
 from pipeline.fault import Fault, guarded
+from pipeline.files import sync_folder
 from pipeline.tensorflow_start import start_tensorflow
 from pipeline.vit import Model
 
@@ -89,6 +91,7 @@ def export(model: Model, head: str, path: Path, out: Path) -> None:
         tf.saved_model.save(module, str(out), reusable.signatures(module, model, head), options)
     stablehlo.make_portable(out)
     (out / "assets").rmdir()  # always written, always empty here
+    sync_folder(out)
 
 
 class Export:

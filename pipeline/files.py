@@ -40,6 +40,12 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_folder(folder: Path) -> None:
+    """Forces everything in a folder to the disk."""
+    for entry in sorted(folder.rglob("*")):
+        _sync(entry)
+
+
 def _sibling(path: Path, suffix: str) -> Path:
     """Returns a hidden name beside `path` that this process alone uses, after sweeping what dead ones left behind."""
     host = socket.gethostname()
@@ -104,8 +110,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     sibling.mkdir()
     try:
         yield sibling
-        for entry in sorted(sibling.rglob("*")):
-            _sync(entry)
+        sync_folder(sibling)
         if path.exists():
             path.rename(retired)
         sibling.rename(path)

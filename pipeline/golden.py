@@ -8,6 +8,8 @@ import numpy as np
 from pipeline import checkpoint
 from pipeline.vit import Model, VisionTransformer, variant
 
+COMPILED_WHOLE = 100_000_000  # parameters; 0.8 GB in float64
+
 
 def pixels(model: Model) -> np.ndarray:
     """Returns the self-test's image: uint8 noise (1, size, size, 3) from a fixed seed."""
@@ -45,7 +47,9 @@ def outputs(model: Model, arrays: Mapping[str, np.ndarray], inputs: np.ndarray) 
     with jax.enable_x64(True), _quick_compilation():
         trunk = VisionTransformer(variant(model.variant), classes=None)
         parameters = {"params": checkpoint.tree(checkpoint.used(arrays, "fe"))}
-        features = trunk.apply(parameters, inputs.astype(np.float64))
+        # Compiled as one function it holds all parameters in float64 at once; else only those of one block.
+        small = sum(value.size for value in arrays.values()) < COMPILED_WHOLE
+        features = (jax.jit(trunk.apply) if small else trunk.apply)(parameters, inputs.astype(np.float64))
         head = {"params": {name: arrays[f"head/{name}"] for name in ("kernel", "bias")}}
         logits = nn.Dense(model.classes).apply(head, features)
     return {"classification": np.asarray(logits, np.float32), "fe": np.asarray(features, np.float32)}
