@@ -93,8 +93,10 @@ def test_no_two_values_of_a_counting_checkpoint_are_equal() -> None:
     assert len(np.unique(values)) == len(values)
 
 
-@pytest.mark.parametrize("size", [224, 384])
-@pytest.mark.parametrize("name", [*VARIANTS, "Mini/8", "H/16"])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [*((name, 224) for name in (*VARIANTS, "Mini/8", "H/14")), ("S/16", 384), ("R+Ti/16", 384), ("R26+S/32", 384)],
+)
 def test_every_variant_is_recognised_and_gives_the_arrays_of_the_model(name: str, size: int) -> None:
     tokens = 1 + (size // variant(name).stride) ** 2
     tensors = layout(name, tokens, 10)
