@@ -223,9 +223,10 @@ bench: | $(READY) ## measure what must be fast, beside the plain way (15 minutes
 	'$(PYTHON)' -m benchmarks.conversion --folder '$A/bench'
 	'$(PYTHON)' -m benchmarks.forward --folder '$A/bench' $(if $(TORCH_PYTHON),--torch-python '$(TORCH_PYTHON)')
 
-check-full: | $(READY) ## publish seven full-size members of random weights, run two in every TensorFlow (about 45 GB of disk)
+check-full: | $(READY) ## publish seven full-size members of random weights, run two in every TensorFlow, send all through timm if there is TORCH_PYTHON (about 45 GB of disk)
 	'$(PYTHON)' -m benchmarks.full_size $A/full
 	'$(PYTHON)' -m benchmarks.compatibility $A/compatibility
+	$(if $(TORCH_PYTHON),'$(PYTHON)' -m benchmarks.timm_round_trip --torch-python '$(TORCH_PYTHON)' --folder '$A/timm')
 
 clean: ## remove what the stages made; the hub stays
 	rm -rf $(addprefix $A/,$(MODELS)) $A/collections $S

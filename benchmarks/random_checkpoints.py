@@ -37,13 +37,18 @@ def random_array(path: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
     return values / np.float32(math.sqrt(fan_in))
 
 
-def random_arrays(model: Model, seed: int = 0) -> dict[str, np.ndarray]:
-    """Returns random parameters of a model by their upstream paths, GroupNorm's in their stored shape (1, 1, 1, C)."""
-    arrays = {}
+def stored_shapes(model: Model) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of each parameter in upstream's files by its path there: GroupNorm's have (1, 1, 1, C)."""
+    shapes = {}
     for path, shape in parameter_shapes(model.variant, model.image_size, model.classes).items():
         group_norm = path.split("/")[-2].startswith("gn") if "/" in path else False
-        arrays[path] = random_array(path, (1, 1, 1, *shape) if group_norm else shape, seed)
-    return arrays
+        shapes[path] = (1, 1, 1, *shape) if group_norm else shape
+    return shapes
+
+
+def random_arrays(model: Model, seed: int = 0) -> dict[str, np.ndarray]:
+    """Returns random parameters of a model by their upstream paths, in their stored shapes."""
+    return {path: random_array(path, shape, seed) for path, shape in stored_shapes(model).items()}
 
 
 def main() -> None:

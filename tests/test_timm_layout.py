@@ -1,0 +1,302 @@
+"""timm's files: taken back exactly, told apart, and refused where they are something else.
+
+tests/data/timm holds what timm itself made of checkpoints (python -m benchmarks.timm_round_trip --record).
+"""
+
+import json
+import lzma
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from benchmarks.random_checkpoints import stored_shapes
+from benchmarks.timm_round_trip import VARIANTS, counting_arrays, differences
+from pipeline import checkpoint
+from pipeline.fault import Fault
+from pipeline.timm_layout import augreg_arrays, recognise
+from pipeline.timm_tensors import layout
+from pipeline.variants import SIZES, variant
+from pipeline.vit import Model
+
+DATA = Path(__file__).parent / "data/timm"
+FILES = json.loads((DATA / "files.json").read_text())
+MINI = Model("Mini/8", 16, 3)
+Arrays = dict[str, Any]
+
+
+def timm_arrays(name: str = "Mini/8", tokens: int = 5, classes: int | None = 3) -> Arrays:
+    """Returns zeros for every tensor of timm's model, for tests that only look at names, shapes and types."""
+    return {tensor: np.zeros(one.shape, np.float32) for tensor, one in layout(name, tokens, classes).items()}
+
+
+def save(path: Path, arrays: Arrays) -> Path:
+    save_file(arrays, path)
+    return path
+
+
+def refuse(path: Path) -> str:
+    with pytest.raises(Fault) as raised:
+        augreg_arrays(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert "\n" not in str(raised.value)
+    return str(raised.value).removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize("facts", FILES, ids=[facts["file"] for facts in FILES])
+def test_what_timm_made_of_a_checkpoint_comes_back_byte_for_byte(facts: dict[str, Any], tmp_path: Path) -> None:
+    model = Model(facts["variant"], facts["image_size"], facts["classes"])
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(lzma.decompress((DATA / facts["file"]).read_bytes()))
+    original = tmp_path / "original.npz"
+    np.savez(original, allow_pickle=False, **counting_arrays(model))
+    arrays = augreg_arrays(path)
+    assert differences(original, arrays) == []
+    assert list(arrays) == sorted(arrays)
+    checkpoint.fit(arrays, model, path)
+
+
+def test_a_difference_is_seen(tmp_path: Path) -> None:
+    """What the test above and the proof rest on: each kind of difference gives a line."""
+    arrays = counting_arrays(MINI)
+    np.savez(tmp_path / "a.npz", allow_pickle=False, pre_logits=np.zeros(0, np.float32), **arrays)
+    assert differences(tmp_path / "a.npz", arrays) == []
+    kernel = "Transformer/encoderblock_2/MultiHeadDotProductAttention_1/query/kernel"
+    changed = arrays | {
+        "cls": -arrays["cls"],
+        "head/bias": arrays["head/bias"].astype(np.float64),
+        "head/kernel": np.asfortranarray(arrays["head/kernel"]),
+        kernel: arrays[kernel].reshape(64, 64),
+        "more": np.zeros(1, np.float32),
+    }
+    del changed["embedding/bias"]
+    assert differences(tmp_path / "a.npz", changed) == [
+        "embedding/bias: only in one of the two",
+        "more: only in one of the two",
+        f"{kernel}: float32 (64, 64), expected float32 (64, 4, 16)",
+        "cls: other bytes",
+        "head/bias: float64 (3,), expected float32 (3,)",
+        "head/kernel: other bytes",
+    ]
+
+
+def test_no_two_values_of_a_counting_checkpoint_are_equal() -> None:
+    values = np.concatenate([value.ravel() for value in counting_arrays(MINI).values()])
+    assert np.isfinite(values).all()
+    assert len(np.unique(values)) == len(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [*((name, 224) for name in (*VARIANTS, "Mini/8", "H/14")), ("S/16", 384), ("R+Ti/16", 384), ("R26+S/32", 384)],
+)
+def test_every_variant_is_recognised_and_gives_the_arrays_of_the_model(name: str, size: int) -> None:
+    tokens = 1 + (size // variant(name).stride) ** 2
+    tensors = layout(name, tokens, 10)
+    assert recognise({tensor: one.shape for tensor, one in tensors.items()}, Path("a")) == name
+    given = {path: one.upstream for one in tensors.values() for path in one.names}
+    assert given == stored_shapes(Model(name, size, 10))
+    for one in tensors.values():
+        assert np.prod(one.shape) == len(one.names) * np.prod(one.upstream)
+
+
+def test_sizes_differ_in_what_the_number_of_heads_is_known_by() -> None:
+    assert len({(width, layers) for width, layers, _, _ in SIZES.values()}) == len(SIZES)
+
+
+def test_a_model_without_a_head_gives_no_head(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.safetensors", timm_arrays(classes=None))
+    arrays = augreg_arrays(path)
+    assert not [name for name in arrays if name.startswith(("head", "pre_logits"))]
+    with pytest.raises(Fault, match="its arrays look like Mini/8 with 16 pixels and no head"):
+        checkpoint.fit(arrays, MINI, path)
+
+
+def test_nan_is_left_to_the_checkpoints_check(tmp_path: Path) -> None:
+    arrays = timm_arrays()
+    arrays["blocks.3.attn.qkv.bias"][70] = np.nan  # the seventh of the second head's key
+    path = save(tmp_path / "a.safetensors", arrays)
+    key = "Transformer/encoderblock_3/MultiHeadDotProductAttention_1/key/bias"
+    assert np.argwhere(np.isnan(augreg_arrays(path)[key])).tolist() == [[0, 6]]
+    with pytest.raises(Fault, match=f"1 of 64 values of '{key}' are NaN or infinite"):
+        checkpoint.fit(augreg_arrays(path), MINI, path)
+
+
+def test_another_resolution_is_named_by_the_checkpoints_check(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.safetensors", timm_arrays(tokens=17))
+    with pytest.raises(Fault, match="its arrays look like Mini/8 with 32 pixels and 3 classes"):
+        checkpoint.fit(augreg_arrays(path), MINI, path)
+
+
+def test_the_arrays_make_the_same_npz_at_any_time(tmp_path: Path) -> None:
+    """numpy gives its archives' entries the zip format's first day; a digest of the file may rest on that."""
+    arrays = augreg_arrays(save(tmp_path / "a.safetensors", timm_arrays()))
+    np.savez(tmp_path / "a.npz", allow_pickle=False, **arrays)
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert archive.namelist() == [f"{name}.npy" for name in sorted(arrays)]
+
+
+def test_reading_timms_files_starts_neither_jax_nor_tensorflow() -> None:
+    code = (
+        "import sys, pipeline.timm_layout; print(sorted({'jax', 'flax', 'tensorflow', 'torch'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=DATA.parents[2], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("extra", "shape", "listed"),
+    [
+        ("dist_token", (1, 1, 64), "dist_token"),
+        ("reg_token", (1, 4, 64), "reg_token"),
+        ("blocks.0.ls1.gamma", (64,), "blocks.0.ls1.gamma"),
+        ("blocks.5.attn.q_norm.weight", (16,), "blocks.5.attn.q_norm.weight"),
+        ("fc_norm.weight", (64,), "fc_norm.weight"),
+        ("pre_logits.fc.weight", (64, 64), "pre_logits.fc.weight"),
+    ],
+)
+def test_unknown_tensors_are_refused(extra: str, shape: tuple[int, ...], listed: str, tmp_path: Path) -> None:
+    path = save(tmp_path / "a.safetensors", timm_arrays() | {extra: np.zeros(shape, np.float32)})
+    assert refuse(path) == (
+        f"it is another model than timm's Mini/8, which does not have {listed}; expected timm's copy of an AugReg"
+        " checkpoint"
+    )
+
+
+def test_of_many_unknown_tensors_some_are_named(tmp_path: Path) -> None:
+    extra = {f"blocks.{number}.ls1.gamma": np.zeros(64, np.float32) for number in range(6)}
+    message = refuse(save(tmp_path / "a.safetensors", timm_arrays() | extra))
+    assert "which does not have blocks.0.ls1.gamma, " in message
+    assert "blocks.3.ls1.gamma and 2 more; expected" in message
+
+
+@pytest.mark.parametrize(
+    "lost", ["norm.bias", "blocks.0.attn.qkv.bias", "blocks.5.mlp.fc2.weight", "head.weight", "head.bias", "pos_embed"]
+)
+def test_missing_tensors_are_refused(lost: str, tmp_path: Path) -> None:
+    arrays = timm_arrays()
+    del arrays[lost]
+    message = refuse(save(tmp_path / "a.safetensors", arrays))
+    assert message == f"it lacks {lost} of timm's Mini/8; expected timm's copy of an AugReg checkpoint"
+
+
+@pytest.mark.parametrize(
+    ("changed", "shape", "expected"),
+    [
+        ("head.bias", (4,), (3,)),
+        ("blocks.1.mlp.fc1.weight", (192, 64), (256, 64)),
+        ("blocks.1.attn.qkv.weight", (64, 192), (192, 64)),
+        ("norm.weight", (1, 64), (64,)),
+        ("patch_embed.proj.weight", (64, 1, 8, 8), (64, 3, 8, 8)),
+        ("patch_embed.proj.weight", (64, 3, 4, 8), (64, 3, 8, 8)),
+    ],
+)
+def test_other_shapes_are_refused(
+    changed: str, shape: tuple[int, ...], expected: tuple[int, ...], tmp_path: Path
+) -> None:
+    path = save(tmp_path / "a.safetensors", timm_arrays() | {changed: np.zeros(shape, np.float32)})
+    assert refuse(path) == f"the tensor {changed!r} has the shape {shape}, expected {expected} in timm's Mini/8"
+
+
+@pytest.mark.parametrize("tokens", [0, 1, 3, 4, 6])
+def test_a_grid_that_is_no_square_is_refused(tokens: int, tmp_path: Path) -> None:
+    path = save(tmp_path / "a.safetensors", timm_arrays(tokens=tokens))
+    assert refuse(path) == f"pos_embed has {tokens} tokens, expected a class token and a square grid of patches"
+
+
+@pytest.mark.parametrize(
+    ("type_", "name"),
+    [
+        (np.float16, "float16"),
+        (ml_dtypes.bfloat16, "bfloat16"),
+        (np.float64, "float64"),
+        (np.int64, "I64"),
+    ],
+)
+def test_other_types_are_refused(type_: Any, name: str, tmp_path: Path) -> None:
+    arrays = timm_arrays()
+    path = save(tmp_path / "a.safetensors", arrays | {"norm.bias": arrays["norm.bias"].astype(type_)})
+    assert refuse(path) == (
+        f"the tensor 'norm.bias' is {name}, expected float32: a file of other numbers cannot give the pool's arrays"
+        " back"
+    )
+
+
+def without(part: str) -> Callable[[Arrays], Arrays]:
+    return lambda arrays: {name: value for name, value in arrays.items() if not name.startswith(part)}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("Mini/8", without("blocks.5."), "5 encoder blocks of width 64 are none of the variants Mini/8, Ti/8, S/8, "),
+        (
+            "R26+S/32",
+            without("patch_embed.backbone.stages.3.blocks.1."),
+            "12 encoder blocks of width 384 after a ResNet whose stages have (2, 2, 2, 1) units are none of the"
+            " variants R+Ti/16, R26+S/32, R50+L/32, ",
+        ),
+        (
+            "R26+S/32",
+            without("patch_embed.backbone.stages."),
+            "12 encoder blocks of width 384 after a ResNet whose stages have () units are none of the variants ",
+        ),
+        ("Mini/8", without("cls_token"), "not a Vision Transformer of timm: it has 79 tensors, but no cls_token "),
+        ("Mini/8", lambda _: {"fc.weight": np.zeros(1, np.float32)}, "not a Vision Transformer of timm: it has 1 tens"),
+        ("Mini/8", lambda _: {}, "not a Vision Transformer of timm: it has 0 tensors, "),
+    ],
+)
+def test_other_models_are_refused(name: str, change: Callable[[Arrays], Arrays], message: str, tmp_path: Path) -> None:
+    assert refuse(save(tmp_path / "a.safetensors", change(timm_arrays(name)))).startswith(message)
+
+
+def test_patches_without_pixels_are_refused(tmp_path: Path) -> None:
+    arrays = timm_arrays() | {"patch_embed.proj.weight": np.zeros((64, 3, 0, 0), np.float32)}
+    assert refuse(save(tmp_path / "a.safetensors", arrays)).startswith("not a Vision Transformer of timm: ")
+
+
+def test_a_hybrids_root_is_told_from_a_backbone_with_stages(tmp_path: Path) -> None:
+    arrays = timm_arrays("R+Ti/16")
+    arrays["patch_embed.backbone.stem.conv.weight"] = arrays.pop("patch_embed.backbone.conv.weight")
+    message = refuse(save(tmp_path / "a.safetensors", arrays))
+    assert "timm's R+Ti/16, which does not have patch_embed.backbone.stem.conv.weight;" in message
+
+
+@pytest.mark.parametrize("tenth", range(10))
+def test_a_file_cut_anywhere_is_refused(tenth: int, tmp_path: Path) -> None:
+    path = save(tmp_path / "a.safetensors", timm_arrays())
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * tenth // 10])
+    message = refuse(path)
+    assert message.startswith("not a whole safetensors file (")
+    assert message.endswith("); it is truncated or something else; get it again")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"<!DOCTYPE html><html>Sign in</html>", b"PK\x03\x04" + bytes(1000), b"\x80\x02}q\x00.", bytes(1000)],
+    ids=["a web page", "a zip archive", "a pickle", "zeros"],
+)
+def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(content)
+    assert refuse(path).startswith("not a whole safetensors file (")
+
+
+def test_more_bytes_than_the_tensors_have_are_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.safetensors", timm_arrays())
+    path.write_bytes(path.read_bytes() + b"\0")
+    assert refuse(path).startswith("not a whole safetensors file (")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    assert refuse(tmp_path / "none") == "no such file; expected a safetensors file of timm"
+    assert refuse(tmp_path) == "no such file; expected a safetensors file of timm"
