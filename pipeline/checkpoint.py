@@ -4,9 +4,7 @@ The layout is that of gs://vit_models/augreg: float32 arrays under '/'-separated
 """
 
 import math
-import re
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
+from pipeline.arrays import BROKEN_ZIP, usual_shape
 from pipeline.fault import Fault
 from pipeline.vit import HYBRIDS, SIZES, Model, Parameters, parameter_shapes
 
@@ -42,7 +41,7 @@ def read(path: Path) -> Arrays:
                 if not isinstance(value, np.ndarray):
                     raise Fault(f"{path}: the entry {name!r} is no array; expected an .npz of float32 arrays")
                 arrays[name] = value
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:  # zipfile's faults
+    except BROKEN_ZIP as error:
         raise Fault(f"{path}: not a whole .npz file ({error}); delete it and fetch it again") from None
     return arrays
 
@@ -56,10 +55,8 @@ def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
     Raises:
         Fault: for missing (-) or extra (+) arrays, other shapes, another type than float32, NaN or infinity.
     """
-    arrays = {name: value for name, value in arrays.items() if not (name.startswith("pre_logits") and value.size == 0)}
-    for name, value in arrays.items():
-        if re.search(r"(^|/)gn\w+/(scale|bias)$", name) and value.shape[:-1] == (1, 1, 1):
-            arrays[name] = value.reshape(-1)
+    shapes = {name: usual_shape(name, value.shape) for name, value in arrays.items()}
+    arrays = {name: arrays[name].reshape(shape) for name, shape in shapes.items() if shape is not None}
     expected = parameter_shapes(model.variant, model.image_size, model.classes)
     if differences := _differences({name: value.shape for name, value in arrays.items()}, expected):
         raise Fault(
