@@ -131,7 +131,7 @@ def _take(path: Path, sha256: str | None, out: BinaryIO, source: Source, checkpo
         checkpoint: the section, for its name and pinned digest.
         lock: the lock file.
     """
-    label, place = f"fetch {checkpoint.name}", shown(source.address)
+    label, place = f"fetch {Path(out.name).parent.name}", shown(source.address)
     if _is_timm(source):
         found = sha256 or (sha256_of(path) if path.is_file() else _missing())
         pins.check_file(lock, checkpoint.name, source.name, found)
