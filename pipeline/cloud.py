@@ -27,25 +27,41 @@ def google_token() -> str | None:
     """
     if token := os.environ.get("CLOUDSDK_AUTH_ACCESS_TOKEN"):
         return token
-    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    if not (_has_google_credentials() or _on_google_cloud()):
+        return None
     try:
         import google.auth
         import google.auth.exceptions
         import google.auth.transport.requests
     except ImportError:
-        if named:
-            raise Unavailable(f"GOOGLE_APPLICATION_CREDENTIALS needs google-auth; {_INSTALL}") from None
+        if _has_google_credentials():
+            raise Unavailable(f"the Google credentials on this machine need google-auth; {_INSTALL}") from None
         return None
     try:
         credentials, _ = google.auth.default(scopes=[_READ_ONLY])
         credentials.refresh(google.auth.transport.requests.Request())
     except google.auth.exceptions.DefaultCredentialsError as error:
-        if named:
+        if _has_google_credentials():
             raise Unavailable(f"the Google credentials cannot be used: {error}") from error
         return None
     except google.auth.exceptions.GoogleAuthError as error:
         raise Unavailable(f"the Google credentials cannot be used: {error}") from error
     return str(credentials.token)
+
+
+def _has_google_credentials() -> bool:
+    """Whether the user has application default credentials; where they lie is documented by google-auth and gcloud."""
+    folder = Path(os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config/gcloud")
+    return (
+        bool(os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"))
+        or (folder / "application_default_credentials.json").exists()
+    )
+
+
+def _on_google_cloud() -> bool:
+    """Whether a metadata server may have credentials; elsewhere google-auth would wait for one for seconds."""
+    name = Path("/sys/class/dmi/id/product_name")
+    return name.exists() and name.read_text(encoding="utf-8", errors="replace").startswith("Google")
 
 
 def copy_s3(source: str, out: Path, label: str) -> str:

@@ -204,8 +204,8 @@ def _nowhere(checkpoint: Checkpoint, reasons: dict[Source, str]) -> str:
     ]
     ways = [
         f"Ways out: (1) put a copy, {checkpoint.name}.npz, into a folder and say CHECKPOINTS=<folder>, or its URL;",
-        "  (2) with Google credentials that may read the bucket, pip install '.[cloud]' and gcloud auth"
-        " application-default login, or set CLOUDSDK_AUTH_ACCESS_TOKEN to what gcloud auth print-access-token prints;",
+        "  (2) with Google credentials that may read the bucket, run gcloud auth application-default login, or set"
+        " CLOUDSDK_AUTH_ACCESS_TOKEN to what gcloud auth print-access-token prints;",
         "  (3) take a member with a copy of timm's on Hugging Face (an hf: address in its checkpoint.sources), or add"
         " an address of your own there.",
     ]

@@ -132,6 +132,11 @@ def test_google_credentials_that_are_refused(monkeypatch: pytest.MonkeyPatch, tm
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
         with pytest.raises(Unavailable, match="the Google credentials cannot be used"):
             get("gs://b/a.npz", tmp_path)
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
+    (tmp_path / "gcloud").mkdir()
+    (tmp_path / "gcloud/application_default_credentials.json").write_text("{}")
+    with pytest.raises(Unavailable, match=r"the Google credentials cannot be used: .*does not have a valid type"):
+        get("gs://b/a.npz", tmp_path)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
     with pytest.raises(Unavailable, match=r"the Google credentials cannot be used: File .*missing.json was not found"):
         get("gs://b/a.npz", tmp_path)
