@@ -412,16 +412,22 @@ def test_a_first_download_does_not_change_with_its_record(member: tuple[Path, Fa
 KILLED = """
 import os, signal, sys
 from pipeline import fetch
-left = int(sys.argv.pop(1))
+member, out, folder = sys.argv[1:]
 STEPS = ("open", "os.rename", "os.remove", "os.truncate", "os.mkdir", "fcntl.flock")
 def hook(event, arguments):
     global left
-    if event in STEPS and (event == "fcntl.flock" or sys.argv[3] in str(arguments[0])):
+    if event in STEPS and (event == "fcntl.flock" or folder in str(arguments[0])):
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(hook)
-fetch.main([sys.argv[1], sys.argv[2], "--cache", sys.argv[3] + "/cache"])
+for line in sys.stdin:
+    child = os.fork()  # what takes time is Python's start
+    if child == 0:
+        left = int(line)
+        sys.addaudithook(hook)
+        fetch.main([member, out, "--cache", folder + "/cache"])
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -430,26 +436,34 @@ def test_a_kill_at_every_step_leaves_the_old_or_the_new(member: tuple[Path, Faul
     line was cut half-way. Whatever was left, the next fetch ends well."""
     yaml, server = member
     steps = 0
-    while True:
-        steps += 1
-        for leftover in (tmp_path / "cache", tmp_path / "checkpoints.lock", out.parent):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
-        out.parent.mkdir()
-        out.write_bytes(b"earlier")
-        server.script[:] = [cut(20_000)]
-        impatient = Settings(None, tmp_path / "checkpoints.lock", Access(tmp_path / "cache", policy=Policy(tries=1)))
-        with pytest.raises(Fault):
-            fetch(Checkpoint("a", (server.url(),)), tmp_path, out, impatient)
-        command = [sys.executable, "-c", KILLED, str(steps), str(yaml), str(out), str(tmp_path)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode in (0, -9), done.stderr
-        assert out.read_bytes() in (b"earlier", archive())
-        run(Checkpoint("a", (server.url(),)), tmp_path, out)
-        assert out.read_bytes() == archive()
-        assert origin.read(out).source == server.url()
-        assert sorted(path.name for path in out.parent.iterdir()) == ["checkpoint.json", "checkpoint.npz"]
-        if done.returncode == 0:
-            break
+    command = [sys.executable, "-c", KILLED, str(yaml), str(out), str(tmp_path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as driver:
+        assert driver.stdin
+        assert driver.stdout
+        while True:
+            steps += 1
+            for leftover in (tmp_path / "cache", tmp_path / "checkpoints.lock", out.parent):
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+            out.parent.mkdir()
+            out.write_bytes(b"earlier")
+            server.script[:] = [cut(20_000)]
+            impatient = Settings(
+                None, tmp_path / "checkpoints.lock", Access(tmp_path / "cache", policy=Policy(tries=1))
+            )
+            with pytest.raises(Fault):
+                fetch(Checkpoint("a", (server.url(),)), tmp_path, out, impatient)
+            driver.stdin.write(f"{steps}\n")
+            driver.stdin.flush()
+            ended = int(driver.stdout.readline())
+            assert ended in (0, -9)
+            assert out.read_bytes() in (b"earlier", archive())
+            run(Checkpoint("a", (server.url(),)), tmp_path, out)
+            assert out.read_bytes() == archive()
+            assert origin.read(out).source == server.url()
+            assert sorted(path.name for path in out.parent.iterdir()) == ["checkpoint.json", "checkpoint.npz"]
+            if ended == 0:
+                break
     assert steps > 15
     assert pins.read(tmp_path / "checkpoints.lock")["a"].files == {server.url(): sha256(archive())}
 
