@@ -1,27 +1,24 @@
 """download: one file over HTTP into the cache, taken up where a cut line or a killed process left it.
 
-Each answer of the server leads to one of three steps (`decide`): keep what is there, resume after it, or restart. What
-the line did to the transfer is tried again with growing pauses: 408, 429, 5xx, a broken connection, a body that is too
+Each answer of the server leads to one of three steps (pipeline.answers): keep what is there, resume after it, or
+restart. What the line did is tried again with growing pauses: 408, 429, 5xx, a broken connection, a body that is too
 short, a checksum that does not agree, a line that only drips. What the server has decided is not: 401, 403, 404.
 """
 
-import enum
 import random
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import requests
 import urllib3.exceptions
 
+from pipeline.answers import Step, conditions, decide, read_answer, retry_after
 from pipeline.cache import Entry, Record
-from pipeline.checksums import Hashing, announced
+from pipeline.checksums import Hashing
 from pipeline.fault import Unavailable
 from pipeline.files import CHUNK, Progress, naming
 from pipeline.sources import Address, shown
@@ -55,23 +52,6 @@ class Policy:
     sleep: Callable[[float], None] = time.sleep
 
 
-class Step(enum.Enum):
-    """What to do with the bytes that are there, in view of the server's answer."""
-
-    KEEP = "keep"  # they are the whole file
-    RESUME = "resume"  # the answer's body follows them
-    RESTART = "restart"  # they are of no use: begin anew, from this answer's body if it is the whole file
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What an answer says of the file. `start` is where its body begins; None if it has none of the file."""
-
-    status: int
-    record: Record
-    start: int | None
-
-
 class _Again(Exception):
     """Worth another try.
 
@@ -84,47 +64,6 @@ class _Again(Exception):
     def __init__(self, reason: str, wait: float | None = None, progress: bool = True, cost: int = 1) -> None:
         super().__init__(reason)
         self.wait, self.progress, self.cost = wait, progress, cost
-
-
-def read_answer(url: str, response: requests.Response) -> Answer:
-    """Returns what the headers say; those of redirects count for checksums, since Hugging Face puts them there."""
-    headers, status = response.headers, response.status_code
-    within = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", headers.get("content-range", "").strip())
-    start, total = (within[1], within[2]) if within else (None, None)
-    if status == 200:
-        start, total = "0", headers.get("content-length")
-    etag = headers.get("etag")
-    record = Record(
-        url,
-        etag=etag if etag and etag.startswith('"') else None,  # W/"..." names what is alike, not the same bytes
-        generation=headers.get("x-goog-generation"),
-        length=int(total) if total and total.isdigit() else None,
-        checksums=announced([*(one.headers for one in response.history), headers]),
-    )
-    return Answer(status, record, int(start) if start and status in (200, 206) else None)
-
-
-def _same(one: Record, other: Record) -> bool:
-    """Whether nothing that both know speaks against their being of the same bytes."""
-    pairs = [(one.etag, other.etag), (one.generation, other.generation), (one.length, other.length)]
-    pairs += [(one.checksums[kind], other.checksums[kind]) for kind in one.checksums.keys() & other.checksums.keys()]
-    return all(ours is None or theirs is None or ours == theirs for ours, theirs in pairs)
-
-
-def decide(begun: Record | None, size: int, answer: Answer) -> Step:
-    """Returns what to do with `size` bytes of the content `begun` when the server answers so to a Range after them.
-
-    206 resumes only from exactly there in the same content; 416 means that nothing follows, so the bytes are whole if
-    the file is as long as they are; 200 is the file from its beginning, since it has changed or the server knows no
-    ranges.
-    """
-    if begun is None or not size or not _same(begun, answer.record):
-        return Step.RESTART
-    if answer.status == 206 and answer.start == size:
-        return Step.RESUME
-    if answer.status == 416 and size == (answer.record.length or begun.length):
-        return Step.KEEP
-    return Step.RESTART
 
 
 def download(address: Address, entry: Entry, label: str, policy: Policy, expected: str | None = None) -> str:
@@ -186,7 +125,7 @@ def _attempt(
     begun, size = entry.begun()
     if begun is None or begun.etag is None or begun.url != address.url:
         begun, size = None, 0
-    with closing(_get(session, address, _conditions(whole, begun, size), policy)) as response:
+    with closing(_get(session, address, conditions(whole, begun, size), policy)) as response:
         _refuse_what_is_final(response)
         if whole and response.status_code == 304:
             return str(whole.sha256)
@@ -206,16 +145,6 @@ def _attempt(
         return _finish(entry, begun, _transfer(response, entry, begun, size, label, policy), policy.tries)
 
 
-def _conditions(whole: Record | None, begun: Record | None, size: int) -> dict[str, str]:
-    """Returns the request's headers; asking for the plain bytes keeps length and digest those of the file itself."""
-    headers = {"Accept-Encoding": "identity"}
-    if begun is not None and begun.etag is not None:
-        return headers | {"Range": f"bytes={size}-", "If-Range": begun.etag}
-    if whole is not None and whole.etag is not None:
-        return headers | {"If-None-Match": whole.etag}
-    return headers
-
-
 def _get(session: requests.Session, address: Address, headers: Mapping[str, str], policy: Policy) -> requests.Response:
     def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
         # requests takes it out again when a redirect leads to another host, port or scheme.
@@ -223,7 +152,6 @@ def _get(session: requests.Session, address: Address, headers: Mapping[str, str]
         return request
 
     token = address.token()
-
     try:
         return session.get(
             address.url,
@@ -247,23 +175,12 @@ def _get(session: requests.Session, address: Address, headers: Mapping[str, str]
 def _refuse_what_is_final(response: requests.Response) -> None:
     status = response.status_code
     if status in (408, 429) or status >= 500:
-        raise _Again(f"HTTP {status} {response.reason}", _retry_after(response.headers))
+        raise _Again(f"HTTP {status} {response.reason}", retry_after(response.headers))
     if status not in (200, 206, 304, 416):
         with_token = " to the token that was sent" if "Authorization" in response.request.headers else ""
         raise Unavailable(f"HTTP {status} {response.reason}{with_token}")
     if response.history and response.history[0].url.startswith("https:") and response.url.startswith("http:"):
         raise Unavailable(f"redirects from https to {shown(response.url)}, which anybody on the way could change")
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Returns the seconds that Retry-After asks for: a number, or until a date."""
-    value = headers.get("retry-after", "").strip()
-    if value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):  # none, or neither
-        return None
 
 
 def _digests(path: Path, kinds: Iterable[str]) -> dict[str, str]:
