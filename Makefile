@@ -10,6 +10,9 @@ MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
 
 MODEL ?=
 CHECKPOINTS ?=
+CACHE ?=
+LOCK ?=
+OFFLINE ?=
 IMAGENET ?=
 SAMPLES ?=
 ARTIFACTS ?= artifacts
@@ -23,6 +26,8 @@ BASE_PYTHON ?= python3
 # Only some shells expand the ~ of `make HUB=~/hub`.
 home = $(patsubst ~/%,$(HOME)/%,$(1))
 override CHECKPOINTS := $(call home,$(CHECKPOINTS))
+override CACHE := $(call home,$(CACHE))
+override LOCK := $(call home,$(LOCK))
 override IMAGENET := $(call home,$(IMAGENET))
 override ARTIFACTS := $(call home,$(ARTIFACTS))
 override HUB := $(call home,$(HUB))
@@ -133,12 +138,12 @@ FORCE:
 help: ## print this
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo "members: $(MODELS)"
-	@echo "settings: MODEL COLLECTION CHECKPOINTS IMAGENET SAMPLES HUB HUB_URL ARTIFACTS PYTHON PORT SAVED_MODEL TORCH_PYTHON (see README.md)"
+	@echo "settings: MODEL COLLECTION CHECKPOINTS CACHE LOCK OFFLINE IMAGENET SAMPLES HUB HUB_URL ARTIFACTS PYTHON PORT SAVED_MODEL TORCH_PYTHON (see README.md)"
 
 # Files -------------------------------------------------------------------------------------------------------------
 in = $(foreach file,$(2),$(addprefix $A/,$(addsuffix /$(file),$(1))))
 
-CHECKPOINT_FILES := checkpoint.npz
+CHECKPOINT_FILES := checkpoint.npz checkpoint.json
 MODEL_FILES := classification/saved_model.pb fe/saved_model.pb
 CARD_FILES := classification.md fe.md
 PACKAGE_FILES := $(foreach head,classification fe,$(head).tar.gz $(head).tar.gz.sha256)
@@ -147,7 +152,7 @@ ALL_FILES := $(CHECKPOINT_FILES) $(MODEL_FILES) report.json $(CARD_FILES) $(PACK
 STAGES := fetch convert validate card collection package publish
 STAMPS := $(addprefix $S/,$(STAGES:%=%.code) \
     templates requirements hub hub_url $(COLLECTIONS:%=collection-%.facts) collection-$(COLLECTION).hub \
-    $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint source model evaluation images module hub)))
+    $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint source pin model evaluation images module hub)))
 
 # Otherwise make deletes the untouched peers of a grouped target that failed.
 .PRECIOUS: $(STAMPS) $(foreach file,$(ALL_FILES),$A/%/$(file)) $(PAGE)/page.md $(PAGE)/published.json
@@ -157,7 +162,7 @@ STAMPS := $(addprefix $S/,$(STAGES:%=%.code) \
 $(STAMPS) &: FORCE | $(READY)
 	+@! test -x '$(or $(INTERPRETER),$(PYTHON))' || $(RUN)stamps $S $(YAMLS) \
 	  --receipts $(foreach model,$(MODELS),$(model)=$A/$(model)/published.json) collection-$(COLLECTION)=$(PAGE)/published.json \
-	  --selected $(SELECTED) --checkpoints '$(CHECKPOINTS)' --imagenet '$(IMAGENET)' --samples '$(SAMPLES)' \
+	  --selected $(SELECTED) --checkpoints '$(CHECKPOINTS)' --lock '$(LOCK)' --imagenet '$(IMAGENET)' --samples '$(SAMPLES)' \
 	  --set hub='$(HUB)' hub_url='$(HUB_URL)'
 
 # Stages ------------------------------------------------------------------------------------------------------------
@@ -166,10 +171,11 @@ yaml = $(filter %/$*.yaml,$(YAMLS))
 images = $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(if $(SAMPLES),--samples '$(SAMPLES)')
 
 # What defines a checkpoint is its digest, in the YAML or that of the file at hand: code cannot change it.
-$A/%/checkpoint.npz: $S/%.checkpoint $S/%.source
-	$(RUN)fetch $(yaml) $@ $(if $(CHECKPOINTS),--checkpoints '$(CHECKPOINTS)')
+cached = $(if $(CACHE),--cache '$(CACHE)') $(if $(filter-out 0,$(OFFLINE)),--offline)
+$A/%/checkpoint.npz $A/%/checkpoint.json: $S/%.checkpoint $S/%.source $S/%.pin
+	$(RUN)fetch $(yaml) $A/$*/checkpoint.npz $(if $(CHECKPOINTS),--checkpoints '$(CHECKPOINTS)') $(if $(LOCK),--lock '$(LOCK)') $(cached)
 
-$A/%/classification/saved_model.pb $A/%/fe/saved_model.pb: $A/%/checkpoint.npz $S/%.checkpoint $S/%.model $S/convert.code $S/requirements
+$A/%/classification/saved_model.pb $A/%/fe/saved_model.pb: $A/%/checkpoint.npz $A/%/checkpoint.json $S/%.checkpoint $S/%.model $S/convert.code $S/requirements
 	$(RUN)convert $(yaml) $< $A/$*
 
 $A/%/report.json: $A/%/checkpoint.npz $A/%/classification/saved_model.pb $A/%/fe/saved_model.pb $S/%.model $S/%.evaluation $S/%.images $S/validate.code $S/requirements
@@ -220,6 +226,7 @@ lint: | $(READY) ## check style and types
 
 bench: | $(READY) ## measure what must be fast, beside the plain way (15 minutes, 8 GB of disk)
 	'$(PYTHON)' -m benchmarks.packing
+	'$(PYTHON)' -m benchmarks.downloading
 	'$(PYTHON)' -m benchmarks.conversion --folder '$A/bench'
 	'$(PYTHON)' -m benchmarks.forward --folder '$A/bench' $(if $(TORCH_PYTHON),--torch-python '$(TORCH_PYTHON)')
 

@@ -111,7 +111,8 @@ def main() -> None:
         *(path.stem for path in (ROOT / "model_cards/vit").glob("vit_*")),
     ):
         shutil.rmtree(folder / leftover, ignore_errors=True)
-    settings = (f"CHECKPOINTS={checkpoints}",)
+    # Random weights are other ones than those of the lock file.
+    settings = (f"CHECKPOINTS={checkpoints}", f"LOCK={folder}/checkpoints.lock")
     log, seconds = make(folder, "-j2", *settings)
     print(f"\n`make publish-all -j2`: {seconds:.0f} s\n\n{figures(log, folder)}\n")
     again, idle = make(folder, *settings)

@@ -5,10 +5,8 @@ The layout is that of gs://vit_models/augreg: float32 arrays under '/'-separated
 
 import math
 import mmap
-import re
 import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +15,7 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 from isal import isal_zlib
 
+from pipeline.arrays import BROKEN_ZIP, usual_shape
 from pipeline.fault import Fault
 from pipeline.vit import HYBRIDS, SIZES, Model, Parameters, parameter_shapes
 
@@ -77,8 +76,7 @@ def read(path: Path) -> Arrays:
                 if not isinstance(value, np.ndarray):
                     raise Fault(f"{path}: the entry {name!r} is no array; expected an .npz of float32 arrays")
                 arrays[name] = value
-    # The faults of zipfile, and of an archive whose directory points elsewhere.
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, struct.error) as error:
+    except (*BROKEN_ZIP, struct.error) as error:  # the latter for a directory that points elsewhere
         raise Fault(f"{path}: not a whole .npz file ({error}); delete it and fetch it again") from None
     return arrays
 
@@ -89,13 +87,8 @@ def mended(arrays: Arrays) -> Arrays:
     An empty `pre_logits`, which stands for "no such layer", is dropped, and the GroupNorm scales and biases of the
     hybrids, stored (1, 1, 1, channels), become (channels,).
     """
-    kept = {
-        name: arrays[name] for name in sorted(arrays) if not (name.startswith("pre_logits") and not arrays[name].size)
-    }
-    for name, value in kept.items():
-        if re.search(r"(^|/)gn\w+/(scale|bias)$", name) and value.shape[:-1] == (1, 1, 1):
-            kept[name] = value.reshape(-1)
-    return kept
+    shapes = {name: usual_shape(name, arrays[name].shape) for name in sorted(arrays)}
+    return {name: arrays[name].reshape(shape) for name, shape in shapes.items() if shape is not None}
 
 
 def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:

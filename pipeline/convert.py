@@ -17,27 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import checkpoint, export, golden, labels, reusable, selftest, spec, stablehlo
+from pipeline import checkpoint, export, golden, labels, origin, reusable, selftest, spec, stablehlo
 from pipeline.fault import command
-from pipeline.files import Progress, replacing_folder, sha256_of
+from pipeline.files import Progress, replacing_folder
 from pipeline.version import VERSION
 from pipeline.vit import Model
 
 
-def origin(section: Mapping[str, Any]) -> dict[str, str]:
-    """Returns a checkpoint's name and where it comes from, of its YAML section.
-
-    That is its first source; of a path the file's name alone, since the folder is a matter of one machine.
-    """
-    name = section["name"]
-    source = section["sources"][0].replace("{name}", name)
-    return {"name": name, "source": source if "://" in source else Path(source).name}
-
-
 def provenance(path: Path, model: Model, section: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what a module says of its making; nothing that differs between machines, users or days."""
+    """Returns what a module says of its making; nothing that differs between machines, users or days.
+
+    That includes the source of the checkpoint: the same weights from another source are the same variables in a module
+    that says another thing of where they come from.
+    """
     return {
-        "checkpoint": origin(section) | {"sha256": sha256_of(path)},
+        "checkpoint": {"name": section["name"]} | origin.read(path).lasting(),
         "model": {name: value for name, value in asdict(model).items() if name != "labels"},
         "platforms": stablehlo.PLATFORMS,
         "calling_convention": stablehlo.CALLING_CONVENTION,

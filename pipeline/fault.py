@@ -16,6 +16,10 @@ class Fault(Exception):
     """
 
 
+class Unavailable(Exception):
+    """A source does not have a file, or cannot be reached; the next one may."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns " (did you mean 'x'?)" for the known name closest to `name`, or "" when none is close."""
     close = difflib.get_close_matches(name, list(known), n=1)

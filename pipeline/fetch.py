@@ -1,27 +1,31 @@
 """fetch: a member's checkpoint, from the first source that has it.
 
-python -m pipeline.fetch MEMBER.yaml OUT [--checkpoints FOLDER_OR_URL]
+    python -m pipeline.fetch MEMBER.yaml OUT [--checkpoints FOLDER_OR_URL] [--lock FILE] [--cache FOLDER] [--offline]
+
+writes OUT, an .npz in the AugReg layout, and checkpoint.json beside it, which says where it comes from
+(pipeline.origin). Every source must have the same arrays: what is downloaded first is recorded in the collection's lock
+file (pipeline.pins), and other weights are refused from then on. A file that the user brings, from CHECKPOINTS= or a
+path, is held against the lock file too but adds nothing to it: it is no download, and may be one of random weights for
+a trial.
 """
 
 import argparse
 import re
-import zipfile
-import zlib
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-import requests
+from pipeline import arrays, cache, origin, pins, spec
+from pipeline.checksums import Hashing
+from pipeline.fault import Fault, Unavailable, command
+from pipeline.files import CHUNK, Progress, replacing, sha256_of
+from pipeline.origin import TIMM, Origin
+from pipeline.remote import Access, obtained
+from pipeline.sources import is_remote, local_path, scheme_of, shown
 
-from pipeline import spec
-from pipeline.fault import Fault, command
-from pipeline.files import CHUNK, Progress, copy, replacing, sha256_of
-
-TIMEOUT = (10, 60)  # seconds to connect, seconds without a byte
+CLOSED_BUCKET = ("gs://vit_models/", "https://storage.googleapis.com/vit_models/")
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,9 @@ class Checkpoint:
 
     Attributes:
         name: the upstream file name without `.npz`.
-        sources: where the file may be had, in order; `{name}` stands for the name. A path is relative to the YAML file.
-        sha256: the file's digest in hexadecimal once it is known.
+        sources: where the file may be had, in order, see pipeline.sources; `{name}` stands for the name. A path is
+            relative to the YAML file. A file that ends in `.safetensors` is timm's and is converted back.
+        sha256: the digest of the upstream .npz file in hexadecimal, once it is known.
     """
 
     name: str
@@ -45,119 +50,167 @@ class Checkpoint:
             scheme_of(source, "checkpoint.sources")
 
 
-def scheme_of(source: str, where: str) -> str:
-    """Returns a source's scheme, "" for a path; raises Fault for one that fetch does not know."""
-    try:
-        scheme = urlsplit(source).scheme
-    except ValueError as error:
-        raise Fault(f"{where}: {source!r} is no URL: {error}") from None
-    if scheme not in ("", "file", "http", "https"):
-        raise Fault(f"{where}: {source!r} has the unknown scheme {scheme!r}: expected a path, file:, http: or https:")
-    return scheme
+@dataclass(frozen=True)
+class Source:
+    """One place to try: its address, and the name by which records and the lock file know it."""
+
+    address: str
+    name: str
+    brought: bool = False  # by the user, in CHECKPOINTS=
 
 
-class Unavailable(Exception):
-    """A source does not have the file, or cannot be reached; the next one may."""
+@dataclass(frozen=True)
+class Settings:
+    """What a command says of where things are.
+
+    Attributes:
+        checkpoints: a folder or URL that holds files under their upstream names and is tried first, or None.
+        lock: the lock file.
+        access: how files of other machines are had.
+    """
+
+    checkpoints: str | None
+    lock: Path
+    access: Access
 
 
-def sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) -> list[str]:
-    """Returns the addresses to try, in order: the user's own first, then the member's.
+def sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) -> list[Source]:
+    """Returns the places to try, in order: the user's own first, then the member's.
 
     Args:
         checkpoint: the section.
         home: the folder of the member's YAML file, from which relative paths count.
         checkpoints: a folder or URL that holds files under their upstream names, or None.
     """
-    own = [f"{checkpoints.rstrip('/')}/{checkpoint.name}.npz"] if checkpoints else []
-    if own and not scheme_of(own[0], "CHECKPOINTS"):
-        own = [str(Path(own[0]).expanduser())]
-    named = [source.replace("{name}", checkpoint.name) for source in checkpoint.sources]
-    return own + [source if urlsplit(source).scheme else str(home / source) for source in named]
+    own = []
+    if checkpoints:
+        file = f"{checkpoint.name}.npz"
+        address = f"{checkpoints.rstrip('/')}/{file}"
+        if not scheme_of(address, "CHECKPOINTS"):
+            address = str(Path(address).expanduser())
+        own.append(Source(address, file, brought=True))
+    for source in checkpoint.sources:
+        named = source.replace("{name}", checkpoint.name)
+        if is_remote(named):
+            own.append(Source(named, named))
+        else:
+            own.append(Source(named if named.startswith("file:") else str(home / named), local_path(named).name))
+    return own
 
 
-def _copy_local(path: Path, out: BinaryIO, label: str) -> None:
+def _copy(path: Path, out: BinaryIO, label: str) -> str:
+    """Copies a file's bytes and returns their SHA-256."""
     if not path.is_file():
         raise Unavailable("no such file")
-    copy(path, out, label)
+    with path.open("rb") as stream, Hashing() as hashing, Progress(label, path.stat().st_size, "B") as progress:
+        while chunk := stream.read(CHUNK):
+            out.write(chunk)
+            hashing.update(chunk)
+            progress.advance(len(chunk))
+        return hashing.results()["sha256"]
 
 
-def _download(url: str, out: BinaryIO, label: str) -> None:
-    # Asking for the plain bytes keeps Content-Length and digest those of the file itself.
-    try:
-        response = requests.get(url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"})
-    except requests.RequestException as error:
-        raise Unavailable(_reason(error)) from error
-    with closing(response):
-        if response.status_code != 200:
-            raise Unavailable(f"HTTP {response.status_code} {response.reason}")
-        length = response.headers.get("Content-Length")
-        total, received = int(length) if length else None, 0
-        try:
-            with Progress(label, total, "B") as progress:
-                for chunk in response.iter_content(CHUNK):
-                    out.write(chunk)
-                    received += len(chunk)
-                    progress.advance(len(chunk))
-        except requests.RequestException as error:
-            raise Unavailable(f"the connection broke after {received} bytes: {_reason(error)}") from error
-        if total is not None and received != total:
-            raise Unavailable(f"the connection ended after {received} of {total} bytes")
+def _convert(path: Path, out: BinaryIO) -> None:
+    from pipeline import timm_layout  # only where it is needed
+
+    arrays.write(out, timm_layout.augreg_arrays(path))
 
 
-def _reason(error: requests.RequestException) -> str:
-    """Returns the innermost cause in one line; requests wraps it several times."""
-    cause: BaseException = error
-    while cause.__cause__ or cause.__context__:
-        cause = cause.__cause__ or cause.__context__ or cause
-    return f"{type(error).__name__}: {cause}"
+def _is_timm(source: Source) -> bool:
+    return urlsplit(source.address).path.endswith(".safetensors")
 
 
-def _copy(source: str, out: BinaryIO, label: str) -> None:
-    parts = urlsplit(source)
-    if parts.scheme in ("http", "https"):
-        _download(source, out, label)
+def _take(path: Path, sha256: str | None, out: BinaryIO, source: Source, checkpoint: Checkpoint, lock: Path) -> Origin:
+    """Writes one source's file to `out` as an .npz, refusing what is not pinned; returns what is known of it.
+
+    Args:
+        path: the source's file on this machine.
+        sha256: its digest where it has just been taken.
+        out: the .npz to write, empty.
+        source: the source, for messages and records.
+        checkpoint: the section, for its name and pinned digest.
+        lock: the lock file.
+    """
+    label, place = f"fetch {Path(out.name).parent.name}", shown(source.address)
+    if _is_timm(source):
+        found = sha256 or (sha256_of(path) if path.is_file() else _missing())
+        pins.check_file(lock, checkpoint.name, source.name, found)
+        _convert(path, out)
     else:
-        _copy_local(Path(url2pathname(parts.path) if parts.scheme == "file" else source), out, label)
+        found = _copy(path, out, label)
+        if checkpoint.sha256 not in (None, found):
+            raise Fault(
+                f"{place}: wrong sha256: expected {checkpoint.sha256}, got {found}; nothing was kept. Either the file"
+                " is damaged: get it again; or it is another checkpoint: correct checkpoint.sha256 if it is the one you"
+                " mean"
+            )
+        pins.check_file(lock, checkpoint.name, source.name, found)
+    out.flush()
+    written = Path(out.name)
+    digest = arrays.digest(written, place)
+    pinned = pins.check_arrays(lock, checkpoint.name, place, digest)
+    if is_remote(source.address) and not source.brought:
+        pins.record(lock, checkpoint.name, source.name, found, digest)
+        pinned = True
+    if _is_timm(source):
+        return Origin(source.name, sha256_of(written), digest, pinned, TIMM, found)
+    # A file of the user that is byte for byte the one of a source is that one, whoever brought it.
+    known = {known: name for name, known in pins.read(lock).get(checkpoint.name, pins.Pin()).files.items()}
+    return Origin(known.get(found, source.name), found, digest, pinned or checkpoint.sha256 is not None)
 
 
-def _check(path: Path, source: str, expected: str | None) -> None:
-    """Refuses a file with another digest, or one that is no whole npz: kept, it would look like a finished target."""
-    if expected is not None and (got := sha256_of(path)) != expected:
-        raise Fault(
-            f"{source}: wrong sha256: expected {expected}, got {got}; nothing was kept. Either the file is damaged:"
-            " get it again; or it is another checkpoint: correct checkpoint.sha256 if it is the one you mean"
-        )
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:  # zipfile's faults
-        raise Fault(
-            f"{source}: not a whole .npz file ({error}); it is truncated or something else; nothing was kept"
-        ) from None
-    if damaged:
-        raise Fault(f"{source}: the array {damaged!r} is damaged (checksum); nothing was kept; get the file again")
+def _missing() -> str:
+    raise Unavailable("no such file")
 
 
-def fetch(checkpoint: Checkpoint, home: Path, out: Path, checkpoints: str | None) -> str:
-    """Copies the checkpoint to `out` from the first source that has it, and returns that source.
+def fetch(checkpoint: Checkpoint, home: Path, out: Path, settings: Settings) -> Source:
+    """Puts the checkpoint at `out`, with its record beside it, from the first source that has it; returns that source.
 
     Raises:
         Fault: when no source has it, each listed with its reason, or the first that does has a damaged or wrong file.
     """
-    reasons = []
-    for source in sources(checkpoint, home, checkpoints):
+    reasons = {}
+    label = f"fetch {out.parent.name}"
+    for source in sources(checkpoint, home, settings.checkpoints):
+        expected = pins.read(settings.lock).get(checkpoint.name, pins.Pin()).files.get(source.name)
+        if expected is None and not _is_timm(source):
+            expected = checkpoint.sha256
         try:
             with replacing(out) as stream:
-                _copy(source, stream, f"fetch {out.parent.name}")
-                stream.flush()
-                _check(Path(stream.name), source, checkpoint.sha256)
+                if is_remote(source.address):
+                    with obtained(source.address, settings.access, label, expected) as file:
+                        try:
+                            found = _take(file.path, file.sha256, stream, source, checkpoint, settings.lock)
+                        except Fault:
+                            file.discard()  # else the next fetch would take it up again
+                            raise
+                else:
+                    found = _take(local_path(source.address), None, stream, source, checkpoint, settings.lock)
+                origin.write(out, found)
             return source
         except Unavailable as reason:
-            reasons.append(f"  {source}: {reason}")
-    raise Fault(
-        f"no source has the checkpoint {checkpoint.name}.npz; put it into a folder and say CHECKPOINTS=<folder>."
-        " Tried:\n" + "\n".join(reasons)
-    )
+            reasons[source] = str(reason)
+    raise Fault(_nowhere(checkpoint, reasons))
+
+
+def _nowhere(checkpoint: Checkpoint, reasons: dict[Source, str]) -> str:
+    """Returns the message for when no source has the file: each with its own reason, and the ways out."""
+    tried = [f"  {shown(source.address)}: {reason}" for source, reason in reasons.items()]
+    closed = [
+        "The bucket gs://vit_models has been closed to anonymous readers since February 2026: it answers HTTP 403"
+        " (google-research/vision_transformer, issue 321)."
+        for source in reasons
+        if source.address.startswith(CLOSED_BUCKET)
+    ]
+    ways = [
+        f"Ways out: (1) put a copy, {checkpoint.name}.npz, into a folder and say CHECKPOINTS=<folder>, or its URL;",
+        "  (2) with Google credentials that may read the bucket, run gcloud auth application-default login, or set"
+        " CLOUDSDK_AUTH_ACCESS_TOKEN to what gcloud auth print-access-token prints;",
+        "  (3) take a member with a copy of timm's on Hugging Face (an hf: address in its checkpoint.sources), or add"
+        " an address of your own there.",
+    ]
+    head = f"no source has the checkpoint {checkpoint.name}.npz. Tried:"
+    return "\n".join([head, *(tried or ["  nothing: checkpoint.sources is empty"]), *closed[:1], *ways])
 
 
 def main(arguments: Sequence[str]) -> str:
@@ -165,10 +218,15 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("member", type=Path, help="the member's YAML file")
     parser.add_argument("out", type=Path, help="the checkpoint to write")
     parser.add_argument("--checkpoints", help="a folder or URL to try first")
+    parser.add_argument("--lock", type=Path, help=f"the lock file (default: {pins.NAME} beside the member's YAML file)")
+    parser.add_argument("--cache", help="the folder of downloads (default: $XDG_CACHE_HOME/vit-publisher)")
+    parser.add_argument("--offline", action="store_true", help="use no network: the cache has the file or it fails")
     args = parser.parse_args(arguments)
     checkpoint = spec.load(args.member, "checkpoint", Checkpoint)
-    source = fetch(checkpoint, args.member.parent, args.out, args.checkpoints or None)
-    return f"{args.member.stem} from {source}"
+    access = Access(cache.folder(args.cache), args.offline)
+    settings = Settings(args.checkpoints or None, args.lock or args.member.parent / pins.NAME, access)
+    source = fetch(checkpoint, args.member.parent, args.out, settings)
+    return f"{args.member.stem} from {shown(source.address)}"
 
 
 if __name__ == "__main__":

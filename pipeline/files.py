@@ -68,6 +68,16 @@ def _alive(process: int) -> bool:
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """A failed write() does not know its file; the message to the person should."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Opens a sibling of `path` for writing and renames it onto `path` once the block ends without an exception.
 
@@ -78,16 +88,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     sibling = _sibling(path, "part")
     try:
-        with sibling.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        sibling.replace(path)
-        _sync(path.parent)
-    except OSError as error:
-        # A failed write() does not know its file; the message to the person should.
-        error.filename = error.filename or str(path)
-        raise
+        with naming(path):
+            with sibling.open("wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            sibling.replace(path)
+            _sync(path.parent)
     finally:
         sibling.unlink(missing_ok=True)
 
@@ -123,15 +130,21 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a plain line every ten seconds and one at the end, so that logs stay readable."""
+    """A bar on a terminal; elsewhere a plain line every ten seconds and one at the end, so that logs stay readable.
 
-    def __init__(self, label: str, total: int | None, unit: str, interval: float = 10.0) -> None:
+    Both say how much is done, at which rate, and how long the rest will take.
+    """
+
+    def __init__(self, label: str, total: int | None, unit: str, interval: float = 10.0, done: int = 0) -> None:
+        """Begins; `done` of `total` units were done by an earlier run and don't count for the rate."""
         self._label, self._total, self._unit, self._interval = label, total, unit, interval
-        self._count, self._started = 0, time.monotonic()
+        self._count, self._before, self._started = done, done, time.monotonic()
         self._spoken = self._started
         terminal = sys.stderr.isatty()
         self._bar = (
-            tqdm(desc=label, total=total, unit=unit, unit_scale=unit == "B", unit_divisor=1000) if terminal else None
+            tqdm(desc=label, total=total, initial=done, unit=unit, unit_scale=unit == "B", unit_divisor=1000)
+            if terminal
+            else None
         )
 
     def __enter__(self) -> "Progress":
@@ -153,11 +166,13 @@ class Progress:
             self._say()
 
     def _say(self) -> None:
-        rate = self._count / (time.monotonic() - self._started)
+        rate = (self._count - self._before) / (time.monotonic() - self._started)
+        left = (self._total or 0) - self._count
+        rest = f", {left / rate:.0f} s left" if left > 0 and rate > 0 else ""
         done = (
             f"{self._amount(self._count)} of {self._amount(self._total)}" if self._total else self._amount(self._count)
         )
-        print(f"{self._label}: {done}, {self._amount(rate)}/s", file=sys.stderr, flush=True)
+        print(f"{self._label}: {done}, {self._amount(rate)}/s{rest}", file=sys.stderr, flush=True)
 
     def _amount(self, count: float) -> str:
         return f"{count / 1e6:.1f} MB" if self._unit == "B" else f"{count:.4g} {self._unit}"

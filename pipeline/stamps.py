@@ -1,11 +1,13 @@
 """stamps: small files that change only when something a target depends on does; make compares their times.
 
     python -m pipeline.stamps FOLDER MEMBER.yaml... [--receipts NAME=RECEIPT...] [--set NAME=VALUE...]
-                              [--selected NAME...] [--checkpoints FOLDER] [--imagenet FOLDER] [--samples N]
+                              [--selected NAME...] [--checkpoints FOLDER] [--lock FILE] [--imagenet FOLDER]
+                              [--samples N]
 
 writes, only where the text differs, FOLDER/<stage>.code, FOLDER/<member>.<section>, FOLDER/<member>.images,
 FOLDER/collection-<name>.facts, FOLDER/templates, FOLDER/requirements, FOLDER/<name> for each setting, and
 FOLDER/<name>.hub for each receipt, which is renewed when something that the receipt names is no longer in the hub.
+FOLDER/<member>.pin is renewed when the lock file has other weights than the checkpoint that is there.
 Imports nothing but the standard library and YAML, since every make runs it.
 """
 
@@ -19,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import spec
+from pipeline import pins, spec
 from pipeline.fault import Fault, guarded
 from pipeline.files import sha256_of, write_text
 
@@ -152,6 +154,25 @@ def source_text(path: Path, checkpoints: str, digests: Digests) -> str:
     return next((digests.of(place) for place in places if place.is_file()), "")
 
 
+def superseded(record: Path, lock: Path, name: str) -> bool:
+    """Whether a checkpoint that was fetched has other arrays than the lock file says by now.
+
+    A lock file that says the same, or nothing, changes nothing: the first fetch writes it while make runs.
+
+    Args:
+        record: what fetch wrote beside the checkpoint, see pipeline.origin.
+        lock: the lock file.
+        name: the checkpoint's.
+    """
+    if not record.exists() or not lock.exists():
+        return False
+    try:
+        pinned = pins.read(lock).get(name, pins.Pin()).arrays
+    except Fault:
+        return True  # fetch says what is wrong with it
+    return pinned not in (None, json.loads(record.read_text(encoding="utf-8"))["arrays_sha256"])
+
+
 def images_text(path: Path, imagenet: str, samples: str) -> str:
     """Returns the settings that choose a member's evaluation images; "" where it brings none and none are given."""
     own = _dict(_dict(_sections(path)).get("evaluation")).get("images")
@@ -213,6 +234,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--selected", nargs="*", default=[], help="the members that the settings are for")
     parser.add_argument("--checkpoints", default="", help="the setting CHECKPOINTS")
+    parser.add_argument("--lock", default="", help="the setting LOCK")
     parser.add_argument("--imagenet", default="", help="the setting IMAGENET")
     parser.add_argument("--samples", default="", help="the setting SAMPLES")
     args = parser.parse_args(arguments)
@@ -228,6 +250,11 @@ def main(arguments: Sequence[str]) -> None:
         images = images_text(member, args.imagenet, args.samples) if member.stem in args.selected else ""
         write_lasting(args.folder / f"{member.stem}.source", source)
         write_lasting(args.folder / f"{member.stem}.images", images)
+        lock = Path(args.lock) if args.lock else member.parent / pins.NAME
+        record = args.folder.parent / member.stem / "checkpoint.json"
+        name = str(_dict(_dict(_sections(member)).get("checkpoint")).get("name"))
+        renewed = member.stem in args.selected and superseded(record, lock, name)
+        write(args.folder / f"{member.stem}.pin", "", renew=renewed)
     for name, text in collection_texts(args.members).items():
         write(args.folder / f"collection-{name}.facts", text)
     templates = [path for ending in ("jinja", "json") for path in (ROOT / "templates").glob(f"*.{ending}")]

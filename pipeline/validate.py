@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import checkpoint, fine_tuning, imagenet, labels, proof, spec
+from pipeline import checkpoint, fine_tuning, imagenet, labels, origin, proof, spec
 from pipeline.fault import Fault, command
 from pipeline.files import Progress, sha256_of, write_text
 from pipeline.proof import Report
@@ -194,8 +194,9 @@ def validate(
     }
     # From here on the SavedModels fill the memory, one at a time; the checkpoint makes room.
     arrays.clear()
+    known = origin.read(path)
     report: Report = {
-        "checkpoint": {"sha256": sha256_of(path), "bytes": path.stat().st_size},
+        "checkpoint": known.lasting() | {"pinned": known.pinned, "bytes": path.stat().st_size},
         "model": asdict(model) | {"hybrid": model.variant in HYBRIDS},
         "environment": {package: version(package) for package in ("flax", "jax", "numpy", "tensorflow")}
         | {"python": platform.python_version(), "machine": platform.machine()},

@@ -188,7 +188,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 def serving(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
     """Serves on a free port of this machine; yields the address."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))  # seconds until it sees shutdown()
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -21,7 +21,8 @@ from tests.conftest import ROOT
 
 VIT = ROOT / "model_cards/vit"
 COLLECTION = spec.load_whole(VIT / "collection.yaml", Collection)
-ORIGIN = {"name": "S_16", "sources": [], "sha256": "0" * 64}
+PINNED = "5ef59cc6b6c8eff353516ded66036ea110b2e88bdbe4fcfaa01d8dac9078c971"
+ORIGIN = {"name": "S_16", "sources": [], "sha256": PINNED}
 SEVEN = ("vit_s16", "vit_b16", "vit_b32", "vit_l16", "vit_r26_s32_lightaug", "vit_r26_s32_medaug", "vit_r50_l32")
 MEMBERS = [path for path in sorted(ROOT.glob("model_cards/*/*.yaml")) if path.name != "collection.yaml"]
 
@@ -83,9 +84,26 @@ def test_an_accuracy_that_was_not_measured_is_said_in_plain_words(report: dict) 
 
 def test_a_card_says_whether_the_weights_were_verified(report: dict, pages: dict[str, str]) -> None:
     assert "the digest is the one pinned for this member" in pages["fe"]
-    for origin in ({"name": "S_16", "sources": []}, {"name": "S_16", "sha256": None}):
+    for origin in ({"name": "S_16", "sources": []}, {"name": "S_16", "sha256": None}, ORIGIN | {"sha256": "0" * 64}):
         text = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin)["fe"]
+        arrays = report["checkpoint"]["arrays_sha256"]
+        assert f"the digest of its arrays, `{arrays}`, is the one recorded for this member" in text
+        unpinned = report | {"checkpoint": report["checkpoint"] | {"pinned": False}}
+        text = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", unpinned, origin)["fe"]
         assert "that these are the original weights was **not verified**" in text
+
+
+def test_a_card_says_where_the_weights_come_from(report: dict) -> None:
+    def page(**facts: str) -> str:
+        changed = report | {"checkpoint": report["checkpoint"] | facts}
+        return cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", changed, ORIGIN)["fe"]
+
+    assert "from `gs://bucket/a.npz`;" in page(source="gs://bucket/a.npz")
+    assert "from `" not in page(source="a.npz")  # a file of the user's own, whose place is nobody's business
+    converted = page(source="hf://a/b/c.safetensors", converted_from="timm safetensors", source_sha256="1" * 64)
+    assert (
+        "converted back, bit for bit, from the timm safetensors of `hf://a/b/c.safetensors`, SHA-256 `111" in converted
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,24 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import artifact
-from pipeline.convert import origin
+from pipeline import arrays, artifact
 from pipeline.files import sha256_of
 from pipeline.saved_model import needs
 from pipeline.version import VERSION
 from tests.conftest import ROOT, write_collection
-
-
-@pytest.mark.parametrize(
-    ("sources", "source"),
-    [
-        (["https://example.org/{name}.npz", "/home/me/{name}.npz"], "https://example.org/a.npz"),
-        (["/home/me/models/{name}.npz"], "a.npz"),
-        (["{name}.npz"], "a.npz"),
-    ],
-)
-def test_the_origin_names_no_folder_of_this_machine(sources: list[str], source: str) -> None:
-    assert origin({"name": "a", "sources": sources, "sha256": None}) == {"name": "a", "source": source}
 
 
 def test_the_provenance_says_what_the_files_say(published: Path) -> None:
@@ -37,6 +24,7 @@ def test_the_provenance_says_what_the_files_say(published: Path) -> None:
         "name": "mini",
         "source": "mini.npz",
         "sha256": sha256_of(published / "model_cards/tiny/mini.npz"),
+        "arrays_sha256": arrays.digest(published / "model_cards/tiny/mini.npz", "mini"),
     }
     assert record["model"] == {"variant": "Mini/8", "image_size": 16, "classes": 3, "dropout": 0.0}
     assert sorted(record["platforms"]) == list(found.platforms or ())

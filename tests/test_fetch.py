@@ -1,26 +1,60 @@
-"""fetch against real folders and a real HTTP server."""
+"""fetch against real folders and real HTTP servers: the order of sources, what is pinned, and what is refused."""
 
 import hashlib
-import http.server
 import io
-import zipfile
-from collections.abc import Callable
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline import arrays, origin, pins
+from pipeline.download import Policy
 from pipeline.fault import Fault
-from pipeline.fetch import Checkpoint, fetch
-from tests.conftest import serving, serving_folder
+from pipeline.fetch import Checkpoint, Settings, fetch
+from pipeline.remote import Access
+from pipeline.stamps import superseded
+from tests.conftest import ROOT, Stage, assert_refused, serving_folder
+from tests.faulty_server import Faulty, cut, faulty, redirect, status
 
 
-def archive(content: bytes = b"weights") -> bytes:
-    """Returns a small zip archive, which is what an npz is, with a fixed time: two calls give the same bytes."""
+def archive(seed: int = 0, compress: bool = False) -> bytes:
+    """Returns an .npz of 40 kB; two calls give the same bytes."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as out:
-        out.writestr(zipfile.ZipInfo("a.npy"), content)
+    save = np.savez_compressed if compress else np.savez
+    save(buffer, allow_pickle=False, a=np.random.default_rng(seed).standard_normal((100, 100), dtype=np.float32))
     return buffer.getvalue()
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest(content: bytes, folder: Path) -> str:
+    (folder / "digest.npz").write_bytes(content)
+    return arrays.digest(folder / "digest.npz", "")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever runs the tests may have credentials, or offline mode on."""
+    for name in (
+        "CLOUDSDK_AUTH_ACCESS_TOKEN",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "HF_TOKEN",
+        "OFFLINE",
+        "CACHE",
+        "LOCK",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
 
 
 @pytest.fixture
@@ -32,49 +66,72 @@ def out(tmp_path: Path) -> Path:
     return path
 
 
-def refuse(checkpoint: Checkpoint, home: Path, out: Path, checkpoints: str | None = None) -> str:
-    """Fetches, expects a fault and that the earlier file is untouched and alone; returns the message."""
+def settings(folder: Path, checkpoints: str | None = None, offline: bool = False) -> Settings:
+    """Returns settings with cache and lock file of the test's own, and no pauses."""
+    access = Access(folder / "cache", offline, Policy(sleep=lambda _: None))
+    return Settings(checkpoints, folder / "checkpoints.lock", access)
+
+
+def run(checkpoint: Checkpoint, home: Path, out: Path, checkpoints: str | None = None, offline: bool = False) -> str:
+    """Fetches and returns the address that had it."""
+    return fetch(checkpoint, home, out, settings(home, checkpoints, offline)).address
+
+
+def refuse(checkpoint: Checkpoint, home: Path, out: Path, checkpoints: str | None = None, offline: bool = False) -> str:
+    """Fetches, expects a fault and that the earlier files are untouched and alone; returns the message."""
+    before = {path: path.read_bytes() for path in out.parent.iterdir()}
+    lock = home / "checkpoints.lock"
+    pinned = lock.read_text() if lock.exists() else None
     with pytest.raises(Fault) as raised:
-        fetch(checkpoint, home, out, checkpoints)
-    assert out.read_bytes() == b"earlier"
-    assert list(out.parent.iterdir()) == [out]
+        run(checkpoint, home, out, checkpoints, offline)
+    assert {path: path.read_bytes() for path in out.parent.iterdir()} == before
+    assert (lock.read_text() if lock.exists() else None) == pinned
     return str(raised.value)
 
 
 def test_relative_path_counts_from_the_yaml_file(tmp_path: Path, out: Path) -> None:
     (tmp_path / "a.npz").write_bytes(archive())
-    assert fetch(Checkpoint("a", ("{name}.npz",)), tmp_path, out, None) == str(tmp_path / "a.npz")
+    assert run(Checkpoint("a", ("{name}.npz",)), tmp_path, out) == str(tmp_path / "a.npz")
     assert out.read_bytes() == archive()
 
 
 def test_file_url_with_spaces(tmp_path: Path, out: Path) -> None:
     (tmp_path / "a b.npz").write_bytes(archive())
-    fetch(Checkpoint("a", ((tmp_path / "a b.npz").as_uri(),)), tmp_path, out, None)
+    run(Checkpoint("a", ((tmp_path / "a b.npz").as_uri(),)), tmp_path, out)
     assert out.read_bytes() == archive()
+    assert origin.read(out).source == "a b.npz"
 
 
 def test_the_users_folder_comes_first(tmp_path: Path, out: Path) -> None:
-    (tmp_path / "a.npz").write_bytes(archive(b"theirs"))
+    (tmp_path / "a.npz").write_bytes(archive(1))
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/a.npz").write_bytes(archive(b"mine"))
-    fetch(Checkpoint("a", ("a.npz",)), tmp_path, out, str(tmp_path / "mine"))
-    assert out.read_bytes() == archive(b"mine")
+    (tmp_path / "mine/a.npz").write_bytes(archive(2))
+    run(Checkpoint("a", ("a.npz",)), tmp_path, out, str(tmp_path / "mine"))
+    assert out.read_bytes() == archive(2)
+
+
+def test_the_users_address_comes_first(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(archive(1))
+    with faulty(archive(2)) as server:
+        run(Checkpoint("a", ("a.npz",)), tmp_path, out, f"{server.address}/folder/")
+    assert server.requests[0].path == "/folder/a.npz"
+    assert out.read_bytes() == archive(2)
 
 
 def test_http_after_a_source_that_lacks_the_file(tmp_path: Path, out: Path) -> None:
     (tmp_path / "a.npz").write_bytes(archive())
     with serving_folder(tmp_path) as address:
         checkpoint = Checkpoint("a", ("missing.npz", f"{address}/{{name}}.npz"))
-        assert fetch(checkpoint, tmp_path, out, None) == f"{address}/a.npz"
+        assert run(checkpoint, tmp_path, out) == f"{address}/a.npz"
     assert out.read_bytes() == archive()
 
 
 def test_pinned_digest_is_checked(tmp_path: Path, out: Path) -> None:
     (tmp_path / "a.npz").write_bytes(archive())
-    right = hashlib.sha256(archive()).hexdigest()
     message = refuse(Checkpoint("a", ("a.npz",), "0" * 64), tmp_path, out)
-    assert f"wrong sha256: expected {'0' * 64}, got {right}" in message
-    fetch(Checkpoint("a", ("a.npz",), right), tmp_path, out, None)
+    assert f"wrong sha256: expected {'0' * 64}, got {sha256(archive())}" in message
+    run(Checkpoint("a", ("a.npz",), sha256(archive())), tmp_path, out)
+    assert origin.read(out).pinned
 
 
 def test_every_source_is_listed_with_its_reason(tmp_path: Path, out: Path) -> None:
@@ -85,6 +142,47 @@ def test_every_source_is_listed_with_its_reason(tmp_path: Path, out: Path) -> No
     assert f"{tmp_path}/b.npz: no such file" in message
     assert f"{gone}: HTTP 404" in message
     assert "CHECKPOINTS=<folder>" in message
+    assert "vit_models" not in message
+
+
+def test_the_closed_bucket_is_explained(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with faulty(b"", status(403)) as bucket, faulty(b"", status(404)) as hub:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", bucket.address)
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        sources = ("gs://vit_models/augreg/{name}.npz", "hf://timm/m/model.safetensors")
+        message = refuse(Checkpoint("a", sources), tmp_path, out, "https://me:secret@127.0.0.1:1/")
+    assert "  https://127.0.0.1:1/a.npz: " in message
+    assert "secret" not in message
+    assert "  gs://vit_models/augreg/a.npz: HTTP 403 Forbidden\n" in message
+    assert "  hf://timm/m/model.safetensors: HTTP 404 Not Found\n" in message
+    assert message.count("closed to anonymous readers since February 2026") == 1
+    assert "google-research/vision_transformer, issue 321" in message
+    for way in (
+        "(1) put a copy, a.npz, into a folder and say CHECKPOINTS=<folder>",
+        "(2) with Google cred",
+        "(3) take",
+    ):
+        assert way in message
+
+
+def test_the_seven_name_the_bucket_and_what_timm_has() -> None:
+    """Five of the seven have a copy, as the table of timm's own configurations says."""
+    from pipeline import spec
+
+    copies = {}
+    for path in sorted((ROOT / "model_cards/vit").glob("vit_*.yaml")):
+        first, *others = spec.load(path, "checkpoint", Checkpoint).sources
+        assert first == "gs://vit_models/augreg/{name}.npz"
+        copies[path.stem] = others
+    assert copies == {
+        "vit_b16": [],
+        "vit_b32": ["hf://timm/vit_base_patch32_224.augreg_in21k_ft_in1k/model.safetensors"],
+        "vit_l16": ["hf://timm/vit_large_patch16_224.augreg_in21k_ft_in1k/model.safetensors"],
+        "vit_r26_s32_lightaug": ["hf://timm/vit_small_r26_s32_224.augreg_in21k_ft_in1k/model.safetensors"],
+        "vit_r26_s32_medaug": [],
+        "vit_r50_l32": ["hf://timm/vit_large_r50_s32_224.augreg_in21k_ft_in1k/model.safetensors"],
+        "vit_s16": ["hf://timm/vit_small_patch16_224.augreg_in21k_ft_in1k/model.safetensors"],
+    }
 
 
 def test_unreachable_host(tmp_path: Path, out: Path) -> None:
@@ -99,23 +197,29 @@ def test_what_is_no_whole_archive_is_refused(tmp_path: Path, out: Path, content:
     assert "not a whole .npz file" in refuse(Checkpoint("a", ("a.npz",)), tmp_path, out)
 
 
-def test_flipped_bit_is_refused(tmp_path: Path, out: Path) -> None:
-    (tmp_path / "a.npz").write_bytes(archive().replace(b"weights", b"weighty"))
+@pytest.mark.parametrize("compress", [False, True])
+def test_damage_is_refused(tmp_path: Path, out: Path, compress: bool) -> None:
+    content = bytearray(archive(compress=compress))
+    content[20_000] ^= 1
+    (tmp_path / "a.npz").write_bytes(content)
     assert "the array 'a.npy' is damaged" in refuse(Checkpoint("a", ("a.npz",)), tmp_path, out)
 
 
-def test_a_damaged_compressed_archive_is_refused(tmp_path: Path, out: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as written:
-        written.writestr("a.npy", np.random.default_rng(0).bytes(2000))
-    content = bytearray((tmp_path / "a.npz").read_bytes())
-    content[200:260] = bytes(60)
-    (tmp_path / "a.npz").write_bytes(content)
-    assert "a.npz: " in refuse(Checkpoint("a", ("a.npz",)), tmp_path, out)
+def test_a_damaged_download_is_got_again(tmp_path: Path, out: Path) -> None:
+    """No checksum, no pin: the archive's own tell. What is wrong does not stay in the cache."""
+    damaged = bytearray(archive())
+    damaged[20_000] ^= 1
+    with faulty(bytes(damaged)) as server:
+        checkpoint = Checkpoint("a", (server.url(),))
+        assert "the array 'a.npy' is damaged" in refuse(checkpoint, tmp_path, out)
+        server.resource.content = archive()
+        run(checkpoint, tmp_path, out)
+    assert out.read_bytes() == archive()
 
 
 def test_unknown_schemes_of_the_users_place_are_refused(tmp_path: Path, out: Path) -> None:
-    message = refuse(Checkpoint("a", ("a.npz",)), tmp_path, out, "gs://bucket/augreg")
-    assert "CHECKPOINTS: 'gs://bucket/augreg/a.npz' has the unknown scheme 'gs'" in message
+    message = refuse(Checkpoint("a", ("a.npz",)), tmp_path, out, "ftp://host/augreg")
+    assert "CHECKPOINTS: 'ftp://host/augreg/a.npz' has the unknown scheme 'ftp'" in message
 
 
 def test_the_users_home_is_understood(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,47 +227,271 @@ def test_the_users_home_is_understood(tmp_path: Path, out: Path, monkeypatch: py
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "augreg").mkdir()
     (tmp_path / "augreg/a.npz").write_bytes(archive())
-    fetch(Checkpoint("a", ()), tmp_path / "elsewhere", out, "~/augreg")
+    run(Checkpoint("a", ()), tmp_path, out, "~/augreg")
     assert out.read_bytes() == archive()
 
 
-def answering(
-    respond: Callable[[http.server.BaseHTTPRequestHandler], None],
-) -> type[http.server.BaseHTTPRequestHandler]:
-    """Returns a handler whose GET does `respond`."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            respond(self)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Says nothing."""
-
-    return Handler
-
-
-def test_short_body_is_refused(tmp_path: Path, out: Path) -> None:
-    def respond(handler: http.server.BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(archive())))
-        handler.end_headers()
-        handler.wfile.write(archive()[:20])
-
-    with serving(answering(respond)) as address:
-        message = refuse(Checkpoint("a", (f"{address}/a.npz",)), tmp_path, out)
-    assert "20" in message
-    assert str(len(archive())) in message or f"{len(archive()) - 20} more expected" in message
+# Pins ----------------------------------------------------------------------------------------------------------------
+def test_the_first_download_is_recorded(tmp_path: Path, out: Path) -> None:
+    with faulty(archive()) as server:
+        url = server.url("a.npz")
+        run(Checkpoint("a", (f"{server.address}/{{name}}.npz",)), tmp_path, out)
+    lock = (tmp_path / "checkpoints.lock").read_text()
+    assert json.loads(lock) == {"a": {"arrays": digest(archive(), tmp_path), "files": {url: sha256(archive())}}}
+    assert lock == json.dumps(json.loads(lock), indent=2, sort_keys=True) + "\n"
+    assert origin.read(out).pinned
+    assert origin.read(out).lasting() == {
+        "source": url,
+        "sha256": sha256(archive()),
+        "arrays_sha256": digest(archive(), tmp_path),
+    }
 
 
-def test_plain_bytes_are_asked_for(tmp_path: Path, out: Path) -> None:
-    asked: list[str | None] = []
+def test_another_file_at_a_known_address_is_refused(tmp_path: Path, out: Path) -> None:
+    with faulty(archive()) as server:
+        checkpoint = Checkpoint("a", (server.url(),))
+        run(checkpoint, tmp_path, out)
+        server.resource.content, server.resource.etag = archive(1), '"two"'
+        shutil.rmtree(tmp_path / "cache")
+        message = refuse(checkpoint, tmp_path, out)
+        lock = tmp_path / "checkpoints.lock"
+        assert f"{server.url()}: wrong sha256: {lock} has {sha256(archive())}, got {sha256(archive(1))}" in message
+        assert f"to accept it, remove the line of this source from {lock}" in message
+        # As it says.
+        lock.unlink()
+        run(checkpoint, tmp_path, out)
+    assert out.read_bytes() == archive(1)
 
-    def respond(handler: http.server.BaseHTTPRequestHandler) -> None:
-        asked.append(handler.headers["Accept-Encoding"])
-        handler.send_response(200)
-        handler.end_headers()
-        handler.wfile.write(archive())
 
-    with serving(answering(respond)) as address:
-        fetch(Checkpoint("a", (f"{address}/a.npz",)), tmp_path, out, None)
-    assert asked == ["identity"]
+def test_another_source_must_have_the_same_arrays(tmp_path: Path, out: Path) -> None:
+    with faulty(archive()) as first, faulty(archive(compress=True)) as second, faulty(archive(1)) as third:
+        run(Checkpoint("a", (first.url(),)), tmp_path, out)
+        run(Checkpoint("a", (second.url(),)), tmp_path, out)  # in another container
+        message = refuse(Checkpoint("a", (third.url(),)), tmp_path, out)
+    assert f"{third.url()}: other weights than those of a in {tmp_path}/checkpoints.lock" in message
+    assert f"is {digest(archive(1), tmp_path)}, expected {digest(archive(), tmp_path)}" in message
+    assert "remove the entry 'a'" in message
+    pin = pins.read(tmp_path / "checkpoints.lock")["a"]
+    assert pin.files == {first.url(): sha256(archive()), second.url(): sha256(archive(compress=True))}
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_what_the_user_brings_is_checked_and_not_recorded(tmp_path: Path, out: Path, remote: bool) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/a.npz").write_bytes(archive())
+    with serving_folder(tmp_path / "mine") as address, faulty(archive(1)) as server:
+        mine = address if remote else str(tmp_path / "mine")
+        run(Checkpoint("a", ()), tmp_path, out, mine)
+        assert not (tmp_path / "checkpoints.lock").exists()
+        assert origin.read(out).source == "a.npz"
+        assert not origin.read(out).pinned
+        run(Checkpoint("a", (server.url(),)), tmp_path, out)
+        assert f"{mine}/a.npz: other weights than those of a" in refuse(Checkpoint("a", ()), tmp_path, out, mine)
+
+
+def test_a_copy_of_a_sources_file_is_that_sources_file(tmp_path: Path, out: Path) -> None:
+    with faulty(archive()) as server:
+        run(Checkpoint("a", (server.url(),)), tmp_path, out)
+        downloaded = origin.read(out)
+    shutil.copy(out, tmp_path / "a.npz")
+    run(Checkpoint("a", ()), tmp_path, out, str(tmp_path))
+    assert origin.read(out) == downloaded
+
+
+def test_parallel_fetches_record_everything(tmp_path: Path) -> None:
+    names = [f"m{number}" for number in range(8)]
+    with faulty(archive()) as server, ThreadPoolExecutor(8) as pool:
+        tasks = [
+            pool.submit(run, Checkpoint(name, (server.url(name),)), tmp_path, tmp_path / name / "checkpoint.npz")
+            for name in names
+        ]
+        for task in tasks:
+            task.result()
+    assert sorted(pins.read(tmp_path / "checkpoints.lock")) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<<<<<<< ours\n{}", "checkpoints.lock: not valid JSON (Expecting value: line 1 column 1"),
+        ("[]", "checkpoints.lock: expected a mapping of checkpoints"),
+        ('{"a": {"arrays": "xyz"}}', "the digests of 'a' must be 64 hexadecimal digits in lower case, got 'xyz'"),
+        ('{"a": {"files": {"u": 7}}}', "the digests of 'a' must be 64 hexadecimal digits in lower case, got 7"),
+        ('{"a": {"sha256": "0"}}', "'a' must have the keys 'arrays' and 'files', got {'sha256': '0'}"),
+        ('{"a": 7}', "'a' must have the keys 'arrays' and 'files', got 7"),
+    ],
+)
+def test_a_broken_lock_file_is_refused(tmp_path: Path, out: Path, text: str, message: str) -> None:
+    (tmp_path / "a.npz").write_bytes(archive())
+    (tmp_path / "checkpoints.lock").write_text(text)
+    assert message in refuse(Checkpoint("a", ("a.npz",)), tmp_path, out)
+
+
+def test_the_lock_files_own_change_fetches_only_what_differs(tmp_path: Path, out: Path) -> None:
+    record, lock = out.with_name("checkpoint.json"), tmp_path / "checkpoints.lock"
+    assert not superseded(record, lock, "a")
+    with faulty(archive()) as server:
+        run(Checkpoint("a", (server.url(),)), tmp_path, out)
+    assert not superseded(record, lock, "a")
+    assert not superseded(record, lock, "b")
+    lock.write_text(json.dumps({"a": {"arrays": "0" * 64}}))
+    assert superseded(record, lock, "a")
+    lock.write_text("{")
+    assert superseded(record, lock, "a")
+
+
+# Cache, kills and the command ----------------------------------------------------------------------------------------
+def test_clones_share_the_cache(tmp_path: Path) -> None:
+    with faulty(archive()) as server:
+        checkpoint = Checkpoint("a", (server.url(),))
+        for clone in ("one", "two"):
+            access = Access(tmp_path / "cache")
+            lock = tmp_path / "checkpoints.lock"
+            fetch(checkpoint, tmp_path, tmp_path / clone / "checkpoint.npz", Settings(None, lock, access))
+        assert len(server.requests) == 1
+    assert (tmp_path / "two/checkpoint.npz").read_bytes() == archive()
+
+
+def test_offline(tmp_path: Path, out: Path) -> None:
+    with faulty(archive()) as server:
+        checkpoint = Checkpoint("a", (server.url(),))
+        message = refuse(checkpoint, tmp_path, out, offline=True)
+        assert f"{server.url()}: OFFLINE=1, and the cache {tmp_path}/cache does not have it" in message
+        assert server.requests == []
+        run(checkpoint, tmp_path, out)
+    out.unlink()
+    run(checkpoint, tmp_path, out, offline=True)
+    assert out.read_bytes() == archive()
+
+
+def test_wrong_weights_in_the_cache_are_got_again(tmp_path: Path, out: Path) -> None:
+    """The cache's record and its file agree with each other, but not with the lock file."""
+    with faulty(archive(1)) as server:
+        checkpoint = Checkpoint("a", (server.url(),))
+        (tmp_path / "checkpoints.lock").write_text(json.dumps({"a": {"arrays": digest(archive(), tmp_path)}}))
+        refuse(checkpoint, tmp_path, out)
+        server.resource.content = archive()  # under the same ETag
+        run(checkpoint, tmp_path, out)
+    assert out.read_bytes() == archive()
+
+
+MEMBER = """\
+checkpoint:
+  name: a
+  sources: ["{url}"]
+"""
+
+
+@pytest.fixture
+def member(tmp_path: Path) -> Iterator[tuple[Path, Faulty]]:
+    """A member's YAML file whose one source is a real server."""
+    with faulty(archive()) as server:
+        (tmp_path / "m.yaml").write_text(MEMBER.format(url=server.url()))
+        yield tmp_path / "m.yaml", server
+
+
+def test_the_command(member: tuple[Path, Faulty], stage: Stage, tmp_path: Path, out: Path) -> None:
+    yaml, server = member
+    settings = ("--cache", tmp_path / "cache", "--lock", tmp_path / "other.lock")
+    assert_refused(stage("fetch", yaml, out, *settings, "--offline"), "OFFLINE=1, and the cache")
+    assert out.read_bytes() == b"earlier"
+    done = stage("fetch", yaml, out, *settings)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(f"fetch m from {server.url()}: ")
+    assert list(pins.read(tmp_path / "other.lock")) == ["a"]
+    assert not (tmp_path / "checkpoints.lock").exists()
+
+
+def test_a_first_download_does_not_change_with_its_record(member: tuple[Path, Faulty], out: Path) -> None:
+    """The record that is written last must not make the checkpoint look older than what it was made from."""
+    yaml, server = member
+    run(Checkpoint("a", (server.url(),)), yaml.parent, out)
+    assert out.stat().st_mtime_ns >= origin.path_of(out).stat().st_mtime_ns - 10_000_000
+
+
+KILLED = """
+import os, signal, sys
+from pipeline import fetch
+member, out, folder = sys.argv[1:]
+STEPS = ("open", "os.rename", "os.remove", "os.truncate", "os.mkdir", "fcntl.flock")
+def hook(event, arguments):
+    global left
+    if event in STEPS and (event == "fcntl.flock" or folder in str(arguments[0])):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+for line in sys.stdin:
+    child = os.fork()  # what takes time is Python's start
+    if child == 0:
+        left = int(line)
+        sys.addaudithook(hook)
+        fetch.main([member, out, "--cache", folder + "/cache"])
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def test_a_kill_at_every_step_leaves_the_old_or_the_new(member: tuple[Path, Faulty], tmp_path: Path, out: Path) -> None:
+    """Kills the command before its first, second, ... access to a file, until it gets through; each time from where the
+    line was cut half-way. Whatever was left, the next fetch ends well."""
+    yaml, server = member
+    steps = 0
+    command = [sys.executable, "-c", KILLED, str(yaml), str(out), str(tmp_path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as driver:
+        assert driver.stdin
+        assert driver.stdout
+        while True:
+            steps += 1
+            for leftover in (tmp_path / "cache", tmp_path / "checkpoints.lock", out.parent):
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+            out.parent.mkdir()
+            out.write_bytes(b"earlier")
+            server.script[:] = [cut(20_000)]
+            impatient = Settings(
+                None, tmp_path / "checkpoints.lock", Access(tmp_path / "cache", policy=Policy(tries=1))
+            )
+            with pytest.raises(Fault):
+                fetch(Checkpoint("a", (server.url(),)), tmp_path, out, impatient)
+            driver.stdin.write(f"{steps}\n")
+            driver.stdin.flush()
+            ended = int(driver.stdout.readline())
+            assert ended in (0, -9)
+            assert out.read_bytes() in (b"earlier", archive())
+            run(Checkpoint("a", (server.url(),)), tmp_path, out)
+            assert out.read_bytes() == archive()
+            assert origin.read(out).source == server.url()
+            assert sorted(path.name for path in out.parent.iterdir()) == ["checkpoint.json", "checkpoint.npz"]
+            if ended == 0:
+                break
+    assert steps > 15
+    assert pins.read(tmp_path / "checkpoints.lock")["a"].files == {server.url(): sha256(archive())}
+
+
+def test_a_redirect_is_recorded_under_the_address_that_was_asked(tmp_path: Path, out: Path) -> None:
+    """The second address is signed and changes each time."""
+    with faulty(archive()) as store, faulty(b"", redirect(f"{store.address}/signed?x=y")) as front:
+        run(Checkpoint("a", (front.url(),)), tmp_path, out)
+    assert list(pins.read(tmp_path / "checkpoints.lock")["a"].files) == [front.url()]
+
+
+def test_a_bad_file_does_not_take_the_lock(tmp_path: Path) -> None:
+    """Two fetches at once, one of them broken: the other one's record stays."""
+    with faulty(archive()) as good, faulty(b"<html>") as bad, ThreadPoolExecutor(2) as pool:
+        barrier = threading.Barrier(2)
+
+        def one(name: str, url: str) -> str:
+            barrier.wait()
+            return run(Checkpoint(name, (url,)), tmp_path, tmp_path / name / "checkpoint.npz")
+
+        tasks = [pool.submit(one, "good", good.url()), pool.submit(one, "bad", bad.url())]
+        assert tasks[0].result() == good.url()
+        with pytest.raises(Fault):
+            tasks[1].result()
+    assert list(pins.read(tmp_path / "checkpoints.lock")) == ["good"]
+
+
+def test_a_compressed_archive_of_the_same_weights(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(archive(compress=True))
+    run(Checkpoint("a", ("a.npz",)), tmp_path, out)
+    assert origin.read(out).arrays_sha256 == digest(archive(), tmp_path)

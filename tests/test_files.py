@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -122,9 +123,17 @@ def test_progress_off_a_terminal_is_plain_lines(capsys: pytest.CaptureFixture[st
         progress.advance(1_000_000)
         progress.advance(1_000_000)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("fetch m: 1.0 MB of 2.0 MB, ")
+    assert re.fullmatch(r"fetch m: 1.0 MB of 2.0 MB, [\d.]+ MB/s, \d+ s left", lines[0])
     assert lines[-1].startswith("fetch m: 2.0 MB of 2.0 MB, ")
     assert "\r" not in "".join(lines)
+
+
+def test_progress_counts_what_an_earlier_run_did(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("fetch m", 3_000_000_000, "B", interval=0, done=2_000_000_000) as progress:
+        progress.advance(1)
+    line = capsys.readouterr().err.splitlines()[0]
+    assert line.startswith("fetch m: 2000.0 MB of 3000.0 MB, ")
+    assert float(line.split(", ")[1].removesuffix(" MB/s")) < 1  # of the one byte
 
 
 def test_progress_on_a_terminal_is_a_bar() -> None:

@@ -157,6 +157,7 @@ def test_a_new_member_joins_the_collections_page(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "stages"),
     [
+        ("mini/checkpoint.json", {"fetch"}),
         ("mini/fe/saved_model.pb", {"convert"}),
         ("mini/fe.md", {"card"}),
         ("mini/fe.tar.gz.sha256", {"package"}),
@@ -261,6 +262,26 @@ def test_another_checkpoint_in_the_users_folder_is_another_checkpoint(tree: Path
     assert planned(tree, "publish", "MODEL=mini") == everything
 
 
+def test_a_lock_file_rebuilds_only_what_it_contradicts(tree: Path) -> None:
+    record = json.loads((tree / "artifacts/mini/checkpoint.json").read_text())
+    lock = tree / "model_cards/tiny/checkpoints.lock"
+    lock.write_text(json.dumps({"mini": {"arrays": record["arrays_sha256"]}, "other": {"arrays": "0" * 64}}))
+    assert make(tree, "-q", *ALL).returncode == 0
+    lock.write_text(json.dumps({"mini": {"arrays": "0" * 64}}))
+    assert planned(tree, "publish", "MODEL=mini") == stages_of("mini", {"fetch", *AFTER_CONVERT})
+    done = make(tree, "fetch", "MODEL=mini")
+    assert done.returncode == 2
+    assert "mini.npz: other weights than those of mini in model_cards/tiny/checkpoints.lock" in done.stderr
+    lock.unlink()
+    assert make(tree, "fetch", "MODEL=mini").returncode == 0  # what was planned stays planned, and is done
+
+
+def test_offline_mode_is_handed_on(tree: Path) -> None:
+    (tree / "artifacts/mini/checkpoint.npz").unlink()
+    for setting, offline in (("OFFLINE=1", True), ("OFFLINE=0", False), ("OFFLINE=", False)):
+        assert ("--offline" in make(tree, "-n", "fetch", "MODEL=mini", setting).stdout) is offline
+
+
 def test_other_evaluation_images_are_measured_again(tree: Path) -> None:
     (tree / "model_cards/tiny/images/red/0.png").unlink()
     expected = {"validate", "card", "publish"}
@@ -345,9 +366,10 @@ def test_wrong_names_fail_at_once(arguments: tuple[str, ...], message: str) -> N
 def test_the_users_home_is_understood_whatever_the_shell(tmp_path: Path) -> None:
     done = make(ROOT, "validate", "MODEL=vit_s16", "IMAGENET=~/val", HOME=str(tmp_path))
     assert f"IMAGENET={tmp_path}/val: no such folder" in done.stderr
-    settings = [f"{name}=~/{name}" for name in ("CHECKPOINTS", "ARTIFACTS", "HUB")]
+    settings = [f"{name}=~/{name}" for name in ("CHECKPOINTS", "CACHE", "LOCK", "ARTIFACTS", "HUB")]
     done = make(ROOT, "-n", "publish", "MODEL=vit_s16", *settings, HOME=str(tmp_path))
-    assert f"--checkpoints '{tmp_path}/CHECKPOINTS'" in done.stdout
+    assert f"--checkpoints '{tmp_path}/CHECKPOINTS' --lock '{tmp_path}/LOCK'" in done.stdout
+    assert f"--cache '{tmp_path}/CACHE'" in done.stdout
     assert f"{tmp_path}/ARTIFACTS/vit_s16 '{tmp_path}/HUB'" in done.stdout
     assert "~" not in done.stdout
 

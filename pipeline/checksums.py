@@ -1,0 +1,87 @@
+"""Digests taken while bytes go by, and the checksums that servers announce in their headers."""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from queue import Queue
+from threading import Thread
+from typing import Protocol
+
+import google_crc32c
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
+
+
+_KINDS = {"sha256": hashlib.sha256, "md5": lambda: hashlib.md5(usedforsecurity=False), "crc32c": google_crc32c.Checksum}
+_WAITING = 32  # pieces between the reader and each digest; bounds the memory
+
+
+class Hashing:
+    """Takes the SHA-256 of a stream, and other digests if asked, each in a thread: hashlib lets go of Python's lock."""
+
+    def __init__(self, more: Iterable[str] = ()) -> None:
+        self._hashes: dict[str, _Hash] = {kind: _KINDS[kind]() for kind in {"sha256", *more}}
+        self._queues: list[Queue[bytes | None]] = [Queue(_WAITING) for _ in self._hashes]
+        self._threads = [
+            Thread(target=self._run, args=pair, daemon=True)
+            for pair in zip(self._hashes.values(), self._queues, strict=True)
+        ]
+        self.count = 0
+
+    def __enter__(self) -> "Hashing":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finish()
+
+    @staticmethod
+    def _run(hash_: _Hash, queue: "Queue[bytes | None]") -> None:
+        while (chunk := queue.get()) is not None:
+            hash_.update(chunk)
+
+    def _finish(self) -> None:
+        for thread, queue in zip(self._threads, self._queues, strict=True):
+            if thread.is_alive():
+                queue.put(None)
+                thread.join()
+
+    def update(self, chunk: bytes) -> None:
+        """Adds bytes, which must not change any more."""
+        self.count += len(chunk)
+        for queue in self._queues:
+            queue.put(chunk)
+
+    def results(self) -> dict[str, str]:
+        """Returns every digest in hexadecimal, by kind; nothing can be added then."""
+        self._finish()
+        return {kind: hash_.digest().hex() for kind, hash_ in self._hashes.items()}
+
+
+def announced(responses: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Returns the checksums, in hexadecimal by kind, that the headers of a response and its redirects announce.
+
+    Google Cloud Storage sends `x-goog-hash: crc32c=<base64>` and `md5=<base64>` of the bytes as stored; Hugging Face
+    sends `X-Linked-Etag` with the redirect to the file itself, the SHA-256 of one that is kept in large file storage.
+    """
+    found = {}
+    for headers in responses:
+        linked = re.fullmatch(r'"?([0-9a-f]{64})"?', headers.get("x-linked-etag", ""))
+        if linked:
+            found["sha256"] = linked[1]
+        if headers.get("x-goog-stored-content-encoding", "identity") != "identity":
+            continue  # of other bytes than those that were asked for
+        for part in headers.get("x-goog-hash", "").split(","):
+            kind, _, value = part.strip().partition("=")
+            if kind in ("crc32c", "md5"):
+                try:
+                    found[kind] = base64.b64decode(value, validate=True).hex()
+                except binascii.Error:
+                    found[kind] = f"no base64: {value}"  # agrees with no file: said, not passed over
+    return found

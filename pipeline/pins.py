@@ -1,0 +1,120 @@
+"""pins: the lock file of a collection, which says what each checkpoint must be from its first download on.
+
+`model_cards/<collection>/checkpoints.lock` is JSON, sorted, one line per fact, made to be reviewed and committed:
+
+    {"<checkpoint>": {"arrays": "<digest of its arrays>", "files": {"<source>": "<SHA-256 of the file there>"}}}
+
+The digest of the arrays (pipeline.arrays) is the same for every source; the files differ from source to source.
+Imports nothing but the standard library, since every make reads it.
+"""
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.fault import Fault
+from pipeline.files import write_text
+
+NAME = "checkpoints.lock"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What is known of one checkpoint: the digest of its arrays, and the SHA-256 of each source's file by source."""
+
+    arrays: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def read(path: Path) -> dict[str, Pin]:
+    """Returns the pins of a lock file by checkpoint; none where the file does not exist.
+
+    Raises:
+        Fault: when it is no JSON or not of the form above, as after a merge that went wrong.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise Fault(f"{path}: not valid JSON ({error}); restore the committed file") from None
+    if not isinstance(content, dict):
+        raise Fault(f"{path}: expected a mapping of checkpoints; restore the committed file")
+    return {name: _pin(path, name, entry) for name, entry in content.items()}
+
+
+def _pin(path: Path, name: str, entry: Any) -> Pin:
+    files = entry.get("files", {}) if isinstance(entry, dict) else None
+    if not isinstance(files, dict) or entry.keys() - {"arrays", "files"}:
+        raise Fault(f"{path}: {name!r} must have the keys 'arrays' and 'files', got {entry!r}")
+    arrays = entry.get("arrays")
+    for digest in (*files.values(), *([] if arrays is None else [arrays])):
+        if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
+            raise Fault(f"{path}: the digests of {name!r} must be 64 hexadecimal digits in lower case, got {digest!r}")
+    return Pin(arrays, files)
+
+
+def check_file(path: Path, name: str, source: str, sha256: str) -> None:
+    """Refuses the file of a source whose digest the lock file has otherwise.
+
+    Raises:
+        Fault: with both digests and how to accept the new one.
+    """
+    expected = read(path).get(name, Pin()).files.get(source)
+    if expected not in (None, sha256):
+        raise Fault(
+            f"{source}: wrong sha256: {path} has {expected}, got {sha256}; nothing was kept. Either the file is"
+            " damaged: fetch it again; or another one lies there now: to accept it, remove the line of this source from"
+            f" {path}, and the line 'arrays' of {name} if its weights have changed too, fetch again and have the change"
+            " reviewed"
+        )
+
+
+def check_arrays(path: Path, name: str, source: str, arrays: str) -> bool:
+    """Refuses arrays with another digest than the lock file has; returns whether it has one.
+
+    Raises:
+        Fault: with both digests and how to accept the new one.
+    """
+    expected = read(path).get(name, Pin()).arrays
+    if expected not in (None, arrays):
+        raise Fault(
+            f"{source}: other weights than those of {name} in {path}: the digest of the arrays is {arrays}, expected"
+            f" {expected}; nothing was kept. To accept them, remove the entry {name!r} from {path}, fetch again and"
+            " have the change reviewed; for a trial say LOCK=<another file>"
+        )
+    return expected is not None
+
+
+def record(path: Path, name: str, source: str, sha256: str, arrays: str) -> None:
+    """Adds what a first download found. What is there stays, and is checked: another fetch may run beside this one."""
+    with _alone(path):
+        check_file(path, name, source, sha256)
+        check_arrays(path, name, source, arrays)
+        pins = read(path)
+        old = pins.get(name, Pin())
+        new = Pin(arrays, old.files | {source: sha256})
+        if new != old:
+            entries = {key: {"arrays": pin.arrays, "files": pin.files} for key, pin in (pins | {name: new}).items()}
+            for entry in entries.values():
+                if entry["arrays"] is None:
+                    del entry["arrays"]
+            write_text(path, json.dumps(entries, indent=2, sort_keys=True) + "\n")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keeps other processes from the lock file; the folder is locked, so that nothing is left beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)  # the lock goes with it, as it does when the process is killed

@@ -1,0 +1,86 @@
+"""remote: any file of another machine as a file of this one, through the cache."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline import cache, cloud
+from pipeline.cache import Entry, Record
+from pipeline.download import Policy, download
+from pipeline.fault import Unavailable
+from pipeline.files import sha256_of
+from pipeline.sources import Address, resolve
+
+
+@dataclass(frozen=True)
+class Access:
+    """How files of other machines are had.
+
+    Attributes:
+        cache: the folder of the cache, shared between clones.
+        offline: whether to do without any network.
+        policy: how patient downloads are.
+    """
+
+    cache: Path
+    offline: bool = False
+    policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True)
+class Obtained:
+    """A file in the cache, and its SHA-256, taken just now."""
+
+    path: Path
+    sha256: str
+    entry: Entry
+
+    def discard(self) -> None:
+        """Removes it from the cache: it is not what it should be."""
+        self.entry.drop()
+
+
+@contextmanager
+def obtained(source: str, access: Access, label: str, expected: str | None = None) -> Iterator[Obtained]:
+    """Yields a remote source's file (pipeline.sources.is_remote); no other process changes it until the block ends.
+
+    Args:
+        source: its address.
+        access: cache, offline mode and patience.
+        label: for progress.
+        expected: its SHA-256 where it is known; the cache's file of that digest is taken without asking the source.
+
+    Raises:
+        Unavailable: when the source does not give it, or offline mode is on and the cache does not have it.
+    """
+    address = Address(source) if source.startswith("s3:") else resolve(source)
+    with cache.entry(access.cache, address.url, label) as entry:
+        if access.offline:
+            sha256 = _cached(entry, access.cache)
+        elif source.startswith("s3:"):
+            sha256 = _from_s3(source, entry, label, expected)
+        else:
+            sha256 = download(address, entry, label, access.policy, expected)
+        yield Obtained(entry.file, sha256, entry)
+
+
+def _cached(entry: Entry, folder: Path) -> str:
+    whole = entry.whole()
+    if whole is None:
+        raise Unavailable(f"OFFLINE=1, and the cache {folder} does not have it")
+    sha256 = sha256_of(entry.file)
+    if sha256 != whole.sha256:
+        raise Unavailable(f"OFFLINE=1, and the file in the cache {folder} is damaged")
+    return sha256
+
+
+def _from_s3(source: str, entry: Entry, label: str, expected: str | None) -> str:
+    whole = entry.whole()
+    if whole and whole.sha256 == expected == sha256_of(entry.file):
+        return whole.sha256
+    record = Record(source)
+    entry.begin(record)
+    sha256 = cloud.copy_s3(source, entry.part, label)
+    entry.finish(Record(source, length=entry.part.stat().st_size, sha256=sha256))
+    return sha256

@@ -1,0 +1,111 @@
+"""sources: what the addresses of `checkpoint.sources` and CHECKPOINTS= mean, and what reads each kind.
+
+    path, file:          a file on this machine
+    http://, https://    as it stands
+    gs://bucket/object   https://storage.googleapis.com/bucket/object, with the user's Google credentials if there are
+                         any
+    hf://owner/repo[@revision]/file
+                         https://huggingface.co/owner/repo/resolve/<revision, or main>/file, with HF_TOKEN if it is set
+    s3://bucket/key      through fsspec, with the user's credentials (optional: pip install '.[cloud]')
+
+STORAGE_EMULATOR_HOST and HF_ENDPOINT name other hosts for gs: and hf:, as they do for Google's and Hugging Face's own
+libraries.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.request import url2pathname
+
+from pipeline.cloud import google_token
+from pipeline.fault import Fault
+
+REMOTE = ("http", "https", "gs", "hf", "s3")
+GOOGLE = "https://storage.googleapis.com"
+HUGGING_FACE = "https://huggingface.co"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where HTTP gets a file.
+
+    Attributes:
+        url: what to ask for.
+        token: returns a bearer token for the host of the URL, and for no other one, or None. It is called only when the
+            network is to be used, since getting one may use the network too.
+    """
+
+    url: str
+    token: Callable[[], str | None] = lambda: None
+
+
+def scheme_of(source: str, where: str) -> str:
+    """Returns a source's scheme, "" for a path; raises Fault for an unknown one or an incomplete address.
+
+    Args:
+        source: a path or an address.
+        where: the setting or YAML key that has it, for messages.
+    """
+    try:
+        scheme = urlsplit(source).scheme
+    except ValueError as error:
+        raise Fault(f"{where}: {source!r} is no URL: {error}") from None
+    if scheme not in ("", "file", *REMOTE):
+        raise Fault(
+            f"{where}: {source!r} has the unknown scheme {scheme!r}: expected a path, file:, {':, '.join(REMOTE)}:"
+        )
+    if scheme in ("gs", "s3") and not all(_bucket_and_key(source)):
+        raise Fault(f"{where}: {source!r} is incomplete: expected {scheme}://<bucket>/<object>")
+    if scheme == "hf":
+        owner, repo, file = _hugging_face(source)
+        if not (owner and repo.partition("@")[0] and file):
+            raise Fault(f"{where}: {source!r} is incomplete: expected hf://<owner>/<repo>[@<revision>]/<file>")
+    return scheme
+
+
+def is_remote(source: str) -> bool:
+    """Whether the source lies on another machine."""
+    return urlsplit(source).scheme in REMOTE
+
+
+def local_path(source: str) -> Path:
+    """Returns the path of a source that is a path or a file: URL."""
+    return Path(url2pathname(urlsplit(source).path) if source.startswith("file:") else source)
+
+
+def shown(source: str) -> str:
+    """Returns an address as messages may show it: without user name and password."""
+    parts = urlsplit(source)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else source
+
+
+def resolve(source: str) -> Address:
+    """Returns where HTTP gets a source of the kinds http, https, gs and hf."""
+    scheme = urlsplit(source).scheme
+    if scheme == "gs":
+        bucket, name = _bucket_and_key(source)
+        return Address(f"{_host('STORAGE_EMULATOR_HOST', GOOGLE)}/{bucket}/{quote(name)}", google_token)
+    if scheme == "hf":
+        owner, repo, file = _hugging_face(source)
+        repo, _, revision = repo.partition("@")
+        path = f"{owner}/{repo}/resolve/{revision or 'main'}/{quote(file)}"
+        return Address(f"{_host('HF_ENDPOINT', HUGGING_FACE)}/{path}", lambda: os.environ.get("HF_TOKEN") or None)
+    return Address(source)
+
+
+def _bucket_and_key(source: str) -> tuple[str, str]:
+    # Not urlsplit: `?` and `#` are letters like others in the name of an object.
+    bucket, _, name = source.split("://", 1)[1].partition("/")
+    return bucket, name
+
+
+def _hugging_face(source: str) -> tuple[str, str, str]:
+    owner, repo, file = [*source.split("://", 1)[1].split("/", 2), "", ""][:3]
+    return owner, repo, file
+
+
+def _host(variable: str, usual: str) -> str:
+    host = (os.environ.get(variable) or usual).rstrip("/")
+    return host if "://" in host else f"http://{host}"

@@ -1,0 +1,207 @@
+"""A real HTTP server on loopback that does what it is told, also wrong: one behaviour for each request, in order."""
+
+import contextlib
+import re
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from tests.conftest import serving
+
+
+@dataclass
+class Resource:
+    """What the server has, under every path; a test may change it while the server runs."""
+
+    content: bytes
+    etag: str | None = '"one"'
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Request:
+    """What a client asked."""
+
+    path: str
+    headers: dict[str, str]
+
+    @property
+    def start(self) -> int | None:
+        """Where the asked range begins; None if all was asked for."""
+        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("range", ""))
+        return int(found[1]) if found else None
+
+
+Behaviour = Callable[["Handler", Resource], None]
+
+
+@dataclass
+class Faulty:
+    """A running server: its address, what it has, what it will do to the next requests, and what it was asked."""
+
+    address: str
+    resource: Resource
+    script: list[Behaviour] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    sent: int = 0  # bytes of bodies
+
+    def url(self, name: str = "a.npz") -> str:
+        return f"{self.address}/{name}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers with the next behaviour of the script, and well once there is none left."""
+
+    protocol_version = "HTTP/1.1"
+    faulty: Faulty
+
+    def do_GET(self) -> None:
+        self.close_connection = True
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.faulty.requests.append(Request(self.path, headers))
+        behaviour = self.faulty.script.pop(0) if self.faulty.script else good
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the client had enough
+            behaviour(self, self.faulty.resource)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    @property
+    def asked(self) -> Request:
+        return self.faulty.requests[-1]
+
+    def answer(self, status: int, resource: Resource, **headers: object) -> None:
+        """Sends status and headers; a header given as None is left out."""
+        self.send_response(status)
+        names: dict[str, Any] = {"Connection": "close", "ETag": resource.etag, **resource.headers}
+        names |= {name.replace("_", "-"): value for name, value in headers.items()}
+        for name, value in names.items():
+            if value is not None:
+                self.send_header(name, str(value))
+        self.end_headers()
+
+    def body(self, content: bytes) -> None:
+        self.wfile.write(content)
+        self.faulty.sent += len(content)
+
+    def reset(self) -> None:
+        """Ends the connection with a reset instead of a farewell."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+def begin(handler: Handler, resource: Resource) -> int | None:
+    """Sends the headers that a good server would; returns where the body begins, None if there is none."""
+    headers = handler.asked.headers
+    size, start = len(resource.content), handler.asked.start
+    if resource.etag and headers.get("if-none-match") == resource.etag:
+        handler.answer(304, resource)
+        return None
+    if start is not None and headers.get("if-range") in (None, resource.etag):
+        if start >= size:
+            handler.answer(416, resource, Content_Range=f"bytes */{size}", Content_Length=0)
+            return None
+        where = f"bytes {start}-{size - 1}/{size}"
+        handler.answer(206, resource, Content_Range=where, Content_Length=size - start)
+        return start
+    handler.answer(200, resource, Content_Length=size)
+    return 0
+
+
+def good(handler: Handler, resource: Resource) -> None:
+    """Does everything right."""
+    start = begin(handler, resource)
+    if start is not None:
+        handler.body(resource.content[start:])
+
+
+def cut(position: int, reset: bool = False) -> Behaviour:
+    """Cuts the line once the file's bytes up to `position` are sent."""
+
+    def behave(handler: Handler, resource: Resource) -> None:
+        start = begin(handler, resource)
+        if start is not None:
+            handler.body(resource.content[start:position])
+        if reset:
+            handler.reset()
+
+    return behave
+
+
+def status(code: int, **headers: object) -> Behaviour:
+    """Answers with a status, and a page that is not the file."""
+
+    def behave(handler: Handler, resource: Resource) -> None:
+        page = b"<html>not the file</html>"
+        handler.answer(code, Resource(page, None), Content_Length=len(page), **headers)
+        handler.body(page)
+
+    return behave
+
+
+def redirect(location: str, **headers: object) -> Behaviour:
+    """Sends the client elsewhere."""
+    return status(302, Location=location, **headers)
+
+
+def whole(**headers: object) -> Behaviour:
+    """Sends everything with status 200, whatever was asked, with headers changed."""
+
+    def behave(handler: Handler, resource: Resource) -> None:
+        handler.answer(200, resource, **({"Content_Length": len(resource.content)} | headers))
+        handler.body(resource.content)
+
+    return behave
+
+
+def partial(content_range: str | None, content: bytes) -> Behaviour:
+    """Answers 206 with any range and any body."""
+
+    def behave(handler: Handler, resource: Resource) -> None:
+        handler.answer(206, resource, Content_Range=content_range, Content_Length=len(content))
+        handler.body(content)
+
+    return behave
+
+
+def dripping(stop: threading.Event) -> Behaviour:
+    """Sends a byte a hundred times a second until the client goes away."""
+
+    def behave(handler: Handler, resource: Resource) -> None:
+        start = begin(handler, resource)
+        for position in range(start or 0, len(resource.content)):
+            if stop.wait(0.01):
+                break
+            handler.body(resource.content[position : position + 1])
+
+    return behave
+
+
+def stalling(position: int, reached: threading.Event, go_on: threading.Event) -> Behaviour:
+    """Sends the bytes up to a position and then, until it may go on, nothing; then it ends."""
+
+    def behave(handler: Handler, resource: Resource) -> None:
+        start = begin(handler, resource)
+        if start is not None:
+            handler.body(resource.content[start:position])
+        reached.set()
+        go_on.wait(60)
+
+    return behave
+
+
+@contextmanager
+def faulty(content: bytes, *script: Behaviour, **more: Any) -> Iterator[Faulty]:
+    """Serves `content` with the behaviours of the script first."""
+    server = Faulty("", Resource(content, **more), list(script))
+    with serving(type("_Handler", (Handler,), {"faulty": server})) as address:
+        server.address = address
+        yield server

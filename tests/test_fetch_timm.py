@@ -1,0 +1,102 @@
+"""fetch from timm's copy: converted back, pinned by its arrays together with upstream's own file."""
+
+import hashlib
+import lzma
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks.timm_round_trip import counting_arrays
+
+from pipeline import origin, pins
+from pipeline.download import Policy
+from pipeline.fault import Fault
+from pipeline.fetch import Checkpoint, Settings, fetch
+from pipeline.remote import Access
+from pipeline.vit import Model
+from tests.conftest import ROOT
+from tests.faulty_server import cut, faulty, redirect, status
+
+GOOGLE, TIMM = "gs://vit_models/augreg/{name}.npz", "hf://timm/tiny/model.safetensors"
+MODEL = Model("R+Ti/16", 32, 3)
+FILE = lzma.decompress((ROOT / "tests/data/timm/R_Ti_16.safetensors.xz").read_bytes())
+SHA256 = hashlib.sha256(FILE).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("CLOUDSDK_AUTH_ACCESS_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+
+
+def run(folder: Path, *sources: str) -> Path:
+    """Fetches into artifacts of the test's own and returns the checkpoint."""
+    settings = Settings(
+        None, folder / "checkpoints.lock", Access(folder / "cache", policy=Policy(sleep=lambda _: None))
+    )
+    fetch(Checkpoint("tiny", sources), folder, folder / "m/checkpoint.npz", settings)
+    return folder / "m/checkpoint.npz"
+
+
+def upstream(folder: Path, **change: np.ndarray) -> bytes:
+    """Returns the pool's file of the same checkpoint: with an empty pre_logits, which timm does not keep."""
+    arrays = counting_arrays(MODEL) | {"pre_logits": np.zeros(0, np.float32)} | change
+    np.savez_compressed(folder / "upstream.npz", allow_pickle=False, **arrays)
+    return (folder / "upstream.npz").read_bytes()
+
+
+def test_the_copy_stands_in_for_the_closed_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        faulty(b"", status(403), status(403)) as bucket,
+        faulty(FILE, cut(len(FILE) // 2)) as store,
+        faulty(b"") as hub,
+    ):
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", bucket.address)
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        hub.script += [redirect(store.url("signed"), X_Linked_Etag=f'"{SHA256}"')] * 2
+        out = run(tmp_path, GOOGLE, TIMM)
+        assert [request.start for request in store.requests] == [None, len(FILE) // 2]
+        with np.load(out, allow_pickle=False) as archive:
+            for name, array in counting_arrays(MODEL).items():
+                assert archive[name].tobytes() == array.tobytes(), name
+        known = origin.read(out)
+        assert known.lasting() == {
+            "source": TIMM,
+            "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
+            "arrays_sha256": known.arrays_sha256,
+            "converted_from": "timm safetensors",
+            "source_sha256": SHA256,
+        }
+        first = out.read_bytes()
+        assert run(tmp_path, GOOGLE, TIMM).read_bytes() == first
+        # The bucket opens again: its file is another container of the same arrays.
+        bucket.resource.content = upstream(tmp_path)
+        assert origin.read(run(tmp_path, GOOGLE)).arrays_sha256 == known.arrays_sha256
+    files = pins.read(tmp_path / "checkpoints.lock")["tiny"].files
+    assert sorted(files) == [GOOGLE.replace("{name}", "tiny"), TIMM]
+    assert files[TIMM] == SHA256
+
+
+def test_a_copy_of_other_weights_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with faulty(upstream(tmp_path, cls=-counting_arrays(MODEL)["cls"])) as bucket, faulty(FILE) as hub:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", bucket.address)
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        before = run(tmp_path, GOOGLE).read_bytes()
+        with pytest.raises(Fault, match=f"{TIMM}: other weights than those of tiny in "):
+            run(tmp_path, TIMM)
+        assert (tmp_path / "m/checkpoint.npz").read_bytes() == before
+
+
+def test_a_copy_beside_the_member(tmp_path: Path) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(FILE)
+    known = origin.read(run(tmp_path, "missing.safetensors", "mine.safetensors"))
+    assert (known.source, known.converted_from, known.pinned) == ("mine.safetensors", "timm safetensors", False)
+
+
+def test_a_copy_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(FILE[:-1])
+    with pytest.raises(Fault, match="not a whole safetensors file"):
+        run(tmp_path, "mine.safetensors")
+    assert list((tmp_path / "m").iterdir()) == []
