@@ -32,7 +32,7 @@ override ARTIFACTS := $(call home,$(ARTIFACTS))
 override HUB := $(call home,$(HUB))
 override SAVED_MODEL := $(call home,$(SAVED_MODEL))
 override TORCH_PYTHON := $(call home,$(TORCH_PYTHON))
-override INDEX := $(call home,$(INDEX))
+override INDEX := $(or $(call home,$(INDEX)),$(and $(CHECKPOINTS),$(wildcard $(CHECKPOINTS)/index.csv)))
 
 A := $(ARTIFACTS)
 S := $A/.stamps

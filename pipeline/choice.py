@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import spec
+from pipeline.augreg import PRETRAINING_RESOLUTION
 from pipeline.criteria import Selection
 from pipeline.fault import Fault
 from pipeline.index import Row
@@ -73,6 +74,8 @@ def passing(rows: Iterable[Row], selection: Selection) -> dict[str, list[Row]]:
         # The cheapest test first: most of the 51,509 rows end here.
         if row.ds != selection.ds or failing(row, selection) or checkpoint_of(row, selection) in seen:
             continue
+        if selection.adapt_ds is None and row.adapt_resolution != PRETRAINING_RESOLUTION:
+            continue  # the speed of a row is that of its fine-tuning's resolution
         seen.add(checkpoint_of(row, selection))
         groups.setdefault(row.name, []).append(row)
 

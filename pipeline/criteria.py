@@ -52,6 +52,8 @@ class Selection:
                 hint = nearest(value, map(str, known)) if isinstance(value, str) else ""
                 expected = ", ".join(map(str, known))
                 raise Fault(f"selection.{key}: unknown value {value!r}{hint}: expected one of {expected}")
+        if self.adapt_ds is None and self.adapt_resolution is not None:
+            raise Fault("selection.adapt_resolution is that of a fine-tuning: name its adapt_ds, or leave both out")
         if self.minimum_accuracy is not None and not 0 <= self.minimum_accuracy <= 1:
             raise Fault(f"selection.minimum_accuracy must lie in 0 to 1, got {self.minimum_accuracy!r}")
 

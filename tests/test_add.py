@@ -165,6 +165,21 @@ def test_a_pre_trained_checkpoint_takes_its_figure_from_its_own_column(folder: P
     assert added.member == "vit_s16_i21k"
 
 
+def test_label_files_agree_with_each_other_and_with_their_sources() -> None:
+    folder = ROOT / "model_cards"
+    large = {label.key: label.name for label in labels.read(folder / "labels/imagenet21k.tsv", 21_843)}
+    small = {label.key: label.name for label in labels.read(folder / "vit/imagenet2012.tsv", 1000)}
+    assert {key for key in small if key not in large} == {"n04399382"}  # the teddy; upstream's list has no such synset
+    assert all(large[key] == name for key, name in small.items() if key in large)
+    for ds in ("cifar100", "oxford_iiit_pet", "resisc45"):  # sorted, as TensorFlow Datasets has them
+        keys = [
+            label.key.lower() for label in labels.read(folder / f"labels/{ds}.tsv", datasets.FINE_TUNING[ds].classes)
+        ]
+        assert keys == sorted(keys)
+    distances = labels.read(folder / "labels/kitti.tsv", 4)
+    assert [label.key for label in distances] == ["up_to_8m", "up_to_20m", "beyond_20m", "no_vehicle"]
+
+
 def test_dropout_is_the_one_of_the_name(folder: Path) -> None:
     added = add(TUNED.replace("do_0.0-sd_0.0", "do_0.1-sd_0.1"), folder, None, None, None)
     assert spec.load(added.files[-1], "model", Model).dropout == 0.1

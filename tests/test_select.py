@@ -145,12 +145,15 @@ def test_a_member_that_equals_the_best_or_is_not_in_the_index_is_told_so() -> No
 def test_pre_trained_checkpoints_are_chosen_once_each() -> None:
     selection = Selection("i21k", "final_val")
     rows = [
+        ROW._replace(adapt_filename="S_16--large", adapt_resolution=384, infer_samples_per_sec=1.0),
         ROW,
         ROW._replace(adapt_filename="S_16--b"),
         ROW._replace(filename="S_16x", adapt_filename="x", final_val=0.5),
     ]
     (choice,) = choose(passing(rows, selection), selection)
     assert (choice.checkpoint, choice.passing) == ("S_16x", 2)
+    (choice,) = choose(passing(rows[:2], selection), selection)
+    assert choice.rate == ROW.infer_samples_per_sec  # at the pixels it was trained with
 
 
 @pytest.mark.parametrize(
@@ -165,6 +168,10 @@ def test_pre_trained_checkpoints_are_chosen_once_each() -> None:
         (
             "{ds: i21k, best_by: final_val, adapt_ds: imagenet}",
             "adapt_ds: unknown value 'imagenet' (did you mean 'imagen",
+        ),
+        (
+            "{ds: i21k, best_by: final_val, adapt_resolution: 224}",
+            "that of a fine-tuning: name its adapt_ds, or leave both",
         ),
         (
             "{ds: i21k, best_by: final_val, adapt_resolution: 256}",
@@ -299,6 +306,13 @@ def test_make_select_prints_the_table_and_leaves_three_files(pool: Path, tmp_pat
     heading, first, *_ = (out / "selection.csv").read_text().splitlines()
     assert heading == "name,checkpoint,adapt_final_test,infer_samples_per_sec,rows_passing,member"
     assert re.fullmatch(r"B/8,B_8-\S+,0\.85948,,6,", first)
+
+
+def test_make_select_finds_the_index_among_the_checkpoints(pool: Path, tmp_path: Path) -> None:
+    done = make(ROOT, "select", f"CHECKPOINTS={pool.parent}", f"ARTIFACTS={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("The index is made up; so are its accuracies.\n")
+    assert "differences" not in done.stdout
 
 
 def test_a_collection_without_criteria_or_an_index_without_rows_that_pass_is_refused(
