@@ -21,6 +21,10 @@ HUB_URL ?=
 PORT ?= 8080
 SAVED_MODEL ?=
 TORCH_PYTHON ?=
+INDEX ?=
+DIFF ?=
+CHECKPOINT ?=
+NAME ?=
 BASE_PYTHON ?= python3
 
 # Only some shells expand the ~ of `make HUB=~/hub`.
@@ -33,6 +37,7 @@ override ARTIFACTS := $(call home,$(ARTIFACTS))
 override HUB := $(call home,$(HUB))
 override SAVED_MODEL := $(call home,$(SAVED_MODEL))
 override TORCH_PYTHON := $(call home,$(TORCH_PYTHON))
+override INDEX := $(or $(call home,$(INDEX)),$(and $(CHECKPOINTS),$(wildcard $(CHECKPOINTS)/index.csv)))
 
 A := $(ARTIFACTS)
 S := $A/.stamps
@@ -55,7 +60,11 @@ endif
 ifneq ($(filter-out $(COLLECTIONS),$(notdir $(patsubst %/,%,$(dir $(YAMLS))))),)
 $(error each folder of members needs a collection.yaml; it is missing in model_cards/$(firstword $(filter-out $(COLLECTIONS),$(notdir $(patsubst %/,%,$(dir $(YAMLS)))))))
 endif
-ifneq ($(filter-out $(COLLECTIONS),$(COLLECTION)),)
+ifneq ($(filter add,$(MAKECMDGOALS)),)
+ifeq ($(CHECKPOINT),)
+$(error say which checkpoint: make add CHECKPOINT=<the name of one of the pool's files>)
+endif
+else ifneq ($(filter-out $(COLLECTIONS),$(COLLECTION)),)
 $(error unknown COLLECTION=$(COLLECTION); the collections are: $(COLLECTIONS))
 endif
 ifneq ($(filter publish,$(MAKECMDGOALS)),)
@@ -132,13 +141,13 @@ $(OLDEST_VENV)/requirements.lock: | $(READY)
 test: | $(OLDEST_VENV)/requirements.lock
 endif
 
-.PHONY: help FORCE fetch convert validate card package publish publish-all serve doctor test lint bench check-full clean
+.PHONY: help FORCE fetch convert validate card package publish publish-all select add serve doctor test lint bench check-full clean
 FORCE:
 
 help: ## print this
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo "members: $(MODELS)"
-	@echo "settings: MODEL COLLECTION CHECKPOINTS CACHE LOCK OFFLINE IMAGENET SAMPLES HUB HUB_URL ARTIFACTS PYTHON PORT SAVED_MODEL TORCH_PYTHON (see README.md)"
+	@echo "settings: MODEL COLLECTION CHECKPOINTS CACHE LOCK OFFLINE IMAGENET SAMPLES HUB HUB_URL ARTIFACTS PYTHON PORT SAVED_MODEL TORCH_PYTHON INDEX DIFF CHECKPOINT NAME (see README.md)"
 
 # Files -------------------------------------------------------------------------------------------------------------
 in = $(foreach file,$(2),$(addprefix $A/,$(addsuffix /$(file),$(1))))
@@ -207,6 +216,16 @@ card: $(call in,$(SELECTED),$(CARD_FILES)) ## write their pages
 package: $(call in,$(SELECTED),$(PACKAGE_FILES)) ## pack them
 publish: $(call in,$(SELECTED),$(ALL_FILES)) ## all of it for MODEL, into HUB
 publish-all: $(call in,$(OF_COLLECTION),$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json ## all of it for every member of COLLECTION, and its page
+
+# From the pool to a member ------------------------------------------------------------------------------------------
+INDEX_FILE := $(if $(INDEX),--index '$(INDEX)') --kept $A/selection/index.csv $(cached)
+
+select: | $(READY) ## choose checkpoints of the pool by the criteria of COLLECTION; DIFF=1 compares them with its members
+	@$(RUN)select model_cards/$(COLLECTION)/collection.yaml $A/selection/$(COLLECTION) $(INDEX_FILE) $(if $(DIFF),--diff)
+
+# A collection that nobody named follows from what the checkpoint was trained on.
+add: | $(READY) ## make CHECKPOINT, one of the pool's files, a member: write its YAML file
+	@$(RUN)add '$(CHECKPOINT)' $(INDEX_FILE) $(if $(filter file,$(origin COLLECTION)),,--collection '$(COLLECTION)') $(if $(NAME),--name '$(NAME)')
 
 serve: | $(READY) ## serve HUB at http://localhost:PORT
 	@test -d '$(HUB)' || { echo "make: HUB=$(HUB): nothing is published there yet; run make publish first" >&2; exit 1; }

@@ -9,9 +9,11 @@ from typing import Any
 import jinja2
 
 from pipeline import spec
-from pipeline.fault import Fault
+from pipeline.criteria import Selection
+from pipeline.fault import Fault, nearest
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
+ACTIVATIONS = ("softmax", "sigmoid")  # functions of tf.nn
 HEADS = {"classification": "image-classification", "fe": "image-feature-vector"}  # by head, TF-Hub's task tag
 
 
@@ -67,6 +69,8 @@ class Collection:
         overview: the collection page's overview after the sentence that counts the models, Markdown.
         about: the collection page's section on the models, Markdown.
         references: numbered from 1, as the texts quote them; the first is the architecture's, the last jax2tf's.
+        activation: what turns the logits into probabilities, as the members were trained: one of ACTIVATIONS.
+        selection: what the members are trained on and chosen by, for `make select` and `make add`.
     """
 
     name: str
@@ -80,8 +84,15 @@ class Collection:
     overview: str
     about: str
     references: tuple[Reference, ...]
+    activation: str = "softmax"
+    selection: Selection | None = None
 
     def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise Fault(
+                f"activation must be {' or '.join(ACTIVATIONS)}, got {self.activation!r}"
+                f"{nearest(self.activation, ACTIVATIONS)}"
+            )
         for what, value in (("name", self.name), ("publisher.id", self.publisher.id)):
             if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value):
                 raise Fault(f"{what} must be lower-case letters, digits, '_' and '-', got {value!r}")

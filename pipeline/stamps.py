@@ -174,9 +174,12 @@ def superseded(record: Path, lock: Path, name: str) -> bool:
 
 
 def images_text(path: Path, imagenet: str, samples: str) -> str:
-    """Returns the settings that choose a member's evaluation images; "" where it brings none and none are given."""
-    own = _dict(_dict(_sections(path)).get("evaluation")).get("images")
-    folder = "its own" if own else imagenet.rstrip("/")
+    """Returns the settings that choose a member's evaluation images; "" where it brings none and none are given.
+
+    IMAGENET= is not for a member that says `imagenet: false`.
+    """
+    section = _dict(_dict(_sections(path)).get("evaluation"))
+    folder = "its own" if section.get("images") else imagenet.rstrip("/") if section.get("imagenet", True) else ""
     return f"{samples or 'all'} of {folder}" if folder else ""
 
 

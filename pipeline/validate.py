@@ -54,18 +54,33 @@ class Evaluation:
         minimum_top1: the gate, 0 to 1: a lower measured top-1 accuracy stops the publication.
         images: a folder of class folders that comes with the member, relative to its YAML file; None: IMAGENET=.
         reported: the accuracy others report, if any.
+        imagenet: whether IMAGENET= is for this member; false where its classes are not those of ImageNet-1k.
     """
 
     dataset: str
     minimum_top1: float
     images: str | None = None
     reported: Reported | None = None
+    imagenet: bool = True
 
     def __post_init__(self) -> None:
         reported = self.reported.top1 if self.reported else None
         for name, value in (("minimum_top1", self.minimum_top1), ("reported.top1", reported)):
             if value is not None and not 0 <= value <= 1:
                 raise Fault(f"evaluation.{name} must lie in 0 to 1, got {value!r}")
+
+
+def images_of(evaluation: Evaluation, home: Path, imagenet: Path | None) -> Path | None:
+    """Returns the folder of a member's evaluation images, or None: its own before IMAGENET=, if that is for it.
+
+    Args:
+        evaluation: the section.
+        home: the folder of the member's YAML file.
+        imagenet: what IMAGENET= names, if anything.
+    """
+    if evaluation.images:
+        return home / evaluation.images
+    return imagenet if evaluation.imagenet else None
 
 
 def parity_inputs(chosen: Sequence[imagenet.Example], size: int) -> tuple[np.ndarray, str]:
@@ -102,7 +117,8 @@ def measure_accuracy(
     """Measures the accuracy and holds it against the gate, or says why it is not measured."""
     common = {"dataset": evaluation.dataset, "reported": evaluation.reported and asdict(evaluation.reported)}
     if not chosen:
-        print(f"{label}: accuracy is not measured: no images (say IMAGENET=<folder of class folders>)", file=sys.stderr)
+        how = "say IMAGENET=<folder of class folders>" if evaluation.imagenet else "name a folder in evaluation.images"
+        print(f"{label}: accuracy is not measured: no images ({how})", file=sys.stderr)
         reason = f"its publisher had no images of {evaluation.dataset} at hand"
         return common | {"verdict": "not measured", "reason": reason}
     measured = accuracy(predict, chosen, model.image_size, label)
@@ -242,8 +258,7 @@ def main(arguments: Sequence[str]) -> str:
     model = spec.load(args.member, "model", Model)
     evaluation = spec.load(args.member, "evaluation", Evaluation)
     names = labels.read(args.member.parent / model.labels, model.classes) if model.labels else ()
-    own = args.member.parent / evaluation.images if evaluation.images else None
-    images = args.images or own or args.imagenet
+    images = args.images or images_of(evaluation, args.member.parent, args.imagenet)
     folders = {"classification": args.classification, "fe": args.fe}
     subject = args.member.stem
     failed = args.report.with_name(args.report.name + ".failed")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.timm_round_trip import counting_arrays
 
+from benchmarks.timm_round_trip import counting_arrays
 from pipeline import origin, pins
 from pipeline.download import Policy
 from pipeline.fault import Fault

@@ -5,10 +5,13 @@ import re
 import pytest
 
 from pipeline import spec
+from pipeline.augreg import parse
 from pipeline.card import cards
+from pipeline.drafts import collection_name, member_name
 from pipeline.pages import Collection, Module
 from pipeline.stamps import STAGES
 from tests.conftest import ROOT, Stage
+from tests.test_augreg import S16
 
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -54,7 +57,18 @@ def test_the_excerpt_is_a_rendered_card(report: dict) -> None:
     assert table[0] in README
 
 
-@pytest.mark.parametrize("stage_name", STAGES)
+def test_the_example_of_ones_own_model_is_the_demo() -> None:
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert (ROOT / "model_cards/demo/vit_demo.yaml").read_text().startswith(example)
+
+
+def test_the_example_of_add_is_named_as_it_says() -> None:
+    (checkpoint,) = re.findall(r"^make add CHECKPOINT=(\S+)$", README, re.MULTILINE)
+    assert f"make publish MODEL={member_name(parse(checkpoint))} " in README
+    assert collection_name(parse(S16 + "--cifar100-steps_2k-lr_0.01-res_224")) in README
+
+
+@pytest.mark.parametrize("stage_name", [*STAGES, "select", "add"])
 def test_help_texts_name_every_argument(stage_name: str, stage: Stage) -> None:
     done = stage(stage_name, "--help")
     assert done.returncode == 0

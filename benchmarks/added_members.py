@@ -1,0 +1,120 @@
+"""Adds members of every variant, both resolutions and every data set with `make add` and publishes them unedited.
+
+    python -m benchmarks.added_members FOLDER [CHECKPOINT ...]
+
+Works in a copy of the project below FOLDER with a made-up index and random weights, one member after the other, and
+prints a table; each member's outputs are removed before the next (the largest needs about 8 GB of disk and 6 GB of
+memory). Fails at the first that is not published. B/8 is taken at 224 pixels only: the pool has no other.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks import synthetic_index
+from pipeline.augreg import FINE_TUNING, RESOLUTIONS, VARIANTS, token_of
+
+ROOT = Path(__file__).parents[1]
+COPIED = (
+    "Makefile",
+    "pipeline",
+    "templates",
+    "requirements.lock",
+    "pyproject.toml",
+    "model_cards/vit",
+    "model_cards/labels",
+)
+PEAK = re.compile(r"peak memory ([\d.]+) GB$", re.MULTILINE)
+
+
+def checkpoints() -> list[str]:
+    """Returns names of the pool's: every variant at its resolutions, then every data set with the smallest variant."""
+    recipe = "{}-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.0-sd_0.0"
+    names = [
+        f"{recipe.format(token_of(variant))}--imagenet2012-steps_20k-lr_0.01-res_{resolution}"
+        for variant in VARIANTS
+        for resolution in RESOLUTIONS
+        if (variant, resolution) != ("B/8", 384)
+    ]
+    tiny = recipe.format("Ti_16")
+    names += [
+        f"{tiny}--{ds}-steps_{steps // 1000}k-lr_0.01-res_224"
+        for ds in FINE_TUNING
+        if ds != "imagenet2012"
+        for steps in synthetic_index.STEPS[ds][:1]
+    ]
+    dropping = f"{tiny}--cifar100-steps_2k-lr_0.01-res_384".replace("do_0.0-sd_0.0", "do_0.1-sd_0.1")
+    return [*names, dropping, tiny, tiny.replace("i21k", "i1k")]
+
+
+def copy_project(tree: Path) -> None:
+    """Copies what make needs to `tree`, anew."""
+    shutil.rmtree(tree, ignore_errors=True)
+    for name in COPIED:
+        source, target = ROOT / name, tree / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, target)
+
+
+def run(tree: Path, *command: str | Path) -> str:
+    """Runs a command in `tree`; returns its output. What fails ends the benchmark with all that was said."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(
+        list(map(str, command)), cwd=tree, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def publish(tree: Path, folder: Path, checkpoint: str, index: Path) -> str:
+    """Adds and publishes one checkpoint; returns its row of the table."""
+    make = ("make", f"PYTHON={sys.executable}")
+    added = run(tree, *make, "add", f"CHECKPOINT={checkpoint}", f"INDEX={index}")
+    path = tree / re.findall(r"^wrote (.*)$", added, re.MULTILINE)[-1]
+    artifacts, weights = folder / "artifacts", folder / "checkpoints"
+    run(ROOT, sys.executable, "-m", "benchmarks.random_checkpoints", weights, path)
+    started = time.perf_counter()
+    log = run(tree, *make, "publish", f"MODEL={path.stem}", f"CHECKPOINTS={weights}", f"ARTIFACTS={artifacts}")
+    seconds = time.perf_counter() - started
+    report = json.loads((artifacts / path.stem / "report.json").read_text())
+    published = json.loads((artifacts / path.stem / "published.json").read_text())["published"]
+    if len(published) != 2:
+        raise SystemExit(f"{path.stem}: expected two modules, got {list(published)}")
+    model = report["model"]
+    differences = [report["modules"][head]["parity"]["max_rel"] for head in ("classification", "fe")]
+    shutil.rmtree(artifacts)
+    shutil.rmtree(weights)
+    return (
+        f"| {path.stem} | {model['variant']} | {model['image_size']} | {model['classes']:,} | {seconds:.0f} |"
+        f" {max(map(float, PEAK.findall(log))):.2f} | {differences[0]:.1e}, {differences[1]:.1e} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Adds and publishes members of the whole pool with random weights.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("checkpoints", nargs="*", default=checkpoints(), help="names of the pool's files")
+    args = parser.parse_args()
+    folder = args.folder.resolve()
+    tree, index = folder / "tree", folder / "index.csv"
+    copy_project(tree)
+    synthetic_index.write(index)
+    print("| member | variant | pixels | classes | publish, s | peak, GB | difference from JAX: logits, features |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    for checkpoint in args.checkpoints:
+        print(publish(tree, folder, checkpoint, index), flush=True)
+    print(f"\n{len(args.checkpoints)} members added and published unedited")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""What a collection's criteria choose from the rows of the pool's index, and where its members differ from that."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import spec
+from pipeline.augreg import PRETRAINING_RESOLUTION
+from pipeline.criteria import Selection
+from pipeline.fault import Fault
+from pipeline.index import Row
+from pipeline.pages import Collection
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best row of a name.
+
+    Attributes:
+        name: the variant.
+        checkpoint: its file's name without `.npz`.
+        score: the row's value of the column that decides.
+        rate: images per second, NaN where the index has none.
+        passing: how many rows of this name meet the criteria.
+        tied: how many of them have this very score.
+    """
+
+    name: str
+    checkpoint: str
+    score: float
+    rate: float
+    passing: int
+    tied: int
+
+    @property
+    def rate_text(self) -> str:
+        return "-" if math.isnan(self.rate) else f"{self.rate:,.0f}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where members and choice part: a sentence about a member that was not chosen, or a choice that is no member."""
+
+    kind: str  # "missing" or "extra"
+    of: str  # the member's name, or the variant
+    sentence: str
+
+
+def checkpoint_of(row: Row, selection: Selection) -> str:
+    """Returns the file name that a row stands for under these criteria."""
+    return row.adapt_filename if selection.adapt_ds else row.filename
+
+
+def failing(row: Row, selection: Selection) -> str | None:
+    """Returns what of the criteria a row fails, in words; None when it meets them all."""
+    for column in ("ds", "adapt_ds", "adapt_resolution"):
+        wanted, got = getattr(selection, column), getattr(row, column)
+        if wanted is not None and wanted != got:
+            return f"{column} is {got}, not {wanted}"
+    score = getattr(row, selection.best_by)
+    if math.isnan(score):
+        return f"it has no {selection.best_by}"
+    if selection.minimum_accuracy is not None and score < selection.minimum_accuracy:
+        return f"{selection.best_by} is {score}, below {selection.minimum_accuracy}"
+    return None
+
+
+def passing(rows: Iterable[Row], selection: Selection) -> dict[str, list[Row]]:
+    """Returns the rows that meet the criteria by name, the best first; each checkpoint once."""
+    seen: set[str] = set()
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        # The cheapest test first: most of the 51,509 rows end here.
+        if row.ds != selection.ds or failing(row, selection) or checkpoint_of(row, selection) in seen:
+            continue
+        if selection.adapt_ds is None and row.adapt_resolution != PRETRAINING_RESOLUTION:
+            continue  # the speed of a row is that of its fine-tuning's resolution
+        seen.add(checkpoint_of(row, selection))
+        groups.setdefault(row.name, []).append(row)
+
+    def order(row: Row) -> tuple[float, float, str]:
+        rate = row.infer_samples_per_sec
+        return -getattr(row, selection.best_by), math.inf if math.isnan(rate) else -rate, checkpoint_of(row, selection)
+
+    return {name: sorted(group, key=order) for name, group in groups.items()}
+
+
+def choose(groups: Mapping[str, Sequence[Row]], selection: Selection) -> list[Choice]:
+    """Returns the first row of each group: the group's maximum, never a row that equals another group's."""
+    choices = []
+    for name, group in groups.items():
+        score = getattr(group[0], selection.best_by)
+        tied = sum(getattr(row, selection.best_by) == score for row in group)
+        checkpoint = checkpoint_of(group[0], selection)
+        choices.append(Choice(name, checkpoint, score, group[0].infer_samples_per_sec, len(group), tied))
+    return sorted(choices, key=lambda choice: (-choice.score, choice.name))
+
+
+def members_of(folder: Path) -> dict[str, str]:
+    """Returns the names of a collection's members by their checkpoints' names."""
+    members = {}
+    for path in sorted(folder.glob("*.yaml")):
+        if path.name != "collection.yaml":
+            section = spec.sections(path).get("checkpoint")
+            if not isinstance(section, dict) or not isinstance(section.get("name"), str):
+                raise Fault(f"{path}: the section checkpoint names no checkpoint")
+            members[section["name"]] = path.stem
+    return members
+
+
+def _why_not(
+    checkpoint: str, rows: Mapping[str, Row], groups: Mapping[str, Sequence[Row]], selection: Selection
+) -> str:
+    """Says in words why a member's checkpoint is not chosen."""
+    if checkpoint not in rows:
+        return "the index does not have its checkpoint"
+    row = rows[checkpoint]
+    if reason := failing(row, selection):
+        return reason
+    group, score = groups[row.name], getattr(row, selection.best_by)
+    best = getattr(group[0], selection.best_by)
+    if score == best:
+        return f"its {score} equals the best of {row.name}, which the rule for equals gives to another checkpoint"
+    place = 1 + sum(getattr(other, selection.best_by) > score for other in group)
+    words = f"its {selection.best_by} {score} is number {place} of the {len(group)} of {row.name}, whose best is {best}"
+    for name, others in groups.items():
+        if name != row.name and getattr(others[0], selection.best_by) == score:
+            words += (
+                f"; it equals the best of {name}, so whoever asks of each row whether its score is one of the best"
+                " scores, comparing floats, takes it too"
+            )
+    return words
+
+
+def differences(
+    choices: Sequence[Choice],
+    groups: Mapping[str, Sequence[Row]],
+    rows: Iterable[Row],
+    members: Mapping[str, str],
+    selection: Selection,
+) -> list[Difference]:
+    """Compares the choice with the members, given by their checkpoints: what is missing first, then what is extra."""
+    remarks = {remark.of: f" Remark: {remark.text.strip()}" for remark in selection.remarks}
+    found = [
+        Difference(
+            "missing",
+            choice.name,
+            f"missing: {choice.name}, {choice.checkpoint} ({choice.score}): chosen, but not a member."
+            + remarks.get(choice.name, ""),
+        )
+        for choice in choices
+        if choice.checkpoint not in members
+    ]
+    by_checkpoint = {checkpoint_of(row, selection): row for row in rows}
+    chosen = {choice.checkpoint for choice in choices}
+    for checkpoint, member in members.items():
+        if checkpoint not in chosen:
+            why = _why_not(checkpoint, by_checkpoint, groups, selection)
+            sentence = f"extra: {member}, {checkpoint}: a member, but not chosen: {why}.{remarks.get(member, '')}"
+            found.append(Difference("extra", member, sentence))
+    return found
+
+
+def criteria_of(collection: Collection, path: Path) -> Selection:
+    """Returns a collection's criteria; raises Fault when it states none."""
+    if collection.selection is None:
+        raise Fault(
+            f"{path}: the collection has no section `selection`, so nothing says what its members are trained on;"
+            " add one (ds, adapt_ds, adapt_resolution, minimum_accuracy, best_by) or name another COLLECTION="
+        )
+    return collection.selection

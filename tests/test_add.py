@@ -1,0 +1,371 @@
+"""Making checkpoints of the pool members: what is written is what the stages take, and says nothing untrue."""
+
+import copy
+import itertools
+import json
+import math
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline import datasets, labels, spec
+from pipeline.add import Added, add
+from pipeline.augreg import FINE_TUNING, PRETRAINING, VARIANTS, parse, token_of
+from pipeline.card import cards
+from pipeline.collection import page
+from pipeline.drafts import collection_name, long_name, member_name, sources_of
+from pipeline.fault import Fault
+from pipeline.index import Index
+from pipeline.pages import Collection, Module
+from pipeline.stamps import images_text
+from pipeline.validate import Evaluation, images_of
+from pipeline.vit import Model, variant
+from tests.conftest import ROOT, copy_project, make
+from tests.test_select import ROW, written
+
+S16 = "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0"
+TUNED = f"{S16}--imagenet2012-steps_20k-lr_0.01-res_224"
+B8 = "B_8-i21k-300ep-lr_0.001-aug_medium2-wd_0.1-do_0.0-sd_0.0--imagenet2012-steps_20k-lr_0.01-res_224"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The collection of the seven, and the label files."""
+    for name in ("vit", "labels"):
+        shutil.copytree(ROOT / "model_cards" / name, tmp_path / "model_cards" / name)
+    return tmp_path / "model_cards"
+
+
+def fine_tuned(ds: str, pretrained: str = S16, resolution: int = 224) -> str:
+    return f"{pretrained}--{ds}-steps_2k-lr_0.01-res_{resolution}"
+
+
+def written_by(added: Added) -> dict[str, Any]:
+    facts: dict[str, Any] = yaml.safe_load(added.files[-1].read_text())
+    return facts
+
+
+def card_of(added: Added, report: dict) -> str:
+    """Returns the classifier's card as it would be published, from a report with the member's own model in it."""
+    path = added.files[-1]
+    model = spec.load(path, "model", Model)
+    report = copy.deepcopy(report)
+    report["model"] |= vars(model) | {"hybrid": variant(model.variant).resnet is not None}
+    evaluation = spec.load(path, "evaluation", Evaluation)
+    reported = evaluation.reported and vars(evaluation.reported)
+    report["accuracy"] = {
+        "verdict": "not measured", "reason": f"its publisher had no images of {evaluation.dataset} at hand",
+        "dataset": evaluation.dataset, "reported": reported,
+    }  # fmt: skip
+    collection = spec.load_whole(path.with_name("collection.yaml"), Collection)
+    module = spec.load(path, "module", Module)
+    return cards(path.stem, module, collection, "http://h", report, {"name": "x"})["classification"]
+
+
+@pytest.mark.parametrize("resolution", [224, 384])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_at_both_resolutions_becomes_a_member(folder: Path, name: str, resolution: int) -> None:
+    pretrained = S16.replace("S_16", token_of(name)).replace("aug_light1", "aug_strong2")
+    added = add(fine_tuned("imagenet2012", pretrained, resolution), folder, None, None, None)
+    model = spec.load(added.files[-1], "model", Model)
+    assert (model.variant, model.image_size, model.classes, model.dropout) == (name, resolution, 1000, 0.0)
+    assert resolution % variant(name).stride == 0
+    assert added.collection == "augreg_i21k_imagenet2012"
+    usual = "vit_" + token_of(name.replace("/", "")).lower() + ("_384" if resolution == 384 else "")
+    taken = (folder / f"vit/{usual}.yaml").exists()
+    assert added.member == usual + ("_strong2_wd003_do00_sd00_2k_lr001" if taken else "")
+
+
+@pytest.mark.parametrize("ds", [*FINE_TUNING, None])
+@pytest.mark.parametrize("pretraining", PRETRAINING)
+def test_every_data_set_has_its_own_classes_and_pages(
+    folder: Path, pretraining: str, ds: str | None, report: dict
+) -> None:
+    pretrained = S16.replace("i21k-300ep", "i21k-30ep" if pretraining == "i21k_30" else f"{pretraining}-300ep")
+    added = add(fine_tuned(ds, pretrained) if ds else pretrained, folder, None, None, None)
+    model = spec.load(added.files[-1], "model", Model)
+    classes = {"imagenet2012": 1000, "cifar100": 100, "kitti": 4, "oxford_iiit_pet": 37, "resisc45": 45}
+    assert model.classes == (classes[ds] if ds else 1000 if pretraining == "i1k" else 21_843)
+    assert model.labels
+    assert len(labels.read(added.files[-1].parent / model.labels, model.classes)) == model.classes
+    dataset = datasets.FINE_TUNING[ds] if ds else datasets.PRETRAINING[pretraining]
+    card = card_of(added, report)
+    assert f"logits, one for each class of {dataset.name}." in card
+    assert f"<!-- dataset: {dataset.tag} -->" in card
+    assert ("ImageNet-21k" in card) == (pretraining != "i1k")
+    assert ("fine-tuned on" in card) == (ds is not None)
+    assert ("for 30 epochs" in card) == (pretraining == "i21k_30")
+    assert ("tf.nn.softmax" in card) == (ds is not None)
+    assert ("tf.nn.sigmoid" in card) == (ds is None)
+    assert f"| not measured | its publisher had no images of {dataset.evaluation} at hand |" in card
+    assert "quoted: " not in card
+    assert "\n\n\n" not in card
+    evaluation = spec.load(added.files[-1], "evaluation", Evaluation)
+    assert evaluation.imagenet == (dataset.name == "ImageNet-1k")
+
+
+def test_the_pages_of_a_new_collection_render(folder: Path, tmp_path: Path, report: dict) -> None:
+    for resolution in (224, 384):
+        added = add(fine_tuned("cifar100", resolution=resolution), folder, None, None, None)
+        (tmp_path / added.member).mkdir()
+        (tmp_path / added.member / "report.json").write_text(json.dumps(report))
+    home = added.files[-1].parent
+    text = page(spec.load_whole(home / "collection.yaml", Collection), home, tmp_path)
+    assert text.startswith(
+        "# Collection vit-publisher/augreg_i21k_cifar100/1\n\nCollection of two Vision Transformers pre"
+    )
+    assert "[ViT-S16 on CIFAR-100](../../vit_s16_cifar100_classification/1.md)" in text
+    assert "[ViT-S16 on CIFAR-100, 384 pixels](../../vit_s16_cifar100_384_fe/1.md)" in text
+
+
+def test_a_row_of_the_index_gives_the_reported_accuracy_and_the_gate(folder: Path, report: dict) -> None:
+    row = ROW._replace(adapt_filename=TUNED, adapt_final_test=0.80123)
+    added = add(f"gs://vit_models/augreg/{TUNED}.npz", folder, None, None, Index((row,)))
+    facts = written_by(added)
+    assert facts["checkpoint"]["name"] == TUNED
+    source = "column adapt_final_test of gs://vit_models/augreg/index.csv"
+    assert facts["evaluation"]["reported"] == {"top1": 0.80123, "source": source}
+    assert facts["evaluation"]["minimum_top1"] == 0.771
+    assert f"| top-1 accuracy, reported | 80.12 % | quoted: {source} |" in card_of(added, report)
+    assert not added.remarks
+
+
+@pytest.mark.parametrize(
+    ("read", "words"),
+    [
+        (None, "# No index was at hand (INDEX=): no reported accuracy is written"),
+        (
+            Index((ROW._replace(adapt_filename=TUNED, adapt_final_test=math.nan),)),
+            "# The index has no accuracy of this checkpoint: none is reported",
+        ),
+    ],
+)
+def test_without_a_figure_none_is_reported_and_the_file_says_so(folder: Path, read: Index | None, words: str) -> None:
+    added = add(TUNED, folder, None, None, read)
+    assert words in added.files[-1].read_text()
+    evaluation = spec.load(added.files[-1], "evaluation", Evaluation)
+    assert evaluation.reported is None
+    assert evaluation.minimum_top1 == 0
+    assert ("no index at hand (INDEX=): no reported accuracy was written" in added.remarks) == (read is None)
+
+
+def test_a_made_up_index_is_never_quoted_as_upstreams(folder: Path) -> None:
+    added = add(TUNED, folder, None, None, Index((ROW._replace(adapt_filename=TUNED),), synthetic=True))
+    assert written_by(added)["evaluation"]["reported"]["source"] == "column adapt_final_test of a made-up index"
+
+
+def test_a_pre_trained_checkpoint_takes_its_figure_from_its_own_column(folder: Path) -> None:
+    added = add(S16, folder, None, None, Index((ROW._replace(filename=S16, final_test=0.4724),)))
+    reported = written_by(added)["evaluation"]["reported"]
+    assert reported == {"top1": 0.4724, "source": "column final_test of gs://vit_models/augreg/index.csv"}
+    assert added.member == "vit_s16_i21k"
+
+
+def test_label_files_agree_with_each_other_and_with_their_sources() -> None:
+    folder = ROOT / "model_cards"
+    large = {label.key: label.name for label in labels.read(folder / "labels/imagenet21k.tsv", 21_843)}
+    small = {label.key: label.name for label in labels.read(folder / "vit/imagenet2012.tsv", 1000)}
+    assert {key for key in small if key not in large} == {"n04399382"}  # the teddy; upstream's list has no such synset
+    assert all(large[key] == name for key, name in small.items() if key in large)
+    for ds in ("cifar100", "oxford_iiit_pet", "resisc45"):  # sorted, as TensorFlow Datasets has them
+        keys = [
+            label.key.lower() for label in labels.read(folder / f"labels/{ds}.tsv", datasets.FINE_TUNING[ds].classes)
+        ]
+        assert keys == sorted(keys)
+    distances = labels.read(folder / "labels/kitti.tsv", 4)
+    assert [label.key for label in distances] == ["up_to_8m", "up_to_20m", "beyond_20m", "no_vehicle"]
+
+
+def test_dropout_is_the_one_of_the_name(folder: Path) -> None:
+    added = add(TUNED.replace("do_0.0-sd_0.0", "do_0.1-sd_0.1"), folder, None, None, None)
+    assert spec.load(added.files[-1], "model", Model).dropout == 0.1
+
+
+def test_sources_are_the_bucket_and_timms_copy_where_there_is_one(folder: Path) -> None:
+    members = {path.stem: yaml.safe_load(path.read_text()) for path in (folder / "vit").glob("vit_*.yaml")}
+    copies = {name: sources_of(facts["checkpoint"]["name"])[1:] for name, facts in members.items()}
+    assert copies == {
+        "vit_s16": ["hf://timm/vit_small_patch16_224.augreg_in21k_ft_in1k/model.safetensors"],
+        "vit_b16": [],
+        "vit_b32": ["hf://timm/vit_base_patch32_224.augreg_in21k_ft_in1k/model.safetensors"],
+        "vit_l16": ["hf://timm/vit_large_patch16_224.augreg_in21k_ft_in1k/model.safetensors"],
+        "vit_r26_s32_lightaug": ["hf://timm/vit_small_r26_s32_224.augreg_in21k_ft_in1k/model.safetensors"],
+        "vit_r26_s32_medaug": [],
+        "vit_r50_l32": ["hf://timm/vit_large_r50_s32_224.augreg_in21k_ft_in1k/model.safetensors"],
+    }
+    added = add(TUNED, folder, None, None, None)
+    assert written_by(added)["checkpoint"]["sources"] == ["gs://vit_models/augreg/{name}.npz"]
+
+
+def test_every_copy_of_timms_is_of_a_file_of_the_pool() -> None:
+    lines = (ROOT / "pipeline/timm_copies.tsv").read_text().splitlines()
+    names, models = zip(*(line.split("\t") for line in lines), strict=True)
+    assert len(set(names)) == len(set(models)) == len(lines) == 35
+    for name, model in zip(names, models, strict=True):
+        recipe = parse(name)
+        assert f"_{recipe.resolution}." in model
+        kind = {"i1k": ".augreg_in1k", "i21k": ".augreg_in21k"}[recipe.ds]
+        assert model.endswith(kind + ("_ft_in1k" if recipe.fine_tuning and recipe.ds == "i21k" else ""))
+
+
+def test_names_are_as_different_as_the_checkpoints() -> None:
+    pretrained = [S16.replace("i21k", ds) for ds in ("i1k", "i21k")]
+    every = [*pretrained, *(fine_tuned(ds, one, 384) for ds, one in itertools.product(FINE_TUNING, pretrained))]
+    names = [member_name(parse(one)) for one in every]
+    assert len(set(names)) == len(names)
+    assert len({collection_name(parse(one)) for one in every}) == len(every)
+    assert member_name(parse(S16.replace("i21k", "i1k"))) == "vit_s16_i1k"
+    assert long_name(parse(TUNED)) == "vit_s16_light1_wd003_do00_sd00_20k_lr001"
+
+
+def test_a_collection_takes_what_its_criteria_say(folder: Path) -> None:
+    row = ROW._replace(name="B/8", adapt_filename=B8, adapt_final_test=0.85948)
+    added = add(B8, folder, "vit", None, Index((row,)))
+    assert added.files == (folder / "vit/vit_b8.yaml",)
+    assert written_by(added)["model"]["labels"] == "imagenet2012.tsv"
+    assert written_by(added)["module"]["title"] == "ViT-B8"
+
+
+def test_without_an_index_the_minimum_is_not_checked_which_is_said(folder: Path) -> None:
+    assert (
+        "without an index it is not checked that adapt_final_test is at least 0.75"
+        in add(B8, folder, "vit", None, None).remarks
+    )
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "accuracy", "reason"),
+    [
+        (TUNED.replace("res_224", "res_384"), 0.8, "it has adapt_resolution 384, its members have 224"),
+        (TUNED.replace("i21k", "i1k"), 0.8, "it has ds i1k, its members have i21k"),
+        (fine_tuned("cifar100"), 0.8, "it has adapt_ds cifar100, its members have imagenet2012"),
+        (S16, 0.8, "it has adapt_ds none, its members have imagenet2012"),
+        (TUNED, 0.74, "it has adapt_final_test 0.74, its members have at least 0.75"),
+    ],
+)
+def test_a_collection_of_other_models_is_refused(folder: Path, checkpoint: str, accuracy: float, reason: str) -> None:
+    row = ROW._replace(adapt_filename=checkpoint, filename=checkpoint, adapt_final_test=accuracy)
+    message = refused(folder, checkpoint, "vit", None, Index((row,)))
+    assert f"{folder}/vit/collection.yaml: {checkpoint} does not belong into this collection" in message
+    assert reason in message
+    assert f"leave COLLECTION= out to have it in {collection_name(parse(checkpoint))}" in message
+
+
+def refused(folder: Path, checkpoint: str, collection: str | None, name: str | None, read: Index | None) -> str:
+    """Adds, expects a fault and that nothing was written; returns the message."""
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(Fault) as raised:
+        add(checkpoint, folder, collection, name, read)
+    assert sorted(folder.rglob("*")) == before
+    return str(raised.value)
+
+
+def test_a_collection_that_does_not_say_what_it_holds_is_refused(folder: Path) -> None:
+    shutil.copytree(ROOT / "model_cards/demo", folder / "demo", ignore=shutil.ignore_patterns("*test*"))
+    assert "demo/collection.yaml: the collection has no section `selection`" in refused(
+        folder, TUNED, "demo", None, None
+    )
+
+
+def test_members_that_exist_are_refused(folder: Path) -> None:
+    member = yaml.safe_load((folder / "vit/vit_s16.yaml").read_text())["checkpoint"]["name"]
+    message = refused(folder, member, None, "another", None)
+    assert message == f"{folder}/vit/vit_s16.yaml: {member} is this member already; run make publish MODEL=vit_s16"
+    message = refused(folder, TUNED, None, "vit_b32", None)
+    assert message == f"{folder}/vit/vit_b32.yaml: this member exists, with another checkpoint; say NAME=<another name>"
+
+
+def test_where_the_usual_name_is_taken_the_hyper_parameters_follow(folder: Path) -> None:
+    added = add(TUNED, folder, None, None, None)
+    assert added.member == "vit_s16_light1_wd003_do00_sd00_20k_lr001"
+    other = TUNED.replace("lr_0.001", "lr_0.002")  # which the long name does not tell apart
+    assert "this member exists" in refused(folder, other, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("collection", "name", "message"),
+    [
+        (None, "Vit S16", "NAME=Vit S16: expected lower-case letters, digits and '_', such as vit_s16_light1"),
+        (None, "collection", "NAME=collection: expected lower-case letters"),
+        ("My/Models", "mine", "COLLECTION=My/Models: expected lower-case letters, digits, '_' and '-'"),
+    ],
+)
+def test_names_that_cannot_be_handles_are_refused(
+    folder: Path, collection: str | None, name: str, message: str
+) -> None:
+    assert message in refused(folder, TUNED, collection, name, None)
+
+
+def test_a_checkpoint_the_index_does_not_have_is_refused_with_the_nearest(folder: Path) -> None:
+    near = TUNED.replace("lr_0.01", "lr_0.03")
+    rows = (ROW, ROW._replace(adapt_filename=near), ROW._replace(adapt_filename=B8))
+    message = refused(folder, TUNED, None, None, Index(rows))
+    assert f"the index has no checkpoint {TUNED}; the nearest of its 3 is {near}; check CHECKPOINT=" in message
+
+
+def test_a_missing_label_file_is_refused(folder: Path) -> None:
+    (folder / "labels/cifar100.tsv").unlink()
+    assert "labels/cifar100.tsv: the label file of CIFAR-100 is missing" in refused(
+        folder, fine_tuned("cifar100"), None, None, None
+    )
+
+
+def test_a_new_collection_may_have_any_name(folder: Path) -> None:
+    added = add(fine_tuned("kitti"), folder, "mine", "near_or_far", None)
+    assert [path.relative_to(folder).as_posix() for path in added.files] == [
+        "mine/collection.yaml",
+        "mine/near_or_far.yaml",
+    ]
+    collection = spec.load_whole(added.files[0], Collection)
+    assert collection.name == "mine"
+    assert collection.selection
+    assert (collection.selection.ds, collection.selection.adapt_ds) == ("i21k", "kitti")
+
+
+def test_a_card_without_labels_says_so(folder: Path, report: dict) -> None:
+    added = add(fine_tuned("cifar100"), folder, None, None, None)
+    path = added.files[-1]
+    path.write_text(re.sub(r"^  labels: .*\n", "", path.read_text(), flags=re.MULTILINE))
+    card = card_of(added, report)
+    assert "The module carries no names of the classes." in card
+    assert "print(tf.math.top_k(tf.nn.softmax(logits[0]), 5))" in card
+
+
+def test_imagenet_is_not_for_members_of_other_data_sets(folder: Path, tmp_path: Path) -> None:
+    other, own = Evaluation("d", 0.0, imagenet=False), Evaluation("d", 0.0, images="images", imagenet=False)
+    assert images_of(other, tmp_path, Path("/val")) is None
+    assert images_of(own, tmp_path, Path("/val")) == tmp_path / "images"
+    assert images_of(Evaluation("d", 0.0), tmp_path, Path("/val")) == Path("/val")
+    cifar = add(fine_tuned("cifar100"), folder, None, None, None).files[-1]
+    imagenet = add(TUNED, folder, None, "another", None).files[-1]
+    assert images_text(cifar, "/val", "") == ""
+    assert images_text(imagenet, "/val", "") == "all of /val"
+
+
+def test_make_add_writes_a_member_that_every_stage_is_planned_for(tmp_path: Path) -> None:
+    tree = copy_project(tmp_path / "tree")
+    for name in ("vit", "labels"):
+        shutil.copytree(ROOT / "model_cards" / name, tree / "model_cards" / name)
+    checkpoint = fine_tuned("oxford_iiit_pet", resolution=384)
+    path = written(tmp_path, ROW._replace(adapt_filename=checkpoint, adapt_ds="oxford_iiit_pet", adapt_final_test=0.9))
+    done = make(tree, "add", f"CHECKPOINT={checkpoint}", f"INDEX={path}")
+    assert done.returncode == 0, done.stderr
+    member = "vit_s16_oxford_iiit_pet_384"
+    home = "model_cards/augreg_i21k_oxford_iiit_pet"
+    assert (
+        done.stdout == f"wrote {home}/collection.yaml\nwrote {home}/{member}.yaml\nnext: make publish MODEL={member}\n"
+    )
+    planned = make(tree, "-n", "publish", f"MODEL={member}")
+    assert planned.returncode == 0, planned.stderr
+    for stage in ("fetch", "convert", "validate", "card", "package", "publish"):
+        assert f"-m pipeline.{stage} " in planned.stdout
+    done = make(tree, "add", f"CHECKPOINT={B8}", "COLLECTION=vit", "NAME=vit_b8_again")
+    assert done.stdout.startswith("wrote model_cards/vit/vit_b8_again.yaml\nnote: without an index ")
+    done = make(tree, "add", "CHECKPOINT=S_16-i21k")
+    assert done.returncode == 2
+    assert "its pre-training ends before part 3, expected <epochs>ep, such as 300ep\n  S_16-i21k\n" in done.stderr
+    assert "say which checkpoint: make add CHECKPOINT=<the name" in make(tree, "add").stderr
