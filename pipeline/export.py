@@ -11,6 +11,8 @@ import errno
 import gc
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +28,8 @@ from pipeline.fault import Fault, guarded
 from pipeline.files import sync_folder
 from pipeline.tensorflow_start import start_tensorflow
 from pipeline.vit import Model
+
+_STAGE = "convert"  # whose messages these are
 
 
 @contextmanager
@@ -95,22 +99,29 @@ def export(model: Model, head: str, path: Path, out: Path) -> None:
 
 
 class Export:
-    """An export under way."""
+    """An export under way in `process`, which writes what it has to say into a file."""
 
     def __init__(self, process: subprocess.Popen, said: IO[bytes]) -> None:
-        self._process, self._said = process, said
+        self.process, self._said = process, said
 
     def finish(self) -> None:
         """Waits for its end.
 
         Raises:
-            Fault: with what it said, when it failed.
+            Fault: what it said, when it met one; or that it was killed.
+            RuntimeError: with its traceback.
         """
-        status = self._process.wait()
-        if status:
-            self._said.seek(0)
-            said = self._said.read().decode(errors="replace").strip()
-            raise Fault(said or f"a process of the conversion was ended by signal {-status}; is the memory enough?")
+        status = self.process.wait()
+        if not status:
+            return
+        if status < 0:
+            name = signal.Signals(-status).name
+            raise Fault(f"a process of the conversion was ended by {name}; if nobody did it, the memory was too little")
+        self._said.seek(0)
+        said = self._said.read().decode(errors="replace")
+        if fault := re.search(rf"^{_STAGE}: (.+)", said, re.MULTILINE | re.DOTALL):
+            raise Fault(fault[1].strip())
+        raise RuntimeError(f"pipeline.export ended with status {status}:\n{said}")
 
 
 @contextmanager
@@ -144,6 +155,6 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    status = guarded("convert", lambda: main(sys.argv[1:]))
+    status = guarded(_STAGE, lambda: main(sys.argv[1:]))
     sys.stderr.flush()
     os._exit(status)  # taking millions of objects apart, one by one, would take a second or two

@@ -36,6 +36,20 @@ def test_arrays_come_back_bit_for_bit(tmp_path: Path) -> None:
         np.testing.assert_array_equal(loaded[name], value)
 
 
+def test_a_compressed_file_holds_the_same_arrays(tmp_path: Path) -> None:
+    arrays = random_arrays(MINI)
+    np.savez_compressed(tmp_path / "a.npz", allow_pickle=False, **arrays)
+    for name, value in checkpoint.load(tmp_path / "a.npz", MINI).items():
+        np.testing.assert_array_equal(value, arrays[name])
+
+
+def test_arrays_stored_by_columns_are_the_same_arrays(tmp_path: Path) -> None:
+    arrays = random_arrays(MINI)
+    arrays["head/kernel"] = np.asfortranarray(arrays["head/kernel"])
+    loaded = checkpoint.load(save(tmp_path / "a.npz", arrays), MINI)
+    np.testing.assert_array_equal(loaded["head/kernel"], arrays["head/kernel"])
+
+
 def test_hybrids_group_norms_lose_their_empty_axes(tmp_path: Path) -> None:
     model = Model("R+Ti/16", 32, 3)
     arrays = random_arrays(model)
@@ -117,6 +131,16 @@ def test_damage_inside_is_refused(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(Fault, match=r"a\.npz: not a whole \.npz file \(Bad CRC-32"):
+        checkpoint.load(path, MINI)
+
+
+def test_a_directory_that_points_elsewhere_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.npz", random_arrays(MINI))
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\x01\x02")  # in the central directory; the local header's place is at byte 42
+    content[entry + 42 : entry + 46] = (len(content) - 28).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(Fault, match=r"a\.npz: not a whole \.npz file"):
         checkpoint.load(path, MINI)
 
 

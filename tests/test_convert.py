@@ -4,15 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline import arrays, artifact
+from pipeline import arrays, artifact, export
+from pipeline.fault import Fault
 from pipeline.files import sha256_of
 from pipeline.saved_model import needs
 from pipeline.version import VERSION
+from pipeline.vit import Model
 from tests.conftest import ROOT, write_collection
 
 
@@ -87,3 +90,32 @@ def test_both_signatures_preprocess_as_validation_does(published: Path, tmp_path
         assert logits.shape == (2, 3)
         expected = module(tf.constant(imagenet.prepare(tmp_path / "a.png", 16)[np.newaxis])).numpy()
         np.testing.assert_allclose(logits[1:], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def exporting(path: Path, out: Path) -> AbstractContextManager[export.Export]:
+    out.mkdir()
+    return export.in_own_process(Model("Mini/8", 16, 3), "fe", path, out)
+
+
+def test_a_process_of_the_conversion_that_was_killed_is_named(tiny: Path, tmp_path: Path) -> None:
+    with exporting(tiny / "mini.npz", tmp_path / "fe") as running:
+        running.process.kill()
+        with pytest.raises(
+            Fault, match="a process of the conversion was ended by SIGKILL; if nobody did it, the memory"
+        ):
+            running.finish()
+
+
+def test_what_goes_wrong_in_a_process_of_the_conversion_is_told(tmp_path: Path) -> None:
+    with exporting(tmp_path / "gone.npz", tmp_path / "fe") as running, pytest.raises(Fault) as raised:
+        running.finish()
+    assert str(raised.value) == f"{tmp_path / 'gone.npz'}: no such checkpoint; run make fetch first"
+
+
+def test_a_process_of_the_conversion_ends_with_its_parent(tiny: Path, tmp_path: Path) -> None:
+    with exporting(tiny / "mini.npz", tmp_path / "fe") as running:
+        assert running.process.stdin
+        running.process.stdin.close()  # as the kernel does for a parent that was killed
+        assert running.process.wait() == 1
+        running.process.stdin = None
+    assert not list((tmp_path / "fe").iterdir())
