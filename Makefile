@@ -236,7 +236,7 @@ doctor: | $(READY) ## say what the SavedModels of MODEL need and what is wrong w
 
 # Upkeep ------------------------------------------------------------------------------------------------------------
 test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
-	OLDEST_TENSORFLOW_PYTHON='$(CURDIR)/$(OLDEST_VENV)/bin/python' '$(PYTHON)' -m pytest
+	OLDEST_TENSORFLOW_PYTHON='$(CURDIR)/$(OLDEST_VENV)/bin/python' '$(PYTHON)' -m pytest --numprocesses=2 --dist=loadfile
 
 lint: | $(READY) ## check style and types
 	'$(PYTHON)' -m ruff check .
