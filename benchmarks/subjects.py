@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+from pipeline import origin
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "artifacts/bench"  # the checkpoints stay there for the next run
 
@@ -47,14 +49,16 @@ def member(folder: Path, variant: str, dropout: float = 0.0) -> Path:
 
 
 def checkpoint(folder: Path, variant: str) -> Path:
-    """Returns a checkpoint of random weights, made now unless an earlier run left it.
+    """Returns a checkpoint of random weights with its record, as fetch leaves them, made now unless it is there.
 
     Another process makes it: a process's peak memory counts that of its parent from before it started.
     """
     yaml = member(folder, variant)
-    path = yaml.with_suffix(".npz")
+    path = folder / yaml.stem / f"{yaml.stem}.npz"
     if not path.exists():
-        run([sys.executable, "-m", "benchmarks.random_checkpoints", str(folder), str(yaml)])
+        run([sys.executable, "-m", "benchmarks.random_checkpoints", str(path.parent), str(yaml)])
+    if not origin.path_of(path).exists():
+        origin.write(path, origin.read(path))
     return path
 
 
