@@ -30,7 +30,7 @@ COPIED = (
     "model_cards/vit",
     "model_cards/labels",
 )
-PEAK = re.compile(r"peak memory ([\d.]+) GB$", re.MULTILINE)
+PEAK = re.compile(r"([\d.]+) GB in its largest process$", re.MULTILINE)
 
 
 def checkpoints() -> list[str]:

@@ -8,7 +8,8 @@ self-test. VARIANT@RATE converts with that rate of dropout as well, as some memb
 second forward pass and a second gradient, which the plain one does not.
 
 Time and processor time (user and system) are sums over the plain procedure's two processes, its memory is that of the
-larger one, graphs are the sizes of both heads' saved_model.pb. A ratio is ours divided by plain.
+larger one, graphs are the sizes of both heads' saved_model.pb. A ratio is ours divided by plain. Ours runs three
+processes at once, which share the checkpoint's pages; its memory is that of all together (benchmarks/memory.py).
 
 A single run says little. The first touch of memory and of cached pages is slow on virtual machines, whose host hands
 memory out only then, and the disk writes behind one's back. Hence each figure is a median over runs that take turns,
@@ -21,18 +22,17 @@ import os
 import re
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import subjects
+from benchmarks.memory import Watch
 from pipeline.files import Progress
 
 # A small and the largest plain one, the latter as published, and a hybrid: 8 minutes on 2 cores.
 DEFAULT = ("S/16", "L/16@0.1", "R26+S/32")
-KILOBYTE = 1 if sys.platform == "darwin" else 1024  # getrusage(2): macOS counts bytes, Linux kilobytes
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,18 @@ FIELDS = ("wall", "processor", "memory", "graphs")
 
 
 def cost(command: list[str]) -> Cost:
-    """Runs a command to its end and returns what it took, by the kernel's count."""
+    """Runs a command to its end and returns what it and all it started took, by the kernel's count."""
     with tempfile.TemporaryFile() as said:
         os.sync()  # or this run would wait for the writes of the one before
         started = time.perf_counter()
         process = subprocess.Popen(command, cwd=subjects.ROOT, env=subjects.environment(), stdout=said, stderr=said)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - started
+        with Watch(process.pid) as watch:
+            _, status, usage = os.wait4(process.pid, 0)
+            wall = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise SystemExit(f"{' '.join(command)} failed:\n{subjects.tail(said)}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * KILOBYTE)
+    return Cost(wall, usage.ru_utime + usage.ru_stime, watch.peak)
 
 
 def with_graphs(spent: Cost, out: Path) -> Cost:

@@ -74,6 +74,8 @@ def guarded(stage: str, body: Callable[[], None]) -> int:
 def command(stage: str, main: Callable[[Sequence[str]], str]) -> int:
     """Runs one stage as a command, guarded, and prints its subject, wall time and peak memory when it is done.
 
+    A stage may run several processes; the memory is that of the largest.
+
     Args:
         stage: the stage's name, the first word of every line it prints.
         main: does what the command line (without the program's name) says and returns its subject, such as the member.
@@ -86,6 +88,8 @@ def command(stage: str, main: Callable[[Sequence[str]], str]) -> int:
     def body() -> None:
         subject = main(sys.argv[1:])
         seconds = time.monotonic() - started
-        print(f"{stage} {subject}: {seconds:.1f} s, peak memory {peak_memory() / 1e9:.2f} GB", file=sys.stderr)
+        print(
+            f"{stage} {subject}: {seconds:.1f} s, {peak_memory() / 1e9:.2f} GB in its largest process", file=sys.stderr
+        )
 
     return guarded(stage, body)
