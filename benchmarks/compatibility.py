@@ -8,7 +8,7 @@ from benchmarks/tensorflow/<minor>.lock, kept until the lock changes; 12 GB in a
 already. In each, the modules' own assets.extra/selftest.py runs with --gradients, on the CPU.
 
 Writes templates/compatibility.json, which the cards quote, and prints it as a table, which README.md shows. Fails, and
-writes nothing, when a module fails its self-test in any TensorFlow. About 35 minutes on 2 cores.
+writes nothing, when a module fails its self-test in any TensorFlow. About half an hour on 2 cores.
 """
 
 import argparse
