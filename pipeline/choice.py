@@ -58,6 +58,9 @@ def failing(row: Row, selection: Selection) -> str | None:
         wanted, got = getattr(selection, column), getattr(row, column)
         if wanted is not None and wanted != got:
             return f"{column} is {got}, not {wanted}"
+    # The speed of a row is that of its fine-tuning's resolution.
+    if selection.adapt_ds is None and row.adapt_resolution != PRETRAINING_RESOLUTION:
+        return f"the index has it fine-tuned at {row.adapt_resolution} pixels, not at {PRETRAINING_RESOLUTION}"
     score = getattr(row, selection.best_by)
     if math.isnan(score):
         return f"it has no {selection.best_by}"
@@ -74,8 +77,6 @@ def passing(rows: Iterable[Row], selection: Selection) -> dict[str, list[Row]]:
         # The cheapest test first: most of the 51,509 rows end here.
         if row.ds != selection.ds or failing(row, selection) or checkpoint_of(row, selection) in seen:
             continue
-        if selection.adapt_ds is None and row.adapt_resolution != PRETRAINING_RESOLUTION:
-            continue  # the speed of a row is that of its fine-tuning's resolution
         seen.add(checkpoint_of(row, selection))
         groups.setdefault(row.name, []).append(row)
 
@@ -152,7 +153,12 @@ def differences(
         for choice in choices
         if choice.checkpoint not in members
     ]
-    by_checkpoint = {checkpoint_of(row, selection): row for row in rows}
+    by_checkpoint: dict[str, Row] = {}
+    for row in rows:
+        # A pre-trained checkpoint has a row for each of its fine-tunings: one that passes speaks for it.
+        checkpoint = checkpoint_of(row, selection)
+        if checkpoint in members and (checkpoint not in by_checkpoint or failing(by_checkpoint[checkpoint], selection)):
+            by_checkpoint[checkpoint] = row
     chosen = {choice.checkpoint for choice in choices}
     for checkpoint, member in members.items():
         if checkpoint not in chosen:

@@ -156,6 +156,25 @@ def test_pre_trained_checkpoints_are_chosen_once_each() -> None:
     assert choice.rate == ROW.infer_samples_per_sec  # at the pixels it was trained with
 
 
+def test_a_pre_trained_member_without_a_row_of_the_usual_pixels_is_told_so() -> None:
+    """B/8 has no fine-tuning at 224 pixels here, S_16 one at each: the order of its rows does not matter."""
+    selection = Selection("i21k", "final_val")
+    rows = [
+        ROW._replace(name="B/8", filename="B_8", adapt_filename="B_8--a", adapt_resolution=384),
+        ROW._replace(adapt_filename="S_16--large", adapt_resolution=384),
+        ROW,
+        ROW._replace(filename="S_16x", adapt_filename="x", final_val=0.5),
+    ]
+    for order in (rows, rows[::-1]):
+        groups = passing(order, selection)
+        members = {"B_8": "vit_b8", "S_16": "vit_s16", "S_16x": "best"}
+        large, second = differences(choose(groups, selection), groups, order, members, selection)
+        assert large.sentence == (
+            "extra: vit_b8, B_8: a member, but not chosen: the index has it fine-tuned at 384 pixels, not at 224."
+        )
+        assert "its final_val 0.47 is number 2 of the 2 of S/16" in second.sentence
+
+
 @pytest.mark.parametrize(
     ("section", "message"),
     [
