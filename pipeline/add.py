@@ -60,13 +60,11 @@ def _name_of(name: str | None, recipe: Recipe, cards: Path) -> str:
     """
     if name and (not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) or name == "collection"):
         raise Fault(f"NAME={name}: expected lower-case letters, digits and '_', such as {long_name(recipe)}")
-    taken: dict[str, Path] = {}
-    for folder in sorted(path.parent for path in cards.glob("*/collection.yaml")):
-        members = members_of(folder)
-        if recipe.name in members:
-            path = folder / f"{members[recipe.name]}.yaml"
-            raise Fault(f"{path}: {recipe.name} is this member already; run make publish MODEL={path.stem}")
-        taken |= {member: folder / f"{member}.yaml" for member in members.values()}
+    taken = {path.stem: path for path in sorted(cards.glob("*/*.yaml")) if path.name != "collection.yaml"}
+    for folder in sorted({path.parent for path in taken.values()}):
+        for member, checkpoint in members_of(folder).items():
+            if checkpoint == recipe.name:
+                raise Fault(f"{taken[member]}: {checkpoint} is this member already; run make publish MODEL={member}")
     for candidate in (name,) if name else (member_name(recipe), long_name(recipe)):
         if candidate not in taken:
             return candidate

@@ -99,15 +99,23 @@ def choose(groups: Mapping[str, Sequence[Row]], selection: Selection) -> list[Ch
 
 
 def members_of(folder: Path) -> dict[str, str]:
-    """Returns the names of a collection's members by their checkpoints' names."""
+    """Returns the checkpoints' names of a collection's members by the members' names; two may share a checkpoint."""
     members = {}
     for path in sorted(folder.glob("*.yaml")):
         if path.name != "collection.yaml":
             section = spec.sections(path).get("checkpoint")
             if not isinstance(section, dict) or not isinstance(section.get("name"), str):
                 raise Fault(f"{path}: the section checkpoint names no checkpoint")
-            members[section["name"]] = path.stem
+            members[path.stem] = section["name"]
     return members
+
+
+def names_of(members: Mapping[str, str]) -> dict[str, str]:
+    """Returns the members' names by their checkpoints: of one that several share, all of them."""
+    names: dict[str, list[str]] = {}
+    for member, checkpoint in members.items():
+        names.setdefault(checkpoint, []).append(member)
+    return {checkpoint: ", ".join(sharing) for checkpoint, sharing in names.items()}
 
 
 def _why_not(
@@ -141,7 +149,8 @@ def differences(
     members: Mapping[str, str],
     selection: Selection,
 ) -> list[Difference]:
-    """Compares the choice with the members, given by their checkpoints: what is missing first, then what is extra."""
+    """Compares the choice with the members, as members_of() gives them: what is missing first, then what is extra."""
+    checkpoints = set(members.values())
     remarks = {remark.of: f" Remark: {remark.text.strip()}" for remark in selection.remarks}
     found = [
         Difference(
@@ -151,16 +160,18 @@ def differences(
             + remarks.get(choice.name, ""),
         )
         for choice in choices
-        if choice.checkpoint not in members
+        if choice.checkpoint not in checkpoints
     ]
     by_checkpoint: dict[str, Row] = {}
     for row in rows:
         # A pre-trained checkpoint has a row for each of its fine-tunings: one that passes speaks for it.
         checkpoint = checkpoint_of(row, selection)
-        if checkpoint in members and (checkpoint not in by_checkpoint or failing(by_checkpoint[checkpoint], selection)):
+        if checkpoint in checkpoints and (
+            checkpoint not in by_checkpoint or failing(by_checkpoint[checkpoint], selection)
+        ):
             by_checkpoint[checkpoint] = row
     chosen = {choice.checkpoint for choice in choices}
-    for checkpoint, member in members.items():
+    for member, checkpoint in members.items():
         if checkpoint not in chosen:
             why = _why_not(checkpoint, by_checkpoint, groups, selection)
             sentence = f"extra: {member}, {checkpoint}: a member, but not chosen: {why}.{remarks.get(member, '')}"

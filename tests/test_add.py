@@ -279,6 +279,21 @@ def test_members_that_exist_are_refused(folder: Path) -> None:
     assert message == f"{folder}/vit/vit_b32.yaml: this member exists, with another checkpoint; say NAME=<another name>"
 
 
+def test_a_second_member_of_the_same_checkpoint_is_seen_and_kept(folder: Path) -> None:
+    """An edited copy of a member, whose name sorts before the other's, so that the other would stand for both."""
+    text = (folder / "vit/vit_s16.yaml").read_text()
+    mine = folder / "vit/mine.yaml"
+    mine.write_text(text.replace("image_size: 224", "image_size: 384"))
+    edited = mine.read_text()
+    message = refused(folder, TUNED, "vit", "mine", None)
+    assert message == f"{mine}: this member exists, with another checkpoint; say NAME=<another name>"
+    assert mine.read_text() == edited
+    (folder / "apart").mkdir()
+    mine.rename(folder / "apart/mine.yaml")  # not a whole collection, but make sees its members too
+    assert "apart/mine.yaml: this member exists" in refused(folder, TUNED, "apart", "mine", None)
+    assert (folder / "apart/mine.yaml").read_text() == edited
+
+
 def test_where_the_usual_name_is_taken_the_hyper_parameters_follow(folder: Path) -> None:
     added = add(TUNED, folder, None, None, None)
     assert added.member == "vit_s16_light1_wd003_do00_sd00_20k_lr001"

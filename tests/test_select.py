@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import synthetic_index
 from pipeline import index, plot, spec
-from pipeline.choice import choose, differences, members_of, passing
+from pipeline.choice import choose, differences, members_of, names_of, passing
 from pipeline.criteria import Remark, Selection
 from pipeline.fault import Fault
 from pipeline.index import Row
@@ -76,10 +76,10 @@ def test_as_many_rows_of_each_name_pass_as_upstream_prints(rows: tuple[Row, ...]
 
 def test_the_best_of_each_name_is_chosen(rows: tuple[Row, ...]) -> None:
     choices = choose(passing(rows, seed()), seed())
-    checkpoints = {member: checkpoint for checkpoint, member in members_of(VIT).items()}
+    checkpoints = members_of(VIT)
     expected = [(name, checkpoints[member] if member else B8) for name, member in BEST.items()]
     assert [(choice.name, choice.checkpoint) for choice in choices] == expected
-    text = table(choices, members_of(VIT), seed())
+    text = table(choices, names_of(checkpoints), seed())
     assert re.search(r"^R26\+S/32 +R26_S_32-\S+ +0\.80944 +1,814 +56 +vit_r26_s32_lightaug$", text, re.MULTILINE)
     assert re.search(r"^B/8 +B_8-\S+ +0\.85948 +- +6 +no$", text, re.MULTILINE)
 
@@ -125,7 +125,7 @@ def test_equals_are_told_apart_by_speed_then_by_file_name() -> None:
 def test_a_member_that_fails_a_criterion_is_extra_and_told_which(change: dict, reason: str) -> None:
     row, best = ROW._replace(**change), ROW._replace(adapt_filename="S_16--best")
     groups = passing([row, best], SELECTION)
-    members = {"S_16--best": "mine", row.adapt_filename: "other"}
+    members = {"mine": "S_16--best", "other": row.adapt_filename}
     (extra,) = differences(choose(groups, SELECTION), groups, [row, best], members, SELECTION)
     assert extra.sentence == f"extra: other, S_16--a: a member, but not chosen: {reason}."
 
@@ -133,13 +133,23 @@ def test_a_member_that_fails_a_criterion_is_extra_and_told_which(change: dict, r
 def test_a_member_that_equals_the_best_or_is_not_in_the_index_is_told_so() -> None:
     second = ROW._replace(adapt_filename="S_16--b")
     groups = passing([ROW, second], SELECTION)
-    members = {"S_16--a": "first", "S_16--b": "second", "elsewhere": "third"}
+    members = {"first": "S_16--a", "second": "S_16--b", "third": "elsewhere"}
     selection = Selection("i21k", "adapt_final_test", "imagenet2012", remarks=(Remark("third", "mine."),))
     tied, unknown = differences(choose(groups, selection), groups, [ROW, second], members, selection)
     assert tied.sentence.endswith(
         "its 0.8 equals the best of S/16, which the rule for equals gives to another checkpoint."
     )
     assert unknown.sentence.endswith("not chosen: the index does not have its checkpoint. Remark: mine.")
+
+
+def test_members_that_share_a_checkpoint_are_all_named() -> None:
+    best = ROW._replace(adapt_filename="S_16--best", adapt_final_test=0.9)
+    members = {"mine": "S_16--best", "yours": "S_16--best", "first": "S_16--a", "second": "S_16--a"}
+    groups = passing([ROW, best], SELECTION)
+    choices = choose(groups, SELECTION)
+    assert re.search(r"^S/16 +S_16--best .* mine, yours$", table(choices, names_of(members), SELECTION), re.MULTILINE)
+    extra = differences(choices, groups, [ROW, best], members, SELECTION)
+    assert [difference.of for difference in extra] == ["first", "second"]
 
 
 def test_pre_trained_checkpoints_are_chosen_once_each() -> None:
@@ -167,7 +177,7 @@ def test_a_pre_trained_member_without_a_row_of_the_usual_pixels_is_told_so() -> 
     ]
     for order in (rows, rows[::-1]):
         groups = passing(order, selection)
-        members = {"B_8": "vit_b8", "S_16": "vit_s16", "S_16x": "best"}
+        members = {"vit_b8": "B_8", "vit_s16": "S_16", "best": "S_16x"}
         large, second = differences(choose(groups, selection), groups, order, members, selection)
         assert large.sentence == (
             "extra: vit_b8, B_8: a member, but not chosen: the index has it fine-tuned at 384 pixels, not at 224."
