@@ -126,7 +126,7 @@ def add(checkpoint: str, cards: Path, collection: str | None, name: str | None, 
     labels = cards / dataset_of(recipe).labels
     if not labels.is_file():
         raise Fault(f"{labels}: the label file of {dataset_of(recipe).name} is missing; restore it")
-    text = member_text(recipe, folder, cards, row, bool(read and read.synthetic))
+    text = member_text(recipe, folder, cards, row, read.cited if read else "")
     if row is None:
         remarks.append("no index at hand (INDEX=): no reported accuracy was written")
     files = [folder / f"{member}.yaml"]
@@ -144,14 +144,16 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--name", help="the member's name (default: from the checkpoint's)")
     parser.add_argument("--index", help="a file or URL of the pool's index")
     kept = Path("artifacts/selection/index.csv")
-    parser.add_argument("--kept", type=Path, default=kept, help="the index that make select left, used if it is there")
+    parser.add_argument(
+        "--kept", type=Path, default=kept, help="upstream's index that make select left, used if it is there"
+    )
     parser.add_argument("--cache", help="the folder of downloads (default: $XDG_CACHE_HOME/vit-publisher)")
     parser.add_argument("--offline", action="store_true", help="use no network")
     parser.add_argument("--cards", type=Path, default=Path("model_cards"), help="the folder of all collections")
     args = parser.parse_args(arguments)
     read = None
     if args.index or args.kept.exists():
-        read = index.read(index.obtain(args.index or None, args.kept, cache.folder(args.cache), args.offline))
+        read = index.obtain(args.index or None, args.kept, cache.folder(args.cache), args.offline)
     added = add(args.checkpoint, args.cards, args.collection or None, args.name or None, read)
     for path in added.files:
         print(f"wrote {path}")

@@ -19,7 +19,7 @@ from pipeline.choice import Choice, checkpoint_of, choose, criteria_of, differen
 from pipeline.criteria import Selection
 from pipeline.fault import Fault, command
 from pipeline.files import write_text
-from pipeline.index import Row
+from pipeline.index import Index, Row
 from pipeline.pages import collection_of, render
 
 
@@ -90,18 +90,20 @@ def picture(
     return plot.scatter(title, description, selection.best_by, points, notes)
 
 
-def select(path: Path, source: Path, out: Path, diff: bool) -> str:
+def select(path: Path, read: Index, out: Path, diff: bool) -> str:
     """Applies a collection's criteria to an index, writes the three files and returns the text to print.
 
     Raises:
-        Fault: when either file is malformed, the collection has no criteria, or no row meets them.
+        Fault: when collection.yaml is malformed, the collection has no criteria, or no row meets them.
     """
     collection, _ = collection_of(path, None)
     selection = criteria_of(collection, path)
-    read = index.read(source)
     groups = passing(read.rows, selection)
     if not groups:
-        raise Fault(f"{source}: none of {len(read.rows):,} rows meets the criteria of {path}: {selection.conditions}")
+        raise Fault(
+            f"none of {len(read.rows):,} rows meets the criteria of {path}: {selection.conditions}; the index is"
+            f" {read.cited}"
+        )
     choices = choose(groups, selection)
     members = members_of(path.parent)
     names = names_of(members)
@@ -130,15 +132,14 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("collection", type=Path, help="collection.yaml")
     parser.add_argument("out", type=Path, help="the folder for selection.md, selection.csv and selection.svg")
     parser.add_argument("--index", help=f"a file or URL of the index (default: --kept, else {index.UPSTREAM})")
-    parser.add_argument("--kept", type=Path, help="where a downloaded index is kept (default: OUT/index.csv)")
+    parser.add_argument("--kept", type=Path, help="where upstream's index is kept (default: OUT/index.csv)")
     parser.add_argument("--cache", help="the folder of downloads (default: $XDG_CACHE_HOME/vit-publisher)")
     parser.add_argument("--offline", action="store_true", help="use no network")
     parser.add_argument("--diff", action="store_true", help="compare the choice with the collection's members")
     args = parser.parse_args(arguments)
-    source = index.obtain(
-        args.index or None, args.kept or args.out / "index.csv", cache.folder(args.cache), args.offline
-    )
-    sys.stdout.write(select(args.collection, source, args.out, args.diff))
+    kept = args.kept or args.out / "index.csv"
+    read = index.obtain(args.index or None, kept, cache.folder(args.cache), args.offline)
+    sys.stdout.write(select(args.collection, read, args.out, args.diff))
     return f"{args.collection.parent.name} in {args.out}"
 
 

@@ -267,23 +267,47 @@ def test_columns_may_stand_in_another_order_and_others_beside(tmp_path: Path) ->
     fields = list(reversed(Row._fields))
     path = tmp_path / "index.csv"
     path.write_text(",".join([*fields, "more"]) + "\n" + ",".join([*map(str, reversed(ROW)), "x"]) + "\n")
-    assert index.read(path) == index.Index((ROW,))
+    assert index.read(path, index.UPSTREAM) == index.Index((ROW,), index.UPSTREAM)
 
 
-def test_an_index_is_downloaded_once_and_kept(tmp_path: Path) -> None:
+def test_upstreams_index_is_downloaded_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served, kept, cache = tmp_path / "vit_models/augreg", tmp_path / "kept/index.csv", tmp_path / "cache"
+    served.mkdir(parents=True)
+    written(served, ROW)
+    monkeypatch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN", "none")  # so that no other credentials are looked for
+    with serving_folder(tmp_path) as address:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+        assert index.obtain(None, kept, cache) == index.Index((ROW,), index.UPSTREAM)
+    written(served, ROW._replace(adapt_final_test=0.7))
+    assert index.obtain(None, kept, cache) == index.Index((ROW,), index.UPSTREAM)
+    with serving_folder(tmp_path) as address:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+        (row,) = index.obtain(index.UPSTREAM, kept, cache).rows  # named, it is asked for anew
+    assert row.adapt_final_test == 0.7
+    assert index.obtain(None, kept, cache).rows == (row,)
+
+
+def test_an_index_of_ones_own_is_never_taken_for_upstreams(tmp_path: Path) -> None:
     served, kept, cache = tmp_path / "served", tmp_path / "kept/index.csv", tmp_path / "cache"
     served.mkdir()
     written(served, ROW)
     with serving_folder(served) as address:
-        assert index.obtain(f"{address}/index.csv", kept, cache) == kept
-        assert index.read(kept).rows == (ROW,)
+        found = index.obtain(f"{address}/index.csv?secret#1", kept, cache)
+        assert found == index.Index((ROW,), f"{address}/index.csv")
+        (served / "broken.csv").write_text("name\n")
+        with pytest.raises(Fault, match=rf"^{address}/broken\.csv:1: the index lacks the column 'ds'"):
+            index.obtain(f"{address}/broken.csv", kept, cache)
         with pytest.raises(Fault, match=r"gone\.csv: HTTP 404 .*; say INDEX=<a copy of index.csv, a file or URL>"):
             index.obtain(f"{address}/gone.csv", kept, cache)
-    assert index.read(kept).rows == (ROW,)  # a failed download leaves it
-    assert index.obtain(None, kept, cache) == kept
-    assert index.obtain(str(served / "index.csv"), kept, cache) == served / "index.csv"
+    found = index.obtain(str(served / "index.csv"), kept, cache)
+    assert found == index.Index((ROW,), "index.csv, a copy of the pool's index as its owner says")
     with pytest.raises(Fault, match=r"nowhere\.csv: no such index; say INDEX="):
-        index.read(index.obtain("nowhere.csv", kept, cache))
+        index.obtain("nowhere.csv", kept, cache)
+    assert not kept.exists()
+    with pytest.raises(
+        Fault, match=r"^gs://vit_models/augreg/index\.csv: OFFLINE=1, and the cache .* does not have it"
+    ):
+        index.obtain(None, kept, cache, offline=True)
 
 
 def test_the_plot_is_well_formed_and_names_the_chosen(rows: tuple[Row, ...]) -> None:
@@ -350,7 +374,11 @@ def test_a_collection_without_criteria_or_an_index_without_rows_that_pass_is_ref
     shutil.copytree(VIT, tmp_path / "vit")
     path = written(tmp_path, ROW._replace(adapt_final_test=0.1))
     done = stage("select", tmp_path / "vit/collection.yaml", tmp_path / "out", "--index", path)
-    assert_refused(done, "none of 1 rows meets the criteria of", "adapt_final_test at least 0.75")
+    assert_refused(
+        done,
+        "none of 1 rows meets the criteria of",
+        "adapt_final_test at least 0.75",
+    )
     done = stage("select", ROOT / "model_cards/demo/collection.yaml", tmp_path / "out", "--index", path)
     assert_refused(done, "demo/collection.yaml: the collection has no section `selection`")
     assert not (tmp_path / "out").exists()
