@@ -27,6 +27,9 @@ CHECKPOINT ?=
 NAME ?=
 BASE_PYTHON ?= python3
 
+# An environment may use these words for something else (WSL exports NAME, the computer's): the command line alone counts.
+$(foreach word,CACHE LOCK INDEX DIFF NAME,$(if $(filter command,$(origin $(word))),,$(eval override $(word) :=)))
+
 # Only some shells expand the ~ of `make HUB=~/hub`.
 home = $(patsubst ~/%,$(HOME)/%,$(1))
 override CHECKPOINTS := $(call home,$(CHECKPOINTS))

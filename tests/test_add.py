@@ -405,3 +405,21 @@ def test_make_add_writes_a_member_that_every_stage_is_planned_for(tmp_path: Path
     assert done.returncode == 2
     assert "its pre-training ends before part 3, expected <epochs>ep, such as 300ep\n  S_16-i21k\n" in done.stderr
     assert "say which checkpoint: make add CHECKPOINT=<the name" in make(tree, "add").stderr
+
+
+def test_words_of_the_environment_are_no_settings(tmp_path: Path) -> None:
+    """WSL exports NAME, the computer's name; on the command line each word is taken, whatever the environment has."""
+    words = {"NAME": "my-pc", "INDEX": "mysql", "DIFF": "meld", "LOCK": "held", "CACHE": "redis"}
+    for settings, target in (
+        ("NAME INDEX CACHE", ("add", f"CHECKPOINT={TUNED}")),
+        ("INDEX CACHE", ("select",)),
+        ("LOCK CACHE", ("fetch", "MODEL=vit_s16")),
+    ):
+        dry = ("-n", f"ARTIFACTS={tmp_path}", *target)
+        recipe = make(ROOT, *dry, **words).stdout
+        assert f"-m pipeline.{target[0]} " in recipe
+        assert not [word for word in (*words.values(), "--diff") if word in recipe]
+        recipe = make(ROOT, *dry, *(f"{name}=mine_{word}" for name, word in words.items()), **words).stdout
+        for name in settings.split():
+            assert f"--{name.lower()} 'mine_{words[name]}'" in recipe
+    assert "--diff" in make(ROOT, "-n", "select", "DIFF=1").stdout
