@@ -23,7 +23,8 @@ from pipeline.index import UPSTREAM, Index
 from pipeline.pages import Collection, Module
 from pipeline.stamps import images_text
 from pipeline.validate import Evaluation, images_of
-from pipeline.vit import Model, variant
+from pipeline.variants import variant
+from pipeline.vit import Model
 from tests.conftest import ROOT, Stage, copy_project, make, serving_folder
 from tests.test_select import ROW, written
 
