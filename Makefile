@@ -27,6 +27,9 @@ CHECKPOINT ?=
 NAME ?=
 BASE_PYTHON ?= python3
 
+# An environment may use these words for something else (WSL exports NAME, the computer's): the command line alone counts.
+$(foreach word,CACHE LOCK INDEX DIFF NAME,$(if $(filter command,$(origin $(word))),,$(eval override $(word) :=)))
+
 # Only some shells expand the ~ of `make HUB=~/hub`.
 home = $(patsubst ~/%,$(HOME)/%,$(1))
 override CHECKPOINTS := $(call home,$(CHECKPOINTS))
@@ -246,13 +249,15 @@ lint: | $(READY) ## check style and types
 bench: | $(READY) ## measure what must be fast, beside the plain way (15 minutes, 8 GB of disk)
 	'$(PYTHON)' -m benchmarks.packing
 	'$(PYTHON)' -m benchmarks.downloading
+	'$(PYTHON)' -m benchmarks.selection
 	'$(PYTHON)' -m benchmarks.conversion --folder '$A/bench'
 	'$(PYTHON)' -m benchmarks.forward --folder '$A/bench' $(if $(TORCH_PYTHON),--torch-python '$(TORCH_PYTHON)')
 
-check-full: | $(READY) ## publish seven full-size members of random weights, run two in every TensorFlow, send all through timm if there is TORCH_PYTHON (about 45 GB of disk)
+check-full: | $(READY) ## publish seven full-size members of random weights, run two in every TensorFlow, add and publish members of every variant and data set, send all through timm if there is TORCH_PYTHON (well over an hour on 2 cores, about 55 GB of disk)
 	'$(PYTHON)' -m benchmarks.full_size $A/full
 	'$(PYTHON)' -m benchmarks.compatibility $A/compatibility
-	$(if $(TORCH_PYTHON),'$(PYTHON)' -m benchmarks.timm_round_trip --torch-python '$(TORCH_PYTHON)' --folder '$A/timm')
+	'$(PYTHON)' -m benchmarks.added_members $A/added
+	$(if $(TORCH_PYTHON),'$(PYTHON)' -m benchmarks.timm_round_trip --torch-python '$(TORCH_PYTHON)' --folder '$A/timm',@echo "check-full: the round trip through timm was NOT run: say TORCH_PYTHON=<an interpreter with benchmarks/requirements-forward.txt>")
 
 clean: ## remove what the stages made; the hub stays
 	rm -rf $(addprefix $A/,$(MODELS)) $A/collections $S

@@ -125,7 +125,7 @@ def row(variant: str, way: str, spent: Cost, base: Cost | None = None) -> str:
 def case(text: str) -> str:
     """Checks one case of the command line."""
     from pipeline.fault import Fault
-    from pipeline.vit import variant
+    from pipeline.variants import variant
 
     try:
         variant(text.partition("@")[0])

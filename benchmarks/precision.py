@@ -17,13 +17,14 @@ from flax import linen as nn
 
 from benchmarks.random_checkpoints import random_arrays
 from pipeline import checkpoint, vit
+from pipeline.variants import variant
 
 
 def logits(name: str, arrays: checkpoint.Arrays, images: np.ndarray, norm: dict) -> np.ndarray:
     """Returns logits (n, 1000) in the arrays' own precision, with further arguments for GroupNorm and LayerNorm."""
     group_norm = functools.partial(nn.GroupNorm, num_groups=32, epsilon=1e-6, **norm)
     with patch.object(vit, "GroupNorm", group_norm):
-        model = vit.VisionTransformer(vit.variant(name), 1000)
+        model = vit.VisionTransformer(variant(name), 1000)
         return np.asarray(jax.jit(model.apply)({"params": checkpoint.tree(arrays)}, images))
 
 

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pipeline.vit import AddPositionEmbedding, LayerNorm, MlpBlock, ResidualUnit, Variant, resnet
+from pipeline.variants import Variant
+from pipeline.vit import AddPositionEmbedding, LayerNorm, MlpBlock, ResidualUnit, resnet
 
 
 class UpstreamBlock(nn.Module):

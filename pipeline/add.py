@@ -60,13 +60,11 @@ def _name_of(name: str | None, recipe: Recipe, cards: Path) -> str:
     """
     if name and (not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) or name == "collection"):
         raise Fault(f"NAME={name}: expected lower-case letters, digits and '_', such as {long_name(recipe)}")
-    taken: dict[str, Path] = {}
-    for folder in sorted(path.parent for path in cards.glob("*/collection.yaml")):
-        members = members_of(folder)
-        if recipe.name in members:
-            path = folder / f"{members[recipe.name]}.yaml"
-            raise Fault(f"{path}: {recipe.name} is this member already; run make publish MODEL={path.stem}")
-        taken |= {member: folder / f"{member}.yaml" for member in members.values()}
+    taken = {path.stem: path for path in sorted(cards.glob("*/*.yaml")) if path.name != "collection.yaml"}
+    for folder in sorted({path.parent for path in taken.values()}):
+        for member, checkpoint in members_of(folder).items():
+            if checkpoint == recipe.name:
+                raise Fault(f"{taken[member]}: {checkpoint} is this member already; run make publish MODEL={member}")
     for candidate in (name,) if name else (member_name(recipe), long_name(recipe)):
         if candidate not in taken:
             return candidate
@@ -128,7 +126,7 @@ def add(checkpoint: str, cards: Path, collection: str | None, name: str | None, 
     labels = cards / dataset_of(recipe).labels
     if not labels.is_file():
         raise Fault(f"{labels}: the label file of {dataset_of(recipe).name} is missing; restore it")
-    text = member_text(recipe, folder, cards, row, bool(read and read.synthetic))
+    text = member_text(recipe, folder, cards, row, read.cited if read else "")
     if row is None:
         remarks.append("no index at hand (INDEX=): no reported accuracy was written")
     files = [folder / f"{member}.yaml"]
@@ -146,14 +144,16 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--name", help="the member's name (default: from the checkpoint's)")
     parser.add_argument("--index", help="a file or URL of the pool's index")
     kept = Path("artifacts/selection/index.csv")
-    parser.add_argument("--kept", type=Path, default=kept, help="the index that make select left, used if it is there")
+    parser.add_argument(
+        "--kept", type=Path, default=kept, help="upstream's index that make select left, used if it is there"
+    )
     parser.add_argument("--cache", help="the folder of downloads (default: $XDG_CACHE_HOME/vit-publisher)")
     parser.add_argument("--offline", action="store_true", help="use no network")
     parser.add_argument("--cards", type=Path, default=Path("model_cards"), help="the folder of all collections")
     args = parser.parse_args(arguments)
     read = None
     if args.index or args.kept.exists():
-        read = index.read(index.obtain(args.index or None, args.kept, cache.folder(args.cache), args.offline))
+        read = index.obtain(args.index or None, args.kept, cache.folder(args.cache), args.offline)
     added = add(args.checkpoint, args.cards, args.collection or None, args.name or None, read)
     for path in added.files:
         print(f"wrote {path}")

@@ -17,7 +17,8 @@ from isal import isal_zlib
 
 from pipeline.arrays import BROKEN_ZIP, usual_shape
 from pipeline.fault import Fault
-from pipeline.vit import HYBRIDS, SIZES, Model, Parameters, parameter_shapes
+from pipeline.variants import HYBRIDS, SIZES
+from pipeline.vit import Model, Parameters, parameter_shapes
 
 Arrays = dict[str, np.ndarray]
 Value = TypeVar("Value")

@@ -58,6 +58,9 @@ def failing(row: Row, selection: Selection) -> str | None:
         wanted, got = getattr(selection, column), getattr(row, column)
         if wanted is not None and wanted != got:
             return f"{column} is {got}, not {wanted}"
+    # The speed of a row is that of its fine-tuning's resolution.
+    if selection.adapt_ds is None and row.adapt_resolution != PRETRAINING_RESOLUTION:
+        return f"the index has it fine-tuned at {row.adapt_resolution} pixels, not at {PRETRAINING_RESOLUTION}"
     score = getattr(row, selection.best_by)
     if math.isnan(score):
         return f"it has no {selection.best_by}"
@@ -74,8 +77,6 @@ def passing(rows: Iterable[Row], selection: Selection) -> dict[str, list[Row]]:
         # The cheapest test first: most of the 51,509 rows end here.
         if row.ds != selection.ds or failing(row, selection) or checkpoint_of(row, selection) in seen:
             continue
-        if selection.adapt_ds is None and row.adapt_resolution != PRETRAINING_RESOLUTION:
-            continue  # the speed of a row is that of its fine-tuning's resolution
         seen.add(checkpoint_of(row, selection))
         groups.setdefault(row.name, []).append(row)
 
@@ -98,15 +99,23 @@ def choose(groups: Mapping[str, Sequence[Row]], selection: Selection) -> list[Ch
 
 
 def members_of(folder: Path) -> dict[str, str]:
-    """Returns the names of a collection's members by their checkpoints' names."""
+    """Returns the checkpoints' names of a collection's members by the members' names; two may share a checkpoint."""
     members = {}
     for path in sorted(folder.glob("*.yaml")):
         if path.name != "collection.yaml":
             section = spec.sections(path).get("checkpoint")
             if not isinstance(section, dict) or not isinstance(section.get("name"), str):
                 raise Fault(f"{path}: the section checkpoint names no checkpoint")
-            members[section["name"]] = path.stem
+            members[path.stem] = section["name"]
     return members
+
+
+def names_of(members: Mapping[str, str]) -> dict[str, str]:
+    """Returns the members' names by their checkpoints: of one that several share, all of them."""
+    names: dict[str, list[str]] = {}
+    for member, checkpoint in members.items():
+        names.setdefault(checkpoint, []).append(member)
+    return {checkpoint: ", ".join(sharing) for checkpoint, sharing in names.items()}
 
 
 def _why_not(
@@ -140,7 +149,8 @@ def differences(
     members: Mapping[str, str],
     selection: Selection,
 ) -> list[Difference]:
-    """Compares the choice with the members, given by their checkpoints: what is missing first, then what is extra."""
+    """Compares the choice with the members, as members_of() gives them: what is missing first, then what is extra."""
+    checkpoints = set(members.values())
     remarks = {remark.of: f" Remark: {remark.text.strip()}" for remark in selection.remarks}
     found = [
         Difference(
@@ -150,11 +160,18 @@ def differences(
             + remarks.get(choice.name, ""),
         )
         for choice in choices
-        if choice.checkpoint not in members
+        if choice.checkpoint not in checkpoints
     ]
-    by_checkpoint = {checkpoint_of(row, selection): row for row in rows}
+    by_checkpoint: dict[str, Row] = {}
+    for row in rows:
+        # A pre-trained checkpoint has a row for each of its fine-tunings: one that passes speaks for it.
+        checkpoint = checkpoint_of(row, selection)
+        if checkpoint in checkpoints and (
+            checkpoint not in by_checkpoint or failing(by_checkpoint[checkpoint], selection)
+        ):
+            by_checkpoint[checkpoint] = row
     chosen = {choice.checkpoint for choice in choices}
-    for checkpoint, member in members.items():
+    for member, checkpoint in members.items():
         if checkpoint not in chosen:
             why = _why_not(checkpoint, by_checkpoint, groups, selection)
             sentence = f"extra: {member}, {checkpoint}: a member, but not chosen: {why}.{remarks.get(member, '')}"

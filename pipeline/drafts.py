@@ -6,13 +6,14 @@ follow. Its collection is augreg_<pre-training>[_<fine-tuning>]: what a
 collection's pages say is true of all of its members.
 """
 
+import json
 import math
 import os
 import textwrap
 from pathlib import Path
 from typing import Any
 
-from pipeline import augreg, datasets, index
+from pipeline import augreg, datasets
 from pipeline.augreg import Recipe
 from pipeline.datasets import Dataset
 from pipeline.index import Row
@@ -111,16 +112,16 @@ def title_of(recipe: Recipe) -> str:
     return title + (f", {recipe.resolution} pixels" if recipe.resolution != augreg.PRETRAINING_RESOLUTION else "")
 
 
-def reported_of(recipe: Recipe, row: Row | None, synthetic: bool) -> dict[str, Any] | None:
-    """Returns the accuracy that the index reports and where it stands, or None where it has none."""
+def reported_of(recipe: Recipe, row: Row | None, cited: str) -> dict[str, Any] | None:
+    """Returns the accuracy that an index reports and where it stands, or None where it has none."""
     column = "adapt_final_test" if recipe.fine_tuning else "final_test"
     top1 = getattr(row, column) if row else math.nan
     if math.isnan(top1):
         return None
-    return {"top1": top1, "source": f"column {column} of {'a made-up index' if synthetic else index.UPSTREAM}"}
+    return {"top1": top1, "source": f"column {column} of {cited}"}
 
 
-def member_text(recipe: Recipe, folder: Path, cards: Path, row: Row | None, synthetic: bool) -> str:
+def member_text(recipe: Recipe, folder: Path, cards: Path, row: Row | None, cited: str) -> str:
     """Returns the text of a member's YAML file.
 
     Args:
@@ -128,14 +129,15 @@ def member_text(recipe: Recipe, folder: Path, cards: Path, row: Row | None, synt
         folder: the collection's, from which the label file is named.
         cards: the folder of all collections, which holds the label files.
         row: its row in the index, None without an index.
-        synthetic: whether the index is made up.
+        cited: the index's, see pipeline.index.Index.
     """
     dataset = dataset_of(recipe)
-    reported = reported_of(recipe, row, synthetic)
+    reported = reported_of(recipe, row, cited)
+    source = json.dumps(reported["source"], ensure_ascii=False) if reported else None  # YAML whatever a file is called
     note = textwrap.wrap(note_of(recipe), 110, break_long_words=False, break_on_hyphens=False)
     return render(
         "add/member.yaml.jinja", recipe=recipe, dataset=dataset, sources=sources_of(recipe.name), found=row is not None,
-        labels=Path(os.path.relpath(cards / dataset.labels, folder)).as_posix(), reported=reported,
+        labels=Path(os.path.relpath(cards / dataset.labels, folder)).as_posix(), reported=reported, source=source,
         minimum=f"{max(0.0, reported['top1'] - ALLOWANCE):.3f}" if reported else "0.0",
         title=title_of(recipe), note=note,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
 from pipeline.fault import Fault, Unavailable, nearest
 from pipeline.files import replacing
@@ -56,10 +57,23 @@ _MAY_BE_EMPTY = _ACCURACIES | {"epochs", "params", "infer_samples_per_sec"}
 
 @dataclass(frozen=True)
 class Index:
-    """The rows in the file's order, and whether the file says of itself that it is made up."""
+    """An index, read and checked.
+
+    Attributes:
+        rows: in the file's order.
+        origin: where it comes from, in words that may be published: the address it was had from; of a file on this
+            machine its name only, and that it is the owner's.
+        synthetic: whether the file says of itself that it is made up.
+    """
 
     rows: tuple[Row, ...]
+    origin: str
     synthetic: bool = False
+
+    @property
+    def cited(self) -> str:
+        """What a figure of it is said to be from."""
+        return "a made-up index" if self.synthetic else self.origin
 
 
 def _value(column: str, text: str) -> Any:
@@ -87,7 +101,7 @@ def _value(column: str, text: str) -> Any:
     return value
 
 
-def _places(path: Path, header: Sequence[str]) -> list[int]:
+def _places(path: str, header: Sequence[str]) -> list[int]:
     """Returns where each of Row's columns stands; further columns are passed over."""
     if missing := [column for column in Row._fields if column not in header]:
         raise Fault(
@@ -97,7 +111,7 @@ def _places(path: Path, header: Sequence[str]) -> list[int]:
     return [header.index(column) for column in Row._fields]
 
 
-def _rows(path: Path, reader: Any, header: Sequence[str]) -> Iterator[tuple[int, Row]]:
+def _rows(path: str, reader: Any, header: Sequence[str]) -> Iterator[tuple[int, Row]]:
     # The same few thousand texts stand in 51,509 rows: each is checked once per column.
     columns: list[tuple[str, int, dict[str, Any]]] = [
         (column, place, {}) for column, place in zip(Row._fields, _places(path, header), strict=True)
@@ -118,7 +132,7 @@ def _rows(path: Path, reader: Any, header: Sequence[str]) -> Iterator[tuple[int,
         yield line, Row._make(values)
 
 
-def _read(path: Path, stream: IO[str]) -> Index:
+def _read(path: str, stream: IO[str], origin: str) -> Index:
     reader = csv.reader(stream, strict=True)
     try:
         header = next(reader, None)
@@ -134,54 +148,77 @@ def _read(path: Path, stream: IO[str]) -> Index:
         raise Fault(f"{path}:{reader.line_num}: not valid CSV: {error}") from None
     if not rows:
         raise Fault(f"{path}: the index has no rows")
-    return Index(tuple(rows), SYNTHETIC in header)
+    return Index(tuple(rows), origin, SYNTHETIC in header)
 
 
-def read(path: Path) -> Index:
+def _own(path: Path) -> str:
+    """Returns the origin of a file of this machine: its folder is nobody's business, its content its owner's word."""
+    name = "".join(letter if letter.isprintable() else "?" for letter in path.name)
+    return f"{name}, a copy of the pool's index as its owner says"
+
+
+def _public(address: str) -> str:
+    """Returns the origin of a download: its address without what may be secret, a password or a signature."""
+    parts = urlsplit(shown(address))
+    # Only in these two is what follows `?` no part of the name (pipeline.sources).
+    return urlunsplit(parts._replace(query="", fragment="")) if parts.scheme in ("http", "https") else shown(address)
+
+
+def read(path: Path, origin: str | None = None, place: str | None = None) -> Index:
     """Reads and checks index.csv.
+
+    Args:
+        path: the file.
+        origin: see Index; None for a file that the user brought.
+        place: what messages call the file; None for its path.
 
     Raises:
         Fault: names file and line of a missing column, a row of another length, a value of another type, a checkpoint
             that stands twice; or that the file is missing, empty or no UTF-8 text.
     """
+    place = place or str(path)
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            return _read(path, stream)
+            return _read(place, stream, origin or _own(path))
     except FileNotFoundError:
-        raise Fault(f"{path}: no such index; say INDEX=<file or URL of index.csv>") from None
+        raise Fault(f"{place}: no such index; say INDEX=<file or URL of index.csv>") from None
     except IsADirectoryError:
-        raise Fault(f"{path}: a folder; say INDEX=<file or URL of index.csv>") from None
+        raise Fault(f"{place}: a folder; say INDEX=<file or URL of index.csv>") from None
     except UnicodeDecodeError as error:
-        raise Fault(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise Fault(f"{place}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
-def _download(address: str, out: Path, downloads: Path, offline: bool) -> None:
+def _download(address: str, kept: Path, downloads: Path, offline: bool) -> Index:
     from pipeline import remote  # its HTTP client takes a while to import, and a local file needs none
 
     try:
-        with remote.obtained(address, remote.Access(downloads, offline), "index") as found, replacing(out) as stream:
-            stream.write(found.path.read_bytes())
+        with remote.obtained(address, remote.Access(downloads, offline), "index") as found:
+            index = read(found.path, _public(address), shown(address))
+            if address == UPSTREAM:
+                with replacing(kept) as stream:
+                    stream.write(found.path.read_bytes())
+            return index
     except Unavailable as reason:
         closed = "; the pool's bucket is closed to anonymous readers since February 2026" if address == UPSTREAM else ""
         raise Fault(f"{shown(address)}: {reason}{closed}; say INDEX=<a copy of index.csv, a file or URL>") from None
 
 
-def obtain(source: str | None, kept: Path, downloads: Path, offline: bool = False) -> Path:
-    """Returns the path of the index: a local file itself, or what a download left at `kept`.
+def obtain(source: str | None, kept: Path, downloads: Path, offline: bool = False) -> Index:
+    """Returns the index: a file of this machine, or a download. Upstream's is kept; no other is ever taken for it.
 
     Args:
-        source: a path or address; None for what an earlier call left at `kept`, else for upstream's address.
-        kept: where a downloaded index is kept.
+        source: a path or address; None for upstream's, from `kept` if it is there, else from its address.
+        kept: where upstream's index is kept.
         downloads: the folder of the cache, see pipeline.cache.
         offline: whether to do without any network.
 
     Raises:
-        Fault: when it cannot be had; says how to name another.
+        Fault: when it cannot be had, which says how to name another; or it is malformed, see read().
     """
     if source:
         scheme_of(source, "INDEX")
         if not is_remote(source):
-            return local_path(source).expanduser()
-    if source or not kept.exists():
-        _download(source or UPSTREAM, kept, downloads, offline)
-    return kept
+            return read(local_path(source).expanduser())
+    elif kept.exists():
+        return read(kept, UPSTREAM)
+    return _download(source or UPSTREAM, kept, downloads, offline)

@@ -10,7 +10,8 @@ import numpy as np
 
 from pipeline import artifact, checkpoint, saved_model, selftest
 from pipeline.fault import Fault
-from pipeline.vit import Model, VisionTransformer, variant
+from pipeline.variants import variant
+from pipeline.vit import Model, VisionTransformer
 
 Report = dict[str, Any]
 

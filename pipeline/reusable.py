@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from pipeline import checkpoint, stablehlo
 from pipeline.preprocessing import preprocess
-from pipeline.vit import Model, VisionTransformer, variant
+from pipeline.variants import variant
+from pipeline.vit import Model, VisionTransformer
 
 if TYPE_CHECKING:
     import jax

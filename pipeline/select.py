@@ -15,16 +15,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline import cache, index, plot
-from pipeline.choice import Choice, checkpoint_of, choose, criteria_of, differences, members_of, passing
+from pipeline.choice import Choice, checkpoint_of, choose, criteria_of, differences, members_of, names_of, passing
 from pipeline.criteria import Selection
 from pipeline.fault import Fault, command
 from pipeline.files import write_text
-from pipeline.index import Row
+from pipeline.index import Index, Row
 from pipeline.pages import collection_of, render
 
 
-def table(choices: Sequence[Choice], members: Mapping[str, str], selection: Selection) -> str:
-    """Returns the choice as aligned text."""
+def table(choices: Sequence[Choice], names: Mapping[str, str], selection: Selection) -> str:
+    """Returns the choice as aligned text; `names` are the members' by their checkpoints."""
     lines = [("name", "checkpoint", selection.best_by, "images/s", "rows", "member")]
     lines += [
         (
@@ -33,7 +33,7 @@ def table(choices: Sequence[Choice], members: Mapping[str, str], selection: Sele
             f"{one.score:.5f}",
             one.rate_text,
             str(one.passing),
-            members.get(one.checkpoint, "no"),
+            names.get(one.checkpoint, "no"),
         )
         for one in choices
     ]
@@ -52,13 +52,13 @@ def table(choices: Sequence[Choice], members: Mapping[str, str], selection: Sele
     return text
 
 
-def _csv(choices: Sequence[Choice], members: Mapping[str, str], selection: Selection) -> str:
+def _csv(choices: Sequence[Choice], names: Mapping[str, str], selection: Selection) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["name", "checkpoint", selection.best_by, "infer_samples_per_sec", "rows_passing", "member"])
     for one in choices:
         rate = "" if math.isnan(one.rate) else one.rate
-        writer.writerow([one.name, one.checkpoint, one.score, rate, one.passing, members.get(one.checkpoint, "")])
+        writer.writerow([one.name, one.checkpoint, one.score, rate, one.passing, names.get(one.checkpoint, "")])
     return out.getvalue()
 
 
@@ -90,37 +90,38 @@ def picture(
     return plot.scatter(title, description, selection.best_by, points, notes)
 
 
-def select(path: Path, source: Path, out: Path, diff: bool) -> str:
+def select(path: Path, read: Index, out: Path, diff: bool) -> str:
     """Applies a collection's criteria to an index, writes the three files and returns the text to print.
 
     Raises:
-        Fault: when either file is malformed, the collection has no criteria, or no row meets them.
+        Fault: when collection.yaml is malformed, the collection has no criteria, or no row meets them.
     """
     collection, _ = collection_of(path, None)
     selection = criteria_of(collection, path)
-    read = index.read(source)
     groups = passing(read.rows, selection)
     if not groups:
-        raise Fault(f"{source}: none of {len(read.rows):,} rows meets the criteria of {path}: {selection.conditions}")
+        raise Fault(
+            f"none of {len(read.rows):,} rows meets the criteria of {path}: {selection.conditions}; the index is"
+            f" {read.cited}"
+        )
     choices = choose(groups, selection)
     members = members_of(path.parent)
+    names = names_of(members)
     found = differences(choices, groups, read.rows, members, selection) if diff else None
     write_text(
         out / "selection.md",
         render(
             "selection/table.md.jinja", collection=collection.name, criteria=selection.conditions,
-            score=selection.best_by, choices=choices, members=members, differences=found, synthetic=read.synthetic,
+            score=selection.best_by, choices=choices, names=names, differences=found, synthetic=read.synthetic,
         ),
     )  # fmt: skip
-    write_text(out / "selection.csv", _csv(choices, members, selection))
+    write_text(out / "selection.csv", _csv(choices, names, selection))
     write_text(out / "selection.svg", picture(collection.name, groups, choices, selection, read.synthetic))
-    text = (
-        f"{selection.conditions}; the highest {selection.best_by} of each name\n\n{table(choices, members, selection)}"
-    )
+    text = f"{selection.conditions}; the highest {selection.best_by} of each name\n\n{table(choices, names, selection)}"
     if read.synthetic:
         text = "The index is made up; so are its accuracies.\n" + text
     if found is not None:
-        same = sum(choice.checkpoint in members for choice in choices)
+        same = sum(choice.checkpoint in names for choice in choices)
         text += f"\n{same} of {len(choices)} chosen checkpoints are members; {len(found)} differences\n"
         text += "".join(f"  {difference.sentence}\n" for difference in found)
     return text
@@ -131,15 +132,14 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("collection", type=Path, help="collection.yaml")
     parser.add_argument("out", type=Path, help="the folder for selection.md, selection.csv and selection.svg")
     parser.add_argument("--index", help=f"a file or URL of the index (default: --kept, else {index.UPSTREAM})")
-    parser.add_argument("--kept", type=Path, help="where a downloaded index is kept (default: OUT/index.csv)")
+    parser.add_argument("--kept", type=Path, help="where upstream's index is kept (default: OUT/index.csv)")
     parser.add_argument("--cache", help="the folder of downloads (default: $XDG_CACHE_HOME/vit-publisher)")
     parser.add_argument("--offline", action="store_true", help="use no network")
     parser.add_argument("--diff", action="store_true", help="compare the choice with the collection's members")
     args = parser.parse_args(arguments)
-    source = index.obtain(
-        args.index or None, args.kept or args.out / "index.csv", cache.folder(args.cache), args.offline
-    )
-    sys.stdout.write(select(args.collection, source, args.out, args.diff))
+    kept = args.kept or args.out / "index.csv"
+    read = index.obtain(args.index or None, kept, cache.folder(args.cache), args.offline)
+    sys.stdout.write(select(args.collection, read, args.out, args.diff))
     return f"{args.collection.parent.name} in {args.out}"
 
 

@@ -25,7 +25,8 @@ from pipeline.fault import Fault, command
 from pipeline.files import Progress, sha256_of, write_text
 from pipeline.proof import Report
 from pipeline.tensorflow_start import start_tensorflow
-from pipeline.vit import HYBRIDS, Model
+from pipeline.variants import HYBRIDS
+from pipeline.vit import Model
 
 Predict = Callable[[np.ndarray], np.ndarray]  # float32 (n, size, size, 3) to (n, classes) or (n, width)
 

@@ -17,10 +17,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from pipeline.fault import Fault
-from pipeline.variants import HYBRIDS as HYBRIDS
-from pipeline.variants import SIZES as SIZES
-from pipeline.variants import Variant as Variant
-from pipeline.variants import variant as variant
+from pipeline.variants import HYBRIDS, Variant, variant
 
 Parameters = dict[str, Any]
 

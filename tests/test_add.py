@@ -19,12 +19,13 @@ from pipeline.card import cards
 from pipeline.collection import page
 from pipeline.drafts import collection_name, long_name, member_name, sources_of
 from pipeline.fault import Fault
-from pipeline.index import Index
+from pipeline.index import UPSTREAM, Index
 from pipeline.pages import Collection, Module
 from pipeline.stamps import images_text
 from pipeline.validate import Evaluation, images_of
-from pipeline.vit import Model, variant
-from tests.conftest import ROOT, copy_project, make
+from pipeline.variants import variant
+from pipeline.vit import Model
+from tests.conftest import ROOT, Stage, copy_project, make, serving_folder
 from tests.test_select import ROW, written
 
 S16 = "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0"
@@ -124,7 +125,7 @@ def test_the_pages_of_a_new_collection_render(folder: Path, tmp_path: Path, repo
 
 def test_a_row_of_the_index_gives_the_reported_accuracy_and_the_gate(folder: Path, report: dict) -> None:
     row = ROW._replace(adapt_filename=TUNED, adapt_final_test=0.80123)
-    added = add(f"gs://vit_models/augreg/{TUNED}.npz", folder, None, None, Index((row,)))
+    added = add(f"gs://vit_models/augreg/{TUNED}.npz", folder, None, None, Index((row,), UPSTREAM))
     facts = written_by(added)
     assert facts["checkpoint"]["name"] == TUNED
     source = "column adapt_final_test of gs://vit_models/augreg/index.csv"
@@ -139,7 +140,7 @@ def test_a_row_of_the_index_gives_the_reported_accuracy_and_the_gate(folder: Pat
     [
         (None, "# No index was at hand (INDEX=): no reported accuracy is written"),
         (
-            Index((ROW._replace(adapt_filename=TUNED, adapt_final_test=math.nan),)),
+            Index((ROW._replace(adapt_filename=TUNED, adapt_final_test=math.nan),), UPSTREAM),
             "# The index has no accuracy of this checkpoint: none is reported",
         ),
     ],
@@ -154,12 +155,33 @@ def test_without_a_figure_none_is_reported_and_the_file_says_so(folder: Path, re
 
 
 def test_a_made_up_index_is_never_quoted_as_upstreams(folder: Path) -> None:
-    added = add(TUNED, folder, None, None, Index((ROW._replace(adapt_filename=TUNED),), synthetic=True))
+    added = add(TUNED, folder, None, None, Index((ROW._replace(adapt_filename=TUNED),), UPSTREAM, synthetic=True))
     assert written_by(added)["evaluation"]["reported"]["source"] == "column adapt_final_test of a made-up index"
 
 
+def test_a_figure_is_quoted_from_the_index_it_stands_in(folder: Path, tmp_path: Path, stage: Stage) -> None:
+    path = written(tmp_path, ROW._replace(adapt_filename=TUNED)).rename(tmp_path / 'my "own": #1.csv')
+    usual = ("--cards", folder, "--kept", tmp_path / "kept.csv", "--cache", tmp_path / "cache")
+    done = stage("add", TUNED, "--index", path, *usual, "--name", "mine")
+    assert done.returncode == 0, done.stderr
+    source = 'column adapt_final_test of my "own": #1.csv, a copy of the pool\'s index as its owner says'
+    home = folder / "augreg_i21k_imagenet2012"
+    assert yaml.safe_load((home / "mine.yaml").read_text())["evaluation"]["reported"]["source"] == source
+    (home / "mine.yaml").unlink()
+    with serving_folder(tmp_path) as address:
+        path.rename(tmp_path / "index.csv")
+        secret = address.replace("http://", "http://me:secret@") + "/index.csv?signature=secret"
+        done = stage("add", TUNED, "--index", secret, *usual, "--name", "theirs")
+        assert done.returncode == 0, done.stderr
+    source = f"column adapt_final_test of {address}/index.csv"
+    assert yaml.safe_load((home / "theirs.yaml").read_text())["evaluation"]["reported"]["source"] == source
+    (home / "theirs.yaml").unlink()
+    done = stage("add", TUNED, *usual, "--name", "nobodys")  # what was named once is not there for the next
+    assert "note: no index at hand (INDEX=): no reported accuracy was written" in done.stdout
+
+
 def test_a_pre_trained_checkpoint_takes_its_figure_from_its_own_column(folder: Path) -> None:
-    added = add(S16, folder, None, None, Index((ROW._replace(filename=S16, final_test=0.4724),)))
+    added = add(S16, folder, None, None, Index((ROW._replace(filename=S16, final_test=0.4724),), UPSTREAM))
     reported = written_by(added)["evaluation"]["reported"]
     assert reported == {"top1": 0.4724, "source": "column final_test of gs://vit_models/augreg/index.csv"}
     assert added.member == "vit_s16_i21k"
@@ -224,7 +246,7 @@ def test_names_are_as_different_as_the_checkpoints() -> None:
 
 def test_a_collection_takes_what_its_criteria_say(folder: Path) -> None:
     row = ROW._replace(name="B/8", adapt_filename=B8, adapt_final_test=0.85948)
-    added = add(B8, folder, "vit", None, Index((row,)))
+    added = add(B8, folder, "vit", None, Index((row,), UPSTREAM))
     assert added.files == (folder / "vit/vit_b8.yaml",)
     assert written_by(added)["model"]["labels"] == "imagenet2012.tsv"
     assert written_by(added)["module"]["title"] == "ViT-B8"
@@ -249,7 +271,7 @@ def test_without_an_index_the_minimum_is_not_checked_which_is_said(folder: Path)
 )
 def test_a_collection_of_other_models_is_refused(folder: Path, checkpoint: str, accuracy: float, reason: str) -> None:
     row = ROW._replace(adapt_filename=checkpoint, filename=checkpoint, adapt_final_test=accuracy)
-    message = refused(folder, checkpoint, "vit", None, Index((row,)))
+    message = refused(folder, checkpoint, "vit", None, Index((row,), UPSTREAM))
     assert f"{folder}/vit/collection.yaml: {checkpoint} does not belong into this collection" in message
     assert reason in message
     assert f"leave COLLECTION= out to have it in {collection_name(parse(checkpoint))}" in message
@@ -279,6 +301,21 @@ def test_members_that_exist_are_refused(folder: Path) -> None:
     assert message == f"{folder}/vit/vit_b32.yaml: this member exists, with another checkpoint; say NAME=<another name>"
 
 
+def test_a_second_member_of_the_same_checkpoint_is_seen_and_kept(folder: Path) -> None:
+    """An edited copy of a member, whose name sorts before the other's, so that the other would stand for both."""
+    text = (folder / "vit/vit_s16.yaml").read_text()
+    mine = folder / "vit/mine.yaml"
+    mine.write_text(text.replace("image_size: 224", "image_size: 384"))
+    edited = mine.read_text()
+    message = refused(folder, TUNED, "vit", "mine", None)
+    assert message == f"{mine}: this member exists, with another checkpoint; say NAME=<another name>"
+    assert mine.read_text() == edited
+    (folder / "apart").mkdir()
+    mine.rename(folder / "apart/mine.yaml")  # not a whole collection, but make sees its members too
+    assert "apart/mine.yaml: this member exists" in refused(folder, TUNED, "apart", "mine", None)
+    assert (folder / "apart/mine.yaml").read_text() == edited
+
+
 def test_where_the_usual_name_is_taken_the_hyper_parameters_follow(folder: Path) -> None:
     added = add(TUNED, folder, None, None, None)
     assert added.member == "vit_s16_light1_wd003_do00_sd00_20k_lr001"
@@ -303,7 +340,7 @@ def test_names_that_cannot_be_handles_are_refused(
 def test_a_checkpoint_the_index_does_not_have_is_refused_with_the_nearest(folder: Path) -> None:
     near = TUNED.replace("lr_0.01", "lr_0.03")
     rows = (ROW, ROW._replace(adapt_filename=near), ROW._replace(adapt_filename=B8))
-    message = refused(folder, TUNED, None, None, Index(rows))
+    message = refused(folder, TUNED, None, None, Index(rows, UPSTREAM))
     assert f"the index has no checkpoint {TUNED}; the nearest of its 3 is {near}; check CHECKPOINT=" in message
 
 
@@ -369,3 +406,21 @@ def test_make_add_writes_a_member_that_every_stage_is_planned_for(tmp_path: Path
     assert done.returncode == 2
     assert "its pre-training ends before part 3, expected <epochs>ep, such as 300ep\n  S_16-i21k\n" in done.stderr
     assert "say which checkpoint: make add CHECKPOINT=<the name" in make(tree, "add").stderr
+
+
+def test_words_of_the_environment_are_no_settings(tmp_path: Path) -> None:
+    """WSL exports NAME, the computer's name; on the command line each word is taken, whatever the environment has."""
+    words = {"NAME": "my-pc", "INDEX": "mysql", "DIFF": "meld", "LOCK": "held", "CACHE": "redis"}
+    for settings, target in (
+        ("NAME INDEX CACHE", ("add", f"CHECKPOINT={TUNED}")),
+        ("INDEX CACHE", ("select",)),
+        ("LOCK CACHE", ("fetch", "MODEL=vit_s16")),
+    ):
+        dry = ("-n", f"ARTIFACTS={tmp_path}", *target)
+        recipe = make(ROOT, *dry, **words).stdout
+        assert f"-m pipeline.{target[0]} " in recipe
+        assert not [word for word in (*words.values(), "--diff") if word in recipe]
+        recipe = make(ROOT, *dry, *(f"{name}=mine_{word}" for name, word in words.items()), **words).stdout
+        for name in settings.split():
+            assert f"--{name.lower()} 'mine_{words[name]}'" in recipe
+    assert "--diff" in make(ROOT, "-n", "select", "DIFF=1").stdout

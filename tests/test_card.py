@@ -16,7 +16,8 @@ from pipeline.card import cards
 from pipeline.collection import page
 from pipeline.fault import Fault
 from pipeline.pages import Collection, Module, in_words, render
-from pipeline.vit import Model, parameter_shapes, variant
+from pipeline.variants import variant
+from pipeline.vit import Model, parameter_shapes
 from tests.conftest import ROOT
 
 VIT = ROOT / "model_cards/vit"

@@ -10,7 +10,7 @@ from pipeline.card import cards
 from pipeline.drafts import collection_name, member_name
 from pipeline.pages import Collection, Module
 from pipeline.stamps import STAGES
-from tests.conftest import ROOT, Stage
+from tests.conftest import ROOT, Stage, make
 from tests.test_augreg import S16
 
 README = (ROOT / "README.md").read_text()
@@ -26,6 +26,26 @@ def test_make_commands_exist() -> None:
     )
     assert {"publish", "publish-all", "test", "serve", "bench", "check-full", "lint"} <= named
     assert named <= targets
+
+
+@pytest.mark.parametrize(
+    ("target", "benchmarks"),
+    [
+        ("bench", ("packing", "downloading", "selection", "conversion", "forward")),
+        ("check-full", ("full_size", "compatibility", "added_members")),
+    ],
+)
+def test_heavy_proofs_are_part_of_what_runs_them(target: str, benchmarks: tuple[str, ...]) -> None:
+    recipe = make(ROOT, "-n", target, "TORCH_PYTHON=").stdout
+    assert re.findall(r" -m benchmarks\.(\w+)", recipe) == list(benchmarks)
+
+
+def test_what_was_not_run_is_said() -> None:
+    missing = "the round trip through timm was NOT run: say TORCH_PYTHON=<an interpreter"
+    assert missing in make(ROOT, "-n", "check-full", "TORCH_PYTHON=").stdout
+    done = make(ROOT, "-n", "check-full", "TORCH_PYTHON=torch/python").stdout
+    assert "-m benchmarks.timm_round_trip --torch-python 'torch/python'" in done
+    assert missing not in done
 
 
 def test_settings_are_the_makefiles() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import synthetic_index
 from pipeline import index, plot, spec
-from pipeline.choice import choose, differences, members_of, passing
+from pipeline.choice import choose, differences, members_of, names_of, passing
 from pipeline.criteria import Remark, Selection
 from pipeline.fault import Fault
 from pipeline.index import Row
@@ -76,10 +76,10 @@ def test_as_many_rows_of_each_name_pass_as_upstream_prints(rows: tuple[Row, ...]
 
 def test_the_best_of_each_name_is_chosen(rows: tuple[Row, ...]) -> None:
     choices = choose(passing(rows, seed()), seed())
-    checkpoints = {member: checkpoint for checkpoint, member in members_of(VIT).items()}
+    checkpoints = members_of(VIT)
     expected = [(name, checkpoints[member] if member else B8) for name, member in BEST.items()]
     assert [(choice.name, choice.checkpoint) for choice in choices] == expected
-    text = table(choices, members_of(VIT), seed())
+    text = table(choices, names_of(checkpoints), seed())
     assert re.search(r"^R26\+S/32 +R26_S_32-\S+ +0\.80944 +1,814 +56 +vit_r26_s32_lightaug$", text, re.MULTILINE)
     assert re.search(r"^B/8 +B_8-\S+ +0\.85948 +- +6 +no$", text, re.MULTILINE)
 
@@ -125,7 +125,7 @@ def test_equals_are_told_apart_by_speed_then_by_file_name() -> None:
 def test_a_member_that_fails_a_criterion_is_extra_and_told_which(change: dict, reason: str) -> None:
     row, best = ROW._replace(**change), ROW._replace(adapt_filename="S_16--best")
     groups = passing([row, best], SELECTION)
-    members = {"S_16--best": "mine", row.adapt_filename: "other"}
+    members = {"mine": "S_16--best", "other": row.adapt_filename}
     (extra,) = differences(choose(groups, SELECTION), groups, [row, best], members, SELECTION)
     assert extra.sentence == f"extra: other, S_16--a: a member, but not chosen: {reason}."
 
@@ -133,13 +133,23 @@ def test_a_member_that_fails_a_criterion_is_extra_and_told_which(change: dict, r
 def test_a_member_that_equals_the_best_or_is_not_in_the_index_is_told_so() -> None:
     second = ROW._replace(adapt_filename="S_16--b")
     groups = passing([ROW, second], SELECTION)
-    members = {"S_16--a": "first", "S_16--b": "second", "elsewhere": "third"}
+    members = {"first": "S_16--a", "second": "S_16--b", "third": "elsewhere"}
     selection = Selection("i21k", "adapt_final_test", "imagenet2012", remarks=(Remark("third", "mine."),))
     tied, unknown = differences(choose(groups, selection), groups, [ROW, second], members, selection)
     assert tied.sentence.endswith(
         "its 0.8 equals the best of S/16, which the rule for equals gives to another checkpoint."
     )
     assert unknown.sentence.endswith("not chosen: the index does not have its checkpoint. Remark: mine.")
+
+
+def test_members_that_share_a_checkpoint_are_all_named() -> None:
+    best = ROW._replace(adapt_filename="S_16--best", adapt_final_test=0.9)
+    members = {"mine": "S_16--best", "yours": "S_16--best", "first": "S_16--a", "second": "S_16--a"}
+    groups = passing([ROW, best], SELECTION)
+    choices = choose(groups, SELECTION)
+    assert re.search(r"^S/16 +S_16--best .* mine, yours$", table(choices, names_of(members), SELECTION), re.MULTILINE)
+    extra = differences(choices, groups, [ROW, best], members, SELECTION)
+    assert [difference.of for difference in extra] == ["first", "second"]
 
 
 def test_pre_trained_checkpoints_are_chosen_once_each() -> None:
@@ -154,6 +164,25 @@ def test_pre_trained_checkpoints_are_chosen_once_each() -> None:
     assert (choice.checkpoint, choice.passing) == ("S_16x", 2)
     (choice,) = choose(passing(rows[:2], selection), selection)
     assert choice.rate == ROW.infer_samples_per_sec  # at the pixels it was trained with
+
+
+def test_a_pre_trained_member_without_a_row_of_the_usual_pixels_is_told_so() -> None:
+    """B/8 has no fine-tuning at 224 pixels here, S_16 one at each: the order of its rows does not matter."""
+    selection = Selection("i21k", "final_val")
+    rows = [
+        ROW._replace(name="B/8", filename="B_8", adapt_filename="B_8--a", adapt_resolution=384),
+        ROW._replace(adapt_filename="S_16--large", adapt_resolution=384),
+        ROW,
+        ROW._replace(filename="S_16x", adapt_filename="x", final_val=0.5),
+    ]
+    for order in (rows, rows[::-1]):
+        groups = passing(order, selection)
+        members = {"vit_b8": "B_8", "vit_s16": "S_16", "best": "S_16x"}
+        large, second = differences(choose(groups, selection), groups, order, members, selection)
+        assert large.sentence == (
+            "extra: vit_b8, B_8: a member, but not chosen: the index has it fine-tuned at 384 pixels, not at 224."
+        )
+        assert "its final_val 0.47 is number 2 of the 2 of S/16" in second.sentence
 
 
 @pytest.mark.parametrize(
@@ -238,23 +267,47 @@ def test_columns_may_stand_in_another_order_and_others_beside(tmp_path: Path) ->
     fields = list(reversed(Row._fields))
     path = tmp_path / "index.csv"
     path.write_text(",".join([*fields, "more"]) + "\n" + ",".join([*map(str, reversed(ROW)), "x"]) + "\n")
-    assert index.read(path) == index.Index((ROW,))
+    assert index.read(path, index.UPSTREAM) == index.Index((ROW,), index.UPSTREAM)
 
 
-def test_an_index_is_downloaded_once_and_kept(tmp_path: Path) -> None:
+def test_upstreams_index_is_downloaded_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served, kept, cache = tmp_path / "vit_models/augreg", tmp_path / "kept/index.csv", tmp_path / "cache"
+    served.mkdir(parents=True)
+    written(served, ROW)
+    monkeypatch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN", "none")  # so that no other credentials are looked for
+    with serving_folder(tmp_path) as address:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+        assert index.obtain(None, kept, cache) == index.Index((ROW,), index.UPSTREAM)
+    written(served, ROW._replace(adapt_final_test=0.7))
+    assert index.obtain(None, kept, cache) == index.Index((ROW,), index.UPSTREAM)
+    with serving_folder(tmp_path) as address:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+        (row,) = index.obtain(index.UPSTREAM, kept, cache).rows  # named, it is asked for anew
+    assert row.adapt_final_test == 0.7
+    assert index.obtain(None, kept, cache).rows == (row,)
+
+
+def test_an_index_of_ones_own_is_never_taken_for_upstreams(tmp_path: Path) -> None:
     served, kept, cache = tmp_path / "served", tmp_path / "kept/index.csv", tmp_path / "cache"
     served.mkdir()
     written(served, ROW)
     with serving_folder(served) as address:
-        assert index.obtain(f"{address}/index.csv", kept, cache) == kept
-        assert index.read(kept).rows == (ROW,)
+        found = index.obtain(f"{address}/index.csv?secret#1", kept, cache)
+        assert found == index.Index((ROW,), f"{address}/index.csv")
+        (served / "broken.csv").write_text("name\n")
+        with pytest.raises(Fault, match=rf"^{address}/broken\.csv:1: the index lacks the column 'ds'"):
+            index.obtain(f"{address}/broken.csv", kept, cache)
         with pytest.raises(Fault, match=r"gone\.csv: HTTP 404 .*; say INDEX=<a copy of index.csv, a file or URL>"):
             index.obtain(f"{address}/gone.csv", kept, cache)
-    assert index.read(kept).rows == (ROW,)  # a failed download leaves it
-    assert index.obtain(None, kept, cache) == kept
-    assert index.obtain(str(served / "index.csv"), kept, cache) == served / "index.csv"
+    found = index.obtain(str(served / "index.csv"), kept, cache)
+    assert found == index.Index((ROW,), "index.csv, a copy of the pool's index as its owner says")
     with pytest.raises(Fault, match=r"nowhere\.csv: no such index; say INDEX="):
-        index.read(index.obtain("nowhere.csv", kept, cache))
+        index.obtain("nowhere.csv", kept, cache)
+    assert not kept.exists()
+    with pytest.raises(
+        Fault, match=r"^gs://vit_models/augreg/index\.csv: OFFLINE=1, and the cache .* does not have it"
+    ):
+        index.obtain(None, kept, cache, offline=True)
 
 
 def test_the_plot_is_well_formed_and_names_the_chosen(rows: tuple[Row, ...]) -> None:
@@ -321,7 +374,11 @@ def test_a_collection_without_criteria_or_an_index_without_rows_that_pass_is_ref
     shutil.copytree(VIT, tmp_path / "vit")
     path = written(tmp_path, ROW._replace(adapt_final_test=0.1))
     done = stage("select", tmp_path / "vit/collection.yaml", tmp_path / "out", "--index", path)
-    assert_refused(done, "none of 1 rows meets the criteria of", "adapt_final_test at least 0.75")
+    assert_refused(
+        done,
+        "none of 1 rows meets the criteria of",
+        "adapt_final_test at least 0.75",
+    )
     done = stage("select", ROOT / "model_cards/demo/collection.yaml", tmp_path / "out", "--index", path)
     assert_refused(done, "demo/collection.yaml: the collection has no section `selection`")
     assert not (tmp_path / "out").exists()

@@ -12,7 +12,8 @@ from flax import linen as nn
 from benchmarks.random_checkpoints import random_array
 from benchmarks.upstream import UpstreamTransformer
 from pipeline import checkpoint
-from pipeline.vit import Variant, VisionTransformer
+from pipeline.variants import Variant
+from pipeline.vit import VisionTransformer
 
 CLASSES = 5
 SIZE = 32  # pixels

@@ -21,7 +21,8 @@ import optax
 from flax.traverse_util import flatten_dict
 from PIL import Image
 
-from pipeline.vit import Parameters, VisionTransformer, variant
+from pipeline.variants import variant
+from pipeline.vit import Parameters, VisionTransformer
 
 HERE = Path(__file__).parent
 SIZE, BATCH, WARMUP, PEAK, DECAY, SMOOTHING = 28, 256, 500, 2e-3, 0.05, 0.1
