@@ -164,7 +164,7 @@ ALL_FILES := $(CHECKPOINT_FILES) $(MODEL_FILES) report.json $(CARD_FILES) $(PACK
 STAGES := fetch convert validate card collection package publish
 STAMPS := $(addprefix $S/,$(STAGES:%=%.code) \
     templates requirements hub hub_url $(COLLECTIONS:%=collection-%.facts) collection-$(COLLECTION).hub \
-    $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint source pin model evaluation images module hub)))
+    $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint source pin verified model evaluation images module hub)))
 
 # Otherwise make deletes the untouched peers of a grouped target that failed.
 .PRECIOUS: $(STAMPS) $(foreach file,$(ALL_FILES),$A/%/$(file)) $(PAGE)/page.md $(PAGE)/published.json
@@ -193,8 +193,8 @@ $A/%/classification/saved_model.pb $A/%/fe/saved_model.pb: $A/%/checkpoint.npz $
 $A/%/report.json: $A/%/checkpoint.npz $A/%/classification/saved_model.pb $A/%/fe/saved_model.pb $S/%.model $S/%.evaluation $S/%.images $S/validate.code $S/requirements
 	$(RUN)validate $(yaml) $< $A/$*/classification $A/$*/fe $@ $(images)
 
-$A/%/classification.md $A/%/fe.md: $A/%/report.json $S/%.checkpoint $S/%.module $S/hub_url $S/templates $S/card.code
-	$(RUN)card $(yaml) $< $A/$* $(if $(HUB_URL),--hub-url '$(HUB_URL)')
+$A/%/classification.md $A/%/fe.md: $A/%/report.json $S/%.checkpoint $S/%.verified $S/%.module $S/hub_url $S/templates $S/card.code
+	$(RUN)card $(yaml) $< $A/$* $(if $(HUB_URL),--hub-url '$(HUB_URL)') $(if $(LOCK),--lock '$(LOCK)')
 
 $A/%/classification.tar.gz $A/%/classification.tar.gz.sha256: $A/%/classification/saved_model.pb $S/package.code $S/requirements
 	$(RUN)package $A/$*/classification $A/$*/classification.tar.gz

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from pipeline.files import write_text
+from pipeline.files import sha256_of, write_text
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,23 @@ class Entry:
         """Returns the record of the whole file, or None where there is none."""
         return _read(self._whole_record) if self.file.exists() else None
 
+    def sound(self, expected: str | None = None) -> str | None:
+        """Returns the SHA-256 of the whole file, taken anew, or None where there is no file or it is damaged.
+
+        A file of the expected digest is sound whatever its record says. Else, where a kill came between the two steps
+        of finish(), the second one is done now.
+        """
+        found = sha256_of(self.file) if self.file.exists() else None
+        if found is not None and found == expected:
+            return found
+        record = _read(self._whole_record)
+        if record is None or record.sha256 is None:
+            return None
+        if found != record.sha256 and self.part.exists() and sha256_of(self.part) == record.sha256:
+            self._take_part()
+            return record.sha256
+        return found if found == record.sha256 else None
+
     def begun(self) -> tuple[Record | None, int]:
         """Returns the record of what has come so far, and its number of bytes."""
         size = self.part.stat().st_size if self.part.exists() else 0
@@ -69,8 +86,11 @@ class Entry:
         write_text(self._part_record, json.dumps(asdict(record), indent=2, sort_keys=True) + "\n")
 
     def finish(self, record: Record) -> None:
-        """Makes the part the whole file. A kill between the two steps leaves a part that is known to be complete."""
+        """Makes the part the whole file, in two steps; sound() does the second one after a kill between the two."""
         write_text(self._whole_record, json.dumps(asdict(record), indent=2, sort_keys=True) + "\n")
+        self._take_part()
+
+    def _take_part(self) -> None:
         self.part.replace(self.file)
         self._part_record.unlink(missing_ok=True)
 
@@ -80,7 +100,7 @@ class Entry:
         self._part_record.unlink(missing_ok=True)
 
     def drop(self) -> None:
-        """Removes the whole file, which turned out to be a wrong one."""
+        """Removes the whole file, which turned out to be no good."""
         self.file.unlink(missing_ok=True)
         self._whole_record.unlink(missing_ok=True)
 

@@ -1,8 +1,9 @@
 """card: the Markdown pages of a member's two modules, from its facts and its report and nothing else.
 
-    python -m pipeline.card MEMBER.yaml REPORT OUT [--hub-url URL]
+    python -m pipeline.card MEMBER.yaml REPORT OUT [--hub-url URL] [--lock FILE]
 
-writes OUT/classification.md and OUT/fe.md in TensorFlow Hub's dialect.
+writes OUT/classification.md and OUT/fe.md in TensorFlow Hub's dialect. What they say of pinned digests is what the YAML
+file and the lock file have by now.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import spec
+from pipeline import pins, spec
 from pipeline.fault import command
 from pipeline.files import write_text
 from pipeline.pages import HEADS, TEMPLATES, Collection, Module, collection_of, handle, read_report, render
@@ -57,7 +58,13 @@ def compatibility_of(found: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def cards(
-    member: str, module: Module, collection: Collection, hub_url: str, report: dict[str, Any], origin: dict[str, Any]
+    member: str,
+    module: Module,
+    collection: Collection,
+    hub_url: str,
+    report: dict[str, Any],
+    origin: dict[str, Any],
+    pin: pins.Pin = pins.NOTHING,
 ) -> dict[str, str]:
     """Returns the page of each head.
 
@@ -68,7 +75,9 @@ def cards(
         hub_url: the public address of the hub.
         report: what validate wrote.
         origin: its section `checkpoint`, as plain values: the name, and the digest when it is pinned.
+        pin: what the lock file has of the checkpoint.
     """
+    weights = report["checkpoint"]
     handles = {head: handle(collection, member, head, module.version) for head in HEADS}
     return {
         head: render(
@@ -82,6 +91,7 @@ def cards(
             collection=collection,
             report=report,
             origin=origin,
+            verified=pins.statement(pin, origin.get("sha256"), weights.get("sha256"), weights.get("arrays_sha256")),
             found=report["modules"][head],
             compatibility=compatibility_of(report["modules"][head]),
             largest=max((report["modules"][head][check] for check in ("parity", "single_image")), key=_difference),
@@ -96,11 +106,13 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("report", type=Path, help="its report.json")
     parser.add_argument("out", type=Path, help="the folder for classification.md and fe.md")
     parser.add_argument("--hub-url", help="the public address of the hub (default: the collection's)")
+    parser.add_argument("--lock", type=Path, help=f"the lock file (default: {pins.NAME} beside the member's YAML file)")
     args = parser.parse_args(arguments)
     module = spec.load(args.member, "module", Module)
     collection, hub_url = collection_of(args.member, args.hub_url)
     origin = spec.sections(args.member)["checkpoint"]
-    pages = cards(args.member.stem, module, collection, hub_url, read_report(args.report), origin)
+    pin = pins.read(args.lock or args.member.parent / pins.NAME).get(str(origin.get("name")), pins.NOTHING)
+    pages = cards(args.member.stem, module, collection, hub_url, read_report(args.report), origin, pin)
     for head, text in pages.items():
         write_text(args.out / f"{head}.md", text)
     return args.member.stem

@@ -5,11 +5,14 @@ import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from queue import Queue
 from threading import Thread
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import google_crc32c
+
+from pipeline.files import CHUNK, Progress
 
 
 class _Hash(Protocol):
@@ -62,6 +65,16 @@ class Hashing:
         """Returns every digest in hexadecimal, by kind; nothing can be added then."""
         self._finish()
         return {kind: hash_.digest().hex() for kind, hash_ in self._hashes.items()}
+
+
+def copy(source: Path, out: BinaryIO, label: str) -> str:
+    """Copies a file's bytes to an open stream, with progress under `label`; returns their SHA-256 in hexadecimal."""
+    with source.open("rb") as stream, Hashing() as hashing, Progress(label, source.stat().st_size, "B") as progress:
+        while chunk := stream.read(CHUNK):
+            out.write(chunk)
+            hashing.update(chunk)
+            progress.advance(len(chunk))
+        return hashing.results()["sha256"]
 
 
 def announced(responses: Iterable[Mapping[str, str]]) -> dict[str, str]:

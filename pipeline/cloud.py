@@ -25,7 +25,7 @@ def google_token() -> str | None:
     Raises:
         Unavailable: when there are credentials which cannot be used.
     """
-    if token := os.environ.get("CLOUDSDK_AUTH_ACCESS_TOKEN"):
+    if token := os.environ.get("CLOUDSDK_AUTH_ACCESS_TOKEN", "").strip():
         return token
     if not (_has_google_credentials() or _on_google_cloud()):
         return None

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import requests
@@ -69,8 +70,8 @@ class _Again(Exception):
 def download(address: Address, entry: Entry, label: str, policy: Policy, expected: str | None = None) -> str:
     """Sees to it that `entry.file` is the file at the address, and returns its SHA-256.
 
-    A whole file of the expected digest is kept without asking; another one is kept if the server says that it is still
-    the same, and otherwise stays in place until the new one is whole.
+    A whole file of the expected digest is kept without asking. Another one stays in place until the new one is whole;
+    where no digest is expected it is kept for good if the server says that it is still the same.
 
     Args:
         address: what to get.
@@ -82,13 +83,12 @@ def download(address: Address, entry: Entry, label: str, policy: Policy, expecte
     Raises:
         Unavailable: when the server does not give the file, or not all of it.
     """
-    whole = entry.whole()
-    digests = _digests(entry.file, ()) if whole else {}
-    if whole and digests["sha256"] != whole.sha256:  # damaged since
+    found = entry.sound(expected)
+    if found is not None and found == expected:
+        return found
+    if found is None and entry.whole():  # damaged since
         entry.drop()
-        whole = None
-    if whole and whole.sha256 == expected:
-        return str(whole.sha256)
+    whole = entry.whole() if expected is None else None  # that it is the server's still would not make it the right one
     failures, most, answered = 0, entry.begun()[1], entry.begun()[1] > 0
     with requests.Session() as session:
         while True:
@@ -168,7 +168,10 @@ def _get(session: requests.Session, address: Address, headers: Mapping[str, str]
         raise
     except requests.ReadTimeout as error:
         raise _Again(f"no answer within {policy.silence:.0f} s") from error
-    except (requests.RequestException, ValueError) as error:  # the latter of an address that is none
+    except ValueError as error:  # its text may hold the token, or a password of the address
+        what = "the address, or the token that goes with it, is none" if token else "the address is none"
+        raise Unavailable(f"{what} ({type(error).__name__})") from error
+    except requests.RequestException as error:
         raise Unavailable(_reason(error)) from error
 
 
@@ -179,8 +182,9 @@ def _refuse_what_is_final(response: requests.Response) -> None:
     if status not in (200, 206, 304, 416):
         with_token = " to the token that was sent" if "Authorization" in response.request.headers else ""
         raise Unavailable(f"HTTP {status} {response.reason}{with_token}")
-    if response.history and response.history[0].url.startswith("https:") and response.url.startswith("http:"):
-        raise Unavailable(f"redirects from https to {shown(response.url)}, which anybody on the way could change")
+    for before, after in pairwise([*response.history, response]):
+        if before.url.startswith("https:") and after.url.startswith("http:"):
+            raise Unavailable(f"redirects from https to {shown(after.url)}, which anybody on the way could change")
 
 
 def _digests(path: Path, kinds: Iterable[str]) -> dict[str, str]:
@@ -245,7 +249,7 @@ def _finish(entry: Entry, record: Record, digests: Mapping[str, str], tries: int
     if wrong:
         entry.drop_part()
         # Every try of this kind is a whole download: the second one is the last.
-        raise _Again(f"the file was damaged on its way: {wrong[0]}", progress=False, cost=tries // 2)
+        raise _Again(f"the file was damaged on its way: {wrong[0]}", progress=False, cost=max(1, tries // 2))
     entry.finish(replace(record, sha256=digests["sha256"]))
     return digests["sha256"]
 

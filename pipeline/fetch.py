@@ -11,16 +11,17 @@ a trial.
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from pipeline import arrays, cache, origin, pins, spec
-from pipeline.checksums import Hashing
+from pipeline.checksums import copy
 from pipeline.fault import Fault, Unavailable, command
-from pipeline.files import CHUNK, Progress, replacing, sha256_of
+from pipeline.files import replacing, sha256_of
 from pipeline.origin import TIMM, Origin
 from pipeline.remote import Access, obtained
 from pipeline.sources import is_remote, local_path, scheme_of, shown
@@ -36,7 +37,8 @@ class Checkpoint:
         name: the upstream file name without `.npz`.
         sources: where the file may be had, in order, see pipeline.sources; `{name}` stands for the name. A path is
             relative to the YAML file. A file that ends in `.safetensors` is timm's and is converted back.
-        sha256: the digest of the upstream .npz file in hexadecimal, once it is known.
+        sha256: the digest of the upstream .npz file in hexadecimal, once it is known. It says nothing of timm's file,
+            which is refused then unless the lock file has the digest of the arrays.
     """
 
     name: str
@@ -52,7 +54,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Source:
-    """One place to try: its address, and the name by which records and the lock file know it."""
+    """One place to try: its address, and the name, free of secrets, by which records and the lock file know it."""
 
     address: str
     name: str
@@ -92,22 +94,10 @@ def sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) -> list
     for source in checkpoint.sources:
         named = source.replace("{name}", checkpoint.name)
         if is_remote(named):
-            own.append(Source(named, named))
+            own.append(Source(named, shown(named)))
         else:
             own.append(Source(named if named.startswith("file:") else str(home / named), local_path(named).name))
     return own
-
-
-def _copy(path: Path, out: BinaryIO, label: str) -> str:
-    """Copies a file's bytes and returns their SHA-256."""
-    if not path.is_file():
-        raise Unavailable("no such file")
-    with path.open("rb") as stream, Hashing() as hashing, Progress(label, path.stat().st_size, "B") as progress:
-        while chunk := stream.read(CHUNK):
-            out.write(chunk)
-            hashing.update(chunk)
-            progress.advance(len(chunk))
-        return hashing.results()["sha256"]
 
 
 def _convert(path: Path, out: BinaryIO) -> None:
@@ -120,6 +110,18 @@ def _is_timm(source: Source) -> bool:
     return urlsplit(source.address).path.endswith(".safetensors")
 
 
+class _Broken(Fault):
+    """The file itself is no good, whatever is pinned."""
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except Fault as fault:
+        raise _Broken(str(fault)) from fault
+
+
 def _take(path: Path, sha256: str | None, out: BinaryIO, source: Source, checkpoint: Checkpoint, lock: Path) -> Origin:
     """Writes one source's file to `out` as an .npz, refusing what is not pinned; returns what is known of it.
 
@@ -128,16 +130,19 @@ def _take(path: Path, sha256: str | None, out: BinaryIO, source: Source, checkpo
         sha256: its digest where it has just been taken.
         out: the .npz to write, empty.
         source: the source, for messages and records.
-        checkpoint: the section, for its name and pinned digest.
+        checkpoint: the section, for its name, pinned digest and sources.
         lock: the lock file.
     """
+    if not path.is_file():
+        raise Unavailable("no such file")
     label, place = f"fetch {Path(out.name).parent.name}", shown(source.address)
     if _is_timm(source):
-        found = sha256 or (sha256_of(path) if path.is_file() else _missing())
+        found = sha256 or sha256_of(path)
         pins.check_file(lock, checkpoint.name, source.name, found)
-        _convert(path, out)
+        with _reading():
+            _convert(path, out)
     else:
-        found = _copy(path, out, label)
+        found = copy(path, out, label)
         if checkpoint.sha256 not in (None, found):
             raise Fault(
                 f"{place}: wrong sha256: expected {checkpoint.sha256}, got {found}; nothing was kept. Either the file"
@@ -147,20 +152,27 @@ def _take(path: Path, sha256: str | None, out: BinaryIO, source: Source, checkpo
         pins.check_file(lock, checkpoint.name, source.name, found)
     out.flush()
     written = Path(out.name)
-    digest = arrays.digest(written, place)
-    pinned = pins.check_arrays(lock, checkpoint.name, place, digest)
+    with _reading():
+        digest = arrays.digest(written, place)
+    pins.check_arrays(lock, checkpoint.name, place, digest)
     if is_remote(source.address) and not source.brought:
         pins.record(lock, checkpoint.name, source.name, found, digest)
-        pinned = True
+        name = source.name
+    else:
+        name = _known(found, checkpoint, lock) or source.name
     if _is_timm(source):
-        return Origin(source.name, sha256_of(written), digest, pinned, TIMM, found)
-    # A file of the user that is byte for byte the one of a source is that one, whoever brought it.
-    known = {known: name for name, known in pins.read(lock).get(checkpoint.name, pins.Pin()).files.items()}
-    return Origin(known.get(found, source.name), found, digest, pinned or checkpoint.sha256 is not None)
+        return Origin(source.name, sha256_of(written), digest, TIMM, found)
+    return Origin(name, found, digest)
 
 
-def _missing() -> str:
-    raise Unavailable("no such file")
+def _known(sha256: str, checkpoint: Checkpoint, lock: Path) -> str | None:
+    """Returns the first of the member's sources whose file is byte for byte this one, as the lock file knows it.
+
+    A file of the user that is such a copy is that source's file, whoever brought it.
+    """
+    files = pins.read(lock).get(checkpoint.name, pins.NOTHING).files
+    names = (shown(source.replace("{name}", checkpoint.name)) for source in checkpoint.sources)
+    return next((name for name in names if files.get(name) == sha256), None)
 
 
 def fetch(checkpoint: Checkpoint, home: Path, out: Path, settings: Settings) -> Source:
@@ -170,27 +182,37 @@ def fetch(checkpoint: Checkpoint, home: Path, out: Path, settings: Settings) -> 
         Fault: when no source has it, each listed with its reason, or the first that does has a damaged or wrong file.
     """
     reasons = {}
-    label = f"fetch {out.parent.name}"
     for source in sources(checkpoint, home, settings.checkpoints):
-        expected = pins.read(settings.lock).get(checkpoint.name, pins.Pin()).files.get(source.name)
-        if expected is None and not _is_timm(source):
-            expected = checkpoint.sha256
         try:
             with replacing(out) as stream:
-                if is_remote(source.address):
-                    with obtained(source.address, settings.access, label, expected) as file:
-                        try:
-                            found = _take(file.path, file.sha256, stream, source, checkpoint, settings.lock)
-                        except Fault:
-                            file.discard()  # else the next fetch would take it up again
-                            raise
-                else:
-                    found = _take(local_path(source.address), None, stream, source, checkpoint, settings.lock)
-                origin.write(out, found)
+                origin.write(out, _from(source, checkpoint, stream, settings))
             return source
         except Unavailable as reason:
             reasons[source] = str(reason)
     raise Fault(_nowhere(checkpoint, reasons))
+
+
+def _from(source: Source, checkpoint: Checkpoint, out: BinaryIO, settings: Settings) -> Origin:
+    """Writes one source's file to `out` as an .npz and returns what is known of it; raises Unavailable or Fault."""
+    pin = pins.read(settings.lock).get(checkpoint.name, pins.NOTHING)
+    if _is_timm(source) and checkpoint.sha256 is not None and pin.arrays is None:
+        raise Unavailable(
+            "not taken: checkpoint.sha256 is the digest of upstream's .npz file, which says nothing of timm's file, and"
+            f" {settings.lock} has no digest of the arrays; fetch the .npz file from its address once, or remove"
+            " checkpoint.sha256"
+        )
+    if not is_remote(source.address):
+        return _take(local_path(source.address), None, out, source, checkpoint, settings.lock)
+    expected = pin.files.get(source.name) or (None if _is_timm(source) else checkpoint.sha256)
+    label = f"fetch {Path(out.name).parent.name}"
+    with obtained(source.address, settings.access, label, expected) as file:
+        try:
+            return _take(file.path, file.sha256, out, source, checkpoint, settings.lock)
+        except _Broken:
+            # Else the next fetch would take it up again. A wrong pin is no reason: the file may be the good one.
+            if not settings.access.offline:
+                file.discard()
+            raise
 
 
 def _nowhere(checkpoint: Checkpoint, reasons: dict[Source, str]) -> str:

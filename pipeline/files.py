@@ -176,11 +176,3 @@ class Progress:
 
     def _amount(self, count: float) -> str:
         return f"{count / 1e6:.1f} MB" if self._unit == "B" else f"{count:.4g} {self._unit}"
-
-
-def copy(source: Path, out: BinaryIO, label: str) -> None:
-    """Copies a file's bytes to an open stream, with progress under `label`."""
-    with source.open("rb") as stream, Progress(label, source.stat().st_size, "B") as progress:
-        while chunk := stream.read(CHUNK):
-            out.write(chunk)
-            progress.advance(len(chunk))

@@ -5,6 +5,7 @@
     {"<checkpoint>": {"arrays": "<digest of its arrays>", "files": {"<source>": "<SHA-256 of the file there>"}}}
 
 The digest of the arrays (pipeline.arrays) is the same for every source; the files differ from source to source.
+What a card says of all this is worded here (statement), so that stamps can see when a card says otherwise.
 Imports nothing but the standard library, since every make reads it.
 """
 
@@ -30,6 +31,28 @@ class Pin:
 
     arrays: str | None = None
     files: dict[str, str] = field(default_factory=dict)
+
+
+NOTHING = Pin()
+
+
+def statement(pin: Pin, pinned: str | None, sha256: str | None, arrays: str | None) -> str:
+    """Returns what may be said of a checkpoint's weights by now, as one line.
+
+    Args:
+        pin: what the lock file has of it.
+        pinned: the SHA-256 that the member's YAML file has, or None.
+        sha256: that of the .npz file.
+        arrays: the digest of its arrays.
+    """
+    if pinned is not None and pinned == sha256:
+        return "the digest is the one pinned for this member"
+    if pin.arrays is not None and pin.arrays == arrays:
+        return (
+            f"the digest of its arrays, `{arrays}`, is the one recorded for this member at its first download: the"
+            " weights have not changed since; that they were the original ones then rests on that download alone"
+        )
+    return "no digest is pinned for this member, so that these are the original weights was **not verified**"
 
 
 def read(path: Path) -> dict[str, Pin]:
@@ -66,7 +89,7 @@ def check_file(path: Path, name: str, source: str, sha256: str) -> None:
     Raises:
         Fault: with both digests and how to accept the new one.
     """
-    expected = read(path).get(name, Pin()).files.get(source)
+    expected = read(path).get(name, NOTHING).files.get(source)
     if expected not in (None, sha256):
         raise Fault(
             f"{source}: wrong sha256: {path} has {expected}, got {sha256}; nothing was kept. Either the file is"
@@ -76,20 +99,19 @@ def check_file(path: Path, name: str, source: str, sha256: str) -> None:
         )
 
 
-def check_arrays(path: Path, name: str, source: str, arrays: str) -> bool:
-    """Refuses arrays with another digest than the lock file has; returns whether it has one.
+def check_arrays(path: Path, name: str, source: str, arrays: str) -> None:
+    """Refuses arrays with another digest than the lock file has.
 
     Raises:
         Fault: with both digests and how to accept the new one.
     """
-    expected = read(path).get(name, Pin()).arrays
+    expected = read(path).get(name, NOTHING).arrays
     if expected not in (None, arrays):
         raise Fault(
             f"{source}: other weights than those of {name} in {path}: the digest of the arrays is {arrays}, expected"
             f" {expected}; nothing was kept. To accept them, remove the entry {name!r} from {path}, fetch again and"
             " have the change reviewed; for a trial say LOCK=<another file>"
         )
-    return expected is not None
 
 
 def record(path: Path, name: str, source: str, sha256: str, arrays: str) -> None:
@@ -98,7 +120,7 @@ def record(path: Path, name: str, source: str, sha256: str, arrays: str) -> None
         check_file(path, name, source, sha256)
         check_arrays(path, name, source, arrays)
         pins = read(path)
-        old = pins.get(name, Pin())
+        old = pins.get(name, NOTHING)
         new = Pin(arrays, old.files | {source: sha256})
         if new != old:
             entries = {key: {"arrays": pin.arrays, "files": pin.files} for key, pin in (pins | {name: new}).items()}

@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from pipeline import artifact, spec
+from pipeline.checksums import copy
 from pipeline.fault import Fault, command
-from pipeline.files import copy, replacing, sha256_of, write_text
+from pipeline.files import replacing, sha256_of, write_text
 from pipeline.pages import HEADS, Collection, Module, Publisher, collection_of, handle, read_report, render
 
 Index = dict[str, dict[str, Any]]

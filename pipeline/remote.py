@@ -9,7 +9,6 @@ from pipeline import cache, cloud
 from pipeline.cache import Entry, Record
 from pipeline.download import Policy, download
 from pipeline.fault import Unavailable
-from pipeline.files import sha256_of
 from pipeline.sources import Address, resolve
 
 
@@ -37,7 +36,7 @@ class Obtained:
     entry: Entry
 
     def discard(self) -> None:
-        """Removes it from the cache: it is not what it should be."""
+        """Removes it from the cache: it is broken, whatever anybody expects of it."""
         self.entry.drop()
 
 
@@ -57,7 +56,7 @@ def obtained(source: str, access: Access, label: str, expected: str | None = Non
     address = Address(source) if source.startswith("s3:") else resolve(source)
     with cache.entry(access.cache, address.url, label) as entry:
         if access.offline:
-            sha256 = _cached(entry, access.cache)
+            sha256 = _cached(entry, access.cache, expected)
         elif source.startswith("s3:"):
             sha256 = _from_s3(source, entry, label, expected)
         else:
@@ -65,20 +64,19 @@ def obtained(source: str, access: Access, label: str, expected: str | None = Non
         yield Obtained(entry.file, sha256, entry)
 
 
-def _cached(entry: Entry, folder: Path) -> str:
-    whole = entry.whole()
-    if whole is None:
+def _cached(entry: Entry, folder: Path, expected: str | None) -> str:
+    sha256 = entry.sound(expected)
+    if sha256 is None and entry.whole() is None:
         raise Unavailable(f"OFFLINE=1, and the cache {folder} does not have it")
-    sha256 = sha256_of(entry.file)
-    if sha256 != whole.sha256:
+    if sha256 is None:
         raise Unavailable(f"OFFLINE=1, and the file in the cache {folder} is damaged")
     return sha256
 
 
 def _from_s3(source: str, entry: Entry, label: str, expected: str | None) -> str:
-    whole = entry.whole()
-    if whole and whole.sha256 == expected == sha256_of(entry.file):
-        return whole.sha256
+    found = entry.sound(expected)
+    if found is not None and found == expected:
+        return found
     record = Record(source)
     entry.begin(record)
     sha256 = cloud.copy_s3(source, entry.part, label)

@@ -9,7 +9,7 @@
     s3://bucket/key      through fsspec, with the user's credentials (optional: pip install '.[cloud]')
 
 STORAGE_EMULATOR_HOST and HF_ENDPOINT name other hosts for gs: and hf:, as they do for Google's and Hugging Face's own
-libraries.
+libraries. No Google credentials go to another host than Google's.
 """
 
 import os
@@ -86,12 +86,13 @@ def resolve(source: str) -> Address:
     scheme = urlsplit(source).scheme
     if scheme == "gs":
         bucket, name = _bucket_and_key(source)
-        return Address(f"{_host('STORAGE_EMULATOR_HOST', GOOGLE)}/{bucket}/{quote(name)}", google_token)
+        url = f"{_host('STORAGE_EMULATOR_HOST', GOOGLE)}/{bucket}/{quote(name)}"
+        return Address(url) if os.environ.get("STORAGE_EMULATOR_HOST") else Address(url, google_token)
     if scheme == "hf":
         owner, repo, file = _hugging_face(source)
         repo, _, revision = repo.partition("@")
         path = f"{owner}/{repo}/resolve/{revision or 'main'}/{quote(file)}"
-        return Address(f"{_host('HF_ENDPOINT', HUGGING_FACE)}/{path}", lambda: os.environ.get("HF_TOKEN") or None)
+        return Address(f"{_host('HF_ENDPOINT', HUGGING_FACE)}/{path}", _hugging_face_token)
     return Address(source)
 
 
@@ -104,6 +105,10 @@ def _bucket_and_key(source: str) -> tuple[str, str]:
 def _hugging_face(source: str) -> tuple[str, str, str]:
     owner, repo, file = [*source.split("://", 1)[1].split("/", 2), "", ""][:3]
     return owner, repo, file
+
+
+def _hugging_face_token() -> str | None:
+    return os.environ.get("HF_TOKEN", "").strip() or None
 
 
 def _host(variable: str, usual: str) -> str:

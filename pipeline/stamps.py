@@ -7,7 +7,8 @@
 writes, only where the text differs, FOLDER/<stage>.code, FOLDER/<member>.<section>, FOLDER/<member>.images,
 FOLDER/collection-<name>.facts, FOLDER/templates, FOLDER/requirements, FOLDER/<name> for each setting, and
 FOLDER/<name>.hub for each receipt, which is renewed when something that the receipt names is no longer in the hub.
-FOLDER/<member>.pin is renewed when the lock file has other weights than the checkpoint that is there.
+FOLDER/<member>.pin is renewed when the lock file has other weights than the checkpoint that is there, and
+FOLDER/<member>.verified when a card says otherwise of its pinned digests than the lock file and the YAML file by now.
 Imports nothing but the standard library and YAML, since every make runs it.
 """
 
@@ -21,7 +22,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import pins, spec
+from pipeline import origin, pins, spec
 from pipeline.fault import Fault, guarded
 from pipeline.files import sha256_of, write_text
 
@@ -154,23 +155,47 @@ def source_text(path: Path, checkpoints: str, digests: Digests) -> str:
     return next((digests.of(place) for place in places if place.is_file()), "")
 
 
-def superseded(record: Path, lock: Path, name: str) -> bool:
-    """Whether a checkpoint that was fetched has other arrays than the lock file says by now.
+def superseded(checkpoint: Path, lock: Path, name: str) -> bool:
+    """Whether a checkpoint that was fetched has other arrays than the lock file says by now, or a record of no use.
 
     A lock file that says the same, or nothing, changes nothing: the first fetch writes it while make runs.
 
     Args:
-        record: what fetch wrote beside the checkpoint, see pipeline.origin.
+        checkpoint: the checkpoint, beside which fetch wrote its record, see pipeline.origin.
         lock: the lock file.
         name: the checkpoint's.
     """
-    if not record.exists() or not lock.exists():
+    if not origin.path_of(checkpoint).exists():
         return False
+    record = origin.recorded(checkpoint)
+    if record is None:
+        return True  # of another version of this program
     try:
-        pinned = pins.read(lock).get(name, pins.Pin()).arrays
+        return pins.read(lock).get(name, pins.NOTHING).arrays not in (None, record.arrays_sha256)
     except Fault:
         return True  # fetch says what is wrong with it
-    return pinned not in (None, json.loads(record.read_text(encoding="utf-8"))["arrays_sha256"])
+
+
+def outdated(checkpoint: Path, lock: Path, section: dict[str, Any]) -> bool:
+    """Whether a card beside a checkpoint says otherwise of its pinned digests than is true by now.
+
+    Held against the cards themselves, since the first fetch writes the lock file while make runs.
+
+    Args:
+        checkpoint: the checkpoint, with its record.
+        lock: the lock file.
+        section: the section `checkpoint` of the member.
+    """
+    record = origin.recorded(checkpoint)
+    if record is None:
+        return False  # nothing was fetched; cards follow
+    try:
+        pin = pins.read(lock).get(str(section.get("name")), pins.NOTHING)
+    except Fault:
+        return True  # fetch says what is wrong with it
+    said = pins.statement(pin, section.get("sha256"), record.sha256, record.arrays_sha256)
+    pages = [checkpoint.with_name(f"{head}.md") for head in ("classification", "fe")]
+    return any(page.exists() and said not in page.read_text(encoding="utf-8") for page in pages)
 
 
 def images_text(path: Path, imagenet: str, samples: str) -> str:
@@ -254,10 +279,11 @@ def main(arguments: Sequence[str]) -> None:
         write_lasting(args.folder / f"{member.stem}.source", source)
         write_lasting(args.folder / f"{member.stem}.images", images)
         lock = Path(args.lock) if args.lock else member.parent / pins.NAME
-        record = args.folder.parent / member.stem / "checkpoint.json"
-        name = str(_dict(_dict(_sections(member)).get("checkpoint")).get("name"))
-        renewed = member.stem in args.selected and superseded(record, lock, name)
-        write(args.folder / f"{member.stem}.pin", "", renew=renewed)
+        checkpoint = args.folder.parent / member.stem / "checkpoint.npz"
+        chosen, named = member.stem in args.selected, _dict(_dict(_sections(member)).get("checkpoint"))
+        fetched_anew = chosen and superseded(checkpoint, lock, str(named.get("name")))
+        write(args.folder / f"{member.stem}.pin", "", renew=fetched_anew)
+        write(args.folder / f"{member.stem}.verified", "", renew=chosen and outdated(checkpoint, lock, named))
     for name, text in collection_texts(args.members).items():
         write(args.folder / f"collection-{name}.facts", text)
     templates = [path for ending in ("jinja", "json") for path in (ROOT / "templates").glob(f"*.{ending}")]

@@ -211,9 +211,8 @@ def validate(
     }
     # From here on the SavedModels fill the memory, one at a time; the checkpoint makes room.
     arrays.clear()
-    known = origin.read(path)
     report: Report = {
-        "checkpoint": known.lasting() | {"pinned": known.pinned, "bytes": path.stat().st_size},
+        "checkpoint": origin.read(path).lasting() | {"bytes": path.stat().st_size},
         "model": asdict(model) | {"hybrid": model.variant in HYBRIDS},
         "environment": {package: version(package) for package in ("flax", "jax", "numpy", "tensorflow")}
         | {"python": platform.python_version(), "machine": platform.machine()},

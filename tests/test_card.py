@@ -16,6 +16,7 @@ from pipeline.card import cards
 from pipeline.collection import page
 from pipeline.fault import Fault
 from pipeline.pages import Collection, Module, in_words, render
+from pipeline.pins import NOTHING, Pin, statement
 from pipeline.variants import variant
 from pipeline.vit import Model, parameter_shapes
 from tests.conftest import ROOT
@@ -86,12 +87,22 @@ def test_an_accuracy_that_was_not_measured_is_said_in_plain_words(report: dict) 
 def test_a_card_says_whether_the_weights_were_verified(report: dict, pages: dict[str, str]) -> None:
     assert "the digest is the one pinned for this member" in pages["fe"]
     for origin in ({"name": "S_16", "sources": []}, {"name": "S_16", "sha256": None}, ORIGIN | {"sha256": "0" * 64}):
-        text = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin)["fe"]
         arrays = report["checkpoint"]["arrays_sha256"]
-        assert f"the digest of its arrays, `{arrays}`, is the one recorded for this member" in text
-        unpinned = report | {"checkpoint": report["checkpoint"] | {"pinned": False}}
-        text = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", unpinned, origin)["fe"]
+        text = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin, Pin(arrays))["fe"]
+        assert (
+            f"the digest of its arrays, `{arrays}`, is the one recorded for this member at its first download" in text
+        )
+        text = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin)["fe"]
         assert "that these are the original weights was **not verified**" in text
+
+
+def test_what_a_card_says_of_pins_can_be_found_in_it(report: dict) -> None:
+    """Letter for letter: stamps looks for it."""
+    found = report["checkpoint"]
+    for pinned, pin in ((found["sha256"], NOTHING), (None, Pin(found["arrays_sha256"])), (None, NOTHING)):
+        origin = ORIGIN | {"sha256": pinned}
+        for text in cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin, pin).values():
+            assert statement(pin, pinned, found["sha256"], found["arrays_sha256"]) in text
 
 
 def test_a_card_says_where_the_weights_come_from(report: dict) -> None:

@@ -35,6 +35,7 @@ from tests.faulty_server import (
     good,
     partial,
     redirect,
+    self_signed,
     stalling,
     status,
     whole,
@@ -165,6 +166,12 @@ def test_what_does_not_pass_is_given_up(client: Client) -> None:
         assert len(server.requests) == 6
 
 
+def test_one_try_is_one_try(tmp_path: Path) -> None:
+    with faulty(CONTENT, *[whole()] * 3, headers={"x-goog-hash": "crc32c=AAAAAA=="}) as server:
+        assert "wrong crc32c" in Client(tmp_path, tries=1).refused(server.url())
+        assert len(server.requests) == 1
+
+
 def test_retry_after_is_honoured(client: Client) -> None:
     date = formatdate(time.time() + 100, usegmt=True)
     with faulty(CONTENT, status(429, Retry_After=17), status(503, Retry_After=date)) as server:
@@ -239,7 +246,7 @@ def test_a_wrong_range_starts_anew(client: Client, wrong: Behaviour) -> None:
 
 
 def test_416_after_the_last_byte_keeps_the_file(client: Client) -> None:
-    """As when the process was killed between the last byte and the renaming."""
+    """As when the process was killed right after the last byte."""
     with faulty(CONTENT) as server:
         client.get(server.url())
         with cache.entry(client.folder, server.url(), "get") as entry:
@@ -247,9 +254,34 @@ def test_416_after_the_last_byte_keeps_the_file(client: Client) -> None:
             assert record
             entry.begin(record)
             entry.file.replace(entry.part)
+            entry.drop()
         assert client.get(server.url()) == CONTENT
         assert server.requests[-1].start == len(CONTENT)
         assert server.sent == len(CONTENT)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_kill_before_the_renaming_loses_neither_file(client: Client, closed: bool) -> None:
+    """The new file's record is there already, and the old file still is."""
+    with faulty(CONTENT[::-1], etag='"zero"') as server:
+        client.get(server.url())
+        with cache.entry(client.folder, server.url(), "get") as entry:
+            record = Record(server.url(), etag='"one"', length=len(CONTENT), sha256=SHA256)
+            entry.begin(record)
+            entry.part.write_bytes(CONTENT)
+            old = entry.file.read_bytes()
+            entry.finish(record)
+            entry.file.replace(entry.part)
+            entry.file.write_bytes(old)
+        server.resource = Resource(CONTENT)
+        server.script += [status(403)] * closed
+        before = len(server.requests)
+        assert client.get(server.url(), expected=hashlib.sha256(old).hexdigest()) == old
+        assert len(server.requests) == before
+        with obtained(server.url(), Access(client.folder, offline=True), "") as file:
+            assert file.path.read_bytes() == CONTENT
+        assert client.get(server.url(), expected=SHA256) == CONTENT
+        assert len(server.requests) == before
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"one"', "one"])
@@ -425,6 +457,26 @@ def test_a_token_that_does_not_do_is_named(client: Client) -> None:
     with faulty(CONTENT, status(403)) as server, pytest.raises(Unavailable) as raised:
         client.get(server.url(), token="secret")
     assert str(raised.value) == "HTTP 403 Forbidden to the token that was sent"
+
+
+@pytest.mark.parametrize("token", ["secret\r", "sec\nret", "secret\N{EURO SIGN}"])
+def test_no_message_has_a_token(client: Client, token: str) -> None:
+    with faulty(CONTENT) as server, pytest.raises(Unavailable) as raised:
+        client.get(server.url(), token=token)
+    assert "the address, or the token that goes with it, is none" in str(raised.value)
+    assert "sec" not in str(raised.value)
+    assert server.requests == []
+
+
+def test_a_detour_over_http_is_refused(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """https, http, https: whoever is on the way could have changed the second address."""
+    certificate = self_signed(tmp_path / "certificate.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with faulty(CONTENT, certificate=certificate) as secure, faulty(b"", redirect(secure.url("b"))) as plain:
+        secure.script.append(redirect(plain.url()))
+        assert client.refused(secure.url()).startswith(f"redirects from https to {plain.url()}, which anybody")
+        secure.script.append(redirect(secure.url("c")))
+        assert client.get(secure.url()) == CONTENT
 
 
 def test_a_redirected_download_is_resumed(client: Client) -> None:

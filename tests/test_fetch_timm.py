@@ -1,6 +1,7 @@
 """fetch from timm's copy: converted back, pinned by its arrays together with upstream's own file."""
 
 import hashlib
+import json
 import lzma
 from pathlib import Path
 
@@ -31,12 +32,12 @@ def _no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
 
 
-def run(folder: Path, *sources: str) -> Path:
+def run(folder: Path, *sources: str, sha256: str | None = None) -> Path:
     """Fetches into artifacts of the test's own and returns the checkpoint."""
     settings = Settings(
         None, folder / "checkpoints.lock", Access(folder / "cache", policy=Policy(sleep=lambda _: None))
     )
-    fetch(Checkpoint("tiny", sources), folder, folder / "m/checkpoint.npz", settings)
+    fetch(Checkpoint("tiny", sources, sha256), folder, folder / "m/checkpoint.npz", settings)
     return folder / "m/checkpoint.npz"
 
 
@@ -92,7 +93,20 @@ def test_a_copy_of_other_weights_is_refused(tmp_path: Path, monkeypatch: pytest.
 def test_a_copy_beside_the_member(tmp_path: Path) -> None:
     (tmp_path / "mine.safetensors").write_bytes(FILE)
     known = origin.read(run(tmp_path, "missing.safetensors", "mine.safetensors"))
-    assert (known.source, known.converted_from, known.pinned) == ("mine.safetensors", "timm safetensors", False)
+    assert (known.source, known.converted_from) == ("mine.safetensors", "timm safetensors")
+
+
+def test_a_copy_that_the_pinned_digest_says_nothing_of_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(FILE)
+    lock = tmp_path / "checkpoints.lock"
+    with pytest.raises(Fault) as raised:
+        run(tmp_path, "mine.safetensors", sha256="0" * 64)
+    assert "mine.safetensors: not taken: checkpoint.sha256 is the digest of upstream's .npz file" in str(raised.value)
+    assert f"{lock} has no digest of the arrays" in str(raised.value)
+    assert not list((tmp_path / "m").glob("*.npz"))
+    arrays = origin.read(run(tmp_path, "mine.safetensors")).arrays_sha256
+    lock.write_text(json.dumps({"tiny": {"arrays": arrays}}))
+    assert origin.read(run(tmp_path, "mine.safetensors", sha256="0" * 64)).arrays_sha256 == arrays
 
 
 def test_a_copy_that_is_none_is_refused(tmp_path: Path) -> None:

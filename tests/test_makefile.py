@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, copy_project, make, write_collection
+from tests.conftest import ROOT, copy_project, make, serving_folder, write_collection
 
 ALL = ("publish-all", "COLLECTION=tiny")
 # The stages behind each, in the order of the design's arrows.
@@ -266,6 +266,8 @@ def test_a_lock_file_rebuilds_only_what_it_contradicts(tree: Path) -> None:
     record = json.loads((tree / "artifacts/mini/checkpoint.json").read_text())
     lock = tree / "model_cards/tiny/checkpoints.lock"
     lock.write_text(json.dumps({"mini": {"arrays": record["arrays_sha256"]}, "other": {"arrays": "0" * 64}}))
+    # The weights stay; the card says that they are recorded now.
+    assert commands(make(tree, *ALL).stdout) == stages_of("mini", {"card", "publish"})
     assert make(tree, "-q", *ALL).returncode == 0
     lock.write_text(json.dumps({"mini": {"arrays": "0" * 64}}))
     assert planned(tree, "publish", "MODEL=mini") == stages_of("mini", {"fetch", *AFTER_CONVERT})
@@ -274,6 +276,40 @@ def test_a_lock_file_rebuilds_only_what_it_contradicts(tree: Path) -> None:
     assert "mini.npz: other weights than those of mini in model_cards/tiny/checkpoints.lock" in done.stderr
     lock.unlink()
     assert make(tree, "fetch", "MODEL=mini").returncode == 0  # what was planned stays planned, and is done
+
+
+def test_cards_follow_the_lock_file_and_a_second_make_does_nothing(tmp_path: Path, report: dict) -> None:
+    """What convert and validate would make is put there, since only what follows from it is looked at."""
+    tree = copy_project(tmp_path / "tree")
+    write_collection(tree / "model_cards/tiny", {"mini": ("Mini/8", 16)})
+    (tree / "upstream").mkdir()
+    (tree / "model_cards/tiny/mini.npz").rename(tree / "upstream/mini.npz")
+    lock, made = tree / "model_cards/tiny/checkpoints.lock", tree / "artifacts/mini"
+    card = ("card", "MODEL=mini", f"CACHE={tmp_path}/cache")
+    with serving_folder(tree / "upstream") as address:
+        replace(tree / "model_cards/tiny/mini.yaml", '"mini.npz"', f'"{address}/mini.npz"')
+        assert make(tree, "fetch", *card[1:]).returncode == 0
+    assert lock.exists()
+    for head in ("classification", "fe"):
+        (made / head).mkdir()
+        (made / head / "saved_model.pb").touch()
+    record = json.loads((made / "checkpoint.json").read_text())
+    (made / "report.json").write_text(json.dumps(report | {"checkpoint": record | {"bytes": 1}}))
+
+    def remade(said: str) -> bool:
+        done = make(tree, *card)
+        assert done.returncode == 0, done.stderr
+        assert all(said in (made / f"{head}.md").read_text() for head in ("classification", "fe"))
+        assert make(tree, "-q", *card).returncode == 0
+        return commands(done.stdout) == {("card", "mini")}
+
+    text = lock.read_text()
+    assert remade("is the one recorded for this member at its first download")
+    lock.unlink()
+    assert remade("no digest is pinned for this member")
+    lock.write_text(text)
+    assert remade("is the one recorded for this member at its first download")
+    assert make(tree, "-q", *card, f"LOCK={lock}").returncode == 0
 
 
 def test_offline_mode_is_handed_on(tree: Path) -> None:
