@@ -5,11 +5,12 @@ The layout is that of gs://vit_models/augreg: float32 arrays under '/'-separated
 
 import math
 import mmap
+import os
 import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from flax.traverse_util import unflatten_dict
@@ -25,34 +26,41 @@ Value = TypeVar("Value")
 _SHOWN = 12  # of each kind of mismatch; a wrong variant differs in hundreds of arrays
 
 
-def _mapped(content: mmap.mmap, entry: zipfile.ZipInfo) -> np.ndarray | None:
-    """Returns an array that lies uncompressed in a mapped archive, without copying it, once its checksum is right.
+def _mapped(stream: BinaryIO, entry: zipfile.ZipInfo) -> np.ndarray | None:
+    """Returns an array that lies uncompressed in an archive, without copying it, once its checksum is right.
+
+    Each has a mapping of its own, so that its pages are given back with it.
 
     Returns:
         A read-only view, or None for an entry that is written in another way than numpy.savez does.
 
     Raises:
-        zipfile.BadZipFile: when the checksum is wrong.
+        zipfile.BadZipFile: when the checksum is wrong, or the archive's directory points elsewhere.
     """
     if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
         return None
     # The local header: 30 bytes, of which the last four are the lengths of the name and the extra field that follow
     # (APPNOTE.TXT, 4.3.7).
-    start = entry.header_offset + 30 + sum(struct.unpack_from("<2H", content, entry.header_offset + 26))
-    content.seek(start)
+    stream.seek(entry.header_offset + 26)
+    start = entry.header_offset + 30 + sum(struct.unpack("<2H", stream.read(4)))
+    if start + entry.file_size > os.fstat(stream.fileno()).st_size:
+        raise zipfile.BadZipFile(f"{entry.filename!r} ends beyond the file")
+    stream.seek(start)
     try:
-        if np.lib.format.read_magic(content) != (1, 0):
+        if np.lib.format.read_magic(stream) != (1, 0):
             return None
-        shape, columns_first, dtype = np.lib.format.read_array_header_1_0(content)
+        shape, columns_first, dtype = np.lib.format.read_array_header_1_0(stream)
     except ValueError:
         return None
-    count, offset = math.prod(shape), content.tell()
-    if columns_first or dtype.hasobject or offset - start + count * dtype.itemsize != entry.file_size:
+    count, header = math.prod(shape), stream.tell() - start
+    if columns_first or dtype.hasobject or header + count * dtype.itemsize != entry.file_size:
         return None
-    with memoryview(content)[start : start + entry.file_size] as data:
+    before = start % mmap.ALLOCATIONGRANULARITY  # where a mapping may start
+    content = mmap.mmap(stream.fileno(), before + entry.file_size, access=mmap.ACCESS_READ, offset=start - before)
+    with memoryview(content)[before:] as data:
         if isal_zlib.crc32(data) != entry.CRC:  # five times as fast as zlib's
             raise zipfile.BadZipFile(f"Bad CRC-32 for file {entry.filename!r}")
-    return np.frombuffer(content, dtype, count, offset).reshape(shape)
+    return np.frombuffer(content, dtype, count, before + header).reshape(shape)
 
 
 def read(path: Path) -> Arrays:
@@ -66,10 +74,9 @@ def read(path: Path) -> Arrays:
     arrays: Arrays = {}
     try:
         with path.open("rb") as stream, zipfile.ZipFile(stream) as entries, np.load(path) as archive:
-            content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
             for name, entry in zip(archive.files, entries.infolist(), strict=True):
                 try:
-                    mapped = _mapped(content, entry)
+                    mapped = _mapped(stream, entry)
                     value = archive[name] if mapped is None else mapped
                 except ValueError as error:  # numpy's word for an object array, and for a broken header
                     reason = "a pickle, which could run code" if "pickle" in str(error).lower() else str(error)

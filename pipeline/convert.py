@@ -82,6 +82,7 @@ def convert(
         arrays = checkpoint.load(path, model)  # what does not fit is refused here, and the exports end with the block
         progress = stack.enter_context(Progress(f"convert {label}", len(folders), "modules"))
         outputs = golden.outputs(model, arrays, selftest.scaled(pixels))
+        del arrays  # and the mapped file with them; the exports need the memory
         record = provenance(path, model, section)
         for head, folder in folders.items():
             exports[head].finish()

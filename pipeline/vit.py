@@ -69,7 +69,8 @@ def call_alike(parent: nn.Module, module: nn.Module, name: str, x: jax.Array) ->
     if parent.is_initializing():
         return module.clone(parent=parent, name=name)(x)
     rngs = {"dropout": parent.make_rng("dropout")} if parent.has_rng("dropout") else None
-    return _apply(module)({"params": parent.variables["params"][name]}, x, rngs=rngs)
+    # Outside of a trace each call waits for its result: calls that queue up would hold all their weights at once.
+    return jax.block_until_ready(_apply(module)({"params": parent.variables["params"][name]}, x, rngs=rngs))
 
 
 class StdConv(nn.Module):
