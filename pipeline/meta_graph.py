@@ -130,6 +130,8 @@ def gradients(meta_graph: Any) -> bool | None:
     nodes = _forward(meta_graph)
     if not any(node.op == "XlaCallModule" for node in nodes):
         return None
+    if any(node.op == "PreventGradient" for node in nodes):  # what with_gradient=False leaves; it raises when asked
+        return False
     # As TensorFlow's loader does: of calls the mark means nothing.
     calls = ("PartitionedCall", "StatefulPartitionedCall")
     marks = {

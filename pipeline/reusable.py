@@ -111,6 +111,7 @@ def signatures(
         return {output: module.__call__(inputs, training=False)}
 
     def from_images(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = tf.ensure_shape(images, (None, None, None, 3))
         return {output: module.__call__(preprocess(images, model.image_size), training=False)}
 
     return {

@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline import checkpoint, spec
+from pipeline.variants import variant
+from pipeline.vit import Model, VisionTransformer
 from tests.conftest import CLASSES, ROOT, make, serving_folder
 
 DEMO = ROOT / "model_cards/demo"
@@ -196,8 +199,11 @@ def test_a_wrong_shape_is_refused_by_the_module(saved_model: tuple[str, Path]) -
     words = rf"Shape of tensor inputs \[1,15,15,3\] is not compatible with expected shape \[\?,{size},{size},3\]"
     with pytest.raises(tf.errors.InvalidArgumentError, match=words):
         module.signatures["serving_default"](inputs=tf.zeros((1, 15, 15, 3)))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="input must be 4-dimensional"):
-        module.signatures["serving_images"](images=tf.zeros((15, 15, 3), tf.uint8))
+    for shape in ((15, 15, 3), (1, 15, 15, 4), (1, 15, 15, 1)):
+        given = ",".join(map(str, shape))
+        words = rf"Shape of tensor images \[{given}\] is not compatible with expected shape \[\?,\?,\?,3\]"
+        with pytest.raises(tf.errors.InvalidArgumentError, match=words):
+            module.signatures["serving_images"](images=tf.zeros(shape, tf.uint8))
 
 
 @pytest.mark.parametrize("head", ["classification", "fe"])
@@ -262,3 +268,34 @@ def test_conversion_gives_the_same_bytes_in_another_process_and_folder(
     assert done.returncode == 0, done.stderr
     for head in ("classification", "fe"):
         assert artifact.folder_digest(tmp_path / head) == artifact.folder_digest(published / "artifacts/mini" / head)
+
+
+@pytest.mark.parametrize("head", ["classification", "fe"])
+def test_gradients_equal_those_of_the_jax_model(published: Path, saved_model: tuple[str, Path], head: str) -> None:
+    import jax
+    import tensorflow as tf
+
+    member, folder = saved_model
+    model = spec.load(published / f"model_cards/tiny/{member}.yaml", "model", Model)
+    arrays = checkpoint.used(checkpoint.load(folder / "checkpoint.npz", model), head)
+    flax_module = VisionTransformer(variant(model.variant), model.classes if head == "classification" else None)
+    images = np.random.default_rng(0).uniform(-1, 1, (4, model.image_size, model.image_size, 3)).astype(np.float32)
+    target = np.array([0, 1, 2, 0])
+
+    def jax_loss(parameters: dict) -> jax.Array:
+        outputs = jax.nn.log_softmax(flax_module.apply({"params": checkpoint.tree(parameters)}, images))
+        return -outputs[np.arange(4), target].mean()
+
+    expected = jax.grad(jax_loss)(arrays)
+    module = tf.saved_model.load(str(folder / head))
+    with tf.GradientTape() as tape:
+        outputs = module(images, training=True)
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(target, outputs))
+    gradients = tape.gradient(loss, module.trainable_variables)
+    largest = max(float(np.abs(value).max()) for value in expected.values())
+    assert sorted(variable.name.removesuffix(":0") for variable in module.trainable_variables) == sorted(expected)
+    for variable, gradient in zip(module.trainable_variables, gradients, strict=True):
+        # Some are zero but for rounding: a bias of all keys alike changes no attention.
+        value = np.asarray(expected[variable.name.removesuffix(":0")])
+        allowed = 1e-3 * np.abs(value).max() + 1e-6 * largest
+        np.testing.assert_allclose(gradient, value, rtol=0, atol=allowed, err_msg=variable.name)
