@@ -188,6 +188,13 @@ def set_token_effect(saved_model: Any) -> None:
     next(iter(calls(saved_model))).attr["has_token_input_output"].b = True
 
 
+def prevent_gradients(saved_model: Any) -> None:
+    """As jax2tf does of a function converted with with_gradient=False, beside others that have one."""
+    for function in saved_model.meta_graphs[0].graph_def.library.function:
+        if any(node.op == "XlaCallModule" for node in function.node_def):
+            function.node_def.add(name="prevented", op="PreventGradient")
+
+
 def drop_gradients(saved_model: Any) -> None:
     del saved_model.meta_graphs[0].graph_def.library.registered_gradients[:]
 
@@ -226,6 +233,7 @@ def leak(path: bytes) -> Callable[[Any], None]:
         (set_convention(11), "tensorflow", "it needs TensorFlow newer than 2.21 because of calling convention 11"),
         (drop_tpu, "platforms", "it is lowered for cpu and cuda only, tpu missing"),
         (set_token_effect, "effects", "has side effects (has_token_input_output), expected none"),
+        (prevent_gradients, "gradients", "not saved though 1 of 2 variables can be trained"),
         (drop_gradients, "gradients", "not saved though 1 of 2 variables can be trained"),
         (drop_marks, "gradients", "not saved though 1 of 2 variables can be trained; convert with with_gradient=True"),
         (damage_module, "module", "1 of 3 StableHLO modules cannot be parsed (attempting to parse"),
