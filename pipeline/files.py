@@ -64,7 +64,9 @@ def _alive(process: int) -> bool:
         return False
     except PermissionError:  # somebody else's
         return True
-    return True
+    # A killed process that its parent has not asked for yet is dead all the same (proc(5), where there is a /proc).
+    stat = Path(f"/proc/{process}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @contextmanager

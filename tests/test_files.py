@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import socket
 import struct
 import subprocess
 import sys
@@ -157,3 +158,13 @@ def test_short_work_stays_silent(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("validate m", 10, "images") as progress:
         progress.advance(10)
     assert capsys.readouterr().err == ""
+
+
+def test_what_a_killed_process_left_is_swept_before_its_parent_asks_for_it(tmp_path: Path) -> None:
+    process = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and its number still stands
+    leftover = tmp_path / f".a.{socket.gethostname()}.{process.pid}.part"
+    leftover.write_text("half")
+    write_text(tmp_path / "a", "whole")
+    assert not leftover.exists()
+    process.wait()
