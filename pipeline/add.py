@@ -147,8 +147,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--kept", type=Path, default=kept, help="upstream's index that make select left, used if it is there"
     )
-    parser.add_argument("--cache", help="the folder of downloads (default: $XDG_CACHE_HOME/vit-publisher)")
-    parser.add_argument("--offline", action="store_true", help="use no network")
+    cache.add_options(parser)
     parser.add_argument("--cards", type=Path, default=Path("model_cards"), help="the folder of all collections")
     args = parser.parse_args(arguments)
     read = None

@@ -11,6 +11,7 @@ before its record changes, so that a kill at any point never leaves bytes with t
 cache is trusted for being there: whoever takes a file from it takes its digest anew. It may be deleted at any time.
 """
 
+import argparse
 import fcntl
 import hashlib
 import json
@@ -119,6 +120,12 @@ def folder(setting: str | None) -> Path:
     base = os.environ.get("XDG_CACHE_HOME", "")
     # A relative path is to be ignored, says the specification.
     return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "vit-publisher"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of every command that downloads: --cache, which folder() takes, and --offline."""
+    parser.add_argument("--cache", help="the folder of downloads (default: $XDG_CACHE_HOME/vit-publisher)")
+    parser.add_argument("--offline", action="store_true", help="use no network: the cache has the file or it fails")
 
 
 @contextmanager

@@ -133,8 +133,7 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("out", type=Path, help="the folder for selection.md, selection.csv and selection.svg")
     parser.add_argument("--index", help=f"a file or URL of the index (default: --kept, else {index.UPSTREAM})")
     parser.add_argument("--kept", type=Path, help="where upstream's index is kept (default: OUT/index.csv)")
-    parser.add_argument("--cache", help="the folder of downloads (default: $XDG_CACHE_HOME/vit-publisher)")
-    parser.add_argument("--offline", action="store_true", help="use no network")
+    cache.add_options(parser)
     parser.add_argument("--diff", action="store_true", help="compare the choice with the collection's members")
     args = parser.parse_args(arguments)
     kept = args.kept or args.out / "index.csv"
