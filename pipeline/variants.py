@@ -1,4 +1,6 @@
-"""The table of the AugReg pool's architectures, without JAX, so that stages that only name them start at once.
+"""The table of the AugReg pool's architectures, and the section `model`, which names one.
+
+Without JAX, so that what only names them starts at once.
 
 Sources: "An Image is Worth 16x16 Words" (https://arxiv.org/abs/2010.11929) and "How to train your ViT?"
 (https://arxiv.org/abs/2106.10270).
@@ -52,7 +54,7 @@ def variant(name: str) -> Variant:
     """Returns the architecture called `name`: a hybrid of the table, or any `<size>/<patch>` such as "S/16" or "S/14".
 
     Raises:
-        Fault: for a name that is neither.
+        Fault: for a name that is neither; the message begins with "variant".
     """
     if name in HYBRIDS:
         return HYBRIDS[name]
@@ -60,7 +62,69 @@ def variant(name: str) -> Variant:
     if not match or match[1] not in SIZES:
         known = [*HYBRIDS, *(f"{size}/16" for size in SIZES)]
         raise Fault(
-            f"unknown variant {name!r}{nearest(name, known)}: expected <size>/<patch> with a size of "
+            f"variant {name!r} is unknown{nearest(name, known)}: expected <size>/<patch> with a size of "
             f"{', '.join(SIZES)}, or one of {', '.join(HYBRIDS)}"
         )
     return Variant(int(match[2]), *SIZES[match[1]])
+
+
+def fitting(name: str, image_size: int) -> Variant:
+    """Returns the architecture called `name` for square images of that many pixels a side.
+
+    Raises:
+        Fault: for an unknown variant, or a size that its tokens do not divide; the message begins with the key of the
+            section `model` that is wrong.
+    """
+    found = variant(name)
+    if image_size <= 0 or image_size % found.stride:
+        raise Fault(f"image_size {image_size} does not fit variant {name}: expected a multiple of {found.stride}")
+    return found
+
+
+@dataclass(frozen=True)
+class Model:
+    """The section `model` of a member.
+
+    Attributes:
+        variant: a name that variant() knows.
+        image_size: the side of the square input, in pixels.
+        classes: the number of logits.
+        labels: a label file, relative to the member's YAML file; None when the classes have no names.
+        dropout: the rate the checkpoint was trained with, 0 to below 1: its modules drop while training=True. AugReg's
+            file names give it as do_<rate>.
+    """
+
+    variant: str
+    image_size: int
+    classes: int
+    labels: str | None = None
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        try:
+            fitting(self.variant, self.image_size)
+        except Fault as fault:
+            raise Fault(f"model.{fault}") from None
+        if self.classes < 1:
+            raise Fault(f"model.classes must be 1 or more, got {self.classes}")
+        if not 0 <= self.dropout < 1:
+            raise Fault(f"model.dropout must lie in 0 to below 1, got {self.dropout!r}")
+
+    @property
+    def tolerance(self) -> float:
+        """The difference allowed between two float32 implementations, divided by the largest output.
+
+        A hybrid's convolutions sum up more, in other orders: float32 itself is 2e-5 away from float64 for R50+L/32
+        (benchmarks/precision.py).
+        """
+        return 5e-5 if self.variant in HYBRIDS else 1e-5
+
+    @property
+    def gradient_tolerance(self) -> float:
+        """The difference allowed between two float32 gradients, see pipeline.fine_tuning.compare().
+
+        Seen with random weights: 8e-6 for S/16, 4e-3 for R26+S/32, 2e-2 for R50+L/32, whose float32 gradients in JAX
+        alone are 1.6e-2 away from those in float64: where a ReLU's input is zero but for rounding, implementations
+        differ about its slope. A gradient that is wrong is off by about its whole norm.
+        """
+        return 5e-2 if self.variant in HYBRIDS else 2e-4

@@ -9,61 +9,18 @@ Sub-modules bear the names that the published checkpoints use, so a checkpoint's
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pipeline.fault import Fault
-from pipeline.variants import HYBRIDS, Variant, variant
+from pipeline.variants import Model, Variant, fitting
+
+__all__ = ["BLOCKS", "Model", "Parameters", "VisionTransformer", "parameter_shapes"]
 
 Parameters = dict[str, Any]
 BLOCKS = "blocks"  # the Flax collection of what goes into the blocks and comes out, for who compares them
-
-
-@dataclass(frozen=True)
-class Model:
-    """The section `model` of a member.
-
-    Attributes:
-        variant: a name that variant() knows.
-        image_size: the side of the square input, in pixels.
-        classes: the number of logits.
-        labels: a label file, relative to the member's YAML file; None when the classes have no names.
-        dropout: the rate the checkpoint was trained with, 0 to below 1: its modules drop while training=True. AugReg's
-            file names give it as do_<rate>.
-    """
-
-    variant: str
-    image_size: int
-    classes: int
-    labels: str | None = None
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.dropout < 1:
-            raise Fault(f"model.dropout must lie in 0 to below 1, got {self.dropout!r}")
-
-    @property
-    def tolerance(self) -> float:
-        """The difference allowed between two float32 implementations, divided by the largest output.
-
-        A hybrid's convolutions sum up more, in other orders: float32 itself is 2e-5 away from float64 for R50+L/32
-        (benchmarks/precision.py).
-        """
-        return 5e-5 if self.variant in HYBRIDS else 1e-5
-
-    @property
-    def gradient_tolerance(self) -> float:
-        """The difference allowed between two float32 gradients, see pipeline.fine_tuning.compare().
-
-        Seen with random weights: 8e-6 for S/16, 4e-3 for R26+S/32, 2e-2 for R50+L/32, whose float32 gradients in JAX
-        alone are 1.6e-2 away from those in float64: where a ReLU's input is zero but for rounding, implementations
-        differ about its slope. A gradient that is wrong is off by about its whole norm.
-        """
-        return 5e-2 if self.variant in HYBRIDS else 2e-4
 
 
 @functools.cache
@@ -330,11 +287,7 @@ def parameter_shapes(name: str, image_size: int, classes: int | None) -> dict[st
     Raises:
         Fault: for an unknown variant, or an image size that its tokens do not divide.
     """
-    architecture = variant(name)
-    if image_size <= 0 or image_size % architecture.stride:
-        raise Fault(
-            f"image_size {image_size} does not fit variant {name}: expected a multiple of {architecture.stride}"
-        )
+    architecture = fitting(name, image_size)
     image = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
     module = VisionTransformer(architecture, classes)
     tree = jax.eval_shape(module.init, jax.random.key(0), image)["params"]

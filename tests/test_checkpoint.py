@@ -86,13 +86,17 @@ def test_misfits_are_listed_on_both_sides(tmp_path: Path) -> None:
         (Model("Mini/4", 28, 10), MINI, "Mini/4 with 28 pixels and 10 classes"),
         (Model("R+Ti/16", 32, 3), Model("Ti/16", 32, 3), "R+Ti/16 with 32 pixels and 3 classes"),
         (Model("Ti/16", 32, 3), Model("S/16", 32, 3), "Ti/16 with 32 pixels and 3 classes"),
-        (Model("Ti/16", 32, None), Model("Ti/16", 32, 3), "Ti/16 with 32 pixels and no head"),  # type: ignore[arg-type]
     ],
 )
 def test_wrong_variant_names_the_likely_one(tmp_path: Path, made: Model, asked: Model, guess: str) -> None:
     message = refuse(tmp_path, random_arrays(made), asked)
     assert f"its arrays look like {guess}" in message
     assert message.count("\n") < 45  # the lists are cut
+
+
+def test_a_missing_head_is_named(tmp_path: Path) -> None:
+    arrays = {name: value for name, value in random_arrays(MINI).items() if not name.startswith("head/")}
+    assert "its arrays look like Mini/8 with 16 pixels and no head" in refuse(tmp_path, arrays)
 
 
 def test_pickle_is_refused_unread(tmp_path: Path) -> None:

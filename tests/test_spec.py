@@ -9,6 +9,7 @@ from pipeline.fault import Fault
 from pipeline.fetch import Checkpoint
 from pipeline.pages import Collection, Module
 from pipeline.stamps import Digests, images_text, member_texts, source_text
+from pipeline.variants import Model
 
 SAMPLES = Path(__file__).parent / "data/members"
 GOOD = """\
@@ -34,6 +35,9 @@ FAULTS = {
     "key-twice": ("module", Module, ":3: 'version' stands twice, first on line 2"),
     "version-zero": ("module", Module, ":1: module.version must be 1 or more, got 0"),
     "short-sha256": ("checkpoint", Checkpoint, ":1: checkpoint.sha256 must be 64 hexadecimal digits in lower case"),
+    "unknown-variant": ("model", Model, ":1: model.variant 'S-16' is unknown (did you mean 'S/16'?): expected <size>"),
+    "odd-image-size": ("model", Model, ":1: model.image_size 225 does not fit variant S/16: expected a multiple of 16"),
+    "no-classes": ("model", Model, ":1: model.classes must be 1 or more, got 0"),
     "unknown-scheme": ("checkpoint", Checkpoint, ":1: checkpoint.sources: 'ftp://host/a.npz' has the unknown"),
     "broken-yaml": ("module", Module, ":3: not valid YAML: did not find expected ',' or ']'"),
     "date-for-number": ("module", Module, ":2: module.version must be a whole number, got datetime.date(2026, 11, 22)"),

@@ -64,10 +64,10 @@ def test_logits_equal_timms(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("S-16", "unknown variant 'S-16' (did you mean 'S/16'?)"),
+        ("S-16", "variant 'S-16' is unknown (did you mean 'S/16'?)"),
         ("XL/16", "expected <size>/<patch> with a size of Mini, Ti, S, B, L, H, or one of R+Ti/16, R26+S/32, R50+L/32"),
-        ("R26+S/16", "unknown variant 'R26+S/16' (did you mean 'R26+S/32'?)"),
-        ("S/0", "unknown variant 'S/0'"),
+        ("R26+S/16", "variant 'R26+S/16' is unknown (did you mean 'R26+S/32'?)"),
+        ("S/0", "variant 'S/0' is unknown"),
     ],
 )
 def test_unknown_variants_are_refused(name: str, words: str) -> None:
