@@ -209,17 +209,23 @@ $(STAMPS) &: FORCE | $(READY)
 yaml = $(filter %/$*.yaml,$(YAMLS))
 # IMAGENET is for members evaluated on ImageNet; the others bring their own images.
 required = $(if $(filter-out 0,$(REQUIRE_ACCURACY)),--require-accuracy)
-images = $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(if $(REAL),--real '$(REAL)') $(if $(SAMPLES),--samples '$(SAMPLES)') $(required)
+images = $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(if $(REAL),--real '$(REAL)') $(if $(SAMPLES),--samples '$(SAMPLES)')
+
+# Reads all of a member's file, before every stage that takes long: a fault of a later stage's section is met at once.
+check = $(RUN)check $(yaml) $(images) $(required) $(if $(HUB_URL),--hub-url '$(HUB_URL)')
 
 # What defines a checkpoint is its digest, in the YAML or that of the file at hand: code cannot change it.
 cached = $(if $(CACHE),--cache '$(CACHE)') $(if $(filter-out 0,$(OFFLINE)),--offline)
 $A/%/checkpoint.npz $A/%/checkpoint.json: $S/%.checkpoint $S/%.source $S/%.pin
+	@$(check)
 	$(RUN)fetch $(yaml) $A/$*/checkpoint.npz $(if $(CHECKPOINTS),--checkpoints '$(CHECKPOINTS)') $(if $(LOCK),--lock '$(LOCK)') $(cached)
 
 $A/%/classification/saved_model.pb $A/%/fe/saved_model.pb: $A/%/checkpoint.npz $A/%/checkpoint.json $S/%.checkpoint $S/%.model $S/convert.code $S/requirements
+	@$(check)
 	$(RUN)convert $(yaml) $< $A/$*
 
 $A/%/report.json: $A/%/checkpoint.npz $A/%/classification/saved_model.pb $A/%/fe/saved_model.pb $S/%.model $S/%.evaluation $S/%.images $S/validate.code $S/requirements
+	@$(check)
 	$(RUN)validate $(yaml) $< $A/$*/classification $A/$*/fe $@ $(images)
 
 $(foreach file,$(CARD_FILES) $(DIALECT_FILES),$A/%/$(file)): $A/%/report.json $S/%.checkpoint $S/%.verified $S/%.module $S/hub_url $S/templates $S/card.code

@@ -75,8 +75,13 @@ def open_images(path: Path, labels: Sequence[Label], real: Path | None = None) -
 
     Raises:
         Fault: when it is missing, empty, or of no known layout; when an image has no class or one that no label names,
-            or is called as another one; when ReaL labels are given for another set.
+            or is called as another one; when there are no labels at all, or ReaL labels are given for another set.
     """
+    if not labels:
+        raise Fault(
+            f"{path}: without labels it is not known which output each class is; name a label file in model.labels, or"
+            " with LABELS= for make evaluate"
+        )
     kind, located = _recognised(path, labels)
     if not located:
         raise Fault(f"{path}: no images; expected a folder of class folders with image files")

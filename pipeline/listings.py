@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pipeline.fault import Fault
 from pipeline.hub import Index
-from pipeline.pages import sample
+from pipeline.pages import HEADS, Collection, handle, sample
 
 _Value = TypeVar("_Value")
 _MODULE = re.compile(r"([A-Za-z0-9][\w.-]*)/([A-Za-z0-9][\w.-]*)/([1-9][0-9]*)", re.ASCII)
@@ -136,9 +136,16 @@ def _listing(path: Path, handle: str, entry: dict[str, Any]) -> Listing:
         ) from None
 
 
-def is_handle(name: str) -> bool:
-    """Whether a name can be that of a module's version in a hub."""
-    return _MODULE.fullmatch(name) is not None
+def handles_of(collection: Collection, member: str, version: int) -> dict[str, str]:
+    """Returns the handles of a member's modules by head.
+
+    Raises:
+        Fault: for a name that no handle can have.
+    """
+    handles = {head: handle(collection, member, head, version) for head in HEADS}
+    if not all(map(_MODULE.fullmatch, handles.values())):
+        raise Fault(f"{member}: cannot be part of a handle, expected a letter or digit, then also '_', '.' and '-'")
+    return handles
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from pipeline.entries import entry_of
 from pipeline.fault import Fault, command
 from pipeline.files import replacing, sha256_of, write_text
 from pipeline.hub import Index, hub_folder, locked, read_index
-from pipeline.listings import contents, is_handle
-from pipeline.pages import HEADS, Collection, Module, Publisher, collection_of, handle, read_report, render
+from pipeline.listings import contents, handles_of
+from pipeline.pages import HEADS, Collection, Module, Publisher, collection_of, read_report, render
 
 
 def _file(hub: Path, name: str, sha256: str | None = None) -> dict[str, Any]:
@@ -179,15 +179,13 @@ def publish_member(member: str, module: Module, collection: Collection, folder: 
         receipt: the file to write last.
 
     Raises:
-        Fault: for a name that no handle can have, a malformed index (pipeline.listings), and see read_tarball(),
+        Fault: for a name that no handle can have or a malformed index (pipeline.listings), and see read_tarball(),
             read_plots(), is_missing() and check_unique(); the hub is as it was.
     """
     report = read_report(folder / "report.json")
-    handles = {head: handle(collection, member, head, module.version) for head in HEADS}
+    handles = handles_of(collection, member, module.version)
     tarballs = {head: read_tarball(folder, head, report["modules"][head]["content_sha256"]) for head in HEADS}
     plots = read_plots(folder, report)
-    if not all(map(is_handle, handles.values())):
-        raise Fault(f"{member}: cannot be part of a handle, expected a letter or digit, then also '_', '.' and '-'")
     published = {}
     with locked(hub):
         index = read_index(hub)

@@ -31,7 +31,7 @@ def planned(tree: Path, *arguments: str) -> set[tuple[str, str]]:
 
 def commands(output: str) -> set[tuple[str, str]]:
     found = re.findall(r"-m pipeline\.(\w+) (?:member |collection )?(\S+)", output)
-    stages = {(stage, path) for stage, path in found if stage != "stamps"}
+    stages = {(stage, path) for stage, path in found if stage not in ("stamps", "check")}
     # package takes the SavedModel's folder, the others a YAML file.
     return {(stage, Path(path).parent.name if stage == "package" else Path(path).stem) for stage, path in stages}
 
@@ -211,6 +211,38 @@ def test_a_failing_gate_stops_there_and_keeps_everything(tree: Path) -> None:
     # Mended, make resumes with the stage that failed.
     replace(tree / "model_cards/tiny/mini.yaml", "minimum_top1: 1.0", "minimum_top1: 0.0")
     assert planned(tree, "publish", "MODEL=mini") == stages_of("mini", {"validate", "card", "publish"})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "settings", "message"),
+    [
+        ("minimum_top1: 0.0", "minimum_top1: 90", (), "mini.yaml:11: evaluation.minimum_top1 must lie in 0 to 1"),
+        ("  title: mini\n", "", (), "mini.yaml:16: module lacks the key 'title' (a string)"),
+        ("  images: images\n", "", ("REQUIRE_ACCURACY=1",), "REQUIRE_ACCURACY asks for a measured accuracy, and there"),
+    ],
+)
+def test_faults_of_later_stages_are_met_before_the_first(
+    tree: Path, old: str, new: str, settings: tuple[str, ...], message: str
+) -> None:
+    replace(tree / "model_cards/tiny/mini.yaml", "name: mini\n", "name: mini2\n")
+    replace(tree / "model_cards/tiny/mini.yaml", old, new)
+    assert ("fetch", "mini") in planned(tree, "publish", "MODEL=mini")
+    done = make(tree, "publish", "MODEL=mini", *settings)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert commands(done.stdout) == set()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stage"), [("classes: 3", "classes: 4", "convert"), ("top1: 0.0", "top1: 0.1", "validate")]
+)
+def test_they_are_met_by_whichever_stage_is_the_first(tree: Path, old: str, new: str, stage: str) -> None:
+    replace(tree / "model_cards/tiny/mini.yaml", old, new)
+    replace(tree / "model_cards/tiny/mini.yaml", "version: 1", "version: one")
+    assert (stage, "mini") in planned(tree, "publish", "MODEL=mini")
+    done = make(tree, "publish", "MODEL=mini")
+    assert "check: model_cards/tiny/mini.yaml:17: module.version must be a whole number, got 'one'" in done.stderr
+    assert commands(done.stdout) == set()
 
 
 # Runs its arguments; whoever runs the tests in the background of a script has them, and all they start, ignore SIGINT.

@@ -228,7 +228,6 @@ def test_without_images_the_report_says_not_measured(arguments: list[Path], tmp_
     assert report["parity_inputs"] == "images of uniform noise in [-1, 1], seed 0"
     assert [plot["file"] for plot in report["plots"]] == ["blocks.svg"]
     assert [path.name for path in (tmp_path / "plots").iterdir()] == ["blocks.svg"]
-    assert_refused(stage("validate", *arguments, "--require-accuracy"), "REQUIRE_ACCURACY asks for a measured accuracy")
     # IMAGENET= is for members like this one; SAMPLES= takes a part.
     done = stage("validate", *arguments, "--imagenet", home / "images", "--samples", 5)
     report = json.loads(arguments[4].read_text())

@@ -1,0 +1,101 @@
+"""check: every fault of a member's file, its collection, labels and images, each told and all at once."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.check import Settings, problems
+from tests.conftest import ROOT, Stage, assert_refused, write_images
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_good_member_is_left_alone(tiny: Path, stage: Stage) -> None:
+    before = {path: path.stat().st_mtime_ns for path in tiny.rglob("*")}
+    done = stage("check", tiny / "mini.yaml", "--require-accuracy", "--samples", 12)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert {path: path.stat().st_mtime_ns for path in tiny.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("mini.yaml", "sources: [", "sources: [7, ", "mini.yaml:3: checkpoint.sources[0] must be a string, got 7"),
+        ("mini.yaml", "variant: Mini/8", "variant: Mini-8", "mini.yaml:5: model.variant 'Mini-8' is unknown (did you"),
+        ("mini.yaml", "image_size: 16", "image_size: 17", "mini.yaml:5: model.image_size 17 does not fit variant"),
+        ("mini.yaml", "minimum_top1: 0.0", "minimum_top1: 2.0", "mini.yaml:11: evaluation.minimum_top1 must lie in 0"),
+        ("mini.yaml", "version: 1", "version: 0", "mini.yaml:16: module.version must be 1 or more, got 0"),
+        ("mini.yaml", "labels: labels.tsv", "labels: lables.tsv", "lables.tsv: the label file does not exist; correct"),
+        ("mini.yaml", "  labels: labels.tsv\n", "", "images: without labels it is not known which output each"),
+        ("mini.yaml", "images: images", "images: nowhere", "nowhere: the image folder does not exist; looked for"),
+        ("labels.tsv", "blue\t", "navy\t", "blue: no class of the model is called 'blue'"),
+        ("labels.tsv", "blue\tBlue\n", "", "labels.tsv: expected 3 labels, as model.classes says, got 2"),
+        ("collection.yaml", "license:", "licence:", "unknown key 'licence' in collection (did you mean 'license'?)"),
+        ("collection.yaml", "http://localhost:8080", "localhost", "hub_url 'localhost': expected an address that"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_told(tiny: Path, file: str, old: str, new: str, message: str) -> None:
+    edit(tiny / file, old, new)
+    (found,) = problems(tiny / "mini.yaml", Settings())
+    assert message in found
+    assert found.startswith(str(tiny))
+
+
+def test_faults_are_told_together(tiny: Path, stage: Stage) -> None:
+    edit(tiny / "mini.yaml", "minimum_top1: 0.0", "minimum_top1: 2.0")
+    edit(tiny / "mini.yaml", "version: 1", "version: 0")
+    edit(tiny / "collection.yaml", "name: tiny", "name: huge")
+    done = stage("check", tiny / "mini.yaml")
+    assert_refused(
+        done, "evaluation.minimum_top1 must lie", "module.version must be 1", "name must be that of its folder"
+    )
+    assert done.stderr.startswith(f"check: {tiny}/mini.yaml:11: ")
+
+
+def test_what_is_wrong_with_the_whole_file_is_told_once(tiny: Path) -> None:
+    edit(tiny / "mini.yaml", "module:", "modul:")
+    (found,) = problems(tiny / "mini.yaml", Settings())
+    assert found.startswith(f"{tiny}/mini.yaml:16: unknown section 'modul' (did you mean 'module'?): expected")
+
+
+def test_a_name_that_no_handle_can_have_is_told(tiny: Path) -> None:
+    (tiny / "mini.yaml").rename(tiny / "_mini.yaml")
+    (found,) = problems(tiny / "_mini.yaml", Settings())
+    assert found == "_mini: cannot be part of a handle, expected a letter or digit, then also '_', '.' and '-'"
+
+
+def test_settings_that_a_later_stage_would_refuse_are_told(tiny: Path, tmp_path: Path) -> None:
+    member = tiny / "mini.yaml"
+    for settings, message in (
+        (Settings(samples=13), "SAMPLES=13: expected a number from 1 to 12"),
+        (Settings(hub_url="localhost"), "HUB_URL=localhost: expected an address that begins with http:// or https://"),
+    ):
+        (found,) = problems(member, settings)
+        assert message in found
+    edit(member, "  images: images\n", "")
+    assert problems(member, Settings()) == []
+    (found,) = problems(member, Settings(require_accuracy=True))
+    assert (
+        found
+        == f"{member}: REQUIRE_ACCURACY asks for a measured accuracy, and there are no images; say IMAGENET=<images>"
+    )
+    write_images(tmp_path / "val", per_class=1)
+    assert problems(member, Settings(imagenet=tmp_path / "val", require_accuracy=True)) == []
+    (tmp_path / "real.json").write_text(json.dumps([[0]] * 50_000))
+    (found,) = problems(member, Settings(imagenet=tmp_path / "val", real=tmp_path / "real.json"))
+    assert "ReaL labels are for ImageNet's validation images" in found
+    edit(member, "  minimum_top1", "  imagenet: false\n  minimum_top1")
+    (found,) = problems(member, Settings(imagenet=tmp_path / "val", require_accuracy=True))
+    assert found.endswith("there are no images; name a folder in evaluation.images")
+
+
+def test_it_starts_without_what_takes_seconds_to_import() -> None:
+    code = "import sys, pipeline.check; sys.exit(bool({'jax', 'flax', 'tensorflow'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
