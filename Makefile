@@ -21,6 +21,7 @@ MODULE ?=
 AGAINST ?=
 LABELS ?=
 RANGE ?=
+ACTIVATION ?=
 ARTIFACTS ?= artifacts
 HUB ?= $(ARTIFACTS)/hub
 HUB_URL ?=
@@ -175,7 +176,7 @@ FORCE:
 help: ## print this
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo "members: $(MODELS)"
-	@echo "settings: MODEL COLLECTION CHECKPOINTS CACHE LOCK OFFLINE IMAGENET SAMPLES REAL REQUIRE_ACCURACY HUB HUB_URL ARTIFACTS PYTHON BASE_PYTHON PORT HOST GCS SAVED_MODEL MODULE AGAINST LABELS RANGE TORCH_PYTHON INDEX DIFF CHECKPOINT NAME (see README.md)"
+	@echo "settings: MODEL COLLECTION CHECKPOINTS CACHE LOCK OFFLINE IMAGENET SAMPLES REAL REQUIRE_ACCURACY HUB HUB_URL ARTIFACTS PYTHON BASE_PYTHON PORT HOST GCS SAVED_MODEL MODULE AGAINST LABELS RANGE ACTIVATION TORCH_PYTHON INDEX DIFF CHECKPOINT NAME (see README.md)"
 
 # Files -------------------------------------------------------------------------------------------------------------
 in = $(foreach file,$(2),$(addprefix $A/,$(addsuffix /$(file),$(1))))
@@ -269,7 +270,7 @@ contact-sheet: | $(READY) ## show the wrong predictions of MODEL, which was vali
 	@$(RUN)contact_sheet $(filter %/$(MODEL).yaml,$(YAMLS)) $A/$(MODEL)/report.json $A/$(MODEL)/mistakes.html $(if $(IMAGENET),--imagenet '$(IMAGENET)')
 
 evaluate: | $(READY) ## measure anybody's MODULE on the images of IMAGENET, and AGAINST another one
-	$(RUN)validate '$(MODULE)' --images '$(IMAGENET)' $(if $(LABELS),--labels '$(LABELS)') $(if $(RANGE),--range='$(RANGE)') \
+	$(RUN)validate '$(MODULE)' --images '$(IMAGENET)' $(if $(LABELS),--labels '$(LABELS)') $(if $(RANGE),--range='$(RANGE)') $(if $(ACTIVATION),--activation '$(ACTIVATION)') \
 	  $(if $(AGAINST),--against '$(AGAINST)') $(if $(REAL),--real '$(REAL)') $(if $(SAMPLES),--samples '$(SAMPLES)')
 
 imagenet: | $(READY) ## download validation images of ten classes (340 MB), and say how to get the others

@@ -2,11 +2,13 @@
 
     python -m pipeline.validate MODULE --images PLACE [--labels FILE] [--against MODULE] [--samples N] [--real FILE]
                                 [--protocol resize|crop] [--size N] [--range LOW,HIGH] [--against-range LOW,HIGH]
-                                [--background] [--report FILE]
+                                [--activation softmax|sigmoid] [--against-activation softmax|sigmoid] [--background]
+                                [--report FILE]
 
 MODULE is a SavedModel's folder, its .tar.gz, or an address that tensorflow_hub resolves. What it says of itself is
 believed: its input's size, and, of a module of this project, the range of the pixels, whatever --range says of the
-other one. A run with --report that is killed goes on from there.
+other one. A run with --report that is killed goes on from there. The exit status is 1 when the labels prove to be in
+another order than the outputs of a module; the figures are written all the same.
 """
 
 import argparse
@@ -25,12 +27,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import logit
 
 from pipeline import artifact, evaluation, imagenet, labels, proof, statistics
 from pipeline.evaluation import BATCH, Evaluated, Task
 from pipeline.fault import Fault
 from pipeline.files import write_text
 from pipeline.label_order import label_order
+from pipeline.pages import ACTIVATIONS
 from pipeline.predictions import Predictions
 from pipeline.preprocessing import PROTOCOLS
 from pipeline.statistics import percent
@@ -171,15 +175,31 @@ def load(name: str, folder: Path) -> Classifier:
     return Classifier(name, artifact.folder_digest(folder), size, own, call)
 
 
-def logits_of(classifier: Classifier, classes: int, background: bool) -> Callable[[np.ndarray], np.ndarray]:
+def _of_probabilities(outputs: np.ndarray, activation: str) -> np.ndarray:
+    """Returns logits (n, k) that give those outputs (n, k) by the activation, if they can come of it; else the outputs.
+
+    Those of a softmax add up to 1 for each image; those of a sigmoid just lie in 0 to 1.
+    """
+    tiny, below_1 = np.finfo(np.float32).tiny, 1 - np.finfo(np.float32).epsneg
+    if activation == "sigmoid":
+        likely = bool(np.all((outputs >= 0) & (outputs <= 1)))
+        return logit(np.clip(outputs, tiny, below_1)) if likely else outputs
+    likely = bool(np.all(outputs >= 0)) and np.allclose(outputs.sum(axis=1), 1, atol=1e-3)
+    return np.log(np.maximum(outputs, tiny)) if likely else outputs
+
+
+def logits_of(
+    classifier: Classifier, classes: int, background: bool, activation: str
+) -> Callable[[np.ndarray], np.ndarray]:
     """Returns a function to logits of exactly those classes.
 
-    Probabilities are taken back to logits: the same order, and the same probabilities after a softmax.
+    Probabilities are taken back to logits: the same order, and the same probabilities after the activation.
 
     Args:
         classifier: the module.
         classes: how many labels there are.
         background: whether a first output stands for none of them, as in modules of Inception's time.
+        activation: what turns its logits into probabilities, one of ACTIVATIONS.
     """
 
     def predict(inputs: np.ndarray) -> np.ndarray:
@@ -190,8 +210,7 @@ def logits_of(classifier: Classifier, classes: int, background: bool) -> Callabl
                 f"{classifier.name}: it returns {outputs.shape[1]} outputs, expected {classes + background} for"
                 f" {classes} labels{hint}"
             )
-        if np.all(outputs >= 0) and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
-            outputs = np.log(np.maximum(outputs, np.finfo(np.float32).tiny))
+        outputs = _of_probabilities(outputs, activation)
         return outputs[:, 1:] if background else outputs
 
     return predict
@@ -217,17 +236,18 @@ class Measured:
 
 def measure(
     name: str, task: Task, names: Sequence[labels.Label], background: bool, size: int | None, pixels: str | None,
-    shards: Path,
+    activation: str, shards: Path,
 ) -> Measured:  # fmt: skip
     """Classifies the images of a task with a module.
 
     Args:
         name: the module, see folder_of().
-        task: the images; its size and range are this function's to set.
+        task: the images; its size, range and activation are this function's to set.
         names: the labels in the order of the outputs.
         background: see logits_of().
         size: of the input in pixels, where the module does not say it.
         pixels: one of RANGES, for a module that does not say it; one of this project does.
+        activation: what turns its logits into probabilities, one of ACTIVATIONS.
         shards: a folder for what is done.
     """
     with folder_of(name) as folder:
@@ -242,15 +262,15 @@ def measure(
             raise Fault(
                 f"{name}: it does not say what range of pixels it takes; say --range={' or --range='.join(RANGES)}"
             )
-        task = replace(task, size=side, unit_range=taken == "0,1")
-        predict = logits_of(classifier, len(names), background)
+        task = replace(task, size=side, unit_range=taken == "0,1", activation=activation)
+        predict = logits_of(classifier, len(names), background, activation)
         found: Evaluated = evaluation.evaluate(task, predict, classifier.digest, shards, name)
         bare = speed(predict, side)
     rows = found.predictions
     real = [example.real for example in task.chosen if example.name not in found.damaged]
     figures = statistics.accuracy(rows, names, len(names), real if any(one is not None for one in real) else None)
     about = {"module": name, "content_sha256": classifier.digest, "image_size": side, "range": taken}
-    how = {"protocol": task.protocol, "layout": task.images.kind, "damaged": found.damaged}
+    how = {"protocol": task.protocol, "activation": activation, "layout": task.images.kind, "damaged": found.damaged}
     rates = {"images_per_second": found.rate, "forward_images_per_second": bare}
     order = {"label_order": label_order(rows, names, len(names))}
     manifest = {"manifest_sha256": imagenet.manifest_digest(task.chosen)}
@@ -259,14 +279,18 @@ def measure(
 
 def lines(found: dict[str, Any]) -> list[str]:
     """Returns what a person wants to know of one module."""
-    spans = {name: " to ".join(map(percent, found[f"{name}_interval"])) for name in ("top1", "top5")}
+
+    def share(name: str) -> str:
+        return f"{percent(found[name])} (95 % interval {' to '.join(map(percent, found[f'{name}_interval']))})"
+
     said = [
         found["module"],
         f"  images            {found['images']:,} of {found['classes']:,} classes ({found['layout']}),"
         f" protocol {found['protocol']}, {len(found['damaged'])} damaged",
-        f"  top-1             {percent(found['top1'])} (95 % interval {spans['top1']})",
-        f"  top-5             {percent(found['top5'])} (95 % interval {spans['top5']})",
+        f"  top-1             {share('top1')}",
     ]
+    if "top5" in found:
+        said.append(f"  top-5             {share('top5')}")
     if restricted := found.get("restricted"):
         said.append(
             f"  top-1 among {restricted['classes']:<5} {percent(restricted['top1'])}, the classes of the images"
@@ -276,11 +300,30 @@ def lines(found: dict[str, Any]) -> list[str]:
     rate = found["images_per_second"]
     return [
         *said,
-        f"  calibration error {percent(found['calibration']['ece'])}",
+        f"  calibration error {percent(found['calibration']['ece'])}, of the {found['activation']} of the logits",
         f"  label order       {found['label_order']['verdict']}: {found['label_order']['reason']}",
         f"  images/s          {'unknown' if rate is None else f'{rate:.1f}'} from the files,"
         f" {found['forward_images_per_second']:.1f} the forward pass alone",
     ]
+
+
+def refuse_other_order(found: Sequence[dict[str, Any]], label_file: Path) -> None:
+    """Refuses figures that were measured with labels in another order than the outputs.
+
+    Args:
+        found: the figures of each module.
+        label_file: the file that the labels are from.
+
+    Raises:
+        Fault: says of each such module what shows it.
+    """
+    if wrong := [
+        f"{one['module']}: {one['label_order']['reason']}" for one in found if one["label_order"]["verdict"] == "fail"
+    ]:
+        raise Fault(
+            f"{'; '.join(wrong)}. The accuracy says nothing then: got the labels of {label_file}, expected a file in"
+            " the order of the outputs; say --labels, or LABELS= with make evaluate"
+        )
 
 
 def main(arguments: Sequence[str]) -> str:
@@ -297,6 +340,13 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("--size", type=int, help="of the input in pixels, for modules that take any")
     parser.add_argument("--range", choices=RANGES, help="of the pixels, for modules not of this project; --range=-1,1")
     parser.add_argument("--against-range", choices=RANGES, help="that of the second module (default: --range)")
+    parser.add_argument(
+        "--activation",
+        choices=ACTIVATIONS,
+        default="softmax",
+        help="what makes probabilities of logits, for the calibration",
+    )
+    parser.add_argument("--against-activation", choices=ACTIVATIONS, help="that of the second (default: --activation)")
     parser.add_argument("--background", action="store_true", help="the first output is none of the labels")
     parser.add_argument("--report", type=Path, help="write the figures to this file as JSON")
     args = parser.parse_args(arguments)
@@ -310,21 +360,27 @@ def main(arguments: Sequence[str]) -> str:
         raise Fault(f"{fault}{hint if args.labels == IMAGENET_LABELS else ''}") from None
     task = Task(images, imagenet.choose(images, args.samples), 0, args.protocol)
     start_tensorflow()
-    modules = [(args.module, args.range)]
-    modules += [(args.against, args.against_range or args.range)] if args.against else []
+    modules = [(args.module, args.range, args.activation)]
+    if args.against:
+        range_, activation = args.against_range or args.range, args.against_activation or args.activation
+        modules.append((args.against, range_, activation))
     found = []
     with tempfile.TemporaryDirectory() as scratch:
         shards = args.report.with_name(args.report.name + ".shards") if args.report else Path(scratch)
-        for number, (name, pixels) in enumerate(modules):
+        for number, (name, pixels, activation) in enumerate(modules):
             mine = shards / str(number)
-            found.append(measure(name, task, names, args.background, args.size, pixels, mine))
+            found.append(measure(name, task, names, args.background, args.size, pixels, activation, mine))
             print("\n".join(lines(found[-1].figures)), flush=True)
     record: dict[str, Any] = {"modules": [one.figures for one in found]}
     if args.against:
         first, second = (one.predictions.right for one in found)
-        record["mcnemar"] = statistics.mcnemar(first, second)
+        called = (args.module, args.against)
+        if args.module == args.against:  # in two ways, such as two ranges
+            called = (f"{args.module} (the first)", f"{args.against} (the second)")
+        record["mcnemar"] = statistics.mcnemar(first, second, *called)
         print(record["mcnemar"]["sentence"])
     if args.report:
         write_text(args.report, json.dumps(record, indent=2, sort_keys=True) + "\n")
         shutil.rmtree(shards, ignore_errors=True)
+    refuse_other_order([one.figures for one in found], args.labels)
     return str(args.module)

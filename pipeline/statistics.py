@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.labels import Label
-from pipeline.predictions import NOTHING, Predictions
+from pipeline.predictions import NOTHING, TOP, Predictions
 
 Figures = dict[str, Any]
 
@@ -121,25 +121,25 @@ def accuracy(
         real: the ReaL labels of each image, in the order of the predictions; None for an image that has none.
 
     Returns:
-        images; classes (that the images have) and outputs (of the model); top1 and top5 over all outputs, each with
-        its interval; `restricted`, when the images have some of the classes only: the top-1 accuracy if the model had
-        to choose among those; `real`, when there are such labels; calibration (over all outputs); confusions;
-        not_numbers, the images that gave NaN or infinity, which count as wrong.
+        images; classes (that the images have) and outputs (of the model); top1 over all outputs, and top5 where there
+        are more than five, each with its interval; `restricted`, when the images have some of the classes only: the
+        top-1 accuracy if the model had to choose among those; `real`, when there are such labels; calibration (over all
+        outputs); confusions; not_numbers, the images that gave NaN or infinity, which count as wrong.
     """
     n = len(predictions)
     present = len(np.unique(predictions.label))
-    hits5 = int((predictions.top5 == predictions.label[:, np.newaxis]).any(axis=1).sum())
     found: Figures = {
         "images": n,
         "classes": present,
         "outputs": classes,
         **_share(predictions.right),
-        "top5": hits5 / n,
-        "top5_interval": interval(hits5, n),
         "not_numbers": int((predictions.predicted == NOTHING).sum()),
         "calibration": calibration(predictions.confidence.astype(np.float64), predictions.right),
         "confusions": confusions(predictions, names),
     }
+    if classes > TOP:  # else the class is among them whatever the model says
+        hits = int((predictions.top5 == predictions.label[:, np.newaxis]).any(axis=1).sum())
+        found |= {"top5": hits / n, "top5_interval": interval(hits, n)}
     if present < classes:
         found["restricted"] = _share(predictions.restricted == predictions.label) | {"classes": present}
     if real is not None and (by_real := against_real(predictions, real)):
@@ -210,17 +210,17 @@ def gate(measured: Figures | None, minimum_top1: float, reason: str = "") -> Fig
     return found | {"verdict": "pass" if passed else "fail", "reason": reason}
 
 
-def mcnemar(right_a: np.ndarray, right_b: np.ndarray, a: str = "the first", b: str = "the second") -> Figures:
+def mcnemar(right_a: np.ndarray, right_b: np.ndarray, a: str, b: str) -> Figures:
     """Tests whether one of two classifiers is better, on the same images (McNemar 1947, the exact form).
 
     The images that one alone gets right are tosses of a fair coin, if neither is better.
 
     Args:
         right_a, right_b: bool (n,), which images each gets right, in the same order.
-        a, b: what the sentence calls them.
+        a, b: what they are called.
 
     Returns:
-        images, both, only_a, only_b, neither (counts), p_value (two-sided) and a sentence.
+        a, b, images, both, only_a, only_b, neither (counts), p_value (two-sided) and a sentence.
     """
     from scipy.stats import binomtest
 
@@ -235,6 +235,8 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray, a: str = "the first", b: s
     else:
         verdict = "that either is better does not follow"
     return {
+        "a": a,
+        "b": b,
         "images": len(right_a),
         "both": int((right_a & right_b).sum()),
         "only_a": only_a,

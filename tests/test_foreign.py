@@ -17,13 +17,17 @@ SIZE = 8
 
 
 class Colours(tf.Module):
-    """Sees which colour a picture of [0, 1] has, or else of [-1, 1]; `wrong` takes red for green."""
+    """Sees which colour a picture of [0, 1] has, or else of [-1, 1]; `wrong` takes red for green.
+
+    It returns logits, or what the activation `probabilities` makes of them.
+    """
 
     def __init__(
-        self, background: bool = False, probabilities: bool = False, wrong: bool = False, of_unit_range: bool = True
-    ) -> None:
+        self, background: bool = False, probabilities: str = "", wrong: bool = False, of_unit_range: bool = True,
+        gain: float = 20.0,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.background, self.probabilities, self.wrong = background, probabilities, wrong
+        self.background, self.probabilities, self.wrong, self.gain = background, probabilities, wrong, gain
         self.of_unit_range = of_unit_range
 
     @tf.function(input_signature=[tf.TensorSpec((None, SIZE, SIZE, 3), tf.float32, name="images")])  # type: ignore[untyped-decorator]
@@ -32,12 +36,12 @@ class Colours(tf.Module):
         # The pictures have black in them; nothing but zeros are none, the speed is measured with them.
         expected = least >= 0 if self.of_unit_range else (least < 0) | tf.reduce_all(images == 0)
         with tf.control_dependencies([tf.debugging.Assert(expected, [least])]):
-            logits = 20 * tf.reduce_mean(images, axis=(1, 2))
+            logits = self.gain * tf.reduce_mean(images, axis=(1, 2))
         if self.wrong:
             logits = tf.gather(logits, (1, 0, 2), axis=1)
         if self.background:
             logits = tf.concat([tf.fill((tf.shape(logits)[0], 1), -9.0), logits], axis=1)
-        return tf.nn.softmax(logits) if self.probabilities else logits
+        return getattr(tf.nn, self.probabilities)(logits) if self.probabilities else logits
 
 
 def saved(folder: Path, module: tf.Module, signature: str | None = None) -> str:
@@ -69,9 +73,9 @@ def figures(tmp_path: Path) -> dict[str, Any]:
     ("module", "signature", "more"),
     [
         (Colours(), None, []),
-        (Colours(probabilities=True), None, []),
+        (Colours(probabilities="softmax"), None, []),
         (Colours(background=True), None, ["--background"]),
-        (Colours(background=True, probabilities=True), "probabilities", ["--background"]),
+        (Colours(background=True, probabilities="softmax"), "probabilities", ["--background"]),
         (Colours(), "logits", []),
     ],
 )
@@ -87,6 +91,8 @@ def test_modules_of_every_kind_are_measured(
     assert found["forward_images_per_second"] > 0
     said = capsys.readouterr().out
     assert "top-1             100.00 % (95 % interval 96.90 % to 100.00 %)" in said
+    assert "top-5" not in said  # of three classes
+    assert "top5" not in found
     assert not (tmp_path / "report.json.shards").exists()
 
 
@@ -97,13 +103,44 @@ def test_two_modules_are_compared_on_the_same_images(
     archive = tmp_path / "bad.tar.gz"
     with tarfile.open(archive, "w:gz") as stream:
         stream.add(bad, ".")
-    validate.main([good, *options, "--range=0,1", "--against", str(archive)])
+    with pytest.raises(Fault) as raised:
+        validate.main([good, *options, "--range=0,1", "--against", str(archive)])
     report = figures(tmp_path)
     assert [round(found["top1"], 3) for found in report["modules"]] == [1.0, 0.333]
     assert report["mcnemar"]["only_a"] == 80
     assert report["mcnemar"]["p_value"] < 1e-20
     assert report["modules"][1]["label_order"]["verdict"] == "fail"
-    assert "the first is better than the second (McNemar's exact test" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert (
+        f"Of 120 images, {good} alone is right on 80 and {archive} alone on 0: {good} is better than {archive} " in said
+    )
+    # The figures are there all the same, of both and of the comparison.
+    assert str(raised.value).startswith(f"{archive}: the label file seems to be in another order for 2 of 3 classes")
+    assert good not in str(raised.value)
+    assert f"got the labels of {tmp_path}/labels.tsv, expected a file in the order of the outputs" in str(raised.value)
+    assert not (tmp_path / "report.json.shards").exists()
+
+
+def test_a_module_against_itself_is_told_apart(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = saved(tmp_path / "module", Colours())
+    validate.main([module, *options, "--range=0,1", "--against", module, "--against-activation=sigmoid"])
+    assert f"{module} (the first) alone is right on 0 and {module} (the second) alone on 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("probabilities", ["", "sigmoid"])
+def test_calibration_is_by_the_activation_that_is_said(
+    probabilities: str, options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All images are right; of each class, 40 have 200 to 239 of 255 of its colour and nothing of the others."""
+    module = saved(tmp_path / "module", Colours(probabilities=probabilities, gain=2.0))
+    validate.main([module, *options, "--range=0,1", "--activation=sigmoid"])
+    (found,) = figures(tmp_path)["modules"]
+    logits = 2 * np.arange(200, 240) / 255
+    assert found["activation"] == "sigmoid"
+    assert found["calibration"]["ece"] == pytest.approx(np.mean(1 - 1 / (1 + np.exp(-logits))), rel=1e-4)
+    assert "%, of the sigmoid of the logits" in capsys.readouterr().out
 
 
 def test_a_module_of_this_project_keeps_its_range_beside_another(options: list[str], tmp_path: Path) -> None:

@@ -91,6 +91,11 @@ def test_accuracy_over_all_outputs_and_over_those_that_are_present() -> None:
     json.dumps(found, allow_nan=False)
 
 
+def test_the_top_5_of_five_outputs_is_no_figure() -> None:
+    assert not {"top5", "top5_interval"} & accuracy(of([3], [4]), (), 5).keys()
+    assert accuracy(of([3], [2]), (), 6)["top5"] == 1.0
+
+
 def test_all_classes_need_no_restriction() -> None:
     assert "restricted" not in accuracy(of(list(range(10)), list(range(10))), NAMES, 10)
 
@@ -218,7 +223,7 @@ def paired(both: int, only_a: int, only_b: int, neither: int) -> tuple[np.ndarra
 
 def test_mcnemars_test_is_the_literatures() -> None:
     # Fagerland, Lydersen and Laake 2013, "The McNemar test for binary matched-pairs data", tables 2 and 5: 0.070
-    found = mcnemar(*paired(1, 1, 7, 12))
+    found = mcnemar(*paired(1, 1, 7, 12), "the first", "the second")
     assert found["p_value"] == pytest.approx(0.0703125)
     assert {key: found[key] for key in ("images", "both", "only_a", "only_b", "neither")} == {
         "images": 21, "both": 1, "only_a": 1, "only_b": 7, "neither": 12,
@@ -238,11 +243,11 @@ def test_mcnemar_names_the_better(counts: tuple[int, int, int, int], better: str
 
 @pytest.mark.parametrize("right", [True, False])
 def test_mcnemar_of_equals(right: bool) -> None:
-    found = mcnemar(np.array([right]), np.array([right]))
+    found = mcnemar(np.array([right]), np.array([right]), "ours", "theirs")
     assert found["p_value"] == 1
     assert "that either is better does not follow" in found["sentence"]
 
 
 def test_mcnemar_refuses_other_images() -> None:
     with pytest.raises(ValueError, match="2 and 1 images: not the same"):
-        mcnemar(np.array([True, False]), np.array([True]))
+        mcnemar(np.array([True, False]), np.array([True]), "ours", "theirs")
