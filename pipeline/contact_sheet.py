@@ -2,7 +2,8 @@
 
     python -m pipeline.contact_sheet MEMBER.yaml REPORT OUT [--imagenet PLACE] [--images PLACE]
 
-reads what validate wrote, REPORT and predictions.npz beside it, and the same images again.
+reads what validate wrote, REPORT and predictions.npz beside it, and the same images again. Where the last run failed a
+gate, its report and predictions count, those with .failed at the end of their names.
 """
 
 import argparse
@@ -20,8 +21,8 @@ from pipeline.fault import Fault, command
 from pipeline.files import write_text
 from pipeline.labels import Label
 from pipeline.pages import read_report, render
-from pipeline.predictions import NOTHING, Predictions
-from pipeline.vit import Model
+from pipeline.predictions import FAILED, FILE, NOTHING, Predictions
+from pipeline.variants import Model
 
 LIMIT = 200  # pictures on a page: 1 to 2 MB
 _SIDE = 160  # pixels of a picture's longer side
@@ -90,11 +91,11 @@ def contact_sheet(
 
 
 def page(name: str, report: Path, place: Path, names: Sequence[Label]) -> str:
-    """Returns the page of a member that was validated.
+    """Returns the page of a member that was validated, whether it passed or not.
 
     Args:
         name: the member's.
-        report: what validate wrote.
+        report: what validate wrote; one whose name ends in .failed has its predictions beside it under such a name.
         place: the images that it was given.
         names: the labels in the order of the outputs.
 
@@ -102,7 +103,8 @@ def page(name: str, report: Path, place: Path, names: Sequence[Label]) -> str:
         Fault: when the accuracy was not measured, or on other images.
     """
     found = read_report(report)["accuracy"]
-    stored = report.with_name("predictions.npz")
+    failed = report.suffix == FAILED
+    stored = report.with_name(FILE + FAILED * failed)
     if "top1" not in found or (rows := predictions.load(stored)) is None:
         raise Fault(f"{report}: no accuracy was measured, or {stored.name} is missing; run make validate with images")
     images = imagenet.open_images(place, names)
@@ -119,7 +121,15 @@ def page(name: str, report: Path, place: Path, names: Sequence[Label]) -> str:
         example = readable[row]
         return example.name, imagenet.decode(images.read(example), images.whereabouts(example))
 
-    return contact_sheet(f"{name}: wrong predictions", rows, names, image)
+    title = f"{name}: wrong predictions" + " of the run that failed" * failed
+    return contact_sheet(title, rows, names, image)
+
+
+def latest(report: Path) -> Path:
+    """Returns the report of the last run that classified images: the failed one beside `report`, or `report`."""
+    failed = report.with_name(report.name + FAILED)
+    there = failed.is_file() and report.with_name(FILE + FAILED).is_file()
+    return failed if there else report
 
 
 def main(arguments: Sequence[str]) -> str:
@@ -137,8 +147,9 @@ def main(arguments: Sequence[str]) -> str:
     if place is None or model.labels is None:
         raise Fault(f"{args.member.stem}: no images, or no labels; say IMAGENET=, as for make validate")
     names = labels.read(args.member.parent / model.labels, model.classes)
-    write_text(args.out, page(args.member.stem, args.report, place, names))
-    print(f"wrote {args.out}")
+    report = latest(args.report)
+    write_text(args.out, page(args.member.stem, report, place, names))
+    print(f"wrote {args.out}, of the predictions that {report} is about")
     return args.member.stem
 
 

@@ -15,6 +15,8 @@ from scipy.special import expit
 
 from pipeline.files import replacing
 
+FILE = "predictions.npz"  # beside a member's report
+FAILED = ".failed"  # at the end of the names of both, where the run failed a gate
 NOTHING = -1  # the prediction for an image of whose logits none is the largest: NaN, or infinite
 TOP = 5
 

@@ -6,8 +6,8 @@
 
 Runs in a process of its own and reads only files. Every figure lands in REPORT with what it was measured on, the
 pictures of them in the folder plots beside it, and what was predicted of each image in predictions.npz. When a gate
-fails, REPORT keeps its earlier content, the figures go to `<REPORT>.failed` and the exit status is 1. A run that is
-killed while it classifies images goes on from there.
+fails, all of these keep their earlier content, the figures go to `<REPORT>.failed`, the predictions to
+predictions.npz.failed, and the exit status is 1. A run that is killed while it classifies images goes on from there.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from pipeline.evaluation import Evaluated, Task
 from pipeline.fault import Fault, command
 from pipeline.files import replacing_folder, sha256_of, write_text
 from pipeline.pages import collection_of, read_report
-from pipeline.predictions import Predictions
+from pipeline.predictions import FAILED, FILE, Predictions
 from pipeline.proof import Report
 from pipeline.tensorflow_start import start_tensorflow
 from pipeline.variants import HYBRIDS
@@ -230,6 +230,14 @@ def validate(
     return report, evaluated.predictions if evaluated is not None else None
 
 
+def _store(predictions: Predictions | None, path: Path) -> None:
+    """Writes what was predicted, or removes what an earlier run did where there is nothing."""
+    if predictions is not None:
+        predictions.save(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def main(arguments: Sequence[str]) -> str:
     """Validates the member that a .yaml file describes; anything else is somebody's module, see pipeline.foreign."""
     if arguments and not arguments[0].startswith("-") and not arguments[0].endswith(".yaml"):
@@ -262,7 +270,7 @@ def main(arguments: Sequence[str]) -> str:
     if model.labels:
         subject = replace(subject, names=labels.read(args.member.parent / model.labels, model.classes))
     place = args.images or accuracy.images_of(subject.evaluation, args.member.parent, args.imagenet)
-    failed = args.report.with_name(args.report.name + ".failed")
+    failed = args.report.with_name(args.report.name + FAILED)
     if place is None:
         how = "say IMAGENET=<images>" if subject.evaluation.imagenet else "name a folder in evaluation.images"
         refuse_to_forget(args.report, failed, args.checkpoint)
@@ -276,19 +284,20 @@ def main(arguments: Sequence[str]) -> str:
     plots = accuracy.plots(name, report)
     report["plots"] = [{"file": plot.file, "title": plot.title} for plot in plots]
     text = json.dumps(report, indent=2, sort_keys=True) + "\n"
+    stored = args.report.with_name(FILE)
+    failed_stored = stored.with_name(FILE + FAILED)
     if sentences := ladder.failures(report):
+        _store(predictions, failed_stored)
         write_text(failed, text)
-        raise Fault(f"{name}: " + "; ".join(sentences) + f". Nothing is published; all figures are in {failed}")
+        shown = f"; make contact-sheet MODEL={name} shows the wrong predictions" if predictions is not None else ""
+        raise Fault(f"{name}: " + "; ".join(sentences) + f". Nothing is published; all figures are in {failed}{shown}")
     with replacing_folder(args.report.with_name("plots")) as out:
         for plot in plots:
             (out / plot.file).write_text(plot.svg, encoding="utf-8")
-    stored = args.report.with_name("predictions.npz")
-    if predictions is not None:
-        predictions.save(stored)
-    else:
-        stored.unlink(missing_ok=True)
+    _store(predictions, stored)
     write_text(args.report, text)
     failed.unlink(missing_ok=True)
+    failed_stored.unlink(missing_ok=True)
     shutil.rmtree(shards, ignore_errors=True)
     return name
 

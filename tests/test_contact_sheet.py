@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline import imagenet
-from pipeline.contact_sheet import LIMIT, contact_sheet, page, thumbnail, wrong
+from pipeline.contact_sheet import LIMIT, contact_sheet, latest, page, thumbnail, wrong
 from pipeline.fault import Fault
 from pipeline.labels import Label
 from pipeline.predictions import NOTHING, Predictions, of_logits
@@ -120,6 +120,18 @@ def test_the_page_of_a_member_shows_the_images_it_was_validated_with(tmp_path: P
     for example in chosen[1:]:
         assert example.name in text
     assert chosen[0].name not in text
+    assert "<h1>mini: wrong predictions</h1>" in text
+    assert latest(report) == report
+    # A run that failed since is the one to look at, if it came to the images.
+    failed = tmp_path / "report.json.failed"
+    failed.write_text(report.read_text())
+    assert latest(report) == report
+    of_logits(logits[::-1], labels, range(3), "softmax").save(tmp_path / "predictions.npz.failed")
+    assert latest(report) == failed
+    text = page("mini", failed, tmp_path / "images", names)
+    assert "<h1>mini: wrong predictions of the run that failed</h1>" in text
+    right = int((labels == (labels[::-1] + 1) % 3).sum())
+    assert f"{4 - right} of 4 images are classified wrong" in text
     of_logits(logits[:3], labels[:3], range(3), "softmax").save(tmp_path / "predictions.npz")
     with pytest.raises(Fault, match=r"predictions\.npz: not of the run that .*report\.json is about"):
         page("mini", report, tmp_path / "images", names)

@@ -207,7 +207,13 @@ def test_a_failing_gate_stops_there_and_keeps_everything(tree: Path) -> None:
     assert failed["accuracy"]["verdict"] == "fail"
     # What was predicted stays for the next run, which then need not classify the images again.
     after = {path: time for path, time in snapshot(tree).items() if "report.json.shards" not in path.parts}
-    assert {path.name for path in after if after[path] != before.get(path)} == {"report.json.failed", "mini.evaluation"}
+    changed = {path.name for path in after if after[path] != before.get(path)}
+    assert changed == {"report.json.failed", "predictions.npz.failed", "mini.evaluation"}
+    # Which are wrong can be seen.
+    assert "make contact-sheet MODEL=mini shows the wrong predictions" in done.stderr
+    assert make(tree, "contact-sheet", "MODEL=mini").returncode == 0
+    page = (tree / "artifacts/mini/mistakes.html").read_text()
+    assert "<h1>mini: wrong predictions of the run that failed</h1>" in page
     # Mended, make resumes with the stage that failed.
     replace(tree / "model_cards/tiny/mini.yaml", "minimum_top1: 1.0", "minimum_top1: 0.0")
     assert planned(tree, "publish", "MODEL=mini") == stages_of("mini", {"validate", "card", "publish"})

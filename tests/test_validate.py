@@ -118,9 +118,11 @@ def arguments(published: Path, tmp_path: Path) -> list[Path]:
 def test_the_model_of_another_checkpoint_fails(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:
     write_collection(tmp_path / "other", {"zero": ("Mini/8", 16), "mini": ("Mini/8", 16)})  # mini has another seed here
     arguments[1] = tmp_path / "other/mini.npz"
+    (tmp_path / "predictions.npz.failed").write_text("of an earlier run")
     done = stage("validate", *arguments)
     assert_refused(done, "classification: 104 variables differ", "classification: TensorFlow and JAX differ by")
     assert arguments[4].read_text() == EARLIER
+    assert not (tmp_path / "predictions.npz.failed").exists()  # it did not come to the images
     failed = json.loads((tmp_path / "report.json.failed").read_text())
     assert failed["modules"]["fe"]["parity"]["verdict"] == "fail"
     assert (failed["accuracy"]["verdict"], failed["accuracy"]["reason"]) == ("not measured", "an earlier check failed")
@@ -188,7 +190,7 @@ def test_permuted_labels_fail_the_gate(arguments: list[Path], tmp_path: Path, st
     """A random model sees no colours, so its own answers are made the truth, and a shift by one the fault."""
     import tensorflow as tf
 
-    from pipeline import imagenet, labels
+    from pipeline import imagenet, labels, predictions
     from pipeline.preprocessing import prepare
 
     home = tmp_path / "home/tiny"
@@ -204,8 +206,13 @@ def test_permuted_labels_fail_the_gate(arguments: list[Path], tmp_path: Path, st
     member = home / "mini.yaml"
     member.write_text(member.read_text().replace("images: images", "images: truth").replace("top1: 0.0", "top1: 1.0"))
     arguments[0] = member
+    (tmp_path / "predictions.npz.failed").write_text("of an earlier run")
     done = stage("validate", *arguments)
     assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "predictions.npz.failed").exists()
+    right = predictions.load(tmp_path / "predictions.npz")
+    assert right is not None
+    assert right.right.all()
     accuracy = json.loads(arguments[4].read_text())["accuracy"]
     assert (accuracy["top1"], accuracy["images"]) == (1.0, 12)
     assert "top5" not in accuracy  # of three classes
@@ -214,6 +221,10 @@ def test_permuted_labels_fail_the_gate(arguments: list[Path], tmp_path: Path, st
     assert_refused(
         stage("validate", *arguments), "mini: top-1 accuracy 0.00 % (95 % interval 0.00 % to 24.25 %) on 12 images"
     )
+    wrong = predictions.load(tmp_path / "predictions.npz.failed")
+    assert wrong is not None
+    assert not wrong.right.any()
+    assert (tmp_path / "predictions.npz").exists()  # as published
 
 
 def test_without_images_the_report_says_not_measured(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:
