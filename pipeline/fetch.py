@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from pipeline import arrays, cache, origin, pins, spec
+from pipeline import arrays, cache, origin, owners, pins, spec
 from pipeline.checksums import copy
 from pipeline.fault import Fault, Unavailable, command
 from pipeline.files import replacing, sha256_of
@@ -122,7 +122,9 @@ def _reading() -> Iterator[None]:
         raise _Broken(str(fault)) from fault
 
 
-def _take(path: Path, sha256: str | None, out: BinaryIO, source: Source, checkpoint: Checkpoint, lock: Path) -> Origin:
+def _take(
+    path: Path, sha256: str | None, out: BinaryIO, source: Source, checkpoint: Checkpoint, lock: Path, cards: Path
+) -> Origin:
     """Writes one source's file to `out` as an .npz, refusing what is not pinned; returns what is known of it.
 
     Args:
@@ -132,9 +134,22 @@ def _take(path: Path, sha256: str | None, out: BinaryIO, source: Source, checkpo
         source: the source, for messages and records.
         checkpoint: the section, for its name, pinned digest and sources.
         lock: the lock file.
+        cards: the folder of all collections, which may tell whose checkpoint a refused file is.
     """
     if not path.is_file():
         raise Unavailable("no such file")
+    try:
+        return _accept(path, sha256, out, source, checkpoint, lock)
+    except _Broken:
+        raise
+    except Fault as fault:
+        npz = Path(out.name) if _is_timm(source) else path
+        raise Fault(f"{fault}{owners.remark(path, npz, cards, lock, checkpoint.name)}") from None
+
+
+def _accept(
+    path: Path, sha256: str | None, out: BinaryIO, source: Source, checkpoint: Checkpoint, lock: Path
+) -> Origin:
     label, place = f"fetch {Path(out.name).parent.name}", shown(source.address)
     if _is_timm(source):
         found = sha256 or sha256_of(path)
@@ -185,14 +200,14 @@ def fetch(checkpoint: Checkpoint, home: Path, out: Path, settings: Settings) -> 
     for source in sources(checkpoint, home, settings.checkpoints):
         try:
             with replacing(out) as stream:
-                origin.write(out, _from(source, checkpoint, stream, settings))
+                origin.write(out, _from(source, checkpoint, stream, settings, home.parent))
             return source
         except Unavailable as reason:
             reasons[source] = str(reason)
     raise Fault(_nowhere(checkpoint, reasons))
 
 
-def _from(source: Source, checkpoint: Checkpoint, out: BinaryIO, settings: Settings) -> Origin:
+def _from(source: Source, checkpoint: Checkpoint, out: BinaryIO, settings: Settings, cards: Path) -> Origin:
     """Writes one source's file to `out` as an .npz and returns what is known of it; raises Unavailable or Fault."""
     pin = pins.read(settings.lock).get(checkpoint.name, pins.NOTHING)
     if _is_timm(source) and checkpoint.sha256 is not None and pin.arrays is None:
@@ -202,12 +217,12 @@ def _from(source: Source, checkpoint: Checkpoint, out: BinaryIO, settings: Setti
             " checkpoint.sha256"
         )
     if not is_remote(source.address):
-        return _take(local_path(source.address), None, out, source, checkpoint, settings.lock)
+        return _take(local_path(source.address), None, out, source, checkpoint, settings.lock, cards)
     expected = pin.files.get(source.name) or (None if _is_timm(source) else checkpoint.sha256)
     label = f"fetch {Path(out.name).parent.name}"
     with obtained(source.address, settings.access, label, expected) as file:
         try:
-            return _take(file.path, file.sha256, out, source, checkpoint, settings.lock)
+            return _take(file.path, file.sha256, out, source, checkpoint, settings.lock, cards)
         except _Broken:
             # Else the next fetch would take it up again. A wrong pin is no reason: the file may be the good one.
             if not settings.access.offline:

@@ -134,6 +134,38 @@ def test_pinned_digest_is_checked(tmp_path: Path, out: Path) -> None:
     assert origin.read(out).sha256 == sha256(archive())
 
 
+def write_member(folder: Path, name: str, checkpoint: str, sha256: str | None) -> None:
+    """Writes another member's file, as far as it says which checkpoint is whose."""
+    folder.mkdir(parents=True, exist_ok=True)
+    section = {"name": checkpoint, "sources": []} | ({"sha256": sha256} if sha256 else {})
+    (folder / f"{name}.yaml").write_text(json.dumps({"checkpoint": section}))
+
+
+def test_the_checkpoint_of_another_member_is_named(tmp_path: Path, out: Path) -> None:
+    """As when the weights of medium augmentation come under the name of light augmentation."""
+    home, said = tmp_path / "vit", "What was got is the checkpoint of"
+    write_member(home, "light", "aug_light1", "0" * 64)
+    write_member(tmp_path / "other", "medium", "aug_medium2", sha256(archive(1)))
+    (home / "collection.yaml").write_text("name: [")  # another's fault is no reason to say less
+    (home / "aug_light1.npz").write_bytes(archive(1))
+    light = Checkpoint("aug_light1", ("aug_light1.npz",), "0" * 64)
+    message = refuse(light, home, out)
+    assert f"got {sha256(archive(1))}" in message
+    assert message.endswith(f"{said} medium")
+    # The same arrays in another file are told by a lock file, and a checkpoint that no member has by its own name.
+    (home / "aug_light1.npz").write_bytes(archive(1, compress=True))
+    assert said not in refuse(light, home, out)
+    entry = {"arrays": digest(archive(1), tmp_path)}
+    (tmp_path / "other/checkpoints.lock").write_text(json.dumps({"aug_medium2": entry, "aug_strong1": entry}))
+    assert refuse(light, home, out).endswith(f"{said} medium or aug_strong1")
+    # A file that is damaged, or its own, is nobody else's.
+    (home / "aug_light1.npz").write_bytes(archive(1)[:-1])
+    assert said not in refuse(light, home, out)
+    (tmp_path / "other/checkpoints.lock").write_text(json.dumps({"aug_light1": entry}))
+    (home / "aug_light1.npz").write_bytes(archive(1, compress=True))
+    assert said not in refuse(light, home, out)
+
+
 def test_every_source_is_listed_with_its_reason(tmp_path: Path, out: Path) -> None:
     with serving_folder(tmp_path) as address:
         gone = f"{address}/gone.npz"
