@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import foreign, validate
+from pipeline import classifier, validate
 from pipeline.fault import Fault
 from tests.conftest import CLASSES, serving_folder, write_images
 
@@ -202,7 +202,7 @@ def test_addresses_that_lead_nowhere_are_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
     with (
         pytest.raises(Fault, match=r"odd://module: tensorflow_hub cannot get it \("),
-        foreign.folder_of("odd://module"),
+        classifier.folder_of("odd://module"),
     ):
         pass
 
@@ -217,7 +217,7 @@ def test_what_fails_in_a_downloaded_module_is_not_blamed_on_the_download(
     with (
         serving_folder(tmp_path / "hub") as address,
         pytest.raises(ValueError, match="a fault of ours"),
-        foreign.folder_of(f"{address}/1.tar.gz"),
+        classifier.folder_of(f"{address}/1.tar.gz"),
     ):
         raise ValueError("a fault of ours")
 
@@ -269,11 +269,11 @@ def test_other_files_are_refused(options: list[str], tmp_path: Path) -> None:
 
 
 def test_several_outputs_need_a_usual_name() -> None:
-    assert foreign.one_of({"a": np.zeros((2, 3))}, "m").shape == (2, 3)
+    assert classifier.one_of({"a": np.zeros((2, 3))}, "m").shape == (2, 3)
     with pytest.raises(Fault, match="m: it returns a, b; expected one of logits, default"):
-        foreign.one_of({"a": np.zeros((2, 3)), "b": np.zeros((2, 3))}, "m")
-    assert foreign.one_of([np.zeros((2, 3))], "m").shape == (2, 3)
+        classifier.one_of({"a": np.zeros((2, 3)), "b": np.zeros((2, 3))}, "m")
+    assert classifier.one_of([np.zeros((2, 3))], "m").shape == (2, 3)
     with pytest.raises(Fault, match="m: it returns a list of 2; expected one output"):
-        foreign.one_of([np.zeros((2, 3)), np.zeros((2, 4))], "m")
+        classifier.one_of([np.zeros((2, 3)), np.zeros((2, 4))], "m")
     with pytest.raises(Fault, match=r"m: its output has shape \(2, 3, 4\), expected \(n, classes\)"):
-        foreign.one_of(np.zeros((2, 3, 4)), "m")
+        classifier.one_of(np.zeros((2, 3, 4)), "m")
