@@ -193,7 +193,7 @@ def _checked(subject: Subject, task: Task | None, report: Report, shards: Path, 
         gc.collect()  # a loaded module refers to itself; the next one needs its room
     if ladder.failures(report):
         return evaluated
-    for head, found in fine_tuning.in_own_process(model, subject.checkpoint, subject.folders).items():
+    for head, found in fine_tuning.in_own_processes(model, subject.checkpoint, subject.folders).items():
         report["modules"][head] |= found
     return evaluated
 
