@@ -284,6 +284,8 @@ def main(arguments: Sequence[str]) -> str:
     if sentences := ladder.failures(report):
         write_text(failed, text)
         raise Fault(f"{name}: " + "; ".join(sentences) + f". Nothing is published; all figures are in {failed}")
+    for sentence in ladder.failures(report, gate=False):
+        print(f"validate {name}: {sentence}", file=sys.stderr)
     with replacing_folder(args.report.with_name("plots")) as out:
         for plot in plots:
             (out / plot.file).write_text(plot.svg, encoding="utf-8")
