@@ -129,8 +129,9 @@ class Export:
 def in_own_process(model: Model, head: str, path: Path, out: Path) -> Iterator[Export]:
     """Starts this module's command and ends it, at the latest, with the block."""
     command = [sys.executable, "-m", "pipeline.export", json.dumps(asdict(model)), head, str(path), str(out)]
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said)
+    # TensorFlow writes Python files for temporary use, which it removes at the end of a process that ends by itself.
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryDirectory() as temporary:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said, env=os.environ | {"TMPDIR": temporary})
         try:
             yield Export(process, said)
         finally:

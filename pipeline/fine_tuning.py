@@ -1,19 +1,19 @@
-"""Differentiates SavedModels, holds the gradients against JAX's, takes a step of fine-tuning, and prints JSON.
+"""Differentiates a SavedModel, holds the gradients against JAX's, takes a step of fine-tuning, and prints JSON.
 
-    python -m pipeline.fine_tuning MODEL CHECKPOINT CLASSIFICATION FE
+    python -m pipeline.fine_tuning MODEL HEAD CHECKPOINT FOLDER
 
-MODEL is the section `model` as JSON. validate runs it in a process of its own: the gradient of a large model takes as
-much memory again as the model, and TensorFlow does not give it back.
+MODEL is the section `model` as JSON. validate runs it in a process of its own for each head: gradients of a large model
+take as much memory again as the model, and neither TensorFlow nor JAX gives it back.
 """
 
 import argparse
-import gc
 import json
 import math
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from pipeline.variants import variant
 from pipeline.vit import Model, VisionTransformer
 
 Gradients = dict[str, np.ndarray]
+LARGE = 500_000_000  # bytes of a checkpoint; one head of L/16, 1.2 GB, takes 5.3 GB here
 
 
 def labels_of(outputs: int, k: int) -> np.ndarray:
@@ -172,8 +173,24 @@ def measure(model: Model, head: str, path: Path, folder: Path) -> dict[str, Any]
     return {"gradients": compared, "fine_tuning": module.step(gradients)}
 
 
-def in_own_process(model: Model, path: Path, folders: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
-    """Runs this module's command and returns what measure() found, by head.
+def _in_own_process(model: Model, head: str, path: Path, folder: Path) -> dict[str, Any]:
+    """Runs this module's command and returns what measure() found."""
+    arguments = [json.dumps(asdict(model)), head, str(path), str(folder)]
+    command = [sys.executable, "-m", "pipeline.fine_tuning", *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        raise Fault(
+            f"{folder}: the process that differentiates this module was ended by {name}; if nobody did that, the memory"
+            " was too small for it: close other programs, or validate it on a larger machine"
+        )
+    done.check_returncode()  # any other failure is ours, and its traceback stands above
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def in_own_processes(model: Model, path: Path, folders: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+    """Runs this module's command for each head, at once unless the model is LARGE; returns what measure() found.
 
     Args:
         model: the section.
@@ -181,35 +198,22 @@ def in_own_process(model: Model, path: Path, folders: Mapping[str, Path]) -> dic
         folders: the SavedModels by head, "classification" and "fe".
 
     Raises:
-        Fault: when the process is killed, which is how a system that runs out of memory helps itself.
+        Fault: when a process is killed, which is how a system that runs out of memory helps itself.
     """
-    files = [path, folders["classification"], folders["fe"]]
-    command = [sys.executable, "-m", "pipeline.fine_tuning", json.dumps(asdict(model)), *map(str, files)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
-        raise Fault(
-            f"{path}: the process that differentiates its modules was ended by {name}; if nobody did that, the memory"
-            " was too small for it: close other programs, or validate it on a larger machine"
-        )
-    done.check_returncode()  # any other failure is ours, and its traceback stands above
-    found: dict[str, dict[str, Any]] = json.loads(done.stdout)
-    return found
+    with ThreadPoolExecutor(1 if path.stat().st_size > LARGE else len(folders)) as pool:
+        found = {head: pool.submit(_in_own_process, model, head, path, folder) for head, folder in folders.items()}
+    return {head: future.result() for head, future in found.items()}
 
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.fine_tuning", description="Takes a step of fine-tuning.")
     parser.add_argument("model", type=json.loads, help="the section model as JSON")
+    parser.add_argument("head", choices=("classification", "fe"))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
-    parser.add_argument("classification", type=Path, help="the classifier's SavedModel; the input is its self-test's")
-    parser.add_argument("fe", type=Path, help="the feature extractor's")
+    parser.add_argument("folder", type=Path, help="the SavedModel; the input is that of its self-test")
     args = parser.parse_args(arguments)
     start_tensorflow()
-    found = {}
-    for head, folder in (("classification", args.classification), ("fe", args.fe)):
-        found[head] = measure(Model(**args.model), head, args.checkpoint, folder)
-        gc.collect()  # a loaded module refers to itself; the next one needs its room
-    print(json.dumps(found))
+    print(json.dumps(measure(Model(**args.model), args.head, args.checkpoint, args.folder)))
 
 
 if __name__ == "__main__":

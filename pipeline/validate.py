@@ -191,7 +191,7 @@ def _checked(subject: Subject, task: Task | None, report: Report, shards: Path, 
         gc.collect()  # a loaded module refers to itself; the next one needs its room
     if ladder.failures(report):
         return evaluated
-    for head, found in fine_tuning.in_own_process(model, subject.checkpoint, subject.folders).items():
+    for head, found in fine_tuning.in_own_processes(model, subject.checkpoint, subject.folders).items():
         report["modules"][head] |= found
     return evaluated
 
@@ -291,6 +291,8 @@ def main(arguments: Sequence[str]) -> str:
         write_text(failed, text)
         shown = f"; make contact-sheet MODEL={name} shows the wrong predictions" if predictions is not None else ""
         raise Fault(f"{name}: " + "; ".join(sentences) + f". Nothing is published; all figures are in {failed}{shown}")
+    for sentence in ladder.failures(report, gate=False):
+        print(f"validate {name}: {sentence}", file=sys.stderr)
     with replacing_folder(args.report.with_name("plots")) as out:
         for plot in plots:
             (out / plot.file).write_text(plot.svg, encoding="utf-8")

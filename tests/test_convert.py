@@ -48,7 +48,9 @@ def test_another_process_folder_and_user_give_the_same_bytes(published: Path, tm
         "PYTHONHASHSEED": "7",
         "TZ": "Asia/Tokyo",
     }
-    environment = os.environ | others | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = os.environ | others | {"TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
     member = tmp_path / "elsewhere/tiny/mini.yaml"
     command = [sys.executable, "-m", "pipeline.convert", str(member), str(member.with_suffix(".npz")), str(out)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
@@ -58,6 +60,7 @@ def test_another_process_folder_and_user_give_the_same_bytes(published: Path, tm
         for name in artifact.members(earlier):
             if not name.endswith("/"):
                 assert (out / head / name).read_bytes() == (earlier / name).read_bytes(), name
+    assert list(temporary.iterdir()) == []  # nothing is left behind
 
 
 @pytest.mark.parametrize("head", ["classification", "fe"])

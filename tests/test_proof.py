@@ -148,4 +148,4 @@ def test_a_process_that_runs_out_of_memory_is_told_from_a_fault_of_ours(
         python.write_text(f"#!/bin/sh\n{ends}\n")
         python.chmod(0o755)
         with pytest.raises(raised, match=r"ended by SIGKILL; if nobody did that, the memory|status 1"):
-            fine_tuning.in_own_process(Model("Mini/8", 16, 3), tmp_path / "checkpoint.npz", folders)
+            fine_tuning.in_own_processes(Model("Mini/8", 16, 3), python, folders)
