@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import gzip
 import hashlib
 import json
@@ -627,6 +628,30 @@ def test_what_is_no_file_of_the_hub_is_not_there(shared: Running, target: str) -
     assert answer.status == 404
     assert b"hub" in answer.body
     assert CANARY not in answer.body
+
+
+def test_no_answer_names_a_folder_of_the_machine(own: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an error page nor /healthz; whoever runs the server has it on standard error."""
+    place = str(own.root.parent).encode()
+
+    def answers(*expected: int) -> None:
+        targets = ("/", "/healthz", "/metrics", "/alice", MODULE, MODULE + ".tar.gz", "/nowhere", "/index.json")
+        found = [own.ask(target) for target in targets] + [own.ask("/", "POST")]
+        assert {answer.status for answer in found} == set(expected)
+        for answer in found:
+            said = answer.body if answer.status != 200 or answer["content-type"] == "application/json" else b""
+            assert place not in said + repr(answer.headers).encode()
+            assert b"Traceback" not in said
+
+    answers(200, 302, 404, 405)
+    (own.root / "index.json").write_text("{")
+    answers(200, 302, 404, 405, 503)
+
+    def broken(root: Path, names: tuple[str, ...]) -> tuple[int, os.stat_result]:
+        raise OSError(errno.EIO, "the disk fails", str(root.joinpath(*names)))
+
+    monkeypatch.setattr(hub_files, "_opened", broken)
+    answers(500, 405)
 
 
 def test_a_hub_may_itself_be_a_link(tmp_path: Path) -> None:
