@@ -250,7 +250,7 @@ $(PAGE)/published.json: $(PAGE)/page.md $S/collection-$(COLLECTION).hub $S/hub $
 PUBLISHED :=
 DONE = $(eval PUBLISHED := yes)
 planning = $(findstring n,$(firstword -$(MAKEFLAGS)))$(findstring q,$(firstword -$(MAKEFLAGS)))
-idle = $(if $(PUBLISHED)$(planning),,$(info nothing to do: $(1) published in $(HUB) already, unchanged since; make serve shows it))
+idle = $(if $(PUBLISHED)$(planning),,$(info nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
 
 fetch: $(call in,$(SELECTED),$(CHECKPOINT_FILES)) ## get the checkpoint of MODEL (or of every member of COLLECTION)
 convert: $(call in,$(SELECTED),$(MODEL_FILES)) ## convert it to two SavedModels
@@ -258,9 +258,9 @@ validate: $(call in,$(SELECTED),report.json) ## prove them and measure them
 card: $(call in,$(SELECTED),$(CARD_FILES) $(DIALECT_FILES)) ## write their pages
 package: $(call in,$(SELECTED),$(PACKAGE_FILES)) ## pack them
 publish: $(call in,$(SELECTED),$(ALL_FILES)) ## all of it for MODEL, into HUB
-	$(call idle,$(MODEL) is)
+	$(call idle,$(MODEL))
 publish-all: $(call in,$(OF_COLLECTION),$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json ## all of it for every member of COLLECTION, and its page
-	$(call idle,the collection $(COLLECTION) and its members $(OF_COLLECTION) are)
+	$(call idle,the collection $(COLLECTION) ($(OF_COLLECTION)))
 
 # From the pool to a member ------------------------------------------------------------------------------------------
 INDEX_FILE := $(if $(INDEX),--index $(call quoted,INDEX)) --kept $A/selection/index.csv $(cached)

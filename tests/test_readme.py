@@ -61,7 +61,7 @@ def test_settings_are_the_makefiles() -> None:
 def test_the_example_of_healthz_is_what_the_first_hub_answers(tmp_path: Path) -> None:
     """A hub as `make publish MODEL=vit_demo` leaves it: both modules, and no collection yet."""
     (example,) = re.findall(r"^curl http://127\.0\.0\.1:8080(\S+) +# (.*)$", README, re.MULTILINE)
-    modules = {f"vit-publisher/vit_demo_{head}/1": {"files": []} for head in HEADS}
+    modules: dict[str, dict[str, list[str]]] = {f"vit-publisher/vit_demo_{head}/1": {"files": []} for head in HEADS}
     (tmp_path / "index.json").write_text(json.dumps({"modules": modules, "collections": {}}))
     with running(tmp_path) as here:
         assert here.ask(example[0]).body.decode() == example[1] + "\n"
