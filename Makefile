@@ -52,6 +52,10 @@ override SAVED_MODEL := $(call home,$(SAVED_MODEL))
 override TORCH_PYTHON := $(call home,$(TORCH_PYTHON))
 override INDEX := $(or $(call home,$(INDEX)),$(and $(CHECKPOINTS),$(wildcard $(CHECKPOINTS)/index.csv)))
 
+# What has an @ may have a password, which make is not to print: the shell takes it from the environment.
+export CHECKPOINTS INDEX
+quoted = $(if $(findstring @,$($(1))),"$$$(1)",'$($(1))')
+
 A := $(ARTIFACTS)
 S := $A/.stamps
 YAMLS := $(filter-out %/collection.yaml,$(wildcard model_cards/*/*.yaml))
@@ -203,7 +207,7 @@ STAMPS := $(addprefix $S/,$(STAGES:%=%.code) \
 $(STAMPS) &: FORCE | $(READY)
 	+@! test -x '$(or $(INTERPRETER),$(PYTHON))' || $(RUN)stamps $S $(YAMLS) \
 	  --receipts $(foreach model,$(MODELS),$(model)=$A/$(model)/published.json) collection-$(COLLECTION)=$(PAGE)/published.json \
-	  --selected $(SELECTED) --checkpoints '$(CHECKPOINTS)' --lock '$(LOCK)' --imagenet '$(IMAGENET)' --real '$(REAL)' --samples '$(SAMPLES)' \
+	  --selected $(SELECTED) --checkpoints $(call quoted,CHECKPOINTS) --lock '$(LOCK)' --imagenet '$(IMAGENET)' --real '$(REAL)' --samples '$(SAMPLES)' \
 	  --set hub='$(HUB)' hub_url='$(HUB_URL)' require_accuracy='$(required)'
 
 # Stages ------------------------------------------------------------------------------------------------------------
@@ -219,7 +223,7 @@ check = $(RUN)check $(yaml) $(images) $(required) $(if $(HUB_URL),--hub-url '$(H
 cached = $(if $(CACHE),--cache '$(CACHE)') $(if $(filter-out 0,$(OFFLINE)),--offline)
 $A/%/checkpoint.npz $A/%/checkpoint.json: $S/%.checkpoint $S/%.source $S/%.pin
 	@$(check)
-	$(RUN)fetch $(yaml) $A/$*/checkpoint.npz $(if $(CHECKPOINTS),--checkpoints '$(CHECKPOINTS)') $(if $(LOCK),--lock '$(LOCK)') $(cached)
+	$(RUN)fetch $(yaml) $A/$*/checkpoint.npz $(if $(CHECKPOINTS),--checkpoints $(call quoted,CHECKPOINTS)) $(if $(LOCK),--lock '$(LOCK)') $(cached)
 
 $A/%/classification/saved_model.pb $A/%/fe/saved_model.pb: $A/%/checkpoint.npz $A/%/checkpoint.json $S/%.checkpoint $S/%.model $S/convert.code $S/requirements
 	@$(check)
@@ -239,14 +243,21 @@ $A/%/fe.tar.gz $A/%/fe.tar.gz.sha256: $A/%/fe/saved_model.pb $S/package.code $S/
 	$(RUN)package $A/$*/fe $A/$*/fe.tar.gz
 
 $A/%/published.json: $A/%/report.json $(foreach file,$(CARD_FILES) $(PACKAGE_FILES),$A/%/$(file)) $S/%.module $S/%.hub $S/hub $S/require_accuracy $S/templates $S/site $S/publish.code
-	$(RUN)publish member $(yaml) $A/$* '$(HUB)' $@ $(required)
+	$(DONE)$(RUN)publish member $(yaml) $A/$* '$(HUB)' $@ $(required)
 
 $(PAGE)/page.md: $(call in,$(OF_COLLECTION),report.json) $(OF_COLLECTION:%=$S/%.module) $S/collection-$(COLLECTION).facts $S/templates $S/collection.code
 	$(RUN)collection model_cards/$(COLLECTION)/collection.yaml $A $@
 
 # After its members (order only), so that the page's links lead somewhere.
 $(PAGE)/published.json: $(PAGE)/page.md $S/collection-$(COLLECTION).hub $S/hub $S/templates $S/site $S/publish.code | $(call in,$(OF_COLLECTION),published.json)
-	$(RUN)publish collection model_cards/$(COLLECTION)/collection.yaml $< '$(HUB)' $@
+	$(DONE)$(RUN)publish collection model_cards/$(COLLECTION)/collection.yaml $< '$(HUB)' $@
+
+# The recipes of publish say so where nothing was published: make would say nothing at all, since the stamps were looked
+# at. With -n and -q nothing is ever done; make has these flags as one word, which it writes once all is read.
+PUBLISHED :=
+DONE = $(eval PUBLISHED := yes)
+planning = $(findstring n,$(firstword -$(MAKEFLAGS)))$(findstring q,$(firstword -$(MAKEFLAGS)))
+idle = $(if $(PUBLISHED)$(planning),,$(info nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
 
 fetch: $(call in,$(SELECTED),$(CHECKPOINT_FILES)) ## get the checkpoint of MODEL (or of every member of COLLECTION)
 convert: $(call in,$(SELECTED),$(MODEL_FILES)) ## convert it to two SavedModels
@@ -254,10 +265,12 @@ validate: $(call in,$(SELECTED),report.json) ## prove them and measure them
 card: $(call in,$(SELECTED),$(CARD_FILES) $(DIALECT_FILES)) ## write their pages
 package: $(call in,$(SELECTED),$(PACKAGE_FILES)) ## pack them
 publish: $(call in,$(SELECTED),$(ALL_FILES)) ## all of it for MODEL, into HUB
+	$(call idle,$(MODEL))
 publish-all: $(call in,$(OF_COLLECTION),$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json ## all of it for every member of COLLECTION, and its page
+	$(call idle,the collection $(COLLECTION) ($(OF_COLLECTION)))
 
 # From the pool to a member ------------------------------------------------------------------------------------------
-INDEX_FILE := $(if $(INDEX),--index '$(INDEX)') --kept $A/selection/index.csv $(cached)
+INDEX_FILE := $(if $(INDEX),--index $(call quoted,INDEX)) --kept $A/selection/index.csv $(cached)
 
 select: | $(READY) ## choose checkpoints of the pool by the criteria of COLLECTION; DIFF=1 compares them with its members
 	@$(RUN)select model_cards/$(COLLECTION)/collection.yaml $A/selection/$(COLLECTION) $(INDEX_FILE) $(if $(DIFF),--diff)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,6 +16,9 @@ from pipeline.addresses import Refused, path_of
 LONGEST_TARGET = 8_000  # bytes
 LARGEST_HEADERS = 24_000  # bytes, names and values
 METHODS = ("GET", "HEAD")
+# What a refused client may go on sending, unheard. Closed with bytes unread, the system would send a reset, which
+# overtakes the answer.
+LINGER_SECONDS = 10.0
 
 # Pages bring nothing but their own stylesheet, scripts and pictures, and run nothing inline.
 SECURITY = {
@@ -72,6 +76,29 @@ def _to_path(scope: Scope) -> Scope:
     return {**scope, "path": path, "raw_path": path.encode()}
 
 
+async def _read_to_the_end(receive: Receive) -> None:
+    """Reads what is left of a request's body and forgets it: until it ends, the client leaves, or time is up."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+                pass
+
+
+class _Refusal:
+    """Answers at once, and closes the connection only after the request's body, which many clients send to its end."""
+
+    def __init__(self, refused: Refused) -> None:
+        headers = {"Connection": "close", "Cache-Control": "no-cache", **refused.headers}
+        self._response = PlainTextResponse(refused.sentence + "\n", refused.status, headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = {"status": self._response.status_code, "headers": self._response.raw_headers}
+        await send({"type": "http.response.start", **head})
+        await send({"type": "http.response.body", "body": self._response.body, "more_body": True})
+        await _read_to_the_end(receive)
+        await send({"type": "http.response.body"})
+
+
 class Outermost:
     """Refuses what is too long or no reading, adds the headers for browsers, and logs."""
 
@@ -101,9 +128,7 @@ class Outermost:
             _check(scope)
             asked = _to_path(scope)
         except Refused as refused:
-            # The rest of a body is not waited for.
-            headers = {"Connection": "close", "Cache-Control": "no-cache", **refused.headers}
-            app = PlainTextResponse(refused.sentence + "\n", refused.status, headers)
+            app = _Refusal(refused)
         try:
             await app(asked, receive, sending)
         except asyncio.CancelledError:  # the server ends, and this client was too slow for it: uvicorn says so

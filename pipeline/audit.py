@@ -6,7 +6,7 @@ reads all of it and changes nothing. It fails with a list of what is wrong: file
 than index.json says, one tarball or the same weights under two handles, tarballs that TF-Hub would not take, pages that
 break a rule or bear another handle, an asset-path that leads to another module, tags that the SavedModel contradicts,
 dead links, counts that differ from their list, and figures that FOLDER/<member>/report.json does not have. A report of
-other bytes than those published is not looked at.
+other bytes than those published is not looked at; it says which reports were, and of which modules there was none.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -23,7 +23,7 @@ from pipeline import artifact, claims, hub_page, hub_rules, model_files
 from pipeline.claims import Output, Training
 from pipeline.fault import Fault, command
 from pipeline.files import sha256_of
-from pipeline.hub import Index, hub_folder, read_index
+from pipeline.hub import Index, hub_folder, published_index
 from pipeline.hub_page import Page, Problem
 from pipeline.pages import HEADS, read_report
 from pipeline.saved_model import Needs, needs
@@ -47,6 +47,25 @@ class Hub:
         }
         publishers = {name.split("/")[0] for part in self.index.values() for name in part}
         return modules | collections | {f"{name}/{name}.md": f"# Publisher {name}" for name in sorted(publishers)}
+
+    def report_path(self, name: str) -> Path | None:
+        """Returns where the report of a module is, if there is one: <artifacts>/<member>/report.json."""
+        member, _, head = name.split("/")[1].rpartition("_")
+        path = self.artifacts / member / "report.json" if self.artifacts else None
+        return path if path and path.is_file() and head in HEADS else None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an audit found.
+
+    Attributes:
+        problems: what is wrong, each as a sentence that begins with the file; empty when nothing is.
+        reports: the reports that pages were held against, by their modules' handles.
+    """
+
+    problems: tuple[str, ...]
+    reports: dict[str, Path]
 
 
 # Files ----------------------------------------------------------------------------------------------------------------
@@ -159,19 +178,27 @@ def _artifact(hub: Hub, page: Page, name: str) -> Iterator[Problem]:
 
 def _report_of(hub: Hub, contents: Contents, name: str) -> dict[str, Any] | None:
     """Returns the report of the same bytes as a module's, where there is one."""
-    member, _, head = name.split("/")[1].rpartition("_")
-    path = hub.artifacts / member / "report.json" if hub.artifacts else None
-    if not path or not path.is_file() or head not in HEADS:
+    if not (path := hub.report_path(name)):
         return None
-    report = read_report(path)
+    report, head = read_report(path), name.split("/")[1].rpartition("_")[2]
     packed = artifact.content_digest(iter(contents.get(name, [])))
     return report if packed == report["modules"][head]["content_sha256"] else None
 
 
-def _report(hub: Hub, contents: Contents, page: Page, name: str) -> Iterator[Problem]:
-    """Holds a card against its module's report."""
+def _compared(hub: Hub, name: str, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Adds to what a report contradicts which report that is: it may be of a later evaluation of the same bytes."""
+    for problem in problems:
+        text = f"{problem.text}; compared with {hub.report_path(name)}, ARTIFACTS= names another folder of reports"
+        yield replace(problem, text=text)
+
+
+def _module(hub: Hub, contents: Contents, page: Page, name: str) -> Iterator[Problem]:
+    """Holds a card against the index, the tarball and its module's report; what two of them say is said once."""
+    known = [*_asset(page, name), *_artifact(hub, page, name)]
+    yield from known
     if report := _report_of(hub, contents, name):
-        yield from claims.card_problems(page, report, name.rpartition("_")[2].split("/")[0])
+        problems = claims.card_problems(page, report, name.rpartition("_")[2].split("/")[0])
+        yield from _compared(hub, name, (problem for problem in problems if problem not in known))
 
 
 def _performance(hub: Hub, contents: Contents, path: Path, page: Page) -> Iterator[Problem]:
@@ -180,7 +207,7 @@ def _performance(hub: Hub, contents: Contents, path: Path, page: Page) -> Iterat
         if link := re.search(r"\]\(([^)]+)\.md\)$", row.cells[0]):
             name = os.path.relpath((path.parent / link[1]).resolve(), hub.folder.resolve())
             if name in hub.index["modules"] and (report := _report_of(hub, contents, name)):
-                yield from claims.performance_problems(row, report)
+                yield from _compared(hub, name, claims.performance_problems(row, report))
 
 
 def _page(hub: Hub, contents: Contents, path: Path, first: str) -> Iterator[Problem]:
@@ -190,8 +217,7 @@ def _page(hub: Hub, contents: Contents, path: Path, first: str) -> Iterator[Prob
         yield Problem(1, f"the first line is {page.first!r}, but in this place it must be {first!r}")
     yield from _links(hub, path, page)
     if first.startswith("# Module "):
-        name = first.removeprefix("# Module ")
-        yield from (*_asset(page, name), *_artifact(hub, page, name), *_report(hub, contents, page, name))
+        yield from _module(hub, contents, page, first.removeprefix("# Module "))
     elif first.startswith("# Collection "):
         yield from (*claims.collection_problems(page), *_performance(hub, contents, path, page))
 
@@ -208,13 +234,40 @@ def _pages(hub: Hub, contents: Contents) -> Iterator[str]:
             yield str(fault)
 
 
-def audit(hub: Hub) -> list[str]:
-    """Returns what is wrong with a hub, each as a sentence that begins with the file; an empty list when nothing is."""
+def _reports(hub: Hub, contents: Contents) -> Iterator[tuple[str, Path]]:
+    for name in sorted(hub.index["modules"]):
+        with suppress(Fault):  # of one that cannot be read _pages() says so
+            if (path := hub.report_path(name)) and _report_of(hub, contents, name):
+                yield name, path
+
+
+def audit(hub: Hub) -> Findings:
+    """Reads all of a hub and returns what is wrong with it."""
     contents = _contents(hub)
     checks: Iterable[Iterator[str]] = (
         _files(hub), _unique(hub), _weights(hub, contents), _strangers(hub), _pages(hub, contents),
     )  # fmt: skip
-    return [problem for check in checks for problem in check]
+    problems = tuple(problem for check in checks for problem in check)
+    return Findings(problems, dict(_reports(hub, contents)))
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Returns the first names of a list that may be of hundreds."""
+    first, more = sorted(names)[:3], len(set(names)) - 3
+    return ", ".join([*first, *([f"{more} more"] if more > 0 else [])])
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def compared(hub: Hub, reports: dict[str, Path]) -> str:
+    """Says which reports a hub's figures were compared with, and of which modules there was none to compare with."""
+    used = {str(path) for path in reports.values()}
+    text = f"figures compared with {_listed(used)}" if used else "figures compared with no report"
+    if without := hub.index["modules"].keys() - reports.keys():
+        text += f"; {hub.artifacts} has none of the same bytes as {_listed(without)} (ARTIFACTS= names another folder)"
+    return text
 
 
 def main(arguments: Sequence[str]) -> str:
@@ -223,12 +276,15 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("--artifacts", type=Path, help="the folder of all members' folders, for their reports")
     args = parser.parse_args(arguments)
     folder = hub_folder(args.hub)
-    index = read_index(folder)
-    if not index["modules"]:
-        raise Fault(f"{folder}: no hub with modules: expected an index.json there; run make publish first")
-    if problems := audit(Hub(folder, index, args.artifacts)):
-        raise Fault("\n".join([f"{len(problems)} faults in {folder}", *problems]))
-    return f"{folder}: {len(index['modules'])} modules, {len(index['collections'])} collections, nothing wrong"
+    if args.artifacts and not args.artifacts.is_dir():
+        raise Fault(f"ARTIFACTS={args.artifacts}: no such folder; expected the one that holds the members' reports")
+    hub = Hub(folder, published_index(folder), args.artifacts)
+    found = audit(hub)
+    said = compared(hub, found.reports) if hub.artifacts else "figures compared with no report"
+    if found.problems:
+        raise Fault("\n".join([f"{_counted(len(found.problems), 'fault')} in {folder}; {said}", *found.problems]))
+    counts = ", ".join(_counted(len(hub.index[part]), part[:-1]) for part in ("modules", "collections"))
+    return f"{folder}: {counts}, nothing wrong; {said}"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from pipeline.checksums import Hashing
-from pipeline.fault import Unavailable
+from pipeline.fault import Forbidden, Unavailable, Unreachable
 from pipeline.files import CHUNK, Progress, naming
 
 _READ_ONLY = "https://www.googleapis.com/auth/devstorage.read_only"
@@ -23,7 +23,8 @@ def google_token() -> str | None:
     `gcloud auth application-default login` leave them.
 
     Raises:
-        Unavailable: when there are credentials which cannot be used.
+        Forbidden: when there are credentials which cannot be used.
+        Unreachable: when the host that is to take them cannot be reached.
     """
     if token := os.environ.get("CLOUDSDK_AUTH_ACCESS_TOKEN", "").strip():
         return token
@@ -35,17 +36,19 @@ def google_token() -> str | None:
         import google.auth.transport.requests
     except ImportError:
         if _has_google_credentials():
-            raise Unavailable(f"the Google credentials on this machine need google-auth; {_INSTALL}") from None
+            raise Forbidden(f"the Google credentials on this machine need google-auth; {_INSTALL}") from None
         return None
     try:
         credentials, _ = google.auth.default(scopes=[_READ_ONLY])
         credentials.refresh(google.auth.transport.requests.Request())
     except google.auth.exceptions.DefaultCredentialsError as error:
         if _has_google_credentials():
-            raise Unavailable(f"the Google credentials cannot be used: {error}") from error
+            raise Forbidden(f"the Google credentials cannot be used: {error}") from error
         return None
+    except google.auth.exceptions.TransportError as error:
+        raise Unreachable(f"the Google credentials cannot be used: {error}") from error
     except google.auth.exceptions.GoogleAuthError as error:
-        raise Unavailable(f"the Google credentials cannot be used: {error}") from error
+        raise Forbidden(f"the Google credentials cannot be used: {error}") from error
     return str(credentials.token)
 
 

@@ -106,7 +106,10 @@ class Connection(H11Protocol):
         self._stop_waiting_for_head()
         self._refused = True
         if self.cycle is not None and not self.cycle.response_complete:
-            return  # h11 lets nothing follow its answer: uvicorn closes then
+            # h11 lets nothing follow its answer: uvicorn closes then. Who waits for the rest of the body waits in vain.
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+            return
         if self.conn.our_state is h11.IDLE:
             body = (_SENTENCES[status] + "\n").encode()
             headers = [

@@ -5,7 +5,9 @@
   tf-keras, under which Hugging Face counts SavedModels (huggingface.js, packages/tasks/src/model-libraries.ts: the
   downloads of saved_model.pb).
 - Kaggle: model-metadata.json for the member and model-instance-metadata.json for each of its two modules, its
-  variations; keys, frameworks and licences as in Kaggle/kaggle-api, docs/models_metadata.md.
+  variations; keys, frameworks and licences as in Kaggle/kaggle-api, docs/models_metadata.md. That page has licenseName
+  among a model's keys, too, but Kaggle's client reads it of variations only (kaggle_api_extended.py, model_create_new
+  and model_instance_create): the model's card says it in words.
 
 A fact that is not known is left out: the owner on Kaggle, the data set's id on Hugging Face, a time of publication.
 """

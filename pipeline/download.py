@@ -20,7 +20,7 @@ import urllib3.exceptions
 from pipeline.answers import Step, conditions, decide, read_answer, retry_after
 from pipeline.cache import Entry, Record
 from pipeline.checksums import Hashing
-from pipeline.fault import Unavailable
+from pipeline.fault import Forbidden, Unavailable, Unreachable
 from pipeline.files import CHUNK, Progress, naming
 from pipeline.sources import Address, shown
 
@@ -81,7 +81,9 @@ def download(address: Address, entry: Entry, label: str, policy: Policy, expecte
         expected: the file's SHA-256 where it is known.
 
     Raises:
-        Unavailable: when the server does not give the file, or not all of it.
+        Unreachable: when no connection to the server comes about.
+        Forbidden: when the server gives the file to others only.
+        Unavailable: when the server does not have the file, or gives not all of it.
     """
     found = entry.sound(expected)
     if found is not None and found == expected:
@@ -97,7 +99,7 @@ def download(address: Address, entry: Entry, label: str, policy: Policy, expecte
             except requests.ConnectionError as error:
                 # A host that was never reached is not worth half a minute when there are other sources.
                 if not answered:
-                    raise Unavailable(_reason(error)) from error
+                    raise Unreachable(_reason(error)) from error
                 again = _Again(_reason(error))
             except _Again as fault:
                 again, answered = fault, True
@@ -123,13 +125,13 @@ def _attempt(
 ) -> str:
     """Asks once, and again without a Range where the answer to one is of no use; returns the whole file's SHA-256."""
     begun, size = entry.begun()
-    if begun is None or begun.etag is None or begun.url != address.url:
+    if begun is None or begun.etag is None or begun.url != shown(address.url):
         begun, size = None, 0
     with closing(_get(session, address, conditions(whole, begun, size), policy)) as response:
         _refuse_what_is_final(response)
         if whole and response.status_code == 304:
             return str(whole.sha256)
-        answer = read_answer(address.url, response)
+        answer = read_answer(shown(address.url), response)
         step = decide(begun, size, answer)
         if step is Step.KEEP and begun is not None:
             return _finish(entry, begun, _digests(entry.part, begun.checksums), policy.tries)
@@ -181,7 +183,8 @@ def _refuse_what_is_final(response: requests.Response) -> None:
         raise _Again(f"HTTP {status} {response.reason}", retry_after(response.headers))
     if status not in (200, 206, 304, 416):
         with_token = " to the token that was sent" if "Authorization" in response.request.headers else ""
-        raise Unavailable(f"HTTP {status} {response.reason}{with_token}")
+        kind = Forbidden if status in (401, 403) else Unavailable
+        raise kind(f"HTTP {status} {response.reason}{with_token}")
     for before, after in pairwise([*response.history, response]):
         if before.url.startswith("https:") and after.url.startswith("http:"):
             raise Unavailable(f"redirects from https to {shown(after.url)}, which anybody on the way could change")

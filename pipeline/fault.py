@@ -20,6 +20,18 @@ class Unavailable(Exception):
     """A source does not have a file, or cannot be reached; the next one may."""
 
 
+class Unreachable(Unavailable):
+    """No connection to the source's host came about: it is down, or this machine has no network."""
+
+
+class Forbidden(Unavailable):
+    """The source answers, and gives the file to others only."""
+
+
+class NotCached(Unavailable):
+    """Offline mode is on, and the cache does not have the file, or has it damaged."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns " (did you mean 'x'?)" for the known name closest to `name`, or "" when none is close."""
     close = difflib.get_close_matches(name, list(known), n=1)

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from pipeline import arrays, cache, origin, owners, pins, spec
 from pipeline.checksums import copy
-from pipeline.fault import Fault, Unavailable, command
+from pipeline.fault import Fault, Forbidden, NotCached, Unavailable, Unreachable, command
 from pipeline.files import replacing, sha256_of
 from pipeline.origin import TIMM, Origin
 from pipeline.remote import Access, obtained
@@ -196,14 +196,14 @@ def fetch(checkpoint: Checkpoint, home: Path, out: Path, settings: Settings) -> 
     Raises:
         Fault: when no source has it, each listed with its reason, or the first that does has a damaged or wrong file.
     """
-    reasons = {}
+    reasons: dict[Source, Unavailable] = {}
     for source in sources(checkpoint, home, settings.checkpoints):
         try:
             with replacing(out) as stream:
                 origin.write(out, _from(source, checkpoint, stream, settings, home.parent))
             return source
         except Unavailable as reason:
-            reasons[source] = str(reason)
+            reasons[source] = reason
     raise Fault(_nowhere(checkpoint, reasons))
 
 
@@ -230,24 +230,51 @@ def _from(source: Source, checkpoint: Checkpoint, out: BinaryIO, settings: Setti
             raise
 
 
-def _nowhere(checkpoint: Checkpoint, reasons: dict[Source, str]) -> str:
+def _ways(checkpoint: Checkpoint, reasons: dict[Source, Unavailable]) -> list[str]:
+    """Returns what can be done about it, each of use in view of the reasons: nobody lacks credentials when offline."""
+    kinds = {type(reason) for reason in reasons.values()}
+    hosts = {type(reason) for source, reason in reasons.items() if is_remote(source.address)}
+    ways = []
+    if NotCached in kinds:
+        ways.append("leave OFFLINE=1 out, which keeps fetch from the network;")
+    if hosts == {Unreachable}:  # else the network works, and one of them is down
+        ways.append(
+            "see to this machine's network (it may need HTTPS_PROXY=<its proxy>) and run the same command again;"
+        )
+    ways.append(f"put a copy, {checkpoint.name}.npz, into a folder and say CHECKPOINTS=<folder>, or its URL;")
+    if _bucket_is_closed(reasons):
+        ways.append(
+            "with Google credentials that may read the bucket, run gcloud auth application-default login, or set"
+            " CLOUDSDK_AUTH_ACCESS_TOKEN to what gcloud auth print-access-token prints;"
+        )
+    if kinds - {NotCached, Unreachable} or not kinds:
+        ways.append(
+            "take a member with a copy of timm's on Hugging Face (an hf: address in its checkpoint.sources), or add an"
+            " address of your own there;"
+        )
+    return ways
+
+
+def _bucket_is_closed(reasons: dict[Source, Unavailable]) -> bool:
+    return any(
+        source.address.startswith(CLOSED_BUCKET) and isinstance(reason, Forbidden) for source, reason in reasons.items()
+    )
+
+
+def _nowhere(checkpoint: Checkpoint, reasons: dict[Source, Unavailable]) -> str:
     """Returns the message for when no source has the file: each with its own reason, and the ways out."""
-    tried = [f"  {shown(source.address)}: {reason}" for source, reason in reasons.items()]
-    closed = [
-        "The bucket gs://vit_models has been closed to anonymous readers since February 2026: it answers HTTP 403"
-        " (google-research/vision_transformer, issue 321)."
-        for source in reasons
-        if source.address.startswith(CLOSED_BUCKET)
-    ]
-    ways = [
-        f"Ways out: (1) put a copy, {checkpoint.name}.npz, into a folder and say CHECKPOINTS=<folder>, or its URL;",
-        "  (2) with Google credentials that may read the bucket, run gcloud auth application-default login, or set"
-        " CLOUDSDK_AUTH_ACCESS_TOKEN to what gcloud auth print-access-token prints;",
-        "  (3) take a member with a copy of timm's on Hugging Face (an hf: address in its checkpoint.sources), or add"
-        " an address of your own there.",
-    ]
-    head = f"no source has the checkpoint {checkpoint.name}.npz. Tried:"
-    return "\n".join([head, *(tried or ["  nothing: checkpoint.sources is empty"]), *closed[:1], *ways])
+    lines = [f"no source has the checkpoint {checkpoint.name}.npz. Tried:"]
+    lines += [f"  {shown(source.address)}: {reason}" for source, reason in reasons.items()]
+    if not reasons:
+        lines.append("  nothing: checkpoint.sources is empty")
+    if _bucket_is_closed(reasons):
+        lines.append(
+            "The bucket gs://vit_models has been closed to anonymous readers since February 2026: it answers HTTP 403"
+            " (google-research/vision_transformer, issue 321)."
+        )
+    ways = [f"({number}) {way}" for number, way in enumerate(_ways(checkpoint, reasons), start=1)]
+    lines.append("Ways out: " + "\n  ".join(ways).removesuffix(";") + ".")
+    return "\n".join(lines)
 
 
 def main(arguments: Sequence[str]) -> str:

@@ -24,6 +24,25 @@ def hub_folder(hub: str) -> Path:
     return Path(url2pathname(parts.path) if parts.scheme == "file" else hub).expanduser()
 
 
+def published_index(hub: Path) -> Index:
+    """Returns the index of a hub that others read.
+
+    Raises:
+        Fault: when there is no hub, it is empty, or its index is malformed.
+    """
+    other = "or name another folder with HUB= (without it, hub in ARTIFACTS is looked at)"
+    if not hub.is_dir():
+        raise Fault(f"HUB={hub}: no such folder; expected a hub: run make publish first, {other}")
+    if not (hub / "index.json").is_file():
+        raise Fault(
+            f"HUB={hub}: there is no index.json, so it is no hub; expected a folder that make publish wrote, {other}"
+        )
+    index = read_index(hub)
+    if not index["modules"]:
+        raise Fault(f"HUB={hub}: no module is published there yet; run make publish first, {other}")
+    return index
+
+
 @contextmanager
 def locked(hub: Path) -> Iterator[None]:
     """Lets one publisher at a time change the hub; the others wait."""

@@ -13,6 +13,8 @@ from pipeline.fault import Fault
 
 # `<!-- key: value -->` alone on a line; tensorflow/tfhub.dev, tools/validator.py, METADATA_LINE_PATTERN.
 TAG = re.compile(r"<!--\s*(?P<key>[\w\s-]+?)\s*:\s*(?P<value>.+?)\s*-->")
+# An address that a browser asks of another host than the page's, or hands to another program.
+_ELSEWHERE = re.compile(r"(?!data:)[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 # What may stand beside the tags: a publisher's picture, and a link to a notebook; the validator's consume_metadata.
 BADGES = ("[![Icon URL]]", "[![Open Colab notebook]]")
 
@@ -105,6 +107,10 @@ class Page:
         found = ((line, child.attrs.get("href", child.attrs.get("src"))) for line, child in self._inline())
         return [Piece(line, str(target)) for line, target in found if target is not None]
 
+    def images(self) -> list[Piece]:
+        """Returns where images are loaded from."""
+        return [Piece(line, str(child.attrs["src"])) for line, child in self._inline() if child.type == "image"]
+
     def words(self) -> list[Piece]:
         """Returns running text, line by line: no code, no HTML, no headings' marks."""
         return [Piece(line, child.content) for line, child in self._inline() if child.type == "text" and child.content]
@@ -148,6 +154,11 @@ class Page:
                 cells = tuple(cell.content for cell in self._tokens[number:end] if cell.type == "inline")
                 rows.append(Piece((token.map or [0])[0] + 1, cells[0], cells=cells))
         return rows
+
+
+def is_elsewhere(address: str) -> bool:
+    """Whether a picture is loaded from elsewhere than its page; one in a data: address is part of the page."""
+    return bool(_ELSEWHERE.match(address))
 
 
 def parse(text: str) -> Page:

@@ -6,7 +6,8 @@ They are those of its guide (https://www.tensorflow.org/hub/writing_documentatio
 (tensorflow/tfhub.dev, tools/validator.py): the first line's form, a description, which tags a kind of page must and may
 have, which may be repeated, and the values that tags may have (templates/hub_tags.yaml). They set no length for the
 description: the guide calls it one sentence, and that is checked. Ours beyond theirs: an overview, headings without
-gaps, no HTML but comments, links that can work elsewhere too, and citations that the references have.
+gaps, no HTML but comments, links that can work elsewhere too, pictures that no other host is asked for, and citations
+that the references have.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from pipeline.fault import Fault, command, nearest
-from pipeline.hub_page import TAG, Page, Problem, Tag, parse, read, refuse
+from pipeline.hub_page import TAG, Page, Problem, Tag, is_elsewhere, parse, read, refuse
 from pipeline.pages import TEMPLATES
 
 PUBLISHER = r"[a-z\d-]+"
@@ -204,6 +205,13 @@ def _links(page: Page) -> Iterator[Problem]:
             yield Problem(link.line, f"{text}; expected an http or https address, or a path relative to this page")
 
 
+def _images(page: Page) -> Iterator[Problem]:
+    for image in page.images():
+        if is_elsewhere(image.text):
+            text = f"the picture {image.text!r} lies on another host, which would learn who reads the page"
+            yield Problem(image.line, f"{text}; link to it, [its name](its address), in place of showing it")
+
+
 def _citations(page: Page) -> Iterator[Problem]:
     start = next((heading.line for heading in page.headings() if heading.text == "References"), len(page.lines) + 1)
     listed = {int(match[1]) for line in page.lines[start:] if (match := re.match(r"\[(\d+)\] ", line))}
@@ -218,7 +226,7 @@ def _citations(page: Page) -> Iterator[Problem]:
 
 def problems(page: Page) -> list[Problem]:
     """Returns what breaks the rules above."""
-    return [problem for rule in (_head, _headings, _html, _links, _citations) for problem in rule(page)]
+    return [problem for rule in (_head, _headings, _html, _links, _images, _citations) for problem in rule(page)]
 
 
 def check(text: str, where: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from pipeline.fault import Fault, Unavailable, nearest
+from pipeline.fault import Fault, Forbidden, Unavailable, nearest
 from pipeline.files import replacing
 from pipeline.sources import is_remote, local_path, scheme_of, shown
 
@@ -199,7 +199,8 @@ def _download(address: str, kept: Path, downloads: Path, offline: bool) -> Index
                     stream.write(found.path.read_bytes())
             return index
     except Unavailable as reason:
-        closed = "; the pool's bucket is closed to anonymous readers since February 2026" if address == UPSTREAM else ""
+        refused = address == UPSTREAM and isinstance(reason, Forbidden)
+        closed = "; the pool's bucket is closed to anonymous readers since February 2026" if refused else ""
         raise Fault(f"{shown(address)}: {reason}{closed}; say INDEX=<a copy of index.csv, a file or URL>") from None
 
 

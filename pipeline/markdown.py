@@ -2,6 +2,7 @@
 
 CommonMark and tables, by markdown-it-py. A page's HTML comments, which hold TensorFlow Hub's metadata, are read and not
 shown; any other HTML is shown as text. markdown-it-py makes no links of javascript:, vbscript:, file: and data:.
+Pictures of other hosts become links: who reads a page tells nobody else so, and it is whole as long as its hub is.
 """
 
 import functools
@@ -163,6 +164,30 @@ def _anchor(tokens: Sequence[Token]) -> list[Heading]:
     return headings
 
 
+def _picture_link(image: Token) -> list[Token]:
+    """Returns a link to a picture, named by its description and its host."""
+    address = str(image.attrs["src"])
+    name = image.content or "Picture"
+    text = Token("text", "", 0, content=f"{name} (at {urlsplit(address).netloc or address})")
+    return [Token("link_open", "a", 1, attrs={"href": address}), text, Token("link_close", "a", -1)]
+
+
+def _without_pictures_of_others(tokens: Sequence[Token]) -> None:
+    """Makes links of the pictures that a browser would load from elsewhere; within a link only the text is left."""
+    for block in tokens:
+        kept: list[Token] = []
+        linked = False
+        for child in block.children or ():
+            if child.type == "image" and hub_page.is_elsewhere(str(child.attrs["src"])):
+                opening, text, closing = _picture_link(child)
+                kept += [text] if linked else [opening, text, closing]
+                continue
+            linked = {"link_open": True, "link_close": False}.get(child.type, linked)
+            kept.append(child)
+        if block.children:
+            block.children = kept
+
+
 def _relink(tokens: Sequence[Token], folder: str, pages: Collection[str]) -> list[str]:
     """Leads links to Markdown pages that have an HTML page there instead; returns the images' addresses."""
     images = []
@@ -205,6 +230,7 @@ def read(text: str, path: str, pages: Collection[str], without: Collection[str] 
     if heading and _text(heading).startswith("Publisher "):
         _take(tokens, "paragraph_open", "p")  # the name, see publisher_name()
         _take(tokens, "heading_open", "h2")  # "About", which the page is
+    _without_pictures_of_others(tokens)
     images = _relink(tokens, posixpath.dirname(path), pages)
     lede = _take(tokens, "paragraph_open", "p")
     headings = _anchor(tokens)

@@ -8,8 +8,8 @@ from pathlib import Path
 from pipeline import cache, cloud
 from pipeline.cache import Entry, Record
 from pipeline.download import Policy, download
-from pipeline.fault import Unavailable
-from pipeline.sources import Address, resolve
+from pipeline.fault import NotCached
+from pipeline.sources import Address, resolve, shown
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,11 @@ def obtained(source: str, access: Access, label: str, expected: str | None = Non
         expected: its SHA-256 where it is known; the cache's file of that digest is taken without asking the source.
 
     Raises:
-        Unavailable: when the source does not give it, or offline mode is on and the cache does not have it.
+        Unavailable: when the source does not give it.
+        NotCached: when offline mode is on and the cache does not have it.
     """
     address = Address(source) if source.startswith("s3:") else resolve(source)
-    with cache.entry(access.cache, address.url, label) as entry:
+    with cache.entry(access.cache, shown(address.url), label) as entry:
         if access.offline:
             sha256 = _cached(entry, access.cache, expected)
         elif source.startswith("s3:"):
@@ -67,9 +68,9 @@ def obtained(source: str, access: Access, label: str, expected: str | None = Non
 def _cached(entry: Entry, folder: Path, expected: str | None) -> str:
     sha256 = entry.sound(expected)
     if sha256 is None and entry.whole() is None:
-        raise Unavailable(f"OFFLINE=1, and the cache {folder} does not have it")
+        raise NotCached(f"OFFLINE=1, and the cache {folder} does not have it")
     if sha256 is None:
-        raise Unavailable(f"OFFLINE=1, and the file in the cache {folder} is damaged")
+        raise NotCached(f"OFFLINE=1, and the file in the cache {folder} is damaged")
     return sha256
 
 
@@ -77,8 +78,7 @@ def _from_s3(source: str, entry: Entry, label: str, expected: str | None) -> str
     found = entry.sound(expected)
     if found is not None and found == expected:
         return found
-    record = Record(source)
-    entry.begin(record)
+    entry.begin(Record(shown(source)))
     sha256 = cloud.copy_s3(source, entry.part, label)
-    entry.finish(Record(source, length=entry.part.stat().st_size, sha256=sha256))
+    entry.finish(Record(shown(source), length=entry.part.stat().st_size, sha256=sha256))
     return sha256

@@ -10,6 +10,7 @@ from pipeline.plot import LEFT, RIGHT, WIDTH, linear_ticks, log_ticks, place_lab
 HEIGHT, TOP, BOTTOM = 450, 34, 380  # of the picture, and of the plot within it, in SVG's pixels
 COLOURS = 6  # data sets that have a colour of their own; the others share the last
 LABELLED = 12  # with more dots than this, names would stand in each other's way
+DECADES = 0.8  # of sizes at least: then one of 1, 2 and 5 times the powers of ten lies on either side of a lone model
 CLASSIFIER = "image-classification"
 
 
@@ -73,7 +74,8 @@ def plot(listings: Sequence[Listing]) -> Plot | None:
     ]
     if not shown:
         return None
-    low, high = widened([math.log10(size) for *_, size in shown], 0.07, 0.15)
+    sizes = [math.log10(size) for *_, size in shown]
+    low, high = widened(sizes, 0.07, max(0.15, (DECADES - (max(sizes) - min(sizes))) / 2))
     bottom, top = widened([accuracy.top1 for _, _, accuracy, _ in shown], 0.08, 0.01)
 
     def across(parameters: float) -> float:

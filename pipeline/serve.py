@@ -24,29 +24,13 @@ import uvicorn
 from pipeline.access import ACCESS
 from pipeline.connections import LARGEST_HEAD, Connection
 from pipeline.fault import Fault, guarded
-from pipeline.hub import hub_folder, read_index
+from pipeline.hub import hub_folder, published_index
 from pipeline.hub_app import application
 
 # Each may hold CHUNK bytes of pipeline.hub_app twice: 1 GB at the worst.
 MOST_CONNECTIONS = 2_000
 KEPT_ALIVE = 15  # seconds that a connection may wait for its next request
 _BUCKET = re.compile(r"gs://[^/\s]\S*")
-
-
-def handles_of(hub: Path) -> list[str]:
-    """Returns the handles of all versions of a hub's modules, in order.
-
-    Raises:
-        Fault: when there is no hub, it is empty, or its index is malformed.
-    """
-    if not hub.is_dir():
-        raise Fault(f"HUB={hub}: no such folder; expected a hub; run make publish first")
-    if not (hub / "index.json").is_file():
-        raise Fault(f"HUB={hub}: there is no index.json, so it is no hub; expected a folder that make publish wrote")
-    modules = read_index(hub)["modules"]
-    if not modules:
-        raise Fault(f"HUB={hub}: no module is published there yet; run make publish first")
-    return sorted(modules)
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -141,9 +125,9 @@ def serve(hub: Path, host: str, port: int, bucket: str | None, drain: int) -> No
     """Serves until it is told to end.
 
     Raises:
-        Fault: see handles_of(), listening() and server().
+        Fault: see published_index(), listening() and server().
     """
-    handles = handles_of(hub)
+    handles = sorted(published_index(hub)["modules"])
     with listening(host, port) as listener:
         _log()
         running = server(hub, bucket, drain)

@@ -36,6 +36,8 @@ SHARED = ("style.css", "hub.js", "icon.svg")
 MANIFEST = "site/pages.json"
 # Whose text makes pages what they are; a change of one renders all of them again.
 _RENDERERS = ("site", "markdown", "listings", "scatter", "plot")
+# What a module is called beside its title, which a model's two modules share.
+_KINDS = {"image-classification": "classifier", "image-feature-vector": "feature extractor"}
 _LINK = re.compile(r"\]\(([^)\s#]+\.md)[#)]")
 
 
@@ -72,6 +74,7 @@ def _environment() -> jinja2.Environment:
         "thousands": lambda value: f"{value:,}",
         "millions": lambda value: f"{value / 1e6:,.1f} M",
         "megabytes": lambda value: f"{value / 1e6:,.1f} MB",
+        "kind": lambda tag: _KINDS.get(tag, tag.replace("-", " ")),
         "spoken": lambda tag: tag.replace("-", " ").capitalize(),
         "sentence": lambda words: words[:1].upper() + words[1:],
         "speed": lambda value: f"{value:,.0f}" if value >= 10 else f"{value:.2g}",

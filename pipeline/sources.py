@@ -13,10 +13,11 @@ libraries. No Google credentials go to another host than Google's.
 """
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from pipeline.cloud import google_token
@@ -50,18 +51,19 @@ def scheme_of(source: str, where: str) -> str:
     """
     try:
         scheme = urlsplit(source).scheme
-    except ValueError as error:
-        raise Fault(f"{where}: {source!r} is no URL: {error}") from None
+    except ValueError:  # whose text may have the password
+        raise Fault(f"{where}: {shown(source)!r} is no URL; expected <scheme>://<host>/<file>") from None
     if scheme not in ("", "file", *REMOTE):
         raise Fault(
-            f"{where}: {source!r} has the unknown scheme {scheme!r}: expected a path, file:, {':, '.join(REMOTE)}:"
+            f"{where}: {shown(source)!r} has the unknown scheme {scheme!r}: expected a path, file:,"
+            f" {':, '.join(REMOTE)}:"
         )
     if scheme in ("gs", "s3") and not all(_bucket_and_key(source)):
-        raise Fault(f"{where}: {source!r} is incomplete: expected {scheme}://<bucket>/<object>")
+        raise Fault(f"{where}: {shown(source)!r} is incomplete: expected {scheme}://<bucket>/<object>")
     if scheme == "hf":
         owner, repo, file = _hugging_face(source)
         if not (owner and repo.partition("@")[0] and file):
-            raise Fault(f"{where}: {source!r} is incomplete: expected hf://<owner>/<repo>[@<revision>]/<file>")
+            raise Fault(f"{where}: {shown(source)!r} is incomplete: expected hf://<owner>/<repo>[@<revision>]/<file>")
     return scheme
 
 
@@ -76,9 +78,15 @@ def local_path(source: str) -> Path:
 
 
 def shown(source: str) -> str:
-    """Returns an address as messages may show it: without user name and password."""
-    parts = urlsplit(source)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else source
+    """Returns an address as messages and records may have it: without user name and password."""
+    scheme, separator, rest = source.partition("://")
+    if not separator:
+        return source  # a path
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    # A password with one of these in it, which is no valid address, begins where a port would stand.
+    cut_short = re.search(r":(?!\d*$)[^\]]*$", authority) and "@" not in authority
+    secret = (rest if cut_short else authority).rpartition("@")[0]
+    return scheme + separator + rest[len(secret) :].removeprefix("@")
 
 
 def resolve(source: str) -> Address:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline import artifact, spec
-from pipeline.audit import Hub, audit
+from pipeline.audit import Hub, audit, compared
 from pipeline.card import files_of, records
 from pipeline.collection import page
 from pipeline.files import sha256_of
@@ -86,7 +86,7 @@ def faults(folder: Path) -> list[str]:
     hub = folder / "hub"
     return [
         line.replace(str(hub) + "/", "")
-        for problem in audit(Hub(hub, read_index(hub), folder / "artifacts"))
+        for problem in audit(Hub(hub, read_index(hub), folder / "artifacts")).problems
         for line in problem.split("\n")
     ]
 
@@ -118,10 +118,33 @@ def test_a_good_hub_has_no_faults(good: Path, stage: Stage) -> None:
     assert faults(good) == []
     done = stage("audit", good / "hub", "--artifacts", good / "artifacts")
     assert done.returncode == 0, done.stderr
-    assert "2 modules, 1 collections, nothing wrong" in done.stderr
+    report = good / "artifacts/vit_demo/report.json"
+    assert f"2 modules, 1 collection, nothing wrong; figures compared with {report}: " in done.stderr
     assert_refused(
-        stage("audit", good / "artifacts"), "no hub with modules: expected an index.json there; run make pub"
+        stage("audit", good / "artifacts"),
+        f"HUB={good}/artifacts: there is no index.json",
+        "name another folder with HUB=",
     )
+    done = stage("audit", good / "hub", "--artifacts", good / "hub")
+    assert done.returncode == 0, done.stderr
+    assert (
+        f"figures compared with no report; {good}/hub has none of the same bytes as"
+        " vit-publisher/vit_demo_classification/1, vit-publisher/vit_demo_fe/1 (ARTIFACTS= names another folder)"
+    ) in done.stderr
+    assert_refused(
+        stage("audit", good / "hub", "--artifacts", good / "none"), f"ARTIFACTS={good}/none: no such folder; expected"
+    )
+
+
+def test_which_reports_were_compared_is_said_in_one_line(good: Path) -> None:
+    hub = Hub(good / "hub", read_index(good / "hub"), good / "artifacts")
+    names = [f"a/m{number}_fe/1" for number in range(9)]
+    several = Hub(good, {"modules": {name: {} for name in names}, "collections": {}}, Path("artifacts"))
+    assert compared(several, {name: Path(f"{name}.json") for name in names[:5]}) == (
+        "figures compared with a/m0_fe/1.json, a/m1_fe/1.json, a/m2_fe/1.json, 2 more; artifacts has none of the same"
+        " bytes as a/m5_fe/1, a/m6_fe/1, a/m7_fe/1, 1 more (ARTIFACTS= names another folder)"
+    )
+    assert set(audit(hub).reports) == hub.index["modules"].keys()
 
 
 def test_two_handles_with_one_digest(folder: Path) -> None:
@@ -220,6 +243,7 @@ def test_figures_that_the_report_does_not_have(folder: Path) -> None:
     (fault,) = faults(folder)
     assert ": 'top-1 accuracy' says 92.90, 95, 90.04, 93.44, the report 91.9" in fault
     report = folder / "artifacts/vit_demo/report.json"
+    assert fault.endswith(f"; compared with {report}, ARTIFACTS= names another folder of reports")
     report.write_text(report.read_text().replace("content_sha256", "other"))
     own = json.loads(report.read_text())
     for head in HEADS:

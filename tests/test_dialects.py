@@ -103,6 +103,8 @@ def test_kaggle_has_a_model_with_two_variations(report: dict) -> None:
     for heading in ("# Model Summary", "# Model Characteristics", "# Data Overview", "# Evaluation Results"):
         assert f"{heading}\n" in model["description"]
     assert "| top-1 accuracy | 91.90 % (" in model["description"]
+    assert "licensed under apache-2.0; Kaggle keeps\nthat with each variation." in model["description"]
+    assert "licenseName" not in model  # Kaggle's client reads it of variations only
     for head, slug in (("classification", "classification"), ("fe", "feature-extractor")):
         instance = json.loads(kaggle_instance(found[head]))
         assert (instance["modelSlug"], instance["instanceSlug"]) == ("vit-s16", slug)

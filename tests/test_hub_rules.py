@@ -84,6 +84,7 @@ NOTEBOOK = "[![Open Colab notebook]](https://colab.research.google.com/a.ipynb)"
         PUBLISHER,
         LITE,
         MODULE.replace("1\n\nImage", "1\nImage", 1),
+        MODULE.replace("Code may", "![a](1/plots/a.svg) Code may"),
         MODULE.replace("## Overview", f"{NOTEBOOK}\n\n## Overview"),
     ],
 )
@@ -155,6 +156,7 @@ FAULTS = {
     "tag too late": ("Code may", "<!-- task: a -->\n\nCode may", r"1\.md:21: the tag '<!-- task: a -->' is not read"),
     "link to a file": ("https://arxiv.org/abs/1910.04867) says", "file:///a) says", r"1\.md:16: the link 'file:///a'"),
     "link to a host": ("https://arxiv.org/abs/1910.04867) says", "/a.md) says", r"1\.md:16: the link '/a\.md'"),
+    "remote picture": ("Code may", "![a](https://b.c/d) Code", r"1\.md:21: the picture 'https://b\.c/d' lies on"),
     "citation": ("[1, 2]", "[1, 3]", r"1\.md:17: \[3\] is cited, but the references end at \[2\]"),
 }  # fmt: skip
 

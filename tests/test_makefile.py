@@ -61,9 +61,17 @@ def replace(path: Path, old: str, new: str) -> None:
 def test_an_unchanged_tree_is_a_no_op(tree: Path) -> None:
     before = snapshot(tree)
     assert make(tree, "-q", *ALL).returncode == 0
-    done = make(tree, *ALL)
-    assert done.returncode == 0
-    assert done.stdout == ""
+    for goal, what in (
+        (ALL, "the collection tiny (mini rati) is"),
+        (("publish", "MODEL=mini"), "mini is"),
+    ):
+        done = make(tree, *goal)
+        assert done.returncode == 0
+        said = f"nothing to do: {what} published in artifacts/hub already, unchanged since; make serve shows it\n"
+        assert (done.stdout, done.stderr) == (said, "")
+        for flag in ("-n", "-q"):
+            assert "nothing to do" not in make(tree, flag, *goal).stdout
+    assert make(tree, "card", "MODEL=mini").stdout == ""
     assert snapshot(tree) == before
 
 
@@ -84,6 +92,7 @@ def test_prose_rebuilds_card_and_publication_only(tree: Path) -> None:
     done = make(tree, *ALL)
     assert done.returncode == 0, done.stderr
     assert commands(done.stdout) == stages_of("mini", {"card", "publish"}) | COLLECTION_PAGE
+    assert "nothing to do" not in done.stdout
     assert "Minimal" in (tree / "artifacts/hub/tester/collections/tiny/1.md").read_text()
     changed = {path for path, time in snapshot(tree).items() if before[path] != time}
     assert not {path for path in changed if "rati" in str(path) or path.suffix in (".gz", ".pb", ".npz")}
@@ -446,7 +455,11 @@ def test_a_fault_in_one_member_leaves_the_others_working(tree: Path) -> None:
         (("fetch", "MODEL=vit_s16", "CHECKPOINTS=/nonexistent"), "CHECKPOINTS=/nonexistent: no such folder; expected"),
         (("validate", "MODEL=vit_s16", "IMAGENET=/nonexistent"), "IMAGENET=/nonexistent: no such folder"),
         (("validate", "MODEL=vit_s16", "SAMPLES=abc"), "SAMPLES=abc: expected a whole number from 1"),
-        (("serve", "HUB=/nonexistent"), "HUB=/nonexistent: no such folder; expected a hub; run make publish first"),
+        (("serve", "HUB=/nonexistent"), "HUB=/nonexistent: no such folder; expected a hub: run make publish first"),
+        (
+            ("check-hub", "ARTIFACTS=/nonexistent"),
+            "ARTIFACTS=/nonexistent: no such folder; expected the one that holds",
+        ),
         (("publish", "MODEL=vit_s16", "HUB=s3://bucket"), "HUB=s3://bucket: cannot publish to a URL yet"),
         (("publish", "MODEL=vit_s16", "PYTHON=python3.99"), "PYTHON=python3.99: no such interpreter"),
     ],
@@ -468,6 +481,23 @@ def test_the_users_home_is_understood_whatever_the_shell(tmp_path: Path) -> None
     assert f"--cache '{tmp_path}/CACHE'" in done.stdout
     assert f"{tmp_path}/ARTIFACTS/vit_s16 '{tmp_path}/HUB'" in done.stdout
     assert "~" not in done.stdout
+
+
+def test_a_password_is_not_echoed(tmp_path: Path) -> None:
+    """Of a server's address; nobody listens there."""
+    with serving_folder(tmp_path) as closed:
+        pass
+    settings = (f"ARTIFACTS={tmp_path}/artifacts", f"CACHE={tmp_path}/cache", f"LOCK={tmp_path}/lock")
+    address = closed.replace("://", "://me:secret@")
+    done = make(ROOT, "fetch", "MODEL=vit_b16", f"CHECKPOINTS={address}", *settings, CLOUDSDK_AUTH_ACCESS_TOKEN="none",
+                STORAGE_EMULATOR_HOST=closed)  # fmt: skip
+    assert f"  {closed}/B_16-i21k" in done.stderr  # it came through
+    assert "secret" not in done.stdout + done.stderr
+    for goal in ("fetch", "select"):
+        done = make(
+            ROOT, "-n", goal, "MODEL=vit_b16", f"CHECKPOINTS={address}", f"INDEX={address}/index.csv", *settings
+        )
+        assert "secret" not in done.stdout + done.stderr
 
 
 def test_help_names_every_public_target() -> None:

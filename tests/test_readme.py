@@ -1,6 +1,8 @@
 """The README keeps its word: its commands, settings, figures and links exist."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -8,10 +10,11 @@ from pipeline import spec
 from pipeline.augreg import parse
 from pipeline.card import cards
 from pipeline.drafts import collection_name, member_name
-from pipeline.pages import Collection, Module
+from pipeline.pages import HEADS, Collection, Module
 from pipeline.stamps import STAGES
 from tests.conftest import ROOT, Stage, make
 from tests.test_augreg import S16
+from tests.test_serve import running
 
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -53,6 +56,15 @@ def test_settings_are_the_makefiles() -> None:
     settings = set(re.findall(r"^([A-Z_]+) \?=", MAKEFILE, re.MULTILINE)) - {"BASE_PYTHON"} | {"PYTHON"}
     assert set(rows) == settings
     assert "`BASE_PYTHON`" in README
+
+
+def test_the_example_of_healthz_is_what_the_first_hub_answers(tmp_path: Path) -> None:
+    """A hub as `make publish MODEL=vit_demo` leaves it: both modules, and no collection yet."""
+    (example,) = re.findall(r"^curl http://127\.0\.0\.1:8080(\S+) +# (.*)$", README, re.MULTILINE)
+    modules: dict[str, dict[str, list[str]]] = {f"vit-publisher/vit_demo_{head}/1": {"files": []} for head in HEADS}
+    (tmp_path / "index.json").write_text(json.dumps({"modules": modules, "collections": {}}))
+    with running(tmp_path) as here:
+        assert here.ask(example[0]).body.decode() == example[1] + "\n"
 
 
 def test_every_stage_is_explained() -> None:

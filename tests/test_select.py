@@ -48,7 +48,7 @@ def rows(pool: Path) -> tuple[Row, ...]:
     return index.read(pool).rows
 
 
-def seed() -> Selection:
+def of_the_seven() -> Selection:
     selection = spec.load_whole(VIT / "collection.yaml", Collection).selection
     assert selection
     return selection
@@ -70,29 +70,33 @@ def test_the_made_up_index_has_the_pools_shape(rows: tuple[Row, ...]) -> None:
 
 
 def test_as_many_rows_of_each_name_pass_as_upstream_prints(rows: tuple[Row, ...]) -> None:
-    counts = {name: len(group) for name, group in passing(rows, seed()).items()}
+    counts = {name: len(group) for name, group in passing(rows, of_the_seven()).items()}
     assert counts == {"R26+S/32": 56, "S/16": 54, "R50+L/32": 54, "B/16": 54, "B/32": 53, "L/16": 52, "B/8": 6}
 
 
 def test_the_best_of_each_name_is_chosen(rows: tuple[Row, ...]) -> None:
-    choices = choose(passing(rows, seed()), seed())
+    choices = choose(passing(rows, of_the_seven()), of_the_seven())
     checkpoints = members_of(VIT)
     expected = [(name, checkpoints[member] if member else B8) for name, member in BEST.items()]
     assert [(choice.name, choice.checkpoint) for choice in choices] == expected
-    text = table(choices, names_of(checkpoints), seed())
+    text = table(choices, names_of(checkpoints), of_the_seven())
     assert re.search(r"^R26\+S/32 +R26_S_32-\S+ +0\.80944 +1,814 +56 +vit_r26_s32_lightaug$", text, re.MULTILINE)
     assert re.search(r"^B/8 +B_8-\S+ +0\.85948 +- +6 +no$", text, re.MULTILINE)
 
 
-def test_the_seeds_collection_differs_in_two_members_and_it_is_said_why(rows: tuple[Row, ...]) -> None:
-    groups = passing(rows, seed())
-    missing, extra = differences(choose(groups, seed()), groups, rows, members_of(VIT), seed())
+def test_the_reference_collection_differs_in_two_members_and_it_is_said_why(rows: tuple[Row, ...]) -> None:
+    groups = passing(rows, of_the_seven())
+    missing, extra = differences(choose(groups, of_the_seven()), groups, rows, members_of(VIT), of_the_seven())
     assert (missing.kind, missing.of) == ("missing", "B/8")
-    assert "(0.85948): chosen, but not a member. Remark: upstream published it later" in missing.sentence
+    assert missing.sentence.endswith(
+        "(0.85948): chosen, but not a member. Remark: it was published later; the reference collection, sayakpaul/vit/1"
+        " of TensorFlow Hub, which this one follows, did not have it."
+    )
     assert (extra.kind, extra.of) == ("extra", "vit_r26_s32_medaug")
     assert "its adapt_final_test 0.80462 is number " in extra.sentence
     assert "of the 56 of R26+S/32, whose best is 0.80944; it equals the best of S/16" in extra.sentence
-    assert "Remark: upstream compared the scores as floats" in extra.sentence
+    assert "Remark: the reference collection, sayakpaul/vit/1 of TensorFlow Hub, compared" in extra.sentence
+    assert "\n" not in missing.sentence + extra.sentence
 
 
 def test_a_score_that_equals_another_names_best_is_not_chosen() -> None:
@@ -311,8 +315,8 @@ def test_an_index_of_ones_own_is_never_taken_for_upstreams(tmp_path: Path) -> No
 
 
 def test_the_plot_is_well_formed_and_names_the_chosen(rows: tuple[Row, ...]) -> None:
-    groups = passing(rows, seed())
-    text = picture("vit", groups, choose(groups, seed()), seed(), synthetic=True)
+    groups = passing(rows, of_the_seven())
+    text = picture("vit", groups, choose(groups, of_the_seven()), of_the_seven(), synthetic=True)
     root = ElementTree.fromstring(text)
     svg = "{http://www.w3.org/2000/svg}"
     assert root.attrib["role"] == "img"

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import gzip
 import hashlib
 import json
@@ -26,7 +27,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from pipeline import hub_files
+from pipeline import access, hub_files
 from pipeline.access import ACCESS, LARGEST_HEADERS, LONGEST_TARGET
 from pipeline.connections import Connection
 from pipeline.fault import Fault
@@ -629,6 +630,30 @@ def test_what_is_no_file_of_the_hub_is_not_there(shared: Running, target: str) -
     assert CANARY not in answer.body
 
 
+def test_no_answer_names_a_folder_of_the_machine(own: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an error page nor /healthz; whoever runs the server has it on standard error."""
+    place = str(own.root.parent).encode()
+
+    def answers(*expected: int) -> None:
+        targets = ("/", "/healthz", "/metrics", "/alice", MODULE, MODULE + ".tar.gz", "/nowhere", "/index.json")
+        found = [own.ask(target) for target in targets] + [own.ask("/", "POST")]
+        assert {answer.status for answer in found} == set(expected)
+        for answer in found:
+            said = answer.body if answer.status != 200 or answer["content-type"] == "application/json" else b""
+            assert place not in said + repr(answer.headers).encode()
+            assert b"Traceback" not in said
+
+    answers(200, 302, 404, 405)
+    (own.root / "index.json").write_text("{")
+    answers(200, 302, 404, 405, 503)
+
+    def broken(root: Path, names: tuple[str, ...]) -> tuple[int, os.stat_result]:
+        raise OSError(errno.EIO, "the disk fails", str(root.joinpath(*names)))
+
+    monkeypatch.setattr(hub_files, "_opened", broken)
+    answers(500, 405)
+
+
 def test_a_hub_may_itself_be_a_link(tmp_path: Path) -> None:
     write_hub(tmp_path / "monday")
     (tmp_path / "hub").symlink_to("monday")
@@ -764,10 +789,30 @@ def test_large_headers_are_refused(shared: Running, length: int) -> None:
         b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
     ],
 )
-def test_a_body_is_refused_unread(shared: Running, request_bytes: bytes) -> None:
+def test_a_body_is_refused_unread(shared: Running, monkeypatch: pytest.MonkeyPatch, request_bytes: bytes) -> None:
+    monkeypatch.setattr(access, "LINGER_SECONDS", 0.05)
     received = shared.raw(request_bytes)
     assert received.startswith(b"HTTP/1.1 400 ")
     assert b"has no body" in received
+
+
+@pytest.mark.parametrize("method", [b"POST", b"PUT"])
+def test_a_large_body_is_refused_with_a_sentence(shared: Running, method: bytes) -> None:
+    """Many clients send all of it before they read: a connection closed by then would be all that they hear of."""
+    body = bytes(4_000_000)
+    head = b" / HTTP/1.1\r\nHost: x\r\n"
+    received = shared.raw(method + head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    assert received.startswith(b"HTTP/1.1 405 ")
+    assert received.endswith(b"The hub is for reading: GET and HEAD.\n")
+    chunked = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    received = shared.raw(method + head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked)
+    assert received.startswith(b"HTTP/1.1 405 ")
+
+
+def test_a_body_is_not_waited_for_for_ever(shared: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "LINGER_SECONDS", 0.05)
+    received = shared.raw(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 405 ")
 
 
 @pytest.mark.parametrize("body", [b"no size\r\n", b"1" * 70_000, b"5\r\nhello, hello"])
@@ -920,7 +965,7 @@ def test_each_request_is_one_line(shared: Running) -> None:
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (("nowhere",), ("HUB=nowhere: no such folder", "run make publish first")),
+        (("nowhere",), ("HUB=nowhere: no such folder", "run make publish first, or name another folder with HUB=")),
         (("empty",), ("HUB=empty: there is no index.json", "expected a folder that make publish wrote")),
         (("blank",), ("HUB=blank: no module is published there yet", "run make publish first")),
         (("damaged",), ("damaged/index.json: not valid JSON",)),

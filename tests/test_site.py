@@ -1,5 +1,6 @@
 """The hub's website: which pages there are, what they show, where their links lead, and when they are written again."""
 
+import dataclasses
 import html
 import json
 import re
@@ -432,6 +433,31 @@ def test_sections_can_be_left_out() -> None:
     assert "x" not in document.body.replace("<", "")
 
 
+def test_pictures_of_other_hosts_become_links() -> None:
+    text = """\
+![far](http://far.example/x.png "t") ![near](p/q.svg) ![here](data:image/png;base64,aa)
+
+[![in a link](//far.example/x.png) too](http://far.example/) ![](HTTPS://far.example/y) ![all](///far.example/x.png)
+
+| ![r][r] |
+|---|
+
+[r]: https://far.example/z
+"""
+    document = markdown.read(f"# T\n\n{text}\n", "a/b/1.md", ())
+    body = document.lede + document.body
+    assert re.findall('<img src="(.*?)"', body) == ["p/q.svg", "data:image/png;base64,aa"]
+    assert document.images == {"p/q.svg", "data:image/png;base64,aa"}
+    for link in (
+        '<a href="http://far.example/x.png">far (at far.example)</a>',
+        '<a href="http://far.example/">in a link (at far.example) too</a>',
+        '<a href="HTTPS://far.example/y">Picture (at far.example)</a>',
+        '<a href="///far.example/x.png">all (at ///far.example/x.png)</a>',
+        '<th><a href="https://far.example/z">r (at far.example)</a></th>',
+    ):
+        assert link in body
+
+
 def test_links_follow_the_page_they_stand_on() -> None:
     pages = {"a/c/1.md"}
     text = "[x](../c/1.md#usage) [y](../d/1.md) [z](https://example.com/a/c/1.md) [w](../../../a/c/1.md)"
@@ -450,4 +476,36 @@ def test_the_plot_holds_what_is_known(made: Path) -> None:
     by_size = sorted(drawn.dots, key=lambda dot: dot.x)
     assert [rows[dot.row].parameters for dot in by_size] == sorted(rows[dot.row].parameters or 0 for dot in by_size)
     assert by_size[0].y < by_size[1].y  # 91.9 % stands above 80.5 %
+    assert [text for _, text in drawn.x_ticks] == ["500 k", "1 M", "2 M", "5 M", "10 M", "20 M"]
     assert plot([]) is None
+
+
+@pytest.mark.parametrize(
+    "sizes", [[22_050_664], [304_326_632], [10**6], [1], [303_000_000, 307_000_000], [86_567_656] * 2]
+)
+def test_models_of_one_size_have_a_scale(made: Path, sizes: list[int]) -> None:
+    (row,) = [
+        one for one in contents(made / "index.json", read_index(made)).newest if one.name == "vit_s16_classification"
+    ]
+    drawn = plot([dataclasses.replace(row, parameters=size) for size in sizes])
+    assert drawn is not None
+    assert len(drawn.x_ticks) >= 2
+    assert len(drawn.y_ticks) >= 2
+    places = [place for place, _ in drawn.x_ticks]
+    assert all(drawn.left <= place <= drawn.right for place in (*places, *(dot.x for dot in drawn.dots)))
+    assert min(places) < max(dot.x for dot in drawn.dots)
+    assert max(places) > min(dot.x for dot in drawn.dots)
+
+
+@pytest.mark.parametrize("name", ["index.html", "vit-publisher/vit-publisher.html"])
+def test_no_two_rows_of_a_list_have_the_same_name(made: Path, name: str) -> None:
+    rows = re.findall(r'<th scope="row"><a [^>]*>(.*?)</a>', (made / name).read_text())
+    names = [re.sub("<.*?>", "", row) for row in rows]
+    assert "ViT-Mini4 on Fashion-MNIST feature extractor, version 2" in names
+    assert len(set(names)) == len(names)
+
+
+def test_a_modules_page_says_which_version_it_is_of(made: Path) -> None:
+    for version in (1, 2):
+        text = (made / f"vit-publisher/vit_demo_fe/{version}.html").read_text()
+        assert f'<p class="kind">Image feature vector, version {version}</p>' in text

@@ -70,7 +70,11 @@ def test_other_hosts_and_tokens_of_the_environment(monkeypatch: pytest.MonkeyPat
         ("s3://bucket/", "expected s3://<bucket>/<object>"),
         ("hf://timm/model", "expected hf://<owner>/<repo>[@<revision>]/<file>"),
         ("hf://timm/@main/file", "expected hf://<owner>/<repo>[@<revision>]/<file>"),
-        ("http://[", "is no URL"),
+        ("http://[", "'http://[' is no URL; expected <scheme>://<host>/<file>"),
+        ("ftp://me:secret@host/a", "'ftp://host/a' has the unknown scheme 'ftp'"),
+        ("https://me:secret@[host/a", "'https://[host/a' is no URL"),
+        ("https://me:secret\u2100@host/a", "'https://host/a' is no URL"),
+        ("gs://me:secret@bucket", "'gs://bucket' is incomplete"),
     ],
 )
 def test_an_address_that_leads_nowhere(source: str, message: str) -> None:
@@ -78,11 +82,24 @@ def test_an_address_that_leads_nowhere(source: str, message: str) -> None:
         scheme_of(source, "checkpoint.sources")
     assert message in str(raised.value)
     assert str(raised.value).startswith("checkpoint.sources: ")
+    assert "secret" not in str(raised.value)
 
 
 def test_messages_show_no_password() -> None:
     assert shown("https://me:secret@host:1/a?b") == "https://host:1/a?b"
-    assert shown("/a@b/c") == "/a@b/c"
+    assert shown("https://me:sec@ret@host/a") == "https://host/a"
+    assert shown("https://secret@host/a") == "https://host/a"
+    # Not escaped as it must be, it is none of the address, and still a password.
+    for password in ("sec/ret", "sec?ret", "1sec#ret"):
+        assert shown(f"https://me:{password}@host/a") == "https://host/a"
+    for address in (
+        "/a@b/c",
+        "https://host:80/a@b",
+        "https://[::1]:80/a@b",
+        "hf://owner/repo@main/file",
+        "gs://b/a:c@d",
+    ):
+        assert shown(address) == address
 
 
 def get(source: str, folder: Path) -> bytes:
