@@ -4,18 +4,16 @@ The layout is that of gs://vit_models/augreg: float32 arrays under '/'-separated
 """
 
 import math
-import mmap
-import os
 import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from flax.traverse_util import unflatten_dict
-from isal import isal_zlib
 
+from pipeline import mapped
 from pipeline.arrays import BROKEN_ZIP, usual_shape
 from pipeline.fault import Fault
 from pipeline.variants import HYBRIDS, SIZES
@@ -24,43 +22,6 @@ from pipeline.vit import Model, Parameters, parameter_shapes
 Arrays = dict[str, np.ndarray]
 Value = TypeVar("Value")
 _SHOWN = 12  # of each kind of mismatch; a wrong variant differs in hundreds of arrays
-
-
-def _mapped(stream: BinaryIO, entry: zipfile.ZipInfo) -> np.ndarray | None:
-    """Returns an array that lies uncompressed in an archive, without copying it, once its checksum is right.
-
-    Each has a mapping of its own, so that its pages are given back with it.
-
-    Returns:
-        A read-only view, or None for an entry that is written in another way than numpy.savez does.
-
-    Raises:
-        zipfile.BadZipFile: when the checksum is wrong, or the archive's directory points elsewhere.
-    """
-    if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-        return None
-    # The local header: 30 bytes, of which the last four are the lengths of the name and the extra field that follow
-    # (APPNOTE.TXT, 4.3.7).
-    stream.seek(entry.header_offset + 26)
-    start = entry.header_offset + 30 + sum(struct.unpack("<2H", stream.read(4)))
-    if start + entry.file_size > os.fstat(stream.fileno()).st_size:
-        raise zipfile.BadZipFile(f"{entry.filename!r} ends beyond the file")
-    stream.seek(start)
-    try:
-        if np.lib.format.read_magic(stream) != (1, 0):
-            return None
-        shape, columns_first, dtype = np.lib.format.read_array_header_1_0(stream)
-    except ValueError:
-        return None
-    count, header = math.prod(shape), stream.tell() - start
-    if columns_first or dtype.hasobject or header + count * dtype.itemsize != entry.file_size:
-        return None
-    before = start % mmap.ALLOCATIONGRANULARITY  # where a mapping may start
-    content = mmap.mmap(stream.fileno(), before + entry.file_size, access=mmap.ACCESS_READ, offset=start - before)
-    with memoryview(content)[before:] as data:
-        if isal_zlib.crc32(data) != entry.CRC:  # five times as fast as zlib's
-            raise zipfile.BadZipFile(f"Bad CRC-32 for file {entry.filename!r}")
-    return np.frombuffer(content, dtype, count, before + header).reshape(shape)
 
 
 def read(path: Path) -> Arrays:
@@ -76,8 +37,8 @@ def read(path: Path) -> Arrays:
         with path.open("rb") as stream, zipfile.ZipFile(stream) as entries, np.load(path) as archive:
             for name, entry in zip(archive.files, entries.infolist(), strict=True):
                 try:
-                    mapped = _mapped(stream, entry)
-                    value = archive[name] if mapped is None else mapped
+                    view = mapped.view(stream, entry)
+                    value = archive[name] if view is None else view
                 except ValueError as error:  # numpy's word for an object array, and for a broken header
                     reason = "a pickle, which could run code" if "pickle" in str(error).lower() else str(error)
                     raise Fault(f"{path}: the array {name!r} is {reason}; expected plain float32; refused") from None
@@ -116,7 +77,9 @@ def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
     for name, value in arrays.items():
         if value.dtype != np.float32:
             raise Fault(f"{path}: the array {name!r} is {value.dtype}, expected float32")
-        if bad := value.size - int(np.isfinite(value).sum()):
+        bad = value.size - int(np.isfinite(value).sum())
+        mapped.give_back([value])
+        if bad:
             raise Fault(
                 f"{path}: {bad} of {value.size} values of {name!r} are NaN or infinite; the checkpoint is broken"
             )

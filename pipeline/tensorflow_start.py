@@ -17,7 +17,7 @@ def start_tensorflow() -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
-    terminal = os.dup(2)
+    terminal, collecting = os.dup(2), gc.isenabled()
     gc.disable()
     with tempfile.TemporaryFile() as aside:
         os.dup2(aside.fileno(), 2)
@@ -30,7 +30,8 @@ def start_tensorflow() -> None:
             os.write(terminal, aside.read())
             raise
         finally:
-            gc.enable()
             gc.freeze()
+            if collecting:
+                gc.enable()
             os.dup2(terminal, 2)
             os.close(terminal)

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from pipeline.mapped import give_back
 from pipeline.variants import Model, Variant, fitting
 
 __all__ = ["BLOCKS", "Model", "Parameters", "VisionTransformer", "parameter_shapes"]
@@ -37,8 +38,10 @@ def call_alike(parent: nn.Module, module: nn.Module, name: str, x: jax.Array) ->
     if parent.is_initializing():
         return module.clone(parent=parent, name=name)(x)
     rngs = {"dropout": parent.make_rng("dropout")} if parent.has_rng("dropout") else None
+    weights = parent.variables["params"][name]
     # Outside of a trace each call waits for its result: calls that queue up would hold all their weights at once.
-    y = jax.block_until_ready(_apply(module)({"params": parent.variables["params"][name]}, x, rngs=rngs))
+    y = jax.block_until_ready(_apply(module)({"params": weights}, x, rngs=rngs))
+    give_back(jax.tree.leaves(weights))
     parent.sow(BLOCKS, name, (x, y))  # kept only where a caller says mutable=[BLOCKS]
     return y
 

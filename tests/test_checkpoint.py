@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.random_checkpoints import random_arrays
-from pipeline import checkpoint
+from pipeline import checkpoint, mapped
 from pipeline.fault import Fault
 from pipeline.vit import Model
 
@@ -176,3 +176,24 @@ def test_single_array_is_refused(tmp_path: Path) -> None:
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="no such checkpoint; run make fetch first"):
         checkpoint.load(tmp_path / "a.npz", MINI)
+
+
+def resident() -> int:
+    """Returns how many bytes of mapped files this process holds in memory (proc(5))."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssFile:")]
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux' /proc")
+def test_what_is_read_of_a_file_holds_memory_only_while_it_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "large.npz"
+    written = np.arange(16_000_000, dtype=np.float32)  # 64 MB
+    np.savez(path, allow_pickle=False, large=written)
+    before = resident()
+    arrays = checkpoint.read(path)
+    assert resident() - before < 10_000_000  # though its checksum was taken
+    np.testing.assert_array_equal(arrays["large"], written)
+    assert resident() - before > 60_000_000
+    mapped.give_back([arrays["large"].reshape(4, -1), written, None])
+    assert resident() - before < 10_000_000
+    np.testing.assert_array_equal(arrays["large"], written)
