@@ -44,7 +44,7 @@ FAULTS = {
     "impossible-date": ("module", Module, ":2: not a plain value: month must be in 1..12"),
     "unknown-tag": ("module", Module, ":2: not a plain value: could not determine a constructor for the tag '!foo'"),
     "list-for-key": ("module", Module, ":2: a key must be a plain word"),
-    "no-url": ("checkpoint", Checkpoint, ":1: checkpoint.sources: 'http://[::1/a.npz' is no URL: Invalid IPv6 URL"),
+    "no-url": ("checkpoint", Checkpoint, ":1: checkpoint.sources: 'http://[::1/a.npz' is no URL; expected <scheme>://<host>/<file>"),
     "control-character": ("module", Module, ": not valid YAML: "),
     "no-utf8": ("module", Module, ": not UTF-8 text (invalid continuation byte at byte 30)"),
     "empty-file": ("module", Module, ":1: expected a mapping of sections"),
