@@ -9,6 +9,7 @@ Sub-modules bear the names that the published checkpoints use, so a checkpoint's
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -292,6 +293,10 @@ def parameter_shapes(name: str, image_size: int, classes: int | None) -> dict[st
     """
     architecture = fitting(name, image_size)
     image = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
-    module = VisionTransformer(architecture, classes)
+    # One encoder block is traced and stands for all, which are alike.
+    module = VisionTransformer(replace(architecture, layers=1), classes)
     tree = jax.eval_shape(module.init, jax.random.key(0), image)["params"]
+    encoder = tree["Transformer"]
+    block = encoder.pop("encoderblock_0")
+    encoder |= {f"encoderblock_{layer}": block for layer in range(architecture.layers)}
     return {"/".join(key.key for key in path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
