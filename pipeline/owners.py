@@ -9,19 +9,19 @@ from pipeline.fault import Fault
 from pipeline.files import sha256_of
 
 
-def _of_members(cards: Path) -> Iterator[tuple[Path, str, str | None]]:
+def _of_members(cards: Path) -> Iterator[tuple[Path, str, str]]:
     """Yields each member's file, its checkpoint's upstream name and its pinned SHA-256; none of a file with faults."""
     for path in sorted(cards.glob("*/*.yaml")):
-        with suppress(Fault):  # of another member, whose own stages say what is wrong with it
+        with suppress(Fault, OSError):  # of another member, whose own stages say what is wrong with it
             section = spec.sections(path).get("checkpoint")
             if isinstance(section, dict):
-                yield path, str(section.get("name")), section.get("sha256")
+                yield path, str(section.get("name")), str(section.get("sha256"))
 
 
 def _of_lock_files(cards: Path, lock: Path) -> Iterator[tuple[str, pins.Pin]]:
     """Yields each checkpoint's name and what a lock file has of it; none of a lock file with faults."""
     for path in sorted({lock, *cards.glob(f"*/{pins.NAME}")}):
-        with suppress(Fault):
+        with suppress(Fault, OSError):
             yield from pins.read(path).items()
 
 

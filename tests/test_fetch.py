@@ -146,7 +146,11 @@ def test_the_checkpoint_of_another_member_is_named(tmp_path: Path, out: Path) ->
     home, said = tmp_path / "vit", "What was got is the checkpoint of"
     write_member(home, "light", "aug_light1", "0" * 64)
     write_member(tmp_path / "other", "medium", "aug_medium2", sha256(archive(1)))
-    (home / "collection.yaml").write_text("name: [")  # another's fault is no reason to say less
+    # Faults of others are no reason to say less.
+    (home / "collection.yaml").write_text("name: [")
+    (home / "listed.yaml").write_text(json.dumps({"checkpoint": {"name": [1], "sha256": [2]}}))
+    for name in ("folder.yaml", pins.NAME):
+        (tmp_path / "odd" / name).mkdir(parents=True)
     (home / "aug_light1.npz").write_bytes(archive(1))
     light = Checkpoint("aug_light1", ("aug_light1.npz",), "0" * 64)
     message = refuse(light, home, out)
