@@ -53,7 +53,7 @@ override TORCH_PYTHON := $(call home,$(TORCH_PYTHON))
 override INDEX := $(or $(call home,$(INDEX)),$(and $(CHECKPOINTS),$(wildcard $(CHECKPOINTS)/index.csv)))
 
 # What has an @ may have a password, which make is not to print: the shell takes it from the environment.
-export CHECKPOINTS INDEX
+export CHECKPOINTS INDEX MODULE AGAINST
 quoted = $(if $(findstring @,$($(1))),"$$$(1)",'$($(1))')
 
 A := $(ARTIFACTS)
@@ -283,8 +283,8 @@ contact-sheet: | $(READY) ## show the wrong predictions of MODEL, which was vali
 	@$(RUN)contact_sheet $(filter %/$(MODEL).yaml,$(YAMLS)) $A/$(MODEL)/report.json $A/$(MODEL)/mistakes.html $(if $(IMAGENET),--imagenet '$(IMAGENET)')
 
 evaluate: | $(READY) ## measure anybody's MODULE on the images of IMAGENET, and AGAINST another one
-	$(RUN)validate '$(MODULE)' --images '$(IMAGENET)' $(if $(LABELS),--labels '$(LABELS)') $(if $(RANGE),--range='$(RANGE)') $(if $(ACTIVATION),--activation '$(ACTIVATION)') \
-	  $(if $(AGAINST),--against '$(AGAINST)') $(if $(REAL),--real '$(REAL)') $(if $(SAMPLES),--samples '$(SAMPLES)')
+	$(RUN)validate $(call quoted,MODULE) --images '$(IMAGENET)' $(if $(LABELS),--labels '$(LABELS)') $(if $(RANGE),--range='$(RANGE)') $(if $(ACTIVATION),--activation '$(ACTIVATION)') \
+	  $(if $(AGAINST),--against $(call quoted,AGAINST)) $(if $(REAL),--real '$(REAL)') $(if $(SAMPLES),--samples '$(SAMPLES)')
 
 imagenet: | $(READY) ## download validation images of ten classes (340 MB), and say how to get the others
 	@$(RUN)imagenette $A/imagenet $(cached)

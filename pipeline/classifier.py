@@ -18,6 +18,7 @@ from scipy.special import logit
 from pipeline import artifact, proof
 from pipeline.evaluation import BATCH
 from pipeline.fault import Fault
+from pipeline.sources import shown
 
 OUTPUTS = ("logits", "default", "probabilities", "predictions")  # what authors call the one that is wanted, if several
 TIMED = 5  # batches
@@ -33,8 +34,12 @@ def folder_of(module: str) -> Iterator[Path]:
     """Yields the folder of a SavedModel that is named by a folder, a .tar.gz, or an address.
 
     Raises:
-        Fault: when there is no such file, or it is neither.
+        Fault: when there is no such file, it is neither, or the address has a password, which is not shown.
     """
+    if shown(module) != module:
+        raise Fault(
+            f"{shown(module)}: tensorflow_hub sends no user name and no password; download it and name the file"
+        )
     if "://" in module:
         import tensorflow as tf
         import tensorflow_hub

@@ -79,14 +79,15 @@ def local_path(source: str) -> Path:
 
 def shown(source: str) -> str:
     """Returns an address as messages and records may have it: without user name and password."""
-    scheme, separator, rest = source.partition("://")
-    if not separator:
+    begun = re.match("(?!file:)[a-z][a-z0-9+.-]*://?", source, re.IGNORECASE)  # one slash: a typing error
+    if not begun:
         return source  # a path
+    rest = source[begun.end() :]
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
     # A password with one of these in it, which is no valid address, begins where a port would stand.
     cut_short = re.search(r":(?!\d*$)[^\]]*$", authority) and "@" not in authority
     secret = (rest if cut_short else authority).rpartition("@")[0]
-    return scheme + separator + rest[len(secret) :].removeprefix("@")
+    return begun[0] + rest[len(secret) :].removeprefix("@")
 
 
 def resolve(source: str) -> Address:

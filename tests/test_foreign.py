@@ -207,6 +207,14 @@ def test_addresses_that_lead_nowhere_are_refused(tmp_path: Path, monkeypatch: py
         pass
 
 
+def test_an_address_with_a_password_is_refused_and_not_shown() -> None:
+    with (
+        pytest.raises(Fault, match=r"^https://example\.org/1\.tar\.gz: tensorflow_hub sends no user name and no pass"),
+        classifier.folder_of("https://me:secret@example.org/1.tar.gz"),
+    ):
+        pass
+
+
 def test_what_fails_in_a_downloaded_module_is_not_blamed_on_the_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -498,6 +498,11 @@ def test_a_password_is_not_echoed(tmp_path: Path) -> None:
             ROOT, "-n", goal, "MODEL=vit_b16", f"CHECKPOINTS={address}", f"INDEX={address}/index.csv", *settings
         )
         assert "secret" not in done.stdout + done.stderr
+    modules = (f"MODULE={address}/1.tar.gz", f"AGAINST={address}/2.tar.gz")
+    done = make(ROOT, "-n", "evaluate", *modules, f"IMAGENET={tmp_path}")
+    assert 'validate "$MODULE" ' in done.stdout
+    assert '--against "$AGAINST" ' in done.stdout
+    assert "secret" not in done.stdout + done.stderr
 
 
 def test_help_names_every_public_target() -> None:

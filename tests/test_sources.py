@@ -89,11 +89,14 @@ def test_messages_show_no_password() -> None:
     assert shown("https://me:secret@host:1/a?b") == "https://host:1/a?b"
     assert shown("https://me:sec@ret@host/a") == "https://host/a"
     assert shown("https://secret@host/a") == "https://host/a"
+    assert shown("https:/me:secret@host/a") == "https:/host/a"
     # Not escaped as it must be, it is none of the address, and still a password.
     for password in ("sec/ret", "sec?ret", "1sec#ret"):
         assert shown(f"https://me:{password}@host/a") == "https://host/a"
     for address in (
         "/a@b/c",
+        "file:/home/me@work/a",
+        "file:///me@work/a",
         "https://host:80/a@b",
         "https://[::1]:80/a@b",
         "hf://owner/repo@main/file",
