@@ -217,7 +217,9 @@ required = $(if $(filter-out 0,$(REQUIRE_ACCURACY)),--require-accuracy)
 images = $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(if $(REAL),--real '$(REAL)') $(if $(SAMPLES),--samples '$(SAMPLES)')
 
 # Reads all of a member's file, before every stage that takes long: a fault of a later stage's section is met at once.
-check = $(RUN)check $(yaml) $(images) $(required) $(if $(HUB_URL),--hub-url '$(HUB_URL)')
+# REQUIRE_ACCURACY is about publishing: it may stand in an environment where checkpoints are fetched, and no images are.
+measured = $(if $(filter-out fetch convert package,$(MAKECMDGOALS)),$(required))
+check = $(RUN)check $(yaml) $(images) $(measured) $(if $(HUB_URL),--hub-url '$(HUB_URL)')
 
 # What defines a checkpoint is its digest, in the YAML or that of the file at hand: code cannot change it.
 cached = $(if $(CACHE),--cache '$(CACHE)') $(if $(filter-out 0,$(OFFLINE)),--offline)
@@ -253,11 +255,12 @@ $(PAGE)/published.json: $(PAGE)/page.md $S/collection-$(COLLECTION).hub $S/hub $
 	$(DONE)$(RUN)publish collection model_cards/$(COLLECTION)/collection.yaml $< '$(HUB)' $@
 
 # The recipes of publish say so where nothing was published: make would say nothing at all, since the stamps were looked
-# at. With -n and -q nothing is ever done; make has these flags as one word, which it writes once all is read.
+# at. With -n and -q nothing is ever done, and -s asks for silence; make has these flags as one word, which it writes once
+# all is read.
 PUBLISHED :=
 DONE = $(eval PUBLISHED := yes)
-planning = $(findstring n,$(firstword -$(MAKEFLAGS)))$(findstring q,$(firstword -$(MAKEFLAGS)))
-idle = $(if $(PUBLISHED)$(planning),,$(info nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
+silent = $(foreach flag,n q s,$(findstring $(flag),$(firstword -$(MAKEFLAGS))))
+idle = $(if $(PUBLISHED)$(strip $(silent)),,$(info nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
 
 fetch: $(call in,$(SELECTED),$(CHECKPOINT_FILES)) ## get the checkpoint of MODEL (or of every member of COLLECTION)
 convert: $(call in,$(SELECTED),$(MODEL_FILES)) ## convert it to two SavedModels

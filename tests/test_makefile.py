@@ -71,6 +71,7 @@ def test_an_unchanged_tree_is_a_no_op(tree: Path) -> None:
         assert (done.stdout, done.stderr) == (said, "")
         for flag in ("-n", "-q"):
             assert "nothing to do" not in make(tree, flag, *goal).stdout
+        assert make(tree, "-s", *goal).stdout == ""
     assert make(tree, "card", "MODEL=mini").stdout == ""
     assert snapshot(tree) == before
 
@@ -258,6 +259,16 @@ def test_they_are_met_by_whichever_stage_is_the_first(tree: Path, old: str, new:
     done = make(tree, "publish", "MODEL=mini")
     assert "check: model_cards/tiny/mini.yaml:17: module.version must be a whole number, got 'one'" in done.stderr
     assert commands(done.stdout) == set()
+
+
+def test_a_measured_accuracy_is_asked_for_where_it_leads_to_a_publication(tmp_path: Path) -> None:
+    tree = copy_project(tmp_path / "tree")
+    write_collection(tree / "model_cards/tiny", {"mini": ("Mini/8", 16)})
+    asked = {}
+    for goal in ("convert", "publish"):
+        done = make(tree, "-n", goal, "MODEL=mini", "REQUIRE_ACCURACY=1")
+        asked[goal] = {"--require-accuracy" in line for line in done.stdout.splitlines() if "pipeline.check " in line}
+    assert asked == {"convert": {False}, "publish": {True}}
 
 
 # Runs its arguments; whoever runs the tests in the background of a script has them, and all they start, ignore SIGINT.
