@@ -153,7 +153,8 @@ _OF_A_HEAD: dict[str, Callable[[str, Report], Rung]] = {
 def _reported(found: Report) -> Rung:
     """Holds the measured accuracy against the reported one: how far it is off, and how far its interval reaches there.
 
-    This is no gate: of twenty good models one fails it by chance, and a figure from elsewhere may be the wrong one.
+    This is no gate: on a sample of the images that the figure is about, one good model in twenty fails it by chance (on
+    all of them none should), and a figure from elsewhere may be the wrong one.
     """
     against = found.get("against_reported")
     if against is None or against["inside"] is None:
