@@ -37,7 +37,7 @@ from pipeline.files import write_text
 from pipeline.meta_graph import computations, saved_model_class
 from pipeline.reusable import OUTPUTS
 from pipeline.saved_model import needs
-from pipeline.vit import Model
+from pipeline.variants import Model
 
 ROOT = Path(__file__).parents[1]
 LOCKS = ROOT / "benchmarks/tensorflow"

@@ -63,9 +63,9 @@ def upstream(variant: str, source: str, threads: int) -> Forward:
     import jax
 
     from benchmarks.upstream import UpstreamTransformer
-    from pipeline import checkpoint, variants, vit
+    from pipeline import checkpoint, variants
 
-    arrays = checkpoint.load(Path(source), vit.Model(variant, 224, 1000))
+    arrays = checkpoint.load(Path(source), variants.Model(variant, 224, 1000))
     parameters = jax.device_put({"params": checkpoint.tree(arrays)})
     apply = jax.jit(UpstreamTransformer(variants.variant(variant), 1000).apply)
     return lambda images: np.asarray(apply(parameters, images))

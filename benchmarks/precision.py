@@ -17,7 +17,7 @@ from flax import linen as nn
 
 from benchmarks.random_checkpoints import random_arrays
 from pipeline import checkpoint, vit
-from pipeline.variants import variant
+from pipeline.variants import Model, variant
 
 
 def logits(name: str, arrays: checkpoint.Arrays, images: np.ndarray, norm: dict) -> np.ndarray:
@@ -31,7 +31,7 @@ def logits(name: str, arrays: checkpoint.Arrays, images: np.ndarray, norm: dict)
 def main() -> None:
     images = np.random.default_rng(0).uniform(-1, 1, (4, 224, 224, 3)).astype(np.float32)
     for name in sys.argv[1:] or ["R26+S/32", "R50+L/32"]:
-        model = vit.Model(name, 224, 1000)
+        model = Model(name, 224, 1000)
         arrays = checkpoint.fit(random_arrays(model), model, Path("random"))
         with jax.enable_x64(True):
             exact: dict[str, Any] = {"force_float32_reductions": False, "use_fast_variance": False}

@@ -16,7 +16,8 @@ import numpy as np
 from pipeline import spec
 from pipeline.fetch import Checkpoint
 from pipeline.files import replacing
-from pipeline.vit import Model, parameter_shapes
+from pipeline.variants import Model
+from pipeline.vit import parameter_shapes
 
 ROOT = Path(__file__).parents[1]
 

@@ -16,8 +16,8 @@ from flax.traverse_util import unflatten_dict
 from pipeline import mapped
 from pipeline.arrays import BROKEN_ZIP, usual_shape
 from pipeline.fault import Fault
-from pipeline.variants import HYBRIDS, SIZES
-from pipeline.vit import Model, Parameters, parameter_shapes
+from pipeline.variants import HYBRIDS, SIZES, Model
+from pipeline.vit import Parameters, parameter_shapes
 
 Arrays = dict[str, np.ndarray]
 Value = TypeVar("Value")

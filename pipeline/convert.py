@@ -20,8 +20,8 @@ import numpy as np
 from pipeline import checkpoint, export, golden, labels, origin, reusable, selftest, spec, stablehlo
 from pipeline.fault import command
 from pipeline.files import Progress, replacing_folder
+from pipeline.variants import Model
 from pipeline.version import VERSION
-from pipeline.vit import Model
 
 
 def provenance(path: Path, model: Model, section: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from pipeline import checkpoint, reusable, stablehlo
 from pipeline.fault import Fault, guarded
 from pipeline.files import sync_folder
 from pipeline.tensorflow_start import start_tensorflow
-from pipeline.vit import Model
+from pipeline.variants import Model
 
 _STAGE = "convert"  # whose messages these are
 

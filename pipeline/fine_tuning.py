@@ -24,8 +24,8 @@ from pipeline import checkpoint
 from pipeline.fault import Fault
 from pipeline.selftest import scaled
 from pipeline.tensorflow_start import start_tensorflow
-from pipeline.variants import variant
-from pipeline.vit import Model, VisionTransformer
+from pipeline.variants import Model, variant
+from pipeline.vit import VisionTransformer
 
 Gradients = dict[str, np.ndarray]
 LARGE = 500_000_000  # bytes of a checkpoint; one head of L/16, 1.2 GB, takes 5.3 GB here

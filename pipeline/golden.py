@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from pipeline import checkpoint
-from pipeline.variants import variant
-from pipeline.vit import Model, VisionTransformer
+from pipeline.variants import Model, variant
+from pipeline.vit import VisionTransformer
 
 COMPILED_WHOLE = 100_000_000  # parameters; 0.8 GB in float64
 

@@ -13,8 +13,8 @@ from pipeline import artifact, blocks, checkpoint, saved_model, selftest
 from pipeline.blocks import Outputs
 from pipeline.fault import Fault
 from pipeline.preprocessing import prepare
-from pipeline.variants import variant
-from pipeline.vit import BLOCKS, Model, VisionTransformer
+from pipeline.variants import Model, variant
+from pipeline.vit import BLOCKS, VisionTransformer
 
 Report = dict[str, Any]
 

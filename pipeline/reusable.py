@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from pipeline import checkpoint, stablehlo
 from pipeline.preprocessing import preprocess
-from pipeline.variants import variant
-from pipeline.vit import Model, VisionTransformer
+from pipeline.variants import Model, variant
+from pipeline.vit import VisionTransformer
 
 if TYPE_CHECKING:
     import jax

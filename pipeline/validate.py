@@ -45,8 +45,7 @@ from pipeline.pages import collection_of, read_report
 from pipeline.predictions import FAILED, FILE, Predictions
 from pipeline.proof import Report
 from pipeline.tensorflow_start import start_tensorflow
-from pipeline.variants import HYBRIDS
-from pipeline.vit import Model
+from pipeline.variants import HYBRIDS, Model
 
 PARITY_IMAGES = 16
 

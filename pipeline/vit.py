@@ -17,9 +17,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from pipeline.mapped import give_back
-from pipeline.variants import Model, Variant, fitting
-
-__all__ = ["BLOCKS", "Model", "Parameters", "VisionTransformer", "parameter_shapes"]
+from pipeline.variants import Variant, fitting
 
 Parameters = dict[str, Any]
 BLOCKS = "blocks"  # the Flax collection of what goes into the blocks and comes out, for who compares them

@@ -23,8 +23,7 @@ from pipeline.fault import Fault
 from pipeline.index import UPSTREAM, Index
 from pipeline.pages import Collection, Module
 from pipeline.stamps import images_text
-from pipeline.variants import variant
-from pipeline.vit import Model
+from pipeline.variants import Model, variant
 from tests.conftest import ROOT, Stage, copy_project, make, serving_folder
 from tests.test_select import ROW, written
 

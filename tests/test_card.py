@@ -20,8 +20,8 @@ from pipeline.fault import Fault
 from pipeline.hub_page import parse
 from pipeline.pages import HEADS, Collection, Module, handle, in_words, render
 from pipeline.pins import NOTHING, Pin, statement
-from pipeline.variants import variant
-from pipeline.vit import Model, parameter_shapes
+from pipeline.variants import Model, variant
+from pipeline.vit import parameter_shapes
 from tests.conftest import ROOT, Stage, assert_refused
 
 VIT = ROOT / "model_cards/vit"

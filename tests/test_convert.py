@@ -14,8 +14,8 @@ from pipeline import arrays, artifact, export
 from pipeline.fault import Fault
 from pipeline.files import sha256_of
 from pipeline.saved_model import needs
+from pipeline.variants import Model
 from pipeline.version import VERSION
-from pipeline.vit import Model
 from tests.conftest import ROOT, write_collection
 
 

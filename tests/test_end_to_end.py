@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from pipeline import checkpoint, spec
-from pipeline.variants import variant
-from pipeline.vit import Model, VisionTransformer
+from pipeline.variants import Model, variant
+from pipeline.vit import VisionTransformer
 from tests.conftest import CLASSES, ROOT, make, serving_folder
 
 DEMO = ROOT / "model_cards/demo"

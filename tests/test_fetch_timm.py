@@ -14,7 +14,7 @@ from pipeline.download import Policy
 from pipeline.fault import Fault
 from pipeline.fetch import Checkpoint, Settings, fetch
 from pipeline.remote import Access
-from pipeline.vit import Model
+from pipeline.variants import Model
 from tests.conftest import ROOT
 from tests.faulty_server import cut, faulty, redirect, status
 

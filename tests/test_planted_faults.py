@@ -16,9 +16,9 @@ from flax import linen as nn
 from benchmarks.random_checkpoints import random_arrays
 from pipeline import checkpoint, export, fine_tuning, golden, ladder, proof, reusable, selftest, vit
 from pipeline.preprocessing import preprocess
-from pipeline.variants import SIZES
+from pipeline.variants import SIZES, Model
 
-MODEL = vit.Model("Mini/8", 16, 3)  # of which small() leaves two blocks
+MODEL = Model("Mini/8", 16, 3)  # of which small() leaves two blocks
 INPUTS = np.random.default_rng(1).uniform(-1, 1, (16, 16, 16, 3)).astype(np.float32)
 Report = dict[str, Any]
 

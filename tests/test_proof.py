@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from pipeline import fine_tuning, ladder, proof
 from pipeline.fault import Fault
-from pipeline.vit import Model
+from pipeline.variants import Model
 
 
 class Linear(tf.Module):

@@ -23,8 +23,7 @@ from pipeline import checkpoint
 from pipeline.fault import Fault
 from pipeline.timm_layout import augreg_arrays, recognise
 from pipeline.timm_tensors import layout
-from pipeline.variants import SIZES, variant
-from pipeline.vit import Model
+from pipeline.variants import SIZES, Model, variant
 
 DATA = Path(__file__).parent / "data/timm"
 FILES = json.loads((DATA / "files.json").read_text())

@@ -11,8 +11,8 @@ import pytest
 from benchmarks.random_checkpoints import random_arrays
 from pipeline import checkpoint, spec
 from pipeline.fault import Fault
-from pipeline.variants import variant
-from pipeline.vit import Model, VisionTransformer, parameter_shapes
+from pipeline.variants import Model, variant
+from pipeline.vit import VisionTransformer, parameter_shapes
 
 ROOT = Path(__file__).parents[1]
 # With a head of 1,000 classes at 224 pixels, as counted from the published checkpoints.
