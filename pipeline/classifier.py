@@ -17,8 +17,7 @@ from scipy.special import logit
 
 from pipeline import artifact, proof
 from pipeline.evaluation import BATCH
-from pipeline.fault import Fault
-from pipeline.sources import shown
+from pipeline.fault import Fault, shown
 
 OUTPUTS = ("logits", "default", "probabilities", "predictions")  # what authors call the one that is wanted, if several
 TIMED = 5  # batches

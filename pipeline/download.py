@@ -20,9 +20,9 @@ import urllib3.exceptions
 from pipeline.answers import Step, conditions, decide, read_answer, retry_after
 from pipeline.cache import Entry, Record
 from pipeline.checksums import Hashing
-from pipeline.fault import Forbidden, Unavailable, Unreachable
+from pipeline.fault import Forbidden, Unavailable, Unreachable, shown
 from pipeline.files import CHUNK, Progress, naming
-from pipeline.sources import Address, shown
+from pipeline.sources import Address
 
 _PIECE = 1 << 18  # larger ones are no faster, and cost the memory allocator more
 _UNKNOWN = 100_000_000  # bytes that a file of no stated length is taken to have

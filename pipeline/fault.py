@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import re
 import resource
 import sys
 import time
@@ -36,6 +37,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Returns " (did you mean 'x'?)" for the known name closest to `name`, or "" when none is close."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def shown(source: str) -> str:
+    """Returns an address as messages and records may have it: without user name and password."""
+    begun = re.match("(?!file:)[a-z][a-z0-9+.-]*://?", source, re.IGNORECASE)  # one slash: a typing error
+    if not begun:
+        return source  # a path
+    rest = source[begun.end() :]
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    # A password with one of these in it, which is no valid address, begins where a port would stand.
+    cut_short = re.search(r":(?!\d*$)[^\]]*$", authority) and "@" not in authority
+    secret = (rest if cut_short else authority).rpartition("@")[0]
+    return begun[0] + rest[len(secret) :].removeprefix("@")
 
 
 # What the operating system says when an output cannot be written, and what a person can do about it.

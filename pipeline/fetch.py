@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 
 from pipeline import arrays, cache, origin, owners, pins, spec
 from pipeline.checksums import copy
-from pipeline.fault import Fault, Forbidden, NotCached, Unavailable, Unreachable, command
+from pipeline.fault import Fault, Forbidden, NotCached, Unavailable, Unreachable, command, shown
 from pipeline.files import replacing, sha256_of
 from pipeline.origin import TIMM, Origin
 from pipeline.remote import Access, obtained
-from pipeline.sources import is_remote, local_path, scheme_of, shown
+from pipeline.sources import is_remote, local_path, scheme_of
 
 CLOSED_BUCKET = ("gs://vit_models/", "https://storage.googleapis.com/vit_models/")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from pipeline.fault import Fault, Forbidden, Unavailable, nearest
+from pipeline.fault import Fault, Forbidden, Unavailable, nearest, shown
 from pipeline.files import replacing
-from pipeline.sources import is_remote, local_path, scheme_of, shown
+from pipeline.sources import is_remote, local_path, scheme_of
 
 UPSTREAM = "gs://vit_models/augreg/index.csv"
 SYNTHETIC = "synthetic"  # a further column, which marks a file as made up for tests and benchmarks

@@ -8,8 +8,8 @@ from pathlib import Path
 from pipeline import cache, cloud
 from pipeline.cache import Entry, Record
 from pipeline.download import Policy, download
-from pipeline.fault import NotCached
-from pipeline.sources import Address, resolve, shown
+from pipeline.fault import NotCached, shown
+from pipeline.sources import Address, resolve
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ libraries. No Google credentials go to another host than Google's.
 """
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from pipeline.cloud import google_token
-from pipeline.fault import Fault
+from pipeline.fault import Fault, shown
 
 REMOTE = ("http", "https", "gs", "hf", "s3")
 GOOGLE = "https://storage.googleapis.com"
@@ -75,19 +74,6 @@ def is_remote(source: str) -> bool:
 def local_path(source: str) -> Path:
     """Returns the path of a source that is a path or a file: URL."""
     return Path(url2pathname(urlsplit(source).path) if source.startswith("file:") else source)
-
-
-def shown(source: str) -> str:
-    """Returns an address as messages and records may have it: without user name and password."""
-    begun = re.match("(?!file:)[a-z][a-z0-9+.-]*://?", source, re.IGNORECASE)  # one slash: a typing error
-    if not begun:
-        return source  # a path
-    rest = source[begun.end() :]
-    authority = re.split("[/?#]", rest, maxsplit=1)[0]
-    # A password with one of these in it, which is no valid address, begins where a port would stand.
-    cut_short = re.search(r":(?!\d*$)[^\]]*$", authority) and "@" not in authority
-    secret = (rest if cut_short else authority).rpartition("@")[0]
-    return begun[0] + rest[len(secret) :].removeprefix("@")
 
 
 def resolve(source: str) -> Address:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from pipeline.fault import Fault, nearest
+from pipeline.fault import Fault, nearest, shown
 
 Section = TypeVar("Section")
 SECTIONS = ("checkpoint", "model", "evaluation", "module")
@@ -106,7 +106,8 @@ def _build(path: Path, line: int, where: str, node: yaml.Node, kind: Any) -> Any
             )
     value = _plain(path, node)
     if not _fits(value, kind):
-        raise Fault(f"{path}:{line}: {where} must be {_describe(kind)}, got {value!r} ({type(value).__name__})")
+        got = shown(value) if isinstance(value, str) else value
+        raise Fault(f"{path}:{line}: {where} must be {_describe(kind)}, got {got!r} ({type(value).__name__})")
     return float(value) if isinstance(value, int) and not isinstance(value, bool) and _accepts_float(kind) else value
 
 

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fsspec.implementations.memory import MemoryFileSystem
 
-from pipeline.fault import Fault, Unavailable
+from pipeline.fault import Fault, Unavailable, shown
 from pipeline.remote import Access, obtained
-from pipeline.sources import resolve, scheme_of, shown
+from pipeline.sources import resolve, scheme_of
 from tests.faulty_server import Handler, Resource, faulty, redirect, status
 
 CREDENTIALS = ("CLOUDSDK_AUTH_ACCESS_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST", "HF_ENDPOINT")

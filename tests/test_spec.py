@@ -67,6 +67,13 @@ def test_no_fault_stops_the_stamps_of_other_members(fault: str) -> None:
     images_text(SAMPLES / f"{fault}.yaml", "", "", "")
 
 
+def test_a_password_at_the_wrong_place_is_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("checkpoint:\n  name: a\n  sources: https://me:secret@host/a.npz\n")
+    with pytest.raises(Fault, match=r"must be a list, each a string, got 'https://host/a\.npz' \(str\)"):
+        spec.load(path, "checkpoint", Checkpoint)
+
+
 def test_every_sample_is_tested() -> None:
     assert {path.stem for path in SAMPLES.glob("*.yaml")} == set(FAULTS)
 
