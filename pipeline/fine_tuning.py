@@ -200,9 +200,14 @@ def in_own_processes(model: Model, path: Path, folders: Mapping[str, Path]) -> d
     Raises:
         Fault: when a process is killed, which is how a system that runs out of memory helps itself.
     """
-    with ThreadPoolExecutor(1 if path.stat().st_size > LARGE else len(folders)) as pool:
-        found = {head: pool.submit(_in_own_process, model, head, path, folder) for head, folder in folders.items()}
-    return {head: future.result() for head, future in found.items()}
+
+    def run(head: str) -> dict[str, Any]:
+        return _in_own_process(model, head, path, folders[head])
+
+    if path.stat().st_size > LARGE:
+        return {head: run(head) for head in folders}  # where memory is too small for one, the other is not begun
+    with ThreadPoolExecutor(len(folders)) as pool:
+        return dict(zip(folders, pool.map(run, folders), strict=True))
 
 
 def main(arguments: Sequence[str]) -> None:

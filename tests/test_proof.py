@@ -149,3 +149,14 @@ def test_a_process_that_runs_out_of_memory_is_told_from_a_fault_of_ours(
         python.chmod(0o755)
         with pytest.raises(raised, match=r"ended by SIGKILL; if nobody did that, the memory|status 1"):
             fine_tuning.in_own_processes(Model("Mini/8", 16, 3), python, folders)
+
+
+def test_of_a_large_model_one_process_that_is_killed_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python, begun = tmp_path / "python", tmp_path / "begun"
+    python.write_text(f'#!/bin/sh\necho "$4" >>{begun}\nkill -9 $$\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(fine_tuning, "LARGE", 0)
+    with pytest.raises(Fault, match="ended by SIGKILL"):
+        fine_tuning.in_own_processes(Model("Mini/8", 16, 3), python, {"classification": tmp_path, "fe": tmp_path})
+    assert begun.read_text() == "classification\n"
