@@ -34,8 +34,8 @@ from benchmarks.random_checkpoints import random_arrays
 from pipeline import runtimes
 from pipeline.fault import Fault, guarded
 from pipeline.files import write_text
+from pipeline.heads import OUTPUTS
 from pipeline.meta_graph import computations, saved_model_class
-from pipeline.reusable import OUTPUTS
 from pipeline.saved_model import needs
 from pipeline.variants import Model
 

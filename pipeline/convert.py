@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import checkpoint, export, golden, labels, origin, reusable, selftest, spec, stablehlo
+from pipeline import export, labels, origin, selftest, spec, stablehlo
 from pipeline.fault import command
 from pipeline.files import Progress, replacing_folder
+from pipeline.heads import OUTPUTS
 from pipeline.variants import Model
 from pipeline.version import VERSION
 
@@ -72,15 +73,18 @@ def convert(
         Fault: when the checkpoint does not fit; nothing is converted then.
         OSError: when the disk is full or not writable.
     """
-    pixels = golden.pixels(model)
     with ExitStack() as stack:
-        folders = {head: stack.enter_context(replacing_folder(out / head)) for head in reusable.OUTPUTS}
+        folders = {head: stack.enter_context(replacing_folder(out / head)) for head in OUTPUTS}
         exports = {
             head: stack.enter_context(export.in_own_process(model, head, path, folder))
             for head, folder in folders.items()
         }
+        # These import JAX, for which the exports need not wait.
+        from pipeline import checkpoint, golden
+
         arrays = checkpoint.load(path, model)  # what does not fit is refused here, and the exports end with the block
         progress = stack.enter_context(Progress(f"convert {label}", len(folders), "modules"))
+        pixels = golden.pixels(model)
         outputs = golden.outputs(model, arrays, selftest.scaled(pixels))
         del arrays  # and the mapped file with them; the exports need the memory
         record = provenance(path, model, section)

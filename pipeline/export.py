@@ -3,7 +3,7 @@
     python -m pipeline.export MODEL HEAD CHECKPOINT OUT
 
 MODEL is the section `model` as JSON, OUT an empty folder. The checkpoint is one that fits: convert sees to that, and
-ends this process if it does not.
+ends this process if it does not. To start it takes no JAX; the process itself does.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
-from pipeline import checkpoint, reusable, stablehlo
 from pipeline.fault import Fault, guarded
 from pipeline.files import sync_folder
+from pipeline.heads import OUTPUTS
 from pipeline.tensorflow_start import start_tensorflow
 from pipeline.variants import Model
 
@@ -81,6 +81,8 @@ def export(model: Model, head: str, path: Path, out: Path) -> None:
     start_tensorflow()
     import jax
     import tensorflow as tf
+
+    from pipeline import checkpoint, reusable, stablehlo
 
     jax.config.update("jax_export_calling_convention_version", stablehlo.CALLING_CONVENTION + 1)
     # Where in our source an operation comes from is stripped later (stablehlo.make_portable); here it costs time.
@@ -149,7 +151,7 @@ def _end_with_parent() -> None:
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.export", description="Writes one head of a checkpoint.")
     parser.add_argument("model", type=json.loads, help="the section model as JSON")
-    parser.add_argument("head", choices=list(reusable.OUTPUTS))
+    parser.add_argument("head", choices=list(OUTPUTS))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
     parser.add_argument("out", type=Path, help="an empty folder")
     args = parser.parse_args(arguments)

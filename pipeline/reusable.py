@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pipeline import checkpoint, stablehlo
+from pipeline.heads import OUTPUTS
 from pipeline.preprocessing import preprocess
 from pipeline.variants import Model, variant
 from pipeline.vit import VisionTransformer
@@ -11,8 +12,6 @@ from pipeline.vit import VisionTransformer
 if TYPE_CHECKING:
     import jax
     import tensorflow as tf
-
-OUTPUTS = {"classification": "logits", "fe": "features"}  # the name of each head's output
 
 
 def _random_key() -> "tf.Tensor":

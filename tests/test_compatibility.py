@@ -21,8 +21,8 @@ from benchmarks import compatibility
 from benchmarks.compatibility import NEWEST_PYTHON, Replay, parse
 from pipeline import runtimes
 from pipeline.fault import Fault
+from pipeline.heads import OUTPUTS
 from pipeline.meta_graph import saved_model_class
-from pipeline.reusable import OUTPUTS
 from tests.conftest import ROOT, make
 
 MAKEFILE = (ROOT / "Makefile").read_text()
