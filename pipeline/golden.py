@@ -1,4 +1,4 @@
-"""The golden self-test that travels inside a module: inputs, and what the JAX model makes of them."""
+"""What the JAX model computes in float64, for the golden self-test that travels inside a module and for validate."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

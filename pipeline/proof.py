@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from pipeline import artifact, blocks, checkpoint, saved_model, selftest
+from pipeline import artifact, blocks, checkpoint, golden, saved_model, selftest
 from pipeline.blocks import Outputs
 from pipeline.fault import Fault
 from pipeline.preprocessing import prepare
@@ -79,26 +79,23 @@ def reference(model: Model, arrays: checkpoint.Arrays, inputs: np.ndarray) -> Re
     """Computes what the modules are held against.
 
     In float64, so that a difference is the module's own. JAX's float32, even without TF32 or bfloat16, is up to 5e-5 of
-    the largest output away from it for R50+L/32, by how the model is cut up for compilation. Nothing is compiled as a
-    whole: each kind of block is, once, and the parameters of one block at a time are float64.
+    the largest output away from it for R50+L/32, by how the model is cut up for compilation.
 
     Raises:
         Fault: when the outputs are zero throughout.
     """
     import jax
 
-    module = VisionTransformer(variant(model.variant), model.classes)
-    parameters = {"params": checkpoint.tree(arrays)}
-    with jax.enable_x64(True):
-        exact = inputs.astype(np.float64)
-        _, state = module.apply(parameters, exact[:TRACED], mutable=[BLOCKS])
-        features = np.asarray(VisionTransformer(variant(model.variant), None).apply(parameters, exact))
-        logits = features @ arrays["head/kernel"] + arrays["head/bias"]
-    if not np.any(logits):
+    outputs = golden.outputs(model, arrays, inputs)
+    if not np.any(outputs["classification"]):
         raise Fault("the JAX model's outputs are all zero, so nothing can be compared: is its head untrained?")
+    module = VisionTransformer(variant(model.variant), model.classes)
+    with jax.enable_x64(True):
+        exact = inputs[:TRACED].astype(np.float64)
+        _, state = module.apply({"params": checkpoint.tree(arrays)}, exact, mutable=[BLOCKS])
     traced = flatten_dict(state[BLOCKS], sep="/")
     return Reference(
-        {"classification": logits.astype(np.float32), "fe": features.astype(np.float32)},
+        outputs,
         {path: (np.asarray(x, np.float32), np.asarray(y, np.float32)) for path, ((x, y),) in traced.items()},
     )
 
@@ -164,9 +161,9 @@ def replay(module: Any, folder: Path) -> Report:
     path = folder / "assets.extra" / "selftest.npz"
     if not path.is_file():
         raise Fault(f"{path}: the module lacks its self-test; run make convert again")
-    with np.load(path, allow_pickle=False) as golden:
-        tolerance = float(golden["tolerance"])
-        found = selftest.differences(module, golden["pixels"], golden["outputs"])
+    with np.load(path, allow_pickle=False) as test:
+        tolerance = float(test["tolerance"])
+        found = selftest.differences(module, test["pixels"], test["outputs"])
     passed = all(difference <= tolerance for difference in found.values())  # NaN fails
     return {"max_rel": found, "tolerance": tolerance, "verdict": verdict(passed)}
 
