@@ -9,11 +9,11 @@ FOLDER/collection-<name>.facts, FOLDER/templates, FOLDER/site, FOLDER/requiremen
 FOLDER/<name>.hub for each receipt, which is renewed when something that the receipt names is no longer in the hub.
 FOLDER/<member>.pin is renewed when the lock file has other weights than the checkpoint that is there, and
 FOLDER/<member>.verified when a card says otherwise of its pinned digests than the lock file and the YAML file by now.
-Imports nothing but the standard library and YAML, since every make runs it.
+FOLDER/code.json and FOLDER/digests.json are what it remembers of files that it has read. Imports nothing but the
+standard library and YAML, since every make runs it.
 """
 
 import argparse
-import ast
 import functools
 import hashlib
 import json
@@ -25,56 +25,9 @@ from typing import Any
 from pipeline import origin, pins, spec
 from pipeline.fault import Fault, guarded
 from pipeline.files import sha256_of, write_text
+from pipeline.stage_code import ROOT, StageCode
 
-ROOT = Path(__file__).parents[1]
-VERBATIM = ("selftest",)  # modules that travel inside the artifacts as they are, comments and all
 STAGES = ("fetch", "convert", "validate", "card", "collection", "package", "publish")
-
-
-class _WithoutDocstrings(ast.NodeTransformer):
-    """Removes strings that stand alone as a statement; they don't change what the code does."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
-
-
-@functools.cache
-def _tree(path: Path) -> ast.Module:
-    """Parses a module without its docstrings, once for all the stages that share it."""
-    tree: ast.Module = _WithoutDocstrings().visit(ast.parse(path.read_text(encoding="utf-8")))
-    return tree
-
-
-def modules_of(stage: str, root: Path = ROOT) -> list[str]:
-    """Returns a stage's module and every module of `pipeline` it imports, directly or not, sorted."""
-    seen: set[str] = set()
-    waiting = [stage]
-    while waiting:
-        name = waiting.pop()
-        if name in seen or not (root / "pipeline" / f"{name}.py").exists():
-            continue
-        seen.add(name)
-        for node in ast.walk(_tree(root / "pipeline" / f"{name}.py")):
-            if isinstance(node, ast.Import):
-                waiting += [alias.name.removeprefix("pipeline.") for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module == "pipeline":
-                waiting += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                waiting.append((node.module or "").removeprefix("pipeline."))
-    return sorted(seen)
-
-
-def code_digest(stage: str, root: Path = ROOT) -> str:
-    """Returns the digest of a stage's code as Python runs it: comments, docstrings and layout don't count.
-
-    In VERBATIM modules they do.
-    """
-    digest = hashlib.sha256()
-    for name in modules_of(stage, root):
-        path = root / "pipeline" / f"{name}.py"
-        text = path.read_text(encoding="utf-8") if name in VERBATIM else ast.dump(_tree(path))
-        digest.update(f"{name}\n{text}\n".encode())
-    return digest.hexdigest()
 
 
 def files_digest(paths: Iterable[Path]) -> str:
@@ -275,8 +228,10 @@ def main(arguments: Sequence[str]) -> None:
     args = parser.parse_args(arguments)
     args.folder.mkdir(parents=True, exist_ok=True)
     digests = Digests(args.folder / "digests.json")
+    code = StageCode(args.folder / "code.json")
     for stage in STAGES:
-        write(args.folder / f"{stage}.code", code_digest(stage))
+        write(args.folder / f"{stage}.code", code.digest(stage))
+    code.keep()
     for member in args.members:
         for section, text in member_texts(member).items():
             write(args.folder / f"{member.stem}.{section}", text)

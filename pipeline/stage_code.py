@@ -1,0 +1,74 @@
+"""The code of a stage as Python runs it: comments, docstrings and layout don't count; a change asks for the stage."""
+
+import ast
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+from pipeline.files import write_text
+
+ROOT = Path(__file__).parents[1]
+_HOW = Path(__file__).read_text(encoding="utf-8")  # what is remembered holds for this module as it is
+VERBATIM = ("selftest",)  # modules that travel inside the artifacts as they are, comments and all
+
+
+class _WithoutDocstrings(ast.NodeTransformer):
+    """Removes strings that stand alone as a statement; they don't change what the code does."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+
+def _parsed(text: str, verbatim: bool) -> tuple[str, list[str]]:
+    """Returns a module's digest and the modules that it imports, by their names within `pipeline`."""
+    tree: ast.Module = _WithoutDocstrings().visit(ast.parse(text))
+    imports: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports += [alias.name.removeprefix("pipeline.") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "pipeline":
+            imports += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            imports.append((node.module or "").removeprefix("pipeline."))
+    content = text if verbatim else ast.dump(tree)
+    return hashlib.sha256(content.encode()).hexdigest(), imports
+
+
+class StageCode:
+    """Digests of stages' code; what parsing a module gave is remembered by its content, since parsing takes longest."""
+
+    def __init__(self, path: Path, root: Path = ROOT) -> None:
+        """Reads what an earlier process remembered in `path`; the modules are in the folder `pipeline` of `root`."""
+        self._path, self._root = path, root
+        self._before: dict[str, tuple[str, list[str]]] = json.loads(path.read_text()) if path.exists() else {}
+        self._now: dict[str, tuple[str, list[str]]] = {}
+        self._modules: dict[str, tuple[str, list[str]] | None] = {}
+
+    def _module(self, name: str) -> tuple[str, list[str]] | None:
+        """Returns the digest and the imports of a module of `pipeline`; None where there is none of that name."""
+        if name not in self._modules:
+            path = self._root / "pipeline" / f"{name}.py"
+            self._modules[name] = self._remembered(name, path.read_text(encoding="utf-8")) if path.exists() else None
+        return self._modules[name]
+
+    def _remembered(self, name: str, text: str) -> tuple[str, list[str]]:
+        key = hashlib.sha256(f"{sys.version_info[:2]} {_HOW} {name} {text}".encode()).hexdigest()
+        self._now[key] = self._before.get(key) or _parsed(text, name in VERBATIM)
+        return self._now[key]
+
+    def digest(self, stage: str) -> str:
+        """Returns the digest of a stage's module and of every module of `pipeline` that it imports, directly or not."""
+        seen: dict[str, str] = {}
+        waiting = [stage]
+        while waiting:
+            name = waiting.pop()
+            if name not in seen and (module := self._module(name)):
+                seen[name] = module[0]
+                waiting += module[1]
+        return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+
+    def keep(self) -> None:
+        """Writes what the next process is to remember, if it is something else than before."""
+        if self._now.keys() != self._before.keys():
+            write_text(self._path, json.dumps(self._now))

@@ -1,0 +1,58 @@
+"""stage_code: what changes the digest of a stage's code, and what does not."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.stage_code import StageCode
+
+MODULES = {
+    "convert": "from pipeline import near\n\ndef run():\n    from pipeline.far import x\n    return x\n",
+    "near": "import json\n\nVALUE = 1\n",
+    "far": "x = 2\n",
+    "selftest": "y = 3\n",
+    "package": "import pipeline.selftest\n",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "pipeline").mkdir()
+    for name, text in MODULES.items():
+        (tmp_path / f"pipeline/{name}.py").write_text(text)
+    return tmp_path
+
+
+def digests(root: Path) -> dict[str, str]:
+    """Returns the digests as one make after the other computes them, with what the last one remembered."""
+    code = StageCode(root / "code.json", root)
+    found = {stage: code.digest(stage) for stage in ("convert", "package")}
+    code.keep()
+    assert found == {stage: StageCode(root / "none.json", root).digest(stage) for stage in found}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "changed"),
+    [
+        ("near", "import json  # of the standard library\n\n\n'''Said.'''\nVALUE = (1)\n", set()),
+        ("near", "import json\n\nVALUE = 2\n", {"convert"}),
+        ("far", "x = 3\n", {"convert"}),  # imported inside a function
+        ("selftest", "y = 3  # the same\n", {"package"}),  # it travels as it is
+        ("near", "from pipeline import package\n\nVALUE = 1\n", {"convert"}),
+    ],
+)
+def test_what_asks_for_a_stage_again(root: Path, module: str, text: str, changed: set[str]) -> None:
+    before = digests(root)
+    (root / f"pipeline/{module}.py").write_text(text)
+    after = digests(root)
+    assert {stage for stage in before if before[stage] != after[stage]} == changed
+    (root / f"pipeline/{module}.py").write_text(MODULES[module])
+    assert digests(root) == before
+
+
+def test_nothing_is_written_where_nothing_changed(root: Path) -> None:
+    digests(root)
+    written = (root / "code.json").stat().st_mtime_ns
+    digests(root)
+    assert (root / "code.json").stat().st_mtime_ns == written
