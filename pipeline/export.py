@@ -89,7 +89,7 @@ def export(model: Model, head: str, path: Path, out: Path) -> None:
     jax.config.update("jax_traceback_in_locations_limit", 0)
     arrays = checkpoint.used(checkpoint.mended(checkpoint.read(path)), head)
     with _quick_save(), _disk_errors_as_such(out):
-        # pop() lets go of the mapped file with its last array.
+        # pop() lets go of the mapped file, array by array.
         variables = {name: tf.Variable(arrays.pop(name), name=name) for name in list(arrays)}
         module = reusable.build(model, head, variables)
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
