@@ -72,6 +72,11 @@ def images_of(evaluation: Evaluation, home: Path, imagenet: Path | None) -> Path
     return imagenet if evaluation.imagenet else None
 
 
+def how_to_give_images(evaluation: Evaluation) -> str:
+    """Returns what to do where a member has no images, a clause in the imperative."""
+    return "say IMAGENET=<images>" if evaluation.imagenet else "name a folder in evaluation.images"
+
+
 def other_dataset(task: Task) -> str | None:
     """Returns what IMAGENET= holds if it is not ImageNet's validation set, in words that follow "images of"."""
     if all(number_of(example.name.split("/", 1)[1]) for example in task.chosen):

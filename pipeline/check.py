@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline import imagenet, labels, spec
-from pipeline.accuracy import Evaluation, images_of
+from pipeline.accuracy import Evaluation, how_to_give_images, images_of
 from pipeline.fault import Fault, guarded
 from pipeline.fetch import Checkpoint
 from pipeline.labels import Label
@@ -51,7 +51,7 @@ def _find_images(member: Path, evaluation: Evaluation, names: Sequence[Label], s
     if place is not None:
         imagenet.choose(imagenet.open_images(place, names, settings.real), settings.samples)
     elif settings.require_accuracy:
-        how = "say IMAGENET=<images>" if evaluation.imagenet else "name a folder in evaluation.images"
+        how = how_to_give_images(evaluation)
         raise Fault(f"{member}: REQUIRE_ACCURACY asks for a measured accuracy, and there are no images; {how}")
 
 

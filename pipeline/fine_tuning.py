@@ -22,6 +22,7 @@ import numpy as np
 
 from pipeline import checkpoint
 from pipeline.fault import Fault
+from pipeline.heads import OUTPUTS
 from pipeline.selftest import scaled
 from pipeline.tensorflow_start import start_tensorflow
 from pipeline.variants import Model, variant
@@ -213,7 +214,7 @@ def in_own_processes(model: Model, path: Path, folders: Mapping[str, Path]) -> d
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.fine_tuning", description="Takes a step of fine-tuning.")
     parser.add_argument("model", type=json.loads, help="the section model as JSON")
-    parser.add_argument("head", choices=("classification", "fe"))
+    parser.add_argument("head", choices=list(OUTPUTS))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
     parser.add_argument("folder", type=Path, help="the SavedModel; the input is that of its self-test")
     args = parser.parse_args(arguments)

@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[1]
 _HOW = Path(__file__).read_text(encoding="utf-8")  # what is remembered holds for this module as it is
 VERBATIM = ("selftest",)  # modules that travel inside the artifacts as they are, comments and all
 
+Module = tuple[str, list[str]]  # its digest, and the modules that it imports, by their names within `pipeline`
+
 
 class _WithoutDocstrings(ast.NodeTransformer):
     """Removes strings that stand alone as a statement; they don't change what the code does."""
@@ -20,8 +22,8 @@ class _WithoutDocstrings(ast.NodeTransformer):
         return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
 
 
-def _parsed(text: str, verbatim: bool) -> tuple[str, list[str]]:
-    """Returns a module's digest and the modules that it imports, by their names within `pipeline`."""
+def _parsed(text: str, verbatim: bool) -> Module:
+    """Returns what a module's text says; its digest is of the text itself if it counts verbatim."""
     tree: ast.Module = _WithoutDocstrings().visit(ast.parse(text))
     imports: list[str] = []
     for node in ast.walk(tree):
@@ -41,18 +43,18 @@ class StageCode:
     def __init__(self, path: Path, root: Path = ROOT) -> None:
         """Reads what an earlier process remembered in `path`; the modules are in the folder `pipeline` of `root`."""
         self._path, self._root = path, root
-        self._before: dict[str, tuple[str, list[str]]] = json.loads(path.read_text()) if path.exists() else {}
-        self._now: dict[str, tuple[str, list[str]]] = {}
-        self._modules: dict[str, tuple[str, list[str]] | None] = {}
+        self._before: dict[str, Module] = json.loads(path.read_text()) if path.exists() else {}
+        self._now: dict[str, Module] = {}
+        self._modules: dict[str, Module | None] = {}
 
-    def _module(self, name: str) -> tuple[str, list[str]] | None:
-        """Returns the digest and the imports of a module of `pipeline`; None where there is none of that name."""
+    def _module(self, name: str) -> Module | None:
+        """Returns a module of `pipeline`; None where there is none of that name."""
         if name not in self._modules:
             path = self._root / "pipeline" / f"{name}.py"
             self._modules[name] = self._remembered(name, path.read_text(encoding="utf-8")) if path.exists() else None
         return self._modules[name]
 
-    def _remembered(self, name: str, text: str) -> tuple[str, list[str]]:
+    def _remembered(self, name: str, text: str) -> Module:
         key = hashlib.sha256(f"{sys.version_info[:2]} {_HOW} {name} {text}".encode()).hexdigest()
         self._now[key] = self._before.get(key) or _parsed(text, name in VERBATIM)
         return self._now[key]

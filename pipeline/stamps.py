@@ -25,6 +25,7 @@ from typing import Any
 from pipeline import origin, pins, spec
 from pipeline.fault import Fault, guarded
 from pipeline.files import sha256_of, write_text
+from pipeline.heads import OUTPUTS
 from pipeline.stage_code import ROOT, StageCode
 
 STAGES = ("fetch", "convert", "validate", "card", "collection", "package", "publish")
@@ -151,7 +152,7 @@ def outdated(checkpoint: Path, lock: Path, section: dict[str, Any]) -> bool:
     except Fault:
         return True  # fetch says what is wrong with it
     said = pins.statement(pin, section.get("sha256"), record.sha256, record.arrays_sha256)
-    pages = [checkpoint.with_name(f"{head}.md") for head in ("classification", "fe")]
+    pages = [checkpoint.with_name(f"{head}.md") for head in OUTPUTS]
     return any(page.exists() and said not in page.read_text(encoding="utf-8") for page in pages)
 
 

@@ -271,7 +271,7 @@ def main(arguments: Sequence[str]) -> str:
     place = args.images or accuracy.images_of(subject.evaluation, args.member.parent, args.imagenet)
     failed = args.report.with_name(args.report.name + FAILED)
     if place is None:
-        how = "say IMAGENET=<images>" if subject.evaluation.imagenet else "name a folder in evaluation.images"
+        how = accuracy.how_to_give_images(subject.evaluation)
         refuse_to_forget(args.report, failed, args.checkpoint)
         print(f"validate {name}: accuracy is not measured: no images ({how})", file=sys.stderr)
     own = bool(args.images or subject.evaluation.images)
