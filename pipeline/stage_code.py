@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 _HOW = Path(__file__).read_text(encoding="utf-8")  # what is remembered holds for this module as it is
 VERBATIM = ("selftest",)  # modules that travel inside the artifacts as they are, comments and all
 
-Module = tuple[str, list[str]]  # its digest, and the modules that it imports, by their names within `pipeline`
+# The digest of a module, and the dotted names below `pipeline` that it imports: of modules, and of what modules define.
+Module = tuple[str, list[str]]
 
 
 class _WithoutDocstrings(ast.NodeTransformer):
@@ -22,19 +23,29 @@ class _WithoutDocstrings(ast.NodeTransformer):
         return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
 
 
+def _imported(node: ast.AST) -> list[str]:
+    """Returns the dotted names that an import statement names below `pipeline`; [] for any other node."""
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        names = [f"{node.module}.{alias.name}" for alias in node.names]
+    else:
+        return []
+    return [name.removeprefix("pipeline.") for name in names if name.startswith("pipeline.")]
+
+
 def _parsed(text: str, verbatim: bool) -> Module:
     """Returns what a module's text says; its digest is of the text itself if it counts verbatim."""
     tree: ast.Module = _WithoutDocstrings().visit(ast.parse(text))
-    imports: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imports += [alias.name.removeprefix("pipeline.") for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module == "pipeline":
-            imports += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            imports.append((node.module or "").removeprefix("pipeline."))
+    imports = sorted({name for node in ast.walk(tree) for name in _imported(node)})
     content = text if verbatim else ast.dump(tree)
     return hashlib.sha256(content.encode()).hexdigest(), imports
+
+
+def _with_packages(name: str) -> list[str]:
+    """Returns "a", "a.b" and "a.b.c" for "a.b.c": importing a module runs its packages, too."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 class StageCode:
@@ -48,10 +59,11 @@ class StageCode:
         self._modules: dict[str, Module | None] = {}
 
     def _module(self, name: str) -> Module | None:
-        """Returns a module of `pipeline`; None where there is none of that name."""
+        """Returns a module or package of `pipeline` by its dotted name; None where there is none of that name."""
         if name not in self._modules:
-            path = self._root / "pipeline" / f"{name}.py"
-            self._modules[name] = self._remembered(name, path.read_text(encoding="utf-8")) if path.exists() else None
+            place = self._root.joinpath("pipeline", *name.split("."))
+            paths = [path for path in (place.with_suffix(".py"), place / "__init__.py") if path.exists()]
+            self._modules[name] = self._remembered(name, paths[0].read_text(encoding="utf-8")) if paths else None
         return self._modules[name]
 
     def _remembered(self, name: str, text: str) -> Module:
@@ -67,7 +79,7 @@ class StageCode:
             name = waiting.pop()
             if name not in seen and (module := self._module(name)):
                 seen[name] = module[0]
-                waiting += module[1]
+                waiting += [part for imported in module[1] for part in _with_packages(imported)]
         return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
     def keep(self) -> None:

@@ -12,21 +12,32 @@ MODULES = {
     "far": "x = 2\n",
     "selftest": "y = 3\n",
     "package": "import pipeline.selftest\n",
+    "validate": "from pipeline.model import vit\nfrom pipeline.images.sets import choose\n",
+    "card": "import pipeline.images.sets\n",
+    "model/__init__": "'''What there is.'''\n",
+    "model/vit": "from pipeline.model.variants import SIZES\n",
+    "model/variants": "SIZES = ()\n",
+    "images/__init__": "",
+    "images/sets": "def choose():\n    return 1\n",
+    "images/other": "z = 4\n",
 }
+STAGES = ("convert", "package", "validate", "card")
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "pipeline").mkdir()
     for name, text in MODULES.items():
-        (tmp_path / f"pipeline/{name}.py").write_text(text)
+        path = tmp_path / f"pipeline/{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
     return tmp_path
 
 
 def digests(root: Path) -> dict[str, str]:
     """Returns the digests as one make after the other computes them, with what the last one remembered."""
     code = StageCode(root / "code.json", root)
-    found = {stage: code.digest(stage) for stage in ("convert", "package")}
+    found = {stage: code.digest(stage) for stage in STAGES}
     code.keep()
     assert found == {stage: StageCode(root / "none.json", root).digest(stage) for stage in found}
     return found
@@ -40,6 +51,13 @@ def digests(root: Path) -> dict[str, str]:
         ("far", "x = 3\n", {"convert"}),  # imported inside a function
         ("selftest", "y = 3  # the same\n", {"package"}),  # it travels as it is
         ("near", "from pipeline import package\n\nVALUE = 1\n", {"convert"}),
+        ("near", "import pipeline.images.other\n\nVALUE = 1\n", {"convert"}),
+        ("model/vit", "from pipeline.model.variants import SIZES\nwidth = 1\n", {"validate"}),
+        ("model/variants", "SIZES = (1,)\n", {"validate"}),  # imported by a module in the same package
+        ("images/sets", "def choose():\n    return 2\n", {"validate", "card"}),
+        ("images/other", "z = 5\n", set()),
+        ("model/__init__", "'''What it is.'''\n", set()),
+        ("images/__init__", "from pipeline.images import other\n", {"validate", "card"}),
     ],
 )
 def test_what_asks_for_a_stage_again(root: Path, module: str, text: str, changed: set[str]) -> None:
