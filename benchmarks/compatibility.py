@@ -32,9 +32,10 @@ import numpy as np
 from benchmarks import subjects
 from benchmarks.random_checkpoints import random_arrays
 from pipeline import runtimes
-from pipeline.fault import Fault, guarded
-from pipeline.files import write_text
-from pipeline.heads import OUTPUTS
+from pipeline.base.command import guarded
+from pipeline.base.fault import Fault
+from pipeline.base.files import write_text
+from pipeline.base.heads import OUTPUTS
 from pipeline.meta_graph import computations, saved_model_class
 from pipeline.saved_model import needs
 from pipeline.variants import Model

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from benchmarks import subjects
 from benchmarks.memory import Watch
-from pipeline.files import Progress
+from pipeline.base.progress import Progress
 
 # A small and the largest plain one, the latter as published, and a hybrid: 8 minutes on 2 cores.
 DEFAULT = ("S/16", "L/16@0.1", "R26+S/32")
@@ -138,7 +138,7 @@ def row(variant: str, way: str, spent: Cost, base: Cost | None = None) -> str:
 
 def case(text: str) -> str:
     """Checks one case of the command line."""
-    from pipeline.fault import Fault
+    from pipeline.base.fault import Fault
     from pipeline.variants import variant
 
     try:

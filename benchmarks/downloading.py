@@ -28,7 +28,7 @@ RUNS = 5
 OURS = """
 import json, sys, time
 from pathlib import Path
-from pipeline.fault import peak_memory
+from pipeline.base.fault import peak_memory
 from pipeline.remote import Access, obtained
 started = time.perf_counter()
 with obtained(sys.argv[1], Access(Path(sys.argv[2])), "download"):

@@ -39,7 +39,7 @@ import numpy as np
 
 from benchmarks import subjects
 from benchmarks.contenders import CONTENDERS
-from pipeline.files import Progress
+from pipeline.base.progress import Progress
 
 OPTIONAL = ("timm", "timm, compiled", "onnxruntime", "OpenVINO")  # those of --torch-python
 BATCHES = (1, 32)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import spec
+from pipeline.base import yaml_sections
+from pipeline.base.files import replacing
 from pipeline.fetch import Checkpoint
-from pipeline.files import replacing
 from pipeline.variants import Model
 from pipeline.vit import parameter_shapes
 
@@ -59,8 +59,8 @@ def main() -> None:
     parser.add_argument("members", type=Path, nargs="*", default=default, help="members' YAML files")
     args = parser.parse_args()
     for seed, member in enumerate(args.members):
-        name = spec.load(member, "checkpoint", Checkpoint).name
-        arrays = random_arrays(spec.load(member, "model", Model), seed)
+        name = yaml_sections.load(member, "checkpoint", Checkpoint).name
+        arrays = random_arrays(yaml_sections.load(member, "model", Model), seed)
         with replacing(args.folder / f"{name}.npz") as stream:
             np.savez(stream, allow_pickle=False, **arrays)
         print(f"{member.stem}: {sum(array.nbytes for array in arrays.values()) / 1e6:.1f} MB", flush=True)

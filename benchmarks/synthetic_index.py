@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.augreg import AUGMENTATIONS, VARIANTS, token_of
-from pipeline.files import replacing
+from pipeline.base.files import replacing
 from pipeline.index import SYNTHETIC, Row
 
 ROWS, PRETRAINED = 51_509, 759

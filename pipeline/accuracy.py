@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import pictures, statistics
+from pipeline.base.fault import Fault
 from pipeline.evaluation import Evaluated, Task
-from pipeline.fault import Fault
 from pipeline.ground_truth import number_of
 from pipeline.imagenet import from_training_set, manifest_digest
 from pipeline.label_order import label_order

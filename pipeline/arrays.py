@@ -23,8 +23,8 @@ from typing import IO, BinaryIO
 
 import numpy as np
 
-from pipeline.fault import Fault
-from pipeline.files import CHUNK
+from pipeline.base.fault import Fault
+from pipeline.base.files import CHUNK
 
 _PREFIX = b"vit-publisher arrays 1\n"
 # Everything that zipfile raises for an archive that is not what it should be.

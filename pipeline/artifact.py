@@ -8,8 +8,8 @@ from pathlib import Path
 
 from isal import igzip, isal_zlib
 
-from pipeline.fault import Fault
-from pipeline.files import sha256_of, stream_digest
+from pipeline.base.fault import Fault
+from pipeline.base.files import sha256_of, stream_digest
 
 # tfhub.dev's rule: these files and no others.
 _FILES = re.compile(r"saved_model\.pb|fingerprint\.pb|variables/variables\.[^/]+|(assets|assets\.extra)/.+")

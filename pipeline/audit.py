@@ -20,12 +20,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pipeline import artifact, claims, hub_page, hub_rules, model_files
+from pipeline.base.command import command
+from pipeline.base.fault import Fault
+from pipeline.base.files import sha256_of
+from pipeline.base.heads import HEADS
 from pipeline.claims import Output, Training
-from pipeline.fault import Fault, command
-from pipeline.files import sha256_of
 from pipeline.hub import Index, hub_folder, published_index
 from pipeline.hub_page import Page, Problem
-from pipeline.pages import HEADS, read_report
+from pipeline.pages import read_report
 from pipeline.saved_model import Needs, needs
 
 Contents = dict[str, list[tuple[str, str]]]  # the files of each module's tarball, see artifact.tarball_files()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.fault import Fault, nearest
+from pipeline.base.fault import Fault, nearest
 
 # The pool's architectures (vit_jax_augreg.ipynb lists the column `name`).
 VARIANTS = ("Ti/16", "S/32", "S/16", "B/32", "B/16", "B/8", "L/16", "R+Ti/16", "R26+S/32", "R50+L/32")

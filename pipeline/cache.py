@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from pipeline.files import sha256_of, write_text
+from pipeline.base.files import sha256_of, write_text
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import claims, dialect_rules, dialects, hub_page, hub_rules, pins, spec
+from pipeline import claims, dialect_rules, dialects, hub_page, hub_rules, pins
+from pipeline.base import yaml_sections
+from pipeline.base.command import command
+from pipeline.base.files import write_text
+from pipeline.base.heads import HEADS
+from pipeline.base.templates import TEMPLATES
 from pipeline.dialects import Record
-from pipeline.fault import command
-from pipeline.files import write_text
-from pipeline.pages import HEADS, TEMPLATES, Collection, Module, collection_of, handle, read_report
+from pipeline.pages import Collection, Module, collection_of, handle, read_report
 
 
 def compatibility_of(found: dict[str, Any]) -> dict[str, Any] | None:
@@ -150,9 +153,9 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("--hub-url", help="the public address of the hub (default: the collection's)")
     parser.add_argument("--lock", type=Path, help=f"the lock file (default: {pins.NAME} beside the member's YAML file)")
     args = parser.parse_args(arguments)
-    module = spec.load(args.member, "module", Module)
+    module = yaml_sections.load(args.member, "module", Module)
     collection, hub_url = collection_of(args.member, args.hub_url)
-    origin = spec.sections(args.member)["checkpoint"]
+    origin = yaml_sections.sections(args.member)["checkpoint"]
     pin = pins.read(args.lock or args.member.parent / pins.NAME).get(str(origin.get("name")), pins.NOTHING)
     found = records(args.member.stem, module, collection, hub_url, read_report(args.report), origin, pin)
     for path, text in files_of(found, args.out).items():

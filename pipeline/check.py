@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline import imagenet, labels, spec
+from pipeline import imagenet, labels
 from pipeline.accuracy import Evaluation, how_to_give_images, images_of
-from pipeline.fault import Fault, guarded
+from pipeline.base import yaml_sections
+from pipeline.base.command import guarded
+from pipeline.base.fault import Fault
 from pipeline.fetch import Checkpoint
 from pipeline.labels import Label
 from pipeline.listings import handles_of
@@ -71,10 +73,10 @@ def problems(member: Path, settings: Settings) -> list[str]:
             found[str(fault)] = None
             return None
 
-    attempt(lambda: spec.load(member, "checkpoint", Checkpoint))
-    model = attempt(lambda: spec.load(member, "model", Model))
-    evaluation = attempt(lambda: spec.load(member, "evaluation", Evaluation))
-    module = attempt(lambda: spec.load(member, "module", Module))
+    attempt(lambda: yaml_sections.load(member, "checkpoint", Checkpoint))
+    model = attempt(lambda: yaml_sections.load(member, "model", Model))
+    evaluation = attempt(lambda: yaml_sections.load(member, "evaluation", Evaluation))
+    module = attempt(lambda: yaml_sections.load(member, "module", Module))
     collection = attempt(lambda: collection_of(member, settings.hub_url)[0])
     names: Sequence[Label] | None = ()
     if model and model.labels:

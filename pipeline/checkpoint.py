@@ -15,7 +15,7 @@ from flax.traverse_util import unflatten_dict
 
 from pipeline import mapped
 from pipeline.arrays import BROKEN_ZIP, usual_shape
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from pipeline.variants import HYBRIDS, SIZES, Model
 from pipeline.vit import Parameters, parameter_shapes
 

@@ -12,7 +12,8 @@ from typing import BinaryIO, Protocol
 
 import google_crc32c
 
-from pipeline.files import CHUNK, Progress
+from pipeline.base.files import CHUNK
+from pipeline.base.progress import Progress
 
 
 class _Hash(Protocol):

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import spec
 from pipeline.augreg import PRETRAINING_RESOLUTION
+from pipeline.base import yaml_sections
+from pipeline.base.fault import Fault
 from pipeline.criteria import Selection
-from pipeline.fault import Fault
 from pipeline.index import Row
 from pipeline.pages import Collection
 
@@ -103,7 +103,7 @@ def members_of(folder: Path) -> dict[str, str]:
     members = {}
     for path in sorted(folder.glob("*.yaml")):
         if path.name != "collection.yaml":
-            section = spec.sections(path).get("checkpoint")
+            section = yaml_sections.sections(path).get("checkpoint")
             if not isinstance(section, dict) or not isinstance(section.get("name"), str):
                 raise Fault(f"{path}: the section checkpoint names no checkpoint")
             members[path.stem] = section["name"]

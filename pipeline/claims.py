@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.base.heads import HEADS
+from pipeline.base.templates import NUMBER_WORDS, in_words
 from pipeline.hub_page import Page, Piece, Problem
-from pipeline.pages import HEADS, NUMBER_WORDS, in_words
 
 _NUMBER = re.compile(r"(?<![\w.-])(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?(?!\w)")
 _OF_CLASSIFIER = " of the classifier"  # what the results of a feature extractor add to an accuracy

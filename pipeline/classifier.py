@@ -16,8 +16,8 @@ import numpy as np
 from scipy.special import logit
 
 from pipeline import artifact, proof
+from pipeline.base.fault import Fault, shown
 from pipeline.evaluation import BATCH
-from pipeline.fault import Fault, shown
 
 OUTPUTS = ("logits", "default", "probabilities", "predictions")  # what authors call the one that is wanted, if several
 TIMED = 5  # batches

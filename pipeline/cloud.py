@@ -7,9 +7,10 @@ checksums are the same with and without credentials.
 import os
 from pathlib import Path
 
+from pipeline.base.fault import Forbidden, Unavailable, Unreachable
+from pipeline.base.files import CHUNK, naming
+from pipeline.base.progress import Progress
 from pipeline.checksums import Hashing
-from pipeline.fault import Forbidden, Unavailable, Unreachable
-from pipeline.files import CHUNK, Progress, naming
 
 _READ_ONLY = "https://www.googleapis.com/auth/devstorage.read_only"
 _INSTALL = "install it with pip install '.[cloud]'"

@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import claims, hub_page, hub_rules, spec
-from pipeline.fault import Fault, command
-from pipeline.files import write_text
-from pipeline.pages import HEADS, Collection, Module, collection_of, handle, read_report, render
+from pipeline import claims, hub_page, hub_rules
+from pipeline.base import yaml_sections
+from pipeline.base.command import command
+from pipeline.base.fault import Fault
+from pipeline.base.files import write_text
+from pipeline.base.heads import HEADS
+from pipeline.base.templates import render
+from pipeline.pages import Collection, Module, collection_of, handle, read_report
 
 
 def _order(member: dict[str, Any]) -> tuple[bool, int, str]:
@@ -36,7 +40,7 @@ def page(collection: Collection, folder: Path, artifacts: Path, where: str = "pa
     for path in folder.glob("*.yaml"):
         if path.name == "collection.yaml":
             continue
-        module = spec.load(path, "module", Module)
+        module = yaml_sections.load(path, "module", Module)
         report = read_report(artifacts / path.stem / "report.json")
         heads = {head: handle(collection, path.stem, head, module.version) for head in HEADS}
         # From <publisher>/collections/<name>/1.md the modules are two folders up.

@@ -15,12 +15,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline import imagenet, labels, predictions, spec
+from pipeline import imagenet, labels, predictions
 from pipeline.accuracy import Evaluation, images_of
-from pipeline.fault import Fault, command
-from pipeline.files import write_text
+from pipeline.base import yaml_sections
+from pipeline.base.command import command
+from pipeline.base.fault import Fault
+from pipeline.base.files import write_text
+from pipeline.base.templates import render
 from pipeline.labels import Label
-from pipeline.pages import read_report, render
+from pipeline.pages import read_report
 from pipeline.predictions import FAILED, FILE, NOTHING, Predictions
 from pipeline.variants import Model
 
@@ -140,9 +143,9 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("--imagenet", type=Path, help="the images, as validate was given them")
     parser.add_argument("--images", type=Path, help="the images, if validate was given --images")
     args = parser.parse_args(arguments)
-    model = spec.load(args.member, "model", Model)
+    model = yaml_sections.load(args.member, "model", Model)
     place = args.images or images_of(
-        spec.load(args.member, "evaluation", Evaluation), args.member.parent, args.imagenet
+        yaml_sections.load(args.member, "evaluation", Evaluation), args.member.parent, args.imagenet
     )
     if place is None or model.labels is None:
         raise Fault(f"{args.member.stem}: no images, or no labels; say IMAGENET=, as for make validate")

@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import export, labels, origin, selftest, spec, stablehlo
-from pipeline.fault import command
-from pipeline.files import Progress, replacing_folder
-from pipeline.heads import OUTPUTS
+from pipeline import export, labels, origin, selftest, stablehlo
+from pipeline.base import yaml_sections
+from pipeline.base.command import command
+from pipeline.base.files import replacing_folder
+from pipeline.base.heads import OUTPUTS
+from pipeline.base.progress import Progress
 from pipeline.variants import Model
 from pipeline.version import VERSION
 
@@ -101,9 +103,9 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("checkpoint", type=Path, help="its checkpoint, an .npz file")
     parser.add_argument("out", type=Path, help="the member's folder, for classification/ and fe/")
     args = parser.parse_args(arguments)
-    model = spec.load(args.member, "model", Model)
+    model = yaml_sections.load(args.member, "model", Model)
     names = labels.read(args.member.parent / model.labels, model.classes) if model.labels else ()
-    section = spec.sections(args.member)["checkpoint"]
+    section = yaml_sections.sections(args.member)["checkpoint"]
     convert(model, names, section, args.checkpoint, args.out, args.member.stem)
     return args.member.stem
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.augreg import FINE_TUNING, PRETRAINING, RESOLUTIONS
-from pipeline.fault import Fault, nearest
+from pipeline.base.fault import Fault, nearest
 
 PRETRAINED_SCORES = ("best_val", "final_val", "final_test")  # the index's columns, accuracies from 0 to 1
 FINE_TUNED_SCORES = ("adapt_final_val", "adapt_final_test")

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 
 # What photographs come as; Pillow knows dozens more, EPS among them, for which it runs a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
+from pipeline.base.fault import Fault, nearest
 from pipeline.dialects import HUGGING_FACE_LICENSES, KAGGLE_LICENSES, PIPELINE_TAGS
-from pipeline.fault import Fault, nearest
 
 Kinds = dict[str, type[str] | type[bool] | type[list]]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.pages import render, sample
+from pipeline.base.templates import render, sample
 
 Record = dict[str, Any]  # what pipeline.card.records() returns for one head
 

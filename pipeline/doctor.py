@@ -15,7 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline import runtimes
-from pipeline.fault import Fault, guarded
+from pipeline.base.command import guarded
+from pipeline.base.fault import Fault
 from pipeline.meta_graph import Tensor
 from pipeline.model_files import Finding
 from pipeline.saved_model import Needs, faults, needs

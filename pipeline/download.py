@@ -18,10 +18,11 @@ import requests
 import urllib3.exceptions
 
 from pipeline.answers import Step, conditions, decide, read_answer, retry_after
+from pipeline.base.fault import Forbidden, Unavailable, Unreachable, shown
+from pipeline.base.files import CHUNK, naming
+from pipeline.base.progress import Progress
 from pipeline.cache import Entry, Record
 from pipeline.checksums import Hashing
-from pipeline.fault import Forbidden, Unavailable, Unreachable, shown
-from pipeline.files import CHUNK, Progress, naming
 from pipeline.sources import Address
 
 _PIECE = 1 << 18  # larger ones are no faster, and cost the memory allocator more

@@ -15,9 +15,9 @@ from typing import Any
 
 from pipeline import augreg, datasets
 from pipeline.augreg import Recipe
+from pipeline.base.templates import render
 from pipeline.datasets import Dataset
 from pipeline.index import Row
-from pipeline.pages import render
 
 # Where a checkpoint may be had, in order; the second for those that timm has a copy of.
 SOURCES = ("gs://vit_models/augreg/{name}.npz", "hf://timm/<id>/model.safetensors")

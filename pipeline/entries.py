@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from pipeline.pages import HEADS, Collection, Module
+from pipeline.base.heads import HEADS
+from pipeline.pages import Collection, Module
 
 
 def entry_of(

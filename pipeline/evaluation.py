@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import imagenet, predictions, statistics
-from pipeline.fault import Fault
-from pipeline.files import Progress, write_text
+from pipeline.base.fault import Fault
+from pipeline.base.files import write_text
+from pipeline.base.progress import Progress
 from pipeline.imagenet import Example, ImageSet
 from pipeline.predictions import Predictions
 from pipeline.preprocessing import Unfit, prepare

@@ -24,9 +24,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
-from pipeline.fault import Fault, guarded
-from pipeline.files import sync_folder
-from pipeline.heads import OUTPUTS
+from pipeline.base.command import guarded
+from pipeline.base.fault import Fault
+from pipeline.base.files import sync_folder
+from pipeline.base.heads import OUTPUTS
 from pipeline.tensorflow_start import start_tensorflow
 from pipeline.variants import Model
 

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from pipeline import arrays, cache, origin, owners, pins, spec
+from pipeline import arrays, cache, origin, owners, pins
+from pipeline.base import yaml_sections
+from pipeline.base.command import command
+from pipeline.base.fault import Fault, Forbidden, NotCached, Unavailable, Unreachable, shown
+from pipeline.base.files import replacing, sha256_of
 from pipeline.checksums import copy
-from pipeline.fault import Fault, Forbidden, NotCached, Unavailable, Unreachable, command, shown
-from pipeline.files import replacing, sha256_of
 from pipeline.origin import TIMM, Origin
 from pipeline.remote import Access, obtained
 from pipeline.sources import is_remote, local_path, scheme_of
@@ -285,7 +287,7 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("--lock", type=Path, help=f"the lock file (default: {pins.NAME} beside the member's YAML file)")
     cache.add_options(parser)
     args = parser.parse_args(arguments)
-    checkpoint = spec.load(args.member, "checkpoint", Checkpoint)
+    checkpoint = yaml_sections.load(args.member, "checkpoint", Checkpoint)
     access = Access(cache.folder(args.cache), args.offline)
     settings = Settings(args.checkpoints or None, args.lock or args.member.parent / pins.NAME, access)
     source = fetch(checkpoint, args.member.parent, args.out, settings)

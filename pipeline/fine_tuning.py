@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from pipeline import checkpoint
-from pipeline.fault import Fault
-from pipeline.heads import OUTPUTS
+from pipeline.base.fault import Fault
+from pipeline.base.heads import OUTPUTS
 from pipeline.selftest import scaled
 from pipeline.tensorflow_start import start_tensorflow
 from pipeline.variants import Model, variant

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import evaluation, imagenet, labels, statistics
+from pipeline.base.fault import Fault
+from pipeline.base.files import write_text
 from pipeline.classifier import folder_of, load, logits_of, speed
 from pipeline.evaluation import Evaluated, Task
-from pipeline.fault import Fault
-from pipeline.files import write_text
 from pipeline.label_order import label_order
 from pipeline.pages import ACTIVATIONS
 from pipeline.predictions import Predictions

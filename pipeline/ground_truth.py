@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from pipeline.labels import Label
 
 IMAGES = 50_000

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 
 Index = dict[str, dict[str, Any]]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.addresses import Names, is_version
-from pipeline.files import CHUNK
+from pipeline.base.files import CHUNK
 
 # Larger ones are sent from the disk, as tarballs are.
 LARGEST_IN_MEMORY = 4 << 20

@@ -9,7 +9,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 
 # `<!-- key: value -->` alone on a line; tensorflow/tfhub.dev, tools/validator.py, METADATA_LINE_PATTERN.
 TAG = re.compile(r"<!--\s*(?P<key>[\w\s-]+?)\s*:\s*(?P<value>.+?)\s*-->")

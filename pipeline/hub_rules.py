@@ -22,9 +22,10 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from pipeline.fault import Fault, command, nearest
+from pipeline.base.command import command
+from pipeline.base.fault import Fault, nearest
+from pipeline.base.templates import TEMPLATES
 from pipeline.hub_page import TAG, Page, Problem, Tag, is_elsewhere, parse, read, refuse
-from pipeline.pages import TEMPLATES
 
 PUBLISHER = r"[a-z\d-]+"
 HANDLE = rf"{PUBLISHER}/[\w.-]+(?:/[\w.-]+)*/\d+"

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from pipeline.image_files import CLASSES, SUFFIXES, Located, Place, class_index, official
 from pipeline.labels import Label
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import ground_truth
-from pipeline.fault import Fault, nearest
+from pipeline.base.fault import Fault, nearest
 from pipeline.labels import Label
 
 CLASSES = 1000  # of ImageNet-1k, where only an index says which

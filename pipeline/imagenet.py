@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import ground_truth, image_archives, image_files, tfds_records
+from pipeline.base.fault import Fault
 from pipeline.decoding import decode
-from pipeline.fault import Fault
 from pipeline.image_files import Located, Place
 from pipeline.labels import Label
 

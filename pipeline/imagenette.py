@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import cache
-from pipeline.fault import Fault, Unavailable, command
-from pipeline.files import replacing_folder
+from pipeline.base.command import command
+from pipeline.base.fault import Fault, Unavailable
+from pipeline.base.files import replacing_folder
 from pipeline.remote import Access, obtained
 
 NAME = "imagenette2-320"

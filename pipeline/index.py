@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from pipeline.fault import Fault, Forbidden, Unavailable, nearest, shown
-from pipeline.files import replacing
+from pipeline.base.fault import Fault, Forbidden, Unavailable, nearest, shown
+from pipeline.base.files import replacing
 from pipeline.sources import is_remote, local_path, scheme_of
 
 UPSTREAM = "gs://vit_models/augreg/index.csv"

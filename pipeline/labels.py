@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
+from pipeline.base.heads import HEADS
+from pipeline.base.templates import sample
 from pipeline.hub import Index
-from pipeline.pages import HEADS, Collection, handle, sample
+from pipeline.pages import Collection, handle
 
 _Value = TypeVar("_Value")
 _MODULE = re.compile(r"([A-Za-z0-9][\w.-]*)/([A-Za-z0-9][\w.-]*)/([1-9][0-9]*)", re.ASCII)

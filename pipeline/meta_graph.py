@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 
 _NAMES = {"float": "float32", "double": "float64", "half": "float16"}
 _SIZES = {

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from isal import igzip, isal_zlib
 
 from pipeline import artifact
-from pipeline.fault import Fault
-from pipeline.files import CHUNK
+from pipeline.base.fault import Fault
+from pipeline.base.files import CHUNK
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline.files import sha256_of, write_text
+from pipeline.base.files import sha256_of, write_text
 
 TIMM = "timm safetensors"
 

@@ -16,8 +16,9 @@ from typing import BinaryIO, cast
 from isal import igzip_threaded
 
 from pipeline import artifact
-from pipeline.fault import command
-from pipeline.files import Progress, replacing, write_text
+from pipeline.base.command import command
+from pipeline.base.files import replacing, write_text
+from pipeline.base.progress import Progress
 
 # ISA-L's level 2. Weights hardly compress: zlib's default saves 0.1 % more and takes 17 times as long.
 # Blocks of a fixed size are compressed by themselves, two at a time: the bytes depend on neither the number of threads

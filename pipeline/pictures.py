@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipeline.pages import render
-from pipeline.plot import linear_ticks
+from pipeline.base.axes import linear_ticks
+from pipeline.base.templates import render
 from pipeline.statistics import Figures, percent
 
 WIDTH = 760  # of every picture, in SVG's pixels

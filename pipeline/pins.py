@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.fault import Fault
-from pipeline.files import write_text
+from pipeline.base.fault import Fault
+from pipeline.base.files import write_text
 
 NAME = "checkpoints.lock"
 

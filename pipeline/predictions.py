@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from pipeline.files import replacing
+from pipeline.base.files import replacing
 
 FILE = "predictions.npz"  # beside a member's report
 FAILED = ".failed"  # at the end of the names of both, where the run failed a gate

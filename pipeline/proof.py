@@ -10,8 +10,8 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from pipeline import artifact, blocks, checkpoint, golden, saved_model, selftest
+from pipeline.base.fault import Fault
 from pipeline.blocks import Outputs
-from pipeline.fault import Fault
 from pipeline.preprocessing import prepare
 from pipeline.variants import Model, variant
 from pipeline.vit import BLOCKS, VisionTransformer

@@ -16,14 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifact, hub_rules, site, spec
+from pipeline import artifact, hub_rules, site
+from pipeline.base import yaml_sections
+from pipeline.base.command import command
+from pipeline.base.fault import Fault
+from pipeline.base.files import replacing, sha256_of, write_text
+from pipeline.base.heads import HEADS
+from pipeline.base.templates import render
 from pipeline.checksums import copy
 from pipeline.entries import entry_of
-from pipeline.fault import Fault, command
-from pipeline.files import replacing, sha256_of, write_text
 from pipeline.hub import Index, hub_folder, locked, read_index
 from pipeline.listings import contents, handles_of
-from pipeline.pages import HEADS, Collection, Module, Publisher, collection_of, read_report, render
+from pipeline.pages import Collection, Module, Publisher, collection_of, read_report
 
 
 def _file(hub: Path, name: str, sha256: str | None = None) -> dict[str, Any]:
@@ -244,7 +248,9 @@ def main(arguments: Sequence[str]) -> str:
         return f"collection {collection.name} in {hub}"
     if args.require_accuracy:
         check_measured(args.facts.stem, read_report(args.source / "report.json"))
-    publish_member(args.facts.stem, spec.load(args.facts, "module", Module), collection, args.source, hub, args.receipt)
+    publish_member(
+        args.facts.stem, yaml_sections.load(args.facts, "module", Module), collection, args.source, hub, args.receipt
+    )
     return f"{args.facts.stem} in {hub}"
 
 

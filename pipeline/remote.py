@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline import cache, cloud
+from pipeline.base.fault import NotCached, shown
 from pipeline.cache import Entry, Record
 from pipeline.download import Policy, download
-from pipeline.fault import NotCached, shown
 from pipeline.sources import Address, resolve
 
 

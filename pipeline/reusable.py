@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pipeline import checkpoint, stablehlo
-from pipeline.heads import OUTPUTS
+from pipeline.base.heads import OUTPUTS
 from pipeline.preprocessing import preprocess
 from pipeline.variants import Model, variant
 from pipeline.vit import VisionTransformer

@@ -15,12 +15,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline import cache, index, plot
+from pipeline.base.command import command
+from pipeline.base.fault import Fault
+from pipeline.base.files import write_text
+from pipeline.base.templates import render
 from pipeline.choice import Choice, checkpoint_of, choose, criteria_of, differences, members_of, names_of, passing
 from pipeline.criteria import Selection
-from pipeline.fault import Fault, command
-from pipeline.files import write_text
 from pipeline.index import Index, Row
-from pipeline.pages import collection_of, render
+from pipeline.pages import collection_of
 
 
 def table(choices: Sequence[Choice], names: Mapping[str, str], selection: Selection) -> str:

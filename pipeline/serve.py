@@ -22,8 +22,9 @@ from types import FrameType
 import uvicorn
 
 from pipeline.access import ACCESS
+from pipeline.base.command import guarded
+from pipeline.base.fault import Fault
 from pipeline.connections import LARGEST_HEAD, Connection
-from pipeline.fault import Fault, guarded
 from pipeline.hub import hub_folder, published_index
 from pipeline.hub_app import application
 

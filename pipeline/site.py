@@ -24,18 +24,20 @@ import jinja2
 import markupsafe
 
 from pipeline import markdown
-from pipeline.fault import Fault, command
-from pipeline.files import write_text
+from pipeline.base.command import command
+from pipeline.base.fault import Fault
+from pipeline.base.files import write_text
+from pipeline.base.stage_code import ROOT
+from pipeline.base.templates import TEMPLATES
 from pipeline.hub import Index, hub_folder, locked, read_index
 from pipeline.listings import Contents, Listing, contents
-from pipeline.pages import TEMPLATES
 from pipeline.scatter import plot
 
 SOURCES = TEMPLATES / "site"
 SHARED = ("style.css", "hub.js", "icon.svg")
 MANIFEST = "site/pages.json"
 # Whose text makes pages what they are; a change of one renders all of them again.
-_RENDERERS = ("site", "markdown", "listings", "scatter", "plot")
+_RENDERERS = ("site", "markdown", "listings", "scatter", "base/axes")
 # What a module is called beside its title, which a model's two modules share.
 _KINDS = {"image-classification": "classifier", "image-feature-vector": "feature extractor"}
 _LINK = re.compile(r"\]\(([^)\s#]+\.md)[#)]")
@@ -54,7 +56,7 @@ class Page:
 def renderer_digest() -> str:
     """Returns the digest of what turns facts into pages: templates and code."""
     digest = hashlib.sha256()
-    paths = [*sorted(SOURCES.glob("*.jinja")), *(Path(__file__).with_name(f"{name}.py") for name in _RENDERERS)]
+    paths = [*sorted(SOURCES.glob("*.jinja")), *(ROOT / f"pipeline/{name}.py" for name in _RENDERERS)]
     for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -19,8 +19,8 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
+from pipeline.base.fault import Fault, shown
 from pipeline.cloud import google_token
-from pipeline.fault import Fault, shown
 
 REMOTE = ("http", "https", "gs", "hf", "s3")
 GOOGLE = "https://storage.googleapis.com"

@@ -22,11 +22,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import origin, pins, spec
-from pipeline.fault import Fault, guarded
-from pipeline.files import sha256_of, write_text
-from pipeline.heads import OUTPUTS
-from pipeline.stage_code import ROOT, StageCode
+from pipeline import origin, pins
+from pipeline.base import yaml_sections
+from pipeline.base.command import guarded
+from pipeline.base.fault import Fault
+from pipeline.base.files import sha256_of, write_text
+from pipeline.base.heads import OUTPUTS
+from pipeline.base.stage_code import ROOT, StageCode
 
 STAGES = ("fetch", "convert", "validate", "card", "collection", "package", "publish")
 
@@ -67,7 +69,7 @@ def _dict(value: object) -> dict[str, Any]:
 def _sections(path: Path) -> dict[str, Any] | str:
     """Returns a member's sections, or what is wrong with the file; parsed once for its several stamps."""
     try:
-        return spec.sections(path)
+        return yaml_sections.sections(path)
     except Fault as fault:
         return str(fault)
 
@@ -81,8 +83,8 @@ def member_texts(path: Path) -> dict[str, str]:
     """
     found = _sections(path)
     if isinstance(found, str):
-        return dict.fromkeys(spec.SECTIONS, found)
-    texts = {name: json.dumps(found.get(name), default=str) for name in spec.SECTIONS}
+        return dict.fromkeys(yaml_sections.SECTIONS, found)
+    texts = {name: json.dumps(found.get(name), default=str) for name in yaml_sections.SECTIONS}
     if labels := _dict(found.get("model")).get("labels"):
         texts["model"] += files_digest([path.parent / str(labels)])
     if images := _dict(found.get("evaluation")).get("images"):

@@ -19,7 +19,7 @@ from typing import Any
 
 import google_crc32c
 
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from pipeline.image_files import Located, Place, class_index
 from pipeline.labels import Label
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from pipeline.timm_tensors import Shape, Tensor, layout
 from pipeline.variants import HYBRIDS, SIZES, variant
 

@@ -24,23 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import (
-    accuracy,
-    checkpoint,
-    evaluation,
-    fine_tuning,
-    foreign,
-    imagenet,
-    labels,
-    ladder,
-    origin,
-    proof,
-    spec,
-)
+from pipeline import accuracy, checkpoint, evaluation, fine_tuning, foreign, imagenet, labels, ladder, origin, proof
 from pipeline.accuracy import Evaluation
+from pipeline.base import yaml_sections
+from pipeline.base.command import command
+from pipeline.base.fault import Fault
+from pipeline.base.files import replacing_folder, sha256_of, write_text
 from pipeline.evaluation import Evaluated, Task
-from pipeline.fault import Fault, command
-from pipeline.files import replacing_folder, sha256_of, write_text
 from pipeline.pages import collection_of, read_report
 from pipeline.predictions import FAILED, FILE, Predictions
 from pipeline.proof import Report
@@ -258,8 +248,8 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("--samples", type=int, help="how many images to use (default: all)")
     args = parser.parse_args(arguments)
     subject = Subject(
-        spec.load(args.member, "model", Model),
-        spec.load(args.member, "evaluation", Evaluation),
+        yaml_sections.load(args.member, "model", Model),
+        yaml_sections.load(args.member, "evaluation", Evaluation),
         (),
         args.checkpoint,
         {"classification": args.classification, "fe": args.fe},

@@ -9,7 +9,7 @@ Sources: "An Image is Worth 16x16 Words" (https://arxiv.org/abs/2010.11929) and 
 import re
 from dataclasses import dataclass
 
-from pipeline.fault import Fault, nearest
+from pipeline.base.fault import Fault, nearest
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifact, spec
+from pipeline import artifact
+from pipeline.base import yaml_sections
+from pipeline.base.heads import HEADS
 from pipeline.card import cards
 from pipeline.package import package
-from pipeline.pages import HEADS, Module, collection_of
+from pipeline.pages import Module, collection_of
 from pipeline.publish import publish_collection, publish_member
 from tests.conftest import ROOT
 
@@ -59,7 +61,7 @@ def write_plots(folder: Path, report: dict[str, Any]) -> None:
 def write_hub(folder: Path) -> Path:
     """Publishes vit_demo in two versions, with measured accuracy, and vit_s16, with a quoted one; returns the hub."""
     demo, small = ROOT / "model_cards/demo/vit_demo.yaml", ROOT / "model_cards/vit/vit_s16.yaml"
-    hub, module = folder / "hub", spec.load(demo, "module", Module)
+    hub, module = folder / "hub", yaml_sections.load(demo, "module", Module)
     publish(hub, folder / "demo1", demo, module, REPORT)
     publish(hub, folder / "demo2", demo, dataclasses.replace(module, version=2), REPORT)
     report = copy.deepcopy(REPORT)
@@ -67,5 +69,5 @@ def write_hub(folder: Path) -> Path:
     report["accuracy"] = {"verdict": "not measured", "reason": "no images were given", "reported": QUOTED}
     for found in report["modules"].values():
         found["weights"]["parameters"] = 22_050_664
-    publish(hub, folder / "small", small, spec.load(small, "module", Module), report)
+    publish(hub, folder / "small", small, yaml_sections.load(small, "module", Module), report)
     return hub

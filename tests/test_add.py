@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import datasets, labels, spec
+from pipeline import datasets, labels
 from pipeline.accuracy import Evaluation, images_of
 from pipeline.add import Added, add
 from pipeline.augreg import FINE_TUNING, PRETRAINING, VARIANTS, parse, token_of
+from pipeline.base import yaml_sections
+from pipeline.base.fault import Fault
 from pipeline.card import cards
 from pipeline.collection import page
 from pipeline.drafts import collection_name, long_name, member_name, sources_of
-from pipeline.fault import Fault
 from pipeline.index import UPSTREAM, Index
 from pipeline.pages import Collection, Module
 from pipeline.stamps import images_text
@@ -52,17 +53,17 @@ def written_by(added: Added) -> dict[str, Any]:
 def card_of(added: Added, report: dict) -> str:
     """Returns the classifier's card as it would be published, from a report with the member's own model in it."""
     path = added.files[-1]
-    model = spec.load(path, "model", Model)
+    model = yaml_sections.load(path, "model", Model)
     report = copy.deepcopy(report)
     report["model"] |= vars(model) | {"hybrid": variant(model.variant).resnet is not None}
-    evaluation = spec.load(path, "evaluation", Evaluation)
+    evaluation = yaml_sections.load(path, "evaluation", Evaluation)
     reported = evaluation.reported and vars(evaluation.reported)
     report["accuracy"] = {
         "verdict": "not measured", "reason": f"its publisher had no images of {evaluation.dataset} at hand",
         "dataset": evaluation.dataset, "reported": reported,
     }  # fmt: skip
-    collection = spec.load_whole(path.with_name("collection.yaml"), Collection)
-    module = spec.load(path, "module", Module)
+    collection = yaml_sections.load_whole(path.with_name("collection.yaml"), Collection)
+    module = yaml_sections.load(path, "module", Module)
     return cards(path.stem, module, collection, "http://h", report, {"name": "x"})["classification"]
 
 
@@ -71,7 +72,7 @@ def card_of(added: Added, report: dict) -> str:
 def test_every_variant_at_both_resolutions_becomes_a_member(folder: Path, name: str, resolution: int) -> None:
     pretrained = S16.replace("S_16", token_of(name)).replace("aug_light1", "aug_strong2")
     added = add(fine_tuned("imagenet2012", pretrained, resolution), folder, None, None, None)
-    model = spec.load(added.files[-1], "model", Model)
+    model = yaml_sections.load(added.files[-1], "model", Model)
     assert (model.variant, model.image_size, model.classes, model.dropout) == (name, resolution, 1000, 0.0)
     assert resolution % variant(name).stride == 0
     assert added.collection == "augreg_i21k_imagenet2012"
@@ -87,7 +88,7 @@ def test_every_data_set_has_its_own_classes_and_pages(
 ) -> None:
     pretrained = S16.replace("i21k-300ep", "i21k-30ep" if pretraining == "i21k_30" else f"{pretraining}-300ep")
     added = add(fine_tuned(ds, pretrained) if ds else pretrained, folder, None, None, None)
-    model = spec.load(added.files[-1], "model", Model)
+    model = yaml_sections.load(added.files[-1], "model", Model)
     classes = {"imagenet2012": 1000, "cifar100": 100, "kitti": 4, "oxford_iiit_pet": 37, "resisc45": 45}
     assert model.classes == (classes[ds] if ds else 1000 if pretraining == "i1k" else 21_843)
     assert model.labels
@@ -104,7 +105,7 @@ def test_every_data_set_has_its_own_classes_and_pages(
     assert f"| not measured | its publisher had no images of {dataset.evaluation} at hand |" in card
     assert "quoted: " not in card
     assert "\n\n\n" not in card
-    evaluation = spec.load(added.files[-1], "evaluation", Evaluation)
+    evaluation = yaml_sections.load(added.files[-1], "evaluation", Evaluation)
     assert evaluation.imagenet == (dataset.name == "ImageNet-1k")
 
 
@@ -114,7 +115,7 @@ def test_the_pages_of_a_new_collection_render(folder: Path, tmp_path: Path, repo
         (tmp_path / added.member).mkdir()
         (tmp_path / added.member / "report.json").write_text(json.dumps(report))
     home = added.files[-1].parent
-    text = page(spec.load_whole(home / "collection.yaml", Collection), home, tmp_path)
+    text = page(yaml_sections.load_whole(home / "collection.yaml", Collection), home, tmp_path)
     assert text.startswith(
         "# Collection vit-publisher/augreg_i21k_cifar100/1\n\nCollection of two Vision Transformers pre"
     )
@@ -147,7 +148,7 @@ def test_a_row_of_the_index_gives_the_reported_accuracy_and_the_gate(folder: Pat
 def test_without_a_figure_none_is_reported_and_the_file_says_so(folder: Path, read: Index | None, words: str) -> None:
     added = add(TUNED, folder, None, None, read)
     assert words in added.files[-1].read_text()
-    evaluation = spec.load(added.files[-1], "evaluation", Evaluation)
+    evaluation = yaml_sections.load(added.files[-1], "evaluation", Evaluation)
     assert evaluation.reported is None
     assert evaluation.minimum_top1 == 0
     assert ("no index at hand (INDEX=): no reported accuracy was written" in added.remarks) == (read is None)
@@ -203,7 +204,7 @@ def test_label_files_agree_with_each_other_and_with_their_sources() -> None:
 
 def test_dropout_is_the_one_of_the_name(folder: Path) -> None:
     added = add(TUNED.replace("do_0.0-sd_0.0", "do_0.1-sd_0.1"), folder, None, None, None)
-    assert spec.load(added.files[-1], "model", Model).dropout == 0.1
+    assert yaml_sections.load(added.files[-1], "model", Model).dropout == 0.1
 
 
 def test_sources_are_the_bucket_and_timms_copy_where_there_is_one(folder: Path) -> None:
@@ -356,7 +357,7 @@ def test_a_new_collection_may_have_any_name(folder: Path) -> None:
         "mine/collection.yaml",
         "mine/near_or_far.yaml",
     ]
-    collection = spec.load_whole(added.files[0], Collection)
+    collection = yaml_sections.load_whole(added.files[0], Collection)
     assert collection.name == "mine"
     assert collection.selection
     assert (collection.selection.ds, collection.selection.adapt_ds) == ("i21k", "kitti")

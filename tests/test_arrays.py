@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import arrays
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 
 Arrays = dict[str, np.ndarray]
 EMPTY = np.zeros(0, np.float32)

@@ -13,19 +13,22 @@ import jinja2
 import pytest
 import yaml
 
-from pipeline import hub_rules, spec
+from pipeline import hub_rules
+from pipeline.base import yaml_sections
+from pipeline.base.fault import Fault
+from pipeline.base.heads import HEADS
+from pipeline.base.templates import in_words, render
 from pipeline.card import cards, files_of, records
 from pipeline.collection import page
-from pipeline.fault import Fault
 from pipeline.hub_page import parse
-from pipeline.pages import HEADS, Collection, Module, handle, in_words, render
+from pipeline.pages import Collection, Module, handle
 from pipeline.pins import NOTHING, Pin, statement
 from pipeline.variants import Model, variant
 from pipeline.vit import parameter_shapes
 from tests.conftest import ROOT, Stage, assert_refused
 
 VIT = ROOT / "model_cards/vit"
-COLLECTION = spec.load_whole(VIT / "collection.yaml", Collection)
+COLLECTION = yaml_sections.load_whole(VIT / "collection.yaml", Collection)
 PINNED = "5ef59cc6b6c8eff353516ded66036ea110b2e88bdbe4fcfaa01d8dac9078c971"
 ORIGIN = {"name": "S_16", "sources": [], "sha256": PINNED}
 SEVEN = ("vit_s16", "vit_b16", "vit_b32", "vit_l16", "vit_r26_s32_lightaug", "vit_r26_s32_medaug", "vit_r50_l32")
@@ -190,7 +193,7 @@ def reports_of(folder: Path, artifacts: Path, report: dict) -> None:
     for path in folder.glob("*.yaml"):
         if path.name == "collection.yaml":
             continue
-        model = spec.load(path, "model", Model)
+        model = yaml_sections.load(path, "model", Model)
         own: dict[str, Any] = copy.deepcopy(report)
         own["model"] |= {"variant": model.variant, "hybrid": variant(model.variant).resnet is not None}
         own["modules"]["classification"]["weights"]["parameters"] = parameters(model)
@@ -201,8 +204,8 @@ def reports_of(folder: Path, artifacts: Path, report: dict) -> None:
 @pytest.mark.parametrize("path", MEMBERS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("measured", [True, False])
 def test_every_members_cards_pass_every_check(path: Path, measured: bool, report: dict) -> None:
-    collection = spec.load_whole(path.parent / "collection.yaml", Collection)
-    model, facts = spec.load(path, "model", Model), yaml.safe_load(path.read_text())
+    collection = yaml_sections.load_whole(path.parent / "collection.yaml", Collection)
+    model, facts = yaml_sections.load(path, "model", Model), yaml.safe_load(path.read_text())
     own: dict[str, Any] = copy.deepcopy(report)
     own["model"] = dataclasses.asdict(model) | {"hybrid": variant(model.variant).resnet is not None}
     own["modules"]["classification"]["output_width"] = model.classes
@@ -210,7 +213,7 @@ def test_every_members_cards_pass_every_check(path: Path, measured: bool, report
     reported = facts["evaluation"].get("reported")
     unmeasured = {"verdict": "not measured", "reason": "no images were given", "dataset": "d", "expected_dataset": "d"}
     own["accuracy"] = (own["accuracy"] if measured else unmeasured) | {"reported": reported}
-    module = spec.load(path, "module", Module)
+    module = yaml_sections.load(path, "module", Module)
     found = records(path.stem, module, collection, "https://hub.example", own, facts["checkpoint"])
     files = files_of(found, Path("out"))
     assert {str(file) for file in files} == {
@@ -356,9 +359,12 @@ def test_a_collections_page_that_counts_otherwise_is_refused(report: dict, tmp_p
 @pytest.mark.parametrize("name", ["vit", "demo"])
 def test_publishers_pages_pass_every_check(name: str) -> None:
     folder = ROOT / "model_cards" / name
-    collection = spec.load_whole(folder / "collection.yaml", Collection)
+    collection = yaml_sections.load_whole(folder / "collection.yaml", Collection)
     modules = {
-        handle(collection, path.stem, head, 1): {"title": spec.load(path, "module", Module).title, "task": task}
+        handle(collection, path.stem, head, 1): {
+            "title": yaml_sections.load(path, "module", Module).title,
+            "task": task,
+        }
         for path in folder.glob("vit_*.yaml")
         for head, task in HEADS.items()
     }

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.random_checkpoints import random_arrays
 from pipeline import checkpoint, mapped
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from pipeline.variants import Model
 
 MINI = Model("Mini/8", 16, 3)

@@ -20,8 +20,8 @@ import pytest
 from benchmarks import compatibility
 from benchmarks.compatibility import NEWEST_PYTHON, Replay, parse
 from pipeline import runtimes
-from pipeline.fault import Fault
-from pipeline.heads import OUTPUTS
+from pipeline.base.fault import Fault
+from pipeline.base.heads import OUTPUTS
 from pipeline.meta_graph import saved_model_class
 from tests.conftest import ROOT, make
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from pipeline import imagenet
+from pipeline.base.fault import Fault
 from pipeline.contact_sheet import LIMIT, contact_sheet, latest, page, thumbnail, wrong
-from pipeline.fault import Fault
 from pipeline.labels import Label
 from pipeline.predictions import NOTHING, Predictions, of_logits
 from tests.conftest import CLASSES, ROOT, write_images

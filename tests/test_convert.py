@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from pipeline import arrays, artifact, export
-from pipeline.fault import Fault
-from pipeline.files import sha256_of
+from pipeline.base.fault import Fault
+from pipeline.base.files import sha256_of
 from pipeline.saved_model import needs
 from pipeline.variants import Model
 from pipeline.version import VERSION

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.base.fault import Fault
 from pipeline.decoding import decode
-from pipeline.fault import Fault
 from tests.pictures import PHOTOGRAPHS, noise, photograph
 
 

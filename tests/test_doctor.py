@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pipeline import computation, runtimes, stablehlo
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from pipeline.meta_graph import saved_model_class
 from pipeline.package import package
 from pipeline.saved_model import faults, needs

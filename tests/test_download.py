@@ -18,9 +18,9 @@ import pytest
 
 from pipeline import cache
 from pipeline.answers import Answer, Step, decide
+from pipeline.base.fault import Unavailable
 from pipeline.cache import Record
 from pipeline.download import Policy, download
-from pipeline.fault import Unavailable
 from pipeline.remote import Access, obtained
 from pipeline.sources import Address
 from tests.conftest import ROOT

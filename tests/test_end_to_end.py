@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import checkpoint, spec
+from pipeline import checkpoint
+from pipeline.base import yaml_sections
 from pipeline.variants import Model, variant
 from pipeline.vit import VisionTransformer
 from tests.conftest import CLASSES, ROOT, make, serving_folder
@@ -291,7 +292,7 @@ def test_gradients_equal_those_of_the_jax_model(published: Path, saved_model: tu
     import tensorflow as tf
 
     member, folder = saved_model
-    model = spec.load(published / f"model_cards/tiny/{member}.yaml", "model", Model)
+    model = yaml_sections.load(published / f"model_cards/tiny/{member}.yaml", "model", Model)
     arrays = checkpoint.used(checkpoint.load(folder / "checkpoint.npz", model), head)
     flax_module = VisionTransformer(variant(model.variant), model.classes if head == "classification" else None)
     images = np.random.default_rng(0).uniform(-1, 1, (4, model.image_size, model.image_size, 3)).astype(np.float32)

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from pipeline import evaluation, imagenet
+from pipeline.base.fault import Fault
 from pipeline.evaluation import Task, evaluate
-from pipeline.fault import Fault
 from pipeline.labels import Label
 from tests.conftest import CLASSES, write_images
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from pipeline import arrays, origin, pins
+from pipeline.base.fault import Fault
 from pipeline.download import Policy
-from pipeline.fault import Fault
 from pipeline.fetch import Checkpoint, Settings, fetch
 from pipeline.remote import Access, obtained
 from pipeline.stamps import outdated, superseded
@@ -248,11 +248,11 @@ def test_the_advice_fits_the_cause(
 
 def test_the_seven_name_the_bucket_and_what_timm_has() -> None:
     """Five of the seven have a copy, as the table of timm's own configurations says."""
-    from pipeline import spec
+    from pipeline.base import yaml_sections
 
     copies = {}
     for path in sorted((ROOT / "model_cards/vit").glob("vit_*.yaml")):
-        first, *others = spec.load(path, "checkpoint", Checkpoint).sources
+        first, *others = yaml_sections.load(path, "checkpoint", Checkpoint).sources
         assert first == "gs://vit_models/augreg/{name}.npz"
         copies[path.stem] = others
     assert copies == {

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.timm_round_trip import counting_arrays
 from pipeline import origin, pins
+from pipeline.base.fault import Fault
 from pipeline.download import Policy
-from pipeline.fault import Fault
 from pipeline.fetch import Checkpoint, Settings, fetch
 from pipeline.remote import Access
 from pipeline.variants import Model

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline import classifier, validate
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from tests.conftest import CLASSES, serving_folder, write_images
 
 SIZE = 8

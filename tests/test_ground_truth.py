@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import ground_truth, imagenet
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from tests import validation_set
 from tests.validation_set import FORMS, LABELS, NUMBERS, TRUTH, name_of, write_flat, write_truth
 

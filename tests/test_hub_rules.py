@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from pipeline.hub_page import parse
 from pipeline.hub_rules import KINDS, check, known_tags
 from tests.conftest import Stage, assert_refused

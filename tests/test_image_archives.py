@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import imagenet
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from tests.test_imagenet import COLOURS
 from tests.validation_set import LABELS, content_of, packed, write_archive, write_tar, write_truth
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline import imagenet
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from pipeline.labels import Label
 from pipeline.preprocessing import PROTOCOLS, prepare
 from tests import validation_set

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import imagenet, imagenette
+from pipeline.base.fault import Fault
 from pipeline.download import Policy
-from pipeline.fault import Fault
 from pipeline.remote import Access
 from tests.conftest import ROOT, Stage, assert_refused, make
 from tests.faulty_server import cut, faulty, status

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import labels
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import artifact
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from pipeline.package import package
 
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline import fine_tuning, ladder, proof
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from pipeline.variants import Model
 
 

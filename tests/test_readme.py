@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import spec
 from pipeline.augreg import parse
+from pipeline.base import yaml_sections
+from pipeline.base.heads import HEADS
 from pipeline.card import cards
 from pipeline.drafts import collection_name, member_name
-from pipeline.pages import HEADS, Collection, Module
+from pipeline.pages import Collection, Module
 from pipeline.stamps import STAGES
 from tests.conftest import ROOT, Stage, make
 from tests.test_augreg import S16
@@ -81,8 +82,8 @@ def test_links_lead_somewhere() -> None:
 
 def test_the_excerpt_is_a_rendered_card(report: dict) -> None:
     demo = ROOT / "model_cards/demo"
-    module = spec.load(demo / "vit_demo.yaml", "module", Module)
-    collection = spec.load_whole(demo / "collection.yaml", Collection)
+    module = yaml_sections.load(demo / "vit_demo.yaml", "module", Module)
+    collection = yaml_sections.load_whole(demo / "collection.yaml", Collection)
     card = cards("vit_demo", module, collection, collection.hub_url, report, {"name": "vit_demo"})["classification"]
     table = re.search(r"^\| what \| value .*?\n\n", card, re.MULTILINE | re.DOTALL)
     assert table

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import synthetic_index
-from pipeline import index, plot, spec
+from pipeline import index, plot
+from pipeline.base import axes, yaml_sections
+from pipeline.base.fault import Fault
 from pipeline.choice import choose, differences, members_of, names_of, passing
 from pipeline.criteria import Remark, Selection
-from pipeline.fault import Fault
 from pipeline.index import Row
 from pipeline.pages import Collection
 from pipeline.select import picture, table
@@ -49,7 +50,7 @@ def rows(pool: Path) -> tuple[Row, ...]:
 
 
 def of_the_seven() -> Selection:
-    selection = spec.load_whole(VIT / "collection.yaml", Collection).selection
+    selection = yaml_sections.load_whole(VIT / "collection.yaml", Collection).selection
     assert selection
     return selection
 
@@ -221,7 +222,7 @@ def test_criteria_are_checked(tiny: Path, section: str, message: str) -> None:
     path = tiny / "collection.yaml"
     path.write_text(path.read_text() + f"selection: {section}\n")
     with pytest.raises(Fault) as raised:
-        spec.load_whole(path, Collection)
+        yaml_sections.load_whole(path, Collection)
     assert message in str(raised.value)
     assert "collection.yaml:" in str(raised.value)
 
@@ -342,8 +343,8 @@ def test_labels_keep_off_each_other_and_off_the_dots() -> None:
 
 
 def test_ticks_are_round() -> None:
-    assert plot.log_ticks(200, 4000) == [200, 500, 1000, 2000]
-    assert plot.linear_ticks(0.747, 0.862) == pytest.approx([0.76, 0.78, 0.80, 0.82, 0.84, 0.86])
+    assert axes.log_ticks(200, 4000) == [200, 500, 1000, 2000]
+    assert axes.linear_ticks(0.747, 0.862) == pytest.approx([0.76, 0.78, 0.80, 0.82, 0.84, 0.86])
 
 
 def test_a_plot_of_nothing_is_well_formed() -> None:

@@ -29,8 +29,8 @@ import pytest
 
 from pipeline import access, hub_files
 from pipeline.access import ACCESS, LARGEST_HEADERS, LONGEST_TARGET
+from pipeline.base.fault import Fault
 from pipeline.connections import Connection
-from pipeline.fault import Fault
 from pipeline.serve import listening, main, published_address, server
 from tests.conftest import ROOT, make, serving_folder
 

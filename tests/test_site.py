@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from pipeline import markdown, site
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from pipeline.hub import Index, read_index
 from pipeline.listings import contents
 from pipeline.scatter import plot

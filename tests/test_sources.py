@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fsspec.implementations.memory import MemoryFileSystem
 
-from pipeline.fault import Fault, Unavailable, shown
+from pipeline.base.fault import Fault, Unavailable, shown
 from pipeline.remote import Access, obtained
 from pipeline.sources import resolve, scheme_of
 from tests.faulty_server import Handler, Resource, faulty, redirect, status

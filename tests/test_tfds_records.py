@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import accuracy, imagenet, tfds_records
+from pipeline.base.fault import Fault
 from pipeline.decoding import decode
 from pipeline.evaluation import Task
-from pipeline.fault import Fault
 from tests.conftest import CLASSES
 from tests.test_imagenet import COLOURS
 from tests.validation_set import LABELS

@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 from benchmarks.random_checkpoints import stored_shapes
 from benchmarks.timm_round_trip import VARIANTS, counting_arrays, differences
 from pipeline import checkpoint
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from pipeline.timm_layout import augreg_arrays, recognise
 from pipeline.timm_tensors import layout
 from pipeline.variants import SIZES, Model, variant

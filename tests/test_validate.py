@@ -11,7 +11,7 @@ import pytest
 
 from pipeline import validate
 from pipeline.accuracy import Evaluation, Reported
-from pipeline.fault import Fault
+from pipeline.base.fault import Fault
 from pipeline.ladder import failures
 from pipeline.meta_graph import computations, saved_model_class
 from pipeline.proof import compare, fingerprint, weights_equal

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks.random_checkpoints import random_arrays
-from pipeline import checkpoint, spec
-from pipeline.fault import Fault
+from pipeline import checkpoint
+from pipeline.base import yaml_sections
+from pipeline.base.fault import Fault
 from pipeline.variants import Model, variant
 from pipeline.vit import VisionTransformer, parameter_shapes
 
@@ -84,6 +85,6 @@ def test_image_sizes_that_tokens_do_not_divide_are_refused(name: str, size: int)
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("model_cards/*/vit_*.yaml")), ids=lambda path: path.stem)
 def test_every_member_names_a_model(path: Path) -> None:
-    model = spec.load(path, "model", Model)
+    model = yaml_sections.load(path, "model", Model)
     shapes = parameter_shapes(model.variant, model.image_size, model.classes)
     assert shapes["head/bias"] == (model.classes,)

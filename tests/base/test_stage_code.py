@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.stage_code import StageCode
+from pipeline.base.stage_code import StageCode
 
 MODULES = {
     "convert": "from pipeline import near\n\ndef run():\n    from pipeline.far import x\n    return x\n",

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from pipeline.fault import Fault, nearest, shown
+from pipeline.base.fault import Fault, nearest, shown
 
 Section = TypeVar("Section")
 SECTIONS = ("checkpoint", "model", "evaluation", "module")

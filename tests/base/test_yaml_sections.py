@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import spec
-from pipeline.fault import Fault
+from pipeline.base import yaml_sections
+from pipeline.base.fault import Fault
 from pipeline.fetch import Checkpoint
 from pipeline.pages import Collection, Module
 from pipeline.stamps import Digests, images_text, member_texts, source_text
 from pipeline.variants import Model
 
-SAMPLES = Path(__file__).parent / "data/members"
+SAMPLES = Path(__file__).parents[1] / "data/members"
 GOOD = """\
 checkpoint:
   name: a
@@ -56,13 +56,13 @@ def test_fault_is_refused_with_its_place(fault: str) -> None:
     section, kind, message = FAULTS[fault]
     path = SAMPLES / f"{fault}.yaml"
     with pytest.raises(Fault) as raised:
-        spec.load(path, section, kind)
+        yaml_sections.load(path, section, kind)
     assert str(raised.value).startswith(f"{path}{message}")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_fault_stops_the_stamps_of_other_members(fault: str) -> None:
-    assert set(member_texts(SAMPLES / f"{fault}.yaml")) == set(spec.SECTIONS)
+    assert set(member_texts(SAMPLES / f"{fault}.yaml")) == set(yaml_sections.SECTIONS)
     source_text(SAMPLES / f"{fault}.yaml", "", Digests(SAMPLES / "none.json"))
     images_text(SAMPLES / f"{fault}.yaml", "", "", "")
 
@@ -71,7 +71,7 @@ def test_a_password_at_the_wrong_place_is_not_shown(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("checkpoint:\n  name: a\n  sources: https://me:secret@host/a.npz\n")
     with pytest.raises(Fault, match=r"must be a list, each a string, got 'https://host/a\.npz' \(str\)"):
-        spec.load(path, "checkpoint", Checkpoint)
+        yaml_sections.load(path, "checkpoint", Checkpoint)
 
 
 def test_every_sample_is_tested() -> None:
@@ -81,19 +81,19 @@ def test_every_sample_is_tested() -> None:
 def test_good_sections_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(GOOD.format(sha256="null"))
-    assert spec.load(path, "checkpoint", Checkpoint) == Checkpoint("a", ("a.npz",), None)
-    assert spec.load(path, "module", Module) == Module(1, "A", None)
+    assert yaml_sections.load(path, "checkpoint", Checkpoint) == Checkpoint("a", ("a.npz",), None)
+    assert yaml_sections.load(path, "module", Module) == Module(1, "A", None)
     path.write_text(GOOD.format(sha256="ab" * 32))
-    assert spec.load(path, "checkpoint", Checkpoint).sha256 == "ab" * 32
+    assert yaml_sections.load(path, "checkpoint", Checkpoint).sha256 == "ab" * 32
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="no such file"):
-        spec.load(tmp_path / "a.yaml", "module", Module)
+        yaml_sections.load(tmp_path / "a.yaml", "module", Module)
 
 
 @pytest.mark.parametrize("name", ["demo", "vit"])
 def test_collections_are_valid(name: str) -> None:
-    folder = Path(__file__).parents[1] / "model_cards" / name
-    collection = spec.load_whole(folder / "collection.yaml", Collection)
+    folder = Path(__file__).parents[2] / "model_cards" / name
+    collection = yaml_sections.load_whole(folder / "collection.yaml", Collection)
     assert collection.name == name

@@ -6,9 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-from pipeline.files import write_text
+from pipeline.base.files import write_text
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _HOW = Path(__file__).read_text(encoding="utf-8")  # what is remembered holds for this module as it is
 VERBATIM = ("selftest",)  # modules that travel inside the artifacts as they are, comments and all
 

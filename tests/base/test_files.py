@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import Progress, replacing, replacing_folder, write_text
+from pipeline.base.files import replacing, replacing_folder, write_text
+from pipeline.base.progress import Progress
 from tests.conftest import ROOT
 
 
@@ -61,7 +62,7 @@ def test_a_kill_keeps_the_old_one(tmp_path: Path, what: str) -> None:
     code = f"""
 import os, signal, sys
 from pathlib import Path
-from pipeline.files import {what}
+from pipeline.base.files import {what}
 with {what}(Path(sys.argv[1])) as out:
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -75,7 +76,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     code = """
 import os, signal, sys
 from pathlib import Path
-from pipeline.files import replacing, replacing_folder
+from pipeline.base.files import replacing, replacing_folder
 with replacing_folder(Path(sys.argv[1])), replacing(Path(sys.argv[1] + "b")):
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -141,7 +142,7 @@ def test_progress_on_a_terminal_is_a_bar() -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
     code = """
-from pipeline.files import Progress
+from pipeline.base.progress import Progress
 with Progress("fetch m", 2_000_000, "B") as progress:
     progress.advance(2_000_000)
 """

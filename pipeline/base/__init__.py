@@ -1,0 +1,1 @@
+"""What every package stands on: faults, commands, files, YAML sections, templates, axes of plots."""

@@ -1,0 +1,76 @@
+"""Renders a template with the facts that a page is made of."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+
+
+NUMBER_WORDS = (
+    "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+)  # fmt: skip
+
+
+def cosine(value: float) -> str:
+    """Returns a cosine similarity with so many digits that only an exact 1 looks like one: 0.9999998 and not 1.0000."""
+    texts = (f"{value:.{digits}f}" for digits in range(4, 17))
+    return "1" if value == 1 else next((text for text in texts if float(text) != 1), "1")
+
+
+def cell(text: str) -> str:
+    """Returns text as a cell of a Markdown table has it: on one line, its bars no ends of the cell."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def sample(accuracy: dict[str, Any]) -> str:
+    """Returns what an accuracy was measured on, with all that keeps it from being compared: a report's `accuracy`."""
+    text = f"{accuracy['images']:,} images"
+    if accuracy["classes"] < accuracy["outputs"]:
+        text += f" of {accuracy['classes']:,} of the {accuracy['outputs']:,} classes"
+    if accuracy["dataset"] != accuracy["expected_dataset"]:
+        text += f" of {accuracy['dataset']}"
+    if accuracy["training_images"]:
+        text += f", {accuracy['training_images']:,} of them perhaps trained on"
+    return text
+
+
+def in_words(count: int) -> str:
+    """Spells a number up to twelve, as running text does; larger ones stay digits."""
+    return NUMBER_WORDS[count] if count < len(NUMBER_WORDS) else str(count)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """Returns what renders the templates; made once, since a hub has a thousand pages."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown
+    )
+    environment.filters |= {
+        "percent": lambda value: f"{100 * value:.2f} %",
+        "thousands": lambda value: f"{value:,}",
+        "megabytes": lambda value: f"{value / 1e6:,.1f} MB",
+        "digits": lambda value: f"{value:.4g}",
+        "power": lambda value: f"{value:.1e}",
+        "cosine": cosine,
+        "cell": cell,
+        "sample": sample,
+        "in_words": in_words,
+    }
+    return environment
+
+
+def render(template: str, **facts: Any) -> str:
+    """Renders a template of the folder templates/.
+
+    Raises:
+        jinja2.UndefinedError: when a fact the template names is missing; a page with gaps is never written.
+    """
+    return _environment().get_template(template).render(**facts)
