@@ -16,7 +16,6 @@ from pathlib import Path
 
 from pipeline import augreg, cache, index
 from pipeline.augreg import Recipe
-from pipeline.base import yaml_sections
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
@@ -24,7 +23,6 @@ from pipeline.choice import criteria_of, members_of
 from pipeline.criteria import Selection
 from pipeline.drafts import collection_name, collection_text, dataset_of, long_name, member_name, member_text
 from pipeline.index import Index, Row
-from pipeline.pages import Collection
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def _misfit(recipe: Recipe, row: Row | None, selection: Selection) -> str | None
 
 def _check_collection(path: Path, recipe: Recipe, row: Row | None) -> list[str]:
     """Refuses a collection whose pages would say something untrue of the checkpoint; returns remarks."""
-    selection = criteria_of(yaml_sections.load_whole(path, Collection), path)
+    selection = criteria_of(path)
     if reason := _misfit(recipe, row, selection):
         raise Fault(
             f"{path}: {recipe.name} does not belong into this collection, whose pages speak of other models: it has"

@@ -25,9 +25,9 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import HEADS
 from pipeline.claims import Output, Training
+from pipeline.facts.report import read_report
 from pipeline.hub import Index, hub_folder, published_index
 from pipeline.hub_page import Page, Problem
-from pipeline.pages import read_report
 from pipeline.saved_model import Needs, needs
 
 Contents = dict[str, list[tuple[str, str]]]  # the files of each module's tarball, see artifact.tarball_files()

@@ -20,7 +20,8 @@ from pipeline.base.files import write_text
 from pipeline.base.heads import HEADS
 from pipeline.base.templates import TEMPLATES
 from pipeline.dialects import Record
-from pipeline.pages import Collection, Module, collection_of, handle, read_report
+from pipeline.facts.collection import Collection, Module, collection_of, handle
+from pipeline.facts.report import read_report
 
 
 def compatibility_of(found: dict[str, Any]) -> dict[str, Any] | None:

@@ -19,10 +19,10 @@ from pipeline.accuracy import Evaluation, how_to_give_images, images_of
 from pipeline.base import yaml_sections
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
+from pipeline.facts.collection import Module, collection_of
 from pipeline.fetch import Checkpoint
 from pipeline.labels import Label
 from pipeline.listings import handles_of
-from pipeline.pages import Module, collection_of
 from pipeline.variants import Model
 
 Value = TypeVar("Value")

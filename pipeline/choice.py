@@ -10,7 +10,6 @@ from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
 from pipeline.criteria import Selection
 from pipeline.index import Row
-from pipeline.pages import Collection
 
 
 @dataclass(frozen=True)
@@ -179,11 +178,12 @@ def differences(
     return found
 
 
-def criteria_of(collection: Collection, path: Path) -> Selection:
-    """Returns a collection's criteria; raises Fault when it states none."""
-    if collection.selection is None:
+def criteria_of(path: Path) -> Selection:
+    """Reads the key `selection` of a collection.yaml; raises Fault when it is malformed or missing."""
+    selection = yaml_sections.load_key(path, "selection", Selection)
+    if selection is None:
         raise Fault(
             f"{path}: the collection has no section `selection`, so nothing says what its members are trained on;"
             " add one (ds, adapt_ds, adapt_resolution, minimum_accuracy, best_by) or name another COLLECTION="
         )
-    return collection.selection
+    return selection

@@ -232,7 +232,7 @@ def card_problems(page: Page, report: dict[str, Any], head: str) -> list[Problem
     Args:
         page: the card.
         report: what validate wrote.
-        head: which of the member's modules the card is of, a key of pipeline.pages.HEADS.
+        head: which of the member's modules the card is of, a key of pipeline.facts.collection.HEADS.
     """
     found = report["modules"][head]
     is_classifier = head == "classification" and found["output_width"] == report["model"]["classes"]

@@ -15,7 +15,8 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.heads import HEADS
 from pipeline.base.templates import render
-from pipeline.pages import Collection, Module, collection_of, handle, read_report
+from pipeline.facts.collection import Collection, Module, collection_of, handle
+from pipeline.facts.report import read_report
 
 
 def _order(member: dict[str, Any]) -> tuple[bool, int, str]:

@@ -22,8 +22,8 @@ from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.templates import render
+from pipeline.facts.report import read_report
 from pipeline.labels import Label
-from pipeline.pages import read_report
 from pipeline.predictions import FAILED, FILE, NOTHING, Predictions
 from pipeline.variants import Model
 

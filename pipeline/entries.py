@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.base.heads import HEADS
-from pipeline.pages import Collection, Module
+from pipeline.facts.collection import Collection, Module
 
 
 def entry_of(

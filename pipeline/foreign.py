@@ -25,8 +25,8 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.classifier import folder_of, load, logits_of, speed
 from pipeline.evaluation import Evaluated, Task
+from pipeline.facts.collection import ACTIVATIONS
 from pipeline.label_order import label_order
-from pipeline.pages import ACTIVATIONS
 from pipeline.predictions import Predictions
 from pipeline.preprocessing import PROTOCOLS
 from pipeline.statistics import percent

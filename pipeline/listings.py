@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from pipeline.base.fault import Fault
 from pipeline.base.heads import HEADS
 from pipeline.base.templates import sample
+from pipeline.facts.collection import Collection, handle
 from pipeline.hub import Index
-from pipeline.pages import Collection, handle
 
 _Value = TypeVar("_Value")
 _MODULE = re.compile(r"([A-Za-z0-9][\w.-]*)/([A-Za-z0-9][\w.-]*)/([1-9][0-9]*)", re.ASCII)

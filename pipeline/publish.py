@@ -25,9 +25,10 @@ from pipeline.base.heads import HEADS
 from pipeline.base.templates import render
 from pipeline.checksums import copy
 from pipeline.entries import entry_of
+from pipeline.facts.collection import Collection, Module, Publisher, collection_of
+from pipeline.facts.report import read_report
 from pipeline.hub import Index, hub_folder, locked, read_index
 from pipeline.listings import contents, handles_of
-from pipeline.pages import Collection, Module, Publisher, collection_of, read_report
 
 
 def _file(hub: Path, name: str, sha256: str | None = None) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from pipeline.base.files import write_text
 from pipeline.base.templates import render
 from pipeline.choice import Choice, checkpoint_of, choose, criteria_of, differences, members_of, names_of, passing
 from pipeline.criteria import Selection
+from pipeline.facts.collection import collection_of
 from pipeline.index import Index, Row
-from pipeline.pages import collection_of
 
 
 def table(choices: Sequence[Choice], names: Mapping[str, str], selection: Selection) -> str:
@@ -99,7 +99,7 @@ def select(path: Path, read: Index, out: Path, diff: bool) -> str:
         Fault: when collection.yaml is malformed, the collection has no criteria, or no row meets them.
     """
     collection, _ = collection_of(path, None)
-    selection = criteria_of(collection, path)
+    selection = criteria_of(path)
     groups = passing(read.rows, selection)
     if not groups:
         raise Fault(

@@ -31,7 +31,8 @@ from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import replacing_folder, sha256_of, write_text
 from pipeline.evaluation import Evaluated, Task
-from pipeline.pages import collection_of, read_report
+from pipeline.facts.collection import collection_of
+from pipeline.facts.report import read_report
 from pipeline.predictions import FAILED, FILE, Predictions
 from pipeline.proof import Report
 from pipeline.tensorflow_start import start_tensorflow

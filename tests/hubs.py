@@ -10,8 +10,8 @@ from pipeline import artifact
 from pipeline.base import yaml_sections
 from pipeline.base.heads import HEADS
 from pipeline.card import cards
+from pipeline.facts.collection import Module, collection_of
 from pipeline.package import package
-from pipeline.pages import Module, collection_of
 from pipeline.publish import publish_collection, publish_member
 from tests.conftest import ROOT
 

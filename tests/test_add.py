@@ -19,10 +19,11 @@ from pipeline.augreg import FINE_TUNING, PRETRAINING, VARIANTS, parse, token_of
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
 from pipeline.card import cards
+from pipeline.choice import criteria_of
 from pipeline.collection import page
 from pipeline.drafts import collection_name, long_name, member_name, sources_of
+from pipeline.facts.collection import Module, read_collection
 from pipeline.index import UPSTREAM, Index
-from pipeline.pages import Collection, Module
 from pipeline.stamps import images_text
 from pipeline.variants import Model, variant
 from tests.conftest import ROOT, Stage, copy_project, make, serving_folder
@@ -62,7 +63,7 @@ def card_of(added: Added, report: dict) -> str:
         "verdict": "not measured", "reason": f"its publisher had no images of {evaluation.dataset} at hand",
         "dataset": evaluation.dataset, "reported": reported,
     }  # fmt: skip
-    collection = yaml_sections.load_whole(path.with_name("collection.yaml"), Collection)
+    collection = read_collection(path.with_name("collection.yaml"))
     module = yaml_sections.load(path, "module", Module)
     return cards(path.stem, module, collection, "http://h", report, {"name": "x"})["classification"]
 
@@ -115,7 +116,7 @@ def test_the_pages_of_a_new_collection_render(folder: Path, tmp_path: Path, repo
         (tmp_path / added.member).mkdir()
         (tmp_path / added.member / "report.json").write_text(json.dumps(report))
     home = added.files[-1].parent
-    text = page(yaml_sections.load_whole(home / "collection.yaml", Collection), home, tmp_path)
+    text = page(read_collection(home / "collection.yaml"), home, tmp_path)
     assert text.startswith(
         "# Collection vit-publisher/augreg_i21k_cifar100/1\n\nCollection of two Vision Transformers pre"
     )
@@ -357,10 +358,10 @@ def test_a_new_collection_may_have_any_name(folder: Path) -> None:
         "mine/collection.yaml",
         "mine/near_or_far.yaml",
     ]
-    collection = yaml_sections.load_whole(added.files[0], Collection)
+    collection = read_collection(added.files[0])
     assert collection.name == "mine"
-    assert collection.selection
-    assert (collection.selection.ds, collection.selection.adapt_ds) == ("i21k", "kitti")
+    selection = criteria_of(added.files[0])
+    assert (selection.ds, selection.adapt_ds) == ("i21k", "kitti")
 
 
 def test_a_card_without_labels_says_so(folder: Path, report: dict) -> None:

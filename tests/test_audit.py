@@ -17,10 +17,10 @@ from pipeline.base.files import sha256_of
 from pipeline.base.heads import HEADS
 from pipeline.card import files_of, records
 from pipeline.collection import page
+from pipeline.facts.collection import Module, read_collection
 from pipeline.hub import read_index
 from pipeline.meta_graph import saved_model_class
 from pipeline.package import package
-from pipeline.pages import Collection, Module
 from pipeline.publish import publish_collection, publish_member
 from tests.conftest import ROOT, Stage, assert_refused
 from tests.hubs import write_plots
@@ -60,7 +60,7 @@ def publish(folder: Path, hub: Path, report: dict, **changes: Any) -> None:
         own["modules"][head]["content_sha256"] = artifact.folder_digest(folder / head)
     (folder / "report.json").write_text(json.dumps(own))
     write_plots(folder, own)
-    collection = yaml_sections.load_whole(DEMO / "collection.yaml", Collection)
+    collection = read_collection(DEMO / "collection.yaml")
     module = yaml_sections.load(DEMO / "vit_demo.yaml", "module", Module)
     found = records("vit_demo", module, collection, "https://hub.example", own, {"name": "vit_demo"})
     for path, text in files_of(found, folder).items():

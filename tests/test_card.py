@@ -20,15 +20,15 @@ from pipeline.base.heads import HEADS
 from pipeline.base.templates import in_words, render
 from pipeline.card import cards, files_of, records
 from pipeline.collection import page
+from pipeline.facts.collection import Module, handle, read_collection
 from pipeline.hub_page import parse
-from pipeline.pages import Collection, Module, handle
 from pipeline.pins import NOTHING, Pin, statement
 from pipeline.variants import Model, variant
 from pipeline.vit import parameter_shapes
 from tests.conftest import ROOT, Stage, assert_refused
 
 VIT = ROOT / "model_cards/vit"
-COLLECTION = yaml_sections.load_whole(VIT / "collection.yaml", Collection)
+COLLECTION = read_collection(VIT / "collection.yaml")
 PINNED = "5ef59cc6b6c8eff353516ded66036ea110b2e88bdbe4fcfaa01d8dac9078c971"
 ORIGIN = {"name": "S_16", "sources": [], "sha256": PINNED}
 SEVEN = ("vit_s16", "vit_b16", "vit_b32", "vit_l16", "vit_r26_s32_lightaug", "vit_r26_s32_medaug", "vit_r50_l32")
@@ -204,7 +204,7 @@ def reports_of(folder: Path, artifacts: Path, report: dict) -> None:
 @pytest.mark.parametrize("path", MEMBERS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("measured", [True, False])
 def test_every_members_cards_pass_every_check(path: Path, measured: bool, report: dict) -> None:
-    collection = yaml_sections.load_whole(path.parent / "collection.yaml", Collection)
+    collection = read_collection(path.parent / "collection.yaml")
     model, facts = yaml_sections.load(path, "model", Model), yaml.safe_load(path.read_text())
     own: dict[str, Any] = copy.deepcopy(report)
     own["model"] = dataclasses.asdict(model) | {"hybrid": variant(model.variant).resnet is not None}
@@ -359,7 +359,7 @@ def test_a_collections_page_that_counts_otherwise_is_refused(report: dict, tmp_p
 @pytest.mark.parametrize("name", ["vit", "demo"])
 def test_publishers_pages_pass_every_check(name: str) -> None:
     folder = ROOT / "model_cards" / name
-    collection = yaml_sections.load_whole(folder / "collection.yaml", Collection)
+    collection = read_collection(folder / "collection.yaml")
     modules = {
         handle(collection, path.stem, head, 1): {
             "title": yaml_sections.load(path, "module", Module).title,

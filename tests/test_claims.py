@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from pipeline.base import yaml_sections
 from pipeline.card import cards
 from pipeline.claims import (
     Output,
@@ -19,8 +18,8 @@ from pipeline.claims import (
     training_problems,
 )
 from pipeline.collection import page as collection_page
+from pipeline.facts.collection import Module, read_collection
 from pipeline.hub_page import Problem, parse
-from pipeline.pages import Collection, Module
 from tests.conftest import ROOT
 from tests.test_card import VIT, reports_of
 
@@ -29,7 +28,7 @@ DEMO = ROOT / "model_cards/demo"
 
 @pytest.fixture
 def pages(report: dict) -> dict[str, str]:
-    collection = yaml_sections.load_whole(DEMO / "collection.yaml", Collection)
+    collection = read_collection(DEMO / "collection.yaml")
     report["accuracy"]["reported"] = {"top1": 0.80462, "source": "the paper"}
     return cards("vit_demo", Module(1, "Demo"), collection, "https://hub.example", report, {"name": "vit_demo"})
 
@@ -149,7 +148,7 @@ def test_numbers_are_read_as_they_are_printed() -> None:
 def collection(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("artifacts")
     reports_of(VIT, folder, json.loads((ROOT / "tests/data/report.json").read_text()))
-    return collection_page(yaml_sections.load_whole(VIT / "collection.yaml", Collection), VIT, folder)
+    return collection_page(read_collection(VIT / "collection.yaml"), VIT, folder)
 
 
 def test_a_rendered_collection_agrees_with_itself(collection: str) -> None:

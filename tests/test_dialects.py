@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
 from pipeline.card import records
 from pipeline.dialect_rules import check_hugging_face, check_kaggle_instance, check_kaggle_model
 from pipeline.dialects import Record, hugging_face, kaggle_instance, kaggle_model
-from pipeline.pages import Collection, Module
+from pipeline.facts.collection import Collection, Module, read_collection
 from tests.conftest import ROOT
 
-VIT = yaml_sections.load_whole(ROOT / "model_cards/vit/collection.yaml", Collection)
+VIT = read_collection(ROOT / "model_cards/vit/collection.yaml")
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from pipeline import artifact
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import HEADS
+from pipeline.facts.collection import Collection, Module, Publisher, Reference
 from pipeline.hub import hub_folder
 from pipeline.package import package
-from pipeline.pages import Collection, Module, Publisher, Reference
 from pipeline.publish import check_measured, publish_collection, publish_member
 from tests.conftest import ROOT
 

@@ -11,7 +11,7 @@ from pipeline.base import yaml_sections
 from pipeline.base.heads import HEADS
 from pipeline.card import cards
 from pipeline.drafts import collection_name, member_name
-from pipeline.pages import Collection, Module
+from pipeline.facts.collection import Module, read_collection
 from pipeline.stamps import STAGES
 from tests.conftest import ROOT, Stage, make
 from tests.test_augreg import S16
@@ -83,7 +83,7 @@ def test_links_lead_somewhere() -> None:
 def test_the_excerpt_is_a_rendered_card(report: dict) -> None:
     demo = ROOT / "model_cards/demo"
     module = yaml_sections.load(demo / "vit_demo.yaml", "module", Module)
-    collection = yaml_sections.load_whole(demo / "collection.yaml", Collection)
+    collection = read_collection(demo / "collection.yaml")
     card = cards("vit_demo", module, collection, collection.hub_url, report, {"name": "vit_demo"})["classification"]
     table = re.search(r"^\| what \| value .*?\n\n", card, re.MULTILINE | re.DOTALL)
     assert table

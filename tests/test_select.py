@@ -12,12 +12,11 @@ import pytest
 
 from benchmarks import synthetic_index
 from pipeline import index, plot
-from pipeline.base import axes, yaml_sections
+from pipeline.base import axes
 from pipeline.base.fault import Fault
-from pipeline.choice import choose, differences, members_of, names_of, passing
+from pipeline.choice import choose, criteria_of, differences, members_of, names_of, passing
 from pipeline.criteria import Remark, Selection
 from pipeline.index import Row
-from pipeline.pages import Collection
 from pipeline.select import picture, table
 from tests.conftest import ROOT, Stage, assert_refused, make, serving_folder
 
@@ -50,9 +49,7 @@ def rows(pool: Path) -> tuple[Row, ...]:
 
 
 def of_the_seven() -> Selection:
-    selection = yaml_sections.load_whole(VIT / "collection.yaml", Collection).selection
-    assert selection
-    return selection
+    return criteria_of(VIT / "collection.yaml")
 
 
 def written(folder: Path, *rows: Row, heading: str = HEADING) -> Path:
@@ -222,7 +219,7 @@ def test_criteria_are_checked(tiny: Path, section: str, message: str) -> None:
     path = tiny / "collection.yaml"
     path.write_text(path.read_text() + f"selection: {section}\n")
     with pytest.raises(Fault) as raised:
-        yaml_sections.load_whole(path, Collection)
+        criteria_of(path)
     assert message in str(raised.value)
     assert "collection.yaml:" in str(raised.value)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -88,9 +89,33 @@ def load(path: Path, section: str, kind: type[Section]) -> Section:
     return typing.cast(Section, _build(path, line, section, node, kind))
 
 
-def load_whole(path: Path, kind: type[Section]) -> Section:
-    """Reads a whole file, such as collection.yaml, into a dataclass; raises Fault as load() does."""
-    return typing.cast(Section, _build(path, 1, path.stem, _parse(path), kind))
+def load_whole(path: Path, kind: type[Section], keys_of_others: Sequence[str] = ()) -> Section:
+    """Reads a whole file, such as collection.yaml, into a dataclass.
+
+    Args:
+        path: the YAML file.
+        kind: the frozen dataclass of the file.
+        keys_of_others: top-level keys that are allowed and passed over: other code reads them with load_key().
+
+    Raises:
+        Fault: as load() does.
+    """
+    root = _parse(path)
+    root.value = [pair for pair in root.value if pair[0].value not in keys_of_others]
+    return typing.cast(Section, _build(path, 1, path.stem, root, kind))
+
+
+def load_key(path: Path, key: str, kind: type[Section]) -> Section | None:
+    """Reads one top-level key of a whole file into its dataclass; None where the file lacks it.
+
+    Raises:
+        Fault: as load() does, about that key alone.
+    """
+    items = _items(path, _parse(path))
+    if key not in items:
+        return None
+    line, node = items[key]
+    return typing.cast(Section, _build(path, line, f"{path.stem}.{key}", node, kind))
 
 
 def _build(path: Path, line: int, where: str, node: yaml.Node, kind: Any) -> Any:

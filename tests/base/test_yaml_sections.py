@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
+from pipeline.facts.collection import Module, read_collection
 from pipeline.fetch import Checkpoint
-from pipeline.pages import Collection, Module
 from pipeline.stamps import Digests, images_text, member_texts, source_text
 from pipeline.variants import Model
 
@@ -95,5 +95,5 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["demo", "vit"])
 def test_collections_are_valid(name: str) -> None:
     folder = Path(__file__).parents[2] / "model_cards" / name
-    collection = yaml_sections.load_whole(folder / "collection.yaml", Collection)
+    collection = read_collection(folder / "collection.yaml")
     assert collection.name == name

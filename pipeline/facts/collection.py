@@ -1,14 +1,11 @@
-"""The facts that pages are made of, and how a template becomes a page."""
+"""What collection.yaml and the section `module` of a member say, and the handles that follow."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault, nearest
-from pipeline.criteria import Selection
 
 ACTIVATIONS = ("softmax", "sigmoid")  # functions of tf.nn
 
@@ -76,7 +73,6 @@ class Collection:
         references: numbered from 1, as the texts quote them; the first is the architecture's, the last jax2tf's.
         huggingface_dataset: the data set's id on Hugging Face, if it is there.
         activation: what turns the logits into probabilities, as the members were trained: one of ACTIVATIONS.
-        selection: what the members are trained on and chosen by, for `make select` and `make add`.
     """
 
     name: str
@@ -92,7 +88,6 @@ class Collection:
     references: tuple[Reference, ...]
     huggingface_dataset: str | None = None
     activation: str = "softmax"
-    selection: Selection | None = None
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
@@ -107,6 +102,15 @@ class Collection:
             raise Fault(f"publisher.id must be lower-case letters, digits and '-', got {self.publisher.id!r}")
 
 
+def read_collection(path: Path) -> Collection:
+    """Reads a collection.yaml. Its key `selection` is the pool's, which alone needs it.
+
+    Raises:
+        Fault: when it is malformed, with file and line.
+    """
+    return yaml_sections.load_whole(path, Collection, keys_of_others=("selection",))
+
+
 def collection_of(member: Path, hub_url: str | None) -> tuple[Collection, str]:
     """Reads the collection.yaml beside a member's file; returns it and the hub's address without a final slash.
 
@@ -114,7 +118,7 @@ def collection_of(member: Path, hub_url: str | None) -> tuple[Collection, str]:
         Fault: when it is malformed, bears another name than its folder, or the address is no http or https URL.
     """
     path = member.parent / "collection.yaml"
-    collection = yaml_sections.load_whole(path, Collection)
+    collection = read_collection(path)
     if collection.name != path.resolve().parent.name:
         raise Fault(f"{path}: name must be that of its folder, {path.resolve().parent.name!r}, got {collection.name!r}")
     address = (hub_url or collection.hub_url).rstrip("/")
@@ -127,18 +131,3 @@ def collection_of(member: Path, hub_url: str | None) -> tuple[Collection, str]:
 def handle(collection: Collection, member: str, head: str, version: int) -> str:
     """Returns a module's handle, such as sayakpaul/vit_s16_classification/1."""
     return f"{collection.publisher.id}/{member}_{head}/{version}"
-
-
-def read_report(path: Path) -> dict[str, Any]:
-    """Reads a report that validate wrote."""
-    try:
-        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Fault(f"{path}: no report; run make validate first") from None
-    except json.JSONDecodeError as error:
-        raise Fault(f"{path}: not valid JSON ({error}); delete it and run make validate") from None
-    parts = {"accuracy", "checkpoint", "environment", "features", "model", "modules", "parity_inputs", "plots"}
-    if missing := parts - set(report):
-        lacking = f"it lacks {', '.join(map(repr, sorted(missing)))}"
-        raise Fault(f"{path}: no report of make validate: {lacking}; delete it and run make validate")
-    return report

@@ -1,0 +1,1 @@
+"""What collection.yaml and report.json say, as frozen dataclasses."""
