@@ -37,8 +37,8 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.heads import OUTPUTS
 from pipeline.meta_graph import computations, saved_model_class
+from pipeline.model.variants import Model
 from pipeline.saved_model import needs
-from pipeline.variants import Model
 
 ROOT = Path(__file__).parents[1]
 LOCKS = ROOT / "benchmarks/tensorflow"

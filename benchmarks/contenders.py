@@ -63,10 +63,12 @@ def upstream(variant: str, source: str, threads: int) -> Forward:
     import jax
 
     from benchmarks.upstream import UpstreamTransformer
-    from pipeline import checkpoint, variants
+    from pipeline import checkpoint
+    from pipeline.model import variants
+    from pipeline.model.parameters import nest_parameters
 
     arrays = checkpoint.load(Path(source), variants.Model(variant, 224, 1000))
-    parameters = jax.device_put({"params": checkpoint.tree(arrays)})
+    parameters = jax.device_put({"params": nest_parameters(arrays)})
     apply = jax.jit(UpstreamTransformer(variants.variant(variant), 1000).apply)
     return lambda images: np.asarray(apply(parameters, images))
 

@@ -139,7 +139,7 @@ def row(variant: str, way: str, spent: Cost, base: Cost | None = None) -> str:
 def case(text: str) -> str:
     """Checks one case of the command line."""
     from pipeline.base.fault import Fault
-    from pipeline.variants import variant
+    from pipeline.model.variants import variant
 
     try:
         variant(text.partition("@")[0])

@@ -223,7 +223,7 @@ def table(figures: Mapping[str, Figures], off: Mapping[str, float]) -> str:
 
 def check(variant: str, off: Mapping[str, float]) -> None:
     """Fails when one of the two SavedModels computes another function than upstream."""
-    from pipeline.variants import Model
+    from pipeline.model.variants import Model
 
     tolerance = Model(variant, 224, 1000).tolerance
     for name in {"ours", "plain"} & off.keys():

@@ -2,7 +2,7 @@
 
     python -m benchmarks.precision [VARIANT ...]
 
-The figures behind the choice in pipeline/vit.py; random weights, noise as input, on this machine's JAX.
+The figures behind the choice in pipeline/model/vit.py; random weights, noise as input, on this machine's JAX.
 """
 
 import functools
@@ -16,8 +16,10 @@ import numpy as np
 from flax import linen as nn
 
 from benchmarks.random_checkpoints import random_arrays
-from pipeline import checkpoint, vit
-from pipeline.variants import Model, variant
+from pipeline import checkpoint
+from pipeline.model import vit
+from pipeline.model.parameters import nest_parameters
+from pipeline.model.variants import Model, variant
 
 
 def logits(name: str, arrays: checkpoint.Arrays, images: np.ndarray, norm: dict) -> np.ndarray:
@@ -25,7 +27,7 @@ def logits(name: str, arrays: checkpoint.Arrays, images: np.ndarray, norm: dict)
     group_norm = functools.partial(nn.GroupNorm, num_groups=32, epsilon=1e-6, **norm)
     with patch.object(vit, "GroupNorm", group_norm):
         model = vit.VisionTransformer(variant(name), 1000)
-        return np.asarray(jax.jit(model.apply)({"params": checkpoint.tree(arrays)}, images))
+        return np.asarray(jax.jit(model.apply)({"params": nest_parameters(arrays)}, images))
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ import numpy as np
 from pipeline.base import yaml_sections
 from pipeline.base.files import replacing
 from pipeline.fetch import Checkpoint
-from pipeline.variants import Model
-from pipeline.vit import parameter_shapes
+from pipeline.model.variants import Model
+from pipeline.model.vit import parameter_shapes
 
 ROOT = Path(__file__).parents[1]
 

@@ -28,8 +28,8 @@ from benchmarks import subjects
 from benchmarks.contenders import TIMM
 from benchmarks.random_checkpoints import random_arrays, stored_shapes
 from pipeline.checkpoint import Arrays
+from pipeline.model.variants import Model
 from pipeline.timm_layout import augreg_arrays
-from pipeline.variants import Model
 
 VARIANTS = tuple(name for name in TIMM if name != "L/32")  # the pool has none
 RECORDED = (Model("Ti/16", 32, 3), Model("R+Ti/16", 32, 3), Model("R26+S/32", 32, 3))

@@ -1,16 +1,16 @@
-"""The Vision Transformer as upstream writes it, in flax.linen's own layers: what pipeline/vit.py is measured against.
+"""The Vision Transformer as upstream writes it, in flax.linen's own layers: what ours is measured against.
 
 Source: vit_jax/models_vit.py and vit_jax/models_resnet.py of https://github.com/google-research/vision_transformer. The
-root and the residual units of the hybrids are those of pipeline/vit.py, which do not depart from upstream's, and the
-parameters bear the same names.
+root and the residual units of the hybrids are those of pipeline/model/vit.py, which do not depart from upstream's;
+the parameters have the same names.
 """
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pipeline.variants import Variant
-from pipeline.vit import AddPositionEmbedding, LayerNorm, MlpBlock, ResidualUnit, resnet
+from pipeline.model.variants import Variant
+from pipeline.model.vit import AddPositionEmbedding, LayerNorm, MlpBlock, ResidualUnit, resnet
 
 
 class UpstreamBlock(nn.Module):

@@ -12,7 +12,7 @@ from pipeline.ground_truth import number_of
 from pipeline.imagenet import from_training_set, manifest_digest
 from pipeline.label_order import label_order
 from pipeline.labels import Label
-from pipeline.preprocessing import PROTOCOLS
+from pipeline.model.preprocessing import PROTOCOLS
 
 Report = dict[str, Any]
 

@@ -23,7 +23,7 @@ from pipeline.facts.collection import Module, collection_of
 from pipeline.fetch import Checkpoint
 from pipeline.labels import Label
 from pipeline.listings import handles_of
-from pipeline.variants import Model
+from pipeline.model.variants import Model
 
 Value = TypeVar("Value")
 

@@ -8,19 +8,17 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-from flax.traverse_util import unflatten_dict
 
 from pipeline import mapped
 from pipeline.arrays import BROKEN_ZIP, usual_shape
 from pipeline.base.fault import Fault
-from pipeline.variants import HYBRIDS, SIZES, Model
-from pipeline.vit import Parameters, parameter_shapes
+from pipeline.model.parameters import give_back
+from pipeline.model.variants import HYBRIDS, SIZES, Model
+from pipeline.model.vit import parameter_shapes
 
 Arrays = dict[str, np.ndarray]
-Value = TypeVar("Value")
 _SHOWN = 12  # of each kind of mismatch; a wrong variant differs in hundreds of arrays
 
 
@@ -78,7 +76,7 @@ def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
         if value.dtype != np.float32:
             raise Fault(f"{path}: the array {name!r} is {value.dtype}, expected float32")
         bad = value.size - int(np.isfinite(value).sum())
-        mapped.give_back([value])
+        give_back([value])
         if bad:
             raise Fault(
                 f"{path}: {bad} of {value.size} values of {name!r} are NaN or infinite; the checkpoint is broken"
@@ -89,17 +87,6 @@ def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
 def load(path: Path, model: Model) -> Arrays:
     """Reads a checkpoint and fits it to the model; see read() and fit()."""
     return fit(read(path), model, path)
-
-
-def used(arrays: Mapping[str, Value], head: str) -> dict[str, Value]:
-    """Returns the parameters, by path, that a module uses: the feature extractor has no classification head."""
-    return {name: value for name, value in arrays.items() if head == "classification" or not name.startswith("head/")}
-
-
-def tree(arrays: Mapping[str, np.ndarray]) -> Parameters:
-    """Nests '/'-separated paths into the tree that Flax takes."""
-    nested: Parameters = unflatten_dict(dict(arrays), sep="/")
-    return nested
 
 
 def _differences(got: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> list[str]:

@@ -24,8 +24,8 @@ from pipeline.base.files import write_text
 from pipeline.base.templates import render
 from pipeline.facts.report import read_report
 from pipeline.labels import Label
+from pipeline.model.variants import Model
 from pipeline.predictions import FAILED, FILE, NOTHING, Predictions
-from pipeline.variants import Model
 
 LIMIT = 200  # pictures on a page: 1 to 2 MB
 _SIDE = 160  # pixels of a picture's longer side

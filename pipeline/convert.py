@@ -23,7 +23,7 @@ from pipeline.base.command import command
 from pipeline.base.files import replacing_folder
 from pipeline.base.heads import OUTPUTS
 from pipeline.base.progress import Progress
-from pipeline.variants import Model
+from pipeline.model.variants import Model
 from pipeline.version import VERSION
 
 
@@ -82,12 +82,13 @@ def convert(
             for head, folder in folders.items()
         }
         # These import JAX, for which the exports need not wait.
-        from pipeline import checkpoint, golden
+        from pipeline import checkpoint
+        from pipeline.model import float64
 
         arrays = checkpoint.load(path, model)  # what does not fit is refused here, and the exports end with the block
         progress = stack.enter_context(Progress(f"convert {label}", len(folders), "modules"))
-        pixels = golden.pixels(model)
-        outputs = golden.outputs(model, arrays, selftest.scaled(pixels))
+        pixels = float64.pixels(model)
+        outputs = float64.outputs(model, arrays, selftest.scaled(pixels))
         del arrays  # and the mapped file with them; the exports need the memory
         record = provenance(path, model, section)
         for head, folder in folders.items():

@@ -19,8 +19,8 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.progress import Progress
 from pipeline.imagenet import Example, ImageSet
+from pipeline.model.preprocessing import Unfit, prepare
 from pipeline.predictions import Predictions
-from pipeline.preprocessing import Unfit, prepare
 
 Predict = Callable[[np.ndarray], np.ndarray]  # float32 (n, size, size, 3) to logits, float32 (n, classes)
 

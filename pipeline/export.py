@@ -28,8 +28,8 @@ from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 from pipeline.base.files import sync_folder
 from pipeline.base.heads import OUTPUTS
+from pipeline.model.variants import Model
 from pipeline.tensorflow_start import start_tensorflow
-from pipeline.variants import Model
 
 _STAGE = "convert"  # whose messages these are
 
@@ -84,11 +84,12 @@ def export(model: Model, head: str, path: Path, out: Path) -> None:
     import tensorflow as tf
 
     from pipeline import checkpoint, reusable, stablehlo
+    from pipeline.model.parameters import select_parameters
 
     jax.config.update("jax_export_calling_convention_version", stablehlo.CALLING_CONVENTION + 1)
     # Where in our source an operation comes from is stripped later (stablehlo.make_portable); here it costs time.
     jax.config.update("jax_traceback_in_locations_limit", 0)
-    arrays = checkpoint.used(checkpoint.mended(checkpoint.read(path)), head)
+    arrays = select_parameters(checkpoint.mended(checkpoint.read(path)), head)
     with _quick_save(), _disk_errors_as_such(out):
         # pop() lets go of the mapped file, array by array.
         variables = {name: tf.Variable(arrays.pop(name), name=name) for name in list(arrays)}

@@ -23,10 +23,11 @@ import numpy as np
 from pipeline import checkpoint
 from pipeline.base.fault import Fault
 from pipeline.base.heads import OUTPUTS
+from pipeline.model.parameters import nest_parameters, select_parameters
+from pipeline.model.variants import Model, variant
+from pipeline.model.vit import VisionTransformer
 from pipeline.selftest import scaled
 from pipeline.tensorflow_start import start_tensorflow
-from pipeline.variants import Model, variant
-from pipeline.vit import VisionTransformer
 
 Gradients = dict[str, np.ndarray]
 LARGE = 500_000_000  # bytes of a checkpoint; one head of L/16, 1.2 GB, takes 5.3 GB here
@@ -53,7 +54,7 @@ def expected(model: Model, head: str, arrays: Mapping[str, np.ndarray], inputs: 
     module = VisionTransformer(variant(model.variant), model.classes if head == "classification" else None)
 
     def loss(parameters: Mapping[str, Any]) -> jax.Array:
-        outputs = module.apply({"params": checkpoint.tree(parameters)}, inputs)
+        outputs = module.apply({"params": nest_parameters(parameters)}, inputs)
         n, k = outputs.shape
         return -jax.nn.log_softmax(outputs)[np.arange(n), labels_of(n, k)].mean()
 
@@ -160,7 +161,7 @@ def measure(model: Model, head: str, path: Path, folder: Path) -> dict[str, Any]
 
     with np.load(folder / "assets.extra" / "selftest.npz", allow_pickle=False) as golden:
         inputs = scaled(golden["pixels"])
-    arrays = checkpoint.used(checkpoint.mended(checkpoint.read(path)), head)
+    arrays = select_parameters(checkpoint.mended(checkpoint.read(path)), head)
     theirs = expected(model, head, arrays, inputs)
     arrays.clear()
     module = Module(tf.saved_model.load(str(folder)), inputs)

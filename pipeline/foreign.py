@@ -27,8 +27,8 @@ from pipeline.classifier import folder_of, load, logits_of, speed
 from pipeline.evaluation import Evaluated, Task
 from pipeline.facts.collection import ACTIVATIONS
 from pipeline.label_order import label_order
+from pipeline.model.preprocessing import PROTOCOLS
 from pipeline.predictions import Predictions
-from pipeline.preprocessing import PROTOCOLS
 from pipeline.statistics import percent
 from pipeline.tensorflow_start import start_tensorflow
 

@@ -5,24 +5,12 @@ import mmap
 import os
 import struct
 import zipfile
-from collections.abc import Iterable
 from typing import BinaryIO
 
 import numpy as np
 from isal import isal_zlib
 
-
-def give_back(arrays: Iterable[object]) -> None:
-    """Gives the memory back that views of a file hold; they stay what they are, and are read again when used.
-
-    The file's pages stay in the system's cache while it has room for them. Anything but such a view is left alone.
-    """
-    for array in arrays:
-        owner = array
-        while isinstance(owner, np.ndarray):
-            owner = owner.base
-        if isinstance(owner, memoryview) and isinstance(owner.obj, mmap.mmap):
-            owner.obj.madvise(mmap.MADV_DONTNEED)
+from pipeline.model.parameters import give_back
 
 
 def view(stream: BinaryIO, entry: zipfile.ZipInfo) -> np.ndarray | None:

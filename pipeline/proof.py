@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from pipeline import artifact, blocks, checkpoint, golden, saved_model, selftest
+from pipeline import artifact, blocks, checkpoint, saved_model, selftest
 from pipeline.base.fault import Fault
 from pipeline.blocks import Outputs
-from pipeline.preprocessing import prepare
-from pipeline.variants import Model, variant
-from pipeline.vit import BLOCKS, VisionTransformer
+from pipeline.model import float64
+from pipeline.model.parameters import nest_parameters
+from pipeline.model.preprocessing import prepare
+from pipeline.model.variants import Model, variant
+from pipeline.model.vit import BLOCKS, VisionTransformer
 
 Report = dict[str, Any]
 
@@ -86,13 +88,13 @@ def reference(model: Model, arrays: checkpoint.Arrays, inputs: np.ndarray) -> Re
     """
     import jax
 
-    outputs = golden.outputs(model, arrays, inputs)
+    outputs = float64.outputs(model, arrays, inputs)
     if not np.any(outputs["classification"]):
         raise Fault("the JAX model's outputs are all zero, so nothing can be compared: is its head untrained?")
     module = VisionTransformer(variant(model.variant), model.classes)
     with jax.enable_x64(True):
         exact = inputs[:TRACED].astype(np.float64)
-        _, state = module.apply({"params": checkpoint.tree(arrays)}, exact, mutable=[BLOCKS])
+        _, state = module.apply({"params": nest_parameters(arrays)}, exact, mutable=[BLOCKS])
     traced = flatten_dict(state[BLOCKS], sep="/")
     return Reference(
         outputs,

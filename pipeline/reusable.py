@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pipeline import checkpoint, stablehlo
+from pipeline import stablehlo
 from pipeline.base.heads import OUTPUTS
-from pipeline.preprocessing import preprocess
-from pipeline.variants import Model, variant
-from pipeline.vit import VisionTransformer
+from pipeline.model.parameters import nest_parameters
+from pipeline.model.preprocessing import preprocess
+from pipeline.model.variants import Model, variant
+from pipeline.model.vit import VisionTransformer
 
 if TYPE_CHECKING:
     import jax
@@ -43,7 +44,7 @@ def _forward(
 
     def apply(parameters: Mapping, images: "jax.Array", *key: "jax.Array") -> "jax.Array":
         rngs = {"dropout": jax.random.wrap_key_data(key[0], impl="threefry2x32")} if key else None
-        return flax_module.apply({"params": checkpoint.tree(parameters)}, images, rngs=rngs)
+        return flax_module.apply({"params": nest_parameters(parameters)}, images, rngs=rngs)
 
     shape = (None, model.image_size, model.image_size, 3)
     converted = jax2tf.convert(

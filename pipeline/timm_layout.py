@@ -16,8 +16,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from pipeline.base.fault import Fault
+from pipeline.model.variants import HYBRIDS, SIZES, variant
 from pipeline.timm_tensors import Shape, Tensor, layout
-from pipeline.variants import HYBRIDS, SIZES, variant
 
 _SHOWN = 4  # names of tensors in a message
 _TYPES = {"F16": "float16", "BF16": "bfloat16", "F64": "float64"}  # safetensors' words for what timm may hold, too

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.variants import Variant, variant
+from pipeline.model.variants import Variant, variant
 
 Shape = tuple[int, ...]
 
@@ -124,7 +124,7 @@ def layout(name: str, tokens: int, classes: int | None) -> dict[str, Tensor]:
     """Returns every tensor of timm's model by its name there.
 
     Args:
-        name: a variant that pipeline.variants knows.
+        name: a variant that pipeline.model.variants knows.
         tokens: how many, the class token included.
         classes: the number of logits; None for a model without a head.
     """

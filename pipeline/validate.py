@@ -33,10 +33,11 @@ from pipeline.base.files import replacing_folder, sha256_of, write_text
 from pipeline.evaluation import Evaluated, Task
 from pipeline.facts.collection import collection_of
 from pipeline.facts.report import read_report
+from pipeline.model.parameters import select_parameters
+from pipeline.model.variants import HYBRIDS, Model
 from pipeline.predictions import FAILED, FILE, Predictions
 from pipeline.proof import Report
 from pipeline.tensorflow_start import start_tensorflow
-from pipeline.variants import HYBRIDS, Model
 
 PARITY_IMAGES = 16
 
@@ -151,7 +152,7 @@ def _checked(subject: Subject, task: Task | None, report: Report, shards: Path, 
     inputs, report["parity_inputs"] = parity_inputs(task, model.image_size)
     expected = proof.reference(model, arrays, inputs)
     weights = {
-        head: {name: proof.fingerprint(value) for name, value in checkpoint.used(arrays, head).items()}
+        head: {name: proof.fingerprint(value) for name, value in select_parameters(arrays, head).items()}
         for head in subject.folders
     }
     kernel, bias = (np.array(arrays[f"head/{name}"]) for name in ("kernel", "bias"))

@@ -74,7 +74,7 @@ def write_images(folder: Path, per_class: int) -> None:
 def write_collection(folder: Path, members: dict[str, tuple[str, int]]) -> None:
     """Writes a collection of members, each (variant, image size), with random checkpoints, labels and images."""
     from benchmarks.random_checkpoints import random_arrays
-    from pipeline.variants import Model
+    from pipeline.model.variants import Model
 
     folder.mkdir(parents=True)
     (folder / "collection.yaml").write_text(COLLECTION)

@@ -24,8 +24,8 @@ from pipeline.collection import page
 from pipeline.drafts import collection_name, long_name, member_name, sources_of
 from pipeline.facts.collection import Module, read_collection
 from pipeline.index import UPSTREAM, Index
+from pipeline.model.variants import Model, variant
 from pipeline.stamps import images_text
-from pipeline.variants import Model, variant
 from tests.conftest import ROOT, Stage, copy_project, make, serving_folder
 from tests.test_select import ROW, written
 

@@ -22,9 +22,9 @@ from pipeline.card import cards, files_of, records
 from pipeline.collection import page
 from pipeline.facts.collection import Module, handle, read_collection
 from pipeline.hub_page import parse
+from pipeline.model.variants import Model, variant
+from pipeline.model.vit import parameter_shapes
 from pipeline.pins import NOTHING, Pin, statement
-from pipeline.variants import Model, variant
-from pipeline.vit import parameter_shapes
 from tests.conftest import ROOT, Stage, assert_refused
 
 VIT = ROOT / "model_cards/vit"

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks.random_checkpoints import random_arrays
-from pipeline import checkpoint, mapped
+from pipeline import checkpoint
 from pipeline.base.fault import Fault
-from pipeline.variants import Model
+from pipeline.model.parameters import give_back
+from pipeline.model.variants import Model
 
 MINI = Model("Mini/8", 16, 3)
 
@@ -194,6 +195,6 @@ def test_what_is_read_of_a_file_holds_memory_only_while_it_is_used(tmp_path: Pat
     assert resident() - before < 10_000_000  # though its checksum was taken
     np.testing.assert_array_equal(arrays["large"], written)
     assert resident() - before > 60_000_000
-    mapped.give_back([arrays["large"].reshape(4, -1), written, None])
+    give_back([arrays["large"].reshape(4, -1), written, None])
     assert resident() - before < 10_000_000
     np.testing.assert_array_equal(arrays["large"], written)

@@ -13,8 +13,8 @@ import pytest
 from pipeline import arrays, artifact, export
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
+from pipeline.model.variants import Model
 from pipeline.saved_model import needs
-from pipeline.variants import Model
 from pipeline.version import VERSION
 from tests.conftest import ROOT, write_collection
 
@@ -81,7 +81,7 @@ def test_dropout_is_active_in_training_alone(dropping: Path, head: str) -> None:
 def test_both_signatures_preprocess_as_validation_does(published: Path, tmp_path: Path) -> None:
     import tensorflow as tf
 
-    from pipeline.preprocessing import prepare
+    from pipeline.model.preprocessing import prepare
 
     module = tf.saved_model.load(str(published / "artifacts/mini/classification"))
     rng = np.random.default_rng(0)

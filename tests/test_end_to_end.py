@@ -17,8 +17,9 @@ from PIL import Image
 
 from pipeline import checkpoint
 from pipeline.base import yaml_sections
-from pipeline.variants import Model, variant
-from pipeline.vit import VisionTransformer
+from pipeline.model.parameters import nest_parameters, select_parameters
+from pipeline.model.variants import Model, variant
+from pipeline.model.vit import VisionTransformer
 from tests.conftest import CLASSES, ROOT, make, serving_folder
 
 DEMO = ROOT / "model_cards/demo"
@@ -293,13 +294,13 @@ def test_gradients_equal_those_of_the_jax_model(published: Path, saved_model: tu
 
     member, folder = saved_model
     model = yaml_sections.load(published / f"model_cards/tiny/{member}.yaml", "model", Model)
-    arrays = checkpoint.used(checkpoint.load(folder / "checkpoint.npz", model), head)
+    arrays = select_parameters(checkpoint.load(folder / "checkpoint.npz", model), head)
     flax_module = VisionTransformer(variant(model.variant), model.classes if head == "classification" else None)
     images = np.random.default_rng(0).uniform(-1, 1, (4, model.image_size, model.image_size, 3)).astype(np.float32)
     target = np.array([0, 1, 2, 0])
 
     def jax_loss(parameters: dict) -> jax.Array:
-        outputs = jax.nn.log_softmax(flax_module.apply({"params": checkpoint.tree(parameters)}, images))
+        outputs = jax.nn.log_softmax(flax_module.apply({"params": nest_parameters(parameters)}, images))
         return -outputs[np.arange(4), target].mean()
 
     expected = jax.grad(jax_loss)(arrays)

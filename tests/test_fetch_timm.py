@@ -13,8 +13,8 @@ from pipeline import origin, pins
 from pipeline.base.fault import Fault
 from pipeline.download import Policy
 from pipeline.fetch import Checkpoint, Settings, fetch
+from pipeline.model.variants import Model
 from pipeline.remote import Access
-from pipeline.variants import Model
 from tests.conftest import ROOT
 from tests.faulty_server import cut, faulty, redirect, status
 

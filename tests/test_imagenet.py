@@ -10,7 +10,7 @@ import pytest
 from pipeline import imagenet
 from pipeline.base.fault import Fault
 from pipeline.labels import Label
-from pipeline.preprocessing import PROTOCOLS, prepare
+from pipeline.model.preprocessing import PROTOCOLS, prepare
 from tests import validation_set
 from tests.conftest import CLASSES, write_images
 from tests.pictures import PHOTOGRAPHS

@@ -14,9 +14,11 @@ import tensorflow as tf
 from flax import linen as nn
 
 from benchmarks.random_checkpoints import random_arrays
-from pipeline import checkpoint, export, fine_tuning, golden, ladder, proof, reusable, selftest, vit
-from pipeline.preprocessing import preprocess
-from pipeline.variants import SIZES, Model
+from pipeline import checkpoint, export, fine_tuning, ladder, proof, reusable, selftest
+from pipeline.model import float64, vit
+from pipeline.model.parameters import select_parameters
+from pipeline.model.preprocessing import preprocess
+from pipeline.model.variants import SIZES, Model
 
 MODEL = Model("Mini/8", 16, 3)  # of which small() leaves two blocks
 INPUTS = np.random.default_rng(1).uniform(-1, 1, (16, 16, 16, 3)).astype(np.float32)
@@ -101,7 +103,7 @@ def expected(arrays: checkpoint.Arrays) -> proof.Reference:
 
 
 def fingerprints(arrays: Mapping[str, np.ndarray], head: str) -> dict[str, str]:
-    return {name: proof.fingerprint(value) for name, value in checkpoint.used(arrays, head).items()}
+    return {name: proof.fingerprint(value) for name, value in select_parameters(arrays, head).items()}
 
 
 @pytest.fixture
@@ -114,7 +116,7 @@ def exported(file: Path, tmp_path: Path) -> Iterator[Callable[[str, str], Path]]
         folder.mkdir()
         with patch.object(where, name, wrong):
             export.export(MODEL, head, file, folder)
-        pixels = golden.pixels(MODEL)
+        pixels = float64.pixels(MODEL)
         outputs = tf.saved_model.load(str(folder))(selftest.scaled(pixels)).numpy()
         (folder / "assets.extra").mkdir()
         test = {"pixels": pixels, "outputs": outputs, "tolerance": np.array(MODEL.tolerance)}

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from pipeline import fine_tuning, ladder, proof
 from pipeline.base.fault import Fault
-from pipeline.variants import Model
+from pipeline.model.variants import Model
 
 
 class Linear(tf.Module):

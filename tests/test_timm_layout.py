@@ -21,9 +21,9 @@ from benchmarks.random_checkpoints import stored_shapes
 from benchmarks.timm_round_trip import VARIANTS, counting_arrays, differences
 from pipeline import checkpoint
 from pipeline.base.fault import Fault
+from pipeline.model.variants import SIZES, Model, variant
 from pipeline.timm_layout import augreg_arrays, recognise
 from pipeline.timm_tensors import layout
-from pipeline.variants import SIZES, Model, variant
 
 DATA = Path(__file__).parent / "data/timm"
 FILES = json.loads((DATA / "files.json").read_text())

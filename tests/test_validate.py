@@ -191,7 +191,7 @@ def test_permuted_labels_fail_the_gate(arguments: list[Path], tmp_path: Path, st
     import tensorflow as tf
 
     from pipeline import imagenet, labels, predictions
-    from pipeline.preprocessing import prepare
+    from pipeline.model.preprocessing import prepare
 
     home = tmp_path / "home/tiny"
     shutil.copytree(arguments[0].parent, home)

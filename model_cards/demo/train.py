@@ -21,8 +21,9 @@ import optax
 from flax.traverse_util import flatten_dict
 from PIL import Image
 
-from pipeline.variants import variant
-from pipeline.vit import Parameters, VisionTransformer
+from pipeline.model.parameters import Parameters
+from pipeline.model.variants import variant
+from pipeline.model.vit import VisionTransformer
 
 HERE = Path(__file__).parent
 SIZE, BATCH, WARMUP, PEAK, DECAY, SMOOTHING = 28, 256, 500, 2e-3, 0.05, 0.1

@@ -8,8 +8,8 @@ from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
 from pipeline.facts.collection import Module, read_collection
 from pipeline.fetch import Checkpoint
+from pipeline.model.variants import Model
 from pipeline.stamps import Digests, images_text, member_texts, source_text
-from pipeline.variants import Model
 
 SAMPLES = Path(__file__).parents[1] / "data/members"
 GOOD = """\

@@ -12,10 +12,11 @@ from benchmarks.random_checkpoints import random_arrays
 from pipeline import checkpoint
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
-from pipeline.variants import Model, variant
-from pipeline.vit import VisionTransformer, parameter_shapes
+from pipeline.model.parameters import nest_parameters
+from pipeline.model.variants import Model, variant
+from pipeline.model.vit import VisionTransformer, parameter_shapes
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # With a head of 1,000 classes at 224 pixels, as counted from the published checkpoints.
 PARAMETERS = {
     "Ti/16": 5_717_416,
@@ -29,7 +30,7 @@ PARAMETERS = {
     "R26+S/32": 36_431_912,
     "R50+L/32": 328_994_856,
 }
-TIMM_LOGITS = json.loads((Path(__file__).parent / "data/timm_logits.json").read_text())
+TIMM_LOGITS = json.loads((Path(__file__).parents[1] / "data/timm_logits.json").read_text())
 
 
 def count(name: str, size: int = 224, classes: int | None = 1000) -> int:
@@ -56,7 +57,7 @@ def test_logits_equal_timms(name: str) -> None:
     arrays = checkpoint.fit(random_arrays(model), model, Path("random"))
     images = np.random.default_rng(0).uniform(-1, 1, (2, 224, 224, 3)).astype(np.float32)
     apply = jax.jit(VisionTransformer(variant(name), 1000).apply)
-    logits = np.asarray(apply({"params": checkpoint.tree(arrays)}, images))
+    logits = np.asarray(apply({"params": nest_parameters(arrays)}, images))
     expected = np.array(TIMM_LOGITS[name])
     # timm adds weight standardisation's epsilon to the variance, upstream and we to the deviation: 1e-4 in the logits.
     np.testing.assert_allclose(logits[:, : expected.shape[1]], expected, atol=2e-4 * np.abs(logits).max())

@@ -8,15 +8,15 @@ import pytest
 from PIL import Image
 
 from pipeline.decoding import decode
-from pipeline.preprocessing import PROTOCOLS, prepare
+from pipeline.model.preprocessing import PROTOCOLS, prepare
 from tests.pictures import noise, photograph
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 def test_resize_is_bit_for_bit_what_tensorflow_computes() -> None:
     """Larger, smaller, equal, one pixel, and sides whose ratio float32 cannot hold."""
-    from pipeline.preprocessing import preprocess
+    from pipeline.model.preprocessing import preprocess
     from pipeline.tensorflow_start import start_tensorflow
 
     start_tensorflow()

@@ -11,9 +11,9 @@ from flax import linen as nn
 
 from benchmarks.random_checkpoints import random_array
 from benchmarks.upstream import UpstreamTransformer
-from pipeline import checkpoint
-from pipeline.variants import Variant
-from pipeline.vit import VisionTransformer
+from pipeline.model.parameters import nest_parameters
+from pipeline.model.variants import Variant
+from pipeline.model.vit import VisionTransformer
 
 CLASSES = 5
 SIZE = 32  # pixels
@@ -29,7 +29,7 @@ def parameters_of(variant: Variant) -> dict[str, Any]:
     images = jax.ShapeDtypeStruct((1, SIZE, SIZE, 3), jnp.float32)
     tree = jax.eval_shape(VisionTransformer(variant, CLASSES).init, jax.random.key(0), images)["params"]
     paths = {"/".join(key.key for key in path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
-    return checkpoint.tree({path: random_array(path, leaf.shape, 0) for path, leaf in paths.items()})
+    return nest_parameters({path: random_array(path, leaf.shape, 0) for path, leaf in paths.items()})
 
 
 def images_of(count: int) -> np.ndarray:

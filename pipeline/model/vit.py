@@ -1,4 +1,4 @@
-"""The Vision Transformers of the AugReg pool, as one Flax module; the table of variants is in pipeline/variants.py.
+"""The Vision Transformers of the AugReg pool, as one Flax module; the table of variants is in variants.py.
 
 Sources: "An Image is Worth 16x16 Words" (https://arxiv.org/abs/2010.11929), "How to train your ViT?"
 (https://arxiv.org/abs/2106.10270) and, for what the papers leave open (epsilons, paddings, names of parameters),
@@ -10,16 +10,14 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pipeline.mapped import give_back
-from pipeline.variants import Variant, fitting
+from pipeline.model.parameters import give_back
+from pipeline.model.variants import Variant, fitting
 
-Parameters = dict[str, Any]
 BLOCKS = "blocks"  # the Flax collection of what goes into the blocks and comes out, for who compares them
 
 

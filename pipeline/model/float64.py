@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from pipeline import checkpoint
-from pipeline.variants import Model, variant
-from pipeline.vit import VisionTransformer
+from pipeline.model.parameters import nest_parameters, select_parameters
+from pipeline.model.variants import Model, variant
+from pipeline.model.vit import VisionTransformer
 
 COMPILED_WHOLE = 100_000_000  # parameters; 0.8 GB in float64
 
@@ -47,7 +47,7 @@ def outputs(model: Model, arrays: Mapping[str, np.ndarray], inputs: np.ndarray) 
 
     with jax.enable_x64(True), _quick_compilation():
         trunk = VisionTransformer(variant(model.variant), classes=None)
-        parameters = {"params": checkpoint.tree(checkpoint.used(arrays, "fe"))}
+        parameters = {"params": nest_parameters(select_parameters(arrays, "fe"))}
         # Compiled as one function it holds all parameters in float64 at once; else only those of one block.
         small = sum(value.size for value in arrays.values()) < COMPILED_WHOLE
         features = (jax.jit(trunk.apply) if small else trunk.apply)(parameters, inputs.astype(np.float64))

@@ -1,0 +1,1 @@
+"""The architectures, their variants, the float64 reference and the preprocessing of images."""
