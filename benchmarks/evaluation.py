@@ -21,8 +21,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import subjects
-from pipeline import evaluation, imagenet, labels
+from pipeline import evaluation
 from pipeline.evaluation import BATCH, Task
+from pipeline.images import image_set, labels
 from pipeline.tensorflow_start import start_tensorflow
 
 LIMITS = {"S/16": 0.9, "B/16": 0.95}  # of the bare forward pass
@@ -56,7 +57,7 @@ def resident() -> int:
 
 def task_of(folder: Path) -> Task:
     names = labels.read(subjects.ROOT / "model_cards/vit/imagenet2012.tsv")
-    images = imagenet.open_images(folder, names)
+    images = image_set.open_images(folder, names)
     return Task(images, images.examples, 224)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from pipeline import pictures, statistics
 from pipeline.base.fault import Fault
 from pipeline.evaluation import Evaluated, Task
-from pipeline.ground_truth import number_of
-from pipeline.imagenet import from_training_set, manifest_digest
+from pipeline.images.ground_truth import number_of
+from pipeline.images.image_set import from_training_set, manifest_digest
+from pipeline.images.labels import Label
 from pipeline.label_order import label_order
-from pipeline.labels import Label
 from pipeline.model.preprocessing import PROTOCOLS
 
 Report = dict[str, Any]

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline import imagenet, labels
 from pipeline.accuracy import Evaluation, how_to_give_images, images_of
 from pipeline.base import yaml_sections
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 from pipeline.facts.collection import Module, collection_of
 from pipeline.fetch import Checkpoint
-from pipeline.labels import Label
+from pipeline.images import image_set, labels
+from pipeline.images.labels import Label
 from pipeline.listings import handles_of
 from pipeline.model.variants import Model
 
@@ -51,7 +51,7 @@ def _find_images(member: Path, evaluation: Evaluation, names: Sequence[Label], s
     """Raises Fault when there are images that validate would refuse, or none where there must be some."""
     place = images_of(evaluation, member.parent, settings.imagenet)
     if place is not None:
-        imagenet.choose(imagenet.open_images(place, names, settings.real), settings.samples)
+        image_set.choose(image_set.open_images(place, names, settings.real), settings.samples)
     elif settings.require_accuracy:
         how = how_to_give_images(evaluation)
         raise Fault(f"{member}: REQUIRE_ACCURACY asks for a measured accuracy, and there are no images; {how}")

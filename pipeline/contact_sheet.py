@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline import imagenet, labels, predictions
+from pipeline import predictions
 from pipeline.accuracy import Evaluation, images_of
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
@@ -23,7 +23,8 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.templates import render
 from pipeline.facts.report import read_report
-from pipeline.labels import Label
+from pipeline.images import image_set, labels
+from pipeline.images.labels import Label
 from pipeline.model.variants import Model
 from pipeline.predictions import FAILED, FILE, NOTHING, Predictions
 
@@ -110,9 +111,9 @@ def page(name: str, report: Path, place: Path, names: Sequence[Label]) -> str:
     stored = report.with_name(FILE + FAILED * failed)
     if "top1" not in found or (rows := predictions.load(stored)) is None:
         raise Fault(f"{report}: no accuracy was measured, or {stored.name} is missing; run make validate with images")
-    images = imagenet.open_images(place, names)
-    chosen = imagenet.choose(images, min(found["images"] + len(found["damaged"]), len(images.examples)))
-    if imagenet.manifest_digest(chosen) != found["manifest_sha256"]:
+    images = image_set.open_images(place, names)
+    chosen = image_set.choose(images, min(found["images"] + len(found["damaged"]), len(images.examples)))
+    if image_set.manifest_digest(chosen) != found["manifest_sha256"]:
         raise Fault(
             f"{place}: not the images that {report} is about; say the same IMAGENET=, or run make validate again"
         )
@@ -122,7 +123,7 @@ def page(name: str, report: Path, place: Path, names: Sequence[Label]) -> str:
 
     def image(row: int) -> tuple[str, np.ndarray]:
         example = readable[row]
-        return example.name, imagenet.decode(images.read(example), images.whereabouts(example))
+        return example.name, image_set.decode(images.read(example), images.whereabouts(example))
 
     title = f"{name}: wrong predictions" + " of the run that failed" * failed
     return contact_sheet(title, rows, names, image)

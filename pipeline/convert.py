@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import export, labels, origin, selftest, stablehlo
+from pipeline import export, origin, selftest, stablehlo
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.files import replacing_folder
 from pipeline.base.heads import OUTPUTS
 from pipeline.base.progress import Progress
+from pipeline.images import labels
 from pipeline.model.variants import Model
 from pipeline.version import VERSION
 

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import imagenet, predictions, statistics
+from pipeline import predictions, statistics
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.progress import Progress
-from pipeline.imagenet import Example, ImageSet
+from pipeline.images import image_set
+from pipeline.images.image_set import Example, ImageSet
 from pipeline.model.preprocessing import Unfit, prepare
 from pipeline.predictions import Predictions
 
@@ -94,7 +95,7 @@ def inputs_of(task: Task, example: Example) -> np.ndarray:
         Fault: names the image that is damaged, or that the protocol can make nothing of.
     """
     where = task.images.whereabouts(example)
-    pixels = imagenet.decode(task.images.read(example), where)
+    pixels = image_set.decode(task.images.read(example), where)
     try:
         values = prepare(pixels, task.size, task.protocol)
     except Unfit as reason:

@@ -20,12 +20,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import evaluation, imagenet, labels, statistics
+from pipeline import evaluation, statistics
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.classifier import folder_of, load, logits_of, speed
 from pipeline.evaluation import Evaluated, Task
 from pipeline.facts.collection import ACTIVATIONS
+from pipeline.images import image_set, labels
 from pipeline.label_order import label_order
 from pipeline.model.preprocessing import PROTOCOLS
 from pipeline.predictions import Predictions
@@ -83,7 +84,7 @@ def measure(
     how = {"protocol": task.protocol, "activation": activation, "layout": task.images.kind, "damaged": found.damaged}
     rates = {"images_per_second": found.rate, "forward_images_per_second": bare}
     order = {"label_order": label_order(rows, names, len(names))}
-    manifest = {"manifest_sha256": imagenet.manifest_digest(task.chosen)}
+    manifest = {"manifest_sha256": image_set.manifest_digest(task.chosen)}
     return Measured(about | how | manifest | figures | order | rates, rows)
 
 
@@ -164,11 +165,11 @@ def main(arguments: Sequence[str]) -> str:
         raise Fault(f"--size {args.size}: expected a number of pixels from 1")
     names = labels.read(args.labels)
     try:
-        images = imagenet.open_images(args.images, names, args.real)
+        images = image_set.open_images(args.images, names, args.real)
     except Fault as fault:
         hint = "; for classes other than ImageNet-1k's say --labels, or LABELS= with make evaluate"
         raise Fault(f"{fault}{hint if args.labels == IMAGENET_LABELS else ''}") from None
-    task = Task(images, imagenet.choose(images, args.samples), 0, args.protocol)
+    task = Task(images, image_set.choose(images, args.samples), 0, args.protocol)
     start_tensorflow()
     modules = [(args.module, args.range, args.activation)]
     if args.against:

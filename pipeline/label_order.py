@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.labels import Label
+from pipeline.images.labels import Label
 from pipeline.predictions import NOTHING, Predictions
 from pipeline.statistics import Figures, described, percent
 

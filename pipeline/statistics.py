@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.labels import Label
+from pipeline.images.labels import Label
 from pipeline.predictions import NOTHING, TOP, Predictions
 
 Figures = dict[str, Any]

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import accuracy, checkpoint, evaluation, fine_tuning, foreign, imagenet, labels, ladder, origin, proof
+from pipeline import accuracy, checkpoint, evaluation, fine_tuning, foreign, ladder, origin, proof
 from pipeline.accuracy import Evaluation
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
@@ -33,6 +33,7 @@ from pipeline.base.files import replacing_folder, sha256_of, write_text
 from pipeline.evaluation import Evaluated, Task
 from pipeline.facts.collection import collection_of
 from pipeline.facts.report import read_report
+from pipeline.images import image_set, labels
 from pipeline.model.parameters import select_parameters
 from pipeline.model.variants import HYBRIDS, Model
 from pipeline.predictions import FAILED, FILE, Predictions
@@ -71,8 +72,8 @@ def task_of(subject: Subject, place: Path | None, real: Path | None, samples: in
     """
     if place is None:
         return None
-    images = imagenet.open_images(place, subject.names, real)
-    chosen = imagenet.choose(images, samples)
+    images = image_set.open_images(place, subject.names, real)
+    chosen = image_set.choose(images, samples)
     return Task(images, chosen, subject.model.image_size, subject.evaluation.protocol, subject.activation)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.decoding import decode
+from pipeline.images.decoding import decode
 
 PHOTOGRAPHS = Path(__file__).parent / "data/photographs"
 

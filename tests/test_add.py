@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import datasets, labels
+from pipeline import datasets
 from pipeline.accuracy import Evaluation, images_of
 from pipeline.add import Added, add
 from pipeline.augreg import FINE_TUNING, PRETRAINING, VARIANTS, parse, token_of
@@ -23,6 +23,7 @@ from pipeline.choice import criteria_of
 from pipeline.collection import page
 from pipeline.drafts import collection_name, long_name, member_name, sources_of
 from pipeline.facts.collection import Module, read_collection
+from pipeline.images import labels
 from pipeline.index import UPSTREAM, Index
 from pipeline.model.variants import Model, variant
 from pipeline.stamps import images_text

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import imagenet
 from pipeline.base.fault import Fault
 from pipeline.contact_sheet import LIMIT, contact_sheet, latest, page, thumbnail, wrong
-from pipeline.labels import Label
+from pipeline.images import image_set
+from pipeline.images.labels import Label
 from pipeline.predictions import NOTHING, Predictions, of_logits
 from tests.conftest import CLASSES, ROOT, write_images
 
@@ -101,8 +101,8 @@ def test_thumbnails_are_small_pictures(shape: tuple[int, int], size: tuple[int, 
 def test_the_page_of_a_member_shows_the_images_it_was_validated_with(tmp_path: Path) -> None:
     write_images(tmp_path / "images", per_class=2)
     names = [Label(name, name.title()) for name in CLASSES]
-    found = imagenet.open_images(tmp_path / "images", names)
-    chosen = imagenet.choose(found, 5)
+    found = image_set.open_images(tmp_path / "images", names)
+    chosen = image_set.choose(found, 5)
     labels = np.array([example.label for example in chosen[1:]], np.int32)  # the first could not be read
     logits = np.eye(3, dtype=np.float32)[(labels + 1) % 3]
     of_logits(logits, labels, range(3), "softmax").save(tmp_path / "predictions.npz")
@@ -110,7 +110,7 @@ def test_the_page_of_a_member_shows_the_images_it_was_validated_with(tmp_path: P
         "top1": 0.0,
         "images": 4,
         "damaged": {chosen[0].name: "damaged"},
-        "manifest_sha256": imagenet.manifest_digest(chosen),
+        "manifest_sha256": image_set.manifest_digest(chosen),
     }
     report = tmp_path / "report.json"
     whole = json.loads((ROOT / "tests/data/report.json").read_text())

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import evaluation, imagenet
+from pipeline import evaluation
 from pipeline.base.fault import Fault
 from pipeline.evaluation import Task, evaluate
-from pipeline.labels import Label
+from pipeline.images import image_set
+from pipeline.images.labels import Label
 from tests.conftest import CLASSES, write_images
 
 LABELS = [Label(name, name.title()) for name in CLASSES]
@@ -30,8 +31,8 @@ def images(tmp_path: Path) -> Path:
 
 
 def task_of(folder: Path, samples: int | None = None, unit_range: bool = False) -> Task:
-    found = imagenet.open_images(folder, LABELS)
-    return Task(found, imagenet.choose(found, samples), SIZE, unit_range=unit_range)
+    found = image_set.open_images(folder, LABELS)
+    return Task(found, image_set.choose(found, samples), SIZE, unit_range=unit_range)
 
 
 def colours(inputs: np.ndarray) -> np.ndarray:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import imagenet, imagenette
+from pipeline import imagenette
 from pipeline.base.fault import Fault
 from pipeline.download import Policy
+from pipeline.images import image_set
 from pipeline.remote import Access
 from tests.conftest import ROOT, Stage, assert_refused, make
 from tests.faulty_server import cut, faulty, status
@@ -56,11 +57,11 @@ def test_the_command_downloads_what_the_checkpoints_have_not_seen(stage: Stage, 
         assert stage("imagenette", tmp_path / "out", *arguments).stdout == done.stdout
         assert stage("imagenette", tmp_path / "again", *arguments, "--offline").returncode == 0
         assert len(server.requests) == 1
-    found = imagenet.open_images(folder, LABELS)
+    found = image_set.open_images(folder, LABELS)
     assert {example.name for example in found.examples} == {name.split("/", 2)[2] for name in WANTED}
     for example in found.examples:
         assert found.read(example) == next(data for name, data in WANTED.items() if name.endswith(example.name))
-        assert not imagenet.from_training_set(example)
+        assert not image_set.from_training_set(example)
     assert files(tmp_path / "again" / TOP) == files(folder)
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from pipeline.images.labels import Label
 from pipeline.label_order import label_order
-from pipeline.labels import Label
 from pipeline.predictions import NOTHING, Predictions
 from pipeline.statistics import Figures
 

@@ -117,7 +117,7 @@ def test_a_template_rebuilds_every_card(tree: Path) -> None:
         ("stablehlo", AFTER_CONVERT),
         ("model/vit", AFTER_CONVERT),
         ("validate", {"validate", "card", "publish"}),
-        ("imagenet", {"validate", "card", "publish"}),
+        ("images/image_set", {"validate", "card", "publish"}),
         ("card", {"card", "publish"}),
         ("package", {"package", "publish"}),
         ("publish", {"publish"}),

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.labels import Label
+from pipeline.images.labels import Label
 from pipeline.predictions import NOTHING, Predictions
 from pipeline.statistics import (
     accuracy,

@@ -190,16 +190,17 @@ def test_permuted_labels_fail_the_gate(arguments: list[Path], tmp_path: Path, st
     """A random model sees no colours, so its own answers are made the truth, and a shift by one the fault."""
     import tensorflow as tf
 
-    from pipeline import imagenet, labels, predictions
+    from pipeline import predictions
+    from pipeline.images import image_set, labels
     from pipeline.model.preprocessing import prepare
 
     home = tmp_path / "home/tiny"
     shutil.copytree(arguments[0].parent, home)
     names = labels.read(home / "labels.tsv", 3)
     model = tf.saved_model.load(str(arguments[2]))
-    images = imagenet.open_images(home / "images", names)
+    images = image_set.open_images(home / "images", names)
     for example in images.examples:
-        image = prepare(imagenet.decode(images.read(example), example.name), 16, "resize")
+        image = prepare(image_set.decode(images.read(example), example.name), 16, "resize")
         winner = names[int(np.argmax(model(image[None])))].key
         (home / "truth" / winner).mkdir(parents=True, exist_ok=True)
         shutil.copy(home / "images" / example.name, home / "truth" / winner / example.name.replace("/", "-"))

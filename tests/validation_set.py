@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline import labels
-from pipeline.ground_truth import DEVKIT, IMAGES
+from pipeline.images import labels
+from pipeline.images.ground_truth import DEVKIT, IMAGES
 
 LABELS = labels.read(Path(__file__).parents[1] / "model_cards/vit/imagenet2012.tsv", 1000)
 

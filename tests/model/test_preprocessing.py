@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.decoding import decode
+from pipeline.images.decoding import decode
 from pipeline.model.preprocessing import PROTOCOLS, prepare
 from tests.pictures import noise, photograph
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import accuracy, imagenet, tfds_records
+from pipeline import accuracy
 from pipeline.base.fault import Fault
-from pipeline.decoding import decode
 from pipeline.evaluation import Task
+from pipeline.images import image_set, tfds
+from pipeline.images.decoding import decode
 from tests.conftest import CLASSES
-from tests.test_imagenet import COLOURS
+from tests.images.test_image_set import COLOURS
 from tests.validation_set import LABELS
 
-DATA = Path(__file__).parent / "data/tfds"
+DATA = Path(__file__).parents[1] / "data/tfds"
 V2 = "imagenet_v2-test.tfrecord-00000-of-00001"
 
 
@@ -27,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_image_net_v2_is_the_same_as_in_folders(tmp_path: Path) -> None:
-    found = imagenet.open_images(DATA / "imagenet_v2", LABELS)
+    found = image_set.open_images(DATA / "imagenet_v2", LABELS)
     assert found.kind == "TensorFlow Datasets imagenet_v2 3.0.0"
     expected = {f"{LABELS[label].key}/{label}-{number}.jpeg": label for label in (2, 10, 281, 967) for number in (0, 1)}
     assert {example.name: example.label for example in found.examples} == expected
@@ -37,7 +38,7 @@ def test_image_net_v2_is_the_same_as_in_folders(tmp_path: Path) -> None:
         path.write_bytes(found.read(example))
         assert decode(found.read(example), example.name).shape == (15, 20, 3)
         assert found.whereabouts(example).endswith(f"{V2}: {example.name}")
-    assert imagenet.open_images(tmp_path / "folders", LABELS).examples == found.examples
+    assert image_set.open_images(tmp_path / "folders", LABELS).examples == found.examples
     # The file that the builder was given, byte for byte.
     first = next(example for example in found.examples if example.name.endswith("/10-0.jpeg"))
     digest = hashlib.sha256(found.read(first)).hexdigest()
@@ -45,7 +46,7 @@ def test_image_net_v2_is_the_same_as_in_folders(tmp_path: Path) -> None:
 
 
 def test_imagenette_has_classes_of_its_own_and_no_names() -> None:
-    found = imagenet.open_images(DATA / "imagenette", LABELS)
+    found = image_set.open_images(DATA / "imagenette", LABELS)
     assert found.kind == "TensorFlow Datasets imagenette 1.0.0"
     # Its labels are 0 to 9; the model's are those of all 1000 classes.
     assert [LABELS[example.label].key for example in found.examples] == ["n01440764", "n03888257"] * 2
@@ -53,18 +54,18 @@ def test_imagenette_has_classes_of_its_own_and_no_names() -> None:
 
 
 def test_records_may_lie_in_many_files(folder: Path) -> None:
-    whole = imagenet.open_images(DATA / "imagenet_v2", LABELS)
+    whole = image_set.open_images(DATA / "imagenet_v2", LABELS)
     data = (folder / V2).read_bytes()
     end = int.from_bytes(data[:8], "little") + 16
     (folder / V2).unlink()
     for part, content in enumerate((data[:end], data[end:])):
         (folder / f"imagenet_v2-test.tfrecord-{part:05d}-of-00002").write_bytes(content)
-    found = imagenet.open_images(folder, LABELS)
+    found = image_set.open_images(folder, LABELS)
     assert found.examples == whole.examples
     assert [found.read(example) for example in found.examples] == [whole.read(example) for example in whole.examples]
     (folder / "imagenet_v2-test.tfrecord-00000-of-00002").unlink()
     with pytest.raises(Fault, match=r"expected 8 records of the split test, as .* says, got 7 in 1 files"):
-        imagenet.open_images(folder, LABELS)
+        image_set.open_images(folder, LABELS)
 
 
 def test_damaged_records_are_refused(folder: Path) -> None:
@@ -73,25 +74,25 @@ def test_damaged_records_are_refused(folder: Path) -> None:
     for content in (data[:-1], data[:5], b"\0" * 100, data + b"\0"):
         path.write_bytes(content)
         with pytest.raises(Fault, match=rf"{V2}: damaged or cut short at byte \d+; prepare the data set again"):
-            imagenet.open_images(folder, LABELS)
+            image_set.open_images(folder, LABELS)
     # A sound frame around something else.
     path.write_bytes(data[:12] + b"\xff" * (len(data) - 12))
     with pytest.raises(Fault, match=rf"{V2}: record 0: not a tf.train.Example \("):
-        imagenet.open_images(folder, LABELS)
+        image_set.open_images(folder, LABELS)
     path.write_bytes(data.replace(b"label", b"lapel"))
     with pytest.raises(Fault, match=rf"{V2}: record 0: expected an image and a label from 0 to 999, got"):
-        imagenet.open_images(folder, LABELS)
+        image_set.open_images(folder, LABELS)
 
 
 def test_classes_that_the_model_does_not_know_are_refused(folder: Path) -> None:
     with pytest.raises(Fault, match=r"label\.labels\.txt:1: no class of the model is called 'n01440764'"):
-        imagenet.open_images(folder, COLOURS)
+        image_set.open_images(folder, COLOURS)
     (folder / "label.labels.txt").write_text("\n".join(CLASSES))
     with pytest.raises(Fault, match="expected an image and a label from 0 to 2, got"):
-        imagenet.open_images(folder, COLOURS)
+        image_set.open_images(folder, COLOURS)
     (folder / "label.labels.txt").unlink()
     with pytest.raises(Fault, match=r"label\.labels\.txt: the data set's class names are missing"):
-        imagenet.open_images(folder, LABELS)
+        image_set.open_images(folder, LABELS)
 
 
 @pytest.mark.parametrize(
@@ -108,21 +109,21 @@ def test_other_data_sets_are_refused(change: dict, message: str, folder: Path) -
     info = folder / "dataset_info.json"
     info.write_text(json.dumps(json.loads(info.read_text()) | change))
     with pytest.raises(Fault, match=message):
-        imagenet.open_images(folder, LABELS)
+        image_set.open_images(folder, LABELS)
 
 
 def test_malformed_facts_are_refused(folder: Path) -> None:
     for text, message in (("{", "not valid JSON"), ("[]", "expected a mapping")):
         (folder / "dataset_info.json").write_text(text)
         with pytest.raises(Fault, match=rf"dataset_info\.json: {message}"):
-            imagenet.open_images(folder, LABELS)
+            image_set.open_images(folder, LABELS)
 
 
 def test_an_empty_file_is_a_copy_that_failed(folder: Path) -> None:
     first = min(folder.glob("*.tfrecord-*"))
     first.write_bytes(b"")
     with pytest.raises(Fault, match=r"expected \d+ records of the split test, as dataset_info\.json says, got \d+ in"):
-        imagenet.open_images(folder, LABELS)
+        image_set.open_images(folder, LABELS)
 
 
 def test_a_feature_without_a_name_is_refused(folder: Path) -> None:
@@ -130,18 +131,18 @@ def test_a_feature_without_a_name_is_refused(folder: Path) -> None:
     record = b"\x0a\x02\x0a\x00"
     length = struct.pack("<Q", len(record))
     first = min(folder.glob("*.tfrecord-*"))
-    first.write_bytes(length + struct.pack("<I", tfds_records._masked(length)) + record + bytes(4))
+    first.write_bytes(length + struct.pack("<I", tfds._masked(length)) + record + bytes(4))
     with pytest.raises(Fault, match=r"record 0: not a tf\.train\.Example .a feature without a name or a value at byte"):
-        imagenet.open_images(folder, LABELS)
+        image_set.open_images(folder, LABELS)
 
 
 def test_imagenette_is_known_to_have_images_of_the_training_set() -> None:
     """Its names, which would tell how many, are lost: a count of none would be false."""
-    images = imagenet.open_images(DATA / "imagenette", LABELS)
+    images = image_set.open_images(DATA / "imagenette", LABELS)
     task = Task(images, images.examples, 224)
     assert accuracy.other_dataset(task) == f"{images.kind}, some of ImageNet's training set"
     assert accuracy.training_images(task) is None
-    images = imagenet.open_images(DATA / "imagenet_v2", LABELS)
+    images = image_set.open_images(DATA / "imagenet_v2", LABELS)
     task = Task(images, images.examples, 224)
     assert accuracy.other_dataset(task) == "TensorFlow Datasets imagenet_v2 3.0.0"
     assert accuracy.training_images(task) == 0

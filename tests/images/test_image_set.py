@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import imagenet
 from pipeline.base.fault import Fault
-from pipeline.labels import Label
+from pipeline.images import image_set
+from pipeline.images.labels import Label
 from pipeline.model.preprocessing import PROTOCOLS, prepare
 from tests import validation_set
 from tests.conftest import CLASSES, write_images
@@ -26,14 +26,14 @@ def images(tmp_path: Path) -> Path:
 
 
 def test_labels_come_from_the_folders(images: Path) -> None:
-    found = imagenet.open_images(images, COLOURS)
+    found = image_set.open_images(images, COLOURS)
     assert found.kind == "class folders"
     assert len(found.examples) == 15
     for example in found.examples:
         assert example.name.split("/")[0] == CLASSES[example.label]
         assert found.read(example) == (images / example.name).read_bytes()
         assert found.whereabouts(example) == str(images / example.name)
-        assert imagenet.decode(found.read(example), example.name)[0, 0].argmax() == example.label
+        assert image_set.decode(found.read(example), example.name)[0, 0].argmax() == example.label
 
 
 def test_real_photographs_go_all_the_way(tmp_path: Path) -> None:
@@ -42,15 +42,15 @@ def test_real_photographs_go_all_the_way(tmp_path: Path) -> None:
         (tmp_path / synset).mkdir()
         shutil.copy(PHOTOGRAPHS / f"{name}.jpg", tmp_path / synset)
     (tmp_path / "n07920052/cut.jpg").write_bytes((PHOTOGRAPHS / "coffee.jpg").read_bytes()[:20_000])
-    found = imagenet.open_images(tmp_path, validation_set.LABELS)
+    found = image_set.open_images(tmp_path, validation_set.LABELS)
     labels = {}
     for example in found.examples:
         if example.name.endswith("/cut.jpg"):
             with pytest.raises(Fault, match=r"n07920052/cut\.jpg: cannot be read as an image \(.*truncated"):
-                imagenet.decode(found.read(example), found.whereabouts(example))
+                image_set.decode(found.read(example), found.whereabouts(example))
             continue
         labels[example.name] = example.label
-        pixels = imagenet.decode(found.read(example), found.whereabouts(example))
+        pixels = image_set.decode(found.read(example), found.whereabouts(example))
         for protocol in PROTOCOLS:
             image = prepare(pixels, 224, protocol)
             assert image.shape == (224, 224, 3)
@@ -61,28 +61,28 @@ def test_real_photographs_go_all_the_way(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("samples", range(1, 16))
 def test_any_number_of_samples_is_balanced(images: Path, samples: int) -> None:
-    chosen = imagenet.choose(imagenet.open_images(images, COLOURS), samples)
+    chosen = image_set.choose(image_set.open_images(images, COLOURS), samples)
     counts = np.bincount([example.label for example in chosen], minlength=3)
     assert len(chosen) == samples
     assert counts.max() - counts.min() <= 1
 
 
 def test_the_choice_depends_on_names_alone(images: Path, tmp_path: Path) -> None:
-    first = imagenet.choose(imagenet.open_images(images, COLOURS), 7)
+    first = image_set.choose(image_set.open_images(images, COLOURS), 7)
     shutil.copytree(images, tmp_path / "copy")
-    second = imagenet.choose(imagenet.open_images(tmp_path / "copy", COLOURS), 7)
+    second = image_set.choose(image_set.open_images(tmp_path / "copy", COLOURS), 7)
     assert first == second
-    assert imagenet.manifest_digest(first) == imagenet.manifest_digest(second[::-1])
-    more = imagenet.choose(imagenet.open_images(images, COLOURS), 8)
-    assert imagenet.manifest_digest(first) != imagenet.manifest_digest(more)
+    assert image_set.manifest_digest(first) == image_set.manifest_digest(second[::-1])
+    more = image_set.choose(image_set.open_images(images, COLOURS), 8)
+    assert image_set.manifest_digest(first) != image_set.manifest_digest(more)
 
 
 def test_a_machine_with_a_part_chooses_as_one_with_all(images: Path) -> None:
-    whole = imagenet.open_images(images, COLOURS)
-    chosen = imagenet.choose(whole, 7)
+    whole = image_set.open_images(images, COLOURS)
+    chosen = image_set.choose(whole, 7)
     for example in set(whole.examples) - set(chosen):
         (images / example.name).unlink()
-        part = imagenet.choose(imagenet.open_images(images, COLOURS), 7)
+        part = image_set.choose(image_set.open_images(images, COLOURS), 7)
         assert part == chosen
     assert len(list(images.glob("*/*"))) == 7
 
@@ -91,7 +91,7 @@ def test_a_class_may_be_absent_and_hidden_files_are_passed_over(images: Path) ->
     shutil.rmtree(images / "green")
     (images / ".DS_Store").write_text("")
     (images / "red/.hidden").write_text("")
-    assert {example.label for example in imagenet.open_images(images, COLOURS).examples} == {0, 2}
+    assert {example.label for example in image_set.open_images(images, COLOURS).examples} == {0, 2}
 
 
 @pytest.mark.parametrize(
@@ -104,38 +104,38 @@ def test_a_class_may_be_absent_and_hidden_files_are_passed_over(images: Path) ->
 def test_unknown_class_folders_are_refused(images: Path, name: str, message: str) -> None:
     (images / name).mkdir()
     with pytest.raises(Fault) as raised:
-        imagenet.open_images(images, COLOURS)
+        image_set.open_images(images, COLOURS)
     assert str(raised.value).startswith(f"{images / name}: {message}")
 
 
 def test_stray_files_are_refused(images: Path) -> None:
     (images / "readme.txt").write_text("")
     with pytest.raises(Fault, match=r"readme\.txt"):
-        imagenet.open_images(images, COLOURS)
+        image_set.open_images(images, COLOURS)
 
 
 @pytest.mark.parametrize("samples", [0, -1, 16])
 def test_impossible_samples_are_refused(images: Path, samples: int) -> None:
     with pytest.raises(Fault, match=f"SAMPLES={samples}: expected a number from 1 to 15"):
-        imagenet.choose(imagenet.open_images(images, COLOURS), samples)
+        image_set.choose(image_set.open_images(images, COLOURS), samples)
 
 
 def test_what_is_no_known_layout_is_refused_with_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="none: the image folder does not exist; looked for class folders"):
-        imagenet.open_images(tmp_path / "none", COLOURS)
+        image_set.open_images(tmp_path / "none", COLOURS)
     with pytest.raises(Fault) as raised:
-        imagenet.open_images(tmp_path, COLOURS)
+        image_set.open_images(tmp_path, COLOURS)
     for word in ("'red'", "ILSVRC2012_img_val.tar", "0 to 999", "dataset_info.json", "*.tar", "val", "found nothing"):
         assert word in str(raised.value)
     for number in range(7):
         (tmp_path / f"{number}.txt").write_text("")
     with pytest.raises(Fault, match=r"found 0\.txt, 1\.txt, 2\.txt, 3\.txt, 4\.txt and 2 more$"):
-        imagenet.open_images(tmp_path, COLOURS)
+        image_set.open_images(tmp_path, COLOURS)
     with pytest.raises(Fault, match=r"0\.txt: neither a folder nor a tar archive; looked for"):
-        imagenet.open_images(tmp_path / "0.txt", COLOURS)
+        image_set.open_images(tmp_path / "0.txt", COLOURS)
     (tmp_path / "images/red").mkdir(parents=True)
     with pytest.raises(Fault, match="images: no images; expected"):
-        imagenet.open_images(tmp_path / "images", COLOURS)
+        image_set.open_images(tmp_path / "images", COLOURS)
 
 
 LAYOUTS = {
@@ -166,9 +166,9 @@ def write_layout(layout: str, home: Path) -> Path:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_one_set_is_the_same_in_every_layout(layout: str, tmp_path: Path) -> None:
-    found = imagenet.open_images(write_layout(layout, tmp_path / "here"), validation_set.LABELS)
+    found = image_set.open_images(write_layout(layout, tmp_path / "here"), validation_set.LABELS)
     assert found.kind == LAYOUTS[layout]
-    chosen = imagenet.choose(found, 5)
+    chosen = image_set.choose(found, 5)
     expected = {f"{validation_set.LABELS[TRUTH[n - 1]].key}/{name_of(n)}": n for n in NUMBERS}
     assert {example.name for example in found.examples} == set(expected)
     for example in found.examples:
@@ -177,13 +177,13 @@ def test_one_set_is_the_same_in_every_layout(layout: str, tmp_path: Path) -> Non
         assert found.read(example) == content_of(number)
         assert str(tmp_path / "here") in found.whereabouts(example)
         assert name_of(number) in found.whereabouts(example)
-    plain = imagenet.open_images(validation_set.write_sorted(tmp_path / "plain"), validation_set.LABELS)
-    assert chosen == imagenet.choose(plain, 5)
-    assert imagenet.manifest_digest(chosen) == imagenet.manifest_digest(imagenet.choose(plain, 5))
+    plain = image_set.open_images(validation_set.write_sorted(tmp_path / "plain"), validation_set.LABELS)
+    assert chosen == image_set.choose(plain, 5)
+    assert image_set.manifest_digest(chosen) == image_set.manifest_digest(image_set.choose(plain, 5))
 
 
 def test_many_threads_read_at_once_and_nothing_stays_open(tmp_path: Path) -> None:
-    found = imagenet.open_images(write_layout("archive", tmp_path), validation_set.LABELS)
+    found = image_set.open_images(write_layout("archive", tmp_path), validation_set.LABELS)
     expected = [found.read(example) for example in found.examples]
     before = len(list(Path("/proc/self/fd").iterdir()))
     with ThreadPoolExecutor(8) as pool:
@@ -193,13 +193,13 @@ def test_many_threads_read_at_once_and_nothing_stays_open(tmp_path: Path) -> Non
 
 
 def test_what_cannot_be_read_any_more_is_named(tmp_path: Path) -> None:
-    flat = imagenet.open_images(write_layout("flat", tmp_path / "flat"), validation_set.LABELS)
+    flat = image_set.open_images(write_layout("flat", tmp_path / "flat"), validation_set.LABELS)
     gone = flat.examples[0]
     Path(flat.whereabouts(gone)).unlink()
     with pytest.raises(Fault, match=rf"{gone.name.split('/')[1]}: cannot be read \(No such file or directory\)"):
         flat.read(gone)
     archive = write_layout("archive", tmp_path / "archive")
-    found = imagenet.open_images(archive, validation_set.LABELS)
+    found = image_set.open_images(archive, validation_set.LABELS)
     with archive.open("r+b") as stream:
         stream.truncate(700)
     with pytest.raises(Fault, match=r"ILSVRC2012_img_val\.tar: expected \d+ bytes from byte \d+ on, got .* cut short"):
@@ -210,7 +210,7 @@ def test_images_of_one_name_are_refused(tmp_path: Path) -> None:
     files = {f"{part}/a.{kind}": data for part in "xy" for kind, data in (("jpg", content_of(1)), ("cls", b"5"))}
     validation_set.write_tar(tmp_path / "a.tar", files)
     with pytest.raises(Fault, match=r"two images are called 'n\d{8}/a\.jpg'; expected every image to"):
-        imagenet.open_images(tmp_path, validation_set.LABELS)
+        image_set.open_images(tmp_path, validation_set.LABELS)
 
 
 @pytest.mark.parametrize(
@@ -223,19 +223,19 @@ def test_images_of_one_name_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_images_of_the_training_set_are_known_by_their_names(name: str, trained: bool) -> None:
-    assert imagenet.from_training_set(imagenet.Example(name, 0)) == trained
+    assert image_set.from_training_set(image_set.Example(name, 0)) == trained
 
 
 def test_image_net_v2s_folders_are_numbers_not_places_in_a_row(tmp_path: Path) -> None:
     for number in (2, 10, 999):
         (tmp_path / str(number)).mkdir()
         (tmp_path / f"{number}/{number:x}.jpeg").write_bytes(content_of(number))
-    found = imagenet.open_images(tmp_path, validation_set.LABELS)
+    found = image_set.open_images(tmp_path, validation_set.LABELS)
     assert found.kind == "ImageNet-V2 folders"
     expected = {f"{validation_set.LABELS[number].key}/{number:x}.jpeg": number for number in (2, 10, 999)}
     assert {example.name: example.label for example in found.examples} == expected
     with pytest.raises(Fault, match="ImageNet-V2's, of 1000 classes; the model has 3: expected folders"):
-        imagenet.open_images(tmp_path, COLOURS)
+        image_set.open_images(tmp_path, COLOURS)
     (tmp_path / "1000").mkdir()
     with pytest.raises(Fault, match="1000: expected only folders named by class index, 0 to 999"):
-        imagenet.open_images(tmp_path, validation_set.LABELS)
+        image_set.open_images(tmp_path, validation_set.LABELS)

@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import ground_truth, imagenet
 from pipeline.base.fault import Fault
+from pipeline.images import ground_truth, image_set
 from tests import validation_set
 from tests.validation_set import FORMS, LABELS, NUMBERS, TRUTH, name_of, write_flat, write_truth
 
 EXPECTED = {name_of(number): TRUTH[number - 1] for number in NUMBERS}
 
 
-def classes(images: imagenet.ImageSet) -> dict[str, int]:
+def classes(images: image_set.ImageSet) -> dict[str, int]:
     return {example.name.split("/")[1]: example.label for example in images.examples}
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_says_the_same(form: str, tmp_path: Path) -> None:
     write_truth(tmp_path, form)
-    assert classes(imagenet.open_images(write_flat(tmp_path / "val"), LABELS)) == EXPECTED
+    assert classes(image_set.open_images(write_flat(tmp_path / "val"), LABELS)) == EXPECTED
     found = ground_truth.find([tmp_path], LABELS)
     assert found is not None
     assert list(found.values()) == TRUTH
@@ -29,7 +29,7 @@ def test_every_form_says_the_same(form: str, tmp_path: Path) -> None:
 
 def test_the_truth_may_lie_among_the_images(tmp_path: Path) -> None:
     write_truth(write_flat(tmp_path / "val"), "files of the devkit")
-    assert classes(imagenet.open_images(tmp_path / "val", LABELS)) == EXPECTED
+    assert classes(image_set.open_images(tmp_path / "val", LABELS)) == EXPECTED
 
 
 def test_the_devkits_numbers_are_no_indices(tmp_path: Path) -> None:
@@ -41,13 +41,13 @@ def test_the_devkits_numbers_are_no_indices(tmp_path: Path) -> None:
 def test_images_without_a_truth_are_refused(tmp_path: Path) -> None:
     folder = write_flat(tmp_path / "val")
     with pytest.raises(Fault) as raised:
-        imagenet.open_images(folder, LABELS)
+        image_set.open_images(folder, LABELS)
     for name in ("ILSVRC2012_validation_ground_truth.txt", "meta.mat", "LOC_val_solution.csv", "val_labels.txt"):
         assert name in str(raised.value)
     write_truth(tmp_path)
     (folder / "ILSVRC2012_val_00000009.jpeg").write_bytes(b"")
     with pytest.raises(Fault, match=r"the ground truth has no image called 'ILSVRC2012_val_00000009\.jpeg'"):
-        imagenet.open_images(folder, LABELS)
+        image_set.open_images(folder, LABELS)
 
 
 def damaged(home: Path, form: str, name: str, old: bytes, new: bytes) -> str:
@@ -109,18 +109,18 @@ def real(tmp_path: Path) -> Path:
 
 
 def test_real_labels_go_with_the_number_in_the_name(real: Path, tmp_path: Path) -> None:
-    images = imagenet.open_images(validation_set.write_sorted(tmp_path / "val"), LABELS, real)
+    images = image_set.open_images(validation_set.write_sorted(tmp_path / "val"), LABELS, real)
     for example in images.examples:
         second = example.name.endswith(name_of(2))
         assert example.real == (() if second else (example.label, (example.label + 1) % 1000))
-    assert {example.real for example in imagenet.open_images(tmp_path / "val", LABELS).examples} == {None}
+    assert {example.real for example in image_set.open_images(tmp_path / "val", LABELS).examples} == {None}
 
 
 def test_real_labels_are_for_no_other_set(real: Path, tmp_path: Path) -> None:
     (tmp_path / "v2/7").mkdir(parents=True)
     (tmp_path / "v2/7/a.jpeg").write_bytes(b"")
     with pytest.raises(Fault, match=r"real\.json: ReaL labels are for ImageNet's validation images, which .*v2 is not"):
-        imagenet.open_images(tmp_path / "v2", LABELS, real)
+        image_set.open_images(tmp_path / "v2", LABELS, real)
 
 
 @pytest.mark.parametrize(

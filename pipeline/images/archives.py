@@ -1,6 +1,6 @@
 """Labelled images in tar archives, read where they lie: only the headers are read beforehand, and nothing is unpacked.
 
-    official validation archive  ILSVRC2012_img_val.tar, with a ground truth beside it (pipeline.ground_truth)
+    official validation archive  ILSVRC2012_img_val.tar, with a ground truth beside it (pipeline.images.ground_truth)
     WebDataset shards            <key>.jpg with <key>.cls, the class index, or <key>.json with "label"
 
 WebDataset's form: the key is a member's path up to the first dot of its file name (webdataset, tariterators.py,
@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.base.fault import Fault
-from pipeline.image_files import CLASSES, SUFFIXES, Located, Place, class_index, official
-from pipeline.labels import Label
+from pipeline.images.folders import CLASSES, SUFFIXES, Located, Place, class_index, official
+from pipeline.images.labels import Label
 
 OFFICIAL = "ILSVRC2012_img_val.tar"
 

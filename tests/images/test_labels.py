@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import labels
 from pipeline.base.fault import Fault
+from pipeline.images import labels
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_labels_are_read_in_order(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import imagenet
 from pipeline.base.fault import Fault
-from tests.test_imagenet import COLOURS
+from pipeline.images import image_set
+from tests.images.test_image_set import COLOURS
 from tests.validation_set import LABELS, content_of, packed, write_archive, write_tar, write_truth
 
 
@@ -25,7 +25,7 @@ def test_the_class_stands_beside_the_image(said: dict[str, bytes], label: int, t
     files = {"a/0001.jpg": content_of(1)} | {f"a/0001.{kind}": data for kind, data in said.items()}
     shard = write_tar(tmp_path / "shard.tar", files | {"a/0001.txt": b"a caption", "a/._0001.jpg": b"of a Macintosh"})
     for place in (shard, tmp_path):
-        found = imagenet.open_images(place, LABELS)
+        found = image_set.open_images(place, LABELS)
         assert found.kind == "WebDataset shards"
         (example,) = found.examples
         assert example.label == label
@@ -49,25 +49,25 @@ def test_the_class_stands_beside_the_image(said: dict[str, bytes], label: int, t
 def test_images_without_a_class_are_refused(said: dict[str, bytes], message: str, tmp_path: Path) -> None:
     files = {"x/7.png": content_of(7)} | {f"x/7.{kind}": data for kind, data in said.items()}
     with pytest.raises(Fault, match=message):
-        imagenet.open_images(write_tar(tmp_path / "shard.tar", files), LABELS)
+        image_set.open_images(write_tar(tmp_path / "shard.tar", files), LABELS)
 
 
 def test_an_index_is_for_image_nets_classes_alone(tmp_path: Path) -> None:
     shard = write_tar(tmp_path / "shard.tar", {"a.jpg": content_of(1), "a.cls": b"1"})
     with pytest.raises(Fault, match="the key of one of the model's 3 or for ImageNet-1k an index, 0 to 999"):
-        imagenet.open_images(shard, COLOURS)
+        image_set.open_images(shard, COLOURS)
 
 
 def test_an_archive_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Fault, match=r"shard\.tar: no images"):
-        imagenet.open_images(write_tar(tmp_path / "shard.tar", {"readme.txt": b"nothing"}), LABELS)
+        image_set.open_images(write_tar(tmp_path / "shard.tar", {"readme.txt": b"nothing"}), LABELS)
 
 
 def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "shard.tar").write_bytes(gzip.compress(packed({"a.jpg": b"", "a.cls": b"1"})))
     for place in (tmp_path, tmp_path / "shard.tar"):
         with pytest.raises(Fault, match=r"shard\.tar: cannot be read as a tar archive \(it is compressed, .*gunzip it"):
-            imagenet.open_images(place, LABELS)
+            image_set.open_images(place, LABELS)
 
 
 def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
@@ -76,20 +76,20 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:4000])
     with pytest.raises(Fault, match=r"ILSVRC2012_img_val\.tar: cannot be read as a tar archive \("):
-        imagenet.open_images(path, LABELS)
+        image_set.open_images(path, LABELS)
     path.write_bytes(b"\xff" * 5000)
     with pytest.raises(Fault, match=r"ILSVRC2012_img_val\.tar: neither a folder nor a tar archive; looked for"):
-        imagenet.open_images(tmp_path, LABELS)
+        image_set.open_images(tmp_path, LABELS)
     shard = tmp_path / "shards/a.tar"
     shard.parent.mkdir()
     shard.write_bytes(b"\xff" * 5000)
     with pytest.raises(Fault, match=r"a\.tar: cannot be read as a tar archive \("):
-        imagenet.open_images(shard.parent, LABELS)
+        image_set.open_images(shard.parent, LABELS)
 
 
 def test_the_official_archive_needs_its_ground_truth(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="these are ImageNet's validation images, and nothing says their classes"):
-        imagenet.open_images(write_archive(tmp_path / "val.tar"), LABELS)
+        image_set.open_images(write_archive(tmp_path / "val.tar"), LABELS)
 
 
 @pytest.mark.parametrize("more", [0, 200])
@@ -101,4 +101,4 @@ def test_an_archive_that_ends_between_two_files_is_refused(more: int, tmp_path: 
         fifth = archive.getmembers()[4].offset
     path.write_bytes(path.read_bytes()[: fifth + more])
     with pytest.raises(Fault, match=r"img_val\.tar: cannot be read as a tar archive .unexpected end of data"):
-        imagenet.open_images(path, LABELS)
+        image_set.open_images(path, LABELS)

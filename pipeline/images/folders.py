@@ -2,9 +2,9 @@
 
     class folders               <synset>/<file>, the validation set once sorted, Imagenette, or any part
     ImageNet-V2 folders         <class index>/<file>
-    official validation folder  ILSVRC2012_val_00000001.JPEG and so on, with a ground truth (pipeline.ground_truth)
+    official validation folder  ILSVRC2012_val_00000001.JPEG and so on, with a ground truth (ground_truth.py)
 
-Archives are read by pipeline.image_archives, folders of TensorFlow Datasets by pipeline.tfds_records.
+Archives are read by pipeline.images.archives, folders of TensorFlow Datasets by pipeline.images.tfds.
 """
 
 import os
@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import ground_truth
 from pipeline.base.fault import Fault, nearest
-from pipeline.labels import Label
+from pipeline.images import ground_truth
+from pipeline.images.labels import Label
 
 CLASSES = 1000  # of ImageNet-1k, where only an index says which
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.fault import Fault
-from pipeline.labels import Label
+from pipeline.images.labels import Label
 
 IMAGES = 50_000
 DEVKIT = "ILSVRC2012_devkit_t12"

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.base.fault import Fault
-from pipeline.decoding import decode
+from pipeline.images.decoding import decode
 from tests.pictures import PHOTOGRAPHS, noise, photograph
 
 

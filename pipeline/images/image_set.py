@@ -7,20 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import ground_truth, image_archives, image_files, tfds_records
 from pipeline.base.fault import Fault
-from pipeline.decoding import decode
-from pipeline.image_files import Located, Place
-from pipeline.labels import Label
+from pipeline.images import archives, folders, ground_truth, tfds
+from pipeline.images.decoding import decode
+from pipeline.images.folders import Located, Place
+from pipeline.images.labels import Label
 
 __all__ = ["Example", "ImageSet", "choose", "decode", "from_training_set", "manifest_digest", "open_images"]
 
 _TRAINING = re.compile(r"(n\d{8})/\1_\d+\.JPEG")
 _LOOKED_FOR = (
     "class folders named by the keys of the label file, such as {key!r}",
-    "ImageNet's flat validation folder (ILSVRC2012_val_00000001.JPEG and so on) or " + image_archives.OFFICIAL,
+    "ImageNet's flat validation folder (ILSVRC2012_val_00000001.JPEG and so on) or " + archives.OFFICIAL,
     "ImageNet-V2's folders 0 to 999",
-    f"a folder of TensorFlow Datasets, the one with {tfds_records.INFO}",
+    f"a folder of TensorFlow Datasets, the one with {tfds.INFO}",
     "WebDataset shards, *.tar",
     "or a folder called val with one of these",
 )
@@ -110,32 +110,32 @@ def _ordered(examples: Iterable[Example]) -> tuple[Example, ...]:
 
 def _recognised(path: Path, labels: Sequence[Label]) -> tuple[str, list[Located]]:
     if path.is_file() and tarfile.is_tarfile(path):
-        if image_archives.is_validation_archive(path):
-            return "official validation archive", image_archives.validation_archive(path, labels)
-        return "WebDataset shards", image_archives.shards([path], labels)
+        if archives.is_validation_archive(path):
+            return "official validation archive", archives.validation_archive(path, labels)
+        return "WebDataset shards", archives.shards([path], labels)
     if not path.is_dir():
         what = "neither a folder nor a tar archive" if path.exists() else "the image folder does not exist"
         raise Fault(f"{path}: {what}; looked for {_looked_for(labels)}")
-    if (path / tfds_records.INFO).is_file():
-        return tfds_records.tfds_folder(path, labels)
-    entries = image_files.visible(path)
-    keys = image_files.class_index(labels)
-    folders = [entry.name for entry in entries if entry.is_dir()]
-    if any(name in keys for name in folders):
-        return "class folders", image_files.class_folders(path, labels)
-    if folders and all(name.isdecimal() for name in folders):
-        return "ImageNet-V2 folders", image_files.numbered_folders(path, labels)
+    if (path / tfds.INFO).is_file():
+        return tfds.tfds_folder(path, labels)
+    entries = folders.visible(path)
+    keys = folders.class_index(labels)
+    folder_names = [entry.name for entry in entries if entry.is_dir()]
+    if any(name in keys for name in folder_names):
+        return "class folders", folders.class_folders(path, labels)
+    if folder_names and all(name.isdecimal() for name in folder_names):
+        return "ImageNet-V2 folders", folders.numbered_folders(path, labels)
     if any(ground_truth.number_of(entry.name) for entry in entries):
-        return "official validation folder", image_files.flat_folder(path, labels)
-    if (path / image_archives.OFFICIAL).is_file():
-        return _recognised(path / image_archives.OFFICIAL, labels)
-    archives = [entry for entry in entries if entry.suffix == ".tar"]
-    if archives:
-        return "WebDataset shards", image_archives.shards(archives, labels)
-    if "val" in folders:
+        return "official validation folder", folders.flat_folder(path, labels)
+    if (path / archives.OFFICIAL).is_file():
+        return _recognised(path / archives.OFFICIAL, labels)
+    shard_files = [entry for entry in entries if entry.suffix == ".tar"]
+    if shard_files:
+        return "WebDataset shards", archives.shards(shard_files, labels)
+    if "val" in folder_names:
         return _recognised(path / "val", labels)
-    if folders and len(folders) == len(entries):
-        return "class folders", image_files.class_folders(path, labels)  # which says what is wrong with them
+    if folder_names and len(folder_names) == len(entries):
+        return "class folders", folders.class_folders(path, labels)  # which says what is wrong with them
     found = ", ".join(entry.name for entry in entries[:5]) + (f" and {len(entries) - 5} more" * (len(entries) > 5))
     raise Fault(
         f"{path}: no images that it knows how to read; looked for {_looked_for(labels)}; found {found or 'nothing'}"

@@ -20,8 +20,8 @@ from typing import Any
 import google_crc32c
 
 from pipeline.base.fault import Fault
-from pipeline.image_files import Located, Place, class_index
-from pipeline.labels import Label
+from pipeline.images.folders import Located, Place, class_index
+from pipeline.images.labels import Label
 
 INFO = "dataset_info.json"
 SPLITS = ("validation", "test")  # imagenet2012 has a test split too, without labels
