@@ -3,8 +3,8 @@
     python -m benchmarks.downloading [MEGABYTES]
 
 A server on this machine sends a file of random bytes (default 1,200 MB, the size of L/16) five times to curl and five
-times to pipeline.download, in turn; each writes it to the same disk, and ours takes its SHA-256 on the way. Prints the
-rates, their ratio and the peak memory, and fails below half of curl's rate or above 200 MB.
+times to pipeline.download.http, in turn; each writes it to the same disk, and ours takes its SHA-256 on the way. Prints
+the rates, their ratio and the peak memory, and fails below half of curl's rate or above 200 MB.
 """
 
 import json
@@ -29,7 +29,7 @@ OURS = """
 import json, sys, time
 from pathlib import Path
 from pipeline.base.fault import peak_memory
-from pipeline.remote import Access, obtained
+from pipeline.download.obtain import Access, obtained
 started = time.perf_counter()
 with obtained(sys.argv[1], Access(Path(sys.argv[2])), "download"):
     print(json.dumps([time.perf_counter() - started, peak_memory()]))
@@ -88,7 +88,7 @@ def main() -> None:
             memory = max(memory, peak)
         server.shutdown()
     ratio = statistics.median(mine) / statistics.median(theirs)
-    for label, rates in (("curl", theirs), ("pipeline.download, SHA-256 included", mine)):
+    for label, rates in (("curl", theirs), ("pipeline.download.http, SHA-256 included", mine)):
         print(f"{label}, {megabytes} MB: {statistics.median(rates):.0f} MB/s ({min(rates):.0f} to {max(rates):.0f})")
     print(f"ratio: {ratio:.2f}; peak memory {memory / 1e6:.0f} MB")
     if ratio < 0.5 or memory > 200e6:

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import augreg, cache, index
+from pipeline import augreg, index
 from pipeline.augreg import Recipe
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.choice import criteria_of, members_of
 from pipeline.criteria import Selection
+from pipeline.download import cache
 from pipeline.drafts import collection_name, collection_text, dataset_of, long_name, member_name, member_text
 from pipeline.index import Index, Row
 

@@ -18,15 +18,16 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from pipeline import arrays, cache, origin, owners, pins
+from pipeline import arrays, origin, owners, pins
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, Forbidden, NotCached, Unavailable, Unreachable, shown
 from pipeline.base.files import replacing, sha256_of
-from pipeline.checksums import copy
+from pipeline.download import cache
+from pipeline.download.address import is_remote, local_path, scheme_of
+from pipeline.download.checksums import copy
+from pipeline.download.obtain import Access, obtained
 from pipeline.origin import TIMM, Origin
-from pipeline.remote import Access, obtained
-from pipeline.sources import is_remote, local_path, scheme_of
 
 CLOSED_BUCKET = ("gs://vit_models/", "https://storage.googleapis.com/vit_models/")
 
@@ -37,8 +38,8 @@ class Checkpoint:
 
     Attributes:
         name: the upstream file name without `.npz`.
-        sources: where the file may be had, in order, see pipeline.sources; `{name}` stands for the name. A path is
-            relative to the YAML file. A file that ends in `.safetensors` is timm's and is converted back.
+        sources: where the file may be had, in order, see pipeline.download.address; `{name}` stands for the name. A
+            path is relative to the YAML file. A file that ends in `.safetensors` is timm's and is converted back.
         sha256: the digest of the upstream .npz file in hexadecimal, once it is known. It says nothing of timm's file,
             which is refused then unless the lock file has the digest of the arrays.
     """

@@ -16,11 +16,11 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import cache
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, Unavailable
 from pipeline.base.files import replacing_folder
-from pipeline.remote import Access, obtained
+from pipeline.download import cache
+from pipeline.download.obtain import Access, obtained
 
 NAME = "imagenette2-320"
 ADDRESS = f"https://s3.amazonaws.com/fast-ai-imageclas/{NAME}.tgz"

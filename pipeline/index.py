@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pipeline.base.fault import Fault, Forbidden, Unavailable, nearest, shown
 from pipeline.base.files import replacing
-from pipeline.sources import is_remote, local_path, scheme_of
+from pipeline.download.address import is_remote, local_path, scheme_of
 
 UPSTREAM = "gs://vit_models/augreg/index.csv"
 SYNTHETIC = "synthetic"  # a further column, which marks a file as made up for tests and benchmarks
@@ -160,7 +160,7 @@ def _own(path: Path) -> str:
 def _public(address: str) -> str:
     """Returns the origin of a download: its address without what may be secret, a password or a signature."""
     parts = urlsplit(shown(address))
-    # Only in these two is what follows `?` no part of the name (pipeline.sources).
+    # Only in these two is what follows `?` no part of the name (pipeline.download.address).
     return urlunsplit(parts._replace(query="", fragment="")) if parts.scheme in ("http", "https") else shown(address)
 
 
@@ -189,10 +189,10 @@ def read(path: Path, origin: str | None = None, place: str | None = None) -> Ind
 
 
 def _download(address: str, kept: Path, downloads: Path, offline: bool) -> Index:
-    from pipeline import remote  # its HTTP client takes a while to import, and a local file needs none
+    from pipeline.download import obtain  # its HTTP client takes a while to import, and a local file needs none
 
     try:
-        with remote.obtained(address, remote.Access(downloads, offline), "index") as found:
+        with obtain.obtained(address, obtain.Access(downloads, offline), "index") as found:
             index = read(found.path, _public(address), shown(address))
             if address == UPSTREAM:
                 with replacing(kept) as stream:
@@ -210,7 +210,7 @@ def obtain(source: str | None, kept: Path, downloads: Path, offline: bool = Fals
     Args:
         source: a path or address; None for upstream's, from `kept` if it is there, else from its address.
         kept: where upstream's index is kept.
-        downloads: the folder of the cache, see pipeline.cache.
+        downloads: the folder of the cache, see pipeline.download.cache.
         offline: whether to do without any network.
 
     Raises:

@@ -23,7 +23,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import replacing, sha256_of, write_text
 from pipeline.base.heads import HEADS
 from pipeline.base.templates import render
-from pipeline.checksums import copy
+from pipeline.download.checksums import copy
 from pipeline.entries import entry_of
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
 from pipeline.facts.report import read_report

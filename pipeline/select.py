@@ -14,13 +14,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline import cache, index, plot
+from pipeline import index, plot
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.templates import render
 from pipeline.choice import Choice, checkpoint_of, choose, criteria_of, differences, members_of, names_of, passing
 from pipeline.criteria import Selection
+from pipeline.download import cache
 from pipeline.facts.collection import collection_of
 from pipeline.index import Index, Row
 

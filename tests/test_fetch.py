@@ -16,9 +16,9 @@ import pytest
 
 from pipeline import arrays, origin, pins
 from pipeline.base.fault import Fault
-from pipeline.download import Policy
+from pipeline.download.http import Policy
+from pipeline.download.obtain import Access, obtained
 from pipeline.fetch import Checkpoint, Settings, fetch
-from pipeline.remote import Access, obtained
 from pipeline.stamps import outdated, superseded
 from tests.conftest import ROOT, Stage, assert_refused, serving_folder
 from tests.faulty_server import Faulty, cut, faulty, redirect, status

@@ -11,10 +11,10 @@ import pytest
 from benchmarks.timm_round_trip import counting_arrays
 from pipeline import origin, pins
 from pipeline.base.fault import Fault
-from pipeline.download import Policy
+from pipeline.download.http import Policy
+from pipeline.download.obtain import Access
 from pipeline.fetch import Checkpoint, Settings, fetch
 from pipeline.model.variants import Model
-from pipeline.remote import Access
 from tests.conftest import ROOT
 from tests.faulty_server import cut, faulty, redirect, status
 

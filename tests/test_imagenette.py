@@ -9,9 +9,9 @@ import pytest
 
 from pipeline import imagenette
 from pipeline.base.fault import Fault
-from pipeline.download import Policy
+from pipeline.download.http import Policy
+from pipeline.download.obtain import Access
 from pipeline.images import image_set
-from pipeline.remote import Access
 from tests.conftest import ROOT, Stage, assert_refused, make
 from tests.faulty_server import cut, faulty, status
 from tests.validation_set import LABELS, content_of, name_of, packed

@@ -1,7 +1,7 @@
 """download: one file over HTTP into the cache, taken up where a cut line or a killed process left it.
 
-Each answer of the server leads to one of three steps (pipeline.answers): keep what is there, resume after it, or
-restart. What the line did is tried again with growing pauses: 408, 429, 5xx, a broken connection, a body that is too
+Each answer of the server leads to one of three steps (pipeline.download.resume): keep what is there, resume after it,
+or restart. What the line did is tried again with growing pauses: 408, 429, 5xx, a broken connection, a body that is too
 short, a checksum that does not agree, a line that only drips. What the server has decided is not: 401, 403, 404.
 """
 
@@ -17,13 +17,13 @@ from pathlib import Path
 import requests
 import urllib3.exceptions
 
-from pipeline.answers import Step, conditions, decide, read_answer, retry_after
 from pipeline.base.fault import Forbidden, Unavailable, Unreachable, shown
 from pipeline.base.files import CHUNK, naming
 from pipeline.base.progress import Progress
-from pipeline.cache import Entry, Record
-from pipeline.checksums import Hashing
-from pipeline.sources import Address
+from pipeline.download.address import Address
+from pipeline.download.cache import Entry, Record
+from pipeline.download.checksums import Hashing
+from pipeline.download.resume import Step, conditions, decide, read_answer, retry_after
 
 _PIECE = 1 << 18  # larger ones are no faster, and cost the memory allocator more
 _UNKNOWN = 100_000_000  # bytes that a file of no stated length is taken to have

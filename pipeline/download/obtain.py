@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline import cache, cloud
 from pipeline.base.fault import NotCached, shown
-from pipeline.cache import Entry, Record
-from pipeline.download import Policy, download
-from pipeline.sources import Address, resolve
+from pipeline.download import cache, cloud
+from pipeline.download.address import Address, resolve
+from pipeline.download.cache import Entry, Record
+from pipeline.download.http import Policy, download
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Obtained:
 
 @contextmanager
 def obtained(source: str, access: Access, label: str, expected: str | None = None) -> Iterator[Obtained]:
-    """Yields a remote source's file (pipeline.sources.is_remote); no other process changes it until the block ends.
+    """Yields a remote source's file (pipeline.download.address.is_remote); no other process changes it until the block
+        ends.
 
     Args:
         source: its address.

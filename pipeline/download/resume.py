@@ -1,4 +1,4 @@
-"""What a server's answer says of a file, and what follows from it: values, apart from the doing (pipeline.download)."""
+"""What a server's answer says of a file, and which step follows: values, apart from the transfer itself."""
 
 import enum
 import re
@@ -9,8 +9,8 @@ from email.utils import parsedate_to_datetime
 
 import requests
 
-from pipeline.cache import Record
-from pipeline.checksums import announced
+from pipeline.download.cache import Record
+from pipeline.download.checksums import announced
 
 
 class Step(enum.Enum):

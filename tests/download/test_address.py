@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from fsspec.implementations.memory import MemoryFileSystem
 
 from pipeline.base.fault import Fault, Unavailable, shown
-from pipeline.remote import Access, obtained
-from pipeline.sources import resolve, scheme_of
+from pipeline.download.address import resolve, scheme_of
+from pipeline.download.obtain import Access, obtained
 from tests.faulty_server import Handler, Resource, faulty, redirect, status
 
 CREDENTIALS = ("CLOUDSDK_AUTH_ACCESS_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST", "HF_ENDPOINT")

@@ -16,13 +16,13 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from pipeline import cache
-from pipeline.answers import Answer, Step, decide
 from pipeline.base.fault import Unavailable
-from pipeline.cache import Record
-from pipeline.download import Policy, download
-from pipeline.remote import Access, obtained
-from pipeline.sources import Address
+from pipeline.download import cache
+from pipeline.download.address import Address
+from pipeline.download.cache import Record
+from pipeline.download.http import Policy, download
+from pipeline.download.obtain import Access, obtained
+from pipeline.download.resume import Answer, Step, decide
 from tests.conftest import ROOT
 from tests.faulty_server import (
     Behaviour,
@@ -555,7 +555,7 @@ def test_parallel_downloads_of_a_file_don_t_collide(tmp_path: Path) -> None:
 CLIENT = """
 import sys
 from pathlib import Path
-from pipeline.remote import Access, obtained
+from pipeline.download.obtain import Access, obtained
 with obtained(sys.argv[1], Access(Path(sys.argv[2])), "get") as file:
     print(file.sha256)
 """

@@ -1,7 +1,7 @@
 """What needs the optional libraries of `pip install '.[cloud]'`: Google credentials, and S3.
 
-Files of Google Cloud Storage are downloaded as any other (pipeline.download), only with a token, so that resumption and
-checksums are the same with and without credentials.
+Files of Google Cloud Storage are downloaded as any other (pipeline.download.http), only with a token, so that
+resumption and checksums are the same with and without credentials.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.base.fault import Forbidden, Unavailable, Unreachable
 from pipeline.base.files import CHUNK, naming
 from pipeline.base.progress import Progress
-from pipeline.checksums import Hashing
+from pipeline.download.checksums import Hashing
 
 _READ_ONLY = "https://www.googleapis.com/auth/devstorage.read_only"
 _INSTALL = "install it with pip install '.[cloud]'"

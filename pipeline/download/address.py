@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from pipeline.base.fault import Fault, shown
-from pipeline.cloud import google_token
+from pipeline.download.cloud import google_token
 
 REMOTE = ("http", "https", "gs", "hf", "s3")
 GOOGLE = "https://storage.googleapis.com"

@@ -1,0 +1,1 @@
+"""Downloads one remote file through the cache."""
