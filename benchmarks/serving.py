@@ -10,7 +10,7 @@ A tarball of 100 MB and a page of 20 kB, on loopback:
 - the server's resident memory all the while, looked at every 0.1 s.
 
 Fails when a download is damaged, below 1,000 pages a second or 0.8 of the other server's rate, or when the memory grows
-by more than what CHUNK of pipeline.hub_app allows the clients.
+by more than what CHUNK of pipeline.server.app allows the clients.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.memory import Watch
-from pipeline.hub_app import CHUNK
+from pipeline.server.app import CHUNK
 
 ROOT = Path(__file__).parents[1]
 MEGABYTES = 100

@@ -3,7 +3,7 @@
     python -m pipeline.serve HUB [--host HOST] [--port PORT] [--gcs gs://BUCKET/PREFIX] [--drain SECONDS]
 
 Serves until Ctrl-C or SIGTERM; then nobody new is let in, and who is downloading has some seconds to finish. Nothing in
-the hub is ever written. Needs the extra `serve`, as do pipeline.hub_app and pipeline.connections.
+the hub is ever written. Needs the extra `serve`, as do pipeline.server.app and pipeline.server.connections.
 """
 
 import argparse
@@ -21,14 +21,14 @@ from types import FrameType
 
 import uvicorn
 
-from pipeline.access import ACCESS
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
-from pipeline.connections import LARGEST_HEAD, Connection
 from pipeline.hub import hub_folder, published_index
-from pipeline.hub_app import application
+from pipeline.server.app import application
+from pipeline.server.connections import LARGEST_HEAD, Connection
+from pipeline.server.middleware import ACCESS
 
-# Each may hold CHUNK bytes of pipeline.hub_app twice: 1 GB at the worst.
+# Each may hold CHUNK bytes of pipeline.server.app twice: 1 GB at the worst.
 MOST_CONNECTIONS = 2_000
 KEPT_ALIVE = 15  # seconds that a connection may wait for its next request
 _BUCKET = re.compile(r"gs://[^/\s]\S*")

@@ -27,11 +27,11 @@ from urllib.parse import urljoin
 
 import pytest
 
-from pipeline import access, hub_files
-from pipeline.access import ACCESS, LARGEST_HEADERS, LONGEST_TARGET
 from pipeline.base.fault import Fault
-from pipeline.connections import Connection
 from pipeline.serve import listening, main, published_address, server
+from pipeline.server import files, middleware
+from pipeline.server.connections import Connection
+from pipeline.server.middleware import ACCESS, LARGEST_HEADERS, LONGEST_TARGET
 from tests.conftest import ROOT, make, serving_folder
 
 TARBALL = random.Random(0).randbytes(12_000_000)  # more than the system's buffers for a connection
@@ -543,14 +543,14 @@ def test_a_young_page_is_read_again_though_it_looks_the_same(own: Running) -> No
 
 
 def test_pages_take_no_more_memory_than_they_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_files, "MEMORY", 10_000)
+    monkeypatch.setattr(files, "MEMORY", 10_000)
     for number in range(9):
         write(tmp_path / f"{number}.txt", bytes([65 + number]) * 400)
     write(tmp_path / "large.txt", b"large" * 1900)
-    files = hub_files.HubFiles(tmp_path)
+    opener = files.HubFiles(tmp_path)
 
-    async def opened(name: str) -> hub_files.Page | hub_files.Large:
-        return await files.open((name,))
+    async def opened(name: str) -> files.Page | files.Large:
+        return await opener.open((name,))
 
     kept = asyncio.run(opened("0.txt"))
     assert asyncio.run(opened("0.txt")) is kept
@@ -650,7 +650,7 @@ def test_no_answer_names_a_folder_of_the_machine(own: Running, monkeypatch: pyte
     def broken(root: Path, names: tuple[str, ...]) -> tuple[int, os.stat_result]:
         raise OSError(errno.EIO, "the disk fails", str(root.joinpath(*names)))
 
-    monkeypatch.setattr(hub_files, "_opened", broken)
+    monkeypatch.setattr(files, "_opened", broken)
     answers(500, 405)
 
 
@@ -790,7 +790,7 @@ def test_large_headers_are_refused(shared: Running, length: int) -> None:
     ],
 )
 def test_a_body_is_refused_unread(shared: Running, monkeypatch: pytest.MonkeyPatch, request_bytes: bytes) -> None:
-    monkeypatch.setattr(access, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(middleware, "LINGER_SECONDS", 0.05)
     received = shared.raw(request_bytes)
     assert received.startswith(b"HTTP/1.1 400 ")
     assert b"has no body" in received
@@ -810,7 +810,7 @@ def test_a_large_body_is_refused_with_a_sentence(shared: Running, method: bytes)
 
 
 def test_a_body_is_not_waited_for_for_ever(shared: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(middleware, "LINGER_SECONDS", 0.05)
     received = shared.raw(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
     assert received.startswith(b"HTTP/1.1 405 ")
 

@@ -8,7 +8,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
-from pipeline.access import log_request
+from pipeline.server.middleware import log_request
 
 # A head, that is the request line and headers, must be there by then; nobody needs long for some hundred bytes.
 HEAD_SECONDS = 10.0
@@ -16,7 +16,7 @@ HEAD_SECONDS = 10.0
 STALL_SECONDS = 60.0
 # How long a refused client may go on sending, unheard.
 LINGER_SECONDS = 1.0
-# What may wait for the rest of its head; whole heads are checked by pipeline.access.
+# What may wait for the rest of its head; whole heads are checked by pipeline.server.middleware.
 LARGEST_HEAD = 32_768  # bytes
 
 _SENTENCES = {

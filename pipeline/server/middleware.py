@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline.addresses import Refused, path_of
+from pipeline.server.routes import Refused, path_of
 
 # RFC 9110, section 4.1, asks for 8,000 at least.
 LONGEST_TARGET = 8_000  # bytes

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.addresses import Names, is_version
 from pipeline.base.files import CHUNK
+from pipeline.server.routes import Names, is_version
 
 # Larger ones are sent from the disk, as tarballs are.
 LARGEST_IN_MEMORY = 4 << 20

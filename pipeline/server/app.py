@@ -1,7 +1,7 @@
 """The hub as a web application: tfhub.dev's protocol on a folder, and every file at its own address.
 
-What it answers is decided by pure functions: pipeline.addresses (what is asked for), pipeline.negotiation (in which
-form) and pipeline.conditions (whether, and which part). Here they are put together.
+What it answers is decided by pure functions: pipeline.server.routes (what is asked for), pipeline.server.http_semantics
+(in which form) and pipeline.server.http_semantics (whether, and which part). Here they are put together.
 """
 
 import asyncio
@@ -19,8 +19,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from pipeline.access import Outermost, log
-from pipeline.addresses import (
+from pipeline.server.files import HubFiles, Large, NotThere
+from pipeline.server.http_semantics import Unsatisfiable, accepts_gzip, byte_range, http_date, preferred, verdict
+from pipeline.server.middleware import Outermost, log
+from pipeline.server.routes import (  # fmt: skip
     TARBALL,
     File,
     Location,
@@ -32,10 +34,7 @@ from pipeline.addresses import (
     asked,
     media_type,
     relative,
-)  # fmt: skip
-from pipeline.conditions import Unsatisfiable, byte_range, http_date, verdict
-from pipeline.hub_files import HubFiles, Large, NotThere
-from pipeline.negotiation import accepts_gzip, preferred
+)
 
 # What one client's connection holds in memory, twice at most.
 CHUNK = 1 << 18

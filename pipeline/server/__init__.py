@@ -1,0 +1,1 @@
+"""Serves a hub over HTTP."""
