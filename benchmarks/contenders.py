@@ -63,11 +63,11 @@ def upstream(variant: str, source: str, threads: int) -> Forward:
     import jax
 
     from benchmarks.upstream import UpstreamTransformer
-    from pipeline import checkpoint
+    from pipeline.checkpoints import npz
     from pipeline.model import variants
     from pipeline.model.parameters import nest_parameters
 
-    arrays = checkpoint.load(Path(source), variants.Model(variant, 224, 1000))
+    arrays = npz.load(Path(source), variants.Model(variant, 224, 1000))
     parameters = jax.device_put({"params": nest_parameters(arrays)})
     apply = jax.jit(UpstreamTransformer(variants.variant(variant), 1000).apply)
     return lambda images: np.asarray(apply(parameters, images))

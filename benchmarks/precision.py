@@ -16,13 +16,13 @@ import numpy as np
 from flax import linen as nn
 
 from benchmarks.random_checkpoints import random_arrays
-from pipeline import checkpoint
+from pipeline.checkpoints import npz
 from pipeline.model import vit
 from pipeline.model.parameters import nest_parameters
 from pipeline.model.variants import Model, variant
 
 
-def logits(name: str, arrays: checkpoint.Arrays, images: np.ndarray, norm: dict) -> np.ndarray:
+def logits(name: str, arrays: npz.Arrays, images: np.ndarray, norm: dict) -> np.ndarray:
     """Returns logits (n, 1000) in the arrays' own precision, with further arguments for GroupNorm and LayerNorm."""
     group_norm = functools.partial(nn.GroupNorm, num_groups=32, epsilon=1e-6, **norm)
     with patch.object(vit, "GroupNorm", group_norm):
@@ -34,7 +34,7 @@ def main() -> None:
     images = np.random.default_rng(0).uniform(-1, 1, (4, 224, 224, 3)).astype(np.float32)
     for name in sys.argv[1:] or ["R26+S/32", "R50+L/32"]:
         model = Model(name, 224, 1000)
-        arrays = checkpoint.fit(random_arrays(model), model, Path("random"))
+        arrays = npz.fit(random_arrays(model), model, Path("random"))
         with jax.enable_x64(True):
             exact: dict[str, Any] = {"force_float32_reductions": False, "use_fast_variance": False}
             layer_norm = functools.partial(nn.LayerNorm, epsilon=1e-6, **exact)

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.base import yaml_sections
 from pipeline.base.files import replacing
-from pipeline.fetch import Checkpoint
+from pipeline.checkpoints.section import Checkpoint
 from pipeline.model.variants import Model
 from pipeline.model.vit import parameter_shapes
 

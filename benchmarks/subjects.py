@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from pipeline import origin
+from pipeline.checkpoints import provenance
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "artifacts/bench"  # the checkpoints stay there for the next run
@@ -57,8 +57,8 @@ def checkpoint(folder: Path, variant: str) -> Path:
     path = folder / yaml.stem / f"{yaml.stem}.npz"
     if not path.exists():
         run([sys.executable, "-m", "benchmarks.random_checkpoints", str(path.parent), str(yaml)])
-    if not origin.path_of(path).exists():
-        origin.write(path, origin.read(path))
+    if not provenance.path_of(path).exists():
+        provenance.write(path, provenance.read(path))
     return path
 
 

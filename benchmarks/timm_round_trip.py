@@ -1,4 +1,5 @@
-"""Proves pipeline/timm_layout.py against timm itself: AugReg checkpoints go through timm and come back, byte for byte.
+"""Proves pipeline/checkpoints/timm.py against timm itself: AugReg checkpoints go through timm and come back, byte for
+    byte.
 
     python -m benchmarks.timm_round_trip --torch-python PYTHON [--sizes N ...] [--classes N ...] [--folder FOLDER]
                                          [VARIANT ...]
@@ -9,7 +10,7 @@ empty `pre_logits` that some of the pool's have; PYTHON, which has timm, reads i
 (benchmarks/timm_file.py); ours takes that back. Every array must be there again, with its type, shape and bytes, and no
 other. L/16 and R50+L/32 take 3 GB of memory and 3 GB of disk.
 
-The second form writes the small files that tests/test_timm_layout.py reads, since the tests have no timm.
+The second form writes the small files that tests/checkpoints/test_timm.py reads, since the tests have no timm.
 """
 
 import argparse
@@ -27,9 +28,9 @@ import numpy as np
 from benchmarks import subjects
 from benchmarks.contenders import TIMM
 from benchmarks.random_checkpoints import random_arrays, stored_shapes
-from pipeline.checkpoint import Arrays
+from pipeline.checkpoints.npz import Arrays
+from pipeline.checkpoints.timm import augreg_arrays
 from pipeline.model.variants import Model
-from pipeline.timm_layout import augreg_arrays
 
 VARIANTS = tuple(name for name in TIMM if name != "L/32")  # the pool has none
 RECORDED = (Model("Ti/16", 32, 3), Model("R+Ti/16", 32, 3), Model("R26+S/32", 32, 3))

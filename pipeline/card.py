@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import claims, dialect_rules, dialects, hub_page, hub_rules, pins
+from pipeline import claims, dialect_rules, dialects, hub_page, hub_rules
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.files import write_text
 from pipeline.base.heads import HEADS
 from pipeline.base.templates import TEMPLATES
+from pipeline.checkpoints import lock_file
 from pipeline.dialects import Record
 from pipeline.facts.collection import Collection, Module, collection_of, handle
 from pipeline.facts.report import read_report
@@ -68,7 +69,7 @@ def records(
     hub_url: str,
     report: dict[str, Any],
     origin: dict[str, Any],
-    pin: pins.Pin = pins.NOTHING,
+    pin: lock_file.Pin = lock_file.NOTHING,
 ) -> dict[str, Record]:
     """Returns what is known of each head's module: the one record that every dialect is rendered from.
 
@@ -99,7 +100,9 @@ def records(
             "collection": collection,
             "report": report,
             "origin": origin,
-            "verified": pins.statement(pin, origin.get("sha256"), weights.get("sha256"), weights.get("arrays_sha256")),
+            "verified": lock_file.statement(
+                pin, origin.get("sha256"), weights.get("sha256"), weights.get("arrays_sha256")
+            ),
             "found": report["modules"][head],
             "compatibility": compatibility_of(report["modules"][head]),
         }
@@ -114,7 +117,7 @@ def cards(
     hub_url: str,
     report: dict[str, Any],
     origin: dict[str, Any],
-    pin: pins.Pin = pins.NOTHING,
+    pin: lock_file.Pin = lock_file.NOTHING,
 ) -> dict[str, str]:
     """Returns TensorFlow Hub's page of each head, from what records() takes."""
     found = records(member, module, collection, hub_url, report, origin, pin)
@@ -152,12 +155,16 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("report", type=Path, help="its report.json")
     parser.add_argument("out", type=Path, help="the folder for classification.md, fe.md and the other dialects")
     parser.add_argument("--hub-url", help="the public address of the hub (default: the collection's)")
-    parser.add_argument("--lock", type=Path, help=f"the lock file (default: {pins.NAME} beside the member's YAML file)")
+    parser.add_argument(
+        "--lock", type=Path, help=f"the lock file (default: {lock_file.NAME} beside the member's YAML file)"
+    )
     args = parser.parse_args(arguments)
     module = yaml_sections.load(args.member, "module", Module)
     collection, hub_url = collection_of(args.member, args.hub_url)
     origin = yaml_sections.sections(args.member)["checkpoint"]
-    pin = pins.read(args.lock or args.member.parent / pins.NAME).get(str(origin.get("name")), pins.NOTHING)
+    pin = lock_file.read(args.lock or args.member.parent / lock_file.NAME).get(
+        str(origin.get("name")), lock_file.NOTHING
+    )
     found = records(args.member.stem, module, collection, hub_url, read_report(args.report), origin, pin)
     for path, text in files_of(found, args.out).items():
         write_text(path, text)

@@ -18,8 +18,8 @@ from pipeline.accuracy import Evaluation, how_to_give_images, images_of
 from pipeline.base import yaml_sections
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
+from pipeline.checkpoints.section import Checkpoint
 from pipeline.facts.collection import Module, collection_of
-from pipeline.fetch import Checkpoint
 from pipeline.images import image_set, labels
 from pipeline.images.labels import Label
 from pipeline.listings import handles_of

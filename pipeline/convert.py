@@ -17,25 +17,26 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import export, origin, selftest, stablehlo
+from pipeline import export, selftest, stablehlo
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.files import replacing_folder
 from pipeline.base.heads import OUTPUTS
 from pipeline.base.progress import Progress
+from pipeline.checkpoints import provenance
 from pipeline.images import labels
 from pipeline.model.variants import Model
 from pipeline.version import VERSION
 
 
-def provenance(path: Path, model: Model, section: Mapping[str, Any]) -> dict[str, Any]:
+def provenance_record(path: Path, model: Model, section: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what a module says of its making; nothing that differs between machines, users or days.
 
     That includes the source of the checkpoint: the same weights from another source are the same variables in a module
     that says another thing of where they come from.
     """
     return {
-        "checkpoint": {"name": section["name"]} | origin.read(path).lasting(),
+        "checkpoint": {"name": section["name"]} | provenance.read(path).lasting(),
         "model": {name: value for name, value in asdict(model).items() if name != "labels"},
         "platforms": stablehlo.PLATFORMS,
         "calling_convention": stablehlo.CALLING_CONVENTION,
@@ -83,15 +84,15 @@ def convert(
             for head, folder in folders.items()
         }
         # These import JAX, for which the exports need not wait.
-        from pipeline import checkpoint
+        from pipeline.checkpoints import npz
         from pipeline.model import float64
 
-        arrays = checkpoint.load(path, model)  # what does not fit is refused here, and the exports end with the block
+        arrays = npz.load(path, model)  # what does not fit is refused here, and the exports end with the block
         progress = stack.enter_context(Progress(f"convert {label}", len(folders), "modules"))
         pixels = float64.pixels(model)
         outputs = float64.outputs(model, arrays, selftest.scaled(pixels))
         del arrays  # and the mapped file with them; the exports need the memory
-        record = provenance(path, model, section)
+        record = provenance_record(path, model, section)
         for head, folder in folders.items():
             exports[head].finish()
             test = {"pixels": pixels, "outputs": outputs[head], "tolerance": np.array(model.tolerance)}

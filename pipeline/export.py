@@ -83,13 +83,14 @@ def export(model: Model, head: str, path: Path, out: Path) -> None:
     import jax
     import tensorflow as tf
 
-    from pipeline import checkpoint, reusable, stablehlo
+    from pipeline import reusable, stablehlo
+    from pipeline.checkpoints import npz
     from pipeline.model.parameters import select_parameters
 
     jax.config.update("jax_export_calling_convention_version", stablehlo.CALLING_CONVENTION + 1)
     # Where in our source an operation comes from is stripped later (stablehlo.make_portable); here it costs time.
     jax.config.update("jax_traceback_in_locations_limit", 0)
-    arrays = select_parameters(checkpoint.mended(checkpoint.read(path)), head)
+    arrays = select_parameters(npz.mended(npz.read(path)), head)
     with _quick_save(), _disk_errors_as_such(out):
         # pop() lets go of the mapped file, array by array.
         variables = {name: tf.Variable(arrays.pop(name), name=name) for name in list(arrays)}

@@ -3,14 +3,13 @@
     python -m pipeline.fetch MEMBER.yaml OUT [--checkpoints FOLDER_OR_URL] [--lock FILE] [--cache FOLDER] [--offline]
 
 writes OUT, an .npz in the AugReg layout, and checkpoint.json beside it, which says where it comes from
-(pipeline.origin). Every source must have the same arrays: what is downloaded first is recorded in the collection's lock
-file (pipeline.pins), and other weights are refused from then on. A file that the user brings, from CHECKPOINTS= or a
-path, is held against the lock file too but adds nothing to it: it is no download, and may be one of random weights for
-a trial.
+(pipeline.checkpoints.provenance). Every source must have the same arrays: what is downloaded first is recorded in the
+collection's lock file (pipeline.checkpoints.lock_file), and other weights are refused from then on. A file that the
+user brings, from CHECKPOINTS= or a path, is held against the lock file too but adds nothing to it: it is no download,
+and may be one of random weights for a trial.
 """
 
 import argparse
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,50 +17,20 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from pipeline import arrays, origin, owners, pins
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, Forbidden, NotCached, Unavailable, Unreachable, shown
 from pipeline.base.files import replacing, sha256_of
+from pipeline.checkpoints import identify, lock_file, provenance
+from pipeline.checkpoints.digest import arrays_digest, write_npz
+from pipeline.checkpoints.provenance import TIMM, Origin
+from pipeline.checkpoints.section import Checkpoint, Source, sources
 from pipeline.download import cache
-from pipeline.download.address import is_remote, local_path, scheme_of
+from pipeline.download.address import is_remote, local_path
 from pipeline.download.checksums import copy
 from pipeline.download.obtain import Access, obtained
-from pipeline.origin import TIMM, Origin
 
 CLOSED_BUCKET = ("gs://vit_models/", "https://storage.googleapis.com/vit_models/")
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """The section `checkpoint`.
-
-    Attributes:
-        name: the upstream file name without `.npz`.
-        sources: where the file may be had, in order, see pipeline.download.address; `{name}` stands for the name. A
-            path is relative to the YAML file. A file that ends in `.safetensors` is timm's and is converted back.
-        sha256: the digest of the upstream .npz file in hexadecimal, once it is known. It says nothing of timm's file,
-            which is refused then unless the lock file has the digest of the arrays.
-    """
-
-    name: str
-    sources: tuple[str, ...]
-    sha256: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
-            raise Fault(f"checkpoint.sha256 must be 64 hexadecimal digits in lower case, got {self.sha256!r}")
-        for source in self.sources:
-            scheme_of(source, "checkpoint.sources")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One place to try: its address, and the name, free of secrets, by which records and the lock file know it."""
-
-    address: str
-    name: str
-    brought: bool = False  # by the user, in CHECKPOINTS=
 
 
 @dataclass(frozen=True)
@@ -79,34 +48,10 @@ class Settings:
     access: Access
 
 
-def sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) -> list[Source]:
-    """Returns the places to try, in order: the user's own first, then the member's.
-
-    Args:
-        checkpoint: the section.
-        home: the folder of the member's YAML file, from which relative paths count.
-        checkpoints: a folder or URL that holds files under their upstream names, or None.
-    """
-    own = []
-    if checkpoints:
-        file = f"{checkpoint.name}.npz"
-        address = f"{checkpoints.rstrip('/')}/{file}"
-        if not scheme_of(address, "CHECKPOINTS"):
-            address = str(Path(address).expanduser())
-        own.append(Source(address, file, brought=True))
-    for source in checkpoint.sources:
-        named = source.replace("{name}", checkpoint.name)
-        if is_remote(named):
-            own.append(Source(named, shown(named)))
-        else:
-            own.append(Source(named if named.startswith("file:") else str(home / named), local_path(named).name))
-    return own
-
-
 def _convert(path: Path, out: BinaryIO) -> None:
-    from pipeline import timm_layout  # only where it is needed
+    from pipeline.checkpoints import timm  # only where it is needed
 
-    arrays.write(out, timm_layout.augreg_arrays(path))
+    write_npz(out, timm.augreg_arrays(path))
 
 
 def _is_timm(source: Source) -> bool:
@@ -147,7 +92,7 @@ def _take(
         raise
     except Fault as fault:
         npz = Path(out.name) if _is_timm(source) else path
-        raise Fault(f"{fault}{owners.remark(path, npz, cards, lock, checkpoint.name)}") from None
+        raise Fault(f"{fault}{identify.remark(path, npz, cards, lock, checkpoint.name)}") from None
 
 
 def _accept(
@@ -156,7 +101,7 @@ def _accept(
     label, place = f"fetch {Path(out.name).parent.name}", shown(source.address)
     if _is_timm(source):
         found = sha256 or sha256_of(path)
-        pins.check_file(lock, checkpoint.name, source.name, found)
+        lock_file.check_file(lock, checkpoint.name, source.name, found)
         with _reading():
             _convert(path, out)
     else:
@@ -167,14 +112,14 @@ def _accept(
                 " is damaged: get it again; or it is another checkpoint: correct checkpoint.sha256 if it is the one you"
                 " mean"
             )
-        pins.check_file(lock, checkpoint.name, source.name, found)
+        lock_file.check_file(lock, checkpoint.name, source.name, found)
     out.flush()
     written = Path(out.name)
     with _reading():
-        digest = arrays.digest(written, place)
-    pins.check_arrays(lock, checkpoint.name, place, digest)
+        digest = arrays_digest(written, place)
+    lock_file.check_arrays(lock, checkpoint.name, place, digest)
     if is_remote(source.address) and not source.brought:
-        pins.record(lock, checkpoint.name, source.name, found, digest)
+        lock_file.record(lock, checkpoint.name, source.name, found, digest)
         name = source.name
     else:
         name = _known(found, checkpoint, lock) or source.name
@@ -188,7 +133,7 @@ def _known(sha256: str, checkpoint: Checkpoint, lock: Path) -> str | None:
 
     A file of the user that is such a copy is that source's file, whoever brought it.
     """
-    files = pins.read(lock).get(checkpoint.name, pins.NOTHING).files
+    files = lock_file.read(lock).get(checkpoint.name, lock_file.NOTHING).files
     names = (shown(source.replace("{name}", checkpoint.name)) for source in checkpoint.sources)
     return next((name for name in names if files.get(name) == sha256), None)
 
@@ -203,7 +148,7 @@ def fetch(checkpoint: Checkpoint, home: Path, out: Path, settings: Settings) -> 
     for source in sources(checkpoint, home, settings.checkpoints):
         try:
             with replacing(out) as stream:
-                origin.write(out, _from(source, checkpoint, stream, settings, home.parent))
+                provenance.write(out, _from(source, checkpoint, stream, settings, home.parent))
             return source
         except Unavailable as reason:
             reasons[source] = reason
@@ -212,7 +157,7 @@ def fetch(checkpoint: Checkpoint, home: Path, out: Path, settings: Settings) -> 
 
 def _from(source: Source, checkpoint: Checkpoint, out: BinaryIO, settings: Settings, cards: Path) -> Origin:
     """Writes one source's file to `out` as an .npz and returns what is known of it; raises Unavailable or Fault."""
-    pin = pins.read(settings.lock).get(checkpoint.name, pins.NOTHING)
+    pin = lock_file.read(settings.lock).get(checkpoint.name, lock_file.NOTHING)
     if _is_timm(source) and checkpoint.sha256 is not None and pin.arrays is None:
         raise Unavailable(
             "not taken: checkpoint.sha256 is the digest of upstream's .npz file, which says nothing of timm's file, and"
@@ -285,12 +230,14 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("member", type=Path, help="the member's YAML file")
     parser.add_argument("out", type=Path, help="the checkpoint to write")
     parser.add_argument("--checkpoints", help="a folder or URL to try first")
-    parser.add_argument("--lock", type=Path, help=f"the lock file (default: {pins.NAME} beside the member's YAML file)")
+    parser.add_argument(
+        "--lock", type=Path, help=f"the lock file (default: {lock_file.NAME} beside the member's YAML file)"
+    )
     cache.add_options(parser)
     args = parser.parse_args(arguments)
     checkpoint = yaml_sections.load(args.member, "checkpoint", Checkpoint)
     access = Access(cache.folder(args.cache), args.offline)
-    settings = Settings(args.checkpoints or None, args.lock or args.member.parent / pins.NAME, access)
+    settings = Settings(args.checkpoints or None, args.lock or args.member.parent / lock_file.NAME, access)
     source = fetch(checkpoint, args.member.parent, args.out, settings)
     return f"{args.member.stem} from {shown(source.address)}"
 

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import checkpoint
 from pipeline.base.fault import Fault
 from pipeline.base.heads import OUTPUTS
+from pipeline.checkpoints import npz
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import VisionTransformer
@@ -161,7 +161,7 @@ def measure(model: Model, head: str, path: Path, folder: Path) -> dict[str, Any]
 
     with np.load(folder / "assets.extra" / "selftest.npz", allow_pickle=False) as golden:
         inputs = scaled(golden["pixels"])
-    arrays = select_parameters(checkpoint.mended(checkpoint.read(path)), head)
+    arrays = select_parameters(npz.mended(npz.read(path)), head)
     theirs = expected(model, head, arrays, inputs)
     arrays.clear()
     module = Module(tf.saved_model.load(str(folder)), inputs)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from pipeline import artifact, blocks, checkpoint, saved_model, selftest
+from pipeline import artifact, blocks, saved_model, selftest
 from pipeline.base.fault import Fault
 from pipeline.blocks import Outputs
+from pipeline.checkpoints import npz
 from pipeline.model import float64
 from pipeline.model.parameters import nest_parameters
 from pipeline.model.preprocessing import prepare
@@ -77,7 +78,7 @@ class Reference:
         return found
 
 
-def reference(model: Model, arrays: checkpoint.Arrays, inputs: np.ndarray) -> Reference:
+def reference(model: Model, arrays: npz.Arrays, inputs: np.ndarray) -> Reference:
     """Computes what the modules are held against.
 
     In float64, so that a difference is the module's own. JAX's float32, even without TF32 or bfloat16, is up to 5e-5 of

@@ -22,13 +22,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import origin, pins
 from pipeline.base import yaml_sections
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of, write_text
 from pipeline.base.heads import OUTPUTS
 from pipeline.base.stage_code import ROOT, StageCode
+from pipeline.checkpoints import lock_file, provenance
 
 STAGES = ("fetch", "convert", "validate", "card", "collection", "package", "publish")
 
@@ -121,17 +121,17 @@ def superseded(checkpoint: Path, lock: Path, name: str) -> bool:
     A lock file that says the same, or nothing, changes nothing: the first fetch writes it while make runs.
 
     Args:
-        checkpoint: the checkpoint, beside which fetch wrote its record, see pipeline.origin.
+        checkpoint: the checkpoint, beside which fetch wrote its record, see pipeline.checkpoints.provenance.
         lock: the lock file.
         name: the checkpoint's.
     """
-    if not origin.path_of(checkpoint).exists():
+    if not provenance.path_of(checkpoint).exists():
         return False
-    record = origin.recorded(checkpoint)
+    record = provenance.recorded(checkpoint)
     if record is None:
         return True  # of another version of this program
     try:
-        return pins.read(lock).get(name, pins.NOTHING).arrays not in (None, record.arrays_sha256)
+        return lock_file.read(lock).get(name, lock_file.NOTHING).arrays not in (None, record.arrays_sha256)
     except Fault:
         return True  # fetch says what is wrong with it
 
@@ -146,14 +146,14 @@ def outdated(checkpoint: Path, lock: Path, section: dict[str, Any]) -> bool:
         lock: the lock file.
         section: the section `checkpoint` of the member.
     """
-    record = origin.recorded(checkpoint)
+    record = provenance.recorded(checkpoint)
     if record is None:
         return False  # nothing was fetched; cards follow
     try:
-        pin = pins.read(lock).get(str(section.get("name")), pins.NOTHING)
+        pin = lock_file.read(lock).get(str(section.get("name")), lock_file.NOTHING)
     except Fault:
         return True  # fetch says what is wrong with it
-    said = pins.statement(pin, section.get("sha256"), record.sha256, record.arrays_sha256)
+    said = lock_file.statement(pin, section.get("sha256"), record.sha256, record.arrays_sha256)
     pages = [checkpoint.with_name(f"{head}.md") for head in OUTPUTS]
     return any(page.exists() and said not in page.read_text(encoding="utf-8") for page in pages)
 
@@ -243,7 +243,7 @@ def main(arguments: Sequence[str]) -> None:
         images = images_text(member, args.imagenet, args.samples, args.real) if member.stem in args.selected else ""
         write_lasting(args.folder / f"{member.stem}.source", source)
         write_lasting(args.folder / f"{member.stem}.images", images)
-        lock = Path(args.lock) if args.lock else member.parent / pins.NAME
+        lock = Path(args.lock) if args.lock else member.parent / lock_file.NAME
         checkpoint = args.folder.parent / member.stem / "checkpoint.npz"
         chosen, named = member.stem in args.selected, _dict(_dict(_sections(member)).get("checkpoint"))
         fetched_anew = chosen and superseded(checkpoint, lock, str(named.get("name")))

@@ -24,12 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import accuracy, checkpoint, evaluation, fine_tuning, foreign, ladder, origin, proof
+from pipeline import accuracy, evaluation, fine_tuning, foreign, ladder, proof
 from pipeline.accuracy import Evaluation
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import replacing_folder, sha256_of, write_text
+from pipeline.checkpoints import npz, provenance
 from pipeline.evaluation import Evaluated, Task
 from pipeline.facts.collection import collection_of
 from pipeline.facts.report import read_report
@@ -148,7 +149,7 @@ def _checked(subject: Subject, task: Task | None, report: Report, shards: Path, 
     """
     needs = {head: proof.requirements(folder) for head, folder in subject.folders.items()}
     model = subject.model
-    arrays = checkpoint.load(subject.checkpoint, model)
+    arrays = npz.load(subject.checkpoint, model)
     start_tensorflow()
     inputs, report["parity_inputs"] = parity_inputs(task, model.image_size)
     expected = proof.reference(model, arrays, inputs)
@@ -205,7 +206,7 @@ def validate(
     """
     without = f"its publisher had no images of {subject.evaluation.dataset} at hand"
     report: Report = {
-        "checkpoint": origin.read(subject.checkpoint).lasting() | {"bytes": subject.checkpoint.stat().st_size},
+        "checkpoint": provenance.read(subject.checkpoint).lasting() | {"bytes": subject.checkpoint.stat().st_size},
         "model": asdict(subject.model) | {"hybrid": subject.model.variant in HYBRIDS},
         "environment": {package: version(package) for package in ("flax", "jax", "numpy", "tensorflow")}
         | {"python": platform.python_version(), "machine": platform.machine()},

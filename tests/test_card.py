@@ -19,12 +19,12 @@ from pipeline.base.fault import Fault
 from pipeline.base.heads import HEADS
 from pipeline.base.templates import in_words, render
 from pipeline.card import cards, files_of, records
+from pipeline.checkpoints.lock_file import NOTHING, Pin, statement
 from pipeline.collection import page
 from pipeline.facts.collection import Module, handle, read_collection
 from pipeline.hub_page import parse
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import parameter_shapes
-from pipeline.pins import NOTHING, Pin, statement
 from tests.conftest import ROOT, Stage, assert_refused
 
 VIT = ROOT / "model_cards/vit"

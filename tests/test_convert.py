@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import arrays, artifact, export
+from pipeline import artifact, export
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
+from pipeline.checkpoints.digest import arrays_digest
 from pipeline.model.variants import Model
 from pipeline.saved_model import needs
 from pipeline.version import VERSION
@@ -27,7 +28,7 @@ def test_the_provenance_says_what_the_files_say(published: Path) -> None:
         "name": "mini",
         "source": "mini.npz",
         "sha256": sha256_of(published / "model_cards/tiny/mini.npz"),
-        "arrays_sha256": arrays.digest(published / "model_cards/tiny/mini.npz", "mini"),
+        "arrays_sha256": arrays_digest(published / "model_cards/tiny/mini.npz", "mini"),
     }
     assert record["model"] == {"variant": "Mini/8", "image_size": 16, "classes": 3, "dropout": 0.0}
     assert sorted(record["platforms"]) == list(found.platforms or ())

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import checkpoint
 from pipeline.base import yaml_sections
+from pipeline.checkpoints import npz
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import VisionTransformer
@@ -294,7 +294,7 @@ def test_gradients_equal_those_of_the_jax_model(published: Path, saved_model: tu
 
     member, folder = saved_model
     model = yaml_sections.load(published / f"model_cards/tiny/{member}.yaml", "model", Model)
-    arrays = select_parameters(checkpoint.load(folder / "checkpoint.npz", model), head)
+    arrays = select_parameters(npz.load(folder / "checkpoint.npz", model), head)
     flax_module = VisionTransformer(variant(model.variant), model.classes if head == "classification" else None)
     images = np.random.default_rng(0).uniform(-1, 1, (4, model.image_size, model.image_size, 3)).astype(np.float32)
     target = np.array([0, 1, 2, 0])

@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import arrays, origin, pins
 from pipeline.base.fault import Fault
+from pipeline.checkpoints import lock_file, provenance
+from pipeline.checkpoints.digest import arrays_digest
+from pipeline.checkpoints.section import Checkpoint
 from pipeline.download.http import Policy
 from pipeline.download.obtain import Access, obtained
-from pipeline.fetch import Checkpoint, Settings, fetch
+from pipeline.fetch import Settings, fetch
 from pipeline.stamps import outdated, superseded
 from tests.conftest import ROOT, Stage, assert_refused, serving_folder
 from tests.faulty_server import Faulty, cut, faulty, redirect, status
@@ -38,7 +40,7 @@ def sha256(content: bytes) -> str:
 
 def digest(content: bytes, folder: Path) -> str:
     (folder / "digest.npz").write_bytes(content)
-    return arrays.digest(folder / "digest.npz", "")
+    return arrays_digest(folder / "digest.npz", "")
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +101,7 @@ def test_file_url_with_spaces(tmp_path: Path, out: Path) -> None:
     (tmp_path / "a b.npz").write_bytes(archive())
     run(Checkpoint("a", ((tmp_path / "a b.npz").as_uri(),)), tmp_path, out)
     assert out.read_bytes() == archive()
-    assert origin.read(out).source == "a b.npz"
+    assert provenance.read(out).source == "a b.npz"
 
 
 def test_the_users_folder_comes_first(tmp_path: Path, out: Path) -> None:
@@ -131,7 +133,7 @@ def test_pinned_digest_is_checked(tmp_path: Path, out: Path) -> None:
     message = refuse(Checkpoint("a", ("a.npz",), "0" * 64), tmp_path, out)
     assert f"wrong sha256: expected {'0' * 64}, got {sha256(archive())}" in message
     run(Checkpoint("a", ("a.npz",), sha256(archive())), tmp_path, out)
-    assert origin.read(out).sha256 == sha256(archive())
+    assert provenance.read(out).sha256 == sha256(archive())
 
 
 def write_member(folder: Path, name: str, checkpoint: str, sha256: str | None) -> None:
@@ -149,7 +151,7 @@ def test_the_checkpoint_of_another_member_is_named(tmp_path: Path, out: Path) ->
     # Faults of others are no reason to say less.
     (home / "collection.yaml").write_text("name: [")
     (home / "listed.yaml").write_text(json.dumps({"checkpoint": {"name": [1], "sha256": [2]}}))
-    for name in ("folder.yaml", pins.NAME):
+    for name in ("folder.yaml", lock_file.NAME):
         (tmp_path / "odd" / name).mkdir(parents=True)
     (home / "aug_light1.npz").write_bytes(archive(1))
     light = Checkpoint("aug_light1", ("aug_light1.npz",), "0" * 64)
@@ -320,7 +322,7 @@ def test_the_first_download_is_recorded(tmp_path: Path, out: Path) -> None:
     lock = (tmp_path / "checkpoints.lock").read_text()
     assert json.loads(lock) == {"a": {"arrays": digest(archive(), tmp_path), "files": {url: sha256(archive())}}}
     assert lock == json.dumps(json.loads(lock), indent=2, sort_keys=True) + "\n"
-    assert origin.read(out).lasting() == {
+    assert provenance.read(out).lasting() == {
         "source": url,
         "sha256": sha256(archive()),
         "arrays_sha256": digest(archive(), tmp_path),
@@ -351,7 +353,7 @@ def test_another_source_must_have_the_same_arrays(tmp_path: Path, out: Path) -> 
     assert f"{third.url()}: other weights than those of a in {tmp_path}/checkpoints.lock" in message
     assert f"is {digest(archive(1), tmp_path)}, expected {digest(archive(), tmp_path)}" in message
     assert "remove the entry 'a'" in message
-    pin = pins.read(tmp_path / "checkpoints.lock")["a"]
+    pin = lock_file.read(tmp_path / "checkpoints.lock")["a"]
     assert pin.files == {first.url(): sha256(archive()), second.url(): sha256(archive(compress=True))}
 
 
@@ -363,7 +365,7 @@ def test_what_the_user_brings_is_checked_and_not_recorded(tmp_path: Path, out: P
         mine = address if remote else str(tmp_path / "mine")
         run(Checkpoint("a", ()), tmp_path, out, mine)
         assert not (tmp_path / "checkpoints.lock").exists()
-        assert origin.read(out).source == "a.npz"
+        assert provenance.read(out).source == "a.npz"
         run(Checkpoint("a", (server.url(),)), tmp_path, out)
         assert f"{mine}/a.npz: other weights than those of a" in refuse(Checkpoint("a", ()), tmp_path, out, mine)
 
@@ -372,10 +374,10 @@ def test_a_copy_of_a_sources_file_is_that_sources_file(tmp_path: Path, out: Path
     with faulty(archive()) as server:
         checkpoint = Checkpoint("a", (server.url(),))
         run(checkpoint, tmp_path, out)
-        downloaded = origin.read(out)
+        downloaded = provenance.read(out)
     shutil.copy(out, tmp_path / "a.npz")
     run(checkpoint, tmp_path, out, str(tmp_path))
-    assert origin.read(out) == downloaded
+    assert provenance.read(out) == downloaded
 
 
 def test_of_two_sources_with_the_same_file_the_one_that_gave_it_is_recorded(tmp_path: Path, out: Path) -> None:
@@ -384,11 +386,11 @@ def test_of_two_sources_with_the_same_file_the_one_that_gave_it_is_recorded(tmp_
         one, two = server.url("1.npz"), server.url("2.npz")
         for url in (one, two, one):
             run(Checkpoint("a", (url,)), tmp_path, out)
-            assert origin.read(out).source == url
+            assert provenance.read(out).source == url
         shutil.copy(out, tmp_path / "a.npz")
         for urls in ((one, two), (two, one)):
             run(Checkpoint("a", urls), tmp_path, out, str(tmp_path))
-            assert origin.read(out).source == urls[0]
+            assert provenance.read(out).source == urls[0]
 
 
 def test_no_record_has_a_password(tmp_path: Path, out: Path) -> None:
@@ -396,8 +398,8 @@ def test_no_record_has_a_password(tmp_path: Path, out: Path) -> None:
         url = server.url().replace("://", "://me:secret@")
         for _ in range(2):  # the second time, it is known
             run(Checkpoint("a", (url,)), tmp_path, out)
-            assert origin.read(out).source == server.url()
-    assert list(pins.read(tmp_path / "checkpoints.lock")["a"].files) == [server.url()]
+            assert provenance.read(out).source == server.url()
+    assert list(lock_file.read(tmp_path / "checkpoints.lock")["a"].files) == [server.url()]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {"checkpoints.lock", "checkpoint.json", "whole.json"} <= {path.name for path in files}
     assert not [path for path in files if b"secret" in path.read_bytes()]
@@ -424,7 +426,7 @@ def test_parallel_fetches_record_everything(tmp_path: Path) -> None:
         ]
         for task in tasks:
             task.result()
-    assert sorted(pins.read(tmp_path / "checkpoints.lock")) == names
+    assert sorted(lock_file.read(tmp_path / "checkpoints.lock")) == names
 
 
 @pytest.mark.parametrize(
@@ -460,8 +462,8 @@ def test_the_lock_files_own_change_fetches_only_what_differs(tmp_path: Path, out
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"source": "a", "sha256": "b", "arrays_sha256": "c", "new": 1}'])
 def test_a_record_of_another_version_is_written_anew(tmp_path: Path, out: Path, text: str) -> None:
     out.write_bytes(archive())
-    origin.path_of(out).write_text(text)
-    assert origin.read(out) == origin.Origin("checkpoint.npz", sha256(archive()), digest(archive(), tmp_path))
+    provenance.path_of(out).write_text(text)
+    assert provenance.read(out) == provenance.Origin("checkpoint.npz", sha256(archive()), digest(archive(), tmp_path))
     assert superseded(out, tmp_path / "checkpoints.lock", "a")
     assert not outdated(out, tmp_path / "checkpoints.lock", {"name": "a"})
 
@@ -484,8 +486,8 @@ def test_what_cards_say_of_pins_follows_lock_and_yaml_file(tmp_path: Path, out: 
         lock.write_text(json.dumps(entries))
         section = {"name": "a", "sha256": pinned}
         assert outdated(out, lock, section) is page.exists()
-        pin = pins.read(lock).get("a", pins.NOTHING)
-        page.write_text(pins.statement(pin, pinned, sha256(archive()), known))
+        pin = lock_file.read(lock).get("a", lock_file.NOTHING)
+        page.write_text(lock_file.statement(pin, pinned, sha256(archive()), known))
         assert said in page.read_text()
         assert not outdated(out, lock, section)
     lock.write_text("{")
@@ -586,7 +588,7 @@ def test_the_command(member: tuple[Path, Faulty], stage: Stage, tmp_path: Path, 
     done = stage("fetch", yaml, out, *settings)
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith(f"fetch m from {server.url()}: ")
-    assert list(pins.read(tmp_path / "other.lock")) == ["a"]
+    assert list(lock_file.read(tmp_path / "other.lock")) == ["a"]
     assert not (tmp_path / "checkpoints.lock").exists()
 
 
@@ -653,19 +655,19 @@ def test_a_kill_at_every_step_leaves_the_old_or_the_new(
                     assert file.sha256 in (sha256(archive(1)), sha256(archive()))
             run(Checkpoint("a", (server.url(),)), tmp_path, out)
             assert out.read_bytes() == archive()
-            assert origin.read(out).source == server.url()
+            assert provenance.read(out).source == server.url()
             assert sorted(path.name for path in out.parent.iterdir()) == ["checkpoint.json", "checkpoint.npz"]
             if ended == 0:
                 break
     assert steps > 15
-    assert pins.read(tmp_path / "checkpoints.lock")["a"].files == {server.url(): sha256(archive())}
+    assert lock_file.read(tmp_path / "checkpoints.lock")["a"].files == {server.url(): sha256(archive())}
 
 
 def test_a_redirect_is_recorded_under_the_address_that_was_asked(tmp_path: Path, out: Path) -> None:
     """The second address is signed and changes each time."""
     with faulty(archive()) as store, faulty(b"", redirect(f"{store.address}/signed?x=y")) as front:
         run(Checkpoint("a", (front.url(),)), tmp_path, out)
-    assert list(pins.read(tmp_path / "checkpoints.lock")["a"].files) == [front.url()]
+    assert list(lock_file.read(tmp_path / "checkpoints.lock")["a"].files) == [front.url()]
 
 
 def test_a_bad_file_does_not_take_the_lock(tmp_path: Path) -> None:
@@ -681,10 +683,10 @@ def test_a_bad_file_does_not_take_the_lock(tmp_path: Path) -> None:
         assert tasks[0].result() == good.url()
         with pytest.raises(Fault):
             tasks[1].result()
-    assert list(pins.read(tmp_path / "checkpoints.lock")) == ["good"]
+    assert list(lock_file.read(tmp_path / "checkpoints.lock")) == ["good"]
 
 
 def test_a_compressed_archive_of_the_same_weights(tmp_path: Path, out: Path) -> None:
     (tmp_path / "a.npz").write_bytes(archive(compress=True))
     run(Checkpoint("a", ("a.npz",)), tmp_path, out)
-    assert origin.read(out).arrays_sha256 == digest(archive(), tmp_path)
+    assert provenance.read(out).arrays_sha256 == digest(archive(), tmp_path)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from benchmarks.timm_round_trip import counting_arrays
-from pipeline import origin, pins
 from pipeline.base.fault import Fault
+from pipeline.checkpoints import lock_file, provenance
+from pipeline.checkpoints.section import Checkpoint
 from pipeline.download.http import Policy
 from pipeline.download.obtain import Access
-from pipeline.fetch import Checkpoint, Settings, fetch
+from pipeline.fetch import Settings, fetch
 from pipeline.model.variants import Model
 from tests.conftest import ROOT
 from tests.faulty_server import cut, faulty, redirect, status
@@ -62,7 +63,7 @@ def test_the_copy_stands_in_for_the_closed_bucket(tmp_path: Path, monkeypatch: p
         with np.load(out, allow_pickle=False) as archive:
             for name, array in counting_arrays(MODEL).items():
                 assert archive[name].tobytes() == array.tobytes(), name
-        known = origin.read(out)
+        known = provenance.read(out)
         assert known.lasting() == {
             "source": TIMM,
             "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
@@ -74,8 +75,8 @@ def test_the_copy_stands_in_for_the_closed_bucket(tmp_path: Path, monkeypatch: p
         assert run(tmp_path, GOOGLE, TIMM).read_bytes() == first
         # The bucket opens again: its file is another container of the same arrays.
         bucket.resource.content = upstream(tmp_path)
-        assert origin.read(run(tmp_path, GOOGLE)).arrays_sha256 == known.arrays_sha256
-    files = pins.read(tmp_path / "checkpoints.lock")["tiny"].files
+        assert provenance.read(run(tmp_path, GOOGLE)).arrays_sha256 == known.arrays_sha256
+    files = lock_file.read(tmp_path / "checkpoints.lock")["tiny"].files
     assert sorted(files) == [GOOGLE.replace("{name}", "tiny"), TIMM]
     assert files[TIMM] == SHA256
 
@@ -92,7 +93,7 @@ def test_a_copy_of_other_weights_is_refused(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_copy_beside_the_member(tmp_path: Path) -> None:
     (tmp_path / "mine.safetensors").write_bytes(FILE)
-    known = origin.read(run(tmp_path, "missing.safetensors", "mine.safetensors"))
+    known = provenance.read(run(tmp_path, "missing.safetensors", "mine.safetensors"))
     assert (known.source, known.converted_from) == ("mine.safetensors", "timm safetensors")
 
 
@@ -104,9 +105,9 @@ def test_a_copy_that_the_pinned_digest_says_nothing_of_is_refused(tmp_path: Path
     assert "mine.safetensors: not taken: checkpoint.sha256 is the digest of upstream's .npz file" in str(raised.value)
     assert f"{lock} has no digest of the arrays" in str(raised.value)
     assert not list((tmp_path / "m").glob("*.npz"))
-    arrays = origin.read(run(tmp_path, "mine.safetensors")).arrays_sha256
+    arrays = provenance.read(run(tmp_path, "mine.safetensors")).arrays_sha256
     lock.write_text(json.dumps({"tiny": {"arrays": arrays}}))
-    assert origin.read(run(tmp_path, "mine.safetensors", sha256="0" * 64)).arrays_sha256 == arrays
+    assert provenance.read(run(tmp_path, "mine.safetensors", sha256="0" * 64)).arrays_sha256 == arrays
 
 
 def test_a_copy_that_is_none_is_refused(tmp_path: Path) -> None:

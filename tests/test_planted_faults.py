@@ -14,7 +14,8 @@ import tensorflow as tf
 from flax import linen as nn
 
 from benchmarks.random_checkpoints import random_arrays
-from pipeline import checkpoint, export, fine_tuning, ladder, proof, reusable, selftest
+from pipeline import export, fine_tuning, ladder, proof, reusable, selftest
+from pipeline.checkpoints import npz
 from pipeline.model import float64, vit
 from pipeline.model.parameters import select_parameters
 from pipeline.model.preprocessing import preprocess
@@ -82,8 +83,8 @@ def small() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def arrays(small: None) -> checkpoint.Arrays:
-    found = checkpoint.fit(random_arrays(MODEL, 3), MODEL, Path("random"))
+def arrays(small: None) -> npz.Arrays:
+    found = npz.fit(random_arrays(MODEL, 3), MODEL, Path("random"))
     # Tokens as small as a trained model's: those of random weights are so large that an epsilon is nothing beside them.
     for name in ("embedding/kernel", "embedding/bias", "cls", "Transformer/posembed_input/pos_embedding"):
         found[name] = found[name] / 30
@@ -91,14 +92,14 @@ def arrays(small: None) -> checkpoint.Arrays:
 
 
 @pytest.fixture(scope="module")
-def file(arrays: checkpoint.Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(arrays: npz.Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("checkpoint") / "checkpoint.npz"
     np.savez(path, allow_pickle=False, **arrays)
     return path
 
 
 @pytest.fixture(scope="module")
-def expected(arrays: checkpoint.Arrays) -> proof.Reference:
+def expected(arrays: npz.Arrays) -> proof.Reference:
     return proof.reference(MODEL, arrays, INPUTS)
 
 
@@ -134,14 +135,14 @@ def failing(head: str, findings: Report) -> dict[str, str]:
     return {rung.rung: rung.reason for rung in ladder.rungs(report) if rung.verdict == "fail"}
 
 
-def checked(folder: Path, expected: proof.Reference, arrays: checkpoint.Arrays, head: str) -> dict[str, str]:
+def checked(folder: Path, expected: proof.Reference, arrays: npz.Arrays, head: str) -> dict[str, str]:
     vit._apply.cache_clear()
     findings, _, _ = proof.check_module(folder, INPUTS, expected, head, fingerprints(arrays, head), MODEL.tolerance)
     return failing(head, findings)
 
 
 def test_without_a_fault_nothing_fails(
-    exported: Callable[[str, str], Path], expected: proof.Reference, arrays: checkpoint.Arrays
+    exported: Callable[[str, str], Path], expected: proof.Reference, arrays: npz.Arrays
 ) -> None:
     assert checked(exported("", "classification"), expected, arrays, "classification") == {}
 
@@ -157,7 +158,7 @@ def test_without_a_fault_nothing_fails(
     ],
 )
 def test_another_computation_fails_the_parity_and_is_traced_to_its_block(
-    fault: str, where: str, exported: Callable[[str, str], Path], expected: proof.Reference, arrays: checkpoint.Arrays
+    fault: str, where: str, exported: Callable[[str, str], Path], expected: proof.Reference, arrays: npz.Arrays
 ) -> None:
     found = checked(exported(fault, "classification"), expected, arrays, "classification")
     assert list(found) == ["parity"]
@@ -167,7 +168,7 @@ def test_another_computation_fails_the_parity_and_is_traced_to_its_block(
 
 @pytest.mark.parametrize("fault", ["BGR in the signature", "[0, 1] in the signature", "antialias in the signature"])
 def test_another_preprocessing_fails_the_signature(
-    fault: str, exported: Callable[[str, str], Path], expected: proof.Reference, arrays: checkpoint.Arrays
+    fault: str, exported: Callable[[str, str], Path], expected: proof.Reference, arrays: npz.Arrays
 ) -> None:
     found = checked(exported(fault, "fe"), expected, arrays, "fe")
     # The self-test's images have the model's size, so it does not see how they are resized.
@@ -184,31 +185,31 @@ def test_a_frozen_module_fails_the_gradients(exported: Callable[[str, str], Path
     }
 
 
-def changed_by_a_thousandth(arrays: checkpoint.Arrays) -> checkpoint.Arrays:
+def changed_by_a_thousandth(arrays: npz.Arrays) -> npz.Arrays:
     value = arrays["Transformer/encoderblock_1/MlpBlock_3/Dense_0/kernel"].copy()
     value[3, 5] += 1e-3
     return arrays | {"Transformer/encoderblock_1/MlpBlock_3/Dense_0/kernel": value}
 
 
-def with_attention_heads_swapped(arrays: checkpoint.Arrays) -> checkpoint.Arrays:
+def with_attention_heads_swapped(arrays: npz.Arrays) -> npz.Arrays:
     name = "Transformer/encoderblock_0/MultiHeadDotProductAttention_1/value/kernel"
     return arrays | {name: arrays[name][:, ::-1]}
 
 
-def with_query_and_key_swapped(arrays: checkpoint.Arrays) -> checkpoint.Arrays:
+def with_query_and_key_swapped(arrays: npz.Arrays) -> npz.Arrays:
     query, key = (
         f"Transformer/encoderblock_0/MultiHeadDotProductAttention_1/{name}/kernel" for name in ("query", "key")
     )
     return arrays | {query: arrays[key], key: arrays[query]}
 
 
-def with_the_head_of_another(arrays: checkpoint.Arrays) -> checkpoint.Arrays:
+def with_the_head_of_another(arrays: npz.Arrays) -> npz.Arrays:
     return arrays | {name: value for name, value in of_another_augmentation(arrays).items() if name.startswith("head/")}
 
 
-def of_another_augmentation(arrays: checkpoint.Arrays) -> checkpoint.Arrays:
+def of_another_augmentation(arrays: npz.Arrays) -> npz.Arrays:
     """As upstream published the weights of medium augmentation under the name of light augmentation."""
-    return checkpoint.fit(random_arrays(MODEL, 4), MODEL, Path("random"))
+    return npz.fit(random_arrays(MODEL, 4), MODEL, Path("random"))
 
 
 @pytest.mark.parametrize(
@@ -222,7 +223,7 @@ def of_another_augmentation(arrays: checkpoint.Arrays) -> checkpoint.Arrays:
     ],
 )
 def test_other_weights_fail_bit_by_bit(
-    change: Callable[[checkpoint.Arrays], checkpoint.Arrays], variables: str, arrays: checkpoint.Arrays
+    change: Callable[[npz.Arrays], npz.Arrays], variables: str, arrays: npz.Arrays
 ) -> None:
     module = [tf.Variable(value, name=name) for name, value in change(arrays).items()]
     found = proof.weights_equal(module, fingerprints(arrays, "classification"))
@@ -230,7 +231,7 @@ def test_other_weights_fail_bit_by_bit(
 
 
 def test_a_feature_extractor_of_another_checkpoint_fails_beside_the_classifier(
-    expected: proof.Reference, arrays: checkpoint.Arrays
+    expected: proof.Reference, arrays: npz.Arrays
 ) -> None:
     other = proof.reference(MODEL, of_another_augmentation(arrays), INPUTS)
     for features, verdict in ((expected.outputs["fe"], "pass"), (other.outputs["fe"], "fail")):

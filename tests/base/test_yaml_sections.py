@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
+from pipeline.checkpoints.section import Checkpoint
 from pipeline.facts.collection import Module, read_collection
-from pipeline.fetch import Checkpoint
 from pipeline.model.variants import Model
 from pipeline.stamps import Digests, images_text, member_texts, source_text
 

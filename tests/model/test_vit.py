@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks.random_checkpoints import random_arrays
-from pipeline import checkpoint
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
+from pipeline.checkpoints import npz
 from pipeline.model.parameters import nest_parameters
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import VisionTransformer, parameter_shapes
@@ -54,7 +54,7 @@ def test_any_patch_and_resolution_without_new_code() -> None:
 def test_logits_equal_timms(name: str) -> None:
     """timm is another implementation, read from another file format: tests/data/make_timm_logits.py."""
     model = Model(name, 224, 1000)
-    arrays = checkpoint.fit(random_arrays(model), model, Path("random"))
+    arrays = npz.fit(random_arrays(model), model, Path("random"))
     images = np.random.default_rng(0).uniform(-1, 1, (2, 224, 224, 3)).astype(np.float32)
     apply = jax.jit(VisionTransformer(variant(name), 1000).apply)
     logits = np.asarray(apply({"params": nest_parameters(arrays)}, images))

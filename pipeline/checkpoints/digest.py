@@ -40,7 +40,7 @@ def usual_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
     return shape
 
 
-def digest(path: Path, where: str) -> str:
+def arrays_digest(path: Path, where: str) -> str:
     """Returns the digest of an .npz file's arrays in hexadecimal, reading every byte of it once and in pieces.
 
     Args:
@@ -125,6 +125,6 @@ def _pieces(
         yield np.ascontiguousarray(values, dtype.newbyteorder("<")).data.cast("B")
 
 
-def write(stream: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+def write_npz(stream: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes arrays as an uncompressed .npz, in the order of their names: the same arrays give the same bytes."""
     np.savez(stream, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})

@@ -19,13 +19,13 @@ from safetensors.numpy import save_file
 
 from benchmarks.random_checkpoints import stored_shapes
 from benchmarks.timm_round_trip import VARIANTS, counting_arrays, differences
-from pipeline import checkpoint
 from pipeline.base.fault import Fault
+from pipeline.checkpoints import npz
+from pipeline.checkpoints.timm import augreg_arrays, recognise
+from pipeline.checkpoints.timm_tensors import layout
 from pipeline.model.variants import SIZES, Model, variant
-from pipeline.timm_layout import augreg_arrays, recognise
-from pipeline.timm_tensors import layout
 
-DATA = Path(__file__).parent / "data/timm"
+DATA = Path(__file__).parents[1] / "data/timm"
 FILES = json.loads((DATA / "files.json").read_text())
 MINI = Model("Mini/8", 16, 3)
 Arrays = dict[str, Any]
@@ -59,7 +59,7 @@ def test_what_timm_made_of_a_checkpoint_comes_back_byte_for_byte(facts: dict[str
     arrays = augreg_arrays(path)
     assert differences(original, arrays) == []
     assert list(arrays) == sorted(arrays)
-    checkpoint.fit(arrays, model, path)
+    npz.fit(arrays, model, path)
 
 
 def test_a_difference_is_seen(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_model_without_a_head_gives_no_head(tmp_path: Path) -> None:
     arrays = augreg_arrays(path)
     assert not [name for name in arrays if name.startswith(("head", "pre_logits"))]
     with pytest.raises(Fault, match="its arrays look like Mini/8 with 16 pixels and no head"):
-        checkpoint.fit(arrays, MINI, path)
+        npz.fit(arrays, MINI, path)
 
 
 def test_nan_is_left_to_the_checkpoints_check(tmp_path: Path) -> None:
@@ -125,13 +125,13 @@ def test_nan_is_left_to_the_checkpoints_check(tmp_path: Path) -> None:
     key = "Transformer/encoderblock_3/MultiHeadDotProductAttention_1/key/bias"
     assert np.argwhere(np.isnan(augreg_arrays(path)[key])).tolist() == [[0, 6]]
     with pytest.raises(Fault, match=f"1 of 64 values of '{key}' are NaN or infinite"):
-        checkpoint.fit(augreg_arrays(path), MINI, path)
+        npz.fit(augreg_arrays(path), MINI, path)
 
 
 def test_another_resolution_is_named_by_the_checkpoints_check(tmp_path: Path) -> None:
     path = save(tmp_path / "a.safetensors", timm_arrays(tokens=17))
     with pytest.raises(Fault, match="its arrays look like Mini/8 with 32 pixels and 3 classes"):
-        checkpoint.fit(augreg_arrays(path), MINI, path)
+        npz.fit(augreg_arrays(path), MINI, path)
 
 
 def test_the_arrays_make_the_same_npz_at_any_time(tmp_path: Path) -> None:
@@ -144,9 +144,8 @@ def test_the_arrays_make_the_same_npz_at_any_time(tmp_path: Path) -> None:
 
 
 def test_reading_timms_files_starts_neither_jax_nor_tensorflow() -> None:
-    code = (
-        "import sys, pipeline.timm_layout; print(sorted({'jax', 'flax', 'tensorflow', 'torch'} & sys.modules.keys()))"
-    )
+    heavy = "{'jax', 'flax', 'tensorflow', 'torch'}"
+    code = f"import sys, pipeline.checkpoints.timm; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], cwd=DATA.parents[2], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

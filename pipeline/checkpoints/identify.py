@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline import arrays, pins
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
+from pipeline.checkpoints import lock_file
+from pipeline.checkpoints.digest import arrays_digest
 
 
 def _of_members(cards: Path) -> Iterator[tuple[Path, str, str]]:
@@ -19,18 +20,18 @@ def _of_members(cards: Path) -> Iterator[tuple[Path, str, str]]:
                 yield path, str(section.get("name")), str(section.get("sha256"))
 
 
-def _of_lock_files(cards: Path, lock: Path) -> Iterator[tuple[str, pins.Pin]]:
+def _of_lock_files(cards: Path, lock: Path) -> Iterator[tuple[str, lock_file.Pin]]:
     """Yields each checkpoint's name and what a lock file has of it; none of a lock file with faults."""
-    for path in sorted({lock, *cards.glob(f"*/{pins.NAME}")}):
+    for path in sorted({lock, *cards.glob(f"*/{lock_file.NAME}")}):
         with suppress(Fault, OSError):
-            yield from pins.read(path).items()
+            yield from lock_file.read(path).items()
 
 
 def owner(digests: set[str], cards: Path, lock: Path, but: str) -> str | None:
     """Returns whose checkpoint has one of the digests: the members' names or else the checkpoint's, or None.
 
     Args:
-        digests: SHA-256 of files, or digests of arrays (pipeline.arrays).
+        digests: SHA-256 of files, or digests of arrays (pipeline.checkpoints.digest).
         cards: the folder of all collections, whose members' files and lock files are looked through.
         lock: another lock file to look through.
         but: the name of a checkpoint that is not looked for.
@@ -57,6 +58,6 @@ def remark(file: Path, npz: Path, cards: Path, lock: Path, but: str) -> str:
     """
     digests = {sha256_of(file)}
     with suppress(Fault):  # it is damaged
-        digests.add(arrays.digest(npz, str(npz)))
+        digests.add(arrays_digest(npz, str(npz)))
     known = owner(digests, cards, lock, but)
     return f". What was got is the checkpoint of {known}" if known else ""

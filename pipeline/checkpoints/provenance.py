@@ -2,7 +2,7 @@
 
 fetch writes it, convert puts it into the modules, validate into the report. It names no folder or host of one machine:
 of what the user brings, a file's name is all that it keeps. Whether a digest is pinned is not in it: that changes with
-the lock file and the YAML file (pipeline.pins).
+the lock file and the YAML file (pipeline.checkpoints.lock_file).
 """
 
 import json
@@ -21,7 +21,7 @@ class Origin:
     Attributes:
         source: the address of the YAML file that had it, or the name of the user's own file.
         sha256: of the .npz file, in hexadecimal.
-        arrays_sha256: the digest of its arrays, see pipeline.arrays.
+        arrays_sha256: the digest of its arrays, see pipeline.checkpoints.digest.
         converted_from: the kind of file that the source has where it is no .npz.
         source_sha256: of the source's file where that was converted.
     """
@@ -57,9 +57,9 @@ def recorded(checkpoint: Path) -> Origin | None:
 
 def read(checkpoint: Path) -> Origin:
     """Returns the record beside a checkpoint; of a file without one, or of other bytes, what the file itself says."""
-    from pipeline import arrays  # needs NumPy, which stamps does without
+    from pipeline.checkpoints.digest import arrays_digest  # needs NumPy, which stamps does without
 
     sha256, origin = sha256_of(checkpoint), recorded(checkpoint)
     if origin is not None and origin.sha256 == sha256:
         return origin
-    return Origin(checkpoint.name, sha256, arrays.digest(checkpoint, str(checkpoint)))
+    return Origin(checkpoint.name, sha256, arrays_digest(checkpoint, str(checkpoint)))

@@ -4,8 +4,8 @@
 
     {"<checkpoint>": {"arrays": "<digest of its arrays>", "files": {"<source>": "<SHA-256 of the file there>"}}}
 
-The digest of the arrays (pipeline.arrays) is the same for every source; the files differ from source to source.
-What a card says of all this is worded here (statement), so that stamps can see when a card says otherwise.
+The digest of the arrays (pipeline.checkpoints.digest) is the same for every source; the files differ from source to
+source. What a card says of all this is worded here (statement), so that stamps can see when a card says otherwise.
 Imports nothing but the standard library, since every make reads it.
 """
 

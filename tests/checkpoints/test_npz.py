@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.random_checkpoints import random_arrays
-from pipeline import checkpoint
 from pipeline.base.fault import Fault
+from pipeline.checkpoints import npz
 from pipeline.model.parameters import give_back
 from pipeline.model.variants import Model
 
@@ -24,14 +24,14 @@ def save(path: Path, arrays: dict[str, Any]) -> Path:
 def refuse(tmp_path: Path, arrays: dict[str, Any], model: Model = MINI) -> str:
     path = save(tmp_path / "a.npz", arrays)
     with pytest.raises(Fault) as raised:
-        checkpoint.load(path, model)
+        npz.load(path, model)
     assert str(raised.value).startswith(str(path))
     return str(raised.value)
 
 
 def test_arrays_come_back_bit_for_bit(tmp_path: Path) -> None:
     arrays = random_arrays(MINI)
-    loaded = checkpoint.load(save(tmp_path / "a.npz", arrays), MINI)
+    loaded = npz.load(save(tmp_path / "a.npz", arrays), MINI)
     assert list(loaded) == sorted(arrays)
     for name, value in arrays.items():
         np.testing.assert_array_equal(loaded[name], value)
@@ -40,14 +40,14 @@ def test_arrays_come_back_bit_for_bit(tmp_path: Path) -> None:
 def test_a_compressed_file_holds_the_same_arrays(tmp_path: Path) -> None:
     arrays = random_arrays(MINI)
     np.savez_compressed(tmp_path / "a.npz", allow_pickle=False, **arrays)
-    for name, value in checkpoint.load(tmp_path / "a.npz", MINI).items():
+    for name, value in npz.load(tmp_path / "a.npz", MINI).items():
         np.testing.assert_array_equal(value, arrays[name])
 
 
 def test_arrays_stored_by_columns_are_the_same_arrays(tmp_path: Path) -> None:
     arrays = random_arrays(MINI)
     arrays["head/kernel"] = np.asfortranarray(arrays["head/kernel"])
-    loaded = checkpoint.load(save(tmp_path / "a.npz", arrays), MINI)
+    loaded = npz.load(save(tmp_path / "a.npz", arrays), MINI)
     np.testing.assert_array_equal(loaded["head/kernel"], arrays["head/kernel"])
 
 
@@ -55,14 +55,14 @@ def test_hybrids_group_norms_lose_their_empty_axes(tmp_path: Path) -> None:
     model = Model("R+Ti/16", 32, 3)
     arrays = random_arrays(model)
     assert arrays["gn_root/scale"].shape == (1, 1, 1, 64)
-    loaded = checkpoint.load(save(tmp_path / "a.npz", arrays), model)
+    loaded = npz.load(save(tmp_path / "a.npz", arrays), model)
     assert loaded["gn_root/scale"].shape == (64,)
     assert loaded["gn_root/scale"].tobytes() == arrays["gn_root/scale"].tobytes()
 
 
 def test_an_empty_pre_logits_means_none(tmp_path: Path) -> None:
     arrays = random_arrays(MINI) | {"pre_logits": np.zeros(0, np.float32)}
-    assert "pre_logits" not in checkpoint.load(save(tmp_path / "a.npz", arrays), MINI)
+    assert "pre_logits" not in npz.load(save(tmp_path / "a.npz", arrays), MINI)
 
 
 def test_a_pre_logits_layer_is_refused(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_truncated_file_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.npz", random_arrays(MINI))
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(Fault, match=r"a\.npz: not a whole \.npz file"):
-        checkpoint.load(path, MINI)
+        npz.load(path, MINI)
 
 
 def test_damage_inside_is_refused(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_damage_inside_is_refused(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(Fault, match=r"a\.npz: not a whole \.npz file \(Bad CRC-32"):
-        checkpoint.load(path, MINI)
+        npz.load(path, MINI)
 
 
 def test_a_directory_that_points_elsewhere_is_refused(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_directory_that_points_elsewhere_is_refused(tmp_path: Path) -> None:
     content[entry + 42 : entry + 46] = (len(content) - 28).to_bytes(4, "little")
     path.write_bytes(content)
     with pytest.raises(Fault, match=r"a\.npz: not a whole \.npz file"):
-        checkpoint.load(path, MINI)
+        npz.load(path, MINI)
 
 
 def test_damage_inside_a_compressed_file_is_refused(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_damage_inside_a_compressed_file_is_refused(tmp_path: Path) -> None:
     content[len(content) // 2 : len(content) // 2 + 50] = bytes(50)
     path.write_bytes(content)
     with pytest.raises(Fault, match=r"a\.npz: not a whole \.npz file"):
-        checkpoint.load(path, MINI)
+        npz.load(path, MINI)
 
 
 def test_entries_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
@@ -164,19 +164,19 @@ def test_entries_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("notes.txt", "hello")
     with pytest.raises(Fault, match=r"the entry 'notes\.txt' is no array"):
-        checkpoint.load(path, MINI)
+        npz.load(path, MINI)
 
 
 def test_single_array_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "a.npz").open("wb") as stream:
         np.save(stream, np.zeros(3))
     with pytest.raises(Fault, match=r"not a whole \.npz file \(File is not a zip file\)"):
-        checkpoint.load(tmp_path / "a.npz", MINI)
+        npz.load(tmp_path / "a.npz", MINI)
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="no such checkpoint; run make fetch first"):
-        checkpoint.load(tmp_path / "a.npz", MINI)
+        npz.load(tmp_path / "a.npz", MINI)
 
 
 def resident() -> int:
@@ -191,7 +191,7 @@ def test_what_is_read_of_a_file_holds_memory_only_while_it_is_used(tmp_path: Pat
     written = np.arange(16_000_000, dtype=np.float32)  # 64 MB
     np.savez(path, allow_pickle=False, large=written)
     before = resident()
-    arrays = checkpoint.read(path)
+    arrays = npz.read(path)
     assert resident() - before < 10_000_000  # though its checksum was taken
     np.testing.assert_array_equal(arrays["large"], written)
     assert resident() - before > 60_000_000

@@ -1,7 +1,7 @@
 """timm's copies of the AugReg checkpoints, taken back to the layout they came from: safetensors to upstream's arrays.
 
-timm publishes some of the pool's checkpoints in its own layout (pipeline/timm_tensors.py). Here is the exact inverse of
-its reading them, so that the arrays are the pool's, byte for byte; proven against timm itself
+timm publishes some of the pool's checkpoints in its own layout (pipeline/checkpoints/timm_tensors.py). Here is the
+exact inverse of its reading them, so that the arrays are the pool's, byte for byte; proven against timm itself
 (benchmarks/timm_round_trip.py).
 
 Imports no JAX: fetch uses it.
@@ -16,8 +16,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from pipeline.base.fault import Fault
+from pipeline.checkpoints.timm_tensors import Shape, Tensor, layout
 from pipeline.model.variants import HYBRIDS, SIZES, variant
-from pipeline.timm_tensors import Shape, Tensor, layout
 
 _SHOWN = 4  # names of tensors in a message
 _TYPES = {"F16": "float16", "BF16": "bfloat16", "F64": "float64"}  # safetensors' words for what timm may hold, too

@@ -1,0 +1,1 @@
+"""Reads, verifies and records checkpoints."""
