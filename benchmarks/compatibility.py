@@ -31,14 +31,14 @@ import numpy as np
 
 from benchmarks import subjects
 from benchmarks.random_checkpoints import random_arrays
-from pipeline import runtimes
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.heads import OUTPUTS
-from pipeline.meta_graph import computations, saved_model_class
 from pipeline.model.variants import Model
-from pipeline.saved_model import needs
+from pipeline.saved_model import runtimes
+from pipeline.saved_model.graph import computations, saved_model_class
+from pipeline.saved_model.inspection import needs
 
 ROOT = Path(__file__).parents[1]
 LOCKS = ROOT / "benchmarks/tensorflow"
@@ -174,7 +174,7 @@ def given(pairs: Sequence[str]) -> dict[str, Path]:
 
 
 def interpreters(folder: Path, pairs: Sequence[str]) -> dict[str, Path]:
-    """Returns an interpreter for each TensorFlow of pipeline.runtimes, oldest first; see environment() and given()."""
+    """Returns an interpreter for each TensorFlow in runtimes.py, oldest first; see environment() and given()."""
     named = given(pairs)
     minors = [runtime.tensorflow for runtime in runtimes.RUNTIMES]
     bases = {minor: base_python(minor) for minor in minors if minor not in named}  # all, before any is installed

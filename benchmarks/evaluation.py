@@ -24,7 +24,7 @@ from benchmarks import subjects
 from pipeline import evaluation
 from pipeline.evaluation import BATCH, Task
 from pipeline.images import image_set, labels
-from pipeline.tensorflow_start import start_tensorflow
+from pipeline.saved_model.load import start_tensorflow
 
 LIMITS = {"S/16": 0.9, "B/16": 0.95}  # of the bare forward pass
 MEMORY = 4e9  # bytes

@@ -1,4 +1,5 @@
-"""Finds out which XlaCallModule nodes each TensorFlow loads and runs: the source of the table in pipeline/runtimes.py.
+"""Finds out which XlaCallModule nodes each TensorFlow loads and runs: the source of the table in
+    pipeline/saved_model/runtimes.py.
 
     python -m benchmarks.runtime_probe INTERPRETER ...
 
@@ -7,7 +8,8 @@ Each interpreter belongs to an environment with one TensorFlow and nothing else 
 runtime says of its own StableHLO version and what it said to each variant of a small SavedModel:
 
 - calling conventions (the node's `version`), for one platform and a fixed shape, and for three and any batch;
-- StableHLO versions, as far as it went without a refusal, beside what pipeline.computation and the runtime's own
+- StableHLO versions, as far as it went without a refusal, beside what pipeline.saved_model.computation and the
+    runtime's own
   version let expect;
 - kinds of debug locations; an attribute that it does not know; operations that came late; functions of jaxlib;
 - the artifact as plain jax2tf makes it.
@@ -184,7 +186,7 @@ def write(variant: Variant, bases: Path, folder: Path) -> str:
 
 
 def features(path: str) -> str:
-    """Returns what pipeline.computation says of a variant's one module."""
+    """Returns what pipeline.saved_model.computation says of a variant's one module."""
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     node = nodes_of(SavedModel.FromString((Path(path) / "saved_model.pb").read_bytes()))[0]
@@ -229,6 +231,9 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--check"]:
         check(sys.argv[2:])
     else:
-        from pipeline import computation, runtimes  # not in the environment under test
+        from pipeline.saved_model import (
+            computation,
+            runtimes,  # not in the environment under test
+        )
 
         main(sys.argv[1:])

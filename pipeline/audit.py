@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pipeline import artifact, claims, hub_page, hub_rules, model_files
+from pipeline import claims, hub_page, hub_rules
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
@@ -28,7 +28,8 @@ from pipeline.claims import Output, Training
 from pipeline.facts.report import read_report
 from pipeline.hub import Index, hub_folder, published_index
 from pipeline.hub_page import Page, Problem
-from pipeline.saved_model import Needs, needs
+from pipeline.saved_model.files import content_digest, file_faults, tarball_files
+from pipeline.saved_model.inspection import Needs, needs
 
 Contents = dict[str, list[tuple[str, str]]]  # the files of each module's tarball, see artifact.tarball_files()
 
@@ -105,7 +106,7 @@ def _contents(hub: Hub) -> Contents:
     for name in hub.index["modules"]:
         # Of one that is missing or not whole _files() and _artifact() say so.
         with suppress(Fault, FileNotFoundError):
-            contents[name] = artifact.tarball_files(hub.folder / f"{name}.tar.gz")
+            contents[name] = tarball_files(hub.folder / f"{name}.tar.gz")
     return contents
 
 
@@ -173,7 +174,7 @@ def _artifact(hub: Hub, page: Page, name: str) -> Iterator[Problem]:
             yield from claims.task_problems(page, output)
         yield from claims.training_problems(page, training_of(found))
         line = next((tag.line for tag in page.tags if tag.key == "asset-path"), 1)
-        for finding in model_files.faults(found.files):
+        for finding in file_faults(found.files):
             text = finding.text.removeprefix(f"{tarball}: ")
             yield Problem(line, f"the tarball that asset-path leads to is none for TF-Hub: {text}")
 
@@ -183,7 +184,7 @@ def _report_of(hub: Hub, contents: Contents, name: str) -> dict[str, Any] | None
     if not (path := hub.report_path(name)):
         return None
     report, head = read_report(path), name.split("/")[1].rpartition("_")[2]
-    packed = artifact.content_digest(iter(contents.get(name, [])))
+    packed = content_digest(iter(contents.get(name, [])))
     return report if packed == report["modules"][head]["content_sha256"] else None
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.computation import header_version
-from pipeline.meta_graph import computations, saved_model_class
+from pipeline.saved_model.computation import header_version
+from pipeline.saved_model.graph import computations, saved_model_class
 
 Outputs = dict[str, np.ndarray]
 

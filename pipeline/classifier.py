@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from scipy.special import logit
 
-from pipeline import artifact, proof
 from pipeline.base.fault import Fault, shown
 from pipeline.evaluation import BATCH
+from pipeline.saved_model.files import folder_digest
+from pipeline.saved_model.load import load_saved_model
 
 OUTPUTS = ("logits", "default", "probabilities", "predictions")  # what authors call the one that is wanted, if several
 TIMED = 5  # batches
@@ -122,7 +123,7 @@ def _images_of(signature: Any) -> tuple[str, int | None] | None:
     return (key, shape[1]) if fits and spec.dtype.name == "float32" else None
 
 
-def load(name: str, folder: Path) -> Classifier:
+def load_classifier(name: str, folder: Path) -> Classifier:
     """Loads a SavedModel as its users do: as something to call, or by its signature.
 
     Raises:
@@ -131,7 +132,7 @@ def load(name: str, folder: Path) -> Classifier:
     """
     import tensorflow as tf
 
-    module = proof.load(folder)
+    module = load_saved_model(folder)
     signatures = getattr(module, "signatures", {})
     signature = signatures.get("serving_default") or signatures.get("default")
     if not callable(module) and signature is None:
@@ -153,7 +154,7 @@ def load(name: str, folder: Path) -> Classifier:
         return one_of(outputs, name)
 
     own = (folder / "assets.extra" / "provenance.json").is_file()
-    return Classifier(name, artifact.folder_digest(folder), size, own, call)
+    return Classifier(name, folder_digest(folder), size, own, call)
 
 
 def _of_probabilities(outputs: np.ndarray, activation: str) -> np.ndarray:

@@ -2,8 +2,9 @@
 
     python -m pipeline.convert MEMBER.yaml CHECKPOINT OUT
 
-writes OUT/classification and OUT/fe: each head's graph in a process of its own (pipeline/export.py), since most of the
-work is Python of one thread; meanwhile this one computes the self-test's outputs and the checkpoint's digest.
+writes OUT/classification and OUT/fe: each head's graph in a process of its own (pipeline/saved_model/export.py), since
+most of the work is Python of one thread; meanwhile this one computes the self-test's outputs and the checkpoint's
+digest.
 """
 
 import argparse
@@ -17,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import export, selftest, stablehlo
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.files import replacing_folder
@@ -26,6 +26,7 @@ from pipeline.base.progress import Progress
 from pipeline.checkpoints import provenance
 from pipeline.images import labels
 from pipeline.model.variants import Model
+from pipeline.saved_model import export, portable, selftest
 from pipeline.version import VERSION
 
 
@@ -38,9 +39,9 @@ def provenance_record(path: Path, model: Model, section: Mapping[str, Any]) -> d
     return {
         "checkpoint": {"name": section["name"]} | provenance.read(path).lasting(),
         "model": {name: value for name, value in asdict(model).items() if name != "labels"},
-        "platforms": stablehlo.PLATFORMS,
-        "calling_convention": stablehlo.CALLING_CONVENTION,
-        "stablehlo": stablehlo.STABLEHLO_VERSION,
+        "platforms": portable.PLATFORMS,
+        "calling_convention": portable.CALLING_CONVENTION,
+        "stablehlo": portable.STABLEHLO_VERSION,
         "versions": {"vit-publisher": VERSION}
         | {package: version(package) for package in ("flax", "jax", "tensorflow")},
     }

@@ -3,7 +3,7 @@
     python -m pipeline.doctor SAVED_MODEL ... [--json]
 
 SAVED_MODEL is the folder or .tar.gz of any SavedModel. The exit status is 1 when something is wrong with one of them
-(pipeline/saved_model.py lists what counts), 0 otherwise.
+(pipeline/saved_model/inspection.py lists what counts), 0 otherwise.
 """
 
 import argparse
@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline import runtimes
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
-from pipeline.meta_graph import Tensor
-from pipeline.model_files import Finding
-from pipeline.saved_model import Needs, faults, needs
+from pipeline.saved_model import runtimes
+from pipeline.saved_model.files import Finding
+from pipeline.saved_model.graph import Tensor
+from pipeline.saved_model.inspection import Needs, faults, needs
 
 
 def _size(count: int) -> str:

@@ -26,8 +26,8 @@ from pipeline.checkpoints import npz
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import VisionTransformer
-from pipeline.selftest import scaled
-from pipeline.tensorflow_start import start_tensorflow
+from pipeline.saved_model.load import start_tensorflow
+from pipeline.saved_model.selftest import scaled
 
 Gradients = dict[str, np.ndarray]
 LARGE = 500_000_000  # bytes of a checkpoint; one head of L/16, 1.2 GB, takes 5.3 GB here

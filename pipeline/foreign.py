@@ -23,15 +23,15 @@ from typing import Any
 from pipeline import evaluation, statistics
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
-from pipeline.classifier import folder_of, load, logits_of, speed
+from pipeline.classifier import folder_of, load_classifier, logits_of, speed
 from pipeline.evaluation import Evaluated, Task
 from pipeline.facts.collection import ACTIVATIONS
 from pipeline.images import image_set, labels
 from pipeline.label_order import label_order
 from pipeline.model.preprocessing import PROTOCOLS
 from pipeline.predictions import Predictions
+from pipeline.saved_model.load import start_tensorflow
 from pipeline.statistics import percent
-from pipeline.tensorflow_start import start_tensorflow
 
 IMAGENET_LABELS = Path(__file__).parents[1] / "model_cards/vit/imagenet2012.tsv"
 RANGES = ("-1,1", "0,1")
@@ -62,7 +62,7 @@ def measure(
         shards: a folder for what is done.
     """
     with folder_of(name) as folder:
-        classifier = load(name, folder)
+        classifier = load_classifier(name, folder)
         side = classifier.size or size
         if side is None:
             raise Fault(f"{name}: it takes images of any size; say --size, the one that it is to be measured with")

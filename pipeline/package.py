@@ -15,10 +15,10 @@ from typing import BinaryIO, cast
 
 from isal import igzip_threaded
 
-from pipeline import artifact
 from pipeline.base.command import command
 from pipeline.base.files import replacing, write_text
 from pipeline.base.progress import Progress
+from pipeline.saved_model.files import archive_order, folder_size
 
 # ISA-L's level 2. Weights hardly compress: zlib's default saves 0.1 % more and takes 17 times as long.
 # Blocks of a fixed size are compressed by themselves, two at a time: the bytes depend on neither the number of threads
@@ -67,12 +67,12 @@ def package(folder: Path, out: Path) -> str:
     """Packs a model's folder, whose content becomes the archive's root, and returns the archive's SHA-256.
 
     Raises:
-        Fault: when the folder holds what a module must not, see artifact.members().
+        Fault: when the folder holds what a module must not, see artifact.archive_order().
         OSError: when `out` cannot be written; an earlier archive stays as it is.
     """
-    names = artifact.members(folder)
+    names = archive_order(folder)
     with (
-        Progress(f"package {out.parent.name}", artifact.size(folder), "B") as progress,
+        Progress(f"package {out.parent.name}", folder_size(folder), "B") as progress,
         replacing(out) as stream,
     ):
         digesting = _Digesting(stream)

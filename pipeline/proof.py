@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from pipeline import artifact, blocks, saved_model, selftest
+from pipeline import blocks
 from pipeline.base.fault import Fault
 from pipeline.blocks import Outputs
 from pipeline.checkpoints import npz
@@ -18,6 +18,9 @@ from pipeline.model.parameters import nest_parameters
 from pipeline.model.preprocessing import prepare
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import BLOCKS, VisionTransformer
+from pipeline.saved_model import inspection, selftest
+from pipeline.saved_model.files import folder_digest, folder_size
+from pipeline.saved_model.load import load_saved_model
 
 Report = dict[str, Any]
 
@@ -130,10 +133,10 @@ def requirements(folder: Path) -> Report:
 
     Raises:
         Fault: when it is damaged, or lacks something that a module must have: a platform, a saved gradient, portable
-            StableHLO without side effects, see pipeline.saved_model.
+            StableHLO without side effects, see pipeline.saved_model.inspection.
     """
-    needs = saved_model.needs(folder)
-    if found := saved_model.faults(needs):
+    needs = inspection.needs(folder)
+    if found := inspection.faults(needs):
         raise Fault("; ".join(finding.text for finding in found) + ". It is not published; correct the conversion")
     return {
         "tensorflow": needs.tensorflow,
@@ -142,21 +145,6 @@ def requirements(folder: Path) -> Report:
         "stablehlo": sorted({one.stablehlo for one in needs.computations if one.stablehlo}),
         "signatures": sorted(needs.signatures),
     }
-
-
-def load(folder: Path) -> Any:
-    """Loads a SavedModel as a user would.
-
-    Raises:
-        Fault: when it is missing or damaged.
-    """
-    import tensorflow as tf
-
-    try:
-        return tf.saved_model.load(str(folder))
-    except (OSError, IndexError, ValueError, tf.errors.OpError) as error:  # all seen of damaged files
-        message = " ".join(str(error).split())
-        raise Fault(f"{folder}: TensorFlow cannot load this SavedModel ({message}); run make convert again") from error
 
 
 def replay(module: Any, folder: Path) -> Report:
@@ -236,14 +224,14 @@ def check_module(
     Raises:
         Fault: when the SavedModel cannot be loaded, or its outputs have another shape.
     """
-    module = load(folder)
+    module = load_saved_model(folder)
     outputs: np.ndarray = module(inputs).numpy()
     wanted, logits = expected.outputs[head], head == "classification"
     if outputs.shape != wanted.shape:
         raise Fault(f"{folder}: its output is {outputs.shape}, expected {wanted.shape}; it is another model or head")
     findings = {
-        "content_sha256": artifact.folder_digest(folder),
-        "bytes": artifact.size(folder),
+        "content_sha256": folder_digest(folder),
+        "bytes": folder_size(folder),
         "output_width": outputs.shape[1],
         "weights": weights_equal(module.variables, weights),
         "selftest": replay(module, folder),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifact, hub_rules, site
+from pipeline import hub_rules, site
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
@@ -29,6 +29,7 @@ from pipeline.facts.collection import Collection, Module, Publisher, collection_
 from pipeline.facts.report import read_report
 from pipeline.hub import Index, hub_folder, locked, read_index
 from pipeline.listings import contents, handles_of
+from pipeline.saved_model.files import tarball_digest
 
 
 def _file(hub: Path, name: str, sha256: str | None = None) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def read_tarball(folder: Path, head: str, content: str) -> Tarball:
     for path, stage in ((tarball, "package"), (card, "card")):
         if not path.is_file():
             raise Fault(f"{path}: no such file; run make {stage} first")
-    if (packed := artifact.tarball_digest(tarball)) != content:
+    if (packed := tarball_digest(tarball)) != content:
         raise Fault(
             f"{tarball}: not the model that report.json speaks of: expected content {content}, got {packed};"
             " run make validate and make package again"

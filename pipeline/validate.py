@@ -39,7 +39,7 @@ from pipeline.model.parameters import select_parameters
 from pipeline.model.variants import HYBRIDS, Model
 from pipeline.predictions import FAILED, FILE, Predictions
 from pipeline.proof import Report
-from pipeline.tensorflow_start import start_tensorflow
+from pipeline.saved_model.load import start_tensorflow
 
 PARITY_IMAGES = 16
 

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline import artifact
 from pipeline.base import yaml_sections
 from pipeline.base.heads import HEADS
 from pipeline.card import cards
 from pipeline.facts.collection import Module, collection_of
 from pipeline.package import package
 from pipeline.publish import publish_collection, publish_member
+from pipeline.saved_model.files import folder_digest
 from tests.conftest import ROOT
 
 REPORT: dict[str, Any] = json.loads((ROOT / "tests/data/report.json").read_text())
@@ -39,7 +39,7 @@ def publish(hub: Path, folder: Path, member: Path, module: Module, report: dict[
         (folder / head).mkdir(parents=True)
         (folder / head / "saved_model.pb").write_text(f"{member.stem} {head} {module.version}")
         package(folder / head, folder / f"{head}.tar.gz")
-        report["modules"][head]["content_sha256"] = artifact.folder_digest(folder / head)
+        report["modules"][head]["content_sha256"] = folder_digest(folder / head)
     for head, text in cards(member.stem, module, collection, hub_url, report, {"name": member.stem}).items():
         (folder / f"{head}.md").write_text(text)
     write_plots(folder, report)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from pipeline import artifact
 from pipeline.audit import Hub, audit, compared
 from pipeline.base import yaml_sections
 from pipeline.base.files import sha256_of
@@ -19,9 +18,10 @@ from pipeline.card import files_of, records
 from pipeline.collection import page
 from pipeline.facts.collection import Module, read_collection
 from pipeline.hub import read_index
-from pipeline.meta_graph import saved_model_class
 from pipeline.package import package
 from pipeline.publish import publish_collection, publish_member
+from pipeline.saved_model.files import folder_digest
+from pipeline.saved_model.graph import saved_model_class
 from tests.conftest import ROOT, Stage, assert_refused
 from tests.hubs import write_plots
 
@@ -57,7 +57,7 @@ def publish(folder: Path, hub: Path, report: dict, **changes: Any) -> None:
             folder / head, name, width, **({"trainable": variables} | (changes if name == "logits" else {}))
         )
         package(folder / head, folder / f"{head}.tar.gz")
-        own["modules"][head]["content_sha256"] = artifact.folder_digest(folder / head)
+        own["modules"][head]["content_sha256"] = folder_digest(folder / head)
     (folder / "report.json").write_text(json.dumps(own))
     write_plots(folder, own)
     collection = read_collection(DEMO / "collection.yaml")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import artifact
+from pipeline.saved_model.files import folder_digest, tarball_digest
 from tests.conftest import Stage, assert_refused, make
 
 
@@ -88,7 +88,7 @@ def test_publish_refuses_other_bytes_of_a_published_version(
     (out / "fe/assets.extra/note").write_text("another model")
     assert stage("package", out / "fe", out / "fe.tar.gz").returncode == 0
     report = json.loads((out / "report.json").read_text())
-    report["modules"]["fe"]["content_sha256"] = artifact.folder_digest(out / "fe")
+    report["modules"]["fe"]["content_sha256"] = folder_digest(out / "fe")
     (out / "report.json").write_text(json.dumps(report))
     done = stage("publish", "member", tiny / "mini.yaml", out, hub, out / "published.json")
     assert_refused(done, "mini_fe/1.tar.gz: this version is already published with other bytes", "raise module.version")
@@ -170,4 +170,4 @@ def test_a_read_only_hub_is_named(tiny: Path, out: Path, read_only: Path, stage:
 
 def test_the_outputs_above_are_real(out: Path) -> None:
     """Guards the fixture: what the tests find unchanged is a published member."""
-    assert artifact.tarball_digest(out / "fe.tar.gz") == artifact.folder_digest(out / "fe")
+    assert tarball_digest(out / "fe.tar.gz") == folder_digest(out / "fe")

@@ -19,10 +19,10 @@ import pytest
 
 from benchmarks import compatibility
 from benchmarks.compatibility import NEWEST_PYTHON, Replay, parse
-from pipeline import runtimes
 from pipeline.base.fault import Fault
 from pipeline.base.heads import OUTPUTS
-from pipeline.meta_graph import saved_model_class
+from pipeline.saved_model import runtimes
+from pipeline.saved_model.graph import saved_model_class
 from tests.conftest import ROOT, make
 
 MAKEFILE = (ROOT / "Makefile").read_text()

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import artifact, export
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.checkpoints.digest import arrays_digest
 from pipeline.model.variants import Model
-from pipeline.saved_model import needs
+from pipeline.saved_model import export
+from pipeline.saved_model.files import archive_order
+from pipeline.saved_model.inspection import needs
 from pipeline.version import VERSION
 from tests.conftest import ROOT, write_collection
 
@@ -58,7 +59,7 @@ def test_another_process_folder_and_user_give_the_same_bytes(published: Path, tm
     assert done.returncode == 0, done.stderr
     for head in ("classification", "fe"):
         earlier = published / "artifacts/mini" / head
-        for name in artifact.members(earlier):
+        for name in archive_order(earlier):
             if not name.endswith("/"):
                 assert (out / head / name).read_bytes() == (earlier / name).read_bytes(), name
     assert list(temporary.iterdir()) == []  # nothing is left behind

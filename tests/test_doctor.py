@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import computation, runtimes, stablehlo
 from pipeline.base.fault import Fault
-from pipeline.meta_graph import saved_model_class
 from pipeline.package import package
-from pipeline.saved_model import faults, needs
+from pipeline.saved_model import computation, runtimes
+from pipeline.saved_model.graph import saved_model_class
+from pipeline.saved_model.inspection import faults, needs
+from pipeline.saved_model.portable import CALLING_CONVENTION, PLATFORMS, make_portable
 from tests.conftest import ROOT, Stage, assert_refused, make
 
 
@@ -32,12 +33,12 @@ def save_jax(folder: Path, portable: bool) -> None:
     module.v = tf.Variable(np.ones((3, 2), np.float32))
     before = jax.config.jax_export_calling_convention_version
     if portable:
-        jax.config.update("jax_export_calling_convention_version", stablehlo.CALLING_CONVENTION + 1)
+        jax.config.update("jax_export_calling_convention_version", CALLING_CONVENTION + 1)
     try:
         converted = jax2tf.convert(
             lambda v, x: jax.nn.softmax(x @ v),
             polymorphic_shapes=[None, "(n, 3)"],
-            native_serialization_platforms=stablehlo.PLATFORMS if portable else None,
+            native_serialization_platforms=PLATFORMS if portable else None,
         )
         spec = [tf.TensorSpec((None, 3), tf.float32, name="x")]
         call = tf.function(lambda x: {"y": converted(module.v, x)}, input_signature=spec, autograph=False)
@@ -46,13 +47,13 @@ def save_jax(folder: Path, portable: bool) -> None:
     finally:
         jax.config.update("jax_export_calling_convention_version", before)
     if portable:
-        stablehlo.make_portable(folder)
+        make_portable(folder)
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of SavedModels, not to be changed: plain (jax2tf alone), ours (made portable), tensorflow (no JAX)."""
-    from pipeline.tensorflow_start import start_tensorflow
+    from pipeline.saved_model.load import start_tensorflow
 
     start_tensorflow()
     import tensorflow as tf
@@ -156,10 +157,10 @@ def test_tensorflow_is_neither_started_nor_disturbed(models: Path) -> None:
     script = f"""
 import sys
 from pathlib import Path
-from pipeline.saved_model import needs
+from pipeline.saved_model.inspection import needs
 before = needs(Path({str(models / "ours")!r}))
 assert not [name for name in sys.modules if name.partition(".")[0] in ("tensorflow", "jax")]
-from pipeline.tensorflow_start import start_tensorflow
+from pipeline.saved_model.load import start_tensorflow
 start_tensorflow()
 import tensorflow as tf
 module = tf.saved_model.load({str(models / "ours")!r})

@@ -277,14 +277,14 @@ def test_reports_show_tensorflow_and_jax_agree(published: Path) -> None:
 def test_conversion_gives_the_same_bytes_in_another_process_and_folder(
     published: Path, tmp_path: Path, stage: Any
 ) -> None:
-    from pipeline import artifact
+    from pipeline.saved_model.files import folder_digest
 
     done = stage(
         "convert", published / "model_cards/tiny/mini.yaml", published / "artifacts/mini/checkpoint.npz", tmp_path
     )
     assert done.returncode == 0, done.stderr
     for head in ("classification", "fe"):
-        assert artifact.folder_digest(tmp_path / head) == artifact.folder_digest(published / "artifacts/mini" / head)
+        assert folder_digest(tmp_path / head) == folder_digest(published / "artifacts/mini" / head)
 
 
 @pytest.mark.parametrize("head", ["classification", "fe"])

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import artifact
 from pipeline.base.fault import Fault
 from pipeline.package import package
+from pipeline.saved_model.files import folder_digest, tarball_digest
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_content_survives(model: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     subprocess.run(["tar", "xzf", tmp_path / "a.tar.gz", "-C", tmp_path / "out"], check=True)
     subprocess.run(["diff", "-r", model, tmp_path / "out"], check=True)
-    assert artifact.tarball_digest(tmp_path / "a.tar.gz") == artifact.folder_digest(model)
+    assert tarball_digest(tmp_path / "a.tar.gz") == folder_digest(model)
 
 
 def test_the_same_bytes_at_another_time_in_another_folder(model: Path, tmp_path: Path) -> None:
@@ -102,4 +102,4 @@ def test_a_cut_tarball_is_refused(model: Path, tmp_path: Path, cut: int) -> None
     package(model, path)
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(Fault, match="not a whole tarball"):
-        artifact.tarball_digest(path)
+        tarball_digest(path)

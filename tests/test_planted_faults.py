@@ -14,12 +14,13 @@ import tensorflow as tf
 from flax import linen as nn
 
 from benchmarks.random_checkpoints import random_arrays
-from pipeline import export, fine_tuning, ladder, proof, reusable, selftest
+from pipeline import fine_tuning, ladder, proof
 from pipeline.checkpoints import npz
 from pipeline.model import float64, vit
 from pipeline.model.parameters import select_parameters
 from pipeline.model.preprocessing import preprocess
 from pipeline.model.variants import SIZES, Model
+from pipeline.saved_model import build, export, selftest
 
 MODEL = Model("Mini/8", 16, 3)  # of which small() leaves two blocks
 INPUTS = np.random.default_rng(1).uniform(-1, 1, (16, 16, 16, 3)).astype(np.float32)
@@ -55,22 +56,22 @@ def without_trainable_variables(*arguments: Any) -> Any:
     return module
 
 
-BUILD = reusable.build
+BUILD = build.build
 GELU = nn.gelu
 PLANTED: dict[str, tuple[Any, str, Any]] = {
     "erf GELU for tanh": (nn, "gelu", lambda x, approximate: GELU(x, approximate=False)),
     "LayerNorm epsilon 1e-5": (vit, "LayerNorm", functools.partial(nn.LayerNorm, epsilon=1e-5)),
     "query and key swapped": (vit, "SelfAttention", SwappedAttention),
-    "[0, 1] for [-1, 1]": (reusable, "VisionTransformer", OfUnitRange),
-    "BGR": (reusable, "VisionTransformer", OfBGR),
-    "BGR in the signature": (reusable, "preprocess", lambda pixels, size: preprocess(pixels[..., ::-1], size)),
-    "[0, 1] in the signature": (reusable, "preprocess", lambda pixels, size: preprocess(pixels, size) / 2 + 0.5),
+    "[0, 1] for [-1, 1]": (build, "VisionTransformer", OfUnitRange),
+    "BGR": (build, "VisionTransformer", OfBGR),
+    "BGR in the signature": (build, "preprocess", lambda pixels, size: preprocess(pixels[..., ::-1], size)),
+    "[0, 1] in the signature": (build, "preprocess", lambda pixels, size: preprocess(pixels, size) / 2 + 0.5),
     "antialias in the signature": (
-        reusable,
+        build,
         "preprocess",
         lambda pixels, size: (tf.image.resize(pixels, (size, size), antialias=True) - 127.5) / 127.5,
     ),
-    "a frozen module": (reusable, "build", without_trainable_variables),
+    "a frozen module": (build, "build", without_trainable_variables),
 }
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import artifact
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import HEADS
@@ -16,6 +15,7 @@ from pipeline.facts.collection import Collection, Module, Publisher, Reference
 from pipeline.hub import hub_folder
 from pipeline.package import package
 from pipeline.publish import check_measured, publish_collection, publish_member
+from pipeline.saved_model.files import folder_digest
 from tests.conftest import ROOT
 
 COLLECTION = Collection(
@@ -45,7 +45,7 @@ def write_member(folder: Path, content: bytes = b"graph") -> Path:
         (folder / head / "saved_model.pb").write_bytes(content + head.encode())
         package(folder / head, folder / f"{head}.tar.gz")
         (folder / f"{head}.md").write_text(f"# Module {head}\n")
-        report["modules"][head]["content_sha256"] = artifact.folder_digest(folder / head)
+        report["modules"][head]["content_sha256"] = folder_digest(folder / head)
     (folder / "report.json").write_text(json.dumps(report))
     return folder
 

@@ -13,8 +13,8 @@ from pipeline import validate
 from pipeline.accuracy import Evaluation, Reported
 from pipeline.base.fault import Fault
 from pipeline.ladder import failures
-from pipeline.meta_graph import computations, saved_model_class
 from pipeline.proof import compare, fingerprint, weights_equal
+from pipeline.saved_model.graph import computations, saved_model_class
 from tests.conftest import Stage, assert_refused, write_collection
 
 EARLIER = (Path(__file__).parent / "data/report.json").read_text()

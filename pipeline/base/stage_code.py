@@ -10,7 +10,7 @@ from pipeline.base.files import write_text
 
 ROOT = Path(__file__).parents[2]
 _HOW = Path(__file__).read_text(encoding="utf-8")  # what is remembered holds for this module as it is
-VERBATIM = ("selftest",)  # modules that travel inside the artifacts as they are, comments and all
+VERBATIM = ("saved_model.selftest",)  # modules that travel inside the artifacts as they are, comments and all
 
 # The digest of a module, and the dotted names below `pipeline` that it imports: of modules, and of what modules define.
 Module = tuple[str, list[str]]

@@ -10,8 +10,8 @@ MODULES = {
     "convert": "from pipeline import near\n\ndef run():\n    from pipeline.far import x\n    return x\n",
     "near": "import json\n\nVALUE = 1\n",
     "far": "x = 2\n",
-    "selftest": "y = 3\n",
-    "package": "import pipeline.selftest\n",
+    "saved_model/selftest": "y = 3\n",
+    "package": "from pipeline.saved_model import selftest\n",
     "validate": "from pipeline.model import vit\nfrom pipeline.images.sets import choose\n",
     "card": "import pipeline.images.sets\n",
     "model/__init__": "'''What there is.'''\n",
@@ -49,7 +49,7 @@ def digests(root: Path) -> dict[str, str]:
         ("near", "import json  # of the standard library\n\n\n'''Said.'''\nVALUE = (1)\n", set()),
         ("near", "import json\n\nVALUE = 2\n", {"convert"}),
         ("far", "x = 3\n", {"convert"}),  # imported inside a function
-        ("selftest", "y = 3  # the same\n", {"package"}),  # it travels as it is
+        ("saved_model/selftest", "y = 3  # the same\n", {"package"}),  # it travels as it is
         ("near", "from pipeline import package\n\nVALUE = 1\n", {"convert"}),
         ("near", "import pipeline.images.other\n\nVALUE = 1\n", {"convert"}),
         ("model/vit", "from pipeline.model.variants import SIZES\nwidth = 1\n", {"validate"}),

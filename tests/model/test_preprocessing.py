@@ -17,7 +17,7 @@ DATA = Path(__file__).parents[1] / "data"
 def test_resize_is_bit_for_bit_what_tensorflow_computes() -> None:
     """Larger, smaller, equal, one pixel, and sides whose ratio float32 cannot hold."""
     from pipeline.model.preprocessing import preprocess
-    from pipeline.tensorflow_start import start_tensorflow
+    from pipeline.saved_model.load import start_tensorflow
 
     start_tensorflow()
     images = [photograph("chelsea"), photograph("coffee")]

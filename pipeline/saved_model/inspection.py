@@ -28,10 +28,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import computation, meta_graph, model_files, runtimes, stablehlo
-from pipeline.computation import Computation
-from pipeline.meta_graph import Signature, Variables
-from pipeline.model_files import Files, Finding
+from pipeline.saved_model import computation, graph, portable, runtimes
+from pipeline.saved_model.computation import Computation
+from pipeline.saved_model.files import Files, Finding, file_faults, read_files
+from pipeline.saved_model.graph import Signature, Variables
 
 # Paths of source files, and whatever lies below a home or temporary folder.
 _PATHS = re.compile(
@@ -49,8 +49,9 @@ class Needs:
         files: what lies in the folder or tarball.
         written_by: the version of the TensorFlow that wrote it.
         producer, min_consumer: that TensorFlow's GraphDef version, and the oldest that may read it.
-        tensorflow: the oldest measured TensorFlow that runs every XlaCallModule node, see pipeline.runtimes; None
-            without such nodes. Of "2.14" nobody measured whether an older one would do.
+        tensorflow: the oldest measured TensorFlow that runs every XlaCallModule node, see
+            pipeline.saved_model.runtimes; None without such nodes. Of "2.14" nobody measured whether an older one would
+            do.
         requirements: the properties that decide over it, each with the oldest TensorFlow.
         platforms: on which every XlaCallModule node runs, in lower case; None for no restriction.
         conventions: the calling conventions of the XlaCallModule nodes, ascending.
@@ -99,12 +100,10 @@ def needs(path: Path) -> Needs:
     Raises:
         Fault: when it is not there, not whole, or no SavedModel.
     """
-    files, content = model_files.read(path)
-    parsed = meta_graph.parse(content, path)
-    serving = next(
-        (graph for graph in parsed.meta_graphs if "serve" in graph.meta_info_def.tags), parsed.meta_graphs[0]
-    )
-    nodes = list(meta_graph.computations(parsed))
+    files, content = read_files(path)
+    parsed = graph.parse(content, path)
+    serving = next((meta for meta in parsed.meta_graphs if "serve" in meta.meta_info_def.tags), parsed.meta_graphs[0])
+    nodes = list(graph.computations(parsed))
     conventions = sorted({node.attr["version"].i for node in nodes})
     computations = tuple(map(computation.read, sorted({node.attr["module"].s for node in nodes})))
     requirements = {
@@ -126,9 +125,9 @@ def needs(path: Path) -> Needs:
         disabled_checks=tuple(sorted({check for node in nodes for check in _strings(node, "disabled_checks")})),
         token_effects=any(node.attr["has_token_input_output"].b for node in nodes),
         computations=computations,
-        signatures=meta_graph.signatures(serving),
-        variables=meta_graph.variables(serving),
-        gradients=meta_graph.gradients(serving),
+        signatures=graph.signatures(serving),
+        variables=graph.variables(serving),
+        gradients=graph.gradients(serving),
         paths=_paths(content),
     )
 
@@ -161,8 +160,8 @@ def _model_faults(found: Needs) -> Iterator[Finding]:
         newer = {reason: oldest for reason, oldest in found.requirements.items() if runtimes.parse(oldest) > promised}
         reasons = ", ".join(f"{reason} ({oldest})" for reason, oldest in newer.items())
         text = f"{found.tensorflow} because of {reasons}, expected {runtimes.OLDEST}; make it portable"
-        yield Finding("tensorflow", f"it needs TensorFlow {text} (pipeline.stablehlo)")
-    if found.platforms is not None and (missing := sorted(set(stablehlo.PLATFORMS) - set(found.platforms))):
+        yield Finding("tensorflow", f"it needs TensorFlow {text} (pipeline.saved_model.portable)")
+    if found.platforms is not None and (missing := sorted(set(portable.PLATFORMS) - set(found.platforms))):
         text = f"{' and '.join(found.platforms) or 'no platform'} only, {' and '.join(missing)} missing"
         todo = "convert with native_serialization_platforms=('cpu', 'cuda', 'tpu')"
         yield Finding("platforms", f"it is lowered for {text}; {todo}")
@@ -186,4 +185,4 @@ def _model_faults(found: Needs) -> Iterator[Finding]:
 def faults(found: Needs) -> list[Finding]:
     """Returns what keeps a SavedModel from being a well-behaved published module; the kinds are listed above."""
     of_model = (Finding(one.kind, f"{found.files.path}: {one.text}") for one in _model_faults(found))
-    return [*of_model, *model_files.faults(found.files)]
+    return [*of_model, *file_faults(found.files)]

@@ -1,6 +1,6 @@
 """export: one head of a checkpoint as a SavedModel, in a process of its own.
 
-    python -m pipeline.export MODEL HEAD CHECKPOINT OUT
+    python -m pipeline.saved_model.export MODEL HEAD CHECKPOINT OUT
 
 MODEL is the section `model` as JSON, OUT an empty folder. The checkpoint is one that fits: convert sees to that, and
 ends this process if it does not. To start it takes no JAX; the process itself does.
@@ -29,7 +29,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import sync_folder
 from pipeline.base.heads import OUTPUTS
 from pipeline.model.variants import Model
-from pipeline.tensorflow_start import start_tensorflow
+from pipeline.saved_model.load import start_tensorflow
 
 _STAGE = "convert"  # whose messages these are
 
@@ -83,23 +83,23 @@ def export(model: Model, head: str, path: Path, out: Path) -> None:
     import jax
     import tensorflow as tf
 
-    from pipeline import reusable, stablehlo
     from pipeline.checkpoints import npz
     from pipeline.model.parameters import select_parameters
+    from pipeline.saved_model import build, portable
 
-    jax.config.update("jax_export_calling_convention_version", stablehlo.CALLING_CONVENTION + 1)
+    jax.config.update("jax_export_calling_convention_version", portable.CALLING_CONVENTION + 1)
     # Where in our source an operation comes from is stripped later (stablehlo.make_portable); here it costs time.
     jax.config.update("jax_traceback_in_locations_limit", 0)
     arrays = select_parameters(npz.mended(npz.read(path)), head)
     with _quick_save(), _disk_errors_as_such(out):
         # pop() lets go of the mapped file, array by array.
         variables = {name: tf.Variable(arrays.pop(name), name=name) for name in list(arrays)}
-        module = reusable.build(model, head, variables)
+        module = build.build(model, head, variables)
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
-        tf.saved_model.save(module, str(out), reusable.signatures(module, model, head), options)
+        tf.saved_model.save(module, str(out), build.signatures(module, model, head), options)
     with ThreadPoolExecutor(1) as disk:
         written = disk.submit(sync_folder, out / "variables")  # takes seconds, and no processor
-        stablehlo.make_portable(out)
+        portable.make_portable(out)
         written.result()
     (out / "assets").rmdir()  # always written, always empty here
     sync_folder(out)
@@ -128,13 +128,21 @@ class Export:
         said = self._said.read().decode(errors="replace")
         if fault := re.search(rf"^{_STAGE}: (.+)", said, re.MULTILINE | re.DOTALL):
             raise Fault(fault[1].strip())
-        raise RuntimeError(f"pipeline.export ended with status {status}:\n{said}")
+        raise RuntimeError(f"pipeline.saved_model.export ended with status {status}:\n{said}")
 
 
 @contextmanager
 def in_own_process(model: Model, head: str, path: Path, out: Path) -> Iterator[Export]:
     """Starts this module's command and ends it, at the latest, with the block."""
-    command = [sys.executable, "-m", "pipeline.export", json.dumps(asdict(model)), head, str(path), str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.saved_model.export",
+        json.dumps(asdict(model)),
+        head,
+        str(path),
+        str(out),
+    ]
     # TensorFlow writes Python files for temporary use, which it removes at the end of a process that ends by itself.
     with tempfile.TemporaryFile() as said, tempfile.TemporaryDirectory() as temporary:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said, env=os.environ | {"TMPDIR": temporary})
@@ -152,7 +160,9 @@ def _end_with_parent() -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.export", description="Writes one head of a checkpoint.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.saved_model.export", description="Writes one head of a checkpoint."
+    )
     parser.add_argument("model", type=json.loads, help="the section model as JSON")
     parser.add_argument("head", choices=list(OUTPUTS))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")

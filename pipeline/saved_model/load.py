@@ -1,9 +1,13 @@
-"""Imports TensorFlow without its greeting, so that a stage's own lines can be read."""
+"""Starts TensorFlow without its greeting, and loads a SavedModel."""
 
 import gc
 import os
 import sys
 import tempfile
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.fault import Fault
 
 
 def start_tensorflow() -> None:
@@ -35,3 +39,18 @@ def start_tensorflow() -> None:
                 gc.enable()
             os.dup2(terminal, 2)
             os.close(terminal)
+
+
+def load_saved_model(folder: Path) -> Any:
+    """Loads a SavedModel as a user would.
+
+    Raises:
+        Fault: when it is missing or damaged.
+    """
+    import tensorflow as tf
+
+    try:
+        return tf.saved_model.load(str(folder))
+    except (OSError, IndexError, ValueError, tf.errors.OpError) as error:  # all seen of damaged files
+        message = " ".join(str(error).split())
+        raise Fault(f"{folder}: TensorFlow cannot load this SavedModel ({message}); run make convert again") from error

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import runtimes
+from pipeline.saved_model import runtimes
 
 # Custom calls that TensorFlow and XLA know themselves, on every platform; the rest are functions that a runtime must
 # have registered (of jaxlib's LAPACK: "No FFI handler registered for lapack_spotrf_ffi", TensorFlow 2.21).
@@ -51,7 +51,7 @@ class Computation:
         return tuple(name for name in self.custom_calls if not _KNOWN_CALLS.fullmatch(name))
 
     def requirements(self) -> dict[str, str]:
-        """Returns the oldest TensorFlow for each property that decides over it, see pipeline.runtimes."""
+        """Returns the oldest TensorFlow for each property that decides over it, see pipeline.saved_model.runtimes."""
         found = {}
         if version := self.stablehlo if self.problem else self.features:
             found[f"StableHLO features of {version}"] = runtimes.for_stablehlo(version)

@@ -1,17 +1,9 @@
-"""Makes a jax2tf SavedModel portable: what TensorFlow 2.14 and newer can read, without traces of this machine.
-
-jax2tf leaves the model as XlaCallModule nodes that hold serialized StableHLO of the newest version. Three changes, all
-lossless for a module without side effects, make older runtimes accept it (measured: 2.14 to 2.21):
-the StableHLO is written again for version 0.9.0, debug information is stripped (its newer location attributes are
-what TensorFlow 2.17 cannot parse, and they hold this machine's paths), and calling convention 9 is declared as 8,
-which differs from it in nothing but the order of effects' tokens.
-"""
+"""Makes a SavedModel run in older TensorFlows and on every platform, and removes what only its author needed."""
 
 from pathlib import Path
 from typing import Any
 
-from pipeline.meta_graph import computations
-from pipeline.slim import slim
+from pipeline.saved_model.graph import computations, function_nodes
 
 STABLEHLO_VERSION = "0.9.0"
 CALLING_CONVENTION = 8
@@ -72,3 +64,62 @@ def make_portable(folder: Path) -> None:
     slim(saved_model)
     path.write_bytes(saved_model.SerializeToString(deterministic=True))
     (folder / "fingerprint.pb").unlink(missing_ok=True)
+
+
+# Of these the shapes follow from inputs, attributes or the variable. Calls and XlaCallModule keep theirs.
+_SHAPED_BY_INPUTS = ("Identity", "IdentityN", "ReadVariableOp", "VarHandleOp", "AssignVariableOp", "DisableCopyOnRead")
+
+
+def slim(saved_model: Any) -> None:
+    """Slims a SavedModel protocol buffer in place."""
+    for meta_graph in saved_model.meta_graphs:
+        library = meta_graph.graph_def.library
+        gradients = {gradient.gradient_func for gradient in library.registered_gradients}
+        for nodes in function_nodes(meta_graph.graph_def).values():
+            for node in nodes:
+                if node.op in _SHAPED_BY_INPUTS:
+                    node.attr.pop("_output_shapes", None)
+                    node.attr.pop("debug_name", None)
+        for function in library.function:
+            _shorten_captures(function)
+            if function.signature.name in gradients:
+                _hand_on(function)
+
+
+def _shorten_captures(function: Any) -> None:
+    """Numbers the variables that a function captures, v0, v1, and so on; they are bound by position."""
+    from tensorflow.core.framework.types_pb2 import DT_RESOURCE
+
+    taken = {node.name for node in function.node_def} | {argument.name for argument in function.signature.input_arg}
+    short = {}
+    for index, argument in enumerate(function.signature.input_arg):
+        if argument.type == DT_RESOURCE and f"v{index}" not in taken:
+            short[argument.name] = f"v{index}"
+            argument.name = f"v{index}"
+            function.arg_attr[index].attr.pop("_user_specified_name", None)
+    for node in function.node_def:
+        node.input[:] = [short.get(name, name) for name in node.input]
+
+
+def _hand_on(function: Any) -> None:
+    """Removes every Identity and IdentityN that has no control input: who reads it reads its input instead."""
+    idle = {
+        node.name: list(node.input)
+        for node in function.node_def
+        if node.op in ("Identity", "IdentityN") and not any(name.startswith("^") for name in node.input)
+    }
+
+    def source(name: str) -> str:
+        node, _, output = name.partition(":output:")
+        while node in idle:
+            name = idle[node][int(output)]
+            node, _, output = name.partition(":output:")
+        return name
+
+    kept = [node for node in function.node_def if node.name not in idle]
+    for node in kept:
+        node.input[:] = [source(name) for name in node.input if name.removeprefix("^") not in idle]
+    for key, name in function.ret.items():
+        function.ret[key] = source(name)
+    del function.node_def[:]
+    function.node_def.extend(kept)

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pipeline import stablehlo
 from pipeline.base.heads import OUTPUTS
 from pipeline.model.parameters import nest_parameters
 from pipeline.model.preprocessing import preprocess
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import VisionTransformer
+from pipeline.saved_model import portable
 
 if TYPE_CHECKING:
     import jax
@@ -51,7 +51,7 @@ def _forward(
         apply,
         polymorphic_shapes=[None, f"(n, {', '.join(map(str, shape[1:]))})", *([None] if dropout else [])],
         with_gradient=True,
-        native_serialization_platforms=stablehlo.PLATFORMS,
+        native_serialization_platforms=portable.PLATFORMS,
     )
     named = dict(variables)
     forward = tf.function(

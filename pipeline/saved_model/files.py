@@ -1,5 +1,6 @@
-"""The files of a SavedModel, in a folder or a tarball: which there are, and what TF-Hub would say of them."""
+"""The files of a SavedModel in a folder or a .tar.gz: which belong there, and their digests."""
 
+import hashlib
 import re
 import stat
 import tarfile
@@ -9,9 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from isal import igzip, isal_zlib
 
-from pipeline import artifact
 from pipeline.base.fault import Fault
-from pipeline.base.files import CHUNK
+from pipeline.base.files import CHUNK, sha256_of, stream_digest
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _read_tarball(path: Path) -> tuple[Files, bytes]:
     return Files(str(path), True, root, tuple(entries)), found[topmost]
 
 
-def read(path: Path) -> tuple[Files, bytes]:
+def read_files(path: Path) -> tuple[Files, bytes]:
     """Returns a model's files and the content of its saved_model.pb.
 
     Raises:
@@ -121,7 +121,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _order_faults(files: Files, prefix: str) -> Iterator[str]:
-    """Yields what is wrong with a tarball's order; see artifact.members() for the reason."""
+    """Yields what is wrong with a tarball's order; see artifact.archive_order() for the reason."""
     names = [entry.name for entry in files.entries]
     early = [
         entry.name
@@ -137,7 +137,7 @@ def _order_faults(files: Files, prefix: str) -> Iterator[str]:
         )
 
 
-def faults(files: Files) -> Iterator[Finding]:
+def file_faults(files: Files) -> Iterator[Finding]:
     """Yields what is wrong with a model's files, of the kinds "files" and "order"."""
     prefix = f"{files.root}/" if files.root else ""
     if files.root:
@@ -152,7 +152,7 @@ def faults(files: Files) -> Iterator[Finding]:
         entry.name
         for entry in files.entries
         if entry.name not in {*special, *unsafe, files.root, *map(str, PurePosixPath(files.root).parents)}
-        and not artifact.allowed(entry.name.removeprefix(prefix), entry.kind == "folder")
+        and not is_allowed(entry.name.removeprefix(prefix), entry.kind == "folder")
     ]
     names = [entry.name for entry in files.entries]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -173,3 +173,81 @@ def faults(files: Files) -> Iterator[Finding]:
         yield from (
             Finding("order", f"{files.path}: {text}; package it again") for text in _order_faults(files, prefix)
         )
+
+
+# tfhub.dev's rule: these files and no others.
+_FILES = re.compile(r"saved_model\.pb|fingerprint\.pb|variables/variables\.[^/]+|(assets|assets\.extra)/.+")
+_FOLDERS = re.compile(r"variables|(assets|assets\.extra)(/.+)?")
+
+
+def is_allowed(name: str, is_folder: bool) -> bool:
+    """Whether TF-Hub allows a file or folder of that name below a model's folder."""
+    return bool((_FOLDERS if is_folder else _FILES).fullmatch(name))
+
+
+def archive_order(folder: Path) -> list[str]:
+    """Returns the paths below a model's folder in archive order, folders with a trailing slash.
+
+    Every folder stands before its files and saved_model.pb last: TensorFlow Hub's client takes an archive cut at a
+    member's end for a whole one and caches it for ever; without its saved_model.pb such a cut fails at once.
+
+    Raises:
+        Fault: for a link or special file, a file TF-Hub does not allow, or a missing saved_model.pb.
+    """
+    names = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            raise Fault(f"{path}: a module holds only folders and regular files; remove it")
+        if not is_allowed(name, path.is_dir()):
+            raise Fault(
+                f"{path}: TF-Hub allows only saved_model.pb, fingerprint.pb, variables/variables.*, assets/* and"
+                " assets.extra/*; remove it"
+            )
+        names.append(name + "/" if path.is_dir() else name)
+    if "saved_model.pb" not in names:
+        raise Fault(f"{folder}: no saved_model.pb; convert the member first")
+    return sorted(names, key=lambda name: (name == "saved_model.pb", name))
+
+
+def content_digest(files: Iterator[tuple[str, str]]) -> str:
+    """Returns one SHA-256 for a module from the (name, sha256) of its files, in any order."""
+    lines = sorted(f"{sha256}  {name}\n" for name, sha256 in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """Returns content_digest() of a model's folder; raises Fault as archive_order() does."""
+    names = [name for name in archive_order(folder) if not name.endswith("/")]
+    return content_digest((name, sha256_of(folder / name)) for name in names)
+
+
+def folder_size(folder: Path) -> int:
+    """Returns the bytes of a model's files."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def tarball_files(path: Path) -> list[tuple[str, str]]:
+    """Returns the (name, sha256) of each file of a packed module, in the order of the archive.
+
+    Raises:
+        Fault: when the archive is cut short or damaged.
+    """
+    files = []
+    try:
+        with igzip.open(path, "rb") as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
+            for entry in archive:
+                if stream := archive.extractfile(entry):
+                    files.append((entry.name, stream_digest(stream)))
+    except (EOFError, tarfile.TarError, isal_zlib.error, igzip.BadGzipFile) as error:  # type: ignore[misc]
+        raise Fault(f"{path}: not a whole tarball ({error}); delete it and package again") from None
+    return files
+
+
+def tarball_digest(path: Path) -> str:
+    """Returns content_digest() of a packed module, to hold it against the folder that was validated.
+
+    Raises:
+        Fault: as tarball_files() does.
+    """
+    return content_digest(iter(tarball_files(path)))

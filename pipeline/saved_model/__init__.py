@@ -1,0 +1,1 @@
+"""Writes, repairs and reads SavedModels."""
