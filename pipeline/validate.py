@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import accuracy, evaluation, fine_tuning, foreign, ladder, proof
+from pipeline import accuracy, evaluation, foreign
 from pipeline.accuracy import Evaluation
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
@@ -38,7 +38,8 @@ from pipeline.images import image_set, labels
 from pipeline.model.parameters import select_parameters
 from pipeline.model.variants import HYBRIDS, Model
 from pipeline.predictions import FAILED, FILE, Predictions
-from pipeline.proof import Report
+from pipeline.proof import checks, gradients, ladder
+from pipeline.proof.checks import Report
 from pipeline.saved_model.load import start_tensorflow
 
 PARITY_IMAGES = 16
@@ -147,14 +148,14 @@ def _checked(subject: Subject, task: Task | None, report: Report, shards: Path, 
 
     The images are decoded once: the first serve both heads.
     """
-    needs = {head: proof.requirements(folder) for head, folder in subject.folders.items()}
+    needs = {head: checks.requirements(folder) for head, folder in subject.folders.items()}
     model = subject.model
     arrays = npz.load(subject.checkpoint, model)
     start_tensorflow()
     inputs, report["parity_inputs"] = parity_inputs(task, model.image_size)
-    expected = proof.reference(model, arrays, inputs)
+    expected = checks.reference(model, arrays, inputs)
     weights = {
-        head: {name: proof.fingerprint(value) for name, value in select_parameters(arrays, head).items()}
+        head: {name: checks.fingerprint(value) for name, value in select_parameters(arrays, head).items()}
         for head in subject.folders
     }
     kernel, bias = (np.array(arrays[f"head/{name}"]) for name in ("kernel", "bias"))
@@ -164,13 +165,13 @@ def _checked(subject: Subject, task: Task | None, report: Report, shards: Path, 
     evaluated = None
     for head in ("fe", "classification"):
         folder = subject.folders[head]
-        found, module, outputs[head] = proof.check_module(
+        found, module, outputs[head] = checks.check_module(
             folder, inputs, expected, head, weights[head], model.tolerance
         )
         report["modules"][head] = found | {"needs": needs[head]}
         if head == "classification":
             through_head = outputs["fe"] @ kernel + bias
-            report["features"] = proof.compare(through_head, outputs[head], model.tolerance, logits=True)
+            report["features"] = checks.compare(through_head, outputs[head], model.tolerance, logits=True)
             # Hours of images are for a model that computes what it should.
             if task and not ladder.failures(report):
 
@@ -184,7 +185,7 @@ def _checked(subject: Subject, task: Task | None, report: Report, shards: Path, 
         gc.collect()  # a loaded module refers to itself; the next one needs its room
     if ladder.failures(report):
         return evaluated
-    for head, found in fine_tuning.in_own_processes(model, subject.checkpoint, subject.folders).items():
+    for head, found in gradients.in_own_processes(model, subject.checkpoint, subject.folders).items():
         report["modules"][head] |= found
     return evaluated
 

@@ -12,8 +12,8 @@ import pytest
 from pipeline import validate
 from pipeline.accuracy import Evaluation, Reported
 from pipeline.base.fault import Fault
-from pipeline.ladder import failures
-from pipeline.proof import compare, fingerprint, weights_equal
+from pipeline.proof.checks import compare, fingerprint, weights_equal
+from pipeline.proof.ladder import failures
 from pipeline.saved_model.graph import computations, saved_model_class
 from tests.conftest import Stage, assert_refused, write_collection
 

@@ -121,7 +121,7 @@ class Model:
 
     @property
     def gradient_tolerance(self) -> float:
-        """The difference allowed between two float32 gradients, see pipeline.fine_tuning.compare().
+        """The difference allowed between two float32 gradients, see pipeline.proof.gradients.compare().
 
         Seen with random weights: 8e-6 for S/16, 4e-3 for R26+S/32, 2e-2 for R50+L/32, whose float32 gradients in JAX
         alone are 1.6e-2 away from those in float64: where a ReLU's input is zero but for rounding, implementations

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from pipeline import blocks
 from pipeline.base.fault import Fault
-from pipeline.blocks import Outputs
 from pipeline.checkpoints import npz
 from pipeline.model import float64
 from pipeline.model.parameters import nest_parameters
 from pipeline.model.preprocessing import prepare
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import BLOCKS, VisionTransformer
+from pipeline.proof import blocks
+from pipeline.proof.blocks import Outputs
 from pipeline.saved_model import inspection, selftest
 from pipeline.saved_model.files import folder_digest, folder_size
 from pipeline.saved_model.load import load_saved_model

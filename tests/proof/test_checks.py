@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import fine_tuning, ladder, proof
 from pipeline.base.fault import Fault
 from pipeline.model.variants import Model
+from pipeline.proof import checks, gradients, ladder
 
 
 class Linear(tf.Module):
@@ -42,7 +42,7 @@ INPUTS = ((PIXELS - 127.5) / 127.5).astype(np.float32)
 
 def stepped(linear: Linear) -> dict[str, Any]:
     """Takes a step of fine-tuning with training=True."""
-    module = fine_tuning.Module(linear, INPUTS)
+    module = gradients.Module(linear, INPUTS)
     return module.step(module.gradients(training=True))
 
 
@@ -82,11 +82,11 @@ def write_selftest(folder: Path, outputs: np.ndarray) -> None:
 def test_the_selftest_inside_is_replayed_in_every_way(tmp_path: Path) -> None:
     module = Linear()
     write_selftest(tmp_path, module(INPUTS).numpy())
-    found = proof.replay(module, tmp_path)
+    found = checks.replay(module, tmp_path)
     assert found["verdict"] == "pass"
     assert set(found["max_rel"]) == {"call", "serving_default", "serving_images"}
     module.signatures["serving_images"] = lambda images: {"logits": module(tf.cast(images, tf.float32) / 255)}
-    found = proof.replay(module, tmp_path)
+    found = checks.replay(module, tmp_path)
     assert found["verdict"] == "fail"
     (said,) = failures("fe", {"selftest": found})
     assert said.startswith("fe: the self-test inside differs (serving_images) by")
@@ -98,20 +98,20 @@ def test_other_outputs_fail_the_selftest(value: float, tmp_path: Path) -> None:
     outputs = module(INPUTS).numpy()
     write_selftest(tmp_path, outputs)
     module.kernel.assign_add(tf.fill((4, 3), value))
-    assert proof.replay(module, tmp_path)["verdict"] == "fail"
+    assert checks.replay(module, tmp_path)["verdict"] == "fail"
 
 
 def test_a_module_without_a_selftest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="the module lacks its self-test; run make convert again"):
-        proof.replay(Linear(), tmp_path)
+        checks.replay(Linear(), tmp_path)
 
 
 @pytest.mark.parametrize("wrong", [0.0, 1.001, np.nan])
 def test_other_gradients_fail_naming_the_worst(wrong: float) -> None:
     expected = {"a": np.ones((2, 3), np.float32), "b": np.full(4, 2.0, np.float32), "c": np.full(1, 1e-9, np.float32)}
     close = {name: value * np.float32(1 + 1e-5) for name, value in expected.items()} | {"c": np.zeros(1, np.float32)}
-    assert fine_tuning.compare(close, expected, 2e-4)["verdict"] == "pass"
-    found = fine_tuning.compare(close | {"b": expected["b"] * np.float32(wrong)}, expected, 2e-4)
+    assert gradients.compare(close, expected, 2e-4)["verdict"] == "pass"
+    found = gradients.compare(close | {"b": expected["b"] * np.float32(wrong)}, expected, 2e-4)
     assert (found["verdict"], found["worst"]) == ("fail", "b")
     (sentence,) = failures("fe", {"gradients": found})
     assert sentence.startswith("fe: the gradient by b differs from JAX's by ")
@@ -119,7 +119,7 @@ def test_other_gradients_fail_naming_the_worst(wrong: float) -> None:
 
 @pytest.mark.parametrize("got", [{}, {"a": None, "b": 1.0}, {"a": 1.0}, {"a": 1.0, "b": 1.0, "c": 1.0}])
 def test_missing_or_other_gradients_fail(got: dict[str, Any]) -> None:
-    found = fine_tuning.compare(got, {name: np.ones(1, np.float32) for name in "ab"}, 2e-4)
+    found = gradients.compare(got, {name: np.ones(1, np.float32) for name in "ab"}, 2e-4)
     (sentence,) = failures("fe", {"gradients": found})
     assert sentence == "fe: its gradients are not those of the checkpoint's 2 arrays, one each"
 
@@ -131,7 +131,7 @@ def test_outputs_that_depend_on_the_batch_fail() -> None:
 
     inputs = np.random.default_rng(0).uniform(-1, 1, (16, 2, 2, 1)).astype(np.float32)
     for module, verdict in ((Linear(), "pass"), (Shifted(), "fail")):
-        found = proof.batch_sizes(module, inputs, module(inputs).numpy(), 1e-5)
+        found = checks.batch_sizes(module, inputs, module(inputs).numpy(), 1e-5)
         assert found["verdict"] == verdict
     (sentence,) = failures("fe", {"batch_sizes": found})
     assert sentence.startswith("fe: in a batch of 1 the outputs differ from those in one of 16 by")
@@ -148,7 +148,7 @@ def test_a_process_that_runs_out_of_memory_is_told_from_a_fault_of_ours(
         python.write_text(f"#!/bin/sh\n{ends}\n")
         python.chmod(0o755)
         with pytest.raises(raised, match=r"ended by SIGKILL; if nobody did that, the memory|status 1"):
-            fine_tuning.in_own_processes(Model("Mini/8", 16, 3), python, folders)
+            gradients.in_own_processes(Model("Mini/8", 16, 3), python, folders)
 
 
 def test_of_a_large_model_one_process_that_is_killed_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ def test_of_a_large_model_one_process_that_is_killed_is_enough(tmp_path: Path, m
     python.write_text(f'#!/bin/sh\necho "$4" >>{begun}\nkill -9 $$\n')
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    monkeypatch.setattr(fine_tuning, "LARGE", 0)
+    monkeypatch.setattr(gradients, "LARGE", 0)
     with pytest.raises(Fault, match="ended by SIGKILL"):
-        fine_tuning.in_own_processes(Model("Mini/8", 16, 3), python, {"classification": tmp_path, "fe": tmp_path})
+        gradients.in_own_processes(Model("Mini/8", 16, 3), python, {"classification": tmp_path, "fe": tmp_path})
     assert begun.read_text() == "classification\n"

@@ -14,12 +14,12 @@ import tensorflow as tf
 from flax import linen as nn
 
 from benchmarks.random_checkpoints import random_arrays
-from pipeline import fine_tuning, ladder, proof
 from pipeline.checkpoints import npz
 from pipeline.model import float64, vit
 from pipeline.model.parameters import select_parameters
 from pipeline.model.preprocessing import preprocess
 from pipeline.model.variants import SIZES, Model
+from pipeline.proof import checks, gradients, ladder
 from pipeline.saved_model import build, export, selftest
 
 MODEL = Model("Mini/8", 16, 3)  # of which small() leaves two blocks
@@ -100,12 +100,12 @@ def file(arrays: npz.Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def expected(arrays: npz.Arrays) -> proof.Reference:
-    return proof.reference(MODEL, arrays, INPUTS)
+def expected(arrays: npz.Arrays) -> checks.Reference:
+    return checks.reference(MODEL, arrays, INPUTS)
 
 
 def fingerprints(arrays: Mapping[str, np.ndarray], head: str) -> dict[str, str]:
-    return {name: proof.fingerprint(value) for name, value in select_parameters(arrays, head).items()}
+    return {name: checks.fingerprint(value) for name, value in select_parameters(arrays, head).items()}
 
 
 @pytest.fixture
@@ -136,14 +136,14 @@ def failing(head: str, findings: Report) -> dict[str, str]:
     return {rung.rung: rung.reason for rung in ladder.rungs(report) if rung.verdict == "fail"}
 
 
-def checked(folder: Path, expected: proof.Reference, arrays: npz.Arrays, head: str) -> dict[str, str]:
+def checked(folder: Path, expected: checks.Reference, arrays: npz.Arrays, head: str) -> dict[str, str]:
     vit._apply.cache_clear()
-    findings, _, _ = proof.check_module(folder, INPUTS, expected, head, fingerprints(arrays, head), MODEL.tolerance)
+    findings, _, _ = checks.check_module(folder, INPUTS, expected, head, fingerprints(arrays, head), MODEL.tolerance)
     return failing(head, findings)
 
 
 def test_without_a_fault_nothing_fails(
-    exported: Callable[[str, str], Path], expected: proof.Reference, arrays: npz.Arrays
+    exported: Callable[[str, str], Path], expected: checks.Reference, arrays: npz.Arrays
 ) -> None:
     assert checked(exported("", "classification"), expected, arrays, "classification") == {}
 
@@ -159,7 +159,7 @@ def test_without_a_fault_nothing_fails(
     ],
 )
 def test_another_computation_fails_the_parity_and_is_traced_to_its_block(
-    fault: str, where: str, exported: Callable[[str, str], Path], expected: proof.Reference, arrays: npz.Arrays
+    fault: str, where: str, exported: Callable[[str, str], Path], expected: checks.Reference, arrays: npz.Arrays
 ) -> None:
     found = checked(exported(fault, "classification"), expected, arrays, "classification")
     assert list(found) == ["parity"]
@@ -169,7 +169,7 @@ def test_another_computation_fails_the_parity_and_is_traced_to_its_block(
 
 @pytest.mark.parametrize("fault", ["BGR in the signature", "[0, 1] in the signature", "antialias in the signature"])
 def test_another_preprocessing_fails_the_signature(
-    fault: str, exported: Callable[[str, str], Path], expected: proof.Reference, arrays: npz.Arrays
+    fault: str, exported: Callable[[str, str], Path], expected: checks.Reference, arrays: npz.Arrays
 ) -> None:
     found = checked(exported(fault, "fe"), expected, arrays, "fe")
     # The self-test's images have the model's size, so it does not see how they are resized.
@@ -178,7 +178,7 @@ def test_another_preprocessing_fails_the_signature(
 
 
 def test_a_frozen_module_fails_the_gradients(exported: Callable[[str, str], Path], file: Path) -> None:
-    findings = fine_tuning.measure(MODEL, "classification", file, exported("a frozen module", "classification"))
+    findings = gradients.measure(MODEL, "classification", file, exported("a frozen module", "classification"))
     found = failing("classification", findings)
     assert found == {
         "gradients": "classification: its gradients are not those of the checkpoint's 40 arrays, one each",
@@ -227,17 +227,17 @@ def test_other_weights_fail_bit_by_bit(
     change: Callable[[npz.Arrays], npz.Arrays], variables: str, arrays: npz.Arrays
 ) -> None:
     module = [tf.Variable(value, name=name) for name, value in change(arrays).items()]
-    found = proof.weights_equal(module, fingerprints(arrays, "classification"))
+    found = checks.weights_equal(module, fingerprints(arrays, "classification"))
     assert failing("classification", {"weights": found})["weights"].startswith(f"classification: {variables}")
 
 
 def test_a_feature_extractor_of_another_checkpoint_fails_beside_the_classifier(
-    expected: proof.Reference, arrays: npz.Arrays
+    expected: checks.Reference, arrays: npz.Arrays
 ) -> None:
-    other = proof.reference(MODEL, of_another_augmentation(arrays), INPUTS)
+    other = checks.reference(MODEL, of_another_augmentation(arrays), INPUTS)
     for features, verdict in ((expected.outputs["fe"], "pass"), (other.outputs["fe"], "fail")):
         logits = features @ arrays["head/kernel"] + arrays["head/bias"]
-        found = proof.compare(logits, expected.outputs["classification"], MODEL.tolerance, logits=True)
+        found = checks.compare(logits, expected.outputs["classification"], MODEL.tolerance, logits=True)
         assert found["verdict"] == verdict
     report = {"modules": {}, "features": found, "accuracy": {"verdict": "not measured", "reason": "no images"}}
     (sentence,) = ladder.failures(report)

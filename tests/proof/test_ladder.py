@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import ladder, statistics
+from pipeline import statistics
+from pipeline.proof import ladder
 
 REPORTED = {"top1": 0.8, "source": "the paper"}
 

@@ -1,6 +1,6 @@
 """Differentiates a SavedModel, holds the gradients against JAX's, takes a step of fine-tuning, and prints JSON.
 
-    python -m pipeline.fine_tuning MODEL HEAD CHECKPOINT FOLDER
+    python -m pipeline.proof.gradients MODEL HEAD CHECKPOINT FOLDER
 
 MODEL is the section `model` as JSON. validate runs it in a process of its own for each head: gradients of a large model
 take as much memory again as the model, and neither TensorFlow nor JAX gives it back.
@@ -178,7 +178,7 @@ def measure(model: Model, head: str, path: Path, folder: Path) -> dict[str, Any]
 def _in_own_process(model: Model, head: str, path: Path, folder: Path) -> dict[str, Any]:
     """Runs this module's command and returns what measure() found."""
     arguments = [json.dumps(asdict(model)), head, str(path), str(folder)]
-    command = [sys.executable, "-m", "pipeline.fine_tuning", *arguments]
+    command = [sys.executable, "-m", "pipeline.proof.gradients", *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
@@ -213,7 +213,9 @@ def in_own_processes(model: Model, path: Path, folders: Mapping[str, Path]) -> d
 
 
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.fine_tuning", description="Takes a step of fine-tuning.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.proof.gradients", description="Takes a step of fine-tuning."
+    )
     parser.add_argument("model", type=json.loads, help="the section model as JSON")
     parser.add_argument("head", choices=list(OUTPUTS))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")

@@ -1,0 +1,1 @@
+"""Checks that a SavedModel computes what its checkpoint does."""
