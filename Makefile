@@ -286,7 +286,7 @@ contact-sheet: | $(READY) ## show the wrong predictions of MODEL, which was vali
 	@$(RUN)contact_sheet $(filter %/$(MODEL).yaml,$(YAMLS)) $A/$(MODEL)/report.json $A/$(MODEL)/mistakes.html $(if $(IMAGENET),--imagenet '$(IMAGENET)')
 
 evaluate: | $(READY) ## measure anybody's MODULE on the images of IMAGENET, and AGAINST another one
-	$(RUN)validate $(call quoted,MODULE) --images '$(IMAGENET)' $(if $(LABELS),--labels '$(LABELS)') $(if $(RANGE),--range='$(RANGE)') $(if $(ACTIVATION),--activation '$(ACTIVATION)') \
+	$(RUN)evaluate $(call quoted,MODULE) --images '$(IMAGENET)' $(if $(LABELS),--labels '$(LABELS)') $(if $(RANGE),--range='$(RANGE)') $(if $(ACTIVATION),--activation '$(ACTIVATION)') \
 	  $(if $(AGAINST),--against $(call quoted,AGAINST)) $(if $(REAL),--real '$(REAL)') $(if $(SAMPLES),--samples '$(SAMPLES)')
 
 imagenet: | $(READY) ## download validation images of ten classes (340 MB), and say how to get the others

@@ -4,8 +4,9 @@
 
 For each variant the published SavedModel classifies the same images, N photographs of 500x375 pixels (crops of two that
 the tests have, at JPEG quality 90), in turn from memory, prepared once, and from their files, through
-pipeline.evaluation as `make validate` does. The ratio of both rates, the median of the rounds, is held against LIMITS.
-With --memory, N files (hard links to the same) are classified once, and the process's memory is read on the way.
+pipeline.accuracy.classify as `make validate` does. The ratio of both rates, the median of the rounds, is held against
+LIMITS. With --memory, N files (hard links to the same) are classified once, and the process's memory is read on the
+way.
 """
 
 import argparse
@@ -21,8 +22,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import subjects
-from pipeline import evaluation
-from pipeline.evaluation import BATCH, Task
+from pipeline.accuracy import classify
+from pipeline.accuracy.classify import BATCH, Task
 from pipeline.images import image_set, labels
 from pipeline.saved_model.load import start_tensorflow
 
@@ -61,7 +62,7 @@ def task_of(folder: Path) -> Task:
     return Task(images, images.examples, 224)
 
 
-def model_of(folder: Path) -> evaluation.Predict:
+def model_of(folder: Path) -> classify.Predict:
     """Loads a SavedModel in TensorFlow and returns its call, compiled for BATCH images."""
     start_tensorflow()
     import tensorflow as tf
@@ -79,7 +80,7 @@ def model_of(folder: Path) -> evaluation.Predict:
 def rates(folder: Path, images: Path, rounds: int) -> list[tuple[float, float]]:
     """Returns images per second of the forward pass alone and from the files, for each round."""
     predict, task = model_of(folder), task_of(images)
-    prepared = [batch for batch, _, _ in evaluation.batches(task, task.chosen)]
+    prepared = [batch for batch, _, _ in classify.batches(task, task.chosen)]
     found = []
     for _ in range(rounds):
         started = time.perf_counter()
@@ -88,7 +89,7 @@ def rates(folder: Path, images: Path, rounds: int) -> list[tuple[float, float]]:
         bare = len(task.chosen) / (time.perf_counter() - started)
         with tempfile.TemporaryDirectory() as shards:
             started = time.perf_counter()
-            evaluation.evaluate(task, predict, "model", Path(shards), "evaluate")
+            classify.evaluate(task, predict, "model", Path(shards), "evaluate")
             found.append((bare, len(task.chosen) / (time.perf_counter() - started)))
     return found
 
@@ -108,7 +109,7 @@ def long_run(folder: Path, images: Path) -> None:
         return predict(inputs)
 
     with tempfile.TemporaryDirectory() as shards:
-        found = evaluation.evaluate(task, watched, "model", Path(shards), "evaluate")
+        found = classify.evaluate(task, watched, "model", Path(shards), "evaluate")
     print(f"{len(task.chosen):,} images, {found.rate:.1f} a second, at most {most / 1e9:.2f} GB")
     if most > MEMORY:
         raise SystemExit(f"expected at most {MEMORY / 1e9:.0f} GB")

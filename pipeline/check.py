@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline.accuracy import Evaluation, how_to_give_images, images_of
+from pipeline.accuracy.section import Evaluation, how_to_give_images, images_of
 from pipeline.base import yaml_sections
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault

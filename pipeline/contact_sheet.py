@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline import predictions
-from pipeline.accuracy import Evaluation, images_of
+from pipeline.accuracy import predictions
+from pipeline.accuracy.predictions import FAILED, FILE, NOTHING, Predictions
+from pipeline.accuracy.section import Evaluation, images_of
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
@@ -26,7 +27,6 @@ from pipeline.facts.report import read_report
 from pipeline.images import image_set, labels
 from pipeline.images.labels import Label
 from pipeline.model.variants import Model
-from pipeline.predictions import FAILED, FILE, NOTHING, Predictions
 
 LIMIT = 200  # pictures on a page: 1 to 2 MB
 _SIDE = 160  # pixels of a picture's longer side

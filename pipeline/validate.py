@@ -2,7 +2,6 @@
 
     python -m pipeline.validate MEMBER.yaml CHECKPOINT CLASSIFICATION FE REPORT [--imagenet PLACE] [--images PLACE]
                                 [--real FILE] [--samples N]
-    python -m pipeline.validate MODULE --images PLACE ...        (anybody's module, see pipeline.foreign)
 
 Runs in a process of its own and reads only files. Every figure lands in REPORT with what it was measured on, the
 pictures of them in the folder plots beside it, and what was predicted of each image in predictions.npz. When a gate
@@ -24,20 +23,21 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import accuracy, evaluation, foreign
-from pipeline.accuracy import Evaluation
+from pipeline.accuracy import classify, section, summary
+from pipeline.accuracy.classify import Evaluated, Task
+from pipeline.accuracy.plots import render_plots
+from pipeline.accuracy.predictions import FAILED, FILE, Predictions
+from pipeline.accuracy.section import Evaluation
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, shown
 from pipeline.base.files import replacing_folder, sha256_of, write_text
 from pipeline.checkpoints import npz, provenance
-from pipeline.evaluation import Evaluated, Task
 from pipeline.facts.collection import collection_of
 from pipeline.facts.report import read_report
 from pipeline.images import image_set, labels
 from pipeline.model.parameters import select_parameters
 from pipeline.model.variants import HYBRIDS, Model
-from pipeline.predictions import FAILED, FILE, Predictions
 from pipeline.proof import checks, gradients, ladder
 from pipeline.proof.checks import Report
 from pipeline.saved_model.load import start_tensorflow
@@ -88,7 +88,7 @@ def parity_inputs(task: Task | None, size: int) -> tuple[np.ndarray, str]:
         found = []
         for example in task.chosen:
             try:
-                found.append(evaluation.inputs_of(task, example))
+                found.append(classify.inputs_of(task, example))
             except Fault:  # evaluate() reports and counts it
                 continue
             if len(found) == PARITY_IMAGES:
@@ -179,7 +179,7 @@ def _checked(subject: Subject, task: Task | None, report: Report, shards: Path, 
                     logits: np.ndarray = module(images).numpy()
                     return logits
 
-                evaluated = evaluation.evaluate(task, predict, found["content_sha256"], shards, label)
+                evaluated = classify.evaluate(task, predict, found["content_sha256"], shards, label)
                 del predict
         del module
         gc.collect()  # a loaded module refers to itself; the next one needs its room
@@ -212,12 +212,12 @@ def validate(
         "environment": {package: version(package) for package in ("flax", "jax", "numpy", "tensorflow")}
         | {"python": platform.python_version(), "machine": platform.machine()},
         "modules": {},
-        "accuracy": accuracy.unmeasured(subject.evaluation, ladder.SKIPPED if task else without),
+        "accuracy": summary.unmeasured(subject.evaluation, ladder.SKIPPED if task else without),
     }
     evaluated = _checked(subject, task, report, shards, label)
     if task and evaluated is not None:
-        other = None if own else accuracy.other_dataset(task)
-        report["accuracy"] = accuracy.summary(
+        other = None if own else summary.other_dataset(task)
+        report["accuracy"] = summary.summary(
             subject.evaluation, task, evaluated, subject.names, subject.model.classes, other
         )
     report["ladder"] = [asdict(rung) for rung in ladder.rungs(report)]
@@ -233,12 +233,14 @@ def _store(predictions: Predictions | None, path: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> str:
-    """Validates the member that a .yaml file describes; anything else is somebody's module, see pipeline.foreign."""
     if arguments and not arguments[0].startswith("-") and not arguments[0].endswith(".yaml"):
-        return foreign.main(arguments)
+        raise Fault(
+            f"{shown(arguments[0])}: expected a member's YAML file; to measure anybody's module, run python -m"
+            " pipeline.evaluate MODULE --images PLACE"
+        )
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.validate",
-        description="Validates a member's SavedModels; see also python -m pipeline.validate MODULE --help.",
+        description="Validates a member's SavedModels; for anybody's module see python -m pipeline.evaluate --help.",
     )
     parser.add_argument("member", type=Path, help="the member's YAML file")
     parser.add_argument("checkpoint", type=Path, help="its checkpoint, an .npz file")
@@ -263,10 +265,10 @@ def main(arguments: Sequence[str]) -> str:
     model, name = subject.model, args.member.stem
     if model.labels:
         subject = replace(subject, names=labels.read(args.member.parent / model.labels, model.classes))
-    place = args.images or accuracy.images_of(subject.evaluation, args.member.parent, args.imagenet)
+    place = args.images or section.images_of(subject.evaluation, args.member.parent, args.imagenet)
     failed = args.report.with_name(args.report.name + FAILED)
     if place is None:
-        how = accuracy.how_to_give_images(subject.evaluation)
+        how = section.how_to_give_images(subject.evaluation)
         refuse_to_forget(args.report, failed, args.checkpoint)
         print(f"validate {name}: accuracy is not measured: no images ({how})", file=sys.stderr)
     own = bool(args.images or subject.evaluation.images)
@@ -275,7 +277,7 @@ def main(arguments: Sequence[str]) -> str:
         refuse_fewer(failed, args.checkpoint, len(task.chosen))
     shards = args.report.with_name(args.report.name + ".shards")
     report, predictions = validate(subject, task, own, shards, f"validate {name}")
-    plots = accuracy.plots(name, report)
+    plots = render_plots(name, report)
     report["plots"] = [{"file": plot.file, "title": plot.title} for plot in plots]
     text = json.dumps(report, indent=2, sort_keys=True) + "\n"
     stored = args.report.with_name(FILE)
@@ -283,8 +285,8 @@ def main(arguments: Sequence[str]) -> str:
     if sentences := ladder.failures(report):
         _store(predictions, failed_stored)
         write_text(failed, text)
-        shown = f"; make contact-sheet MODEL={name} shows the wrong predictions" if predictions is not None else ""
-        raise Fault(f"{name}: " + "; ".join(sentences) + f". Nothing is published; all figures are in {failed}{shown}")
+        hint = f"; make contact-sheet MODEL={name} shows the wrong predictions" if predictions is not None else ""
+        raise Fault(f"{name}: " + "; ".join(sentences) + f". Nothing is published; all figures are in {failed}{hint}")
     for sentence in ladder.failures(report, gate=False):
         print(f"validate {name}: {sentence}", file=sys.stderr)
     with replacing_folder(args.report.with_name("plots")) as out:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from pipeline import datasets
-from pipeline.accuracy import Evaluation, images_of
+from pipeline.accuracy.section import Evaluation, images_of
 from pipeline.add import Added, add
 from pipeline.augreg import FINE_TUNING, PRETRAINING, VARIANTS, parse, token_of
 from pipeline.base import yaml_sections

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.accuracy.predictions import NOTHING, Predictions, of_logits
 from pipeline.base.fault import Fault
 from pipeline.contact_sheet import LIMIT, contact_sheet, latest, page, thumbnail, wrong
 from pipeline.images import image_set
 from pipeline.images.labels import Label
-from pipeline.predictions import NOTHING, Predictions, of_logits
 from tests.conftest import CLASSES, ROOT, write_images
 
 NAMES = [Label(f"k{number}", f"thing <{number}>") for number in range(6)]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import validate
-from pipeline.accuracy import Evaluation, Reported
+from pipeline.accuracy.section import Evaluation, Reported
 from pipeline.base.fault import Fault
 from pipeline.proof.checks import compare, fingerprint, weights_equal
 from pipeline.proof.ladder import failures
@@ -190,7 +190,7 @@ def test_permuted_labels_fail_the_gate(arguments: list[Path], tmp_path: Path, st
     """A random model sees no colours, so its own answers are made the truth, and a shift by one the fault."""
     import tensorflow as tf
 
-    from pipeline import predictions
+    from pipeline.accuracy import predictions
     from pipeline.images import image_set, labels
     from pipeline.model.preprocessing import prepare
 
@@ -283,3 +283,9 @@ def test_unknown_class_folders_are_refused_before_tensorflow_starts(
     (tmp_path / "images/purple").mkdir(parents=True)
     done = stage("validate", *arguments, "--images", tmp_path / "images")
     assert_refused(done, "no class of the model is called 'purple'", "such as 'red'")
+
+
+def test_anybodys_module_is_sent_to_evaluate(stage: Stage) -> None:
+    done = stage("validate", "https://me:secret@example.org/module/1", "--images", "val")
+    assert_refused(done, "https://example.org/module/1: expected a member's YAML file", "python -m pipeline.evaluate")
+    assert "secret" not in done.stderr

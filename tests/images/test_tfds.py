@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import accuracy
+from pipeline.accuracy import summary
+from pipeline.accuracy.classify import Task
 from pipeline.base.fault import Fault
-from pipeline.evaluation import Task
 from pipeline.images import image_set, tfds
 from pipeline.images.decoding import decode
 from tests.conftest import CLASSES
@@ -140,9 +140,9 @@ def test_imagenette_is_known_to_have_images_of_the_training_set() -> None:
     """Its names, which would tell how many, are lost: a count of none would be false."""
     images = image_set.open_images(DATA / "imagenette", LABELS)
     task = Task(images, images.examples, 224)
-    assert accuracy.other_dataset(task) == f"{images.kind}, some of ImageNet's training set"
-    assert accuracy.training_images(task) is None
+    assert summary.other_dataset(task) == f"{images.kind}, some of ImageNet's training set"
+    assert summary.training_images(task) is None
     images = image_set.open_images(DATA / "imagenet_v2", LABELS)
     task = Task(images, images.examples, 224)
-    assert accuracy.other_dataset(task) == "TensorFlow Datasets imagenet_v2 3.0.0"
-    assert accuracy.training_images(task) == 0
+    assert summary.other_dataset(task) == "TensorFlow Datasets imagenet_v2 3.0.0"
+    assert summary.training_images(task) == 0

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import statistics
+from pipeline.accuracy import statistics
 from pipeline.proof import ladder
 
 REPORTED = {"top1": 0.8, "source": "the paper"}

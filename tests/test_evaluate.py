@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import classifier, validate
+from pipeline import evaluate
+from pipeline.accuracy import third_party
 from pipeline.base.fault import Fault
 from tests.conftest import CLASSES, serving_folder, write_images
 
@@ -83,7 +84,7 @@ def test_modules_of_every_kind_are_measured(
     module: Colours, signature: str | None, more: list[str], options: list[str], tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    validate.main([saved(tmp_path / "module", module, signature), *options, "--range=0,1", *more])
+    evaluate.main([saved(tmp_path / "module", module, signature), *options, "--range=0,1", *more])
     (found,) = figures(tmp_path)["modules"]
     assert (found["top1"], found["images"], found["image_size"], found["range"]) == (1.0, 120, SIZE, "0,1")
     assert found["label_order"]["verdict"] == "pass"
@@ -104,7 +105,7 @@ def test_two_modules_are_compared_on_the_same_images(
     with tarfile.open(archive, "w:gz") as stream:
         stream.add(bad, ".")
     with pytest.raises(Fault) as raised:
-        validate.main([good, *options, "--range=0,1", "--against", str(archive)])
+        evaluate.main([good, *options, "--range=0,1", "--against", str(archive)])
     report = figures(tmp_path)
     assert [round(found["top1"], 3) for found in report["modules"]] == [1.0, 0.333]
     assert report["mcnemar"]["only_a"] == 80
@@ -125,7 +126,7 @@ def test_a_module_against_itself_is_told_apart(
     options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     module = saved(tmp_path / "module", Colours())
-    validate.main([module, *options, "--range=0,1", "--against", module, "--against-activation=sigmoid"])
+    evaluate.main([module, *options, "--range=0,1", "--against", module, "--against-activation=sigmoid"])
     assert f"{module} (the first) alone is right on 0 and {module} (the second) alone on 0" in capsys.readouterr().out
 
 
@@ -135,7 +136,7 @@ def test_calibration_is_by_the_activation_that_is_said(
 ) -> None:
     """All images are right; of each class, 40 have 200 to 239 of 255 of its colour and nothing of the others."""
     module = saved(tmp_path / "module", Colours(probabilities=probabilities, gain=2.0))
-    validate.main([module, *options, "--range=0,1", "--activation=sigmoid"])
+    evaluate.main([module, *options, "--range=0,1", "--activation=sigmoid"])
     (found,) = figures(tmp_path)["modules"]
     logits = 2 * np.arange(200, 240) / 255
     assert found["activation"] == "sigmoid"
@@ -148,7 +149,7 @@ def test_a_module_of_this_project_keeps_its_range_beside_another(options: list[s
     own = Path(saved(tmp_path / "own", Colours(of_unit_range=False)))
     (own / "assets.extra").mkdir()
     (own / "assets.extra/provenance.json").write_text("{}")
-    validate.main([saved(tmp_path / "other", Colours()), *options, "--range=0,1", "--against", str(own)])
+    evaluate.main([saved(tmp_path / "other", Colours()), *options, "--range=0,1", "--against", str(own)])
     assert [found["range"] for found in figures(tmp_path)["modules"]] == ["0,1", "-1,1"]
     assert [found["top1"] for found in figures(tmp_path)["modules"]] == [1.0, 1.0]
 
@@ -174,13 +175,13 @@ def test_a_signature_of_something_else_than_images_is_refused(
     inputs: tuple[Any, Any], message: str, options: list[str], tmp_path: Path
 ) -> None:
     with pytest.raises(Fault, match=message):
-        validate.main([served(tmp_path / "module", tf.TensorSpec(*inputs, name="a")), *options, "--range=0,1"])
+        evaluate.main([served(tmp_path / "module", tf.TensorSpec(*inputs, name="a")), *options, "--range=0,1"])
 
 
 def test_a_signature_of_two_inputs_is_refused(options: list[str], tmp_path: Path) -> None:
     inputs = [tf.TensorSpec((None, SIZE, SIZE, 3), name="a"), tf.TensorSpec((), name="b")]
     with pytest.raises(Fault, match=r"takes float32 \(None, 8, 8, 3\), float32 \(\); expected one input"):
-        validate.main([served(tmp_path / "module", *inputs), *options, "--range=0,1"])
+        evaluate.main([served(tmp_path / "module", *inputs), *options, "--range=0,1"])
 
 
 class OfBytes(tf.Module):
@@ -192,17 +193,17 @@ class OfBytes(tf.Module):
 def test_a_module_that_refuses_the_images_is_named(options: list[str], tmp_path: Path) -> None:
     module = saved(tmp_path / "module", OfBytes())
     with pytest.raises(Fault, match=r"module: it refuses images, float32 \(32, 8, 8, 3\) \(") as caught:
-        validate.main([module, *options, "--range=0,1", "--size=8"])
+        evaluate.main([module, *options, "--range=0,1", "--size=8"])
     assert len(str(caught.value)) < len(module) + 400
     with pytest.raises(Fault, match="--size 0: expected a number of pixels from 1"):
-        validate.main([module, *options, "--range=0,1", "--size=0"])
+        evaluate.main([module, *options, "--range=0,1", "--size=0"])
 
 
 def test_addresses_that_lead_nowhere_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
     with (
         pytest.raises(Fault, match=r"odd://module: tensorflow_hub cannot get it \("),
-        classifier.folder_of("odd://module"),
+        third_party.folder_of("odd://module"),
     ):
         pass
 
@@ -210,7 +211,7 @@ def test_addresses_that_lead_nowhere_are_refused(tmp_path: Path, monkeypatch: py
 def test_an_address_with_a_password_is_refused_and_not_shown() -> None:
     with (
         pytest.raises(Fault, match=r"^https://example\.org/1\.tar\.gz: tensorflow_hub sends no user name and no pass"),
-        classifier.folder_of("https://me:secret@example.org/1.tar.gz"),
+        third_party.folder_of("https://me:secret@example.org/1.tar.gz"),
     ):
         pass
 
@@ -225,7 +226,7 @@ def test_what_fails_in_a_downloaded_module_is_not_blamed_on_the_download(
     with (
         serving_folder(tmp_path / "hub") as address,
         pytest.raises(ValueError, match="a fault of ours"),
-        classifier.folder_of(f"{address}/1.tar.gz"),
+        third_party.folder_of(f"{address}/1.tar.gz"),
     ):
         raise ValueError("a fault of ours")
 
@@ -238,10 +239,10 @@ def test_an_address_is_resolved_by_tensorflow_hub(
     with tarfile.open(tmp_path / "hub/1.tar.gz", "w:gz") as stream:
         stream.add(saved(tmp_path / "module", Colours()), ".")
     with serving_folder(tmp_path / "hub") as address:
-        validate.main([f"{address}/1.tar.gz", *options, "--range=0,1"])
+        evaluate.main([f"{address}/1.tar.gz", *options, "--range=0,1"])
         assert figures(tmp_path)["modules"][0]["top1"] == 1.0
         with pytest.raises(Fault, match=r"/2\.tar\.gz: tensorflow_hub cannot get it"):
-            validate.main([f"{address}/2.tar.gz", *options, "--range=0,1"])
+            evaluate.main([f"{address}/2.tar.gz", *options, "--range=0,1"])
 
 
 @pytest.mark.parametrize(
@@ -258,30 +259,30 @@ def test_what_does_not_fit_is_said(
     module: tf.Module, more: list[str], message: str, options: list[str], tmp_path: Path
 ) -> None:
     with pytest.raises(Fault) as caught:
-        validate.main([saved(tmp_path / "module", module), *options, *more])
+        evaluate.main([saved(tmp_path / "module", module), *options, *more])
     assert message in str(caught.value)
     assert not (tmp_path / "report.json").exists()
 
 
 def test_other_classes_need_their_label_file(options: list[str], tmp_path: Path) -> None:
     with pytest.raises(Fault, match=r"no class of the model is called .* say --labels, or LABELS= with make evaluate"):
-        validate.main([saved(tmp_path / "module", Colours()), options[0], "--range=0,1"])
+        evaluate.main([saved(tmp_path / "module", Colours()), options[0], "--range=0,1"])
 
 
 def test_other_files_are_refused(options: list[str], tmp_path: Path) -> None:
     with pytest.raises(Fault, match="no such file; expected a SavedModel's folder"):
-        validate.main([str(tmp_path / "nowhere"), *options])
+        evaluate.main([str(tmp_path / "nowhere"), *options])
     (tmp_path / "a.tar.gz").write_bytes(b"no archive")
     with pytest.raises(Fault, match=r"a\.tar\.gz: not a whole \.tar\.gz of a SavedModel"):
-        validate.main([str(tmp_path / "a.tar.gz"), *options])
+        evaluate.main([str(tmp_path / "a.tar.gz"), *options])
 
 
 def test_several_outputs_need_a_usual_name() -> None:
-    assert classifier.one_of({"a": np.zeros((2, 3))}, "m").shape == (2, 3)
+    assert third_party.one_of({"a": np.zeros((2, 3))}, "m").shape == (2, 3)
     with pytest.raises(Fault, match="m: it returns a, b; expected one of logits, default"):
-        classifier.one_of({"a": np.zeros((2, 3)), "b": np.zeros((2, 3))}, "m")
-    assert classifier.one_of([np.zeros((2, 3))], "m").shape == (2, 3)
+        third_party.one_of({"a": np.zeros((2, 3)), "b": np.zeros((2, 3))}, "m")
+    assert third_party.one_of([np.zeros((2, 3))], "m").shape == (2, 3)
     with pytest.raises(Fault, match="m: it returns a list of 2; expected one output"):
-        classifier.one_of([np.zeros((2, 3)), np.zeros((2, 4))], "m")
+        third_party.one_of([np.zeros((2, 3)), np.zeros((2, 4))], "m")
     with pytest.raises(Fault, match=r"m: its output has shape \(2, 3, 4\), expected \(n, classes\)"):
-        classifier.one_of(np.zeros((2, 3, 4)), "m")
+        third_party.one_of(np.zeros((2, 3, 4)), "m")

@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.images.labels import Label
-from pipeline.predictions import NOTHING, Predictions
-from pipeline.statistics import (
+from pipeline.accuracy.predictions import NOTHING, Predictions
+from pipeline.accuracy.statistics import (
     accuracy,
     against_real,
     against_reported,
@@ -17,6 +16,7 @@ from pipeline.statistics import (
     interval,
     mcnemar,
 )
+from pipeline.images.labels import Label
 
 NAMES = [Label(f"k{number}", f"name {number}") for number in range(10)]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.predictions import NOTHING, Predictions, joined, load, of_logits
+from pipeline.accuracy.predictions import NOTHING, Predictions, joined, load, of_logits
 
 
 def some(n: int, classes: int = 12, seed: int = 0) -> Predictions:

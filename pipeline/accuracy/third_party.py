@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from scipy.special import logit
 
+from pipeline.accuracy.classify import BATCH
 from pipeline.base.fault import Fault, shown
-from pipeline.evaluation import BATCH
 from pipeline.saved_model.files import folder_digest
 from pipeline.saved_model.load import load_saved_model
 

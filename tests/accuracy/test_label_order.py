@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from pipeline.accuracy.label_order import label_order
+from pipeline.accuracy.predictions import NOTHING, Predictions
+from pipeline.accuracy.statistics import Figures
 from pipeline.images.labels import Label
-from pipeline.label_order import label_order
-from pipeline.predictions import NOTHING, Predictions
-from pipeline.statistics import Figures
 
 IMAGENETTE = np.array([0, 217, 482, 491, 497, 566, 569, 571, 574, 701])
 Order = Callable[[np.ndarray], np.ndarray]

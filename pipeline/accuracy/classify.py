@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import predictions, statistics
+from pipeline.accuracy import predictions, statistics
+from pipeline.accuracy.predictions import Predictions
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.progress import Progress
 from pipeline.images import image_set
 from pipeline.images.image_set import Example, ImageSet
 from pipeline.model.preprocessing import Unfit, prepare
-from pipeline.predictions import Predictions
 
 Predict = Callable[[np.ndarray], np.ndarray]  # float32 (n, size, size, 3) to logits, float32 (n, classes)
 

@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from pipeline.pictures import accuracy_plot, block_differences, reliability
-from pipeline.predictions import Predictions
-from pipeline.statistics import Figures, accuracy, against_reported
+from pipeline.accuracy.plots import accuracy_plot, block_differences, reliability
+from pipeline.accuracy.predictions import Predictions
+from pipeline.accuracy.statistics import Figures, accuracy, against_reported
 
 SVG = "{http://www.w3.org/2000/svg}"
 BLOCKS = [

@@ -1,6 +1,6 @@
 """Anybody's image classifier on labelled images: accuracy and speed, and a second one beside it.
 
-    python -m pipeline.validate MODULE --images PLACE [--labels FILE] [--against MODULE] [--samples N] [--real FILE]
+    python -m pipeline.evaluate MODULE --images PLACE [--labels FILE] [--against MODULE] [--samples N] [--real FILE]
                                 [--protocol resize|crop] [--size N] [--range LOW,HIGH] [--against-range LOW,HIGH]
                                 [--activation softmax|sigmoid] [--against-activation softmax|sigmoid] [--background]
                                 [--report FILE]
@@ -20,18 +20,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import evaluation, statistics
+from pipeline.accuracy import classify, statistics
+from pipeline.accuracy.classify import Evaluated, Task
+from pipeline.accuracy.label_order import label_order
+from pipeline.accuracy.predictions import Predictions
+from pipeline.accuracy.statistics import percent
+from pipeline.accuracy.third_party import folder_of, load_classifier, logits_of, speed
+from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
-from pipeline.classifier import folder_of, load_classifier, logits_of, speed
-from pipeline.evaluation import Evaluated, Task
 from pipeline.facts.collection import ACTIVATIONS
 from pipeline.images import image_set, labels
-from pipeline.label_order import label_order
 from pipeline.model.preprocessing import PROTOCOLS
-from pipeline.predictions import Predictions
 from pipeline.saved_model.load import start_tensorflow
-from pipeline.statistics import percent
 
 IMAGENET_LABELS = Path(__file__).parents[1] / "model_cards/vit/imagenet2012.tsv"
 RANGES = ("-1,1", "0,1")
@@ -75,7 +76,7 @@ def measure(
             )
         task = replace(task, size=side, unit_range=taken == "0,1", activation=activation)
         predict = logits_of(classifier, len(names), background, activation)
-        found: Evaluated = evaluation.evaluate(task, predict, classifier.digest, shards, name)
+        found: Evaluated = classify.evaluate(task, predict, classifier.digest, shards, name)
         bare = speed(predict, side)
     rows = found.predictions
     real = [example.real for example in task.chosen if example.name not in found.damaged]
@@ -139,7 +140,7 @@ def refuse_other_order(found: Sequence[dict[str, Any]], label_file: Path) -> Non
 
 def main(arguments: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.validate", description="Measures anybody's image classifier on labelled images."
+        prog="python -m pipeline.evaluate", description="Measures anybody's image classifier on labelled images."
     )
     parser.add_argument("module", help="a SavedModel's folder, its .tar.gz, or an http(s):// address")
     parser.add_argument("--images", type=Path, required=True, help="the images, in any layout that README names")
@@ -195,3 +196,7 @@ def main(arguments: Sequence[str]) -> str:
         shutil.rmtree(shards, ignore_errors=True)
     refuse_other_order([one.figures for one in found], args.labels)
     return str(args.module)
+
+
+if __name__ == "__main__":
+    raise SystemExit(command("evaluate", main))

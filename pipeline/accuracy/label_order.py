@@ -27,9 +27,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.accuracy.predictions import NOTHING, Predictions
+from pipeline.accuracy.statistics import Figures, described, percent
 from pipeline.images.labels import Label
-from pipeline.predictions import NOTHING, Predictions
-from pipeline.statistics import Figures, described, percent
 
 SHIFTS = (-2, -1, 1, 2)
 ALPHA, PROVEN = 1e-4, 1e-3

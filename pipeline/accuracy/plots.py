@@ -5,11 +5,13 @@ They suit light and dark pages, say what they show in <desc>, and are the same b
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from pipeline.accuracy.statistics import Figures, percent
+from pipeline.accuracy.summary import Report
 from pipeline.base.axes import linear_ticks
 from pipeline.base.templates import render
-from pipeline.statistics import Figures, percent
 
 WIDTH = 760  # of every picture, in SVG's pixels
 _LETTER = 6.8  # a digit of the small text is about as wide, and hardly a letter wider
@@ -170,3 +172,40 @@ def _limit(x: float, text: str, frame: dict[str, int]) -> dict[str, Any]:
     """Returns where a vertical limit and its name stand; the name keeps within the plot."""
     half = 3.5 * len(text)
     return {"x": x, "text": text, "text_x": round(min(max(x, frame["left"] + half), frame["right"] - half), 1)}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A picture: the name of its file, what it shows, and the SVG."""
+
+    file: str
+    title: str
+    svg: str
+
+
+def render_plots(name: str, report: Report) -> list[Plot]:
+    """Returns the pictures that a report gives rise to.
+
+    Args:
+        name: the member's.
+        report: the whole report.
+    """
+    found = []
+    accuracy = report["accuracy"]
+    if "top1" in accuracy:
+        title = "top-1 accuracy"
+        svg = accuracy_plot(f"{name}: {title}", accuracy, accuracy["minimum_top1"], accuracy["against_reported"])
+        found.append(Plot("accuracy.svg", title, svg))
+        title = "reliability of the probabilities"
+        found.append(Plot("reliability.svg", title, reliability(f"{name}: {title}", accuracy["calibration"])))
+    classifier = report["modules"]["classification"]
+    if traced := classifier["blocks"].get("max_rel"):
+        title = "largest difference from the JAX model"
+        rows = [*map(tuple, traced), ("logits", classifier["parity"]["max_rel"])]
+        notes = [
+            f"{classifier['blocks']['images']} {report['parity_inputs']}; the logits: {classifier['parity']['images']}",
+            "relative to the largest value that the JAX model computes there",
+        ]
+        svg = block_differences(f"{name}: {title}", rows, classifier["parity"]["tolerance"], notes)
+        found.append(Plot("blocks.svg", title, svg))
+    return found

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import evaluation
+from pipeline.accuracy import classify
+from pipeline.accuracy.classify import Task, evaluate
 from pipeline.base.fault import Fault
-from pipeline.evaluation import Task, evaluate
 from pipeline.images import image_set
 from pipeline.images.labels import Label
 from tests.conftest import CLASSES, write_images
@@ -20,8 +20,8 @@ SIZE = 8
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "BATCH", 4)
-    monkeypatch.setattr(evaluation, "SHARD", 2)
+    monkeypatch.setattr(classify, "BATCH", 4)
+    monkeypatch.setattr(classify, "SHARD", 2)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def colours(inputs: np.ndarray) -> np.ndarray:
     return means
 
 
-def counting(predict: evaluation.Predict, stop_after: int = 1000) -> tuple[list[int], evaluation.Predict]:
+def counting(predict: classify.Predict, stop_after: int = 1000) -> tuple[list[int], classify.Predict]:
     """Returns a list that grows with each call and a model; the call after `stop_after` is interrupted."""
     calls: list[int] = []
 
@@ -69,7 +69,7 @@ def test_every_image_is_classified_in_order_and_in_batches_of_one_shape(images: 
 @pytest.mark.parametrize("unit_range", [False, True])
 def test_pixels_have_the_range_that_the_model_takes(unit_range: bool, images: Path) -> None:
     task = task_of(images, 1, unit_range)
-    values = evaluation.inputs_of(task, task.chosen[0])
+    values = classify.inputs_of(task, task.chosen[0])
     black, colour = (0, 200 / 255) if unit_range else (-1, 200 / 127.5 - 1)
     assert values.shape == (SIZE, SIZE, 3)
     assert sorted({round(float(value), 3) for value in values.ravel()})[0] == black
@@ -114,7 +114,7 @@ def test_images_that_were_replaced_are_classified_again(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A message says to replace a damaged image; the shard that counts it is not believed any more."""
-    monkeypatch.setattr(evaluation, "DAMAGED_SHARE", 0.04)
+    monkeypatch.setattr(classify, "DAMAGED_SHARE", 0.04)
     task = task_of(images)
     path = images / task.chosen[-1].name
     whole = path.read_bytes()
@@ -143,14 +143,14 @@ def test_an_image_that_is_hardly_but_a_line_is_damaged(images: Path) -> None:
     task = replace(task_of(images), size=224, protocol="crop")
     (example,) = (example for example in task.chosen if example.name == "green/3.png")
     with pytest.raises(Fault, match=r"green/3\.png: with its 60000x2 pixels, it would have 7440000x248 before"):
-        evaluation.inputs_of(task, example)
-    assert evaluation.inputs_of(replace(task, protocol="resize"), example).shape == (224, 224, 3)
+        classify.inputs_of(task, example)
+    assert classify.inputs_of(replace(task, protocol="resize"), example).shape == (224, 224, 3)
 
 
 def test_a_damaged_image_is_named_counted_and_left_out(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(evaluation, "DAMAGED_SHARE", 0.04)  # one of the 30
+    monkeypatch.setattr(classify, "DAMAGED_SHARE", 0.04)  # one of the 30
     (images / "green/3.png").write_bytes(b"no image")
     task = task_of(images)
     for _ in range(2):  # the second run takes it from the shards

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.accuracy.predictions import NOTHING, TOP, Predictions
 from pipeline.images.labels import Label
-from pipeline.predictions import NOTHING, TOP, Predictions
 
 Figures = dict[str, Any]
 

@@ -1,0 +1,67 @@
+"""The section `evaluation` of a member, and where its images are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.base.fault import Fault
+from pipeline.model.preprocessing import PROTOCOLS
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A figure that somebody else measured, quoted.
+
+    Attributes:
+        top1: accuracy, 0 to 1.
+        source: where the figure stands.
+    """
+
+    top1: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The section `evaluation`.
+
+    Attributes:
+        dataset: the data set and its part, in words that follow "images of", such as "the Fashion-MNIST test set".
+        minimum_top1: the gate, 0 to 1: a lower measured top-1 accuracy stops the publication.
+        images: a folder of class folders that comes with the member, relative to its YAML file; None: IMAGENET=.
+        reported: the accuracy others report, if any.
+        imagenet: whether IMAGENET= is for this member; false where its classes are not those of ImageNet-1k.
+        protocol: how images are made to fit, one of preprocessing.PROTOCOLS.
+    """
+
+    dataset: str
+    minimum_top1: float
+    images: str | None = None
+    reported: Reported | None = None
+    imagenet: bool = True
+    protocol: str = "resize"
+
+    def __post_init__(self) -> None:
+        reported = self.reported.top1 if self.reported else None
+        for name, value in (("minimum_top1", self.minimum_top1), ("reported.top1", reported)):
+            if value is not None and not 0 <= value <= 1:
+                raise Fault(f"evaluation.{name} must lie in 0 to 1, got {value!r}")
+        if self.protocol not in PROTOCOLS:
+            raise Fault(f"evaluation.protocol must be {' or '.join(PROTOCOLS)}, got {self.protocol!r}")
+
+
+def images_of(evaluation: Evaluation, home: Path, imagenet: Path | None) -> Path | None:
+    """Returns the place of a member's evaluation images, or None: its own before IMAGENET=, if that is for it.
+
+    Args:
+        evaluation: the section.
+        home: the folder of the member's YAML file.
+        imagenet: what IMAGENET= names, if anything.
+    """
+    if evaluation.images:
+        return home / evaluation.images
+    return imagenet if evaluation.imagenet else None
+
+
+def how_to_give_images(evaluation: Evaluation) -> str:
+    """Returns what to do where a member has no images, a clause in the imperative."""
+    return "say IMAGENET=<images>" if evaluation.imagenet else "name a folder in evaluation.images"
