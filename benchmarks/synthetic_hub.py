@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.base.heads import HEADS
 from pipeline.base.templates import render
-from pipeline.card import cards
+from pipeline.cards.record import CardFacts, cards
 from pipeline.entries import entry_of
 from pipeline.facts.collection import Collection, Module, collection_of, handle
 
@@ -56,7 +56,8 @@ def write(hub: Path, modules: int, base: dict[str, Any], members: Path = ROOT / 
         variant = random_.choice(list(_SIZES))
         member, module = f"vit_{number:04}", Module(1, f"ViT-{variant.replace('/', '')} {number}")
         report = _report(base, random_, variant, measured=random_.random() < 0.5)
-        for head, text in cards(member, module, collection, hub_url, report, {"name": member}).items():
+        facts = CardFacts(member, module, collection, hub_url, member, "the weights are made up")
+        for head, text in cards(facts, report).items():
             name = handle(collection, member, head, 1)
             (hub / name).parent.mkdir(parents=True, exist_ok=True)
             (hub / f"{name}.md").write_text(text, encoding="utf-8")

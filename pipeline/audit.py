@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pipeline import claims, hub_page, hub_rules
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import HEADS
-from pipeline.claims import Output, Training
+from pipeline.cards import claims, tf_hub_rules
+from pipeline.cards.claims import Output, Training
+from pipeline.cards.page import Page, Problem, read_page, refuse_problems
 from pipeline.facts.report import read_report
 from pipeline.hub import Index, hub_folder, published_index
-from pipeline.hub_page import Page, Problem
 from pipeline.saved_model.files import content_digest, file_faults, tarball_files
 from pipeline.saved_model.inspection import Needs, needs
 
@@ -214,8 +214,8 @@ def _performance(hub: Hub, contents: Contents, path: Path, page: Page) -> Iterat
 
 
 def _page(hub: Hub, contents: Contents, path: Path, first: str) -> Iterator[Problem]:
-    page = hub_page.read(path)
-    yield from hub_rules.problems(page)
+    page = read_page(path)
+    yield from tf_hub_rules.problems(page)
     if page.first != first:
         yield Problem(1, f"the first line is {page.first!r}, but in this place it must be {first!r}")
     yield from _links(hub, path, page)
@@ -232,7 +232,7 @@ def _pages(hub: Hub, contents: Contents) -> Iterator[str]:
             yield f"{path}: missing, expected the page that begins {first!r}; publish it again"
             continue
         try:
-            hub_page.refuse(str(path), list(_page(hub, contents, path, first)))
+            refuse_problems(str(path), list(_page(hub, contents, path, first)))
         except Fault as fault:  # of this page or its tarball; the others are looked at, too
             yield str(fault)
 

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import claims, hub_page, hub_rules
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.heads import HEADS
 from pipeline.base.templates import render
+from pipeline.cards import claims, tf_hub_rules
+from pipeline.cards.page import parse_page, refuse_problems
 from pipeline.facts.collection import Collection, Module, collection_of, handle
 from pipeline.facts.report import read_report
 
@@ -50,8 +51,8 @@ def page(collection: Collection, folder: Path, artifacts: Path, where: str = "pa
     if not members:
         raise Fault(f"{folder}: no member; expected a <member>.yaml beside collection.yaml")
     text = render("collection.md.jinja", collection=collection, members=sorted(members, key=_order))
-    parsed = hub_page.parse(text)
-    hub_page.refuse(where, [*hub_rules.problems(parsed), *claims.collection_problems(parsed)])
+    parsed = parse_page(text)
+    refuse_problems(where, [*tf_hub_rules.problems(parsed), *claims.collection_problems(parsed)])
     return text
 
 

@@ -19,7 +19,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-from pipeline import hub_page
+from pipeline.cards.page import is_elsewhere, parse_page
 
 _COMMENT = re.compile(r"\s*<!--(.*?)-->\s*", re.DOTALL)
 RESERVED = ("main", "the-plots", "the-files")  # ids of the templates
@@ -178,7 +178,7 @@ def _without_pictures_of_others(tokens: Sequence[Token]) -> None:
         kept: list[Token] = []
         linked = False
         for child in block.children or ():
-            if child.type == "image" and hub_page.is_elsewhere(str(child.attrs["src"])):
+            if child.type == "image" and is_elsewhere(str(child.attrs["src"])):
                 opening, text, closing = _picture_link(child)
                 kept += [text] if linked else [opening, text, closing]
                 continue
@@ -205,7 +205,7 @@ def _relink(tokens: Sequence[Token], folder: str, pages: Collection[str]) -> lis
 
 def publisher_name(text: str) -> str:
     """Returns the name for people of a publisher's page: its description, as TF-Hub has it; "" without one."""
-    return hub_page.parse(text).description
+    return parse_page(text).description
 
 
 def read(text: str, path: str, pages: Collection[str], without: Collection[str] = ()) -> Document:

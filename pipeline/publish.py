@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import hub_rules, site
+from pipeline import site
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import replacing, sha256_of, write_text
 from pipeline.base.heads import HEADS
 from pipeline.base.templates import render
+from pipeline.cards import tf_hub_rules
 from pipeline.download.checksums import copy
 from pipeline.entries import entry_of
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
@@ -129,7 +130,7 @@ def _write_index(hub: Path, index: Index, publisher: Publisher) -> None:
         kind: {name: entry for name, entry in sorted(index[kind].items()) if name.startswith(prefix)} for kind in index
     }
     page = render("publisher.md.jinja", publisher=publisher, **mine)
-    hub_rules.check(page, f"{publisher.id}.md")
+    tf_hub_rules.check(page, f"{publisher.id}.md")
     write_text(hub / prefix / f"{publisher.id}.md", page)
     write_text(hub / "index.json", json.dumps(index, indent=2, sort_keys=True) + "\n")
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from pipeline.base import yaml_sections
 from pipeline.base.heads import HEADS
-from pipeline.card import cards
 from pipeline.facts.collection import Module, collection_of
 from pipeline.package import package
 from pipeline.publish import publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
+from tests.card_facts import cards
 from tests.conftest import ROOT
 
 REPORT: dict[str, Any] = json.loads((ROOT / "tests/data/report.json").read_text())

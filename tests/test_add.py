@@ -18,7 +18,6 @@ from pipeline.add import Added, add
 from pipeline.augreg import FINE_TUNING, PRETRAINING, VARIANTS, parse, token_of
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
-from pipeline.card import cards
 from pipeline.choice import criteria_of
 from pipeline.collection import page
 from pipeline.drafts import collection_name, long_name, member_name, sources_of
@@ -27,6 +26,7 @@ from pipeline.images import labels
 from pipeline.index import UPSTREAM, Index
 from pipeline.model.variants import Model, variant
 from pipeline.stamps import images_text
+from tests.card_facts import cards
 from tests.conftest import ROOT, Stage, copy_project, make, serving_folder
 from tests.test_select import ROW, written
 

@@ -14,7 +14,7 @@ from pipeline.audit import Hub, audit, compared
 from pipeline.base import yaml_sections
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import HEADS
-from pipeline.card import files_of, records
+from pipeline.card import files_of
 from pipeline.collection import page
 from pipeline.facts.collection import Module, read_collection
 from pipeline.hub import read_index
@@ -22,6 +22,7 @@ from pipeline.package import package
 from pipeline.publish import publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
 from pipeline.saved_model.graph import saved_model_class
+from tests.card_facts import records
 from tests.conftest import ROOT, Stage, assert_refused
 from tests.hubs import write_plots
 

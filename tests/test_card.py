@@ -13,18 +13,19 @@ import jinja2
 import pytest
 import yaml
 
-from pipeline import hub_rules
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
 from pipeline.base.heads import HEADS
 from pipeline.base.templates import in_words, render
-from pipeline.card import cards, files_of, records
+from pipeline.card import files_of
+from pipeline.cards import tf_hub_rules
+from pipeline.cards.page import parse_page
 from pipeline.checkpoints.lock_file import NOTHING, Pin, statement
 from pipeline.collection import page
 from pipeline.facts.collection import Module, handle, read_collection
-from pipeline.hub_page import parse
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import parameter_shapes
+from tests.card_facts import cards, records
 from tests.conftest import ROOT, Stage, assert_refused
 
 VIT = ROOT / "model_cards/vit"
@@ -118,7 +119,7 @@ def test_a_bar_in_a_source_ends_no_cell(report: dict) -> None:
     report = copy.deepcopy(report)
     report["accuracy"]["reported"] = {"top1": 0.8, "source": "table 2 | the last\ncolumn"}
     card = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, ORIGIN)["fe"]
-    (row,) = (row for row in parse(card).rows("Results") if "reported" in row.text)
+    (row,) = (row for row in parse_page(card).rows("Results") if "reported" in row.text)
     assert row.cells[2] == "quoted: table 2 | the last column"
 
 
@@ -370,8 +371,8 @@ def test_publishers_pages_pass_every_check(name: str) -> None:
     }
     collections: dict[str, dict] = {f"{collection.publisher.id}/collections/{name}/1": {}}
     text = render("publisher.md.jinja", publisher=collection.publisher, modules=modules, collections=collections)
-    assert hub_rules.problems(parse(text)) == []
-    assert len(parse(text).links()) == len(modules) + 1
+    assert tf_hub_rules.problems(parse_page(text)) == []
+    assert len(parse_page(text).links()) == len(modules) + 1
 
 
 def test_a_classifier_sends_who_has_other_classes_to_the_feature_extractor(pages: dict[str, str]) -> None:

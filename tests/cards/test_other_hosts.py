@@ -10,10 +10,17 @@ import pytest
 import yaml
 
 from pipeline.base.fault import Fault
-from pipeline.card import records
-from pipeline.dialect_rules import check_hugging_face, check_kaggle_instance, check_kaggle_model
-from pipeline.dialects import Record, hugging_face, kaggle_instance, kaggle_model
+from pipeline.cards.other_hosts import (
+    check_hugging_face,
+    check_kaggle_instance,
+    check_kaggle_model,
+    hugging_face,
+    kaggle_instance,
+    kaggle_model,
+)
+from pipeline.cards.record import Record
 from pipeline.facts.collection import Collection, Module, read_collection
+from tests.card_facts import records
 from tests.conftest import ROOT
 
 VIT = read_collection(ROOT / "model_cards/vit/collection.yaml")

@@ -161,7 +161,7 @@ def is_elsewhere(address: str) -> bool:
     return bool(_ELSEWHERE.match(address))
 
 
-def parse(text: str) -> Page:
+def parse_page(text: str) -> Page:
     """Takes a page apart; nothing is checked yet."""
     lines = tuple(text.split("\n"))
     at = 2 if len(lines) > 1 and not lines[1] else 1
@@ -179,15 +179,15 @@ def parse(text: str) -> Page:
     return Page(text, lines, description, tuple(tags), tuple(strays), at)
 
 
-def read(path: Path) -> Page:
+def read_page(path: Path) -> Page:
     """Reads a page; raises Fault for a file that is no text."""
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        return parse_page(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise Fault(f"{path}: no UTF-8 text ({error}); expected a page in Markdown") from None
 
 
-def refuse(where: str, problems: list[Problem]) -> None:
+def refuse_problems(where: str, problems: list[Problem]) -> None:
     """Raises a Fault that lists the problems as "<where>:<line>: <text>", by line; nothing when there are none."""
     if problems:
         ordered = sorted(set(problems), key=lambda problem: (problem.line, problem.text))

@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from pipeline.card import cards
-from pipeline.claims import (
+from pipeline.cards.claims import (
     Output,
     Training,
     agrees,
@@ -17,9 +16,10 @@ from pipeline.claims import (
     task_problems,
     training_problems,
 )
+from pipeline.cards.page import Problem, parse_page
 from pipeline.collection import page as collection_page
 from pipeline.facts.collection import Module, read_collection
-from pipeline.hub_page import Problem, parse
+from tests.card_facts import cards
 from tests.conftest import ROOT
 from tests.test_card import VIT, reports_of
 
@@ -43,12 +43,12 @@ def texts(problems: list[Problem]) -> str:
 
 
 def refused(text: str, report: dict, head: str = "classification") -> str:
-    return texts(card_problems(parse(text), report, head))
+    return texts(card_problems(parse_page(text), report, head))
 
 
 @pytest.mark.parametrize("head", ["classification", "fe"])
 def test_a_rendered_card_agrees_with_its_report(pages: dict[str, str], report: dict, head: str) -> None:
-    assert card_problems(parse(pages[head]), report, head) == []
+    assert card_problems(parse_page(pages[head]), report, head) == []
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,12 @@ def test_a_classifier_is_no_feature_extractor(pages: dict[str, str], report: dic
     )
     wrong = pages["classification"].replace("task: image-classification", "task: image-feature-vector")
     assert "6: the task 'image-feature-vector' does not fit an output of 10 logits; expected" in refused(wrong, report)
-    assert list(task_problems(parse(pages["fe"]), Output("features", 64))) == []
+    assert list(task_problems(parse_page(pages["fe"]), Output("features", 64))) == []
 
 
 def test_fine_tunable_takes_variables_with_gradients(pages: dict[str, str], report: dict) -> None:
     """Every classifier of the reference collection was called fine-tunable, and none had a gradient."""
-    page = parse(pages["classification"])
+    page = parse_page(pages["classification"])
     for training, found in (
         (Training(0, 0), "0 trainable variables of which 0"),
         (Training(104, 0), "104 trainable vari"),
@@ -152,7 +152,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_a_rendered_collection_agrees_with_itself(collection: str) -> None:
-    assert collection_problems(parse(collection)) == []
+    assert collection_problems(parse_page(collection)) == []
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_rendered_collection_agrees_with_itself(collection: str) -> None:
 def test_a_count_that_differs_from_its_list_is_refused(collection: str, old: str, new: str, message: str) -> None:
     """The reference collection's page had "eight" in one sentence and "seven" in another."""
     assert old in collection
-    assert message in texts(collection_problems(parse(collection.replace(old, new))))
+    assert message in texts(collection_problems(parse_page(collection.replace(old, new))))
 
 
 def test_numbers_that_count_something_else_pass(collection: str) -> None:
@@ -183,6 +183,6 @@ def test_numbers_that_count_something_else_pass(collection: str) -> None:
         "Every checkpoint gives one image classifier and one feature extractor, two modules per model.\n\n"
     )
     assert (
-        collection_problems(parse(collection.replace("## About the models\n\n", f"## About the models\n\n{text}")))
+        collection_problems(parse_page(collection.replace("## About the models\n\n", f"## About the models\n\n{text}")))
         == []
     )

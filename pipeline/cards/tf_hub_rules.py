@@ -1,6 +1,6 @@
 """The rules of tfhub.dev for pages, as a check.
 
-    python -m pipeline.hub_rules PAGE.md ...
+    python -m pipeline.cards.tf_hub_rules PAGE.md ...
 
 They are those of its guide (https://www.tensorflow.org/hub/writing_documentation) and of the program that enforced them
 (tensorflow/tfhub.dev, tools/validator.py): the first line's form, a description, which tags a kind of page must and may
@@ -25,7 +25,7 @@ import yaml
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, nearest
 from pipeline.base.templates import TEMPLATES
-from pipeline.hub_page import TAG, Page, Problem, Tag, is_elsewhere, parse, read, refuse
+from pipeline.cards.page import TAG, Page, Problem, Tag, is_elsewhere, parse_page, read_page, refuse_problems
 
 PUBLISHER = r"[a-z\d-]+"
 HANDLE = rf"{PUBLISHER}/[\w.-]+(?:/[\w.-]+)*/\d+"
@@ -232,17 +232,17 @@ def problems(page: Page) -> list[Problem]:
 
 def check(text: str, where: str) -> None:
     """Refuses a page that breaks a rule; raises Fault, which names `where` and the line of each."""
-    refuse(where, problems(parse(text)))
+    refuse_problems(where, problems(parse_page(text)))
 
 
 def main(arguments: Sequence[str]) -> str:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.hub_rules", description="Checks pages of a hub.")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.cards.tf_hub_rules", description="Checks pages of a hub.")
     parser.add_argument("page", type=Path, nargs="+", help="a Markdown file")
     args = parser.parse_args(arguments)
     wrong = []
     for path in args.page:
         try:
-            refuse(str(path), problems(read(path)))
+            refuse_problems(str(path), problems(read_page(path)))
         except FileNotFoundError:
             wrong.append(f"{path}: no such file")
         except Fault as fault:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.fault import Fault
-from pipeline.hub_page import parse
-from pipeline.hub_rules import KINDS, check, known_tags
+from pipeline.cards.page import parse_page
+from pipeline.cards.tf_hub_rules import KINDS, check, known_tags
 from tests.conftest import Stage, assert_refused
 
 MODULE = """\
@@ -93,12 +93,12 @@ def test_pages_as_the_guide_has_them_pass(text: str) -> None:
 
 
 def test_a_page_is_taken_apart() -> None:
-    page = parse(COLLECTION)
+    page = parse_page(COLLECTION)
     assert page.handle == "vtab/benchmark/1"
     assert page.description == "Collection of visual representations that have been evaluated on the VTAB benchmark."
     assert page.values("task") == ["image-feature-vector"]
     assert page.lines[page.body] == "## Overview"
-    page = parse(MODULE)
+    page = parse_page(MODULE)
     assert next((link.line, link.text) for link in page.links()) == (16, "https://arxiv.org/abs/1910.04867")
     assert [(heading.level, heading.text) for heading in page.headings()][:3] == [
         (1, "Module vtab/sup-100/1"),
@@ -203,9 +203,9 @@ def test_our_own_tags_are_few_and_have_reasons() -> None:
 def test_the_command_names_each_file(stage: Stage, tmp_path: Path) -> None:
     (tmp_path / "good.md").write_text(MODULE)
     (tmp_path / "bad.md").write_text(MODULE.replace("apache-2.0", "apache"))
-    assert stage("hub_rules", tmp_path / "good.md").returncode == 0
+    assert stage("cards.tf_hub_rules", tmp_path / "good.md").returncode == 0
     (tmp_path / "picture.md").write_bytes(b"\x89PNG")
-    done = stage("hub_rules", *(tmp_path / f"{name}.md" for name in ("bad", "good", "none", "picture")))
+    done = stage("cards.tf_hub_rules", *(tmp_path / f"{name}.md" for name in ("bad", "good", "none", "picture")))
     assert_refused(
         done,
         f"{tmp_path}/bad.md:11: 'apache' is no license",

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.base.heads import HEADS
 from pipeline.base.templates import NUMBER_WORDS, in_words
-from pipeline.hub_page import Page, Piece, Problem
+from pipeline.cards.page import Page, Piece, Problem
 
 _NUMBER = re.compile(r"(?<![\w.-])(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?(?!\w)")
 _OF_CLASSIFIER = " of the classifier"  # what the results of a feature extractor add to an accuracy

@@ -1,0 +1,1 @@
+"""Writes the pages of a hub and checks the rules that they must keep."""
