@@ -13,8 +13,8 @@ from typing import Any
 from pipeline.base.heads import HEADS
 from pipeline.base.templates import render
 from pipeline.cards.record import CardFacts, cards
-from pipeline.entries import entry_of
 from pipeline.facts.collection import Collection, Module, collection_of, handle
+from pipeline.hub.index import entry_of
 
 ROOT = Path(__file__).parents[1]
 _SIZES = {"Ti/16": 5.7, "S/32": 22.9, "S/16": 22.1, "R26+S/32": 36.4, "B/32": 88.2, "B/16": 86.6, "L/16": 304.3}

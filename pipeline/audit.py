@@ -27,7 +27,7 @@ from pipeline.cards import claims, tf_hub_rules
 from pipeline.cards.claims import Output, Training
 from pipeline.cards.page import Page, Problem, read_page, refuse_problems
 from pipeline.facts.report import read_report
-from pipeline.hub import Index, hub_folder, published_index
+from pipeline.hub.folder import Index, hub_folder, published_index
 from pipeline.saved_model.files import content_digest, file_faults, tarball_files
 from pipeline.saved_model.inspection import Needs, needs
 

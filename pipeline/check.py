@@ -20,9 +20,9 @@ from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 from pipeline.checkpoints.section import Checkpoint
 from pipeline.facts.collection import Module, collection_of
+from pipeline.hub.index import handles_of
 from pipeline.images import image_set, labels
 from pipeline.images.labels import Label
-from pipeline.listings import handles_of
 from pipeline.model.variants import Model
 
 Value = TypeVar("Value")

@@ -5,12 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.base.axes import linear_ticks, log_ticks, widened
+from pipeline.base.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, linear_ticks, log_ticks, place_labels, widened
 from pipeline.base.templates import render
-
-WIDTH, HEIGHT = 760, 480  # of the picture, in SVG's pixels
-LEFT, RIGHT, TOP, BOTTOM = 68, 736, 90, 424  # of the plot within it
-_LETTER, _LINE = 6.8, 15  # about what a letter of a label is wide and high
 
 
 @dataclass(frozen=True)
@@ -20,34 +16,6 @@ class Point:
     rate: float
     accuracy: float
     label: str = ""
-
-
-def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def place_labels(
-    points: Sequence[tuple[float, float, str]], dots: Sequence[tuple[float, float]]
-) -> list[tuple[float, float, str]]:
-    """Returns for each (x, y, text) where its text goes, (x, y, "start" or "end"), beside its point and off the others.
-
-    The places are tried from the right of the point around it; where all are taken the first is used.
-    """
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in [*((x, y) for x, y, _ in points), *dots]]
-    places = []
-    for x, y, text in points:
-        width = _LETTER * len(text)
-        tries = []
-        for dy in (5, -8, 18, -22, 32):
-            for anchor, left in (("start", x + 10), ("end", x - 10 - width)):
-                box = (left, y + dy - _LINE + 3, left + width, y + dy + 3)
-                tries.append((box, (x + 10 if anchor == "start" else x - 10, y + dy, anchor)))
-        inside = [one for one in tries if one[0][0] >= LEFT and one[0][2] <= RIGHT]
-        free = [one for one in inside if not any(_overlap(one[0], other) for other in taken)]
-        box, place = (free or inside or tries)[0]
-        taken.append(box)
-        places.append(place)
-    return places
 
 
 def scatter(title: str, description: str, score: str, points: Sequence[Point], notes: Sequence[str]) -> str:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import site
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
@@ -25,11 +24,11 @@ from pipeline.base.heads import HEADS
 from pipeline.base.templates import render
 from pipeline.cards import tf_hub_rules
 from pipeline.download.checksums import copy
-from pipeline.entries import entry_of
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
 from pipeline.facts.report import read_report
-from pipeline.hub import Index, hub_folder, locked, read_index
-from pipeline.listings import contents, handles_of
+from pipeline.hub import website
+from pipeline.hub.folder import Index, hub_folder, locked, read_index
+from pipeline.hub.index import contents, entry_of, handles_of
 from pipeline.saved_model.files import tarball_digest
 
 
@@ -186,7 +185,7 @@ def publish_member(member: str, module: Module, collection: Collection, folder: 
         receipt: the file to write last.
 
     Raises:
-        Fault: for a name that no handle can have or a malformed index (pipeline.listings), and see read_tarball(),
+        Fault: for a name that no handle can have or a malformed index (pipeline.hub.index), and see read_tarball(),
             read_plots(), is_missing() and check_unique(); the hub is as it was.
     """
     report = read_report(folder / "report.json")
@@ -215,7 +214,7 @@ def publish_member(member: str, module: Module, collection: Collection, folder: 
             published[name] = entry_of(head, module, collection, report, files)
         index["modules"] |= published
         _write_index(hub, index, collection.publisher)
-        site.build(hub, index)
+        website.build(hub, index)
     _write_receipt(receipt, hub, published)
     for name in published:
         print(f"published {name}: {hub / name}.tar.gz")
@@ -231,7 +230,7 @@ def publish_collection(collection: Collection, page: Path, hub: Path, receipt: P
         published = {name: {"files": [_file(hub, f"{name}.md")]}}
         index["collections"] |= published
         _write_index(hub, index, collection.publisher)
-        site.build(hub, index)
+        website.build(hub, index)
     _write_receipt(receipt, hub, published)
 
 

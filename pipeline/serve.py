@@ -23,7 +23,7 @@ import uvicorn
 
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
-from pipeline.hub import hub_folder, published_index
+from pipeline.hub.folder import hub_folder, published_index
 from pipeline.server.app import application
 from pipeline.server.connections import LARGEST_HEAD, Connection
 from pipeline.server.middleware import ACCESS

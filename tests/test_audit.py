@@ -17,7 +17,7 @@ from pipeline.base.heads import HEADS
 from pipeline.card import files_of
 from pipeline.collection import page
 from pipeline.facts.collection import Module, read_collection
-from pipeline.hub import read_index
+from pipeline.hub.folder import read_index
 from pipeline.package import package
 from pipeline.publish import publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest

@@ -121,7 +121,7 @@ def test_a_template_rebuilds_every_card(tree: Path) -> None:
         ("card", {"card", "publish"}),
         ("package", {"package", "publish"}),
         ("publish", {"publish"}),
-        ("markdown", {"publish"}),
+        ("hub/markdown", {"publish"}),
         ("stamps", set()),
     ],
 )

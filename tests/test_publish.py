@@ -12,7 +12,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import HEADS
 from pipeline.facts.collection import Collection, Module, Publisher, Reference
-from pipeline.hub import hub_folder
+from pipeline.hub.folder import hub_folder
 from pipeline.package import package
 from pipeline.publish import check_measured, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest

@@ -13,6 +13,7 @@ import pytest
 from benchmarks import synthetic_index
 from pipeline import index, plot
 from pipeline.base import axes
+from pipeline.base.axes import BOTTOM, LEFT, RIGHT, TOP, place_labels
 from pipeline.base.fault import Fault
 from pipeline.choice import choose, criteria_of, differences, members_of, names_of, passing
 from pipeline.criteria import Remark, Selection
@@ -327,15 +328,15 @@ def test_the_plot_is_well_formed_and_names_the_chosen(rows: tuple[Row, ...]) -> 
     assert "not shown, since the index has no speed of it: B/8 (0.85948)" in text
     assert len(root.findall(f"{svg}circle")) == sum(map(len, groups.values())) - len(groups["B/8"])
     for circle in root.findall(f"{svg}circle"):
-        assert plot.LEFT <= float(circle.attrib["cx"]) <= plot.RIGHT
-        assert plot.TOP <= float(circle.attrib["cy"]) <= plot.BOTTOM
+        assert LEFT <= float(circle.attrib["cx"]) <= RIGHT
+        assert TOP <= float(circle.attrib["cy"]) <= BOTTOM
 
 
 def test_labels_keep_off_each_other_and_off_the_dots() -> None:
-    points = [(300.0, 200.0, "first"), (310.0, 203.0, "second"), (plot.RIGHT - 8.0, 100.0, "at the edge")]
-    first, second, edge = plot.place_labels(points, [(330.0, 200.0)])
+    points = [(300.0, 200.0, "first"), (310.0, 203.0, "second"), (RIGHT - 8.0, 100.0, "at the edge")]
+    first, second, edge = place_labels(points, [(330.0, 200.0)])
     assert first != second
-    assert edge == (plot.RIGHT - 18.0, 105.0, "end")
+    assert edge == (RIGHT - 18.0, 105.0, "end")
     assert (first[0], first[2]) != (310.0, "start")  # a dot is there
 
 

@@ -11,11 +11,11 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from pipeline import markdown, site
 from pipeline.base.fault import Fault
-from pipeline.hub import Index, read_index
-from pipeline.listings import contents
-from pipeline.scatter import plot
+from pipeline.hub import markdown, website
+from pipeline.hub.folder import Index, read_index
+from pipeline.hub.index import contents
+from pipeline.hub.start_page_plot import plot
 from tests.conftest import Stage, assert_refused
 from tests.hubs import write_hub
 
@@ -63,7 +63,7 @@ def page(hub: Path, name: str) -> Page:
 
 
 def build(hub: Path) -> int:
-    return site.build(hub, read_index(hub))
+    return website.build(hub, read_index(hub))
 
 
 def edit_index(hub: Path, *keys: str, **values: object) -> None:
@@ -280,7 +280,7 @@ def test_a_name_that_is_no_handle_is_refused(hub: Path, kind: str, name: str) ->
     index = read_index(hub)
     index[kind][name] = {"title": "x", "task": "x", "files": []}
     with pytest.raises(Fault, match="is no handle, expected <publisher>/<module>/<version>; remove the entry"):
-        site.build(hub, index)
+        website.build(hub, index)
     assert not (hub.parent.parent / "escaped").exists()
 
 
@@ -355,7 +355,7 @@ def test_what_an_interrupted_run_wrote_is_not_taken_for_what_was_there(hub: Path
 
 
 def test_other_templates_render_all_pages(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(site, "renderer_digest", lambda: "another")
+    monkeypatch.setattr(website, "renderer_digest", lambda: "another")
     assert build(hub) == 11
 
 
@@ -363,7 +363,7 @@ def test_pages_of_what_the_index_no_longer_lists_are_removed(hub: Path) -> None:
     index = read_index(hub)
     for name in [name for name in index["modules"] if name.startswith("vit-publisher/vit_demo_fe/")]:
         del index["modules"][name]
-    site.build(hub, index)
+    website.build(hub, index)
     assert not list((hub / "vit-publisher/vit_demo_fe").glob("*.html"))
     assert "../vit_demo_fe/1.md" in page(hub, "vit-publisher/vit_demo_classification/1.html").links
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from pipeline import site
-from pipeline.hub import read_index
+from pipeline.hub import website
+from pipeline.hub.folder import read_index
 from tests.browser import DESKTOP, PHONE, Scheme, chromium, opened, violations
 from tests.conftest import serving_folder
 from tests.hubs import write_hub
@@ -136,7 +136,7 @@ def test_of_many_rows_the_first_are_shown_until_all_are_asked_for(browser: Brows
     entry = index["modules"]["sayakpaul/vit_s16_fe/1"]
     many = {f"sayakpaul/m{number:03}/1": entry | {"title": f"M{number:03}"} for number in range(150)}
     many["sayakpaul/m149/1"]["parameters"] = 10**9
-    site.build(tmp_path, {"modules": many, "collections": {}})
+    website.build(tmp_path, {"modules": many, "collections": {}})
     with opened(browser, f"{tmp_path.as_uri()}/{START}") as page:
         assert len(titles(page)) == 100
         assert page.locator("#count").inner_text() == "150"
@@ -184,7 +184,7 @@ def test_rows_without_a_value_stay_last(browser: Browser, hub: Path, tmp_path: P
     index = read_index(hub)
     del index["modules"]["sayakpaul/vit_s16_fe/1"]["variant"]
     del index["modules"]["sayakpaul/vit_s16_fe/1"]["parameters"]
-    site.build(tmp_path, index)
+    website.build(tmp_path, index)
     with opened(browser, f"{tmp_path.as_uri()}/{START}") as page:
         for name in ("Architecture", "Parameters"):
             for _ in range(2):
@@ -280,7 +280,7 @@ def test_a_hostile_module_runs_no_script(browser: Browser, hub: Path, tmp_path: 
     (copied / "index.json").write_text(json.dumps(index))
     card = copied / "vit-publisher/vit_demo_classification/1.md"
     card.write_text(f"# Module x\n\n{hostile}\n\n{hostile}\n\n[run](javascript:window.hostile=1)\n")
-    site.build(copied, index)
+    website.build(copied, index)
     for name in (START, MODULE):
         with opened(browser, f"{copied.as_uri()}/{name}") as page:
             page.locator("h1").wait_for()

@@ -4,9 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.base.axes import linear_ticks, log_ticks, widened
-from pipeline.listings import Listing
-from pipeline.plot import LEFT, RIGHT, WIDTH, place_labels
+from pipeline.base.axes import LEFT, RIGHT, WIDTH, linear_ticks, log_ticks, place_labels, widened
+from pipeline.hub.index import Listing
 
 HEIGHT, TOP, BOTTOM = 450, 34, 380  # of the picture, and of the plot within it, in SVG's pixels
 COLOURS = 6  # data sets that have a colour of their own; the others share the last

@@ -1,4 +1,4 @@
-"""What the hub's website lists: modules and their versions, collections and publishers, read from index.json."""
+"""What index.json says of modules and collections, and how its entries are made."""
 
 import re
 from collections.abc import Iterable
@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from pipeline.base.fault import Fault
 from pipeline.base.heads import HEADS
 from pipeline.base.templates import sample
-from pipeline.facts.collection import Collection, handle
-from pipeline.hub import Index
+from pipeline.facts.collection import Collection, Module, handle
+from pipeline.hub.folder import Index
 
 _Value = TypeVar("_Value")
 _MODULE = re.compile(r"([A-Za-z0-9][\w.-]*)/([A-Za-z0-9][\w.-]*)/([1-9][0-9]*)", re.ASCII)
@@ -204,3 +204,49 @@ def contents(path: Path, index: Index) -> Contents:
         versions.setdefault(f"{one.publisher}/{one.name}", []).append(one)
     collections = sorted((groups[0], groups[1]) for groups in _matching(path, _COLLECTION, index["collections"]))
     return Contents(modules, {name: tuple(group) for name, group in versions.items()}, tuple(collections))
+
+
+def entry_of(
+    head: str, module: Module, collection: Collection, report: dict[str, Any], files: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Returns a module's entry.
+
+    Every figure is the report's; what is not known is left out. `measured` and `quoted` are the classifier's accuracies
+    (0 to 1), also for the feature extractor, which is the same model without its last layer; one on images of fewer
+    `classes` than the model has `outputs`, or on `training_images`, is not to be compared with others. The speed is
+    that of the evaluation on the publisher's machine.
+
+    Args:
+        head: "classification" or "fe".
+        module: the member's section `module`.
+        collection: the collection it belongs to.
+        report: what validate wrote.
+        files: of the module, each with path, size and sha256, plots with a title, too; the first is the tarball.
+    """
+    found, accuracy = report["modules"][head], report["accuracy"]
+    entry = {
+        "title": module.title,
+        "task": HEADS[head],
+        "collection": collection.name,
+        "license": collection.license,
+        "dataset": collection.dataset_name,
+        "variant": report["model"]["variant"],
+        "image_size": report["model"]["image_size"],
+        "parameters": found["weights"]["parameters"],
+        "bytes": found["bytes"],
+        "files": files,
+    }
+    if "top1" in accuracy:
+        entry["measured"] = {
+            "top1": accuracy["top1"],
+            "interval": accuracy["top1_interval"],
+            "images": accuracy["images"],
+            "dataset": accuracy["dataset"],
+            "classes": accuracy["classes"],
+            "outputs": accuracy["outputs"],
+            "training_images": accuracy["training_images"],
+            "images_per_second": accuracy["images_per_second"],
+        }
+    if accuracy["reported"]:
+        entry["quoted"] = {"top1": accuracy["reported"]["top1"], "source": accuracy["reported"]["source"]}
+    return entry

@@ -1,0 +1,1 @@
+"""The published folder, its index and its website."""
