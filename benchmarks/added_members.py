@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from benchmarks import synthetic_index
-from pipeline.augreg import FINE_TUNING, RESOLUTIONS, VARIANTS, token_of
+from pipeline.pool.names import FINE_TUNING, RESOLUTIONS, VARIANTS, token_of
 
 ROOT = Path(__file__).parents[1]
 COPIED = (

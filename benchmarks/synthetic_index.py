@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.augreg import AUGMENTATIONS, VARIANTS, token_of
 from pipeline.base.files import replacing
-from pipeline.index import SYNTHETIC, Row
+from pipeline.pool.index import SYNTHETIC, Row
+from pipeline.pool.names import AUGMENTATIONS, VARIANTS, token_of
 
 ROWS, PRETRAINED = 51_509, 759
 PASSING = {"R26+S/32": 56, "S/16": 54, "R50+L/32": 54, "B/16": 54, "B/32": 53, "L/16": 52, "B/8": 6}

@@ -1,0 +1,29 @@
+"""Publishes JAX vision models as TensorFlow SavedModels: converted, proven, measured, documented and packaged.
+
+What the pipeline does stands on this floor, each module a command, `python -m pipeline.<name>`:
+
+    stages    fetch, convert, validate, card, collection, package, publish; the Makefile is their DAG
+    for make  stamps, check
+    commands  select, add, evaluate, contact_sheet, imagenette, site, audit, serve, doctor
+
+What it is made of lies in packages. Imports run one way: a module on this floor may import any package and no other
+module of this floor but `version`; a package may import those that its row names. tests/test_layers.py reads this
+    table.
+
+    package      may import                              owns
+    base         -                                       faults, commands, files, YAML sections, templates, plot axes
+    facts        base                                    what collection.yaml and report.json say
+    model        base                                    architectures, variants, the float64 reference, preprocessing
+    images       base, model                             labelled images in any layout, decoding, labels
+    download     base                                    one remote file, through the cache
+    server       base                                    the hub over HTTP
+    checkpoints  base, model, download                   .npz files, digests, the lock file, timm's layout
+    saved_model  base, model, checkpoints                writing, repairing and reading a SavedModel
+    proof        base, facts, model, checkpoints, saved_model  does a SavedModel compute what its checkpoint does?
+    accuracy     base, facts, images, model, saved_model  how well does it classify?
+    cards        base, facts                             pages, and the rules that they must keep
+    hub          base, facts, cards                      the published folder, its index, its website
+    pool         base, facts, download                   the AugReg pool: its index, criteria, new members
+
+Only convert, validate, evaluate and their packages import TensorFlow or JAX; every other command starts at once.
+"""

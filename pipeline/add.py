@@ -4,7 +4,7 @@
                            [--cards FOLDER]
 
 writes FOLDER/<collection>/<member>.yaml (and collection.yaml for a new collection); `make publish` takes it as it is.
-How both are named unless NAMEs are given stands in pipeline/drafts.py.
+How both are named unless NAMEs are given stands in pipeline/pool/drafts.py.
 """
 
 import argparse
@@ -14,16 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import augreg, index
-from pipeline.augreg import Recipe
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
-from pipeline.choice import criteria_of, members_of
-from pipeline.criteria import Selection
 from pipeline.download import cache
-from pipeline.drafts import collection_name, collection_text, dataset_of, long_name, member_name, member_text
-from pipeline.index import Index, Row
+from pipeline.pool import index, names
+from pipeline.pool.drafts import collection_name, collection_text, dataset_of, long_name, member_name, member_text
+from pipeline.pool.index import Index, Row
+from pipeline.pool.names import Recipe
+from pipeline.pool.selection import Selection, criteria_of, members_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def row_of(recipe: Recipe, read: Index) -> Row:
     column = "adapt_filename" if recipe.fine_tuning else "filename"
     rows = {getattr(row, column): row for row in reversed(read.rows)}
     if recipe.name not in rows:
-        nearest = augreg.closest(recipe.name, rows)
+        nearest = names.closest(recipe.name, rows)
         raise Fault(
             f"the index has no checkpoint {recipe.name}; the nearest of its {len(rows):,} is {nearest}; check"
             " CHECKPOINT=, or say INDEX=<an index that has it>"
@@ -113,7 +112,7 @@ def add(checkpoint: str, cards: Path, collection: str | None, name: str | None, 
         Fault: when the checkpoint's name cannot be read or the index does not have it, the member exists, or the
             collection is one of other models; nothing is written.
     """
-    recipe = augreg.parse(checkpoint)
+    recipe = names.parse(checkpoint)
     row = row_of(recipe, read) if read else None
     collection = collection or collection_name(recipe)
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", collection):

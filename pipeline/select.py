@@ -3,7 +3,7 @@
     python -m pipeline.select COLLECTION.yaml OUT [--index FILE_OR_URL] [--kept FILE] [--diff]
 
 prints the table and writes OUT/selection.md, OUT/selection.csv and OUT/selection.svg. The criteria are the section
-`selection` of collection.yaml (pipeline/criteria.py).
+`selection` of collection.yaml (pipeline/pool/selection.py).
 """
 
 import argparse
@@ -14,16 +14,25 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline import index, plot
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.templates import render
-from pipeline.choice import Choice, checkpoint_of, choose, criteria_of, differences, members_of, names_of, passing
-from pipeline.criteria import Selection
 from pipeline.download import cache
 from pipeline.facts.collection import collection_of
-from pipeline.index import Index, Row
+from pipeline.pool import index, plot
+from pipeline.pool.index import Index, Row
+from pipeline.pool.selection import (
+    Choice,
+    Selection,
+    checkpoint_of,
+    choose,
+    criteria_of,
+    differences,
+    members_of,
+    names_of,
+    passing,
+)
 
 
 def table(choices: Sequence[Choice], names: Mapping[str, str], selection: Selection) -> str:

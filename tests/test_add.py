@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import datasets
 from pipeline.accuracy.section import Evaluation, images_of
 from pipeline.add import Added, add
-from pipeline.augreg import FINE_TUNING, PRETRAINING, VARIANTS, parse, token_of
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
-from pipeline.choice import criteria_of
 from pipeline.collection import page
-from pipeline.drafts import collection_name, long_name, member_name, sources_of
 from pipeline.facts.collection import Module, read_collection
 from pipeline.images import labels
-from pipeline.index import UPSTREAM, Index
 from pipeline.model.variants import Model, variant
+from pipeline.pool import datasets
+from pipeline.pool.drafts import collection_name, long_name, member_name, sources_of
+from pipeline.pool.index import UPSTREAM, Index
+from pipeline.pool.names import FINE_TUNING, PRETRAINING, VARIANTS, parse, token_of
+from pipeline.pool.selection import criteria_of
 from pipeline.stamps import images_text
 from tests.card_facts import cards
 from tests.conftest import ROOT, Stage, copy_project, make, serving_folder
@@ -226,7 +226,7 @@ def test_sources_are_the_bucket_and_timms_copy_where_there_is_one(folder: Path) 
 
 
 def test_every_copy_of_timms_is_of_a_file_of_the_pool() -> None:
-    lines = (ROOT / "pipeline/timm_copies.tsv").read_text().splitlines()
+    lines = (ROOT / "pipeline/pool/timm_copies.tsv").read_text().splitlines()
     names, models = zip(*(line.split("\t") for line in lines), strict=True)
     assert len(set(names)) == len(set(models)) == len(lines) == 35
     for name, model in zip(names, models, strict=True):

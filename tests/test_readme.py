@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.augreg import parse
 from pipeline.base import yaml_sections
 from pipeline.base.heads import HEADS
-from pipeline.drafts import collection_name, member_name
 from pipeline.facts.collection import Module, read_collection
+from pipeline.pool.drafts import collection_name, member_name
+from pipeline.pool.names import parse
 from pipeline.stamps import STAGES
 from tests.card_facts import cards
 from tests.conftest import ROOT, Stage, make
-from tests.test_augreg import S16
+from tests.pool.test_names import S16
 from tests.test_serve import running
 
 README = (ROOT / "README.md").read_text()

@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks import synthetic_index
-from pipeline import index, plot
 from pipeline.base import axes
 from pipeline.base.axes import BOTTOM, LEFT, RIGHT, TOP, place_labels
 from pipeline.base.fault import Fault
-from pipeline.choice import choose, criteria_of, differences, members_of, names_of, passing
-from pipeline.criteria import Remark, Selection
-from pipeline.index import Row
+from pipeline.pool import index, plot
+from pipeline.pool.index import Row
+from pipeline.pool.selection import Remark, Selection, choose, criteria_of, differences, members_of, names_of, passing
 from pipeline.select import picture, table
 from tests.conftest import ROOT, Stage, assert_refused, make, serving_folder
 

@@ -13,11 +13,11 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from pipeline import augreg, datasets
-from pipeline.augreg import Recipe
 from pipeline.base.templates import render
-from pipeline.datasets import Dataset
-from pipeline.index import Row
+from pipeline.pool import datasets, names
+from pipeline.pool.datasets import Dataset
+from pipeline.pool.index import Row
+from pipeline.pool.names import Recipe
 
 # Where a checkpoint may be had, in order; the second for those that timm has a copy of.
 SOURCES = ("gs://vit_models/augreg/{name}.npz", "hf://timm/<id>/model.safetensors")
@@ -51,7 +51,7 @@ def member_name(recipe: Recipe) -> str:
         parts.append(recipe.ds)
     if tuned and (tuned.ds != "imagenet2012" or recipe.ds != "i21k"):
         parts.append(tuned.ds)
-    if recipe.resolution != augreg.PRETRAINING_RESOLUTION:
+    if recipe.resolution != names.PRETRAINING_RESOLUTION:
         parts.append(str(recipe.resolution))
     return "_".join(parts)
 
@@ -109,7 +109,7 @@ def title_of(recipe: Recipe) -> str:
     title = "ViT-" + recipe.variant.replace("/", "").replace("+", "-")
     if recipe.fine_tuning is None or recipe.fine_tuning.ds != "imagenet2012":
         title += f" on {dataset_of(recipe).name}"
-    return title + (f", {recipe.resolution} pixels" if recipe.resolution != augreg.PRETRAINING_RESOLUTION else "")
+    return title + (f", {recipe.resolution} pixels" if recipe.resolution != names.PRETRAINING_RESOLUTION else "")
 
 
 def reported_of(recipe: Recipe, row: Row | None, cited: str) -> dict[str, Any] | None:
@@ -129,7 +129,7 @@ def member_text(recipe: Recipe, folder: Path, cards: Path, row: Row | None, cite
         folder: the collection's, from which the label file is named.
         cards: the folder of all collections, which holds the label files.
         row: its row in the index, None without an index.
-        cited: the index's, see pipeline.index.Index.
+        cited: the index's, see pipeline.pool.index.Index.
     """
     dataset = dataset_of(recipe)
     reported = reported_of(recipe, row, cited)

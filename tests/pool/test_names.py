@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.augreg import VARIANTS, FineTuning, closest, parse, token_of
 from pipeline.base.fault import Fault
+from pipeline.pool.names import VARIANTS, FineTuning, closest, parse, token_of
 
 S16 = "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0"
 TUNED = f"{S16}--imagenet2012-steps_20k-lr_0.03-res_224"

@@ -1,0 +1,1 @@
+"""The AugReg pool: its index, selection criteria and new members."""
