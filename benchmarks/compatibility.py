@@ -34,7 +34,7 @@ from benchmarks.random_checkpoints import random_arrays
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
-from pipeline.base.heads import OUTPUTS
+from pipeline.base.heads import Head
 from pipeline.model.variants import Model
 from pipeline.saved_model import runtimes
 from pipeline.saved_model.graph import computations, saved_model_class
@@ -192,7 +192,7 @@ def converted(name: str, folder: Path) -> Path:
 
 def needs_of(folder: Path) -> dict[str, Any]:
     """Returns what both SavedModels of a member need, as their files say."""
-    found = [needs(folder / head) for head in OUTPUTS]
+    found = [needs(folder / head) for head in Head]
     versions = {one.features for each in found for one in each.computations if one.features}
     return {
         "tensorflow": max((each.tensorflow or runtimes.UNKNOWN for each in found), key=runtimes.parse),
@@ -250,7 +250,7 @@ def measure(modules: Mapping[str, Path], pythons: Mapping[str, Path]) -> dict[st
             (minor, name, head): pool.submit(replay, minor, python, folder / head)
             for minor, python in pythons.items()
             for name, folder in modules.items()
-            for head in OUTPUTS
+            for head in Head
         }
         for (minor, name, head), replayed in waiting.items():
             try:
@@ -318,8 +318,8 @@ def table(found: Mapping[str, Any]) -> str:
     A cell holds the largest difference of the three ways of calling, and the variables with gradients.
     """
     models = found["models"]
-    columns = [(name, head) for name in models for head in OUTPUTS]
-    titles = [f"{models[name]['variant']}, {OUTPUTS[head]}" for name, head in columns]
+    columns = [(name, head) for name in models for head in Head]
+    titles = [f"{models[name]['variant']}, {Head(head).output}" for name, head in columns]
     rows = ["| TensorFlow | " + " | ".join(titles) + " |", "|---|" + "---|" * len(columns)]
     for minor, version in found["tensorflow"].items():
         cells = []

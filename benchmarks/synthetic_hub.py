@@ -10,7 +10,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.heads import HEADS
+from pipeline.base.heads import Head
 from pipeline.base.templates import render
 from pipeline.cards.record import CardFacts, cards
 from pipeline.facts.collection import Collection, Module, collection_of, handle
@@ -52,7 +52,7 @@ def write(hub: Path, modules: int, base: dict[str, Any], members: Path = ROOT / 
     random_ = random.Random(0)
     collection, hub_url = collection_of(members / "any.yaml", None)
     index: dict[str, dict[str, Any]] = {"modules": {}, "collections": {}}
-    for number in range(modules // len(HEADS)):
+    for number in range(modules // len(Head)):
         variant = random_.choice(list(_SIZES))
         member, module = f"vit_{number:04}", Module(1, f"ViT-{variant.replace('/', '')} {number}")
         report = _report(base, random_, variant, measured=random_.random() < 0.5)

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
-from pipeline.base.heads import HEADS
+from pipeline.base.heads import Head
 from pipeline.cards import claims, tf_hub_rules
 from pipeline.cards.claims import Output, Training
 from pipeline.cards.page import Page, Problem, read_page, refuse_problems
@@ -55,7 +55,7 @@ class Hub:
         """Returns where the report of a module is, if there is one: <artifacts>/<member>/report.json."""
         member, _, head = name.split("/")[1].rpartition("_")
         path = self.artifacts / member / "report.json" if self.artifacts else None
-        return path if path and path.is_file() and head in HEADS else None
+        return path if path and path.is_file() and head in list(Head) else None
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,8 @@ def _module(hub: Hub, contents: Contents, page: Page, name: str) -> Iterator[Pro
     known = [*_asset(page, name), *_artifact(hub, page, name)]
     yield from known
     if report := _report_of(hub, contents, name):
-        problems = claims.card_problems(page, report, name.rpartition("_")[2].split("/")[0])
+        head = Head(name.rpartition("_")[2].split("/")[0])
+        problems = claims.card_problems(page, report, head)
         yield from _compared(hub, name, (problem for problem in problems if problem not in known))
 
 

@@ -8,12 +8,13 @@ have by now.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.files import write_text
+from pipeline.base.heads import Head
 from pipeline.cards import claims, other_hosts, tf_hub_rules
 from pipeline.cards.page import parse_page, refuse_problems
 from pipeline.cards.record import CardFacts, Record, records, render_tf_hub
@@ -23,7 +24,7 @@ from pipeline.facts.collection import Module, collection_of
 from pipeline.facts.report import read_report
 
 
-def files_of(found: dict[str, Record], out: Path) -> dict[Path, str]:
+def files_of(found: Mapping[Head, Record], out: Path) -> dict[Path, str]:
     """Returns every file that the stage writes to the folder `out`, each checked.
 
     Raises:

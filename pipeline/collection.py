@@ -12,7 +12,7 @@ from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
-from pipeline.base.heads import HEADS
+from pipeline.base.heads import Head
 from pipeline.base.templates import render
 from pipeline.cards import claims, tf_hub_rules
 from pipeline.cards.page import parse_page, refuse_problems
@@ -44,7 +44,7 @@ def page(collection: Collection, folder: Path, artifacts: Path, where: str = "pa
             continue
         module = yaml_sections.load(path, "module", Module)
         report = read_report(artifacts / path.stem / "report.json")
-        heads = {head: handle(collection, path.stem, head, module.version) for head in HEADS}
+        heads = {head: handle(collection, path.stem, head, module.version) for head in Head}
         # From <publisher>/collections/<name>/1.md the modules are two folders up.
         links = {head: f"../../{name.split('/', 1)[1]}.md" for head, name in heads.items()}
         members.append({"name": path.stem, "module": module, "report": report, "links": links})

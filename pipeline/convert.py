@@ -21,7 +21,7 @@ import numpy as np
 from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.files import replacing_folder
-from pipeline.base.heads import OUTPUTS
+from pipeline.base.heads import Head
 from pipeline.base.progress import Progress
 from pipeline.checkpoints import provenance
 from pipeline.images import labels
@@ -79,7 +79,7 @@ def convert(
         OSError: when the disk is full or not writable.
     """
     with ExitStack() as stack:
-        folders = {head: stack.enter_context(replacing_folder(out / head)) for head in OUTPUTS}
+        folders = {head: stack.enter_context(replacing_folder(out / head)) for head in Head}
         exports = {
             head: stack.enter_context(export.in_own_process(model, head, path, folder))
             for head, folder in folders.items()

@@ -20,7 +20,7 @@ from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import replacing, sha256_of, write_text
-from pipeline.base.heads import HEADS
+from pipeline.base.heads import Head
 from pipeline.base.templates import render
 from pipeline.cards import tf_hub_rules
 from pipeline.download.checksums import copy
@@ -53,7 +53,7 @@ class Tarball:
     page: str
 
 
-def read_tarball(folder: Path, head: str, content: str) -> Tarball:
+def read_tarball(folder: Path, head: Head, content: str) -> Tarball:
     """Reads one head's tarball and card from a member's folder.
 
     Args:
@@ -190,7 +190,7 @@ def publish_member(member: str, module: Module, collection: Collection, folder: 
     """
     report = read_report(folder / "report.json")
     handles = handles_of(collection, member, module.version)
-    tarballs = {head: read_tarball(folder, head, report["modules"][head]["content_sha256"]) for head in HEADS}
+    tarballs = {head: read_tarball(folder, head, report["modules"][head]["content_sha256"]) for head in Head}
     plots = read_plots(folder, report)
     published = {}
     with locked(hub):

@@ -26,7 +26,7 @@ from pipeline.base import yaml_sections
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of, write_text
-from pipeline.base.heads import OUTPUTS
+from pipeline.base.heads import Head
 from pipeline.base.stage_code import ROOT, StageCode
 from pipeline.checkpoints import lock_file, provenance
 
@@ -154,7 +154,7 @@ def outdated(checkpoint: Path, lock: Path, section: dict[str, Any]) -> bool:
     except Fault:
         return True  # fetch says what is wrong with it
     said = lock_file.statement(pin, section.get("sha256"), record.sha256, record.arrays_sha256)
-    pages = [checkpoint.with_name(f"{head}.md") for head in OUTPUTS]
+    pages = [checkpoint.with_name(f"{head}.md") for head in Head]
     return any(page.exists() and said not in page.read_text(encoding="utf-8") for page in pages)
 
 

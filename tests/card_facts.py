@@ -19,9 +19,14 @@ def _facts(
 
 def records(
     member: str, module: Module, collection: Collection, hub_url: str, report: dict, origin: Mapping, pin: Pin = NOTHING
-) -> dict[str, Record]:
+) -> dict[Any, Record]:
     """Returns the record of each head; `origin` is the section `checkpoint`, as plain values."""
-    return record.records(_facts(member, module, collection, hub_url, report, origin, pin), report)
+    return {
+        str(head): found
+        for head, found in record.records(
+            _facts(member, module, collection, hub_url, report, origin, pin), report
+        ).items()
+    }
 
 
 def cards(*facts: Any) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import yaml_sections
-from pipeline.base.heads import HEADS
+from pipeline.base.heads import Head
 from pipeline.facts.collection import Module, collection_of
 from pipeline.package import package
 from pipeline.publish import publish_collection, publish_member
@@ -35,17 +35,17 @@ def publish(hub: Path, folder: Path, member: Path, module: Module, report: dict[
     """
     collection, hub_url = collection_of(member, None)
     report = copy.deepcopy(report)
-    for head in HEADS:
+    for head in Head:
         (folder / head).mkdir(parents=True)
         (folder / head / "saved_model.pb").write_text(f"{member.stem} {head} {module.version}")
         package(folder / head, folder / f"{head}.tar.gz")
         report["modules"][head]["content_sha256"] = folder_digest(folder / head)
-    for head, text in cards(member.stem, module, collection, hub_url, report, {"name": member.stem}).items():
-        (folder / f"{head}.md").write_text(text)
+    for name, text in cards(member.stem, module, collection, hub_url, report, {"name": member.stem}).items():
+        (folder / f"{name}.md").write_text(text)
     write_plots(folder, report)
     (folder / "report.json").write_text(json.dumps(report))
     publish_member(member.stem, module, collection, folder, hub, folder / "published.json")
-    links = "".join(f"* [{head}](../../{member.stem}_{head}/{module.version}.md)\n" for head in HEADS)
+    links = "".join(f"* [{head}](../../{member.stem}_{head}/{module.version}.md)\n" for head in Head)
     page = f"# Collection {collection.publisher.id}/{collection.name}/1\n\nA collection.\n\n## Models\n\n{links}"
     (folder / "page.md").write_text(page)
     publish_collection(collection, folder / "page.md", hub, folder / "collection.json")

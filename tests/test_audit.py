@@ -13,7 +13,7 @@ import pytest
 from pipeline.audit import Hub, audit, compared
 from pipeline.base import yaml_sections
 from pipeline.base.files import sha256_of
-from pipeline.base.heads import HEADS
+from pipeline.base.heads import Head
 from pipeline.card import files_of
 from pipeline.collection import page
 from pipeline.facts.collection import Module, read_collection
@@ -249,7 +249,7 @@ def test_figures_that_the_report_does_not_have(folder: Path) -> None:
     assert fault.endswith(f"; compared with {report}, ARTIFACTS= names another folder of reports")
     report.write_text(report.read_text().replace("content_sha256", "other"))
     own = json.loads(report.read_text())
-    for head in HEADS:
+    for head in Head:
         own["modules"][head]["content_sha256"] = "0" * 64  # of other bytes: it says nothing of these
     report.write_text(json.dumps(own))
     assert faults(folder) == []

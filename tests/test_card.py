@@ -15,7 +15,7 @@ import yaml
 
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
-from pipeline.base.heads import HEADS
+from pipeline.base.heads import Head
 from pipeline.base.templates import in_words, render
 from pipeline.card import files_of
 from pipeline.cards import tf_hub_rules
@@ -218,9 +218,9 @@ def test_every_members_cards_pass_every_check(path: Path, measured: bool, report
     found = records(path.stem, module, collection, "https://hub.example", own, facts["checkpoint"])
     files = files_of(found, Path("out"))
     assert {str(file) for file in files} == {
-        *(f"out/{head}{ending}" for head in HEADS for ending in (".md", ".huggingface.md")),
+        *(f"out/{head}{ending}" for head in Head for ending in (".md", ".huggingface.md")),
         "out/kaggle/model-metadata.json",
-        *(f"out/kaggle/{head}/model-instance-metadata.json" for head in HEADS),
+        *(f"out/kaggle/{head}/model-instance-metadata.json" for head in Head),
     }
     for text in files.values():
         assert not re.search(r"[ \t]$|\n\n\n", text.replace("\\n", "\n"), re.MULTILINE)  # JSON's line ends, too
@@ -364,10 +364,10 @@ def test_publishers_pages_pass_every_check(name: str) -> None:
     modules = {
         handle(collection, path.stem, head, 1): {
             "title": yaml_sections.load(path, "module", Module).title,
-            "task": task,
+            "task": head.task,
         }
         for path in folder.glob("vit_*.yaml")
-        for head, task in HEADS.items()
+        for head in Head
     }
     collections: dict[str, dict] = {f"{collection.publisher.id}/collections/{name}/1": {}}
     text = render("publisher.md.jinja", publisher=collection.publisher, modules=modules, collections=collections)

@@ -20,7 +20,7 @@ import pytest
 from benchmarks import compatibility
 from benchmarks.compatibility import NEWEST_PYTHON, Replay, parse
 from pipeline.base.fault import Fault
-from pipeline.base.heads import OUTPUTS
+from pipeline.base.heads import Head
 from pipeline.saved_model import runtimes
 from pipeline.saved_model.graph import saved_model_class
 from tests.conftest import ROOT, make
@@ -84,7 +84,7 @@ def test_the_oldest_tensorflow_stands_alone(oldest: Path) -> None:
     assert done.stdout == "['tensorflow']\n"
 
 
-@pytest.mark.parametrize("head", OUTPUTS)
+@pytest.mark.parametrize("head", list(Head))
 @pytest.mark.parametrize(("member", "variables"), [("mini", 104), ("rati", 203)])
 def test_published_modules_run_in_the_oldest_tensorflow(
     oldest: Path, unpacked: Callable[[str, str], Path], member: str, variables: int, head: str
@@ -233,7 +233,7 @@ def test_the_record_covers_every_tensorflow_model_and_head(record: dict[str, Any
         assert model["needs"]["platforms"] == ["cpu", "cuda", "tpu"]
         assert list(model["results"]) == MINORS
         for result in model["results"].values():
-            assert list(result) == list(OUTPUTS)
+            assert list(result) == list(Head)
             for found in result.values():
                 assert set(found["differences"]) == {"call", "serving_default", "serving_images"}
                 assert 0 < max(found["differences"].values()) <= model["tolerance"]

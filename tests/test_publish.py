@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
-from pipeline.base.heads import HEADS
+from pipeline.base.heads import Head
 from pipeline.facts.collection import Collection, Module, Publisher, Reference
 from pipeline.hub.folder import hub_folder
 from pipeline.package import package
@@ -40,7 +40,7 @@ REPORT = json.loads((ROOT / "tests/data/report.json").read_text())
 def write_member(folder: Path, content: bytes = b"graph") -> Path:
     """Writes what publish reads of a member: report, cards, tarballs."""
     report = copy.deepcopy(REPORT) | {"plots": []}
-    for head in HEADS:
+    for head in Head:
         (folder / head).mkdir(parents=True, exist_ok=True)
         (folder / head / "saved_model.pb").write_bytes(content + head.encode())
         package(folder / head, folder / f"{head}.tar.gz")
@@ -281,7 +281,7 @@ def test_members_published_at_once_are_all_in_the_index(tmp_path: Path, hub: Pat
     with context.Pool(4) as pool:
         pool.starmap(publish, [(folder, hub, MODULE, name) for folder, name in zip(folders, names, strict=True)])
     index = json.loads((hub / "index.json").read_text())
-    assert set(index["modules"]) == {f"tester/{name}_{head}/1" for name in names for head in HEADS}
+    assert set(index["modules"]) == {f"tester/{name}_{head}/1" for name in names for head in Head}
 
 
 def test_only_folders_can_be_published_to(tmp_path: Path) -> None:

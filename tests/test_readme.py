@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base import yaml_sections
-from pipeline.base.heads import HEADS
+from pipeline.base.heads import Head
 from pipeline.facts.collection import Module, read_collection
 from pipeline.pool.drafts import collection_name, member_name
 from pipeline.pool.names import parse
@@ -62,7 +62,7 @@ def test_settings_are_the_makefiles() -> None:
 def test_the_example_of_healthz_is_what_the_first_hub_answers(tmp_path: Path) -> None:
     """A hub as `make publish MODEL=vit_demo` leaves it: both modules, and no collection yet."""
     (example,) = re.findall(r"^curl http://127\.0\.0\.1:8080(\S+) +# (.*)$", README, re.MULTILINE)
-    modules: dict[str, dict[str, list[str]]] = {f"vit-publisher/vit_demo_{head}/1": {"files": []} for head in HEADS}
+    modules: dict[str, dict[str, list[str]]] = {f"vit-publisher/vit_demo_{head}/1": {"files": []} for head in Head}
     (tmp_path / "index.json").write_text(json.dumps({"modules": modules, "collections": {}}))
     with running(tmp_path) as here:
         assert here.ask(example[0]).body.decode() == example[1] + "\n"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.base.heads import HEADS
+from pipeline.base.heads import Head
 from pipeline.base.templates import NUMBER_WORDS, in_words
 from pipeline.cards.page import Page, Piece, Problem
 
@@ -42,7 +42,7 @@ def _line(page: Page, key: str) -> int:
 
 def task_problems(page: Page, output: Output) -> Iterator[Problem]:
     """Holds the task tag against what the module returns."""
-    expected = HEADS["classification" if output.name == "logits" else "fe"]
+    expected = (Head.CLASSIFICATION if output.name == Head.CLASSIFICATION.output else Head.FE).task
     for task in page.values("task"):
         if task != expected:
             text = f"the task {task!r} does not fit an output of {output.width:,} {output.name}"
@@ -74,7 +74,7 @@ def agrees(number: str, value: float) -> bool:
     return digits == (f"{value:.{places}e}" if exponent else f"{value:.{places}f}")
 
 
-def _figures(report: dict[str, Any], head: str) -> dict[str, list[tuple[float, ...]]]:
+def _figures(report: dict[str, Any], head: Head) -> dict[str, list[tuple[float, ...]]]:
     """Returns, by the label of a row of the results, the numbers of its cells "value" and "measured or quoted"."""
     found, accuracy = report["modules"][head], report["accuracy"]
     parity, batches, gradients = found["parity"], found["batch_sizes"], found["gradients"]
@@ -159,7 +159,7 @@ def _row_problems(row: Piece, expected: list[tuple[float, ...]]) -> Iterator[Pro
             yield Problem(row.line, f"{row.text!r} says {got}, the report {said}; write the card again (make card)")
 
 
-def figure_problems(page: Page, report: dict[str, Any], head: str) -> Iterator[Problem]:
+def figure_problems(page: Page, report: dict[str, Any], head: Head) -> Iterator[Problem]:
     """Holds the results, the shapes, the template's sentences with figures, and the digests against the report.
 
     A row that is not known here must have numbers of the report only.
@@ -193,7 +193,7 @@ def _shape_problems(page: Page, width: int, size: int) -> Iterator[Problem]:
             yield Problem(row.line, f"the input's shape is {row.cells[2]}, the report says {expected}")
 
 
-def _sentence_problems(page: Page, report: dict[str, Any], head: str) -> Iterator[Problem]:
+def _sentence_problems(page: Page, report: dict[str, Any], head: Head) -> Iterator[Problem]:
     """Holds the figures in the sentences of the template against the report, wherever they stand."""
     found, size = report["modules"][head], report["model"]["image_size"]
     expected: dict[str, tuple[float, ...]] = {
@@ -226,13 +226,13 @@ def _digest_problems(page: Page, report: dict[str, Any]) -> Iterator[Problem]:
                 yield Problem(at, f"the digest {digest} is none of the report's; write the card again")
 
 
-def card_problems(page: Page, report: dict[str, Any], head: str) -> list[Problem]:
+def card_problems(page: Page, report: dict[str, Any], head: Head) -> list[Problem]:
     """Returns where a module's card disagrees with its report.
 
     Args:
         page: the card.
         report: what validate wrote.
-        head: which of the member's modules the card is of, a key of pipeline.facts.collection.HEADS.
+        head: which of the member's modules the card is of, a Head.
     """
     found = report["modules"][head]
     is_classifier = head == "classification" and found["output_width"] == report["model"]["classes"]

@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
 
 from pipeline.base.fault import Fault, nearest
+from pipeline.base.heads import Head
 from pipeline.base.templates import render, sample
 from pipeline.cards.record import Record
 
@@ -109,9 +110,9 @@ def _json(values: dict[str, Any]) -> str:
     return json.dumps({key: value for key, value in values.items() if value is not None}, indent=2) + "\n"
 
 
-def kaggle_model(records: dict[str, Record]) -> str:
+def kaggle_model(records: Mapping[Head, Record]) -> str:
     """Returns model-metadata.json: the member, of which each module is a variation. It begins as private."""
-    record = records["classification"]
+    record = records[Head.CLASSIFICATION]
     collection, checkpoint = record["collection"], record["report"]["checkpoint"]
     origin = f"{record['checkpoint_name']}.npz, SHA-256 {checkpoint['sha256']}, converted from JAX with jax2tf"
     return _json({

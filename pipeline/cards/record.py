@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.base.heads import HEADS
+from pipeline.base.heads import Head
 from pipeline.base.templates import TEMPLATES, render
 from pipeline.facts.collection import Collection, Module, handle
 
@@ -69,24 +69,23 @@ def compatibility_of(found: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def records(facts: CardFacts, report: dict[str, Any]) -> dict[str, Record]:
+def records(facts: CardFacts, report: dict[str, Any]) -> dict[Head, Record]:
     """Returns what is known of each head's module: the one record that every dialect is rendered from.
 
     Args:
         facts: what the cards say beside the figures.
         report: what validate wrote; `plots`, if there, lists plots with `file`, a name, and `title`.
     """
-    handles = {head: handle(facts.collection, facts.member, head, facts.module.version) for head in HEADS}
-    noun = {"classification": "image classifier", "fe": "feature extractor"}
+    handles = {head: handle(facts.collection, facts.member, head, facts.module.version) for head in Head}
     return {
         head: {
             "member": facts.member,
             "head": head,
-            "task": task,
+            "task": head.task,
             "name": handles[head].split("/")[1],
-            "description": f"Vision Transformer {report['model']['variant']} {noun[head]}: {facts.collection.summary}.",
+            "description": f"Vision Transformer {report['model']['variant']} {head.noun}: {facts.collection.summary}.",
             "handle": handles[head],
-            "other_handle": handles["fe" if head == "classification" else "classification"],
+            "other_handle": handles[head.other],
             "address": f"{facts.hub_url}/{handles[head]}.tar.gz",
             "hub_url": facts.hub_url,
             "module": facts.module,
@@ -97,11 +96,11 @@ def records(facts: CardFacts, report: dict[str, Any]) -> dict[str, Record]:
             "found": report["modules"][head],
             "compatibility": compatibility_of(report["modules"][head]),
         }
-        for head, task in HEADS.items()
+        for head in Head
     }
 
 
-def cards(facts: CardFacts, report: dict[str, Any]) -> dict[str, str]:
+def cards(facts: CardFacts, report: dict[str, Any]) -> dict[Head, str]:
     """Returns TensorFlow Hub's page of each head, from what records() takes."""
     return {head: render_tf_hub(record) for head, record in records(facts, report).items()}
 

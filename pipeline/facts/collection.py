@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault, nearest
+from pipeline.base.heads import Head
 
 ACTIVATIONS = ("softmax", "sigmoid")  # functions of tf.nn
 
@@ -128,6 +129,6 @@ def collection_of(member: Path, hub_url: str | None) -> tuple[Collection, str]:
     return collection, address
 
 
-def handle(collection: Collection, member: str, head: str, version: int) -> str:
+def handle(collection: Collection, member: str, head: Head, version: int) -> str:
     """Returns a module's handle, such as sayakpaul/vit_s16_classification/1."""
     return f"{collection.publisher.id}/{member}_{head}/{version}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.base.fault import Fault
-from pipeline.base.heads import HEADS
+from pipeline.base.heads import Head
 from pipeline.base.templates import sample
 from pipeline.facts.collection import Collection, Module, handle
 from pipeline.hub.folder import Index
@@ -138,13 +138,13 @@ def _listing(path: Path, handle: str, entry: dict[str, Any]) -> Listing:
         ) from None
 
 
-def handles_of(collection: Collection, member: str, version: int) -> dict[str, str]:
+def handles_of(collection: Collection, member: str, version: int) -> dict[Head, str]:
     """Returns the handles of a member's modules by head.
 
     Raises:
         Fault: for a name that no handle can have.
     """
-    handles = {head: handle(collection, member, head, version) for head in HEADS}
+    handles = {head: handle(collection, member, head, version) for head in Head}
     if not all(map(_MODULE.fullmatch, handles.values())):
         raise Fault(f"{member}: cannot be part of a handle, expected a letter or digit, then also '_', '.' and '-'")
     return handles
@@ -207,7 +207,7 @@ def contents(path: Path, index: Index) -> Contents:
 
 
 def entry_of(
-    head: str, module: Module, collection: Collection, report: dict[str, Any], files: list[dict[str, Any]]
+    head: Head, module: Module, collection: Collection, report: dict[str, Any], files: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Returns a module's entry.
 
@@ -226,7 +226,7 @@ def entry_of(
     found, accuracy = report["modules"][head], report["accuracy"]
     entry = {
         "title": module.title,
-        "task": HEADS[head],
+        "task": Head(head).task,
         "collection": collection.name,
         "license": collection.license,
         "dataset": collection.dataset_name,

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.fault import Fault
-from pipeline.base.heads import OUTPUTS
+from pipeline.base.heads import Head
 from pipeline.checkpoints import npz
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
@@ -217,7 +217,7 @@ def main(arguments: Sequence[str]) -> None:
         prog="python -m pipeline.proof.gradients", description="Takes a step of fine-tuning."
     )
     parser.add_argument("model", type=json.loads, help="the section model as JSON")
-    parser.add_argument("head", choices=list(OUTPUTS))
+    parser.add_argument("head", choices=list(Head))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
     parser.add_argument("folder", type=Path, help="the SavedModel; the input is that of its self-test")
     args = parser.parse_args(arguments)

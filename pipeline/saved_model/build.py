@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pipeline.base.heads import OUTPUTS
+from pipeline.base.heads import Head
 from pipeline.model.parameters import nest_parameters
 from pipeline.model.preprocessing import preprocess
 from pipeline.model.variants import Model, variant
@@ -101,7 +101,7 @@ def signatures(
     """
     import tensorflow as tf
 
-    output = OUTPUTS[head]
+    output = Head(head).output
     inputs = tf.TensorSpec((None, model.image_size, model.image_size, 3), tf.float32, name="inputs")
     images = tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")
 

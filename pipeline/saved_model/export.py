@@ -27,7 +27,7 @@ from typing import IO
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 from pipeline.base.files import sync_folder
-from pipeline.base.heads import OUTPUTS
+from pipeline.base.heads import Head
 from pipeline.model.variants import Model
 from pipeline.saved_model.load import start_tensorflow
 
@@ -164,7 +164,7 @@ def main(arguments: Sequence[str]) -> None:
         prog="python -m pipeline.saved_model.export", description="Writes one head of a checkpoint."
     )
     parser.add_argument("model", type=json.loads, help="the section model as JSON")
-    parser.add_argument("head", choices=list(OUTPUTS))
+    parser.add_argument("head", choices=list(Head))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
     parser.add_argument("out", type=Path, help="an empty folder")
     args = parser.parse_args(arguments)

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from pipeline.base.heads import Head
 from pipeline.cards.claims import (
     Output,
     Training,
@@ -43,12 +44,12 @@ def texts(problems: list[Problem]) -> str:
 
 
 def refused(text: str, report: dict, head: str = "classification") -> str:
-    return texts(card_problems(parse_page(text), report, head))
+    return texts(card_problems(parse_page(text), report, Head(head)))
 
 
 @pytest.mark.parametrize("head", ["classification", "fe"])
 def test_a_rendered_card_agrees_with_its_report(pages: dict[str, str], report: dict, head: str) -> None:
-    assert card_problems(parse_page(pages[head]), report, head) == []
+    assert card_problems(parse_page(pages[head]), report, Head(head)) == []
 
 
 @pytest.mark.parametrize(

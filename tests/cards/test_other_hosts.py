@@ -31,7 +31,7 @@ def report(report: dict) -> dict:
     return copy.deepcopy(report)
 
 
-def both(report: dict, collection: Collection = VIT) -> dict[str, Record]:
+def both(report: dict, collection: Collection = VIT) -> dict[Any, Record]:
     return records("vit_s16", Module(1, "ViT-S16"), collection, "https://hub.example", report, {"name": "S_16"})
 
 
