@@ -81,7 +81,7 @@ def convert(
     with ExitStack() as stack:
         folders = {head: stack.enter_context(replacing_folder(out / head)) for head in Head}
         exports = {
-            head: stack.enter_context(export.in_own_process(model, head, path, folder))
+            head: stack.enter_context(export.start_export(model, head, path, folder))
             for head, folder in folders.items()
         }
         # These import JAX, for which the exports need not wait.
@@ -95,7 +95,7 @@ def convert(
         del arrays  # and the mapped file with them; the exports need the memory
         record = provenance_record(path, model, section)
         for head, folder in folders.items():
-            exports[head].finish()
+            exports[head].wait()
             test = {"pixels": pixels, "outputs": outputs[head], "tolerance": np.array(model.tolerance)}
             _write_extra(folder, names if head == "classification" else (), record, test)
             progress.advance(1)

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
+from pipeline.base.jobs import Job
 from pipeline.checkpoints.digest import arrays_digest
 from pipeline.model.variants import Model
 from pipeline.saved_model import export
@@ -95,30 +96,27 @@ def test_both_signatures_preprocess_as_validation_does(published: Path, tmp_path
         np.testing.assert_allclose(logits[1:], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
-def exporting(path: Path, out: Path) -> AbstractContextManager[export.Export]:
+def exporting(path: Path, out: Path) -> AbstractContextManager[Job]:
     out.mkdir()
-    return export.in_own_process(Model("Mini/8", 16, 3), "fe", path, out)
+    return export.start_export(Model("Mini/8", 16, 3), "fe", path, out)
 
 
-def test_a_process_of_the_conversion_that_was_killed_is_named(tiny: Path, tmp_path: Path) -> None:
-    with exporting(tiny / "mini.npz", tmp_path / "fe") as running:
-        running.process.kill()
-        with pytest.raises(
-            Fault, match="a process of the conversion was ended by SIGKILL; if nobody did it, the memory"
-        ):
-            running.finish()
+def test_an_export_that_is_killed_is_a_fault(tiny: Path, tmp_path: Path) -> None:
+    with exporting(tiny / "mini.npz", tmp_path / "fe") as job:
+        job.process.kill()
+        with pytest.raises(Fault, match=r"^the export of fe was killed by SIGKILL; unless somebody did that, memory"):
+            job.wait()
 
 
-def test_what_goes_wrong_in_a_process_of_the_conversion_is_told(tmp_path: Path) -> None:
-    with exporting(tmp_path / "gone.npz", tmp_path / "fe") as running, pytest.raises(Fault) as raised:
-        running.finish()
+def test_a_fault_of_an_export_is_raised_in_its_parent(tmp_path: Path) -> None:
+    with exporting(tmp_path / "gone.npz", tmp_path / "fe") as job, pytest.raises(Fault) as raised:
+        job.wait()
     assert str(raised.value) == f"{tmp_path / 'gone.npz'}: no such checkpoint; run make fetch first"
 
 
-def test_a_process_of_the_conversion_ends_with_its_parent(tiny: Path, tmp_path: Path) -> None:
-    with exporting(tiny / "mini.npz", tmp_path / "fe") as running:
-        assert running.process.stdin
-        running.process.stdin.close()  # as the kernel does for a parent that was killed
-        assert running.process.wait() == 1
-        running.process.stdin = None
+def test_an_export_ends_with_its_parent(tiny: Path, tmp_path: Path) -> None:
+    with exporting(tiny / "mini.npz", tmp_path / "fe") as job:
+        assert job.process.stdin
+        job.process.stdin.close()  # as the kernel does for a parent that was killed
+        assert job.process.wait() == 1
     assert not list((tmp_path / "fe").iterdir())

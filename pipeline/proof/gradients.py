@@ -9,9 +9,6 @@ take as much memory again as the model, and neither TensorFlow nor JAX gives it 
 import argparse
 import json
 import math
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -20,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
+from pipeline.base.jobs import run_job, start_job
 from pipeline.checkpoints import npz
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
@@ -30,6 +27,7 @@ from pipeline.saved_model.load import start_tensorflow
 from pipeline.saved_model.selftest import scaled
 
 Gradients = dict[str, np.ndarray]
+_MODULE = "pipeline.proof.gradients"
 LARGE = 500_000_000  # bytes of a checkpoint; one head of L/16, 1.2 GB, takes 5.3 GB here
 
 
@@ -175,24 +173,8 @@ def measure(model: Model, head: str, path: Path, folder: Path) -> dict[str, Any]
     return {"gradients": compared, "fine_tuning": module.step(gradients)}
 
 
-def _in_own_process(model: Model, head: str, path: Path, folder: Path) -> dict[str, Any]:
-    """Runs this module's command and returns what measure() found."""
-    arguments = [json.dumps(asdict(model)), head, str(path), str(folder)]
-    command = [sys.executable, "-m", "pipeline.proof.gradients", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
-        raise Fault(
-            f"{folder}: the process that differentiates this module was ended by {name}; if nobody did that, the memory"
-            " was too small for it: close other programs, or validate it on a larger machine"
-        )
-    done.check_returncode()  # any other failure is ours, and its traceback stands above
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
 def in_own_processes(model: Model, path: Path, folders: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
-    """Runs this module's command for each head, at once unless the model is LARGE; returns what measure() found.
+    """Runs this module's command for each head, at once unless the model is LARGE; returns what measure() returned.
 
     Args:
         model: the section.
@@ -200,22 +182,23 @@ def in_own_processes(model: Model, path: Path, folders: Mapping[str, Path]) -> d
         folders: the SavedModels by head, "classification" and "fe".
 
     Raises:
-        Fault: when a process is killed, which is how a system that runs out of memory helps itself.
+        Fault: when a process is killed, as the system does when memory runs out.
     """
 
     def run(head: str) -> dict[str, Any]:
-        return _in_own_process(model, head, path, folders[head])
+        arguments: list[str | Path] = [json.dumps(asdict(model)), head, path, folders[head]]
+        with start_job(_MODULE, arguments, f"{folders[head]}: the process that computes its gradients") as job:
+            results: dict[str, Any] = json.loads(job.wait())
+            return results
 
     if path.stat().st_size > LARGE:
-        return {head: run(head) for head in folders}  # where memory is too small for one, the other is not begun
+        return {head: run(head) for head in folders}  # where memory is too small for one, the other is not started
     with ThreadPoolExecutor(len(folders)) as pool:
         return dict(zip(folders, pool.map(run, folders), strict=True))
 
 
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.proof.gradients", description="Takes a step of fine-tuning."
-    )
+    parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description="Compares the gradients of a SavedModel.")
     parser.add_argument("model", type=json.loads, help="the section model as JSON")
     parser.add_argument("head", choices=list(Head))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
@@ -226,4 +209,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_job(_MODULE, main)

@@ -11,27 +11,19 @@ import errno
 import gc
 import json
 import os
-import re
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
 
-from pipeline.base.command import guarded
-from pipeline.base.fault import Fault
 from pipeline.base.files import sync_folder
 from pipeline.base.heads import Head
+from pipeline.base.jobs import Job, run_job, start_job
 from pipeline.model.variants import Model
 from pipeline.saved_model.load import start_tensorflow
 
-_STAGE = "convert"  # whose messages these are
+_MODULE = "pipeline.saved_model.export"
 
 
 @contextmanager
@@ -105,75 +97,21 @@ def export(model: Model, head: str, path: Path, out: Path) -> None:
     sync_folder(out)
 
 
-class Export:
-    """An export under way in `process`, which writes what it has to say into a file."""
-
-    def __init__(self, process: subprocess.Popen, said: IO[bytes]) -> None:
-        self.process, self._said = process, said
-
-    def finish(self) -> None:
-        """Waits for its end.
-
-        Raises:
-            Fault: what it said, when it met one; or that it was killed.
-            RuntimeError: with its traceback.
-        """
-        status = self.process.wait()
-        if not status:
-            return
-        if status < 0:
-            name = signal.Signals(-status).name
-            raise Fault(f"a process of the conversion was ended by {name}; if nobody did it, the memory was too little")
-        self._said.seek(0)
-        said = self._said.read().decode(errors="replace")
-        if fault := re.search(rf"^{_STAGE}: (.+)", said, re.MULTILINE | re.DOTALL):
-            raise Fault(fault[1].strip())
-        raise RuntimeError(f"pipeline.saved_model.export ended with status {status}:\n{said}")
-
-
-@contextmanager
-def in_own_process(model: Model, head: str, path: Path, out: Path) -> Iterator[Export]:
-    """Starts this module's command and ends it, at the latest, with the block."""
-    command = [
-        sys.executable,
-        "-m",
-        "pipeline.saved_model.export",
-        json.dumps(asdict(model)),
-        head,
-        str(path),
-        str(out),
-    ]
-    # TensorFlow writes Python files for temporary use, which it removes at the end of a process that ends by itself.
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryDirectory() as temporary:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said, env=os.environ | {"TMPDIR": temporary})
-        try:
-            yield Export(process, said)
-        finally:
-            process.kill()
-            process.communicate()
-
-
-def _end_with_parent() -> None:
-    """Ends this process when its standard input is closed, as a killed parent's pipes are."""
-    sys.stdin.read()
-    os._exit(1)
+def start_export(model: Model, head: str, path: Path, out: Path) -> AbstractContextManager[Job]:
+    """Starts export() in a process of its own, which ends at the latest with the block."""
+    return start_job(_MODULE, [json.dumps(asdict(model)), head, path, out], f"the export of {head}")
 
 
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.saved_model.export", description="Writes one head of a checkpoint."
-    )
+    parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description="Writes one head of a checkpoint.")
     parser.add_argument("model", type=json.loads, help="the section model as JSON")
     parser.add_argument("head", choices=list(Head))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
     parser.add_argument("out", type=Path, help="an empty folder")
     args = parser.parse_args(arguments)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     gc.disable()  # looking for garbage among the millions of objects of a large model takes a tenth of the time
     export(Model(**args.model), args.head, args.checkpoint, args.out)
 
 
 if __name__ == "__main__":
-    status = guarded(_STAGE, lambda: main(sys.argv[1:]))
-    sys.stderr.flush()
-    os._exit(status)  # taking millions of objects apart, one by one, would take a second or two
+    run_job(_MODULE, main)
