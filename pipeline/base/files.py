@@ -1,10 +1,12 @@
-"""Writes files so that either the old one or the new one is left, and computes digests."""
+"""Writes files so that either the old one or the new one is left, computes digests, and locks files."""
 
+import fcntl
 import glob
 import hashlib
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,6 +97,30 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             _sync(path.parent)
     finally:
         sibling.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, waiting: str = "") -> Iterator[None]:
+    """Holds an exclusive lock (flock(2)) while the block runs; other processes that ask for it wait.
+
+    The operating system releases the lock when the process ends, also when it is killed.
+
+    Args:
+        path: a folder that exists, or a file, which is created together with its folder.
+        waiting: a message for stderr when another process holds the lock; empty for none.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting:
+                print(waiting, file=sys.stderr, flush=True)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)  # releases the lock
 
 
 def write_text(path: Path, text: str) -> None:

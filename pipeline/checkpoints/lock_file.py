@@ -9,18 +9,14 @@ source. What a card says of all this is worded here (statement), so that stamps 
 Imports nothing but the standard library, since every make reads it.
 """
 
-import fcntl
 import json
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.fault import Fault
-from pipeline.base.files import write_text
+from pipeline.base.files import locked, write_text
 
 NAME = "checkpoints.lock"
 
@@ -116,7 +112,8 @@ def check_arrays(path: Path, name: str, source: str, arrays: str) -> None:
 
 def record(path: Path, name: str, source: str, sha256: str, arrays: str) -> None:
     """Adds what a first download found. What is there stays, and is checked: another fetch may run beside this one."""
-    with _alone(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.parent):  # the folder, so that no other file stays beside the lock file
         check_file(path, name, source, sha256)
         check_arrays(path, name, source, arrays)
         pins = read(path)
@@ -128,15 +125,3 @@ def record(path: Path, name: str, source: str, sha256: str, arrays: str) -> None
                 if entry["arrays"] is None:
                     del entry["arrays"]
             write_text(path, json.dumps(entries, indent=2, sort_keys=True) + "\n")
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Keeps other processes from the lock file; the folder is locked, so that nothing is left beside it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)  # the lock goes with it, as it does when the process is killed

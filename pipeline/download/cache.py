@@ -12,18 +12,16 @@ cache is trusted for being there: whoever takes a file from it takes its digest 
 """
 
 import argparse
-import fcntl
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from pipeline.base.files import sha256_of, write_text
+from pipeline.base.files import locked, sha256_of, write_text
 
 
 @dataclass(frozen=True)
@@ -132,14 +130,5 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def entry(cache: Path, url: str, label: str) -> Iterator[Entry]:
     """Yields the entry of a URL, alone: another process that wants the same file waits, and then finds it there."""
     place = cache / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:24]
-    place.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(place / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{label}: another process is getting the same file; waiting for it", file=sys.stderr, flush=True)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with locked(place / "lock", f"{label}: another process is downloading the same file; waiting for it"):
         yield Entry(place, PurePosixPath(unquote(urlsplit(url).path)).name[-200:] or "file")
-    finally:
-        os.close(descriptor)  # the lock goes with it, as it does when the process is killed

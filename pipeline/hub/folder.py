@@ -1,14 +1,13 @@
 """The hub: a folder laid out as TensorFlow Hub addresses it, its index, and the lock of whoever changes it."""
 
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from pipeline.base import files
 from pipeline.base.fault import Fault
 
 Index = dict[str, dict[str, Any]]
@@ -43,13 +42,9 @@ def published_index(hub: Path) -> Index:
     return index
 
 
-@contextmanager
-def locked(hub: Path) -> Iterator[None]:
-    """Lets one publisher at a time change the hub; the others wait."""
-    hub.mkdir(parents=True, exist_ok=True)
-    with (hub / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def locked(hub: Path) -> AbstractContextManager[None]:
+    """Lets one publisher at a time change the hub, which is created if it is missing; the others wait."""
+    return files.locked(hub / ".lock")
 
 
 def read_index(hub: Path) -> Index:

@@ -6,16 +6,18 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import termios
+import threading
 from pathlib import Path
 
 import pytest
 
-from pipeline.base.files import replacing, replacing_folder, write_text
+from pipeline.base.files import locked, replacing, replacing_folder, write_text
 from pipeline.base.progress import Progress
 from tests.conftest import ROOT
 
@@ -169,3 +171,31 @@ def test_what_a_killed_process_left_is_swept_before_its_parent_asks_for_it(tmp_p
     write_text(tmp_path / "a", "whole")
     assert not leftover.exists()
     process.wait()
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from pipeline.base.files import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("name", ["new/lock", "."])
+def test_a_lock_makes_others_wait_and_ends_with_its_process(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "held\n"
+        threading.Timer(0.2, holder.kill).start()
+        with locked(path, "waiting for the holder"):
+            assert holder.wait(timeout=60) == -signal.SIGKILL
+    assert capsys.readouterr().err == "waiting for the holder\n"
+    with locked(path, "waiting for nobody"):
+        pass
+    assert capsys.readouterr().err == ""
