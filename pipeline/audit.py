@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pipeline.base.command import command
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, list_names
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
 from pipeline.cards import claims, tf_hub_rules
@@ -255,12 +255,6 @@ def audit(hub: Hub) -> Findings:
     return Findings(problems, dict(_reports(hub, contents)))
 
 
-def _listed(names: Iterable[str]) -> str:
-    """Returns the first names of a list that may be of hundreds."""
-    first, more = sorted(names)[:3], len(set(names)) - 3
-    return ", ".join([*first, *([f"{more} more"] if more > 0 else [])])
-
-
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
@@ -268,9 +262,10 @@ def _counted(number: int, what: str) -> str:
 def compared(hub: Hub, reports: dict[str, Path]) -> str:
     """Says which reports a hub's figures were compared with, and of which modules there was none to compare with."""
     used = {str(path) for path in reports.values()}
-    text = f"figures compared with {_listed(used)}" if used else "figures compared with no report"
+    text = f"figures compared with {list_names(sorted(used), 3)}" if used else "figures compared with no report"
     if without := hub.index["modules"].keys() - reports.keys():
-        text += f"; {hub.artifacts} has none of the same bytes as {_listed(without)} (ARTIFACTS= names another folder)"
+        names = list_names(sorted(without), 3)
+        text += f"; {hub.artifacts} has none of the same bytes as {names} (ARTIFACTS= names another folder)"
     return text
 
 

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.base.command import guarded
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, list_names
 from pipeline.saved_model import runtimes
 from pipeline.saved_model.files import Finding
 from pipeline.saved_model.graph import Tensor
@@ -72,8 +72,7 @@ def lines(found: Needs) -> Iterator[tuple[str, str]]:
         yield "custom calls", ", ".join(sorted({call for one in modules for call in one.custom_calls})) or "none"
         yield "disabled checks", ", ".join(found.disabled_checks) or "none"
         yield "debug information", "yes" if any(one.debug_info for one in modules) else "none"
-    more = [f"{len(found.paths) - 3} more"] if len(found.paths) > 3 else []
-    yield "paths", ", ".join([*found.paths[:3], *more]) or "none"
+    yield "paths", list_names(found.paths, 3) or "none"
     for name, signature in found.signatures.items():
         yield f"signature {name}", f"{_tensors(signature.inputs)} -> {_tensors(signature.outputs)}"
     if found.variables is None:

@@ -144,8 +144,8 @@ def test_which_reports_were_compared_is_said_in_one_line(good: Path) -> None:
     names = [f"a/m{number}_fe/1" for number in range(9)]
     several = Hub(good, {"modules": {name: {} for name in names}, "collections": {}}, Path("artifacts"))
     assert compared(several, {name: Path(f"{name}.json") for name in names[:5]}) == (
-        "figures compared with a/m0_fe/1.json, a/m1_fe/1.json, a/m2_fe/1.json, 2 more; artifacts has none of the same"
-        " bytes as a/m5_fe/1, a/m6_fe/1, a/m7_fe/1, 1 more (ARTIFACTS= names another folder)"
+        "figures compared with a/m0_fe/1.json, a/m1_fe/1.json, a/m2_fe/1.json and 2 more; artifacts has none of the"
+        " same bytes as a/m5_fe/1, a/m6_fe/1, a/m7_fe/1 and 1 more (ARTIFACTS= names another folder)"
     )
     assert set(audit(hub).reports) == hub.index["modules"].keys()
 

@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, list_names
 from pipeline.checkpoints.timm_tensors import Shape, Tensor, layout
 from pipeline.model.variants import HYBRIDS, SIZES, variant
 
-_SHOWN = 4  # names of tensors in a message
 _TYPES = {"F16": "float16", "BF16": "bfloat16", "F64": "float64"}  # safetensors' words for what timm may hold, too
 
 
@@ -65,22 +64,16 @@ def _check(shapes: Mapping[str, Shape], expected: Mapping[str, Shape], what: str
     """Refuses a file whose tensors are not the expected ones, by name and shape."""
     if extra := sorted(shapes.keys() - expected.keys()):
         raise Fault(
-            f"{path}: it is another model than timm's {what}, which does not have {_listed(extra)}; expected timm's"
+            f"{path}: it is another model than timm's {what}, which does not have {list_names(extra)}; expected timm's"
             " copy of an AugReg checkpoint"
         )
     if missing := sorted(expected.keys() - shapes.keys()):
         raise Fault(
-            f"{path}: it lacks {_listed(missing)} of timm's {what}; expected timm's copy of an AugReg checkpoint"
+            f"{path}: it lacks {list_names(missing)} of timm's {what}; expected timm's copy of an AugReg checkpoint"
         )
     for name, shape in expected.items():
         if shapes[name] != shape:
             raise Fault(f"{path}: the tensor {name!r} has the shape {shapes[name]}, expected {shape} in timm's {what}")
-
-
-def _listed(names: list[str]) -> str:
-    """Returns the names in a row, cut after a few."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}"
 
 
 def _layout_of(shapes: Mapping[str, Shape], path: Path) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, list_names
 from pipeline.images import archives, folders, ground_truth, tfds
 from pipeline.images.decoding import decode
 from pipeline.images.folders import Located, Place
@@ -136,7 +136,7 @@ def _recognised(path: Path, labels: Sequence[Label]) -> tuple[str, list[Located]
         return _recognised(path / "val", labels)
     if folder_names and len(folder_names) == len(entries):
         return "class folders", folders.class_folders(path, labels)  # which says what is wrong with them
-    found = ", ".join(entry.name for entry in entries[:5]) + (f" and {len(entries) - 5} more" * (len(entries) > 5))
+    found = list_names([entry.name for entry in entries])
     raise Fault(
         f"{path}: no images that it knows how to read; looked for {_looked_for(labels)}; found {found or 'nothing'}"
     )

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from isal import igzip, isal_zlib
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, list_names
 from pipeline.base.files import CHUNK, sha256_of, stream_digest
 
 
@@ -116,10 +116,6 @@ def read_files(path: Path) -> tuple[Files, bytes]:
     return _read_tarball(path)
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
 def _order_faults(files: Files, prefix: str) -> Iterator[str]:
     """Yields what is wrong with a tarball's order; see artifact.archive_order() for the reason."""
     names = [entry.name for entry in files.entries]
@@ -129,7 +125,7 @@ def _order_faults(files: Files, prefix: str) -> Iterator[str]:
         if (parent := str(PurePosixPath(entry.name).parent)) != "." and parent not in names[:number]
     ]
     if early:
-        yield f"no folder entry stands before {_listed(early)}; expected each folder before what is in it"
+        yield f"no folder entry stands before {list_names(early)}; expected each folder before what is in it"
     if names[-1] != f"{prefix}saved_model.pb":
         yield (
             f"the last entry is {names[-1]}; expected saved_model.pb, without which TensorFlow Hub's client takes a"
@@ -157,18 +153,22 @@ def file_faults(files: Files) -> Iterator[Finding]:
     names = [entry.name for entry in files.entries]
     twice = sorted({name for name in names if names.count(name) > 1})
     if special:
-        text = f"expected only folders and regular files, got links or special files: {_listed(special)}; remove them"
+        text = (
+            f"expected only folders and regular files, got links or special files: {list_names(special)}; remove them"
+        )
         yield Finding("files", f"{files.path}: {text}")
     if unsafe:
-        text = f"expected names below the model's folder, got {_listed(unsafe)}; do not unpack it"
+        text = f"expected names below the model's folder, got {list_names(unsafe)}; do not unpack it"
         yield Finding("files", f"{files.path}: {text}")
     if foreign:
         text = (
             "TF-Hub allows only saved_model.pb, fingerprint.pb, variables/variables.*, assets/* and assets.extra/*, got"
         )
-        yield Finding("files", f"{files.path}: {text} {_listed(foreign)}; remove them")
+        yield Finding("files", f"{files.path}: {text} {list_names(foreign)}; remove them")
     if twice:
-        yield Finding("files", f"{files.path}: these entries come more than once: {_listed(twice)}; package it again")
+        yield Finding(
+            "files", f"{files.path}: these entries come more than once: {list_names(twice)}; package it again"
+        )
     if files.is_tarball:
         yield from (
             Finding("order", f"{files.path}: {text}; package it again") for text in _order_faults(files, prefix)
