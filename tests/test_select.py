@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import synthetic_index
-from pipeline.base import axes
-from pipeline.base.axes import BOTTOM, LEFT, RIGHT, TOP, place_labels
+from pipeline.base.axes import BOTTOM, LEFT, RIGHT, TOP
 from pipeline.base.fault import Fault
 from pipeline.pool import index, plot
 from pipeline.pool.index import Row
@@ -329,19 +328,6 @@ def test_the_plot_is_well_formed_and_names_the_chosen(rows: tuple[Row, ...]) -> 
     for circle in root.findall(f"{svg}circle"):
         assert LEFT <= float(circle.attrib["cx"]) <= RIGHT
         assert TOP <= float(circle.attrib["cy"]) <= BOTTOM
-
-
-def test_labels_keep_off_each_other_and_off_the_dots() -> None:
-    points = [(300.0, 200.0, "first"), (310.0, 203.0, "second"), (RIGHT - 8.0, 100.0, "at the edge")]
-    first, second, edge = place_labels(points, [(330.0, 200.0)])
-    assert first != second
-    assert edge == (RIGHT - 18.0, 105.0, "end")
-    assert (first[0], first[2]) != (310.0, "start")  # a dot is there
-
-
-def test_ticks_are_round() -> None:
-    assert axes.log_ticks(200, 4000) == [200, 500, 1000, 2000]
-    assert axes.linear_ticks(0.747, 0.862) == pytest.approx([0.76, 0.78, 0.80, 0.82, 0.84, 0.86])
 
 
 def test_a_plot_of_nothing_is_well_formed() -> None:

@@ -4,26 +4,17 @@ They suit light and dark pages, say what they show in <desc>, and are the same b
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.accuracy.statistics import Figures, percent
 from pipeline.accuracy.summary import Report
-from pipeline.base.axes import linear_ticks
+from pipeline.base.axes import Axis, percent_label
 from pipeline.base.templates import render
 
 WIDTH = 760  # of every picture, in SVG's pixels
 _LETTER = 6.8  # a digit of the small text is about as wide, and hardly a letter wider
-
-
-def _scale(low: float, high: float, left: float, right: float) -> Callable[[float], float]:
-    """Returns the map of low..high to left..right, rounded as the files have it."""
-    return lambda value: round(left + (right - left) * (value - low) / (high - low), 1)
-
-
-def _short(share: float) -> str:
-    return f"{100 * share:.4g} %"
 
 
 def reliability(title: str, calibration: Figures) -> str:
@@ -34,14 +25,13 @@ def reliability(title: str, calibration: Figures) -> str:
         calibration: as the report has it, with an image at least.
     """
     frame = {"width": WIDTH, "height": 476, "left": 68, "right": 728, "top": 108, "bottom": 316, "counts": 420}
-    across = _scale(0, 1, frame["left"], frame["right"])
-    up = _scale(0, 1, frame["bottom"], frame["top"])
+    across, up = Axis(0, 1, frame["left"], frame["right"]), Axis(0, 1, frame["bottom"], frame["top"])
     bins = [one for one in calibration["bins"] if one["images"]]
     images = sum(one["images"] for one in bins)
-    stack = _scale(0, max(one["images"] for one in bins), frame["counts"], frame["bottom"] + 34)
+    stack = Axis(0, max(one["images"] for one in bins), frame["counts"], frame["bottom"] + 34)
     ece = f"expected calibration error {percent(calibration['ece'])}, {images:,} image{'s' if images > 1 else ''}"
     described = "; ".join(
-        f"confidence {_short(one['low'])} to {_short(one['high'])}: {one['images']:,} images, on average"
+        f"confidence {percent_label(one['low'])} to {percent_label(one['high'])}: {one['images']:,} images, on average"
         f" {percent(one['confidence'])} sure and {percent(one['accuracy'])} right"
         for one in bins
     )
@@ -53,18 +43,18 @@ def reliability(title: str, calibration: Figures) -> str:
         frame=frame,
         bins=[
             {
-                "left": across(one["low"]) + 1,
-                "right": across(one["high"]) - 1,
-                "middle": across((one["low"] + one["high"]) / 2),
-                "top": up(one["accuracy"]),
-                "mark": up(one["confidence"]),
-                "count_top": stack(one["images"]),
+                "left": across.place(one["low"]) + 1,
+                "right": across.place(one["high"]) - 1,
+                "middle": across.place((one["low"] + one["high"]) / 2),
+                "top": up.place(one["accuracy"]),
+                "mark": up.place(one["confidence"]),
+                "count_top": stack.place(one["images"]),
                 "images": one["images"],
             }
             for one in bins
         ],
-        x_ticks=[(across(tick / 5), f"{20 * tick} %") for tick in range(6)],
-        y_ticks=[(up(tick / 4), f"{25 * tick} %") for tick in range(5)],
+        x_ticks=across.ticks(percent_label, [tick / 5 for tick in range(6)]),
+        y_ticks=up.ticks(percent_label, [tick / 4 for tick in range(5)]),
     )
 
 
@@ -100,9 +90,8 @@ def accuracy_plot(title: str, accuracy: Figures, minimum_top1: float, reported: 
     frame = {"width": WIDTH, "left": 216, "right": 552, "top": 88}
     frame["bottom"] = frame["top"] + 12 + 32 * len(rows)
     frame["height"] = frame["bottom"] + 32
-    across = _scale(low, high, frame["left"], frame["right"])
-
-    ticks = linear_ticks(low, high)
+    across = Axis(low, high, frame["left"], frame["right"])
+    ticks = across.tick_values()
 
     def text(value: float, ends: list[float] | None) -> str:
         return percent(value) + (f" ({100 * ends[0]:.2f} to {100 * ends[1]:.2f})" if ends else "")
@@ -112,17 +101,17 @@ def accuracy_plot(title: str, accuracy: Figures, minimum_top1: float, reported: 
     return render(
         "plots/accuracy.svg.jinja",
         title=title,
-        description=f"Accuracy on {subject}: {described}; gate {_short(minimum_top1)}.",
+        description=f"Accuracy on {subject}: {described}; gate {percent_label(minimum_top1)}.",
         notes=[f"{subject}; lines: Wilson's 95 % interval" + ("; diamond: quoted from others" if reported else "")],
         frame=frame,
-        x_ticks=[(across(tick), _short(tick)) for tick in ticks[:: math.ceil(len(ticks) / 6)]],
-        limit=_limit(across(minimum_top1), f"gate {_short(minimum_top1)}", frame),
+        x_ticks=across.ticks(percent_label, ticks[:: math.ceil(len(ticks) / 6)]),
+        limit=_limit(across.place(minimum_top1), f"gate {percent_label(minimum_top1)}", frame),
         rows=[
             {
                 "name": name,
                 "y": frame["top"] + 22 + 32 * number,
-                "x": across(value),
-                "ends": [across(end) for end in ends] if ends else None,
+                "x": across.place(value),
+                "ends": [across.place(end) for end in ends] if ends else None,
                 "text": text(value, ends),
             }
             for number, (name, value, ends) in enumerate(rows)
@@ -146,14 +135,14 @@ def block_differences(title: str, blocks: Sequence[tuple[str, float]], tolerance
     frame["left"] = math.ceil(24 + _LETTER * max(len(name) for name, _ in blocks))
     frame["bottom"] = frame["top"] + 8 + 16 * len(blocks)
     frame["height"] = frame["bottom"] + 32
-    across = _scale(low, high, frame["left"], frame["right"])
+    across = Axis(10.0**low, 10.0**high, frame["left"], frame["right"], is_log=True)
     step = math.ceil((high - low) / 8)
     texts = ["equal" if value == 0 else f"{value:.1e}" if math.isfinite(value) else "not finite" for _, value in blocks]
     over = sum(not value <= tolerance for _, value in blocks)
     described = "; ".join(f"{name} {text}" for (name, _), text in zip(blocks, texts, strict=True))
     rows: list[dict[str, Any]] = []
     for number, ((name, value), text) in enumerate(zip(blocks, texts, strict=True)):
-        place = None if value == 0 else across(math.log10(value)) if math.isfinite(value) else frame["right"]
+        place = None if value == 0 else across.place(value) if math.isfinite(value) else frame["right"]
         y = frame["top"] + 12 + 16 * number
         rows.append({"name": name, "y": y, "x": place, "over": not value <= tolerance, "text": text})
     return render(
@@ -162,8 +151,8 @@ def block_differences(title: str, blocks: Sequence[tuple[str, float]], tolerance
         description=f"Largest difference of each block; {over} of {len(blocks)} above {tolerance:.1e}. {described}.",
         notes=notes,
         frame=frame,
-        x_ticks=[(across(power), f"1e{power:+03d}") for power in range(low, high + 1, step)],
-        limit=_limit(across(math.log10(tolerance)), f"allowed {tolerance:.1e}", frame),
+        x_ticks=across.ticks(lambda value: f"{value:.0e}", [10.0**power for power in range(low, high + 1, step)]),
+        limit=_limit(across.place(tolerance), f"allowed {tolerance:.1e}", frame),
         rows=rows,
     )
 

@@ -1,15 +1,17 @@
-"""The frame of a scatter plot, the scales and ticks of its axes, and the places of its labels."""
+"""The axes of SVG plots: scales, ticks, and labels that do not overlap. The templates draw them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-WIDTH, HEIGHT = 760, 480  # of the picture, in SVG's pixels
+WIDTH, HEIGHT = 760, 480  # of the picture, pixels
 LEFT, RIGHT, TOP, BOTTOM = 68, 736, 90, 424  # of the plot within it
-_LETTER, _LINE = 6.8, 15  # about what a letter of a label is wide and high
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+_LETTER, _LINE = 6.8, 15  # approximate width of a letter and height of a line, pixels
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Returns the 1, 2 and 5 times a power of ten from `low` to `high`, both above 0."""
+    """Returns 1, 2 and 5 times the powers of ten from `low` to `high`, both above 0."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [factor * 10.0**power for power in powers for factor in (1, 2, 5) if low <= factor * 10.0**power <= high]
 
@@ -21,36 +23,93 @@ def linear_ticks(low: float, high: float) -> list[float]:
     return [number * step for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
-def widened(values: Sequence[float], share: float, least: float) -> tuple[float, float]:
-    """Returns the range of some values with room around it, which is never empty."""
-    low, high = min(values), max(values)
-    room = max(share * (high - low), least)
-    return low - room, high + room
+@dataclass(frozen=True)
+class Axis:
+    """An axis that maps the values `low` to `high` to the pixels `start` to `end`.
+
+    Attributes:
+        low, high: the range of values, low < high; above 0 on a logarithmic axis.
+        start, end: the places of low and high in the picture. SVG counts downwards: a vertical axis has start > end.
+        is_log: whether the scale is logarithmic.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    is_log: bool = False
+
+    @classmethod
+    def around(
+        cls, values: Sequence[float], ends: tuple[float, float], share: float, least: float, is_log: bool = False
+    ) -> "Axis":
+        """Returns an axis of the values with room on both sides of them.
+
+        Args:
+            values: at least one.
+            ends: start and end of the axis, pixels.
+            share: the room, as a share of the range of the values.
+            least: the least room, so that the range is never empty; on a logarithmic axis in powers of ten.
+            is_log: whether the scale is logarithmic.
+        """
+        scaled = [math.log10(value) for value in values] if is_log else values
+        room = max(share * (max(scaled) - min(scaled)), least)
+        low, high = min(scaled) - room, max(scaled) + room
+        return cls(10.0**low, 10.0**high, *ends, is_log) if is_log else cls(low, high, *ends)
+
+    def place(self, value: float) -> float:
+        """Returns the place of a value, rounded to a tenth of a pixel."""
+        low, high, at = map(math.log10, (self.low, self.high, value)) if self.is_log else (self.low, self.high, value)
+        return round(self.start + (self.end - self.start) * (at - low) / (high - low), 1)
+
+    def tick_values(self) -> list[float]:
+        """Returns round values within the range."""
+        return log_ticks(self.low, self.high) if self.is_log else linear_ticks(self.low, self.high)
+
+    def ticks(self, label: Callable[[float], str], values: Sequence[float] | None = None) -> list[tuple[float, str]]:
+        """Returns the place and the label of each tick, of `tick_values()` by default."""
+        return [(self.place(value), label(value)) for value in (self.tick_values() if values is None else values)]
 
 
-def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+def percent_label(share: float) -> str:
+    """Returns a share of 0 to 1 as a tick has it: 82.5 %."""
+    return f"{100 * share:.4g} %"
+
+
+def _overlap(a: Box, b: Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _candidates(x: float, y: float, text: str) -> list[tuple[Box, tuple[float, float, str]]]:
+    """Returns the places that a label may have beside its point, best first, each with the box that it fills."""
+    width = _LETTER * len(text)
+    candidates = []
+    for dy in (5, -8, 18, -22, 32):
+        for anchor, left in (("start", x + 10), ("end", x - 10 - width)):
+            box = (left, y + dy - _LINE + 3, left + width, y + dy + 3)
+            candidates.append((box, (x + 10 if anchor == "start" else x - 10, y + dy, anchor)))
+    return candidates
 
 
 def place_labels(
     points: Sequence[tuple[float, float, str]], dots: Sequence[tuple[float, float]]
 ) -> list[tuple[float, float, str]]:
-    """Returns for each (x, y, text) where its text goes, (x, y, "start" or "end"), beside its point and off the others.
+    """Returns a place for each label beside its point, where it overlaps no other label and no dot if possible.
 
-    The places are tried from the right of the point around it; where all are taken the first is used.
+    Args:
+        points: (x, y, text) of the points that have a label.
+        dots: (x, y) of the other points.
+
+    Returns:
+        (x, y, anchor) of each label; anchor is SVG's text-anchor, "start" or "end".
     """
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in [*((x, y) for x, y, _ in points), *dots]]
+    occupied = [(x - 6, y - 6, x + 6, y + 6) for x, y in [*((x, y) for x, y, _ in points), *dots]]
     places = []
     for x, y, text in points:
-        width = _LETTER * len(text)
-        tries = []
-        for dy in (5, -8, 18, -22, 32):
-            for anchor, left in (("start", x + 10), ("end", x - 10 - width)):
-                box = (left, y + dy - _LINE + 3, left + width, y + dy + 3)
-                tries.append((box, (x + 10 if anchor == "start" else x - 10, y + dy, anchor)))
-        inside = [one for one in tries if one[0][0] >= LEFT and one[0][2] <= RIGHT]
-        free = [one for one in inside if not any(_overlap(one[0], other) for other in taken)]
-        box, place = (free or inside or tries)[0]
-        taken.append(box)
+        candidates = _candidates(x, y, text)
+        inside = [(box, place) for box, place in candidates if box[0] >= LEFT and box[2] <= RIGHT]
+        free = [(box, place) for box, place in inside if not any(_overlap(box, other) for other in occupied)]
+        box, place = (free or inside or candidates)[0]
+        occupied.append(box)
         places.append(place)
     return places

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.base.axes import LEFT, RIGHT, WIDTH, linear_ticks, log_ticks, place_labels, widened
+from pipeline.base.axes import LEFT, RIGHT, WIDTH, Axis, percent_label, place_labels
 from pipeline.hub.index import Listing
 
 HEIGHT, TOP, BOTTOM = 450, 34, 380  # of the picture, and of the plot within it, in SVG's pixels
@@ -74,21 +74,15 @@ def plot(listings: Sequence[Listing]) -> Plot | None:
     ]
     if not shown:
         return None
-    sizes = [math.log10(size) for *_, size in shown]
-    low, high = widened(sizes, 0.07, max(0.15, (DECADES - (max(sizes) - min(sizes))) / 2))
-    bottom, top = widened([accuracy.top1 for _, _, accuracy, _ in shown], 0.08, 0.01)
-
-    def across(parameters: float) -> float:
-        return round(LEFT + (RIGHT - LEFT) * (math.log10(parameters) - low) / (high - low), 1)
-
-    def up(top1: float) -> float:
-        return round(BOTTOM - (BOTTOM - TOP) * (top1 - bottom) / (top - bottom), 1)
-
+    sizes = [size for *_, size in shown]
+    decades = math.log10(max(sizes) / min(sizes))
+    x_axis = Axis.around(sizes, (LEFT, RIGHT), 0.07, max(0.15, (DECADES - decades) / 2), is_log=True)
+    y_axis = Axis.around([accuracy.top1 for _, _, accuracy, _ in shown], (BOTTOM, TOP), 0.08, 0.01)
     sets = sorted({one.dataset or "not said" for _, one, _, _ in shown})
     dots = tuple(
         Dot(
-            x=across(size),
-            y=up(accuracy.top1),
+            x=x_axis.place(size),
+            y=y_axis.place(accuracy.top1),
             row=row,
             colour=min(sets.index(one.dataset or "not said"), COLOURS - 1),
             known=accuracy.known,
@@ -105,8 +99,8 @@ def plot(listings: Sequence[Listing]) -> Plot | None:
             Label(round(x, 1), round(y, 1), anchor, text)
             for (_, _, text), (x, y, anchor) in zip(named, places, strict=True)
         ),
-        x_ticks=tuple((across(tick), _count(tick)) for tick in log_ticks(10**low, 10**high)),
-        y_ticks=tuple((up(tick), f"{100 * tick:.4g} %") for tick in linear_ticks(bottom, top) if tick <= 1),
+        x_ticks=tuple(x_axis.ticks(_count)),
+        y_ticks=tuple(y_axis.ticks(percent_label, [tick for tick in y_axis.tick_values() if tick <= 1])),
         legend=tuple((number, name) for number, name in enumerate(sets[: COLOURS - 1]))
         + (((COLOURS - 1, "others" if len(sets) > COLOURS else sets[-1]),) if len(sets) >= COLOURS else ()),
         known=tuple(sorted({dot.known for dot in dots})),

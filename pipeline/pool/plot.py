@@ -1,11 +1,10 @@
 """A scatter plot of accuracy against speed as SVG: scales, ticks and the places of labels; the template draws."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.base.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, linear_ticks, log_ticks, place_labels, widened
+from pipeline.base.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis, percent_label, place_labels
 from pipeline.base.templates import render
 
 
@@ -30,19 +29,13 @@ def scatter(title: str, description: str, score: str, points: Sequence[Point], n
     """
     facts: dict[str, Any] = {"x_ticks": [], "y_ticks": [], "dots": [], "marked": []}
     if points:
-        x_range = widened([math.log10(point.rate) for point in points], 0.07, 0.1)
-        y_range = widened([point.accuracy for point in points], 0.07, 0.005)
-
-        def across(rate: float) -> float:
-            return LEFT + (RIGHT - LEFT) * (math.log10(rate) - x_range[0]) / (x_range[1] - x_range[0])
-
-        def up(accuracy: float) -> float:
-            return BOTTOM - (BOTTOM - TOP) * (accuracy - y_range[0]) / (y_range[1] - y_range[0])
-
-        facts["x_ticks"] = [(across(tick), f"{tick:,g}") for tick in log_ticks(10 ** x_range[0], 10 ** x_range[1])]
-        facts["y_ticks"] = [(up(tick), f"{100 * tick:.4g} %") for tick in linear_ticks(*y_range)]
-        facts["dots"] = [(across(point.rate), up(point.accuracy)) for point in points if not point.label]
-        marked = [(across(point.rate), up(point.accuracy), point.label) for point in points if point.label]
+        x_axis = Axis.around([point.rate for point in points], (LEFT, RIGHT), 0.07, 0.1, is_log=True)
+        y_axis = Axis.around([point.accuracy for point in points], (BOTTOM, TOP), 0.07, 0.005)
+        places = [(x_axis.place(point.rate), y_axis.place(point.accuracy), point.label) for point in points]
+        facts["x_ticks"] = x_axis.ticks(lambda rate: f"{rate:,g}")
+        facts["y_ticks"] = y_axis.ticks(percent_label)
+        facts["dots"] = [(x, y) for x, y, label in places if not label]
+        marked = [(x, y, label) for x, y, label in places if label]
         marked.sort(key=lambda one: one[1])
         facts["marked"] = [
             {"x": x, "y": y, "text": text, "place": place}
