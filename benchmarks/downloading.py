@@ -29,9 +29,9 @@ OURS = """
 import json, sys, time
 from pathlib import Path
 from pipeline.base.fault import peak_memory
-from pipeline.download.obtain import Access, obtained
+from pipeline.download.obtain import Access, obtain_file
 started = time.perf_counter()
-with obtained(sys.argv[1], Access(Path(sys.argv[2])), "download"):
+with obtain_file(sys.argv[1], Access(Path(sys.argv[2])), "download"):
     print(json.dumps([time.perf_counter() - started, peak_memory()]))
 """
 

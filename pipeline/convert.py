@@ -37,7 +37,7 @@ def provenance_record(path: Path, model: Model, section: Mapping[str, Any]) -> d
     that says another thing of where they come from.
     """
     return {
-        "checkpoint": {"name": section["name"]} | provenance.read(path).lasting(),
+        "checkpoint": {"name": section["name"]} | provenance.read(path).facts(),
         "model": {name: value for name, value in asdict(model).items() if name != "labels"},
         "platforms": portable.PLATFORMS,
         "calling_convention": portable.CALLING_CONVENTION,

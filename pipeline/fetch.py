@@ -24,11 +24,11 @@ from pipeline.base.files import replacing, sha256_of
 from pipeline.checkpoints import identify, lock_file, provenance
 from pipeline.checkpoints.digest import arrays_digest, write_npz
 from pipeline.checkpoints.provenance import TIMM, Origin
-from pipeline.checkpoints.section import Checkpoint, Source, sources
+from pipeline.checkpoints.section import Checkpoint, Source, list_sources
 from pipeline.download import cache
 from pipeline.download.address import is_remote, local_path
 from pipeline.download.checksums import copy
-from pipeline.download.obtain import Access, obtained
+from pipeline.download.obtain import Access, obtain_file
 
 CLOSED_BUCKET = ("gs://vit_models/", "https://storage.googleapis.com/vit_models/")
 
@@ -118,7 +118,7 @@ def _accept(
     with _reading():
         digest = arrays_digest(written, place)
     lock_file.check_arrays(lock, checkpoint.name, place, digest)
-    if is_remote(source.address) and not source.brought:
+    if is_remote(source.address) and not source.is_from_user:
         lock_file.record(lock, checkpoint.name, source.name, found, digest)
         name = source.name
     else:
@@ -145,7 +145,7 @@ def fetch(checkpoint: Checkpoint, home: Path, out: Path, settings: Settings) -> 
         Fault: when no source has it, each listed with its reason, or the first that does has a damaged or wrong file.
     """
     reasons: dict[Source, Unavailable] = {}
-    for source in sources(checkpoint, home, settings.checkpoints):
+    for source in list_sources(checkpoint, home, settings.checkpoints):
         try:
             with replacing(out) as stream:
                 provenance.write(out, _from(source, checkpoint, stream, settings, home.parent))
@@ -168,7 +168,7 @@ def _from(source: Source, checkpoint: Checkpoint, out: BinaryIO, settings: Setti
         return _take(local_path(source.address), None, out, source, checkpoint, settings.lock, cards)
     expected = pin.files.get(source.name) or (None if _is_timm(source) else checkpoint.sha256)
     label = f"fetch {Path(out.name).parent.name}"
-    with obtained(source.address, settings.access, label, expected) as file:
+    with obtain_file(source.address, settings.access, label, expected) as file:
         try:
             return _take(file.path, file.sha256, out, source, checkpoint, settings.lock, cards)
         except _Broken:

@@ -20,7 +20,7 @@ from pipeline.base.command import command
 from pipeline.base.fault import Fault, Unavailable
 from pipeline.base.files import replacing_folder
 from pipeline.download import cache
-from pipeline.download.obtain import Access, obtained
+from pipeline.download.obtain import Access, obtain_file
 
 NAME = "imagenette2-320"
 ADDRESS = f"https://s3.amazonaws.com/fast-ai-imageclas/{NAME}.tgz"
@@ -89,7 +89,7 @@ def fetch(out: Path, address: str, sha256: str, access: Access) -> int:
     if out.is_dir():
         return sum(1 for _ in out.glob("*/*"))
     try:
-        with obtained(address, access, "imagenet", sha256) as file:
+        with obtain_file(address, access, "imagenet", sha256) as file:
             if file.sha256 != sha256:
                 raise Fault(
                     f"{address}: wrong sha256: expected {sha256}, got {file.sha256}; nothing was kept. If another"

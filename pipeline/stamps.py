@@ -127,7 +127,7 @@ def superseded(checkpoint: Path, lock: Path, name: str) -> bool:
     """
     if not provenance.path_of(checkpoint).exists():
         return False
-    record = provenance.recorded(checkpoint)
+    record = provenance.read_record(checkpoint)
     if record is None:
         return True  # of another version of this program
     try:
@@ -146,7 +146,7 @@ def outdated(checkpoint: Path, lock: Path, section: dict[str, Any]) -> bool:
         lock: the lock file.
         section: the section `checkpoint` of the member.
     """
-    record = provenance.recorded(checkpoint)
+    record = provenance.read_record(checkpoint)
     if record is None:
         return False  # nothing was fetched; cards follow
     try:

@@ -207,7 +207,7 @@ def validate(
     """
     without = f"its publisher had no images of {subject.evaluation.dataset} at hand"
     report: Report = {
-        "checkpoint": provenance.read(subject.checkpoint).lasting() | {"bytes": subject.checkpoint.stat().st_size},
+        "checkpoint": provenance.read(subject.checkpoint).facts() | {"bytes": subject.checkpoint.stat().st_size},
         "model": asdict(subject.model) | {"hybrid": subject.model.variant in HYBRIDS},
         "environment": {package: version(package) for package in ("flax", "jax", "numpy", "tensorflow")}
         | {"python": platform.python_version(), "machine": platform.machine()},

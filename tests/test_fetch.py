@@ -19,7 +19,7 @@ from pipeline.checkpoints import lock_file, provenance
 from pipeline.checkpoints.digest import arrays_digest
 from pipeline.checkpoints.section import Checkpoint
 from pipeline.download.http import Policy
-from pipeline.download.obtain import Access, obtained
+from pipeline.download.obtain import Access, obtain_file
 from pipeline.fetch import Settings, fetch
 from pipeline.stamps import outdated, superseded
 from tests.conftest import ROOT, Stage, assert_refused, serving_folder
@@ -322,7 +322,7 @@ def test_the_first_download_is_recorded(tmp_path: Path, out: Path) -> None:
     lock = (tmp_path / "checkpoints.lock").read_text()
     assert json.loads(lock) == {"a": {"arrays": digest(archive(), tmp_path), "files": {url: sha256(archive())}}}
     assert lock == json.dumps(json.loads(lock), indent=2, sort_keys=True) + "\n"
-    assert provenance.read(out).lasting() == {
+    assert provenance.read(out).facts() == {
         "source": url,
         "sha256": sha256(archive()),
         "arrays_sha256": digest(archive(), tmp_path),
@@ -556,7 +556,7 @@ def test_a_wrong_pin_costs_no_good_download(
 
 def test_a_broken_file_stays_in_the_cache_while_nothing_better_can_be_had(tmp_path: Path, out: Path) -> None:
     with faulty(b"<html>") as server:
-        with obtained(server.url(), Access(tmp_path / "cache"), ""):
+        with obtain_file(server.url(), Access(tmp_path / "cache"), ""):
             pass
         checkpoint = Checkpoint("a", (server.url(),))
         for _ in range(2):
@@ -636,7 +636,7 @@ def test_a_kill_at_every_step_leaves_the_old_or_the_new(
             out.write_bytes(b"earlier")
             if cached:
                 server.resource.content, server.resource.etag = archive(1), '"zero"'
-                with obtained(server.url(), Access(tmp_path / "cache"), ""):
+                with obtain_file(server.url(), Access(tmp_path / "cache"), ""):
                     pass
                 server.resource.content, server.resource.etag = archive(), '"one"'
             server.script[:] = [cut(20_000)]
@@ -651,7 +651,7 @@ def test_a_kill_at_every_step_leaves_the_old_or_the_new(
             assert ended in (0, -9)
             assert out.read_bytes() in (b"earlier", archive())
             if cached:
-                with obtained(server.url(), Access(tmp_path / "cache", offline=True), "") as file:
+                with obtain_file(server.url(), Access(tmp_path / "cache", offline=True), "") as file:
                     assert file.sha256 in (sha256(archive(1)), sha256(archive()))
             run(Checkpoint("a", (server.url(),)), tmp_path, out)
             assert out.read_bytes() == archive()

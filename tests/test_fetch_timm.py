@@ -64,7 +64,7 @@ def test_the_copy_stands_in_for_the_closed_bucket(tmp_path: Path, monkeypatch: p
             for name, array in counting_arrays(MODEL).items():
                 assert archive[name].tobytes() == array.tobytes(), name
         known = provenance.read(out)
-        assert known.lasting() == {
+        assert known.facts() == {
             "source": TIMM,
             "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
             "arrays_sha256": known.arrays_sha256,

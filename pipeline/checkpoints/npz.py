@@ -51,7 +51,7 @@ def read(path: Path) -> Arrays:
     return arrays
 
 
-def mended(arrays: Arrays) -> Arrays:
+def normalize(arrays: Arrays) -> Arrays:
     """Returns the arrays in order of their paths, with two historical variations of the layout mended.
 
     An empty `pre_logits`, which stands for "no such layer", is dropped, and the GroupNorm scales and biases of the
@@ -67,7 +67,7 @@ def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
     Raises:
         Fault: for missing (-) or extra (+) arrays, other shapes, another type than float32, NaN or infinity.
     """
-    arrays = mended(arrays)
+    arrays = normalize(arrays)
     expected = parameter_shapes(model.variant, model.image_size, model.classes)
     if differences := _differences({name: value.shape for name, value in arrays.items()}, expected):
         raise Fault(

@@ -32,7 +32,7 @@ class Origin:
     converted_from: str | None = None
     source_sha256: str | None = None
 
-    def lasting(self) -> dict[str, str]:
+    def facts(self) -> dict[str, str]:
         """Returns what belongs to the modules for good: nothing that is None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
@@ -47,7 +47,7 @@ def write(checkpoint: Path, origin: Origin) -> None:
     write_text(path_of(checkpoint), json.dumps(asdict(origin), indent=2, sort_keys=True) + "\n")
 
 
-def recorded(checkpoint: Path) -> Origin | None:
+def read_record(checkpoint: Path) -> Origin | None:
     """Returns the record beside a checkpoint, or None where there is none or another version wrote it."""
     try:
         return Origin(**json.loads(path_of(checkpoint).read_text(encoding="utf-8")))
@@ -59,7 +59,7 @@ def read(checkpoint: Path) -> Origin:
     """Returns the record beside a checkpoint; of a file without one, or of other bytes, what the file itself says."""
     from pipeline.checkpoints.digest import arrays_digest  # needs NumPy, which stamps does without
 
-    sha256, origin = sha256_of(checkpoint), recorded(checkpoint)
+    sha256, origin = sha256_of(checkpoint), read_record(checkpoint)
     if origin is not None and origin.sha256 == sha256:
         return origin
     return Origin(checkpoint.name, sha256, arrays_digest(checkpoint, str(checkpoint)))

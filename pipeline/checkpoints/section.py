@@ -37,10 +37,10 @@ class Source:
 
     address: str
     name: str
-    brought: bool = False  # by the user, in CHECKPOINTS=
+    is_from_user: bool = False  # by the user, in CHECKPOINTS=
 
 
-def sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) -> list[Source]:
+def list_sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) -> list[Source]:
     """Returns the places to try, in order: the user's own first, then the member's.
 
     Args:
@@ -54,7 +54,7 @@ def sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) -> list
         address = f"{checkpoints.rstrip('/')}/{file}"
         if not scheme_of(address, "CHECKPOINTS"):
             address = str(Path(address).expanduser())
-        own.append(Source(address, file, brought=True))
+        own.append(Source(address, file, is_from_user=True))
     for source in checkpoint.sources:
         named = source.replace("{name}", checkpoint.name)
         if is_remote(named):

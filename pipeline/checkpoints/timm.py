@@ -22,7 +22,7 @@ from pipeline.model.variants import HYBRIDS, SIZES, variant
 _TYPES = {"F16": "float16", "BF16": "bfloat16", "F64": "float64"}  # safetensors' words for what timm may hold, too
 
 
-def recognise(shapes: Mapping[str, Shape], path: Path) -> str:
+def identify_variant(shapes: Mapping[str, Shape], path: Path) -> str:
     """Returns the variant that a file's tensors belong to.
 
     The file does not say how many heads the attention has, and its tensors look the same for any number: it is that of
@@ -78,7 +78,7 @@ def _check(shapes: Mapping[str, Shape], expected: Mapping[str, Shape], what: str
 
 def _layout_of(shapes: Mapping[str, Shape], path: Path) -> dict[str, Tensor]:
     """Returns the layout that a file's tensors have, or refuses it; see augreg_arrays()."""
-    name = recognise(shapes, path)
+    name = identify_variant(shapes, path)
     position = shapes.get("pos_embed", ())
     tokens = position[1] if len(position) == 3 else 2
     head = shapes.get("head.weight") or shapes.get("head.bias")

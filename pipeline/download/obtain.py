@@ -28,7 +28,7 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Obtained:
+class CachedFile:
     """A file in the cache, and its SHA-256, taken just now."""
 
     path: Path
@@ -41,7 +41,7 @@ class Obtained:
 
 
 @contextmanager
-def obtained(source: str, access: Access, label: str, expected: str | None = None) -> Iterator[Obtained]:
+def obtain_file(source: str, access: Access, label: str, expected: str | None = None) -> Iterator[CachedFile]:
     """Yields a remote source's file (pipeline.download.address.is_remote); no other process changes it until the block
         ends.
 
@@ -63,7 +63,7 @@ def obtained(source: str, access: Access, label: str, expected: str | None = Non
             sha256 = _from_s3(source, entry, label, expected)
         else:
             sha256 = download(address, entry, label, access.policy, expected)
-        yield Obtained(entry.file, sha256, entry)
+        yield CachedFile(entry.file, sha256, entry)
 
 
 def _cached(entry: Entry, folder: Path, expected: str | None) -> str:

@@ -192,7 +192,7 @@ def _download(address: str, kept: Path, downloads: Path, offline: bool) -> Index
     from pipeline.download import obtain  # its HTTP client takes a while to import, and a local file needs none
 
     try:
-        with obtain.obtained(address, obtain.Access(downloads, offline), "index") as found:
+        with obtain.obtain_file(address, obtain.Access(downloads, offline), "index") as found:
             index = read(found.path, _public(address), shown(address))
             if address == UPSTREAM:
                 with replacing(kept) as stream:

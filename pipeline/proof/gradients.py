@@ -159,7 +159,7 @@ def measure(model: Model, head: str, path: Path, folder: Path) -> dict[str, Any]
 
     with np.load(folder / "assets.extra" / "selftest.npz", allow_pickle=False) as golden:
         inputs = scaled(golden["pixels"])
-    arrays = select_parameters(npz.mended(npz.read(path)), head)
+    arrays = select_parameters(npz.normalize(npz.read(path)), head)
     theirs = expected(model, head, arrays, inputs)
     arrays.clear()
     module = Module(tf.saved_model.load(str(folder)), inputs)

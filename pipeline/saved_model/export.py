@@ -82,7 +82,7 @@ def export(model: Model, head: str, path: Path, out: Path) -> None:
     jax.config.update("jax_export_calling_convention_version", portable.CALLING_CONVENTION + 1)
     # Where in our source an operation comes from is stripped later (stablehlo.make_portable); here it costs time.
     jax.config.update("jax_traceback_in_locations_limit", 0)
-    arrays = select_parameters(npz.mended(npz.read(path)), head)
+    arrays = select_parameters(npz.normalize(npz.read(path)), head)
     with _quick_save(), _disk_errors_as_such(out):
         # pop() lets go of the mapped file, array by array.
         variables = {name: tf.Variable(arrays.pop(name), name=name) for name in list(arrays)}

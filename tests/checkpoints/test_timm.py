@@ -21,7 +21,7 @@ from benchmarks.random_checkpoints import stored_shapes
 from benchmarks.timm_round_trip import VARIANTS, counting_arrays, differences
 from pipeline.base.fault import Fault
 from pipeline.checkpoints import npz
-from pipeline.checkpoints.timm import augreg_arrays, recognise
+from pipeline.checkpoints.timm import augreg_arrays, identify_variant
 from pipeline.checkpoints.timm_tensors import layout
 from pipeline.model.variants import SIZES, Model, variant
 
@@ -99,7 +99,7 @@ def test_no_two_values_of_a_counting_checkpoint_are_equal() -> None:
 def test_every_variant_is_recognised_and_gives_the_arrays_of_the_model(name: str, size: int) -> None:
     tokens = 1 + (size // variant(name).stride) ** 2
     tensors = layout(name, tokens, 10)
-    assert recognise({tensor: one.shape for tensor, one in tensors.items()}, Path("a")) == name
+    assert identify_variant({tensor: one.shape for tensor, one in tensors.items()}, Path("a")) == name
     given = {path: one.upstream for one in tensors.values() for path in one.names}
     assert given == stored_shapes(Model(name, size, 10))
     for one in tensors.values():

@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from pipeline.base.fault import Fault, Unavailable, shown
 from pipeline.download.address import resolve, scheme_of
-from pipeline.download.obtain import Access, obtained
+from pipeline.download.obtain import Access, obtain_file
 from tests.faulty_server import Handler, Resource, faulty, redirect, status
 
 CREDENTIALS = ("CLOUDSDK_AUTH_ACCESS_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST", "HF_ENDPOINT")
@@ -106,7 +106,7 @@ def test_messages_show_no_password() -> None:
 
 
 def get(source: str, folder: Path) -> bytes:
-    with obtained(source, Access(folder), "get") as file:
+    with obtain_file(source, Access(folder), "get") as file:
         return file.path.read_bytes()
 
 

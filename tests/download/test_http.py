@@ -21,7 +21,7 @@ from pipeline.download import cache
 from pipeline.download.address import Address
 from pipeline.download.cache import Record
 from pipeline.download.http import Policy, download
-from pipeline.download.obtain import Access, obtained
+from pipeline.download.obtain import Access, obtain_file
 from pipeline.download.resume import Answer, Step, decide
 from tests.conftest import ROOT
 from tests.faulty_server import (
@@ -278,7 +278,7 @@ def test_a_kill_before_the_renaming_loses_neither_file(client: Client, closed: b
         before = len(server.requests)
         assert client.get(server.url(), expected=hashlib.sha256(old).hexdigest()) == old
         assert len(server.requests) == before
-        with obtained(server.url(), Access(client.folder, offline=True), "") as file:
+        with obtain_file(server.url(), Access(client.folder, offline=True), "") as file:
             assert file.path.read_bytes() == CONTENT
         assert client.get(server.url(), expected=SHA256) == CONTENT
         assert len(server.requests) == before
@@ -555,8 +555,8 @@ def test_parallel_downloads_of_a_file_don_t_collide(tmp_path: Path) -> None:
 CLIENT = """
 import sys
 from pathlib import Path
-from pipeline.download.obtain import Access, obtained
-with obtained(sys.argv[1], Access(Path(sys.argv[2])), "get") as file:
+from pipeline.download.obtain import Access, obtain_file
+with obtain_file(sys.argv[1], Access(Path(sys.argv[2])), "get") as file:
     print(file.sha256)
 """
 
@@ -610,16 +610,16 @@ def test_offline_fails_fast_and_takes_what_is_there(tmp_path: Path) -> None:
         url, offline = server.url(), Access(tmp_path, offline=True)
         with (
             pytest.raises(Unavailable, match=r"OFFLINE=1, and the cache .* does not have it"),
-            obtained(url, offline, ""),
+            obtain_file(url, offline, ""),
         ):
             pass
         assert server.requests == []
-        with obtained(url, Access(tmp_path), ""):
+        with obtain_file(url, Access(tmp_path), ""):
             pass
-    with obtained(url, offline, "") as file:
+    with obtain_file(url, offline, "") as file:
         assert file.path.read_bytes() == CONTENT
     file.path.write_bytes(b"damaged")
-    with pytest.raises(Unavailable, match="is damaged"), obtained(url, offline, ""):
+    with pytest.raises(Unavailable, match="is damaged"), obtain_file(url, offline, ""):
         pass
 
 
