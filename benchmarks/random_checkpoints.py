@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.base import yaml_sections
 from pipeline.base.files import replacing
+from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints.section import Checkpoint
 from pipeline.model.variants import Model
 from pipeline.model.vit import parameter_shapes
@@ -58,12 +58,13 @@ def main() -> None:
     default = [path for path in sorted((ROOT / "model_cards/vit").glob("*.yaml")) if path.name != "collection.yaml"]
     parser.add_argument("members", type=Path, nargs="*", default=default, help="members' YAML files")
     args = parser.parse_args()
-    for seed, member in enumerate(args.members):
-        name = yaml_sections.load(member, "checkpoint", Checkpoint).name
-        arrays = random_arrays(yaml_sections.load(member, "model", Model), seed)
+    for seed, path in enumerate(args.members):
+        member = Member(path)
+        name = member.section("checkpoint", Checkpoint).name
+        arrays = random_arrays(member.section("model", Model), seed)
         with replacing(args.folder / f"{name}.npz") as stream:
             np.savez(stream, allow_pickle=False, **arrays)
-        print(f"{member.stem}: {sum(array.nbytes for array in arrays.values()) / 1e6:.1f} MB", flush=True)
+        print(f"{member.name}: {sum(array.nbytes for array in arrays.values()) / 1e6:.1f} MB", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.files import write_text
 from pipeline.base.heads import Head
+from pipeline.base.yaml_sections import Member
 from pipeline.cards import claims, other_hosts, tf_hub_rules
 from pipeline.cards.page import parse_page, refuse_problems
 from pipeline.cards.record import CardFacts, Record, records, render_tf_hub
@@ -59,18 +59,18 @@ def main(arguments: Sequence[str]) -> str:
         "--lock", type=Path, help=f"the lock file (default: {lock_file.NAME} beside the member's YAML file)"
     )
     args = parser.parse_args(arguments)
-    module = yaml_sections.load(args.member, "module", Module)
+    member = Member(args.member)
+    module, checkpoint = member.section("module", Module), member.section("checkpoint", Checkpoint)
     collection, hub_url = collection_of(args.member, args.hub_url)
     report = read_report(args.report)
-    checkpoint = yaml_sections.load(args.member, "checkpoint", Checkpoint)
-    pin = lock_file.read(args.lock or args.member.parent / lock_file.NAME).get(checkpoint.name, lock_file.NOTHING)
+    pin = lock_file.read(args.lock or member.folder / lock_file.NAME).get(checkpoint.name, lock_file.NOTHING)
     weights = report["checkpoint"]
     verified = lock_file.statement(pin, checkpoint.sha256, weights.get("sha256"), weights.get("arrays_sha256"))
-    facts = CardFacts(args.member.stem, module, collection, hub_url, checkpoint.name, verified)
+    facts = CardFacts(member.name, module, collection, hub_url, checkpoint.name, verified)
     found = records(facts, report)
     for path, text in files_of(found, args.out).items():
         write_text(path, text)
-    return args.member.stem
+    return member.name
 
 
 if __name__ == "__main__":

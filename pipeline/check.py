@@ -1,23 +1,23 @@
-"""check: all that a member's file says, read at once, so that no stage works for long before another meets a fault.
+"""check: reads all of a member at once, so that a fault of a later stage's section is reported before the first stage.
 
     python -m pipeline.check MEMBER.yaml [--imagenet PLACE] [--real FILE] [--samples N] [--require-accuracy]
                              [--hub-url URL]
 
-reads every section, collection.yaml, the label file and which evaluation images there are. It writes nothing, and says
-nothing unless there are faults: then all of them. make runs it before each stage that takes long.
+reads every section, collection.yaml, the label file and the list of evaluation images. It writes nothing; it prints
+every fault, or nothing. make runs it once for each change of a member, before the stages that take long.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from pipeline.accuracy.section import Evaluation, how_to_give_images, images_of
-from pipeline.base import yaml_sections
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
+from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints.section import Checkpoint
 from pipeline.facts.collection import Module, collection_of
 from pipeline.hub.index import handles_of
@@ -30,10 +30,10 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command says of the stages to come.
+    """The settings that later stages get.
 
     Attributes:
-        imagenet: the images of members that bring none of their own, or None.
+        imagenet: the images for members that bring none of their own, or None.
         real: the ReaL labels, or None.
         samples: how many images to use; None for all.
         require_accuracy: whether the accuracy must be measured.
@@ -47,60 +47,73 @@ class Settings:
     hub_url: str | None = None
 
 
-def _find_images(member: Path, evaluation: Evaluation, names: Sequence[Label], settings: Settings) -> None:
-    """Raises Fault when there are images that validate would refuse, or none where there must be some."""
-    place = images_of(evaluation, member.parent, settings.imagenet)
+@dataclass(frozen=True)
+class _Faults:
+    """Collects the messages of faults, each once: a fault of the whole file shows up in every section."""
+
+    messages: dict[str, None] = field(default_factory=dict)
+
+    def catch(self, read: Callable[[], Value]) -> Value | None:
+        """Returns what `read` returns, or None and keeps the message where it raises Fault."""
+        try:
+            return read()
+        except Fault as fault:
+            self.messages[str(fault)] = None
+            return None
+
+
+def _check_images(member: Member, evaluation: Evaluation, names: Sequence[Label], settings: Settings) -> None:
+    """Raises Fault for images that validate would refuse, and for none where REQUIRE_ACCURACY needs some."""
+    place = images_of(evaluation, member.folder, settings.imagenet)
     if place is not None:
         image_set.choose(image_set.open_images(place, names, settings.real), settings.samples)
     elif settings.require_accuracy:
         how = how_to_give_images(evaluation)
-        raise Fault(f"{member}: REQUIRE_ACCURACY asks for a measured accuracy, and there are no images; {how}")
+        raise Fault(f"{member.path}: REQUIRE_ACCURACY asks for a measured accuracy, and there are no images; {how}")
 
 
-def problems(member: Path, settings: Settings) -> list[str]:
-    """Returns what is wrong with a member, a sentence each.
-
-    Args:
-        member: its YAML file.
-        settings: what the command says.
-    """
-    found: dict[str, None] = {}  # in order, each once: what is wrong with the whole file is met in every section
-
-    def attempt(read: Callable[[], Value]) -> Value | None:
-        try:
-            return read()
-        except Fault as fault:
-            found[str(fault)] = None
-            return None
-
-    attempt(lambda: yaml_sections.load(member, "checkpoint", Checkpoint))
-    model = attempt(lambda: yaml_sections.load(member, "model", Model))
-    evaluation = attempt(lambda: yaml_sections.load(member, "evaluation", Evaluation))
-    module = attempt(lambda: yaml_sections.load(member, "module", Module))
-    collection = attempt(lambda: collection_of(member, settings.hub_url)[0])
+def _check_member(member: Member, settings: Settings, faults: _Faults) -> Module | None:
+    """Reads every section, the labels and the list of images; returns the section `module` where it is valid."""
+    faults.catch(lambda: member.section("checkpoint", Checkpoint))
+    model = faults.catch(lambda: member.section("model", Model))
+    evaluation = faults.catch(lambda: member.section("evaluation", Evaluation))
     names: Sequence[Label] | None = ()
     if model and model.labels:
-        path, classes = member.parent / model.labels, model.classes
-        names = attempt(lambda: labels.read(path, classes))
+        path, classes = member.folder / model.labels, model.classes
+        names = faults.catch(lambda: labels.read(path, classes))
     if model and evaluation and names is not None:
-        attempt(lambda: _find_images(member, evaluation, names, settings))
+        faults.catch(lambda: _check_images(member, evaluation, names, settings))
+    return faults.catch(lambda: member.section("module", Module))
+
+
+def problems(path: Path, settings: Settings) -> list[str]:
+    """Returns the faults of a member, a sentence each.
+
+    Args:
+        path: the member's YAML file.
+        settings: those that later stages get.
+    """
+    faults = _Faults()
+    member = faults.catch(lambda: Member(path))
+    module = _check_member(member, settings, faults) if member else None
+    collection = faults.catch(lambda: collection_of(path, settings.hub_url)[0])
     if module and collection:
-        attempt(lambda: handles_of(collection, member.stem, module.version))
-    return list(found)
+        faults.catch(lambda: handles_of(collection, path.stem, module.version))
+    return list(faults.messages)
 
 
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.check", description="Checks what a member's file says.")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.check", description="Checks a member's YAML file.")
     parser.add_argument("member", type=Path, help="the member's YAML file")
     parser.add_argument("--imagenet", type=Path, help="the place of the images, as for validate")
     parser.add_argument("--real", type=Path, help="the ReaL labels, as for validate")
     parser.add_argument("--samples", type=int, help="how many images to use, as for validate")
-    parser.add_argument("--require-accuracy", action="store_true", help="whether the accuracy must be measured")
+    parser.add_argument("--require-accuracy", action="store_true", help="require a measured accuracy")
     parser.add_argument("--hub-url", help="the public address of the hub, as for card")
     args = parser.parse_args(arguments)
     settings = Settings(args.imagenet, args.real, args.samples, args.require_accuracy, args.hub_url)
-    if sentences := problems(args.member, settings):
-        raise Fault("\n  ".join(sentences))
+    if faults := problems(args.member, settings):
+        raise Fault("\n  ".join(faults))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.heads import Head
 from pipeline.base.templates import render
+from pipeline.base.yaml_sections import Member
 from pipeline.cards import claims, tf_hub_rules
 from pipeline.cards.page import parse_page, refuse_problems
 from pipeline.facts.collection import Collection, Module, collection_of, handle
@@ -42,7 +42,7 @@ def page(collection: Collection, folder: Path, artifacts: Path, where: str = "pa
     for path in folder.glob("*.yaml"):
         if path.name == "collection.yaml":
             continue
-        module = yaml_sections.load(path, "module", Module)
+        module = Member(path).section("module", Module)
         report = read_report(artifacts / path.stem / "report.json")
         heads = {head: handle(collection, path.stem, head, module.version) for head in Head}
         # From <publisher>/collections/<name>/1.md the modules are two folders up.

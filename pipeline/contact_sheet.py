@@ -18,11 +18,11 @@ from PIL import Image
 from pipeline.accuracy import predictions
 from pipeline.accuracy.predictions import FAILED, FILE, NOTHING, Predictions
 from pipeline.accuracy.section import Evaluation, images_of
-from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.templates import render
+from pipeline.base.yaml_sections import Member
 from pipeline.facts.report import read_report
 from pipeline.images import image_set, labels
 from pipeline.images.labels import Label
@@ -144,17 +144,16 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("--imagenet", type=Path, help="the images, as validate was given them")
     parser.add_argument("--images", type=Path, help="the images, if validate was given --images")
     args = parser.parse_args(arguments)
-    model = yaml_sections.load(args.member, "model", Model)
-    place = args.images or images_of(
-        yaml_sections.load(args.member, "evaluation", Evaluation), args.member.parent, args.imagenet
-    )
+    member = Member(args.member)
+    model, evaluation = member.section("model", Model), member.section("evaluation", Evaluation)
+    place = args.images or images_of(evaluation, member.folder, args.imagenet)
     if place is None or model.labels is None:
-        raise Fault(f"{args.member.stem}: no images, or no labels; say IMAGENET=, as for make validate")
-    names = labels.read(args.member.parent / model.labels, model.classes)
+        raise Fault(f"{member.name}: no images, or no labels; say IMAGENET=, as for make validate")
+    names = labels.read(member.folder / model.labels, model.classes)
     report = latest(args.report)
-    write_text(args.out, page(args.member.stem, report, place, names))
+    write_text(args.out, page(member.name, report, place, names))
     print(f"wrote {args.out}, of the predictions that {report} is about")
-    return args.member.stem
+    return member.name
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.files import replacing_folder
 from pipeline.base.heads import Head
 from pipeline.base.progress import Progress
+from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import provenance
 from pipeline.images import labels
 from pipeline.model.variants import Model
@@ -30,14 +30,14 @@ from pipeline.saved_model import export, portable, selftest
 from pipeline.version import VERSION
 
 
-def provenance_record(path: Path, model: Model, section: Mapping[str, Any]) -> dict[str, Any]:
+def provenance_record(path: Path, model: Model, name: str) -> dict[str, Any]:
     """Returns what a module says of its making; nothing that differs between machines, users or days.
 
     That includes the source of the checkpoint: the same weights from another source are the same variables in a module
     that says another thing of where they come from.
     """
     return {
-        "checkpoint": {"name": section["name"]} | provenance.read(path).facts(),
+        "checkpoint": {"name": name} | provenance.read(path).facts(),
         "model": {name: value for name, value in asdict(model).items() if name != "labels"},
         "platforms": portable.PLATFORMS,
         "calling_convention": portable.CALLING_CONVENTION,
@@ -61,15 +61,13 @@ def _write_extra(
         (extra / "labels.tsv").write_text("index\tkey\tname\n" + "".join(lines), encoding="utf-8")
 
 
-def convert(
-    model: Model, names: Sequence[labels.Label], section: Mapping[str, Any], path: Path, out: Path, label: str = ""
-) -> None:
+def convert(model: Model, names: Sequence[labels.Label], name: str, path: Path, out: Path, label: str = "") -> None:
     """Converts one checkpoint into out/classification and out/fe.
 
     Args:
         model: the section `model`; its variant, image size and number of classes must fit the checkpoint.
         names: the labels in the order of the logits, or none.
-        section: the section `checkpoint`, as plain values.
+        name: the checkpoint's upstream name.
         path: the checkpoint, an AugReg .npz.
         out: the member's folder. The SavedModels are replaced one after the other once both are whole.
         label: the member's name, for progress.
@@ -93,7 +91,7 @@ def convert(
         pixels = float64.pixels(model)
         outputs = float64.outputs(model, arrays, selftest.scaled(pixels))
         del arrays  # and the mapped file with them; the exports need the memory
-        record = provenance_record(path, model, section)
+        record = provenance_record(path, model, name)
         for head, folder in folders.items():
             exports[head].wait()
             test = {"pixels": pixels, "outputs": outputs[head], "tolerance": np.array(model.tolerance)}
@@ -107,11 +105,11 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("checkpoint", type=Path, help="its checkpoint, an .npz file")
     parser.add_argument("out", type=Path, help="the member's folder, for classification/ and fe/")
     args = parser.parse_args(arguments)
-    model = yaml_sections.load(args.member, "model", Model)
-    names = labels.read(args.member.parent / model.labels, model.classes) if model.labels else ()
-    section = yaml_sections.sections(args.member)["checkpoint"]
-    convert(model, names, section, args.checkpoint, args.out, args.member.stem)
-    return args.member.stem
+    member = Member(args.member)
+    model = member.section("model", Model)
+    names = labels.read(member.folder / model.labels, model.classes) if model.labels else ()
+    convert(model, names, member.checkpoint_name(), args.checkpoint, args.out, member.name)
+    return member.name
 
 
 if __name__ == "__main__":

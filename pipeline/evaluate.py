@@ -31,7 +31,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.facts.collection import ACTIVATIONS
 from pipeline.images import image_set, labels
-from pipeline.model.preprocessing import PROTOCOLS
+from pipeline.model.protocols import PROTOCOLS
 from pipeline.saved_model.load import start_tensorflow
 
 IMAGENET_LABELS = Path(__file__).parents[1] / "model_cards/vit/imagenet2012.tsv"

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, Forbidden, NotCached, Unavailable, Unreachable, shown
 from pipeline.base.files import replacing, sha256_of
+from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import identify, lock_file, provenance
 from pipeline.checkpoints.digest import arrays_digest, write_npz
 from pipeline.checkpoints.provenance import TIMM, Origin
@@ -235,11 +235,12 @@ def main(arguments: Sequence[str]) -> str:
     )
     cache.add_options(parser)
     args = parser.parse_args(arguments)
-    checkpoint = yaml_sections.load(args.member, "checkpoint", Checkpoint)
+    member = Member(args.member)
+    checkpoint = member.section("checkpoint", Checkpoint)
     access = Access(cache.folder(args.cache), args.offline)
-    settings = Settings(args.checkpoints or None, args.lock or args.member.parent / lock_file.NAME, access)
-    source = fetch(checkpoint, args.member.parent, args.out, settings)
-    return f"{args.member.stem} from {shown(source.address)}"
+    settings = Settings(args.checkpoints or None, args.lock or member.folder / lock_file.NAME, access)
+    source = fetch(checkpoint, member.folder, args.out, settings)
+    return f"{member.name} from {shown(source.address)}"
 
 
 if __name__ == "__main__":

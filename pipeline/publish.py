@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import replacing, sha256_of, write_text
 from pipeline.base.heads import Head
 from pipeline.base.templates import render
+from pipeline.base.yaml_sections import Member
 from pipeline.cards import tf_hub_rules
 from pipeline.download.checksums import copy
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
@@ -250,9 +250,8 @@ def main(arguments: Sequence[str]) -> str:
         return f"collection {collection.name} in {hub}"
     if args.require_accuracy:
         check_measured(args.facts.stem, read_report(args.source / "report.json"))
-    publish_member(
-        args.facts.stem, yaml_sections.load(args.facts, "module", Module), collection, args.source, hub, args.receipt
-    )
+    module = Member(args.facts).section("module", Module)
+    publish_member(args.facts.stem, module, collection, args.source, hub, args.receipt)
     return f"{args.facts.stem} in {hub}"
 
 

@@ -69,7 +69,7 @@ def _dict(value: object) -> dict[str, Any]:
 def _sections(path: Path) -> dict[str, Any] | str:
     """Returns a member's sections, or what is wrong with the file; parsed once for its several stamps."""
     try:
-        return yaml_sections.sections(path)
+        return yaml_sections.YamlFile(path).plain()
     except Fault as fault:
         return str(fault)
 

@@ -28,10 +28,10 @@ from pipeline.accuracy.classify import Evaluated, Task
 from pipeline.accuracy.plots import render_plots
 from pipeline.accuracy.predictions import FAILED, FILE, Predictions
 from pipeline.accuracy.section import Evaluation
-from pipeline.base import yaml_sections
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, shown
 from pipeline.base.files import replacing_folder, sha256_of, write_text
+from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import npz, provenance
 from pipeline.facts.collection import collection_of
 from pipeline.facts.report import read_report
@@ -254,18 +254,19 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("--real", type=Path, help="the ReaL labels of ImageNet's validation set, real.json")
     parser.add_argument("--samples", type=int, help="how many images to use (default: all)")
     args = parser.parse_args(arguments)
+    member = Member(args.member)
     subject = Subject(
-        yaml_sections.load(args.member, "model", Model),
-        yaml_sections.load(args.member, "evaluation", Evaluation),
+        member.section("model", Model),
+        member.section("evaluation", Evaluation),
         (),
         args.checkpoint,
         {"classification": args.classification, "fe": args.fe},
         collection_of(args.member, None)[0].activation,
     )
-    model, name = subject.model, args.member.stem
+    model, name = subject.model, member.name
     if model.labels:
-        subject = replace(subject, names=labels.read(args.member.parent / model.labels, model.classes))
-    place = args.images or section.images_of(subject.evaluation, args.member.parent, args.imagenet)
+        subject = replace(subject, names=labels.read(member.folder / model.labels, model.classes))
+    place = args.images or section.images_of(subject.evaluation, member.folder, args.imagenet)
     failed = args.report.with_name(args.report.name + FAILED)
     if place is None:
         how = section.how_to_give_images(subject.evaluation)

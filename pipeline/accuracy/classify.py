@@ -39,7 +39,7 @@ class Task:
         images: where the images are.
         chosen: which of them, in order.
         size: the side of the model's input, in pixels.
-        protocol: one of preprocessing.PROTOCOLS.
+        protocol: one of pipeline.model.protocols.PROTOCOLS.
         activation: what turns the logits into probabilities, "softmax" or "sigmoid".
         unit_range: whether the model takes [0, 1], as many of TensorFlow Hub do, and not [-1, 1].
     """

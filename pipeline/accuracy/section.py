@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.fault import Fault
-from pipeline.model.preprocessing import PROTOCOLS
+from pipeline.model.protocols import PROTOCOLS
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Evaluation:
         images: a folder of class folders that comes with the member, relative to its YAML file; None: IMAGENET=.
         reported: the accuracy others report, if any.
         imagenet: whether IMAGENET= is for this member; false where its classes are not those of ImageNet-1k.
-        protocol: how images are made to fit, one of preprocessing.PROTOCOLS.
+        protocol: how images are made to fit, one of PROTOCOLS.
     """
 
     dataset: str

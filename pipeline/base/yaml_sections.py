@@ -1,9 +1,14 @@
-"""YAML sections to frozen dataclasses, refusing what is unknown, missing or of the wrong type with its place."""
+"""Reads YAML sections into frozen dataclasses; refuses unknown, missing or mistyped keys with file and line.
+
+A file is parsed once, by Member or YamlFile, and its sections are built from that parse when they are needed. The
+dataclass of each section lies in the package that uses it; this module knows only the sections' names.
+"""
 
 import dataclasses
 import types
 import typing
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +21,115 @@ SECTIONS = ("checkpoint", "model", "evaluation", "module")
 
 # libyaml is several times faster than the pure-Python loader, and every make run reads every member.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a value stands, for messages: the file, the line from 1, and a name such as "model.variant"."""
+
+    path: Path
+    line: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.name}"
+
+    def below(self, suffix: str, line: int) -> "_Place":
+        return _Place(self.path, line, self.name + suffix)
+
+
+class YamlFile:
+    """A YAML file that holds a mapping, parsed once.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Parses the file.
+
+        Raises:
+            Fault: when it is missing, not UTF-8, not valid YAML or not a mapping, or repeats a key.
+        """
+        self.path = path
+        self._root = _parse(path)
+        self._items = _items(path, self._root)
+
+    def plain(self) -> dict[str, Any]:
+        """Returns the plain values of the top-level keys, unchecked but for tags and dates that YAML cannot build."""
+        return {key: _plain(self.path, node) for key, (_, node) in self._items.items()}
+
+    def key(self, key: str, kind: type[Section], name: str | None = None) -> Section | None:
+        """Builds the value of one top-level key, or returns None where the file lacks it.
+
+        Args:
+            key: the top-level key.
+            kind: its frozen dataclass, or any type that may annotate a field of one.
+            name: what messages call it; None for "<file>.<key>".
+
+        Raises:
+            Fault: names file and line of an unknown, repeated or missing key or of a value of the wrong type.
+        """
+        if key not in self._items:
+            return None
+        line, node = self._items[key]
+        return typing.cast(Section, _build(_Place(self.path, line, name or f"{self.path.stem}.{key}"), node, kind))
+
+    def whole(self, kind: type[Section], keys_of_others: Sequence[str] = ()) -> Section:
+        """Builds the whole file into a dataclass.
+
+        Args:
+            kind: the frozen dataclass of the file.
+            keys_of_others: top-level keys to skip; other code reads them with key().
+
+        Raises:
+            Fault: as key() does.
+        """
+        pairs = [pair for pair in self._root.value if pair[0].value not in keys_of_others]
+        root = yaml.MappingNode(self._root.tag, pairs, self._root.start_mark, self._root.end_mark)
+        return typing.cast(Section, _build(_Place(self.path, 1, self.path.stem), root, kind))
+
+
+class Member(YamlFile):
+    """A member's YAML file, `model_cards/<collection>/<member>.yaml`, parsed once.
+
+    Attributes:
+        path: the file.
+        name: the member's name.
+        folder: the collection's folder; paths in the file are relative to it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Parses the file; raises Fault as YamlFile does, and for a section that is not one of SECTIONS."""
+        super().__init__(path)
+        self.name, self.folder = path.stem, path.parent
+        for key, (line, _) in self._items.items():
+            if key not in SECTIONS:
+                expected = f"{nearest(key, SECTIONS)}: expected {', '.join(SECTIONS)}"
+                raise Fault(f"{path}:{line}: unknown section {key!r}{expected}")
+
+    def section(self, name: str, kind: type[Section]) -> Section:
+        """Builds a section, one of SECTIONS, into its dataclass; raises Fault as key() does, or where it is missing."""
+        section = self.key(name, kind, name)
+        if section is None:
+            raise Fault(f"{self.path}: section {name!r} is missing")
+        return section
+
+    def checkpoint_name(self) -> str:
+        """Returns the checkpoint's upstream name, for code that needs nothing else of that section.
+
+        The section's dataclass would bring the code of downloads with it, and an edit of that would rebuild what the
+        caller makes.
+        """
+        section = self.section("checkpoint", dict)
+        if not isinstance(section.get("name"), str):
+            raise Fault(f"{self.path}: checkpoint.name must be {_WORDS[str]}, got {section.get('name')!r}")
+        return str(section["name"])
+
+
+def load(path: Path, section: str, kind: type[Section]) -> Section:
+    """Parses a member's file for one section alone, see Member.section()."""
+    return Member(path).section(section, kind)
 
 
 def _parse(path: Path) -> yaml.MappingNode:
@@ -37,7 +151,7 @@ def _parse(path: Path) -> yaml.MappingNode:
 
 
 def _items(path: Path, node: yaml.MappingNode) -> dict[str, tuple[int, yaml.Node]]:
-    """Returns the mapping's values with their keys' lines; a key that stands twice is a fault."""
+    """Returns each key's line and value node; raises Fault for a key that stands twice."""
     items: dict[str, tuple[int, yaml.Node]] = {}
     for key, value in node.value:
         line = key.start_mark.line + 1
@@ -50,7 +164,7 @@ def _items(path: Path, node: yaml.MappingNode) -> dict[str, tuple[int, yaml.Node
 
 
 def _plain(path: Path, node: yaml.Node) -> Any:
-    """Constructs the plain Python value of a node; a tag or date that YAML cannot construct is a fault."""
+    """Returns the plain Python value of a node; raises Fault for a tag or date that YAML cannot construct."""
     loader = _LOADER("")
     try:
         return loader.construct_document(node)
@@ -61,119 +175,61 @@ def _plain(path: Path, node: yaml.Node) -> Any:
         loader.dispose()
 
 
-def sections(path: Path) -> dict[str, Any]:
-    """Returns the plain values of a file's top-level keys, unchecked; for stamps."""
-    return {key: _plain(path, node) for key, (_, node) in _items(path, _parse(path)).items()}
-
-
-def load(path: Path, section: str, kind: type[Section]) -> Section:
-    """Reads one section of a member's file into its dataclass.
-
-    Args:
-        path: a member's YAML file.
-        section: one of SECTIONS.
-        kind: the frozen dataclass of that section.
-
-    Raises:
-        Fault: names file and line of an unknown, repeated or missing key or a value of the wrong type.
-    """
-    items = _items(path, _parse(path))
-    for key, (line, _) in items.items():
-        if key not in SECTIONS:
-            raise Fault(
-                f"{path}:{line}: unknown section {key!r}{nearest(key, SECTIONS)}: expected {', '.join(SECTIONS)}"
-            )
-    if section not in items:
-        raise Fault(f"{path}: section {section!r} is missing")
-    line, node = items[section]
-    return typing.cast(Section, _build(path, line, section, node, kind))
-
-
-def load_whole(path: Path, kind: type[Section], keys_of_others: Sequence[str] = ()) -> Section:
-    """Reads a whole file, such as collection.yaml, into a dataclass.
-
-    Args:
-        path: the YAML file.
-        kind: the frozen dataclass of the file.
-        keys_of_others: top-level keys that are allowed and passed over: other code reads them with load_key().
-
-    Raises:
-        Fault: as load() does.
-    """
-    root = _parse(path)
-    root.value = [pair for pair in root.value if pair[0].value not in keys_of_others]
-    return typing.cast(Section, _build(path, 1, path.stem, root, kind))
-
-
-def load_key(path: Path, key: str, kind: type[Section]) -> Section | None:
-    """Reads one top-level key of a whole file into its dataclass; None where the file lacks it.
-
-    Raises:
-        Fault: as load() does, about that key alone.
-    """
-    items = _items(path, _parse(path))
-    if key not in items:
-        return None
-    line, node = items[key]
-    return typing.cast(Section, _build(path, line, f"{path.stem}.{key}", node, kind))
-
-
-def _build(path: Path, line: int, where: str, node: yaml.Node, kind: Any) -> Any:
-    """Builds a value of the annotated type `kind` from a node, or says why that cannot be."""
-    for member in _members(kind):
-        if dataclasses.is_dataclass(member) and (kind is member or isinstance(node, yaml.MappingNode)):
-            return _build_dataclass(path, line, where, node, member)
-        if typing.get_origin(member) is tuple and isinstance(node, yaml.SequenceNode):
-            item = typing.get_args(member)[0]
+def _build(place: _Place, node: yaml.Node, kind: Any) -> Any:
+    """Builds a value of the annotated type `kind` from a node; raises Fault where the node does not fit it."""
+    for alternative in _alternatives(kind):
+        if dataclasses.is_dataclass(alternative) and (kind is alternative or isinstance(node, yaml.MappingNode)):
+            return _build_dataclass(place, node, alternative)
+        if typing.get_origin(alternative) is tuple and isinstance(node, yaml.SequenceNode):
+            item = typing.get_args(alternative)[0]
             return tuple(
-                _build(path, child.start_mark.line + 1, f"{where}[{number}]", child, item)
+                _build(place.below(f"[{number}]", child.start_mark.line + 1), child, item)
                 for number, child in enumerate(node.value)
             )
-    value = _plain(path, node)
+    value = _plain(place.path, node)
     if not _fits(value, kind):
         got = shown(value) if isinstance(value, str) else value
-        raise Fault(f"{path}:{line}: {where} must be {_describe(kind)}, got {got!r} ({type(value).__name__})")
+        raise Fault(f"{place} must be {_describe(kind)}, got {got!r} ({type(value).__name__})")
     return float(value) if isinstance(value, int) and not isinstance(value, bool) and _accepts_float(kind) else value
 
 
-def _build_dataclass(path: Path, line: int, where: str, node: yaml.Node, kind: Any) -> Any:
+def _build_dataclass(place: _Place, node: yaml.Node, kind: Any) -> Any:
     if not isinstance(node, yaml.MappingNode):
-        raise Fault(f"{path}:{line}: {where} must be a mapping, got {_plain(path, node)!r}")
-    items = _items(path, node)
+        raise Fault(f"{place} must be a mapping, got {_plain(place.path, node)!r}")
+    items = _items(place.path, node)
     hints = typing.get_type_hints(kind)
-    for key, (key_line, _) in items.items():
+    for key, (line, _) in items.items():
         if key not in hints:
-            raise Fault(
-                f"{path}:{key_line}: unknown key {key!r} in {where}{nearest(key, hints)}: expected {', '.join(hints)}"
-            )
+            expected = f"{nearest(key, hints)}: expected {', '.join(hints)}"
+            raise Fault(f"{place.path}:{line}: unknown key {key!r} in {place.name}{expected}")
     for field in dataclasses.fields(kind):
         if field.name not in items and field.default is dataclasses.MISSING:
-            raise Fault(f"{path}:{line}: {where} lacks the key {field.name!r} ({_describe(hints[field.name])})")
-    values = {key: _build(path, at, f"{where}.{key}", child, hints[key]) for key, (at, child) in items.items()}
+            raise Fault(f"{place} lacks the key {field.name!r} ({_describe(hints[field.name])})")
+    values = {key: _build(place.below(f".{key}", line), child, hints[key]) for key, (line, child) in items.items()}
     try:
         return kind(**values)
-    except Fault as fault:  # a dataclass checks its own values; the place is known here
-        raise Fault(f"{path}:{line}: {fault}") from None
+    except Fault as fault:  # a dataclass checks its own values, and does not know where they stand
+        raise Fault(f"{place.path}:{place.line}: {fault}") from None
 
 
-def _members(kind: Any) -> tuple[Any, ...]:
+def _alternatives(kind: Any) -> tuple[Any, ...]:
     """Returns the alternatives of a union, or the type itself."""
     return typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
 
 
 def _accepts_float(kind: Any) -> bool:
-    return float in _members(kind) and int not in _members(kind)
+    return float in _alternatives(kind) and int not in _alternatives(kind)
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    """Whether a plain YAML value is of the annotated type; an int may stand for a float, a bool only for a bool."""
-    for member in _members(kind):
-        if typing.get_origin(member) is tuple or dataclasses.is_dataclass(member):
+    """Whether a plain YAML value is of the annotated type; an int fits float, a bool fits bool alone."""
+    for alternative in _alternatives(kind):
+        if typing.get_origin(alternative) is tuple or dataclasses.is_dataclass(alternative):
             continue  # built from their own nodes; a plain value is neither
-        if member is bool or isinstance(value, bool):
-            if member is bool and isinstance(value, bool):
+        if alternative is bool or isinstance(value, bool):
+            if alternative is bool and isinstance(value, bool):
                 return True
-        elif isinstance(value, (int, float) if member is float else member):
+        elif isinstance(value, (int, float) if alternative is float else alternative):
             return True
     return False
 
@@ -184,9 +240,9 @@ _WORDS = {str: "a string", int: "a whole number", float: "a number", bool: "true
 def _describe(kind: Any) -> str:
     """Returns an annotated type in words, for messages."""
     names = []
-    for member in _members(kind):
-        if typing.get_origin(member) is tuple:
-            names.append("a list, each " + _describe(typing.get_args(member)[0]))
+    for alternative in _alternatives(kind):
+        if typing.get_origin(alternative) is tuple:
+            names.append("a list, each " + _describe(typing.get_args(alternative)[0]))
         else:
-            names.append(_WORDS.get(member, "a mapping"))
+            names.append(_WORDS.get(alternative, "a mapping"))
     return " or ".join(names)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
+from pipeline.base.yaml_sections import YamlFile
 from pipeline.checkpoints import lock_file
 from pipeline.checkpoints.digest import arrays_digest
 
@@ -15,7 +15,7 @@ def _of_members(cards: Path) -> Iterator[tuple[Path, str, str]]:
     """Yields each member's file, its checkpoint's upstream name and its pinned SHA-256; none of a file with faults."""
     for path in sorted(cards.glob("*/*.yaml")):
         with suppress(Fault, OSError):  # of another member, whose own stages say what is wrong with it
-            section = yaml_sections.sections(path).get("checkpoint")
+            section = YamlFile(path).plain().get("checkpoint")
             if isinstance(section, dict):
                 yield path, str(section.get("name")), str(section.get("sha256"))
 

@@ -20,7 +20,6 @@ from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from pipeline.base.fault import Fault, shown
-from pipeline.download.cloud import google_token
 
 REMOTE = ("http", "https", "gs", "hf", "s3")
 GOOGLE = "https://storage.googleapis.com"
@@ -82,7 +81,7 @@ def resolve(source: str) -> Address:
     if scheme == "gs":
         bucket, name = _bucket_and_key(source)
         url = f"{_host('STORAGE_EMULATOR_HOST', GOOGLE)}/{bucket}/{quote(name)}"
-        return Address(url) if os.environ.get("STORAGE_EMULATOR_HOST") else Address(url, google_token)
+        return Address(url) if os.environ.get("STORAGE_EMULATOR_HOST") else Address(url, _google_token)
     if scheme == "hf":
         owner, repo, file = _hugging_face(source)
         repo, _, revision = repo.partition("@")
@@ -100,6 +99,12 @@ def _bucket_and_key(source: str) -> tuple[str, str]:
 def _hugging_face(source: str) -> tuple[str, str, str]:
     owner, repo, file = [*source.split("://", 1)[1].split("/", 2), "", ""][:3]
     return owner, repo, file
+
+
+def _google_token() -> str | None:
+    from pipeline.download.cloud import google_token  # brings the downloads along, which addresses do without
+
+    return google_token()
 
 
 def _hugging_face_token() -> str | None:

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault, nearest
 from pipeline.base.heads import Head
+from pipeline.base.yaml_sections import YamlFile
 
 ACTIVATIONS = ("softmax", "sigmoid")  # functions of tf.nn
 
@@ -109,7 +109,7 @@ def read_collection(path: Path) -> Collection:
     Raises:
         Fault: when it is malformed, with file and line.
     """
-    return yaml_sections.load_whole(path, Collection, keys_of_others=("selection",))
+    return YamlFile(path).whole(Collection, keys_of_others=("selection",))
 
 
 def collection_of(member: Path, hub_url: str | None) -> tuple[Collection, str]:

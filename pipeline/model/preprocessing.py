@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from pipeline.model.protocols import PROTOCOLS
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
-PROTOCOLS = ("resize", "crop")
 CROP = 0.9  # the part of the shorter side that `crop` keeps: crop_pct of timm's augreg configurations
 
 LARGEST = 1 << 26  # pixels of an image on the way of `crop`, 200 MB: sides of about 1 to 350

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault, nearest
+from pipeline.base.yaml_sections import Member, YamlFile
 from pipeline.pool.index import Row
 from pipeline.pool.names import FINE_TUNING, PRETRAINING, PRETRAINING_RESOLUTION, RESOLUTIONS
 
@@ -163,10 +163,7 @@ def members_of(folder: Path) -> dict[str, str]:
     members = {}
     for path in sorted(folder.glob("*.yaml")):
         if path.name != "collection.yaml":
-            section = yaml_sections.sections(path).get("checkpoint")
-            if not isinstance(section, dict) or not isinstance(section.get("name"), str):
-                raise Fault(f"{path}: the section checkpoint names no checkpoint")
-            members[path.stem] = section["name"]
+            members[path.stem] = Member(path).checkpoint_name()
     return members
 
 
@@ -241,7 +238,7 @@ def differences(
 
 def criteria_of(path: Path) -> Selection:
     """Reads the key `selection` of a collection.yaml; raises Fault when it is malformed or missing."""
-    selection = yaml_sections.load_key(path, "selection", Selection)
+    selection = YamlFile(path).key("selection", Selection)
     if selection is None:
         raise Fault(
             f"{path}: the collection has no section `selection`, so nothing says what its members are trained on;"

@@ -87,6 +87,24 @@ def test_good_sections_are_read(tmp_path: Path) -> None:
     assert yaml_sections.load(path, "checkpoint", Checkpoint).sha256 == "ab" * 32
 
 
+def test_a_member_is_parsed_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(GOOD.format(sha256="null"))
+    member = yaml_sections.Member(path)
+    path.unlink()
+    assert member.section("checkpoint", Checkpoint).name == member.checkpoint_name() == member.name == "a"
+    assert member.section("module", Module).title == "A"
+    assert member.folder == tmp_path
+
+
+@pytest.mark.parametrize(("old", "new"), [("  name: a\n", ""), ("name: a", "name: 7")])
+def test_a_checkpoint_without_a_name_is_refused(tmp_path: Path, old: str, new: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(GOOD.format(sha256="null").replace(old, new))
+    with pytest.raises(Fault, match=r"a\.yaml: checkpoint\.name must be a string, got (None|7)$"):
+        yaml_sections.Member(path).checkpoint_name()
+
+
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="no such file"):
         yaml_sections.load(tmp_path / "a.yaml", "module", Module)

@@ -10,7 +10,8 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.images import image_set
 from pipeline.images.labels import Label
-from pipeline.model.preprocessing import PROTOCOLS, prepare
+from pipeline.model.preprocessing import prepare
+from pipeline.model.protocols import PROTOCOLS
 from tests import validation_set
 from tests.conftest import CLASSES, write_images
 from tests.pictures import PHOTOGRAPHS

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from pipeline.images.decoding import decode
-from pipeline.model.preprocessing import PROTOCOLS, prepare
+from pipeline.model.preprocessing import prepare
+from pipeline.model.protocols import PROTOCOLS
 from tests.pictures import noise, photograph
 
 DATA = Path(__file__).parents[1] / "data"
