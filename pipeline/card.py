@@ -19,6 +19,7 @@ from pipeline.cards import claims, other_hosts, tf_hub_rules
 from pipeline.cards.page import parse_page, refuse_problems
 from pipeline.cards.record import CardFacts, Record, records, render_tf_hub
 from pipeline.checkpoints import lock_file
+from pipeline.checkpoints.lock_file import LockFile
 from pipeline.checkpoints.section import Checkpoint
 from pipeline.facts.collection import Module, collection_of
 from pipeline.facts.report import read_report
@@ -55,17 +56,15 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("report", type=Path, help="its report.json")
     parser.add_argument("out", type=Path, help="the folder for classification.md, fe.md and the other dialects")
     parser.add_argument("--hub-url", help="the public address of the hub (default: the collection's)")
-    parser.add_argument(
-        "--lock", type=Path, help=f"the lock file (default: {lock_file.NAME} beside the member's YAML file)"
-    )
+    lock_file.add_option(parser)
     args = parser.parse_args(arguments)
     member = Member(args.member)
     module, checkpoint = member.section("module", Module), member.section("checkpoint", Checkpoint)
     collection, hub_url = collection_of(args.member, args.hub_url)
     report = read_report(args.report)
-    pin = lock_file.read(args.lock or member.folder / lock_file.NAME).get(checkpoint.name, lock_file.NOTHING)
+    pin = LockFile(lock_file.locate(member.folder, args.lock)).pin_of(checkpoint.name)
     weights = report["checkpoint"]
-    verified = lock_file.statement(pin, checkpoint.sha256, weights.get("sha256"), weights.get("arrays_sha256"))
+    verified = pin.describe_verification(checkpoint.sha256, weights.get("sha256"), weights.get("arrays_sha256"))
     facts = CardFacts(member.name, module, collection, hub_url, checkpoint.name, verified)
     found = records(facts, report)
     for path, text in files_of(found, args.out).items():

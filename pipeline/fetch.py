@@ -23,6 +23,7 @@ from pipeline.base.files import replacing, sha256_of
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import identify, lock_file, provenance
 from pipeline.checkpoints.digest import arrays_digest, write_npz
+from pipeline.checkpoints.lock_file import LockFile
 from pipeline.checkpoints.provenance import TIMM, Origin
 from pipeline.checkpoints.section import Checkpoint, Source, list_sources
 from pipeline.download import cache
@@ -71,7 +72,7 @@ def _reading() -> Iterator[None]:
 
 
 def _take(
-    path: Path, sha256: str | None, out: BinaryIO, source: Source, checkpoint: Checkpoint, lock: Path, cards: Path
+    path: Path, sha256: str | None, out: BinaryIO, source: Source, checkpoint: Checkpoint, lock: LockFile, cards: Path
 ) -> Origin:
     """Writes one source's file to `out` as an .npz, refusing what is not pinned; returns what is known of it.
 
@@ -92,16 +93,16 @@ def _take(
         raise
     except Fault as fault:
         npz = Path(out.name) if _is_timm(source) else path
-        raise Fault(f"{fault}{identify.remark(path, npz, cards, lock, checkpoint.name)}") from None
+        raise Fault(f"{fault}{identify.remark(path, npz, cards, lock.path, checkpoint.name)}") from None
 
 
 def _accept(
-    path: Path, sha256: str | None, out: BinaryIO, source: Source, checkpoint: Checkpoint, lock: Path
+    path: Path, sha256: str | None, out: BinaryIO, source: Source, checkpoint: Checkpoint, lock: LockFile
 ) -> Origin:
     label, place = f"fetch {Path(out.name).parent.name}", shown(source.address)
     if _is_timm(source):
         found = sha256 or sha256_of(path)
-        lock_file.check_file(lock, checkpoint.name, source.name, found)
+        lock.check_file(checkpoint.name, source.name, found)
         with _reading():
             _convert(path, out)
     else:
@@ -112,14 +113,14 @@ def _accept(
                 " is damaged: get it again; or it is another checkpoint: correct checkpoint.sha256 if it is the one you"
                 " mean"
             )
-        lock_file.check_file(lock, checkpoint.name, source.name, found)
+        lock.check_file(checkpoint.name, source.name, found)
     out.flush()
     written = Path(out.name)
     with _reading():
         digest = arrays_digest(written, place)
-    lock_file.check_arrays(lock, checkpoint.name, place, digest)
+    lock.check_arrays(checkpoint.name, place, digest)
     if is_remote(source.address) and not source.is_from_user:
-        lock_file.record(lock, checkpoint.name, source.name, found, digest)
+        lock.record(checkpoint.name, source.name, found, digest)
         name = source.name
     else:
         name = _known(found, checkpoint, lock) or source.name
@@ -128,12 +129,12 @@ def _accept(
     return Origin(name, found, digest)
 
 
-def _known(sha256: str, checkpoint: Checkpoint, lock: Path) -> str | None:
+def _known(sha256: str, checkpoint: Checkpoint, lock: LockFile) -> str | None:
     """Returns the first of the member's sources whose file is byte for byte this one, as the lock file knows it.
 
     A file of the user that is such a copy is that source's file, whoever brought it.
     """
-    files = lock_file.read(lock).get(checkpoint.name, lock_file.NOTHING).files
+    files = lock.pin_of(checkpoint.name).files
     names = (shown(source.replace("{name}", checkpoint.name)) for source in checkpoint.sources)
     return next((name for name in names if files.get(name) == sha256), None)
 
@@ -157,7 +158,8 @@ def fetch(checkpoint: Checkpoint, home: Path, out: Path, settings: Settings) -> 
 
 def _from(source: Source, checkpoint: Checkpoint, out: BinaryIO, settings: Settings, cards: Path) -> Origin:
     """Writes one source's file to `out` as an .npz and returns what is known of it; raises Unavailable or Fault."""
-    pin = lock_file.read(settings.lock).get(checkpoint.name, lock_file.NOTHING)
+    lock = LockFile(settings.lock)
+    pin = lock.pin_of(checkpoint.name)
     if _is_timm(source) and checkpoint.sha256 is not None and pin.arrays is None:
         raise Unavailable(
             "not taken: checkpoint.sha256 is the digest of upstream's .npz file, which says nothing of timm's file, and"
@@ -165,12 +167,12 @@ def _from(source: Source, checkpoint: Checkpoint, out: BinaryIO, settings: Setti
             " checkpoint.sha256"
         )
     if not is_remote(source.address):
-        return _take(local_path(source.address), None, out, source, checkpoint, settings.lock, cards)
+        return _take(local_path(source.address), None, out, source, checkpoint, lock, cards)
     expected = pin.files.get(source.name) or (None if _is_timm(source) else checkpoint.sha256)
     label = f"fetch {Path(out.name).parent.name}"
     with obtain_file(source.address, settings.access, label, expected) as file:
         try:
-            return _take(file.path, file.sha256, out, source, checkpoint, settings.lock, cards)
+            return _take(file.path, file.sha256, out, source, checkpoint, lock, cards)
         except _Broken:
             # Else the next fetch would take it up again. A wrong pin is no reason: the file may be the good one.
             if not settings.access.offline:
@@ -230,15 +232,13 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("member", type=Path, help="the member's YAML file")
     parser.add_argument("out", type=Path, help="the checkpoint to write")
     parser.add_argument("--checkpoints", help="a folder or URL to try first")
-    parser.add_argument(
-        "--lock", type=Path, help=f"the lock file (default: {lock_file.NAME} beside the member's YAML file)"
-    )
+    lock_file.add_option(parser)
     cache.add_options(parser)
     args = parser.parse_args(arguments)
     member = Member(args.member)
     checkpoint = member.section("checkpoint", Checkpoint)
     access = Access(cache.folder(args.cache), args.offline)
-    settings = Settings(args.checkpoints or None, args.lock or member.folder / lock_file.NAME, access)
+    settings = Settings(args.checkpoints or None, lock_file.locate(member.folder, args.lock), access)
     source = fetch(checkpoint, member.folder, args.out, settings)
     return f"{member.name} from {shown(source.address)}"
 

@@ -29,6 +29,7 @@ from pipeline.base.files import sha256_of, write_text
 from pipeline.base.heads import Head
 from pipeline.base.stage_code import ROOT, StageCode
 from pipeline.checkpoints import lock_file, provenance
+from pipeline.checkpoints.lock_file import LockFile
 
 STAGES = ("fetch", "convert", "validate", "card", "collection", "package", "publish")
 
@@ -131,7 +132,7 @@ def superseded(checkpoint: Path, lock: Path, name: str) -> bool:
     if record is None:
         return True  # of another version of this program
     try:
-        return lock_file.read(lock).get(name, lock_file.NOTHING).arrays not in (None, record.arrays_sha256)
+        return LockFile(lock).pin_of(name).arrays not in (None, record.arrays_sha256)
     except Fault:
         return True  # fetch says what is wrong with it
 
@@ -150,10 +151,10 @@ def outdated(checkpoint: Path, lock: Path, section: dict[str, Any]) -> bool:
     if record is None:
         return False  # nothing was fetched; cards follow
     try:
-        pin = lock_file.read(lock).get(str(section.get("name")), lock_file.NOTHING)
+        pin = LockFile(lock).pin_of(str(section.get("name")))
     except Fault:
         return True  # fetch says what is wrong with it
-    said = lock_file.statement(pin, section.get("sha256"), record.sha256, record.arrays_sha256)
+    said = pin.describe_verification(section.get("sha256"), record.sha256, record.arrays_sha256)
     pages = [checkpoint.with_name(f"{head}.md") for head in Head]
     return any(page.exists() and said not in page.read_text(encoding="utf-8") for page in pages)
 
@@ -243,7 +244,7 @@ def main(arguments: Sequence[str]) -> None:
         images = images_text(member, args.imagenet, args.samples, args.real) if member.stem in args.selected else ""
         write_lasting(args.folder / f"{member.stem}.source", source)
         write_lasting(args.folder / f"{member.stem}.images", images)
-        lock = Path(args.lock) if args.lock else member.parent / lock_file.NAME
+        lock = lock_file.locate(member.parent, args.lock)
         checkpoint = args.folder.parent / member.stem / "checkpoint.npz"
         chosen, named = member.stem in args.selected, _dict(_dict(_sections(member)).get("checkpoint"))
         fetched_anew = chosen and superseded(checkpoint, lock, str(named.get("name")))

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.cards import record
 from pipeline.cards.record import CardFacts, Record
-from pipeline.checkpoints.lock_file import NOTHING, Pin, statement
+from pipeline.checkpoints.lock_file import NO_PIN, Pin
 from pipeline.facts.collection import Collection, Module
 
 
@@ -13,12 +13,12 @@ def _facts(
     member: str, module: Module, collection: Collection, hub_url: str, report: dict, origin: Mapping, pin: Pin
 ) -> CardFacts:
     weights = report["checkpoint"]
-    verified = statement(pin, origin.get("sha256"), weights.get("sha256"), weights.get("arrays_sha256"))
+    verified = pin.describe_verification(origin.get("sha256"), weights.get("sha256"), weights.get("arrays_sha256"))
     return CardFacts(member, module, collection, hub_url, origin["name"], verified)
 
 
 def records(
-    member: str, module: Module, collection: Collection, hub_url: str, report: dict, origin: Mapping, pin: Pin = NOTHING
+    member: str, module: Module, collection: Collection, hub_url: str, report: dict, origin: Mapping, pin: Pin = NO_PIN
 ) -> dict[Any, Record]:
     """Returns the record of each head; `origin` is the section `checkpoint`, as plain values."""
     return {

@@ -20,7 +20,7 @@ from pipeline.base.templates import in_words, render
 from pipeline.card import files_of
 from pipeline.cards import tf_hub_rules
 from pipeline.cards.page import parse_page
-from pipeline.checkpoints.lock_file import NOTHING, Pin, statement
+from pipeline.checkpoints.lock_file import NO_PIN, Pin
 from pipeline.collection import page
 from pipeline.facts.collection import Module, handle, read_collection
 from pipeline.model.variants import Model, variant
@@ -146,16 +146,16 @@ def test_a_card_says_whether_the_weights_were_verified(report: dict, pages: dict
             f"the digest of its arrays, `{arrays}`, is the one recorded for this member at its first download" in text
         )
         text = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin)["fe"]
-        assert "that these are the original weights was **not verified**" in text
+        assert "it was **not verified** that these are the original weights" in text
 
 
 def test_what_a_card_says_of_pins_can_be_found_in_it(report: dict) -> None:
     """Letter for letter: stamps looks for it."""
     found = report["checkpoint"]
-    for pinned, pin in ((found["sha256"], NOTHING), (None, Pin(found["arrays_sha256"])), (None, NOTHING)):
+    for pinned, pin in ((found["sha256"], NO_PIN), (None, Pin(found["arrays_sha256"])), (None, NO_PIN)):
         origin = ORIGIN | {"sha256": pinned}
         for text in cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin, pin).values():
-            assert statement(pin, pinned, found["sha256"], found["arrays_sha256"]) in text
+            assert pin.describe_verification(pinned, found["sha256"], found["arrays_sha256"]) in text
 
 
 def test_a_card_says_where_the_weights_come_from(report: dict) -> None:

@@ -17,6 +17,7 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.checkpoints import lock_file, provenance
 from pipeline.checkpoints.digest import arrays_digest
+from pipeline.checkpoints.lock_file import LockFile
 from pipeline.checkpoints.section import Checkpoint
 from pipeline.download.http import Policy
 from pipeline.download.obtain import Access, obtain_file
@@ -338,7 +339,7 @@ def test_another_file_at_a_known_address_is_refused(tmp_path: Path, out: Path) -
         message = refuse(checkpoint, tmp_path, out)
         lock = tmp_path / "checkpoints.lock"
         assert f"{server.url()}: wrong sha256: {lock} has {sha256(archive())}, got {sha256(archive(1))}" in message
-        assert f"to accept it, remove the line of this source from {lock}" in message
+        assert f"you accept it: remove the line of this source from {lock}" in message
         # As it says.
         lock.unlink()
         run(checkpoint, tmp_path, out)
@@ -350,10 +351,10 @@ def test_another_source_must_have_the_same_arrays(tmp_path: Path, out: Path) -> 
         run(Checkpoint("a", (first.url(),)), tmp_path, out)
         run(Checkpoint("a", (second.url(),)), tmp_path, out)  # in another container
         message = refuse(Checkpoint("a", (third.url(),)), tmp_path, out)
-    assert f"{third.url()}: other weights than those of a in {tmp_path}/checkpoints.lock" in message
+    assert f"{third.url()}: other weights than {tmp_path}/checkpoints.lock has for a" in message
     assert f"is {digest(archive(1), tmp_path)}, expected {digest(archive(), tmp_path)}" in message
     assert "remove the entry 'a'" in message
-    pin = lock_file.read(tmp_path / "checkpoints.lock")["a"]
+    pin = LockFile(tmp_path / "checkpoints.lock").pins["a"]
     assert pin.files == {first.url(): sha256(archive()), second.url(): sha256(archive(compress=True))}
 
 
@@ -367,7 +368,9 @@ def test_what_the_user_brings_is_checked_and_not_recorded(tmp_path: Path, out: P
         assert not (tmp_path / "checkpoints.lock").exists()
         assert provenance.read(out).source == "a.npz"
         run(Checkpoint("a", (server.url(),)), tmp_path, out)
-        assert f"{mine}/a.npz: other weights than those of a" in refuse(Checkpoint("a", ()), tmp_path, out, mine)
+        assert f"{mine}/a.npz: other weights than {tmp_path}/checkpoints.lock has for a" in refuse(
+            Checkpoint("a", ()), tmp_path, out, mine
+        )
 
 
 def test_a_copy_of_a_sources_file_is_that_sources_file(tmp_path: Path, out: Path) -> None:
@@ -399,7 +402,7 @@ def test_no_record_has_a_password(tmp_path: Path, out: Path) -> None:
         for _ in range(2):  # the second time, it is known
             run(Checkpoint("a", (url,)), tmp_path, out)
             assert provenance.read(out).source == server.url()
-    assert list(lock_file.read(tmp_path / "checkpoints.lock")["a"].files) == [server.url()]
+    assert list(LockFile(tmp_path / "checkpoints.lock").pins["a"].files) == [server.url()]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {"checkpoints.lock", "checkpoint.json", "whole.json"} <= {path.name for path in files}
     assert not [path for path in files if b"secret" in path.read_bytes()]
@@ -426,7 +429,7 @@ def test_parallel_fetches_record_everything(tmp_path: Path) -> None:
         ]
         for task in tasks:
             task.result()
-    assert sorted(lock_file.read(tmp_path / "checkpoints.lock")) == names
+    assert sorted(LockFile(tmp_path / "checkpoints.lock").pins) == names
 
 
 @pytest.mark.parametrize(
@@ -486,8 +489,7 @@ def test_what_cards_say_of_pins_follows_lock_and_yaml_file(tmp_path: Path, out: 
         lock.write_text(json.dumps(entries))
         section = {"name": "a", "sha256": pinned}
         assert outdated(out, lock, section) is page.exists()
-        pin = lock_file.read(lock).get("a", lock_file.NOTHING)
-        page.write_text(lock_file.statement(pin, pinned, sha256(archive()), known))
+        page.write_text(LockFile(lock).pin_of("a").describe_verification(pinned, sha256(archive()), known))
         assert said in page.read_text()
         assert not outdated(out, lock, section)
     lock.write_text("{")
@@ -588,7 +590,7 @@ def test_the_command(member: tuple[Path, Faulty], stage: Stage, tmp_path: Path, 
     done = stage("fetch", yaml, out, *settings)
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith(f"fetch m from {server.url()}: ")
-    assert list(lock_file.read(tmp_path / "other.lock")) == ["a"]
+    assert list(LockFile(tmp_path / "other.lock").pins) == ["a"]
     assert not (tmp_path / "checkpoints.lock").exists()
 
 
@@ -660,14 +662,14 @@ def test_a_kill_at_every_step_leaves_the_old_or_the_new(
             if ended == 0:
                 break
     assert steps > 15
-    assert lock_file.read(tmp_path / "checkpoints.lock")["a"].files == {server.url(): sha256(archive())}
+    assert LockFile(tmp_path / "checkpoints.lock").pins["a"].files == {server.url(): sha256(archive())}
 
 
 def test_a_redirect_is_recorded_under_the_address_that_was_asked(tmp_path: Path, out: Path) -> None:
     """The second address is signed and changes each time."""
     with faulty(archive()) as store, faulty(b"", redirect(f"{store.address}/signed?x=y")) as front:
         run(Checkpoint("a", (front.url(),)), tmp_path, out)
-    assert list(lock_file.read(tmp_path / "checkpoints.lock")["a"].files) == [front.url()]
+    assert list(LockFile(tmp_path / "checkpoints.lock").pins["a"].files) == [front.url()]
 
 
 def test_a_bad_file_does_not_take_the_lock(tmp_path: Path) -> None:
@@ -683,7 +685,7 @@ def test_a_bad_file_does_not_take_the_lock(tmp_path: Path) -> None:
         assert tasks[0].result() == good.url()
         with pytest.raises(Fault):
             tasks[1].result()
-    assert list(lock_file.read(tmp_path / "checkpoints.lock")) == ["good"]
+    assert list(LockFile(tmp_path / "checkpoints.lock").pins) == ["good"]
 
 
 def test_a_compressed_archive_of_the_same_weights(tmp_path: Path, out: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.yaml_sections import YamlFile
-from pipeline.checkpoints import lock_file
 from pipeline.checkpoints.digest import arrays_digest
+from pipeline.checkpoints.lock_file import NAME, LockFile, Pin
 
 
 def _of_members(cards: Path) -> Iterator[tuple[Path, str, str]]:
@@ -20,11 +20,11 @@ def _of_members(cards: Path) -> Iterator[tuple[Path, str, str]]:
                 yield path, str(section.get("name")), str(section.get("sha256"))
 
 
-def _of_lock_files(cards: Path, lock: Path) -> Iterator[tuple[str, lock_file.Pin]]:
+def _of_lock_files(cards: Path, lock: Path) -> Iterator[tuple[str, Pin]]:
     """Yields each checkpoint's name and what a lock file has of it; none of a lock file with faults."""
-    for path in sorted({lock, *cards.glob(f"*/{lock_file.NAME}")}):
+    for path in sorted({lock, *cards.glob(f"*/{NAME}")}):
         with suppress(Fault, OSError):
-            yield from lock_file.read(path).items()
+            yield from LockFile(path).pins.items()
 
 
 def owner(digests: set[str], cards: Path, lock: Path, but: str) -> str | None:

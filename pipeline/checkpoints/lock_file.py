@@ -1,16 +1,17 @@
-"""pins: the lock file of a collection, which says what each checkpoint must be from its first download on.
+"""The lock file of a collection: what each checkpoint must be from its first download on.
 
-`model_cards/<collection>/checkpoints.lock` is JSON, sorted, one line per fact, made to be reviewed and committed:
+`model_cards/<collection>/checkpoints.lock` is JSON, sorted, one fact a line, made to be reviewed and committed:
 
     {"<checkpoint>": {"arrays": "<digest of its arrays>", "files": {"<source>": "<SHA-256 of the file there>"}}}
 
 The digest of the arrays (pipeline.checkpoints.digest) is the same for every source; the files differ from source to
-source. What a card says of all this is worded here (statement), so that stamps can see when a card says otherwise.
-Imports nothing but the standard library, since every make reads it.
+source. Imports neither NumPy nor an HTTP client, since every make reads the file.
 """
 
+import argparse
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,40 +24,111 @@ NAME = "checkpoints.lock"
 
 @dataclass(frozen=True)
 class Pin:
-    """What is known of one checkpoint: the digest of its arrays, and the SHA-256 of each source's file by source."""
+    """What the lock file records of one checkpoint.
+
+    Attributes:
+        arrays: the digest of its arrays, or None.
+        files: the SHA-256 of each source's file, by the source's name.
+    """
 
     arrays: str | None = None
-    files: dict[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the checkpoint's entry in the lock file."""
+        return ({} if self.arrays is None else {"arrays": self.arrays}) | {"files": dict(self.files)}
+
+    def describe_verification(self, pinned_sha256: str | None, sha256: str | None, arrays: str | None) -> str:
+        """Returns a clause for the cards: how far it was verified that the weights are the original ones.
+
+        Args:
+            pinned_sha256: `checkpoint.sha256` of the member's YAML file, or None.
+            sha256: of the .npz file.
+            arrays: the digest of its arrays.
+        """
+        if pinned_sha256 is not None and pinned_sha256 == sha256:
+            return "the digest is the one pinned for this member"
+        if self.arrays is not None and self.arrays == arrays:
+            return (
+                f"the digest of its arrays, `{arrays}`, is the one recorded for this member at its first download: the"
+                " weights have not changed since; that first download itself was not verified"
+            )
+        return "no digest is pinned for this member, so it was **not verified** that these are the original weights"
 
 
-NOTHING = Pin()
+NO_PIN = Pin()
 
 
-def statement(pin: Pin, pinned: str | None, sha256: str | None, arrays: str | None) -> str:
-    """Returns what may be said of a checkpoint's weights by now, as one line.
+class LockFile:
+    """A lock file, read once.
 
-    Args:
-        pin: what the lock file has of it.
-        pinned: the SHA-256 that the member's YAML file has, or None.
-        sha256: that of the .npz file.
-        arrays: the digest of its arrays.
+    Attributes:
+        path: where it lies.
+        pins: the pins by checkpoint; empty if there is no such file.
     """
-    if pinned is not None and pinned == sha256:
-        return "the digest is the one pinned for this member"
-    if pin.arrays is not None and pin.arrays == arrays:
-        return (
-            f"the digest of its arrays, `{arrays}`, is the one recorded for this member at its first download: the"
-            " weights have not changed since; that they were the original ones then rests on that download alone"
-        )
-    return "no digest is pinned for this member, so that these are the original weights was **not verified**"
+
+    def __init__(self, path: Path) -> None:
+        """Reads the file.
+
+        Raises:
+            Fault: when it is not valid JSON or not of the form above, as after a merge that went wrong.
+        """
+        self.path = path
+        self.pins = _read(path)
+
+    def pin_of(self, name: str) -> Pin:
+        """Returns the pin of a checkpoint, an empty one if nothing is recorded."""
+        return self.pins.get(name, NO_PIN)
+
+    def check_file(self, name: str, source: str, sha256: str) -> None:
+        """Refuses a source's file with another digest than the recorded one.
+
+        Raises:
+            Fault: with both digests and how to accept the new one.
+        """
+        expected = self.pin_of(name).files.get(source)
+        if expected not in (None, sha256):
+            raise Fault(
+                f"{source}: wrong sha256: {self.path} has {expected}, got {sha256}; nothing was kept. If the file is"
+                " damaged, fetch it again. If the source has another file now and you accept it: remove the line of"
+                f" this source from {self.path}, and the line 'arrays' of {name} if its weights have changed too, then"
+                " fetch again and have the change reviewed"
+            )
+
+    def check_arrays(self, name: str, place: str, arrays: str) -> None:
+        """Refuses arrays with another digest than the recorded one; `place` is what the message calls the file.
+
+        Raises:
+            Fault: with both digests and how to accept the new one.
+        """
+        expected = self.pin_of(name).arrays
+        if expected not in (None, arrays):
+            raise Fault(
+                f"{place}: other weights than {self.path} has for {name}: the digest of the arrays is {arrays},"
+                f" expected {expected}; nothing was kept. To accept them, remove the entry {name!r} from {self.path},"
+                " fetch again and have the change reviewed; for a trial, set LOCK=<another file>"
+            )
+
+    def record(self, name: str, source: str, sha256: str, arrays: str) -> None:
+        """Adds the digests of a first download, and keeps what other fetches have added meanwhile.
+
+        Raises:
+            Fault: when one of them has recorded other digests of the same checkpoint.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self.path.parent):  # the folder, so that no other file stays beside the lock file
+            self.pins = _read(self.path)
+            self.check_file(name, source, sha256)
+            self.check_arrays(name, source, arrays)
+            old = self.pin_of(name)
+            new = Pin(arrays, {**old.files, source: sha256})
+            if new != old:
+                self.pins = {**self.pins, name: new}
+                entries = {name: pin.as_json() for name, pin in self.pins.items()}
+                write_text(self.path, json.dumps(entries, indent=2, sort_keys=True) + "\n")
 
 
-def read(path: Path) -> dict[str, Pin]:
-    """Returns the pins of a lock file by checkpoint; none where the file does not exist.
-
-    Raises:
-        Fault: when it is no JSON or not of the form above, as after a merge that went wrong.
-    """
+def _read(path: Path) -> dict[str, Pin]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -65,10 +137,10 @@ def read(path: Path) -> dict[str, Pin]:
         raise Fault(f"{path}: not valid JSON ({error}); restore the committed file") from None
     if not isinstance(content, dict):
         raise Fault(f"{path}: expected a mapping of checkpoints; restore the committed file")
-    return {name: _pin(path, name, entry) for name, entry in content.items()}
+    return {name: _read_pin(path, name, entry) for name, entry in content.items()}
 
 
-def _pin(path: Path, name: str, entry: Any) -> Pin:
+def _read_pin(path: Path, name: str, entry: Any) -> Pin:
     files = entry.get("files", {}) if isinstance(entry, dict) else None
     if not isinstance(files, dict) or entry.keys() - {"arrays", "files"}:
         raise Fault(f"{path}: {name!r} must have the keys 'arrays' and 'files', got {entry!r}")
@@ -79,49 +151,11 @@ def _pin(path: Path, name: str, entry: Any) -> Pin:
     return Pin(arrays, files)
 
 
-def check_file(path: Path, name: str, source: str, sha256: str) -> None:
-    """Refuses the file of a source whose digest the lock file has otherwise.
-
-    Raises:
-        Fault: with both digests and how to accept the new one.
-    """
-    expected = read(path).get(name, NOTHING).files.get(source)
-    if expected not in (None, sha256):
-        raise Fault(
-            f"{source}: wrong sha256: {path} has {expected}, got {sha256}; nothing was kept. Either the file is"
-            " damaged: fetch it again; or another one lies there now: to accept it, remove the line of this source from"
-            f" {path}, and the line 'arrays' of {name} if its weights have changed too, fetch again and have the change"
-            " reviewed"
-        )
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Adds the option --lock, which locate() takes."""
+    parser.add_argument("--lock", help=f"the lock file (default: {NAME} beside the member's YAML file)")
 
 
-def check_arrays(path: Path, name: str, source: str, arrays: str) -> None:
-    """Refuses arrays with another digest than the lock file has.
-
-    Raises:
-        Fault: with both digests and how to accept the new one.
-    """
-    expected = read(path).get(name, NOTHING).arrays
-    if expected not in (None, arrays):
-        raise Fault(
-            f"{source}: other weights than those of {name} in {path}: the digest of the arrays is {arrays}, expected"
-            f" {expected}; nothing was kept. To accept them, remove the entry {name!r} from {path}, fetch again and"
-            " have the change reviewed; for a trial say LOCK=<another file>"
-        )
-
-
-def record(path: Path, name: str, source: str, sha256: str, arrays: str) -> None:
-    """Adds what a first download found. What is there stays, and is checked: another fetch may run beside this one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path.parent):  # the folder, so that no other file stays beside the lock file
-        check_file(path, name, source, sha256)
-        check_arrays(path, name, source, arrays)
-        pins = read(path)
-        old = pins.get(name, NOTHING)
-        new = Pin(arrays, old.files | {source: sha256})
-        if new != old:
-            entries = {key: {"arrays": pin.arrays, "files": pin.files} for key, pin in (pins | {name: new}).items()}
-            for entry in entries.values():
-                if entry["arrays"] is None:
-                    del entry["arrays"]
-            write_text(path, json.dumps(entries, indent=2, sort_keys=True) + "\n")
+def locate(folder: Path, setting: str | None) -> Path:
+    """Returns the path of the lock file: the setting, else the one in the collection's folder."""
+    return Path(setting) if setting else folder / NAME
