@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from benchmarks import synthetic_index
-from pipeline.pool.names import FINE_TUNING, RESOLUTIONS, VARIANTS, token_of
+from pipeline.pool.names import FINE_TUNING, RESOLUTIONS, VARIANTS, variant_token
 
 ROOT = Path(__file__).parents[1]
 COPIED = (
@@ -37,7 +37,7 @@ def checkpoints() -> list[str]:
     """Returns names of the pool's: every variant at its resolutions, then every data set with the smallest variant."""
     recipe = "{}-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.0-sd_0.0"
     names = [
-        f"{recipe.format(token_of(variant))}--imagenet2012-steps_20k-lr_0.01-res_{resolution}"
+        f"{recipe.format(variant_token(variant))}--imagenet2012-steps_20k-lr_0.01-res_{resolution}"
         for variant in VARIANTS
         for resolution in RESOLUTIONS
         if (variant, resolution) != ("B/8", 384)

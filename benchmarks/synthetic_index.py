@@ -20,7 +20,7 @@ from typing import Any
 
 from pipeline.base.files import replacing
 from pipeline.pool.index import SYNTHETIC, Row
-from pipeline.pool.names import AUGMENTATIONS, VARIANTS, token_of
+from pipeline.pool.names import AUGMENTATIONS, VARIANTS, variant_token
 
 ROWS, PRETRAINED = 51_509, 759
 PASSING = {"R26+S/32": 56, "S/16": 54, "R50+L/32": 54, "B/16": 54, "B/32": 53, "L/16": 52, "B/8": 6}
@@ -72,7 +72,7 @@ def _pretraining() -> Iterator[dict[str, Any]]:
             grid = itertools.product(("medium1", "medium2", "light1") if ds == "i21k" else (), ("0.1",), ("0.0",))
         for aug, wd, rate in grid:
             epochs = 30 if ds == "i21k_30" else 300
-            stem = f"{token_of(variant)}-{ds.removesuffix('_30')}-{epochs}ep-lr_0.001"
+            stem = f"{variant_token(variant)}-{ds.removesuffix('_30')}-{epochs}ep-lr_0.001"
             filename = f"{stem}-aug_{aug}-wd_{wd}-do_{rate}-sd_{rate}"
             yield {"name": variant, "ds": ds, "epochs": float(epochs), "lr": 0.001, "aug": aug, "wd": wd, "do": rate,
                    "sd": rate, "filename": filename}  # fmt: skip
@@ -92,7 +92,7 @@ def _fine_tunings(pretrained: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _printed(name: str) -> list[float]:
     """Returns the printed accuracies of a name at 224 pixels."""
-    return [value for key, value in TRUE.items() if key.startswith(token_of(name) + "-") and key.endswith("_224")]
+    return [value for key, value in TRUE.items() if key.startswith(variant_token(name) + "-") and key.endswith("_224")]
 
 
 def _in_seeds_choice(row: dict[str, Any]) -> bool:

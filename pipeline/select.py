@@ -1,9 +1,9 @@
-"""select: the checkpoints that a collection's criteria choose from the pool's index, as a table and a plot.
+"""select: chooses the best checkpoint of each variant from the pool's index, by the criteria of a collection.
 
     python -m pipeline.select COLLECTION.yaml OUT [--index FILE_OR_URL] [--kept FILE] [--diff]
 
-prints the table and writes OUT/selection.md, OUT/selection.csv and OUT/selection.svg. The criteria are the section
-`selection` of collection.yaml (pipeline/pool/selection.py).
+prints a table and writes OUT/selection.md, OUT/selection.csv and OUT/selection.svg. The criteria are the section
+`selection` of collection.yaml (pipeline/pool/criteria.py).
 """
 
 import argparse
@@ -21,136 +21,153 @@ from pipeline.base.templates import render
 from pipeline.download import cache
 from pipeline.facts.collection import collection_of
 from pipeline.pool import index, plot
-from pipeline.pool.index import Index, Row
-from pipeline.pool.selection import (
-    Choice,
-    Selection,
-    checkpoint_of,
-    choose,
-    criteria_of,
-    differences,
-    members_of,
-    names_of,
-    passing,
-)
+from pipeline.pool.criteria import read_criteria
+from pipeline.pool.index import Index
+from pipeline.pool.members import Difference, compare_members, members_by_checkpoint, read_members
+from pipeline.pool.selection import Selection, select_checkpoints
 
 
-def table(choices: Sequence[Choice], names: Mapping[str, str], selection: Selection) -> str:
-    """Returns the choice as aligned text; `names` are the members' by their checkpoints."""
-    lines = [("name", "checkpoint", selection.best_by, "images/s", "rows", "member")]
+def table(selection: Selection, members: Mapping[str, str]) -> str:
+    """Returns a selection as aligned text.
+
+    Args:
+        selection: what to show.
+        members: the collection's members by checkpoint.
+    """
+    lines = [("variant", "checkpoint", selection.criteria.best_by, "images/s", "candidates", "member")]
     lines += [
         (
-            one.name,
-            one.checkpoint,
-            f"{one.score:.5f}",
-            one.rate_text,
-            str(one.passing),
-            names.get(one.checkpoint, "no"),
+            choice.variant,
+            choice.checkpoint,
+            f"{choice.score:.5f}",
+            choice.rate_text,
+            str(choice.candidates),
+            members.get(choice.checkpoint, "no"),
         )
-        for one in choices
+        for choice in selection.choices
     ]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    to_the_right = {2, 3, 4}
+    ties = [
+        f"{choice.variant}: {choice.tied} checkpoints tie at {choice.score}; the tie went to the faster, then by file"
+        " name\n"
+        for choice in selection.choices
+        if choice.tied > 1
+    ]
+    return _align(lines, right_aligned={2, 3, 4}) + "".join(ties)
+
+
+def _align(lines: Sequence[Sequence[str]], right_aligned: set[int]) -> str:
+    """Returns rows of cells as text, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ""
     for line in lines:
         cells = [
-            cell.rjust(width) if column in to_the_right else cell.ljust(width)
+            cell.rjust(width) if column in right_aligned else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
         text += "  ".join(cells).rstrip() + "\n"
-    for one in choices:
-        if one.tied > 1:
-            text += f"{one.name}: {one.tied} rows have {one.score}; the rule for equals chose this one\n"
     return text
 
 
-def _csv(choices: Sequence[Choice], names: Mapping[str, str], selection: Selection) -> str:
+def _csv(selection: Selection, members: Mapping[str, str]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["name", "checkpoint", selection.best_by, "infer_samples_per_sec", "rows_passing", "member"])
-    for one in choices:
-        rate = "" if math.isnan(one.rate) else one.rate
-        writer.writerow([one.name, one.checkpoint, one.score, rate, one.passing, names.get(one.checkpoint, "")])
+    score = selection.criteria.best_by
+    writer.writerow(["name", "checkpoint", score, "infer_samples_per_sec", "rows_passing", "member"])
+    for choice in selection.choices:
+        rate = "" if math.isnan(choice.rate) else choice.rate
+        member = members.get(choice.checkpoint, "")
+        writer.writerow([choice.variant, choice.checkpoint, choice.score, rate, choice.candidates, member])
     return out.getvalue()
 
 
-def picture(
-    collection: str,
-    groups: Mapping[str, Sequence[Row]],
-    choices: Sequence[Choice],
-    selection: Selection,
-    synthetic: bool,
-) -> str:
-    """Returns the scatter plot of all rows that pass, the chosen ones labelled."""
-    chosen = {choice.checkpoint: choice.name for choice in choices}
+def draw(collection: str, selection: Selection, synthetic: bool) -> str:
+    """Returns a scatter plot of all candidates as SVG, the choices labelled.
+
+    Args:
+        collection: its name, for the heading.
+        selection: what to show; candidates without a speed are left out, choices without one are listed in a note.
+        synthetic: whether the figures are made up.
+    """
+    criteria = selection.criteria
+    labels = {choice.checkpoint: choice.variant for choice in selection.choices}
     points = [
-        plot.Point(
-            row.infer_samples_per_sec, getattr(row, selection.best_by), chosen.get(checkpoint_of(row, selection), "")
-        )
-        for group in groups.values()
-        for row in group
+        plot.Point(row.infer_samples_per_sec, criteria.score(row), labels.get(criteria.checkpoint(row), ""))
+        for rows in selection.candidates.values()
+        for row in rows
         if row.infer_samples_per_sec > 0  # false for NaN
     ]
-    unknown = [choice for choice in choices if math.isnan(choice.rate)]
-    notes = [f"{sum(map(len, groups.values()))} rows: {selection.conditions}"]
-    if unknown:
-        listed = ", ".join(f"{choice.name} ({choice.score})" for choice in unknown)
-        notes.append(f"not shown, since the index has no speed of it: {listed}")
+    notes = [f"{sum(map(len, selection.candidates.values()))} checkpoints: {criteria.summary}"]
+    without_rate = [f"{choice.variant} ({choice.score})" for choice in selection.choices if math.isnan(choice.rate)]
+    if without_rate:
+        notes.append(f"not shown, the index has no speed: {', '.join(without_rate)}")
     title = f"Checkpoints for the collection {collection}" + (" (made-up index)" if synthetic else "")
-    described = "; ".join(f"{one.name} {one.score:.5f} at {one.rate_text} images per second" for one in choices)
-    description = f"{selection.best_by} against images per second on a V100. Chosen: {described}."
-    return plot.scatter(title, description, selection.best_by, points, notes)
+    selected = "; ".join(
+        f"{choice.variant} {choice.score:.5f} at {choice.rate_text} images per second" for choice in selection.choices
+    )
+    description = f"{criteria.best_by} against images per second on a V100. Selected: {selected}."
+    return plot.scatter(title, description, criteria.best_by, points, notes)
 
 
-def select(path: Path, read: Index, out: Path, diff: bool) -> str:
+def _summary(selection: Selection, members: Mapping[str, str], differences: Sequence[Difference] | None) -> str:
+    """Returns the text to print: criteria, table and, if given, the differences from the members."""
+    criteria = selection.criteria
+    text = f"{criteria.summary}; the highest {criteria.best_by} of each variant\n\n{table(selection, members)}"
+    if differences is not None:
+        choices = selection.choices
+        shared = sum(choice.checkpoint in members for choice in choices)
+        text += f"\n{shared} of {len(choices)} selected checkpoints are members; {len(differences)} differences\n"
+        text += "".join(f"  {difference.sentence}\n" for difference in differences)
+    return text
+
+
+def select(path: Path, pool: Index, out: Path, diff: bool) -> str:
     """Applies a collection's criteria to an index, writes the three files and returns the text to print.
+
+    Args:
+        path: collection.yaml.
+        pool: the index.
+        out: the folder for the files.
+        diff: whether to compare the selection with the collection's members.
 
     Raises:
         Fault: when collection.yaml is malformed, the collection has no criteria, or no row meets them.
     """
     collection, _ = collection_of(path, None)
-    selection = criteria_of(path)
-    groups = passing(read.rows, selection)
-    if not groups:
+    selection = select_checkpoints(pool.rows, read_criteria(path))
+    if not selection.choices:
         raise Fault(
-            f"none of {len(read.rows):,} rows meets the criteria of {path}: {selection.conditions}; the index is"
-            f" {read.cited}"
+            f"none of {len(pool.rows):,} rows meets the criteria of {path}: {selection.criteria.summary}; the index is"
+            f" {pool.citation}"
         )
-    choices = choose(groups, selection)
-    members = members_of(path.parent)
-    names = names_of(members)
-    found = differences(choices, groups, read.rows, members, selection) if diff else None
-    write_text(
-        out / "selection.md",
-        render(
-            "selection/table.md.jinja", collection=collection.name, criteria=selection.conditions,
-            score=selection.best_by, choices=choices, names=names, differences=found, synthetic=read.synthetic,
-        ),
+    checkpoints = read_members(path.parent)
+    members = members_by_checkpoint(checkpoints)
+    differences = compare_members(selection, pool.rows, checkpoints) if diff else None
+    page = render(
+        "selection/table.md.jinja",
+        collection=collection.name, selection=selection, members=members, differences=differences,
+        synthetic=pool.synthetic,
     )  # fmt: skip
-    write_text(out / "selection.csv", _csv(choices, names, selection))
-    write_text(out / "selection.svg", picture(collection.name, groups, choices, selection, read.synthetic))
-    text = f"{selection.conditions}; the highest {selection.best_by} of each name\n\n{table(choices, names, selection)}"
-    if read.synthetic:
-        text = "The index is made up; so are its accuracies.\n" + text
-    if found is not None:
-        same = sum(choice.checkpoint in names for choice in choices)
-        text += f"\n{same} of {len(choices)} chosen checkpoints are members; {len(found)} differences\n"
-        text += "".join(f"  {difference.sentence}\n" for difference in found)
-    return text
+    write_text(out / "selection.md", page)
+    write_text(out / "selection.csv", _csv(selection, members))
+    write_text(out / "selection.svg", draw(collection.name, selection, pool.synthetic))
+    warning = "The index is made up, and so are its accuracies.\n" if pool.synthetic else ""
+    return warning + _summary(selection, members, differences)
 
 
 def main(arguments: Sequence[str]) -> str:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.select", description="Chooses checkpoints of the pool.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.select", description="Chooses the best checkpoints of the pool for a collection."
+    )
     parser.add_argument("collection", type=Path, help="collection.yaml")
     parser.add_argument("out", type=Path, help="the folder for selection.md, selection.csv and selection.svg")
     parser.add_argument("--index", help=f"a file or URL of the index (default: --kept, else {index.UPSTREAM})")
-    parser.add_argument("--kept", type=Path, help="where upstream's index is kept (default: OUT/index.csv)")
+    parser.add_argument("--kept", type=Path, help="the local copy of upstream's index (default: OUT/index.csv)")
     cache.add_options(parser)
-    parser.add_argument("--diff", action="store_true", help="compare the choice with the collection's members")
+    parser.add_argument("--diff", action="store_true", help="compare the selection with the collection's members")
     args = parser.parse_args(arguments)
-    kept = args.kept or args.out / "index.csv"
-    read = index.obtain(args.index or None, kept, cache.folder(args.cache), args.offline)
-    sys.stdout.write(select(args.collection, read, args.out, args.diff))
+    copy = args.kept or args.out / "index.csv"
+    pool = index.load(args.index or None, copy, cache.folder(args.cache), args.offline)
+    sys.stdout.write(select(args.collection, pool, args.out, args.diff))
     return f"{args.collection.parent.name} in {args.out}"
 
 

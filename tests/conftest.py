@@ -13,10 +13,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
+
+if TYPE_CHECKING:
+    from pipeline.pool.index import Row
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("red", "green", "blue")
@@ -233,3 +237,21 @@ def report() -> dict:
     """A report as validate writes it, of a member whose accuracy was measured."""
     loaded: dict = json.loads((ROOT / "tests/data/report.json").read_text())
     return loaded
+
+
+@pytest.fixture(scope="session")
+def pool_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up index.csv of the pool's size. Not to be changed."""
+    from benchmarks import synthetic_index
+
+    path = tmp_path_factory.mktemp("pool") / "index.csv"
+    synthetic_index.write(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def pool_rows(pool_index: Path) -> tuple["Row", ...]:
+    """The rows of `pool_index`."""
+    from pipeline.pool import index
+
+    return index.read(pool_index).rows

@@ -1,7 +1,6 @@
-"""Making checkpoints of the pool members: what is written is what the stages take, and says nothing untrue."""
+"""The command add: the stages accept the files that it writes, and what they say of a checkpoint is true."""
 
 import copy
-import itertools
 import json
 import math
 import re
@@ -21,14 +20,14 @@ from pipeline.facts.collection import Module, read_collection
 from pipeline.images import labels
 from pipeline.model.variants import Model, variant
 from pipeline.pool import datasets
-from pipeline.pool.drafts import collection_name, long_name, member_name, sources_of
+from pipeline.pool.criteria import read_criteria
+from pipeline.pool.drafts import collection_name
 from pipeline.pool.index import UPSTREAM, Index
-from pipeline.pool.names import FINE_TUNING, PRETRAINING, VARIANTS, parse, token_of
-from pipeline.pool.selection import criteria_of
+from pipeline.pool.names import FINE_TUNING, PRETRAINING, VARIANTS, parse, variant_token
 from pipeline.stamps import images_text
 from tests.card_facts import cards
 from tests.conftest import ROOT, Stage, copy_project, make, serving_folder
-from tests.test_select import ROW, written
+from tests.pool.rows import ROW, write_index
 
 S16 = "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0"
 TUNED = f"{S16}--imagenet2012-steps_20k-lr_0.01-res_224"
@@ -47,7 +46,7 @@ def fine_tuned(ds: str, pretrained: str = S16, resolution: int = 224) -> str:
     return f"{pretrained}--{ds}-steps_2k-lr_0.01-res_{resolution}"
 
 
-def written_by(added: Added) -> dict[str, Any]:
+def read_member(added: Added) -> dict[str, Any]:
     facts: dict[str, Any] = yaml.safe_load(added.files[-1].read_text())
     return facts
 
@@ -72,15 +71,15 @@ def card_of(added: Added, report: dict) -> str:
 @pytest.mark.parametrize("resolution", [224, 384])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_at_both_resolutions_becomes_a_member(folder: Path, name: str, resolution: int) -> None:
-    pretrained = S16.replace("S_16", token_of(name)).replace("aug_light1", "aug_strong2")
+    pretrained = S16.replace("S_16", variant_token(name)).replace("aug_light1", "aug_strong2")
     added = add(fine_tuned("imagenet2012", pretrained, resolution), folder, None, None, None)
     model = yaml_sections.load(added.files[-1], "model", Model)
     assert (model.variant, model.image_size, model.classes, model.dropout) == (name, resolution, 1000, 0.0)
     assert resolution % variant(name).stride == 0
     assert added.collection == "augreg_i21k_imagenet2012"
-    usual = "vit_" + token_of(name.replace("/", "")).lower() + ("_384" if resolution == 384 else "")
-    taken = (folder / f"vit/{usual}.yaml").exists()
-    assert added.member == usual + ("_strong2_wd003_do00_sd00_2k_lr001" if taken else "")
+    usual = "vit_" + variant_token(name.replace("/", "")).lower() + ("_384" if resolution == 384 else "")
+    exists = (folder / f"vit/{usual}.yaml").exists()
+    assert added.member == usual + ("_strong2_wd003_do00_sd00_2k_lr001" if exists else "")
 
 
 @pytest.mark.parametrize("ds", [*FINE_TUNING, None])
@@ -128,80 +127,65 @@ def test_the_pages_of_a_new_collection_render(folder: Path, tmp_path: Path, repo
 def test_a_row_of_the_index_gives_the_reported_accuracy_and_the_gate(folder: Path, report: dict) -> None:
     row = ROW._replace(adapt_filename=TUNED, adapt_final_test=0.80123)
     added = add(f"gs://vit_models/augreg/{TUNED}.npz", folder, None, None, Index((row,), UPSTREAM))
-    facts = written_by(added)
+    facts = read_member(added)
     assert facts["checkpoint"]["name"] == TUNED
     source = "column adapt_final_test of gs://vit_models/augreg/index.csv"
     assert facts["evaluation"]["reported"] == {"top1": 0.80123, "source": source}
     assert facts["evaluation"]["minimum_top1"] == 0.771
     assert f"| top-1 accuracy, reported | 80.12 % | quoted: {source} |" in card_of(added, report)
-    assert not added.remarks
+    assert not added.notes
 
 
 @pytest.mark.parametrize(
-    ("read", "words"),
+    ("pool", "words"),
     [
-        (None, "# No index was at hand (INDEX=): no reported accuracy is written"),
+        (None, "# There was no index (INDEX=), so there is no reported accuracy"),
         (
             Index((ROW._replace(adapt_filename=TUNED, adapt_final_test=math.nan),), UPSTREAM),
-            "# The index has no accuracy of this checkpoint: none is reported",
+            "# The index has no accuracy of this checkpoint, so there is none",
         ),
     ],
 )
-def test_without_a_figure_none_is_reported_and_the_file_says_so(folder: Path, read: Index | None, words: str) -> None:
-    added = add(TUNED, folder, None, None, read)
+def test_without_a_figure_none_is_reported_and_the_file_says_so(folder: Path, pool: Index | None, words: str) -> None:
+    added = add(TUNED, folder, None, None, pool)
     assert words in added.files[-1].read_text()
     evaluation = yaml_sections.load(added.files[-1], "evaluation", Evaluation)
     assert evaluation.reported is None
     assert evaluation.minimum_top1 == 0
-    assert ("no index at hand (INDEX=): no reported accuracy was written" in added.remarks) == (read is None)
+    assert ("no index (INDEX=), so no reported accuracy was written" in added.notes) == (pool is None)
 
 
 def test_a_made_up_index_is_never_quoted_as_upstreams(folder: Path) -> None:
     added = add(TUNED, folder, None, None, Index((ROW._replace(adapt_filename=TUNED),), UPSTREAM, synthetic=True))
-    assert written_by(added)["evaluation"]["reported"]["source"] == "column adapt_final_test of a made-up index"
+    assert read_member(added)["evaluation"]["reported"]["source"] == "column adapt_final_test of a made-up index"
 
 
 def test_a_figure_is_quoted_from_the_index_it_stands_in(folder: Path, tmp_path: Path, stage: Stage) -> None:
-    path = written(tmp_path, ROW._replace(adapt_filename=TUNED)).rename(tmp_path / 'my "own": #1.csv')
-    usual = ("--cards", folder, "--kept", tmp_path / "kept.csv", "--cache", tmp_path / "cache")
-    done = stage("add", TUNED, "--index", path, *usual, "--name", "mine")
+    path = write_index(tmp_path, ROW._replace(adapt_filename=TUNED)).rename(tmp_path / 'my "own": #1.csv')
+    options = ("--cards", folder, "--kept", tmp_path / "kept.csv", "--cache", tmp_path / "cache")
+    done = stage("add", TUNED, "--index", path, *options, "--name", "mine")
     assert done.returncode == 0, done.stderr
-    source = 'column adapt_final_test of my "own": #1.csv, a copy of the pool\'s index as its owner says'
+    source = 'column adapt_final_test of my "own": #1.csv, an unverified copy of the pool\'s index'
     home = folder / "augreg_i21k_imagenet2012"
     assert yaml.safe_load((home / "mine.yaml").read_text())["evaluation"]["reported"]["source"] == source
     (home / "mine.yaml").unlink()
     with serving_folder(tmp_path) as address:
         path.rename(tmp_path / "index.csv")
         secret = address.replace("http://", "http://me:secret@") + "/index.csv?signature=secret"
-        done = stage("add", TUNED, "--index", secret, *usual, "--name", "theirs")
+        done = stage("add", TUNED, "--index", secret, *options, "--name", "theirs")
         assert done.returncode == 0, done.stderr
     source = f"column adapt_final_test of {address}/index.csv"
     assert yaml.safe_load((home / "theirs.yaml").read_text())["evaluation"]["reported"]["source"] == source
     (home / "theirs.yaml").unlink()
-    done = stage("add", TUNED, *usual, "--name", "nobodys")  # what was named once is not there for the next
-    assert "note: no index at hand (INDEX=): no reported accuracy was written" in done.stdout
+    done = stage("add", TUNED, *options, "--name", "nobodys")  # an index named once is not kept for the next call
+    assert "note: no index (INDEX=), so no reported accuracy was written" in done.stdout
 
 
 def test_a_pre_trained_checkpoint_takes_its_figure_from_its_own_column(folder: Path) -> None:
     added = add(S16, folder, None, None, Index((ROW._replace(filename=S16, final_test=0.4724),), UPSTREAM))
-    reported = written_by(added)["evaluation"]["reported"]
+    reported = read_member(added)["evaluation"]["reported"]
     assert reported == {"top1": 0.4724, "source": "column final_test of gs://vit_models/augreg/index.csv"}
     assert added.member == "vit_s16_i21k"
-
-
-def test_label_files_agree_with_each_other_and_with_their_sources() -> None:
-    folder = ROOT / "model_cards"
-    large = {label.key: label.name for label in labels.read(folder / "labels/imagenet21k.tsv", 21_843)}
-    small = {label.key: label.name for label in labels.read(folder / "vit/imagenet2012.tsv", 1000)}
-    assert {key for key in small if key not in large} == {"n04399382"}  # the teddy; upstream's list has no such synset
-    assert all(large[key] == name for key, name in small.items() if key in large)
-    for ds in ("cifar100", "oxford_iiit_pet", "resisc45"):  # sorted, as TensorFlow Datasets has them
-        keys = [
-            label.key.lower() for label in labels.read(folder / f"labels/{ds}.tsv", datasets.FINE_TUNING[ds].classes)
-        ]
-        assert keys == sorted(keys)
-    distances = labels.read(folder / "labels/kitti.tsv", 4)
-    assert [label.key for label in distances] == ["up_to_8m", "up_to_20m", "beyond_20m", "no_vehicle"]
 
 
 def test_dropout_is_the_one_of_the_name(folder: Path) -> None:
@@ -209,56 +193,16 @@ def test_dropout_is_the_one_of_the_name(folder: Path) -> None:
     assert yaml_sections.load(added.files[-1], "model", Model).dropout == 0.1
 
 
-def test_sources_are_the_bucket_and_timms_copy_where_there_is_one(folder: Path) -> None:
-    members = {path.stem: yaml.safe_load(path.read_text()) for path in (folder / "vit").glob("vit_*.yaml")}
-    copies = {name: sources_of(facts["checkpoint"]["name"])[1:] for name, facts in members.items()}
-    assert copies == {
-        "vit_s16": ["hf://timm/vit_small_patch16_224.augreg_in21k_ft_in1k/model.safetensors"],
-        "vit_b16": [],
-        "vit_b32": ["hf://timm/vit_base_patch32_224.augreg_in21k_ft_in1k/model.safetensors"],
-        "vit_l16": ["hf://timm/vit_large_patch16_224.augreg_in21k_ft_in1k/model.safetensors"],
-        "vit_r26_s32_lightaug": ["hf://timm/vit_small_r26_s32_224.augreg_in21k_ft_in1k/model.safetensors"],
-        "vit_r26_s32_medaug": [],
-        "vit_r50_l32": ["hf://timm/vit_large_r50_s32_224.augreg_in21k_ft_in1k/model.safetensors"],
-    }
-    added = add(TUNED, folder, None, None, None)
-    assert written_by(added)["checkpoint"]["sources"] == ["gs://vit_models/augreg/{name}.npz"]
-
-
-def test_every_copy_of_timms_is_of_a_file_of_the_pool() -> None:
-    lines = (ROOT / "pipeline/pool/timm_copies.tsv").read_text().splitlines()
-    names, models = zip(*(line.split("\t") for line in lines), strict=True)
-    assert len(set(names)) == len(set(models)) == len(lines) == 35
-    for name, model in zip(names, models, strict=True):
-        recipe = parse(name)
-        assert f"_{recipe.resolution}." in model
-        kind = {"i1k": ".augreg_in1k", "i21k": ".augreg_in21k"}[recipe.ds]
-        assert model.endswith(kind + ("_ft_in1k" if recipe.fine_tuning and recipe.ds == "i21k" else ""))
-
-
-def test_names_are_as_different_as_the_checkpoints() -> None:
-    pretrained = [S16.replace("i21k", ds) for ds in ("i1k", "i21k")]
-    every = [*pretrained, *(fine_tuned(ds, one, 384) for ds, one in itertools.product(FINE_TUNING, pretrained))]
-    names = [member_name(parse(one)) for one in every]
-    assert len(set(names)) == len(names)
-    assert len({collection_name(parse(one)) for one in every}) == len(every)
-    assert member_name(parse(S16.replace("i21k", "i1k"))) == "vit_s16_i1k"
-    assert long_name(parse(TUNED)) == "vit_s16_light1_wd003_do00_sd00_20k_lr001"
-
-
 def test_a_collection_takes_what_its_criteria_say(folder: Path) -> None:
     row = ROW._replace(name="B/8", adapt_filename=B8, adapt_final_test=0.85948)
     added = add(B8, folder, "vit", None, Index((row,), UPSTREAM))
     assert added.files == (folder / "vit/vit_b8.yaml",)
-    assert written_by(added)["model"]["labels"] == "imagenet2012.tsv"
-    assert written_by(added)["module"]["title"] == "ViT-B8"
+    assert read_member(added)["model"]["labels"] == "imagenet2012.tsv"
+    assert read_member(added)["module"]["title"] == "ViT-B8"
 
 
-def test_without_an_index_the_minimum_is_not_checked_which_is_said(folder: Path) -> None:
-    assert (
-        "without an index it is not checked that adapt_final_test is at least 0.75"
-        in add(B8, folder, "vit", None, None).remarks
-    )
+def test_without_an_index_the_minimum_is_not_checked_and_a_note_says_so(folder: Path) -> None:
+    assert "not checked without an index: adapt_final_test is at least 0.75" in add(B8, folder, "vit", None, None).notes
 
 
 @pytest.mark.parametrize(
@@ -274,16 +218,16 @@ def test_without_an_index_the_minimum_is_not_checked_which_is_said(folder: Path)
 def test_a_collection_of_other_models_is_refused(folder: Path, checkpoint: str, accuracy: float, reason: str) -> None:
     row = ROW._replace(adapt_filename=checkpoint, filename=checkpoint, adapt_final_test=accuracy)
     message = refused(folder, checkpoint, "vit", None, Index((row,), UPSTREAM))
-    assert f"{folder}/vit/collection.yaml: {checkpoint} does not belong into this collection" in message
+    assert f"{folder}/vit/collection.yaml: {checkpoint} does not belong in this collection" in message
     assert reason in message
-    assert f"leave COLLECTION= out to have it in {collection_name(parse(checkpoint))}" in message
+    assert f"leave out COLLECTION= to add it to {collection_name(parse(checkpoint))}" in message
 
 
-def refused(folder: Path, checkpoint: str, collection: str | None, name: str | None, read: Index | None) -> str:
+def refused(folder: Path, checkpoint: str, collection: str | None, name: str | None, pool: Index | None) -> str:
     """Adds, expects a fault and that nothing was written; returns the message."""
     before = sorted(folder.rglob("*"))
     with pytest.raises(Fault) as raised:
-        add(checkpoint, folder, collection, name, read)
+        add(checkpoint, folder, collection, name, pool)
     assert sorted(folder.rglob("*")) == before
     return str(raised.value)
 
@@ -298,9 +242,9 @@ def test_a_collection_that_does_not_say_what_it_holds_is_refused(folder: Path) -
 def test_members_that_exist_are_refused(folder: Path) -> None:
     member = yaml.safe_load((folder / "vit/vit_s16.yaml").read_text())["checkpoint"]["name"]
     message = refused(folder, member, None, "another", None)
-    assert message == f"{folder}/vit/vit_s16.yaml: {member} is this member already; run make publish MODEL=vit_s16"
+    assert message == f"{folder}/vit/vit_s16.yaml: {member} is a member already; run make publish MODEL=vit_s16"
     message = refused(folder, TUNED, None, "vit_b32", None)
-    assert message == f"{folder}/vit/vit_b32.yaml: this member exists, with another checkpoint; say NAME=<another name>"
+    assert message == f"{folder}/vit/vit_b32.yaml: this member exists, with another checkpoint; set NAME=<another name>"
 
 
 def test_a_second_member_of_the_same_checkpoint_is_seen_and_kept(folder: Path) -> None:
@@ -310,7 +254,7 @@ def test_a_second_member_of_the_same_checkpoint_is_seen_and_kept(folder: Path) -
     mine.write_text(text.replace("image_size: 224", "image_size: 384"))
     edited = mine.read_text()
     message = refused(folder, TUNED, "vit", "mine", None)
-    assert message == f"{mine}: this member exists, with another checkpoint; say NAME=<another name>"
+    assert message == f"{mine}: this member exists, with another checkpoint; set NAME=<another name>"
     assert mine.read_text() == edited
     (folder / "apart").mkdir()
     mine.rename(folder / "apart/mine.yaml")  # not a whole collection, but make sees its members too
@@ -361,7 +305,7 @@ def test_a_new_collection_may_have_any_name(folder: Path) -> None:
     ]
     collection = read_collection(added.files[0])
     assert collection.name == "mine"
-    selection = criteria_of(added.files[0])
+    selection = read_criteria(added.files[0])
     assert (selection.ds, selection.adapt_ds) == ("i21k", "kitti")
 
 
@@ -390,7 +334,9 @@ def test_make_add_writes_a_member_that_every_stage_is_planned_for(tmp_path: Path
     for name in ("vit", "labels"):
         shutil.copytree(ROOT / "model_cards" / name, tree / "model_cards" / name)
     checkpoint = fine_tuned("oxford_iiit_pet", resolution=384)
-    path = written(tmp_path, ROW._replace(adapt_filename=checkpoint, adapt_ds="oxford_iiit_pet", adapt_final_test=0.9))
+    path = write_index(
+        tmp_path, ROW._replace(adapt_filename=checkpoint, adapt_ds="oxford_iiit_pet", adapt_final_test=0.9)
+    )
     done = make(tree, "add", f"CHECKPOINT={checkpoint}", f"INDEX={path}")
     assert done.returncode == 0, done.stderr
     member = "vit_s16_oxford_iiit_pet_384"
@@ -403,7 +349,7 @@ def test_make_add_writes_a_member_that_every_stage_is_planned_for(tmp_path: Path
     for stage in ("fetch", "convert", "validate", "card", "package", "publish"):
         assert f"-m pipeline.{stage} " in planned.stdout
     done = make(tree, "add", f"CHECKPOINT={B8}", "COLLECTION=vit", "NAME=vit_b8_again")
-    assert done.stdout.startswith("wrote model_cards/vit/vit_b8_again.yaml\nnote: without an index ")
+    assert done.stdout.startswith("wrote model_cards/vit/vit_b8_again.yaml\nnote: not checked without an index: ")
     done = make(tree, "add", "CHECKPOINT=S_16-i21k")
     assert done.returncode == 2
     assert "its pre-training ends before part 3, expected <epochs>ep, such as 300ep\n  S_16-i21k\n" in done.stderr

@@ -1,50 +1,49 @@
-"""The YAML files of a new member and of a new collection, drafted from what a checkpoint's name and the index say.
+"""Drafts the YAML files of a new member and a new collection from a checkpoint's name and its row in the index.
 
-A member is called vit_<variant>[_<pre-training>][_<fine-tuning>][_<pixels>], with what is usual left out: ImageNet-21k
-before a fine-tuning, ImageNet-1k after it, 224 pixels; where another checkpoint has that name, the hyper-parameters
-follow. Its collection is augreg_<pre-training>[_<fine-tuning>]: what a
-collection's pages say is true of all of its members.
+A member is named vit_<variant>[_<pre-training>][_<fine-tuning>][_<pixels>], without the usual values: ImageNet-21k
+before a fine-tuning, ImageNet-1k after it, 224 pixels. Where that name is taken, the hyper-parameters are added. Its
+collection is named augreg_<pre-training>[_<fine-tuning>], since a collection's pages describe all of its members.
 """
 
 import json
 import math
 import os
 import textwrap
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.base.templates import render
 from pipeline.pool import datasets, names
 from pipeline.pool.datasets import Dataset
-from pipeline.pool.index import Row
+from pipeline.pool.index import Index, Row
 from pipeline.pool.names import Recipe
 
-# Where a checkpoint may be had, in order; the second for those that timm has a copy of.
-SOURCES = ("gs://vit_models/augreg/{name}.npz", "hf://timm/<id>/model.safetensors")
-# The models of timm 1.0.31 whose configuration names one of the pool's files as its origin: file, model.
+BUCKET_SOURCE = "gs://vit_models/augreg/{name}.npz"  # fetch puts the checkpoint's name in
+TIMM_SOURCE = "hf://timm/<model>/model.safetensors"
+# The models of timm 1.0.31 whose configuration names a file of the pool as its origin: file, model.
 TIMM_COPIES = Path(__file__).with_name("timm_copies.tsv")
-ALLOWANCE = 0.03  # how far below the reported accuracy a measured one may lie: other resizing, fewer images
-STEPS = {"0k": "500", "2k": "2,500", "10k": "10,000", "20k": "20,000"}  # the index's adapt_steps of what names round
+MARGIN = 0.03  # a measured accuracy may be lower than the reported one by this: other resizing, fewer images
+STEPS = {"0k": "500", "2k": "2,500", "10k": "10,000", "20k": "20,000"}  # the index's adapt_steps, which names round
 
 
 def dataset_of(recipe: Recipe) -> Dataset:
-    """Returns the data set that the logits are classes of."""
+    """Returns the data set whose classes the logits stand for."""
     return datasets.FINE_TUNING[recipe.fine_tuning.ds] if recipe.fine_tuning else datasets.PRETRAINING[recipe.ds]
 
 
 def sources_of(name: str) -> list[str]:
-    """Returns where a checkpoint may be had, in order."""
+    """Returns where a checkpoint can be downloaded, in the order to try: the pool's bucket, then timm's copy if any."""
     copies = dict(line.split("\t") for line in TIMM_COPIES.read_text(encoding="utf-8").splitlines())
-    return [SOURCES[0], *([SOURCES[1].replace("<id>", copies[name])] if name in copies else [])]
+    return [BUCKET_SOURCE, *([TIMM_SOURCE.replace("<model>", copies[name])] if name in copies else [])]
 
 
 def collection_name(recipe: Recipe) -> str:
-    """Returns the collection that a checkpoint belongs to unless another is named."""
+    """Returns the name of the collection for checkpoints trained on the same data."""
     return "_".join(["augreg", recipe.ds, *([recipe.fine_tuning.ds] if recipe.fine_tuning else [])])
 
 
 def member_name(recipe: Recipe) -> str:
-    """Returns a member's usual name by the rule above."""
+    """Returns a member's usual name; other checkpoints may have the same."""
     tuned = recipe.fine_tuning
     parts = ["vit", recipe.variant.lower().replace("/", "").replace("+", "_")]
     if tuned is None or recipe.ds != "i21k":
@@ -57,33 +56,19 @@ def member_name(recipe: Recipe) -> str:
 
 
 def long_name(recipe: Recipe) -> str:
-    """Returns a name that no other checkpoint of the pool has: the usual one and the hyper-parameters."""
+    """Returns a name that no other checkpoint of the pool has: the usual name and the hyper-parameters."""
     tuned = recipe.fine_tuning
     parts = [member_name(recipe), recipe.aug, f"wd{recipe.wd}", f"do{recipe.do}", f"sd{recipe.sd}"]
     parts += [tuned.steps, f"lr{tuned.lr}"] if tuned else []
     return "_".join(parts).replace(".", "")
 
 
-def _words(recipe: Recipe) -> tuple[str, str]:
-    """Returns how the checkpoint was trained, in words, and the same with the data set's reference."""
-    before = datasets.PRETRAINING[recipe.ds].name
-    brief = " for 30 epochs" if recipe.ds == "i21k_30" else ""
-    if recipe.fine_tuning is None:
-        return f"pre-trained on {before}{brief}", f"pre-trained on {before} [2]{brief}"
-    after = datasets.FINE_TUNING[recipe.fine_tuning.ds].name
-    if after == before:
-        return f"pre-trained and fine-tuned on {after}", f"pre-trained and fine-tuned on {after} [2]"
-    words = f"pre-trained on {before}{brief} and fine-tuned on {after}"
-    return words, f"{words} [2]"
-
-
-def collection_text(recipe: Recipe, name: str) -> str:
-    """Returns the text of collection.yaml for checkpoints that were trained on the same data."""
-    summary, training = _words(recipe)
+def draft_collection(recipe: Recipe, name: str) -> str:
+    """Returns the text of a collection.yaml for checkpoints trained on the same data as this one."""
     tuned = recipe.fine_tuning
     return render(
-        "add/collection.yaml.jinja", name=name, recipe=recipe, dataset=dataset_of(recipe), summary=summary,
-        training=training,
+        "add/collection.yaml.jinja", name=name, recipe=recipe, dataset=dataset_of(recipe),
+        summary=_describe_training(recipe, reference=""), training=_describe_training(recipe, reference=" [2]"),
         # The authors pre-train with a sigmoid per class (google-research/big_vision, configs/vit_i1k.py and
         # vit_i21k.py: the loss sigmoid_xent) and fine-tune with a softmax (vision_transformer, vit_jax/train.py).
         activation="softmax" if tuned else "sigmoid",
@@ -91,8 +76,20 @@ def collection_text(recipe: Recipe, name: str) -> str:
     )  # fmt: skip
 
 
-def note_of(recipe: Recipe) -> str:
-    """Returns what a card says of one checkpoint among its kind: how its name says it was trained."""
+def _describe_training(recipe: Recipe, reference: str) -> str:
+    """Returns how a checkpoint was trained, in words; `reference` follows the data set of the logits' classes."""
+    pretraining = datasets.PRETRAINING[recipe.ds].name
+    epochs = " for 30 epochs" if recipe.ds == "i21k_30" else ""
+    if recipe.fine_tuning is None:
+        return f"pre-trained on {pretraining}{reference}{epochs}"
+    fine_tuning = datasets.FINE_TUNING[recipe.fine_tuning.ds].name
+    if fine_tuning == pretraining:
+        return f"pre-trained and fine-tuned on {fine_tuning}{reference}"
+    return f"pre-trained on {pretraining}{epochs} and fine-tuned on {fine_tuning}{reference}"
+
+
+def _describe_hyperparameters(recipe: Recipe) -> str:
+    """Returns the note for a card: the hyper-parameters, and what the data set's classes need explained."""
     note = (
         f"Its file name says how it was trained: {recipe.epochs} epochs with augmentation {recipe.aug}, learning rate"
         f" {recipe.lr}, weight decay {recipe.wd}, dropout {recipe.do} and stochastic depth {recipe.sd}"
@@ -101,10 +98,10 @@ def note_of(recipe: Recipe) -> str:
         steps = STEPS.get(tuned.steps, f"about {tuned.steps}")
         size = f"{tuned.resolution}x{tuned.resolution}"
         note += f"; fine-tuned in {steps} steps with learning rate {tuned.lr} at {size} pixels"
-    return " ".join([note + ".", dataset_of(recipe).note]).strip()
+    return f"{note}. {dataset_of(recipe).note}".strip()
 
 
-def title_of(recipe: Recipe) -> str:
+def _title(recipe: Recipe) -> str:
     """Returns a short name for lists, such as "ViT-S16 on CIFAR-100, 384 pixels"."""
     title = "ViT-" + recipe.variant.replace("/", "").replace("+", "-")
     if recipe.fine_tuning is None or recipe.fine_tuning.ds != "imagenet2012":
@@ -112,32 +109,44 @@ def title_of(recipe: Recipe) -> str:
     return title + (f", {recipe.resolution} pixels" if recipe.resolution != names.PRETRAINING_RESOLUTION else "")
 
 
-def reported_of(recipe: Recipe, row: Row | None, cited: str) -> dict[str, Any] | None:
-    """Returns the accuracy that an index reports and where it stands, or None where it has none."""
+@dataclass(frozen=True)
+class ReportedAccuracy:
+    """The top-1 accuracy in an index, 0 to 1, and the column and index that it stands in."""
+
+    top1: float
+    source: str
+
+    @property
+    def minimum(self) -> float:
+        """The lowest accuracy to publish."""
+        return max(0.0, self.top1 - MARGIN)
+
+
+def _reported_accuracy(recipe: Recipe, row: Row, citation: str) -> ReportedAccuracy | None:
+    """Returns the accuracy in a row of the index, or None where it has none."""
     column = "adapt_final_test" if recipe.fine_tuning else "final_test"
-    top1 = getattr(row, column) if row else math.nan
-    if math.isnan(top1):
-        return None
-    return {"top1": top1, "source": f"column {column} of {cited}"}
+    top1 = getattr(row, column)
+    return None if math.isnan(top1) else ReportedAccuracy(top1, f"column {column} of {citation}")
 
 
-def member_text(recipe: Recipe, folder: Path, cards: Path, row: Row | None, cited: str) -> str:
+def draft_member(recipe: Recipe, folder: Path, cards: Path, pool: Index | None, row: Row | None) -> str:
     """Returns the text of a member's YAML file.
 
     Args:
-        recipe: the checkpoint's name, read.
-        folder: the collection's, from which the label file is named.
+        recipe: from the checkpoint's name.
+        folder: the collection's folder, from which the label file is named.
         cards: the folder of all collections, which holds the label files.
-        row: its row in the index, None without an index.
-        cited: the index's, see pipeline.pool.index.Index.
+        pool: the pool's index, if there is one.
+        row: the checkpoint's row in it.
     """
     dataset = dataset_of(recipe)
-    reported = reported_of(recipe, row, cited)
-    source = json.dumps(reported["source"], ensure_ascii=False) if reported else None  # YAML whatever a file is called
-    note = textwrap.wrap(note_of(recipe), 110, break_long_words=False, break_on_hyphens=False)
+    reported = _reported_accuracy(recipe, row, pool.citation) if pool and row else None
     return render(
-        "add/member.yaml.jinja", recipe=recipe, dataset=dataset, sources=sources_of(recipe.name), found=row is not None,
-        labels=Path(os.path.relpath(cards / dataset.labels, folder)).as_posix(), reported=reported, source=source,
-        minimum=f"{max(0.0, reported['top1'] - ALLOWANCE):.3f}" if reported else "0.0",
-        title=title_of(recipe), note=note,
+        "add/member.yaml.jinja", recipe=recipe, dataset=dataset, sources=sources_of(recipe.name),
+        labels=Path(os.path.relpath(cards / dataset.labels, folder)).as_posix(), has_index=pool is not None,
+        reported=reported,
+        source=json.dumps(reported.source, ensure_ascii=False) if reported else None,  # a valid YAML string
+        minimum=f"{reported.minimum:.3f}" if reported else "0.0",
+        title=_title(recipe),
+        note=textwrap.wrap(_describe_hyperparameters(recipe), 110, break_long_words=False, break_on_hyphens=False),
     )  # fmt: skip

@@ -1,11 +1,12 @@
-"""The index of the AugReg pool, index.csv: a row per fine-tuned checkpoint (51,509 of them), read and checked.
+"""The index of the AugReg pool, index.csv: a row per fine-tuned checkpoint, 51,509 of them.
 
-What the columns mean stands in vit_jax/checkpoint.py of google-research/vision_transformer (get_augreg_df).
+vit_jax/checkpoint.py of google-research/vision_transformer (get_augreg_df) documents the columns.
 """
 
 import csv
+import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -16,14 +17,14 @@ from pipeline.base.files import replacing
 from pipeline.download.address import is_remote, local_path, scheme_of
 
 UPSTREAM = "gs://vit_models/augreg/index.csv"
-SYNTHETIC = "synthetic"  # a further column, which marks a file as made up for tests and benchmarks
+SYNTHETIC = "synthetic"  # an extra column, which marks a file as made up for tests and benchmarks
 
 
 class Row(NamedTuple):
-    """A row of the index. Accuracies lie in 0 to 1; what the index leaves empty is NaN.
+    """A row of the index. Accuracies lie in 0 to 1; an empty field is NaN.
 
-    `params` is wrong for some rows upstream (110.95M for R50+L/32): count, don't quote. `infer_samples_per_sec` was
-    measured upstream on a V100 with timm; it is missing for B/8.
+    `params` is wrong for some rows upstream (110.95M for R50+L/32), so don't publish it. `infer_samples_per_sec` was
+    measured upstream on a V100 with timm at `adapt_resolution`; B/8 has none.
     """
 
     name: str
@@ -49,21 +50,14 @@ class Row(NamedTuple):
     adapt_filename: str
 
 
-_TEXTS = {"name", "ds", "aug", "adapt_ds", "filename", "adapt_filename"}
-_WHOLE = {"adapt_steps", "adapt_resolution"}
-_ACCURACIES = {"best_val", "final_val", "final_test", "adapt_final_val", "adapt_final_test"}
-_MAY_BE_EMPTY = _ACCURACIES | {"epochs", "params", "infer_samples_per_sec"}
-
-
 @dataclass(frozen=True)
 class Index:
-    """An index, read and checked.
+    """An index that was read and checked.
 
     Attributes:
-        rows: in the file's order.
-        origin: where it comes from, in words that may be published: the address it was had from; of a file on this
-            machine its name only, and that it is the owner's.
-        synthetic: whether the file says of itself that it is made up.
+        rows: in the order of the file.
+        origin: where it comes from, fit to be published: the address of a download, the name of a local file.
+        synthetic: whether the file declares itself made up.
     """
 
     rows: tuple[Row, ...]
@@ -71,155 +65,175 @@ class Index:
     synthetic: bool = False
 
     @property
-    def cited(self) -> str:
-        """What a figure of it is said to be from."""
+    def citation(self) -> str:
+        """The source to name beside a figure from this index."""
         return "a made-up index" if self.synthetic else self.origin
 
 
-def _value(column: str, text: str) -> Any:
-    """Returns a field's value; raises ValueError with what was expected."""
-    if column in _TEXTS:
-        if not text:
-            raise ValueError("a name")
-        return text
-    if text.lower() in ("", "nan"):
-        if column not in _MAY_BE_EMPTY:
-            raise ValueError("a number")
-        return math.nan
+# A parser returns a field's value, or raises ValueError with what was expected.
+def _parse_text(text: str) -> str:
+    if not text:
+        raise ValueError("a name")
+    return text
+
+
+def _parse_number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         raise ValueError("a number") from None
     if not math.isfinite(value):
-        raise ValueError("a finite number")
-    if column in _WHOLE:
-        if not value.is_integer():
-            raise ValueError("a whole number")
-        return int(value)
-    if column in _ACCURACIES and not 0 <= value <= 1:
+        raise ValueError("a number" if text.lower() == "nan" else "a finite number")
+    return value
+
+
+def _parse_integer(text: str) -> int:
+    value = _parse_number(text)
+    if not value.is_integer():
+        raise ValueError("a whole number")
+    return int(value)
+
+
+def _parse_optional_number(text: str) -> float:
+    return math.nan if text.lower() in ("", "nan") else _parse_number(text)
+
+
+def _parse_accuracy(text: str) -> float:
+    value = _parse_optional_number(text)
+    if value < 0 or value > 1:
         raise ValueError("an accuracy from 0 to 1")
     return value
 
 
-def _places(path: str, header: Sequence[str]) -> list[int]:
-    """Returns where each of Row's columns stands; further columns are passed over."""
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(Row._fields, _parse_number),
+    **dict.fromkeys(("name", "ds", "aug", "adapt_ds", "filename", "adapt_filename"), _parse_text),
+    **dict.fromkeys(("adapt_steps", "adapt_resolution"), _parse_integer),
+    **dict.fromkeys(("epochs", "params", "infer_samples_per_sec"), _parse_optional_number),
+    **dict.fromkeys(("best_val", "final_val", "final_test", "adapt_final_val", "adapt_final_test"), _parse_accuracy),
+}
+
+
+def _find_columns(label: str, header: Sequence[str]) -> list[int]:
+    """Returns the position of each of Row's fields in the header, which may have other columns too."""
     if missing := [column for column in Row._fields if column not in header]:
         raise Fault(
-            f"{path}:1: the index lacks the column {missing[0]!r}{nearest(missing[0], header)}: expected"
+            f"{label}:1: the index lacks the column {missing[0]!r}{nearest(missing[0], header)}: expected"
             f" {', '.join(Row._fields)}"
         )
     return [header.index(column) for column in Row._fields]
 
 
-def _rows(path: str, reader: Any, header: Sequence[str]) -> Iterator[tuple[int, Row]]:
-    # The same few thousand texts stand in 51,509 rows: each is checked once per column.
-    columns: list[tuple[str, int, dict[str, Any]]] = [
-        (column, place, {}) for column, place in zip(Row._fields, _places(path, header), strict=True)
+def _parse_rows(label: str, reader: Any, header: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    """Yields each row and its line; `reader` is of the csv module."""
+    # A column repeats a few texts in 51,509 rows, so each is parsed once.
+    columns = [
+        (column, position, functools.cache(_PARSERS[column]))
+        for column, position in zip(Row._fields, _find_columns(label, header), strict=True)
     ]
     for fields in reader:
         line = reader.line_num
         if len(fields) != len(header):
-            raise Fault(f"{path}:{line}: expected {len(header)} fields, as in the heading, got {len(fields)}")
+            raise Fault(f"{label}:{line}: expected {len(header)} fields, as in the heading, got {len(fields)}")
         values = []
-        for column, place, known in columns:
-            text = fields[place]
-            if text not in known:
-                try:
-                    known[text] = _value(column, text)
-                except ValueError as expected:
-                    raise Fault(f"{path}:{line}: {column} must be {expected}, got {text!r}") from None
-            values.append(known[text])
+        for column, position, parse in columns:
+            try:
+                values.append(parse(fields[position]))
+            except ValueError as expected:
+                raise Fault(f"{label}:{line}: {column} must be {expected}, got {fields[position]!r}") from None
         yield line, Row._make(values)
 
 
-def _read(path: str, stream: IO[str], origin: str) -> Index:
+def _parse(label: str, stream: IO[str], origin: str) -> Index:
     reader = csv.reader(stream, strict=True)
+    lines: dict[str, int] = {}
+    rows = []
     try:
         header = next(reader, None)
         if not header:
-            raise Fault(f"{path}: the index is empty; expected a heading and a row per checkpoint")
-        seen: dict[str, int] = {}
-        rows = []
-        for line, row in _rows(path, reader, header):
-            if (first := seen.setdefault(row.adapt_filename, line)) != line:
-                raise Fault(f"{path}:{line}: {row.adapt_filename} stands already on line {first}")
+            raise Fault(f"{label}: the index is empty; expected a heading and a row per checkpoint")
+        for line, row in _parse_rows(label, reader, header):
+            if (first := lines.setdefault(row.adapt_filename, line)) != line:
+                raise Fault(f"{label}:{line}: {row.adapt_filename} is listed twice, first on line {first}")
             rows.append(row)
     except csv.Error as error:
-        raise Fault(f"{path}:{reader.line_num}: not valid CSV: {error}") from None
+        raise Fault(f"{label}:{reader.line_num}: not valid CSV: {error}") from None
     if not rows:
-        raise Fault(f"{path}: the index has no rows")
+        raise Fault(f"{label}: the index has no rows")
     return Index(tuple(rows), origin, SYNTHETIC in header)
 
 
-def _own(path: Path) -> str:
-    """Returns the origin of a file of this machine: its folder is nobody's business, its content its owner's word."""
+def _origin_of_file(path: Path) -> str:
+    """Returns the origin of a user's file: its name, without its folder, which is private."""
     name = "".join(letter if letter.isprintable() else "?" for letter in path.name)
-    return f"{name}, a copy of the pool's index as its owner says"
+    return f"{name}, an unverified copy of the pool's index"
 
 
-def _public(address: str) -> str:
-    """Returns the origin of a download: its address without what may be secret, a password or a signature."""
+def _origin_of_download(address: str) -> str:
+    """Returns the origin of a download: its address without passwords and signatures."""
     parts = urlsplit(shown(address))
-    # Only in these two is what follows `?` no part of the name (pipeline.download.address).
+    # In other schemes a `?` belongs to the file's name (pipeline.download.address).
     return urlunsplit(parts._replace(query="", fragment="")) if parts.scheme in ("http", "https") else shown(address)
 
 
-def read(path: Path, origin: str | None = None, place: str | None = None) -> Index:
+def read(path: Path, origin: str | None = None, label: str | None = None) -> Index:
     """Reads and checks index.csv.
 
     Args:
         path: the file.
-        origin: see Index; None for a file that the user brought.
-        place: what messages call the file; None for its path.
+        origin: see Index; None for a file of the user's.
+        label: the file's name in messages; None for its path.
 
     Raises:
-        Fault: names file and line of a missing column, a row of another length, a value of another type, a checkpoint
-            that stands twice; or that the file is missing, empty or no UTF-8 text.
+        Fault: with file and line, for a missing column, a row of another length, a value of another type or a
+            checkpoint listed twice; also when the file is missing, empty or not UTF-8 text.
     """
-    place = place or str(path)
+    label = label or str(path)
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            return _read(place, stream, origin or _own(path))
+            return _parse(label, stream, origin or _origin_of_file(path))
     except FileNotFoundError:
-        raise Fault(f"{place}: no such index; say INDEX=<file or URL of index.csv>") from None
+        raise Fault(f"{label}: no such index; set INDEX=<file or URL of index.csv>") from None
     except IsADirectoryError:
-        raise Fault(f"{place}: a folder; say INDEX=<file or URL of index.csv>") from None
+        raise Fault(f"{label}: a folder; set INDEX=<file or URL of index.csv>") from None
     except UnicodeDecodeError as error:
-        raise Fault(f"{place}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise Fault(f"{label}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
-def _download(address: str, kept: Path, downloads: Path, offline: bool) -> Index:
-    from pipeline.download import obtain  # its HTTP client takes a while to import, and a local file needs none
+def _download(address: str, copy: Path, downloads: Path, offline: bool) -> Index:
+    from pipeline.download import obtain  # its HTTP client is slow to import, and a local file needs none
 
     try:
-        with obtain.obtain_file(address, obtain.Access(downloads, offline), "index") as found:
-            index = read(found.path, _public(address), shown(address))
+        with obtain.obtain_file(address, obtain.Access(downloads, offline), "index") as download:
+            index = read(download.path, _origin_of_download(address), shown(address))
             if address == UPSTREAM:
-                with replacing(kept) as stream:
-                    stream.write(found.path.read_bytes())
+                with replacing(copy) as stream:
+                    stream.write(download.path.read_bytes())
             return index
     except Unavailable as reason:
         refused = address == UPSTREAM and isinstance(reason, Forbidden)
-        closed = "; the pool's bucket is closed to anonymous readers since February 2026" if refused else ""
-        raise Fault(f"{shown(address)}: {reason}{closed}; say INDEX=<a copy of index.csv, a file or URL>") from None
+        closed = "; the pool's bucket has been closed to anonymous readers since February 2026" if refused else ""
+        raise Fault(f"{shown(address)}: {reason}{closed}; set INDEX=<a copy of index.csv, a file or URL>") from None
 
 
-def obtain(source: str | None, kept: Path, downloads: Path, offline: bool = False) -> Index:
-    """Returns the index: a file of this machine, or a download. Upstream's is kept; no other is ever taken for it.
+def load(source: str | None, copy: Path, downloads: Path, offline: bool = False) -> Index:
+    """Loads an index from a local file or by download.
+
+    Only upstream's index is copied to `copy`; an index from another source is never used in its place.
 
     Args:
-        source: a path or address; None for upstream's, from `kept` if it is there, else from its address.
-        kept: where upstream's index is kept.
+        source: a path or address; None for upstream's index, from `copy` if that exists.
+        copy: the local copy of upstream's index.
         downloads: the folder of the cache, see pipeline.download.cache.
-        offline: whether to do without any network.
+        offline: whether to use no network.
 
     Raises:
-        Fault: when it cannot be had, which says how to name another; or it is malformed, see read().
+        Fault: when the index cannot be downloaded, or is malformed as read() says.
     """
     if source:
         scheme_of(source, "INDEX")
         if not is_remote(source):
             return read(local_path(source).expanduser())
-    elif kept.exists():
-        return read(kept, UPSTREAM)
-    return _download(source or UPSTREAM, kept, downloads, offline)
+    elif copy.exists():
+        return read(copy, UPSTREAM)
+    return _download(source or UPSTREAM, copy, downloads, offline)

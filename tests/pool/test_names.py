@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.base.fault import Fault
-from pipeline.pool.names import VARIANTS, FineTuning, closest, parse, token_of
+from pipeline.pool.names import VARIANTS, FineTuning, closest_name, parse, variant_token
 
 S16 = "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0"
 TUNED = f"{S16}--imagenet2012-steps_20k-lr_0.03-res_224"
@@ -30,14 +30,14 @@ def test_a_name_says_how_its_checkpoint_was_trained() -> None:
 def test_quoted_names_are_read(name: str) -> None:
     recipe = parse(name)
     assert recipe.name == name
-    assert name.startswith(token_of(recipe.variant) + "-")
+    assert name.startswith(variant_token(recipe.variant) + "-")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("ds", ["kitti", "resisc45"])
 def test_every_variant_and_data_set_is_read(variant: str, ds: str) -> None:
     recipe = parse(
-        f"{token_of(variant)}-i1k-300ep-lr_0.001-aug_none-wd_0.1-do_0.0-sd_0.0--{ds}-steps_2k-lr_0.01-res_224"
+        f"{variant_token(variant)}-i1k-300ep-lr_0.001-aug_none-wd_0.1-do_0.0-sd_0.0--{ds}-steps_2k-lr_0.01-res_224"
     )
     assert recipe.variant == variant
     assert recipe.fine_tuning == FineTuning(ds, "2k", 0.01, 224)
@@ -86,7 +86,7 @@ def test_another_name_is_refused_and_its_part_pointed_at(old: str, new: str, mes
     with pytest.raises(Fault) as raised:
         parse(TUNED.replace(old, new))
     sentence, name, finger = str(raised.value).split("\n")
-    assert sentence.startswith("the checkpoint's name cannot be read: ")
+    assert sentence.startswith("cannot parse the checkpoint's name: ")
     assert message in sentence
     assert name[finger.index("^") :].startswith(part)
     assert finger.count("^") >= max(1, len(part))
@@ -95,5 +95,5 @@ def test_another_name_is_refused_and_its_part_pointed_at(old: str, new: str, mes
 def test_the_closest_name_shares_the_most_parts() -> None:
     other = TUNED.replace("S_16", "B_16").replace("light1", "light0")
     near = TUNED.replace("lr_0.03", "lr_0.01")
-    assert closest(TUNED, [other, near]) == near
-    assert closest(TUNED, []) is None
+    assert closest_name(TUNED, [other, near]) == near
+    assert closest_name(TUNED, []) is None

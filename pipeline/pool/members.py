@@ -1,0 +1,120 @@
+"""The members of a collection beside what its criteria select."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.base.yaml_sections import Member
+from pipeline.pool.criteria import Criteria
+from pipeline.pool.index import Row
+from pipeline.pool.selection import Choice, Selection
+
+
+def read_members(folder: Path) -> dict[str, str]:
+    """Returns the checkpoint's name of each member of a collection, by member; two members may share a checkpoint.
+
+    Raises:
+        Fault: when a member's file names no checkpoint.
+    """
+    members = {}
+    for path in sorted(folder.glob("*.yaml")):
+        if path.name != "collection.yaml":
+            members[path.stem] = Member(path).checkpoint_name()
+    return members
+
+
+def members_by_checkpoint(members: Mapping[str, str]) -> dict[str, str]:
+    """Returns the member of each checkpoint, separated by commas where several share it."""
+    names: dict[str, list[str]] = {}
+    for member, checkpoint in members.items():
+        names.setdefault(checkpoint, []).append(member)
+    return {checkpoint: ", ".join(sharing) for checkpoint, sharing in names.items()}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A checkpoint that was selected and is no member, or a member that was not selected.
+
+    Attributes:
+        kind: "missing" or "extra".
+        of: the variant that is missing, or the extra member's name.
+        sentence: says so, and why.
+    """
+
+    kind: str
+    of: str
+    sentence: str
+
+
+def compare_members(selection: Selection, rows: Iterable[Row], members: Mapping[str, str]) -> list[Difference]:
+    """Compares a selection with a collection's members.
+
+    Args:
+        selection: from `rows`.
+        rows: all rows of the index.
+        members: the members' checkpoints, see read_members().
+
+    Returns:
+        Missing members first, then extra ones.
+    """
+    remarks = {remark.of: f" Remark: {remark.text.strip()}" for remark in selection.criteria.remarks}
+    checkpoints = set(members.values())
+    missing = [
+        _missing(choice, remarks.get(choice.variant, ""))
+        for choice in selection.choices
+        if choice.checkpoint not in checkpoints
+    ]
+    selected = {choice.checkpoint for choice in selection.choices}
+    rows_of_members = _find_rows(rows, checkpoints, selection.criteria)
+    extra = [
+        _extra(member, checkpoint, _explain(rows_of_members.get(checkpoint), selection), remarks.get(member, ""))
+        for member, checkpoint in members.items()
+        if checkpoint not in selected
+    ]
+    return missing + extra
+
+
+def _missing(choice: Choice, remark: str) -> Difference:
+    sentence = f"missing: {choice.variant}, {choice.checkpoint} ({choice.score}): selected, but not a member.{remark}"
+    return Difference("missing", choice.variant, sentence)
+
+
+def _extra(member: str, checkpoint: str, reason: str, remark: str) -> Difference:
+    sentence = f"extra: {member}, {checkpoint}: a member, but not selected: {reason}.{remark}"
+    return Difference("extra", member, sentence)
+
+
+def _find_rows(rows: Iterable[Row], checkpoints: set[str], criteria: Criteria) -> dict[str, Row]:
+    """Returns a row of each checkpoint that the index has.
+
+    A pre-trained checkpoint has a row for each of its fine-tunings; one that meets the criteria is preferred.
+    """
+    by_checkpoint: dict[str, Row] = {}
+    for row in rows:
+        checkpoint = criteria.checkpoint(row)
+        if checkpoint in checkpoints:
+            earlier = by_checkpoint.get(checkpoint)
+            if earlier is None or criteria.mismatch(earlier):
+                by_checkpoint[checkpoint] = row
+    return by_checkpoint
+
+
+def _explain(row: Row | None, selection: Selection) -> str:
+    """Returns in words why a member's checkpoint, with this row in the index, is not selected."""
+    if row is None:
+        return "its checkpoint is not in the index"
+    criteria = selection.criteria
+    if reason := criteria.mismatch(row):
+        return reason
+    group, score, best = selection.candidates[row.name], criteria.score(row), selection.best_score(row.name)
+    if score == best:
+        return f"its {score} equals the best of {row.name}, and the tie goes to another checkpoint"
+    rank = 1 + sum(criteria.score(other) > score for other in group)
+    reason = f"its {criteria.best_by} {score} ranks {rank} of {len(group)} among {row.name}, whose best is {best}"
+    for variant in selection.candidates:
+        if variant != row.name and selection.best_score(variant) == score:
+            reason += (
+                f"; it equals the best of {variant}, so code that keeps every row whose score is among the best scores"
+                " selects it too"
+            )
+    return reason
