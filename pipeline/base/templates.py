@@ -42,16 +42,20 @@ def in_words(count: int) -> str:
     return NUMBER_WORDS[count] if count < len(NUMBER_WORDS) else str(count)
 
 
-@functools.cache
-def _environment() -> jinja2.Environment:
-    """Returns what renders the templates; made once, since a hub has a thousand pages."""
+def make_environment(folder: Path, autoescape: bool) -> jinja2.Environment:
+    """Returns an environment that renders a folder's templates and raises UndefinedError where a fact is missing.
+
+    Args:
+        folder: of the templates.
+        autoescape: True for HTML; False for Markdown and for SVG, whose templates escape texts by `| e`.
+    """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # Markdown
+        autoescape=autoescape,
     )
     environment.filters |= {
         "percent": lambda value: f"{100 * value:.2f} %",
@@ -65,6 +69,12 @@ def _environment() -> jinja2.Environment:
         "in_words": in_words,
     }
     return environment
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """Returns the environment of render(); made once, since a hub may have a thousand pages."""
+    return make_environment(TEMPLATES, autoescape=False)
 
 
 def render(template: str, **facts: Any) -> str:

@@ -17,7 +17,7 @@ import markupsafe
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.stage_code import ROOT
-from pipeline.base.templates import TEMPLATES
+from pipeline.base.templates import TEMPLATES, make_environment
 from pipeline.hub import markdown
 from pipeline.hub.folder import Index
 from pipeline.hub.index import Contents, Listing, contents
@@ -63,19 +63,9 @@ def renderer_digest() -> str:
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(SOURCES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=True,
-    )
+    environment = make_environment(SOURCES, autoescape=True)
     environment.filters |= {
-        "percent": lambda value: f"{100 * value:.2f} %",
-        "thousands": lambda value: f"{value:,}",
         "millions": lambda value: f"{value / 1e6:,.1f} M",
-        "megabytes": lambda value: f"{value / 1e6:,.1f} MB",
         "kind": lambda tag: _KINDS.get(tag, tag.replace("-", " ")),
         "spoken": lambda tag: tag.replace("-", " ").capitalize(),
         "sentence": lambda words: words[:1].upper() + words[1:],
