@@ -161,10 +161,7 @@ def file_faults(files: Files) -> Iterator[Finding]:
         text = f"expected names below the model's folder, got {list_names(unsafe)}; do not unpack it"
         yield Finding("files", f"{files.path}: {text}")
     if foreign:
-        text = (
-            "TF-Hub allows only saved_model.pb, fingerprint.pb, variables/variables.*, assets/* and assets.extra/*, got"
-        )
-        yield Finding("files", f"{files.path}: {text} {list_names(foreign)}; remove them")
+        yield Finding("files", f"{files.path}: TF-Hub allows only {_ALLOWED}, got {list_names(foreign)}; remove them")
     if twice:
         yield Finding(
             "files", f"{files.path}: these entries come more than once: {list_names(twice)}; package it again"
@@ -175,7 +172,8 @@ def file_faults(files: Files) -> Iterator[Finding]:
         )
 
 
-# tfhub.dev's rule: these files and no others.
+# The files that tfhub.dev allowed in a module, in words and as patterns.
+_ALLOWED = "saved_model.pb, fingerprint.pb, variables/variables.*, assets/* and assets.extra/*"
 _FILES = re.compile(r"saved_model\.pb|fingerprint\.pb|variables/variables\.[^/]+|(assets|assets\.extra)/.+")
 _FOLDERS = re.compile(r"variables|(assets|assets\.extra)(/.+)?")
 
@@ -200,10 +198,7 @@ def archive_order(folder: Path) -> list[str]:
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
             raise Fault(f"{path}: a module holds only folders and regular files; remove it")
         if not is_allowed(name, path.is_dir()):
-            raise Fault(
-                f"{path}: TF-Hub allows only saved_model.pb, fingerprint.pb, variables/variables.*, assets/* and"
-                " assets.extra/*; remove it"
-            )
+            raise Fault(f"{path}: TF-Hub allows only {_ALLOWED}; remove it")
         names.append(name + "/" if path.is_dir() else name)
     if "saved_model.pb" not in names:
         raise Fault(f"{folder}: no saved_model.pb; convert the member first")
