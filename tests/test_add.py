@@ -16,6 +16,8 @@ from pipeline.add import Added, add
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
 from pipeline.collection import page
+from pipeline.dag.members import images_text, read_sections
+from pipeline.dag.settings import Settings
 from pipeline.facts.collection import Module, read_collection
 from pipeline.images import labels
 from pipeline.model.variants import Model, variant
@@ -24,7 +26,6 @@ from pipeline.pool.criteria import read_criteria
 from pipeline.pool.drafts import collection_name
 from pipeline.pool.index import UPSTREAM, Index
 from pipeline.pool.names import FINE_TUNING, PRETRAINING, VARIANTS, parse, variant_token
-from pipeline.stamps import images_text
 from tests.card_facts import cards
 from tests.conftest import ROOT, Stage, copy_project, make, serving_folder
 from tests.pool.rows import ROW, write_index
@@ -325,8 +326,9 @@ def test_imagenet_is_not_for_members_of_other_data_sets(folder: Path, tmp_path: 
     assert images_of(Evaluation("d", 0.0), tmp_path, Path("/val")) == Path("/val")
     cifar = add(fine_tuned("cifar100"), folder, None, None, None).files[-1]
     imagenet = add(TUNED, folder, None, "another", None).files[-1]
-    assert images_text(cifar, "/val", "", "") == ""
-    assert images_text(imagenet, "/val", "", "") == "all of /val"
+    settings = Settings(imagenet="/val")
+    assert images_text(read_sections(cifar), settings) == ""
+    assert images_text(read_sections(imagenet), settings) == "all of /val"
 
 
 def test_make_add_writes_a_member_that_every_stage_is_planned_for(tmp_path: Path) -> None:

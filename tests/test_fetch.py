@@ -19,10 +19,10 @@ from pipeline.checkpoints import lock_file, provenance
 from pipeline.checkpoints.digest import arrays_digest
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.checkpoints.section import Checkpoint
+from pipeline.dag.weights import has_other_weights, has_outdated_card, read_lock
 from pipeline.download.http import Policy
 from pipeline.download.obtain import Access, obtain_file
 from pipeline.fetch import Settings, fetch
-from pipeline.stamps import outdated, superseded
 from tests.conftest import ROOT, Stage, assert_refused, serving_folder
 from tests.faulty_server import Faulty, cut, faulty, redirect, status
 
@@ -451,15 +451,15 @@ def test_a_broken_lock_file_is_refused(tmp_path: Path, out: Path, text: str, mes
 
 def test_the_lock_files_own_change_fetches_only_what_differs(tmp_path: Path, out: Path) -> None:
     lock = tmp_path / "checkpoints.lock"
-    assert not superseded(out, lock, "a")
+    assert not has_other_weights(out, read_lock(lock), "a")
     with faulty(archive()) as server:
         run(Checkpoint("a", (server.url(),)), tmp_path, out)
-    assert not superseded(out, lock, "a")
-    assert not superseded(out, lock, "b")
+    assert not has_other_weights(out, read_lock(lock), "a")
+    assert not has_other_weights(out, read_lock(lock), "b")
     lock.write_text(json.dumps({"a": {"arrays": "0" * 64}}))
-    assert superseded(out, lock, "a")
+    assert has_other_weights(out, read_lock(lock), "a")
     lock.write_text("{")
-    assert superseded(out, lock, "a")
+    assert has_other_weights(out, read_lock(lock), "a")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"source": "a", "sha256": "b", "arrays_sha256": "c", "new": 1}'])
@@ -467,19 +467,19 @@ def test_a_record_of_another_version_is_written_anew(tmp_path: Path, out: Path, 
     out.write_bytes(archive())
     provenance.path_of(out).write_text(text)
     assert provenance.read(out) == provenance.Origin("checkpoint.npz", sha256(archive()), digest(archive(), tmp_path))
-    assert superseded(out, tmp_path / "checkpoints.lock", "a")
-    assert not outdated(out, tmp_path / "checkpoints.lock", {"name": "a"})
+    assert has_other_weights(out, read_lock(tmp_path / "checkpoints.lock"), "a")
+    assert not has_outdated_card(out, read_lock(tmp_path / "checkpoints.lock"), Checkpoint("a", ()))
 
 
 def test_what_cards_say_of_pins_follows_lock_and_yaml_file(tmp_path: Path, out: Path) -> None:
     """Brought by the user, recorded later, forgotten again, pinned: a card is remade when it has become untrue."""
     lock, page = tmp_path / "checkpoints.lock", out.with_name("fe.md")
     (tmp_path / "a.npz").write_bytes(archive())
-    assert not outdated(out, lock, {"name": "a"})
+    assert not has_outdated_card(out, read_lock(lock), Checkpoint("a", ()))
     run(Checkpoint("a", ()), tmp_path, out, str(tmp_path))
     known = digest(archive(), tmp_path)
     recorded = {"a": {"arrays": known}}
-    assert not outdated(out, lock, {"name": "a"})  # there is no card yet
+    assert not has_outdated_card(out, read_lock(lock), Checkpoint("a", ()))  # there is no card yet
     for entries, pinned, said in (
         ({}, None, "no digest is pinned for this member"),
         (recorded, None, f"the digest of its arrays, `{known}`, is the one recorded for this member at its first"),
@@ -487,13 +487,13 @@ def test_what_cards_say_of_pins_follows_lock_and_yaml_file(tmp_path: Path, out: 
         (recorded, sha256(archive()), "the digest is the one pinned for this member"),
     ):
         lock.write_text(json.dumps(entries))
-        section = {"name": "a", "sha256": pinned}
-        assert outdated(out, lock, section) is page.exists()
+        section = Checkpoint("a", (), pinned)
+        assert has_outdated_card(out, read_lock(lock), section) is page.exists()
         page.write_text(LockFile(lock).pin_of("a").describe_verification(pinned, sha256(archive()), known))
         assert said in page.read_text()
-        assert not outdated(out, lock, section)
+        assert not has_outdated_card(out, read_lock(lock), section)
     lock.write_text("{")
-    assert outdated(out, lock, {"name": "a"})
+    assert has_outdated_card(out, read_lock(lock), Checkpoint("a", ()))
 
 
 # Cache, kills and the command ----------------------------------------------------------------------------------------

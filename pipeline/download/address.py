@@ -16,8 +16,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit
-from urllib.request import url2pathname
+from urllib.parse import quote, unquote, urlsplit
 
 from pipeline.base.fault import Fault, shown
 
@@ -72,7 +71,7 @@ def is_remote(source: str) -> bool:
 
 def local_path(source: str) -> Path:
     """Returns the path of a source that is a path or a file: URL."""
-    return Path(url2pathname(urlsplit(source).path) if source.startswith("file:") else source)
+    return Path(unquote(urlsplit(source).path) if source.startswith("file:") else source)
 
 
 def resolve(source: str) -> Address:

@@ -9,7 +9,6 @@ from pipeline.base.fault import Fault
 from pipeline.checkpoints.section import Checkpoint
 from pipeline.facts.collection import Module, read_collection
 from pipeline.model.variants import Model
-from pipeline.stamps import Digests, images_text, member_texts, source_text
 
 SAMPLES = Path(__file__).parents[1] / "data/members"
 GOOD = """\
@@ -58,13 +57,6 @@ def test_fault_is_refused_with_its_place(fault: str) -> None:
     with pytest.raises(Fault) as raised:
         yaml_sections.load(path, section, kind)
     assert str(raised.value).startswith(f"{path}{message}")
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_no_fault_stops_the_stamps_of_other_members(fault: str) -> None:
-    assert set(member_texts(SAMPLES / f"{fault}.yaml")) == set(yaml_sections.SECTIONS)
-    source_text(SAMPLES / f"{fault}.yaml", "", Digests(SAMPLES / "none.json"))
-    images_text(SAMPLES / f"{fault}.yaml", "", "", "")
 
 
 def test_a_password_at_the_wrong_place_is_not_shown(tmp_path: Path) -> None:

@@ -1,0 +1,106 @@
+"""The stamps of a member: its sections, its checkpoint's file, its images, and whether its lock file still agrees."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline.accuracy.section import Evaluation, images_of
+from pipeline.base.fault import Fault
+from pipeline.base.yaml_sections import SECTIONS, YamlFile
+from pipeline.checkpoints.section import Checkpoint, list_sources
+from pipeline.dag.digests import Digests, digest_texts
+from pipeline.dag.settings import Settings
+from pipeline.download.address import is_remote, local_path
+from pipeline.model.variants import Model
+
+Section = TypeVar("Section")
+
+
+@dataclass(frozen=True)
+class Sections:
+    """A member's file as stamps need it: a section that is not valid is None, and its stage reports the fault.
+
+    Attributes:
+        path: the member's YAML file.
+        plain: the plain values of its top-level keys.
+        checkpoint: the section `checkpoint`.
+        model: the section `model`.
+        evaluation: the section `evaluation`.
+        fault: what is wrong with the file where it cannot be read at all, else "".
+    """
+
+    path: Path
+    plain: dict[str, Any]
+    checkpoint: Checkpoint | None = None
+    model: Model | None = None
+    evaluation: Evaluation | None = None
+    fault: str = ""
+
+
+def read_sections(path: Path) -> Sections:
+    """Parses a member's file once for all of its stamps."""
+    try:
+        file = YamlFile(path)
+        plain = file.plain()
+    except Fault as fault:
+        return Sections(path, {}, fault=str(fault))
+    checkpoint = _valid(file, "checkpoint", Checkpoint)
+    return Sections(path, plain, checkpoint, _valid(file, "model", Model), _valid(file, "evaluation", Evaluation))
+
+
+def _valid(file: YamlFile, name: str, kind: type[Section]) -> Section | None:
+    try:
+        return file.key(name, kind)
+    except Fault:
+        return None
+
+
+def section_texts(member: Sections, digests: Digests) -> dict[str, str]:
+    """Returns the stamp text of each section, with the digests of the files that the section names.
+
+    `module` includes collection.yaml, which the cards are made of too, and `evaluation` the collection's activation. Of
+    a file that cannot be read, `module` holds the fault and the others are empty, "as before": once the file is
+    repaired, nothing but the check and the cards is made again.
+    """
+    collection = member.path.with_name("collection.yaml")
+    if member.fault:
+        return dict.fromkeys(SECTIONS, "") | {"module": member.fault}
+    texts = {name: json.dumps(member.plain.get(name), default=str) for name in SECTIONS}
+    if member.model and member.model.labels:
+        texts["model"] += digest_texts([member.path.parent / member.model.labels], member.path.parent)
+    if member.evaluation and (place := images_of(member.evaluation, member.path.parent, imagenet=None)):
+        texts["evaluation"] += digests.place(place)
+    texts["evaluation"] += _activation(collection)
+    texts["module"] += digest_texts([collection], collection.parent)
+    return texts
+
+
+def _activation(collection: Path) -> str:
+    """Returns what collection.yaml says of the logits; "" where the file has a fault, which `check` reports."""
+    try:
+        return str(YamlFile(collection).key("activation", str))
+    except Fault:
+        return ""
+
+
+def source_text(member: Sections, settings: Settings, digests: Digests) -> str:
+    """Returns the digest of a member's checkpoint where one lies on this machine, else "".
+
+    A member without a pinned digest is defined by the file itself: another file at its source, or in CHECKPOINTS=, is
+    another checkpoint. A pinned digest alone counts.
+    """
+    checkpoint = member.checkpoint
+    if checkpoint is None or checkpoint.sha256:
+        return ""
+    sources = list_sources(checkpoint, member.path.parent, settings.checkpoints or None)
+    paths = (local_path(source.address) for source in sources if not is_remote(source.address))
+    return next((digests.file(path) for path in paths if path.is_file()), "")
+
+
+def images_text(member: Sections, settings: Settings) -> str:
+    """Returns the place and number of a member's evaluation images; "" where it has none."""
+    imagenet = Path(settings.imagenet) if settings.imagenet else None
+    place = images_of(member.evaluation, member.path.parent, imagenet) if member.evaluation else None
+    labels = f", ReaL labels {settings.real}" if settings.real else ""
+    return f"{settings.samples or 'all'} of {place}{labels}" if place else ""
