@@ -1,21 +1,28 @@
-"""Labelled images on disk: which ones there are, in whatever layout, which of them to use, and their bytes."""
+"""Labelled images in any layout: which there are, which of them to use, and their bytes."""
 
 import hashlib
 import re
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.fault import Fault, list_names
 from pipeline.images import archives, folders, ground_truth, tfds
-from pipeline.images.decoding import decode
-from pipeline.images.folders import Located, Place
-from pipeline.images.labels import Label
-
-__all__ = ["Example", "ImageSet", "choose", "decode", "from_training_set", "manifest_digest", "open_images"]
+from pipeline.images.folders import LabelledFile, Place
+from pipeline.images.labels import Label, class_index
+from pipeline.images.layout import Layout
 
 _TRAINING = re.compile(r"(n\d{8})/\1_\d+\.JPEG")
+
+_LISTERS: dict[Layout, Callable[[Path, Sequence[Label]], list[LabelledFile]]] = {
+    Layout.CLASS_FOLDERS: folders.list_class_folders,
+    Layout.NUMBERED_FOLDERS: folders.list_numbered_folders,
+    Layout.VALIDATION_FOLDER: folders.list_validation_folder,
+    Layout.VALIDATION_ARCHIVE: archives.list_validation_archive,
+    Layout.SHARDS: archives.list_shards,
+    Layout.TFDS: tfds.list_tfds_folder,
+}
 _LOOKED_FOR = (
     "class folders named by the keys of the label file, such as {key!r}",
     "ImageNet's flat validation folder (ILSVRC2012_val_00000001.JPEG and so on) or " + archives.OFFICIAL,
@@ -40,117 +47,151 @@ class Example:
     label: int
     real: tuple[int, ...] | None = None
 
+    @property
+    def file(self) -> str:
+        """The file name, without the class."""
+        return self.name.partition("/")[2]
+
 
 @dataclass(frozen=True)
 class ImageSet:
-    """All labelled images of a place.
+    """All labelled images of a folder or archive.
 
     Attributes:
-        kind: the layout in words, such as "class folders".
+        layout: how they lie there.
         examples: in the order of choose().
         places: where the bytes of each lie, by name.
+        tfds: name and version of a data set of TensorFlow Datasets, such as "imagenet_v2 3.0.0"; "" otherwise.
     """
 
-    kind: str
+    layout: Layout
     examples: tuple[Example, ...]
     places: Mapping[str, Place]
+    tfds: str = ""
+
+    @property
+    def description(self) -> str:
+        """The layout for reports, such as "class folders" or "TensorFlow Datasets imagenet_v2 3.0.0"."""
+        return f"{self.layout} {self.tfds}".rstrip()
+
+    @property
+    def dataset(self) -> str | None:
+        """The data set, where the layout is that of one; None where it may be any."""
+        if self.layout is Layout.TFDS:
+            return self.description
+        return "ImageNet-V2" if self.layout is Layout.NUMBERED_FOLDERS else None
+
+    @property
+    def has_original_names(self) -> bool:
+        """Whether the names tell images of ImageNet's training set: imagenette of TensorFlow Datasets lost them."""
+        return not self.tfds.startswith("imagenette")
 
     def read(self, example: Example) -> bytes:
         """Returns the image file's bytes; safe in threads, and nothing stays open. Raises Fault as Place.read()."""
         return self.places[example.name].read()
 
-    def whereabouts(self, example: Example) -> str:
-        """Returns what to call the image in a message: its path, or what holds it and its name."""
+    def locate(self, example: Example) -> str:
+        """Returns what to call the image in a message: its path, or its archive's path and its name."""
         place = self.places[example.name]
         return str(place.path) if place.size is None else f"{place.path}: {example.name}"
 
 
 def open_images(path: Path, labels: Sequence[Label], real: Path | None = None) -> ImageSet:
-    """Lists the labelled images of a folder or archive, recognised by looking; hidden files are passed over.
+    """Lists the labelled images of a folder or archive, whose layout is detected; hidden files are ignored.
 
     Args:
-        path: what IMAGENET= names.
-        labels: all classes the model knows, in the order of the logits.
+        path: the folder or archive, what IMAGENET= names.
+        labels: all classes of the model, in the order of the logits.
         real: the ReaL labels, real.json, for ImageNet's validation set; or None.
 
     Raises:
-        Fault: when it is missing, empty, or of no known layout; when an image has no class or one that no label names,
-            or is called as another one; when there are no labels at all, or ReaL labels are given for another set.
+        Fault: when the path is missing, empty, or of no layout; when an image has no class, one without a label, or
+            the name of another image; when there are no labels, or ReaL labels are given for another set.
     """
     if not labels:
         raise Fault(
             f"{path}: without labels it is not known which output each class is; name a label file in model.labels, or"
             " with LABELS= for make evaluate"
         )
-    kind, located = _recognised(path, labels)
-    if not located:
+    layout, place = _detect(path, labels)
+    files = _LISTERS[layout](place, labels)
+    if not files:
         raise Fault(f"{path}: no images; expected a folder of class folders with image files")
-    reassessed = ground_truth.reassessed(real, len(labels)) if real else None
+    real_labels = ground_truth.read_real_labels(real, len(labels)) if real else None
     examples, places = [], {}
-    for one in located:
-        name = f"{labels[one.label].key}/{one.file}"
+    for file in files:
+        name = f"{labels[file.label].key}/{file.file}"
         if name in places:
             raise Fault(f"{path}: two images are called {name!r}; expected every image to have a name of its own")
-        places[name] = one.place
-        number = ground_truth.number_of(one.file)
-        if reassessed is not None and number is None:
-            raise Fault(f"{real}: ReaL labels are for ImageNet's validation images, which {path} is not: {one.file!r}")
-        examples.append(Example(name, one.label, reassessed[number - 1] if reassessed and number else None))
-    return ImageSet(kind, _ordered(examples), places)
+        places[name] = file.place
+        number = ground_truth.validation_number(file.file)
+        if real_labels is not None and number is None:
+            raise Fault(f"{real}: ReaL labels are for ImageNet's validation images, which {path} is not: {file.file!r}")
+        examples.append(Example(name, file.label, real_labels[number - 1] if real_labels and number else None))
+    return ImageSet(layout, _order(examples), places, _name_dataset(place) if layout is Layout.TFDS else "")
 
 
-def _ordered(examples: Iterable[Example]) -> tuple[Example, ...]:
-    """Sorts images within a class by the SHA-256 of their names, then takes one of each class in turn."""
-    groups: dict[int, list[Example]] = {}
+def _order(examples: Iterable[Example]) -> tuple[Example, ...]:
+    """Sorts the images of each class by the SHA-256 of their names, then alternates between the classes."""
+    by_label: dict[int, list[Example]] = {}
     for example in sorted(examples, key=lambda example: hashlib.sha256(example.name.encode()).digest()):
-        groups.setdefault(example.label, []).append(example)
-    ranked = ((rank, label, example) for label, group in groups.items() for rank, example in enumerate(group))
-    return tuple(example for _, _, example in sorted(ranked, key=lambda one: one[:2]))
+        by_label.setdefault(example.label, []).append(example)
+    ranked = [(rank, label, example) for label, group in by_label.items() for rank, example in enumerate(group)]
+    return tuple(example for _, _, example in sorted(ranked, key=lambda entry: entry[:2]))
 
 
-def _recognised(path: Path, labels: Sequence[Label]) -> tuple[str, list[Located]]:
+def _name_dataset(folder: Path) -> str:
+    info = tfds.read_info(folder)
+    return f"{info.name} {info.version}"
+
+
+def _detect(path: Path, labels: Sequence[Label]) -> tuple[Layout, Path]:
+    """Returns the layout of a folder or archive, and the path within it that has this layout.
+
+    Raises:
+        Fault: when it is missing or of no layout.
+    """
     if path.is_file() and tarfile.is_tarfile(path):
-        if archives.is_validation_archive(path):
-            return "official validation archive", archives.validation_archive(path, labels)
-        return "WebDataset shards", archives.shards([path], labels)
+        return Layout.VALIDATION_ARCHIVE if archives.is_validation_archive(path) else Layout.SHARDS, path
     if not path.is_dir():
-        what = "neither a folder nor a tar archive" if path.exists() else "the image folder does not exist"
-        raise Fault(f"{path}: {what}; looked for {_looked_for(labels)}")
+        problem = "neither a folder nor a tar archive" if path.exists() else "the image folder does not exist"
+        raise Fault(f"{path}: {problem}; looked for {_describe_layouts(labels)}")
+    return _detect_folder(path, labels)
+
+
+def _detect_folder(path: Path, labels: Sequence[Label]) -> tuple[Layout, Path]:
+    entries = folders.list_visible(path)
+    subfolders = [entry.name for entry in entries if entry.is_dir()]
+    keys = class_index(labels)
     if (path / tfds.INFO).is_file():
-        return tfds.tfds_folder(path, labels)
-    entries = folders.visible(path)
-    keys = folders.class_index(labels)
-    folder_names = [entry.name for entry in entries if entry.is_dir()]
-    if any(name in keys for name in folder_names):
-        return "class folders", folders.class_folders(path, labels)
-    if folder_names and all(name.isdecimal() for name in folder_names):
-        return "ImageNet-V2 folders", folders.numbered_folders(path, labels)
-    if any(ground_truth.number_of(entry.name) for entry in entries):
-        return "official validation folder", folders.flat_folder(path, labels)
+        return Layout.TFDS, path
+    if any(name in keys for name in subfolders):
+        return Layout.CLASS_FOLDERS, path
+    if subfolders and all(name.isdecimal() for name in subfolders):
+        return Layout.NUMBERED_FOLDERS, path
+    if any(ground_truth.validation_number(entry.name) for entry in entries):
+        return Layout.VALIDATION_FOLDER, path
     if (path / archives.OFFICIAL).is_file():
-        return _recognised(path / archives.OFFICIAL, labels)
-    shard_files = [entry for entry in entries if entry.suffix == ".tar"]
-    if shard_files:
-        return "WebDataset shards", archives.shards(shard_files, labels)
-    if "val" in folder_names:
-        return _recognised(path / "val", labels)
-    if folder_names and len(folder_names) == len(entries):
-        return "class folders", folders.class_folders(path, labels)  # which says what is wrong with them
-    found = list_names([entry.name for entry in entries])
-    raise Fault(
-        f"{path}: no images that it knows how to read; looked for {_looked_for(labels)}; found {found or 'nothing'}"
-    )
+        return _detect(path / archives.OFFICIAL, labels)
+    if any(entry.suffix == ".tar" for entry in entries):
+        return Layout.SHARDS, path
+    if "val" in subfolders:
+        return _detect(path / "val", labels)
+    if subfolders and len(subfolders) == len(entries):
+        return Layout.CLASS_FOLDERS, path  # list_class_folders() says what is wrong with them
+    names = list_names([entry.name for entry in entries]) or "nothing"
+    raise Fault(f"{path}: no images in any layout; looked for {_describe_layouts(labels)}; found {names}")
 
 
-def _looked_for(labels: Sequence[Label]) -> str:
+def _describe_layouts(labels: Sequence[Label]) -> str:
     return ", ".join(_LOOKED_FOR).format(key=labels[0].key)
 
 
 def choose(images: ImageSet, samples: int | None) -> tuple[Example, ...]:
-    """Chooses which images to use: class-balanced, and by the names alone.
+    """Chooses which images to use: balanced over the classes, and by the names alone.
 
-    An image left out changes nothing for the others, so a machine with all images and one with a part that has the
-    chosen ones choose the same.
+    An image that is missing changes nothing for the others: a machine with all images chooses the same as a machine
+    that has only some, if the chosen ones are among them.
 
     Args:
         images: the set.
@@ -161,22 +202,21 @@ def choose(images: ImageSet, samples: int | None) -> tuple[Example, ...]:
     """
     if samples is not None and not 0 < samples <= len(images.examples):
         raise Fault(
-            f"SAMPLES={samples}: expected a number from 1 to {len(images.examples)}, the images that there are"
-            f" ({images.kind})"
+            f"SAMPLES={samples}: expected 1 to {len(images.examples)}, the number of images ({images.description})"
         )
     return images.examples[:samples]
 
 
-def from_training_set(example: Example) -> bool:
-    """Whether an image's name says that it is of ImageNet's training set: `<synset>_<number>.JPEG`.
+def is_training_image(example: Example) -> bool:
+    """Whether an image's name is of ImageNet's training set: `<synset>_<number>.JPEG`.
 
-    Folders of ImageNet's classes, Imagenette's val among them, may have such images, on which a model that was trained
-    with them does better than on new ones.
+    Folders of ImageNet's classes, Imagenette's val among them, may have training images, on which a model that was
+    trained with them does better than on new ones.
     """
     return _TRAINING.fullmatch(example.name) is not None
 
 
 def manifest_digest(chosen: Sequence[Example]) -> str:
-    """Returns the SHA-256 of the sorted names, a line each, so that two reports can be known to agree."""
+    """Returns the SHA-256 of the sorted names, a line each: equal where two reports used the same images."""
     names = sorted(f"{example.name}\n" for example in chosen)
     return hashlib.sha256("".join(names).encode()).hexdigest()
