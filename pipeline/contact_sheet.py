@@ -25,6 +25,7 @@ from pipeline.base.templates import render
 from pipeline.base.yaml_sections import Member
 from pipeline.facts.report import read_report
 from pipeline.images import image_set, labels
+from pipeline.images.decoding import decode
 from pipeline.images.labels import Label
 from pipeline.model.variants import Model
 
@@ -123,7 +124,7 @@ def page(name: str, report: Path, place: Path, names: Sequence[Label]) -> str:
 
     def image(row: int) -> tuple[str, np.ndarray]:
         example = readable[row]
-        return example.name, image_set.decode(images.read(example), images.whereabouts(example))
+        return example.name, decode(images.read(example), images.locate(example))
 
     title = f"{name}: wrong predictions" + " of the run that failed" * failed
     return contact_sheet(title, rows, names, image)

@@ -82,7 +82,12 @@ def measure(
     real = [example.real for example in task.chosen if example.name not in found.damaged]
     figures = statistics.accuracy(rows, names, len(names), real if any(one is not None for one in real) else None)
     about = {"module": name, "content_sha256": classifier.digest, "image_size": side, "range": taken}
-    how = {"protocol": task.protocol, "activation": activation, "layout": task.images.kind, "damaged": found.damaged}
+    how = {
+        "protocol": task.protocol,
+        "activation": activation,
+        "layout": task.images.description,
+        "damaged": found.damaged,
+    }
     rates = {"images_per_second": found.rate, "forward_images_per_second": bare}
     order = {"label_order": label_order(rows, names, len(names))}
     manifest = {"manifest_sha256": image_set.manifest_digest(task.chosen)}

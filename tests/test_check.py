@@ -74,7 +74,7 @@ def test_a_name_that_no_handle_can_have_is_told(tiny: Path) -> None:
 def test_settings_that_a_later_stage_would_refuse_are_told(tiny: Path, tmp_path: Path) -> None:
     member = tiny / "mini.yaml"
     for settings, message in (
-        (Settings(samples=13), "SAMPLES=13: expected a number from 1 to 12"),
+        (Settings(samples=13), "SAMPLES=13: expected 1 to 12"),
         (Settings(hub_url="localhost"), "HUB_URL=localhost: expected an address that begins with http:// or https://"),
     ):
         (found,) = problems(member, settings)

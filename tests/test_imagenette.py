@@ -61,7 +61,7 @@ def test_the_command_downloads_what_the_checkpoints_have_not_seen(stage: Stage, 
     assert {example.name for example in found.examples} == {name.split("/", 2)[2] for name in WANTED}
     for example in found.examples:
         assert found.read(example) == next(data for name, data in WANTED.items() if name.endswith(example.name))
-        assert not image_set.from_training_set(example)
+        assert not image_set.is_training_image(example)
     assert files(tmp_path / "again" / TOP) == files(folder)
 
 

@@ -192,6 +192,7 @@ def test_permuted_labels_fail_the_gate(arguments: list[Path], tmp_path: Path, st
 
     from pipeline.accuracy import predictions
     from pipeline.images import image_set, labels
+    from pipeline.images.decoding import decode
     from pipeline.model.preprocessing import prepare
 
     home = tmp_path / "home/tiny"
@@ -200,7 +201,7 @@ def test_permuted_labels_fail_the_gate(arguments: list[Path], tmp_path: Path, st
     model = tf.saved_model.load(str(arguments[2]))
     images = image_set.open_images(home / "images", names)
     for example in images.examples:
-        image = prepare(image_set.decode(images.read(example), example.name), 16, "resize")
+        image = prepare(decode(images.read(example), example.name), 16, "resize")
         winner = names[int(np.argmax(model(image[None])))].key
         (home / "truth" / winner).mkdir(parents=True, exist_ok=True)
         shutil.copy(home / "images" / example.name, home / "truth" / winner / example.name.replace("/", "-"))

@@ -19,7 +19,7 @@ from pipeline.accuracy.predictions import Predictions
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.progress import Progress
-from pipeline.images import image_set
+from pipeline.images.decoding import decode
 from pipeline.images.image_set import Example, ImageSet
 from pipeline.model.preprocessing import Unfit, prepare
 
@@ -94,8 +94,8 @@ def inputs_of(task: Task, example: Example) -> np.ndarray:
     Raises:
         Fault: names the image that is damaged, or that the protocol can make nothing of.
     """
-    where = task.images.whereabouts(example)
-    pixels = image_set.decode(task.images.read(example), where)
+    where = task.images.locate(example)
+    pixels = decode(task.images.read(example), where)
     try:
         values = prepare(pixels, task.size, task.protocol)
     except Unfit as reason:

@@ -8,32 +8,28 @@ from pipeline.accuracy import statistics
 from pipeline.accuracy.classify import Evaluated, Task
 from pipeline.accuracy.label_order import label_order
 from pipeline.accuracy.section import Evaluation
-from pipeline.images.ground_truth import number_of
-from pipeline.images.image_set import from_training_set, manifest_digest
+from pipeline.images.ground_truth import validation_number
+from pipeline.images.image_set import is_training_image, manifest_digest
 from pipeline.images.labels import Label
 
 Report = dict[str, Any]
 
 
 def other_dataset(task: Task) -> str | None:
-    """Returns what IMAGENET= holds if it is not ImageNet's validation set, in words that follow "images of"."""
-    if all(number_of(example.name.split("/", 1)[1]) for example in task.chosen):
+    """Names the data set of the images for "images of ...", or returns None for ImageNet's validation set."""
+    if all(validation_number(example.file) for example in task.chosen):
         return None
     if training_images(task) is None:
-        return f"{task.images.kind}, some of ImageNet's training set"
-    if "V2" in task.images.kind or task.images.kind.startswith("TensorFlow Datasets"):
-        return task.images.kind.removesuffix(" folders")
-    return "its publisher's own set"
+        return f"{task.images.description}, some of ImageNet's training set"
+    return task.images.dataset or "its publisher's own set"
 
 
 def training_images(task: Task) -> int | None:
-    """Returns how many images are of ImageNet's training set by their names; None for imagenette, which has lost them.
+    """Returns how many images are of ImageNet's training set by their names.
 
-    Of TensorFlow Datasets, that is: its validation split mixes images of both sets.
+    None for imagenette of TensorFlow Datasets, which mixes images of both sets and has lost their names.
     """
-    if task.images.kind.startswith("TensorFlow Datasets imagenette"):
-        return None
-    return sum(map(from_training_set, task.chosen))
+    return sum(map(is_training_image, task.chosen)) if task.images.has_original_names else None
 
 
 def unmeasured(evaluation: Evaluation, reason: str) -> Report:
@@ -69,7 +65,7 @@ def summary(
         | {
             "dataset": other or evaluation.dataset,
             "expected_dataset": evaluation.dataset,  # which a reported figure is about
-            "layout": task.images.kind,
+            "layout": task.images.description,
             "protocol": task.protocol,
             "manifest_sha256": manifest_digest(task.chosen),
             "damaged": found.damaged,

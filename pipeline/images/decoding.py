@@ -1,4 +1,4 @@
-"""From an image file's bytes to upright RGB pixels, whatever the file is."""
+"""Decodes image files of every common kind into upright RGB pixels."""
 
 import io
 import struct
@@ -8,9 +8,9 @@ from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
 from pipeline.base.fault import Fault
 
-# What photographs come as; Pillow knows dozens more, EPS among them, for which it runs a program.
+# The formats of photographs. Pillow reads dozens more, and runs a program for some, such as EPS.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-# Whatever Pillow's readers meet in a damaged file, some in the middle of unpacking it.
+# What Pillow's readers raise for damaged files.
 _DAMAGED = (OSError, SyntaxError, ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, struct.error)
 
 _UPRIGHT = {
@@ -25,13 +25,12 @@ _UPRIGHT = {
 
 
 def decode(data: bytes, name: str) -> np.ndarray:
-    """Decodes an image file; its content says what kind it is, not its name (ImageNet has a PNG called .JPEG).
+    """Decodes an image file, whose format is detected from its content (ImageNet has a PNG called .JPEG).
 
-    Grey is repeated in all three channels, a palette looked up, CMYK converted plainly as TensorFlow's decoder does it
-    (product of ink and black), 16 bits per channel scaled to 8 by their upper byte (as TensorFlow's and Pillow's PNG
-    decoders do), and EXIF's orientation applied. Transparency is dropped and the colours below it are used: so do
-    TensorFlow's decoder and timm, with which the figures others report were measured; any background would be our own
-    invention.
+    Grey is repeated in all three channels, a palette looked up, CMYK converted as TensorFlow's decoder does (product of
+    ink and black), 16 bits per channel reduced to their upper byte (as TensorFlow's and Pillow's PNG decoders do), and
+    EXIF's orientation applied. Transparency is dropped and the colours below it are kept, as TensorFlow's decoder and
+    timm do, with which others measure the accuracies that they report.
 
     Args:
         data: the file.
@@ -41,7 +40,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
         uint8 (height, width, 3), RGB.
 
     Raises:
-        Fault: when the bytes are no image of FORMATS, are cut short, or have pixels of no stated range (32 bits).
+        Fault: when the bytes are not an image of FORMATS, are cut short, or have 32-bit pixels, whose range is unknown.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -49,7 +48,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
             pixels = np.asarray(_rgb(image))
             turn = _UPRIGHT.get(_orientation(image))
     except (*_DAMAGED, Image.DecompressionBombError) as error:
-        # The bytes have no name of their own, and the text would show an address in memory.
+        # Its own text has no file name, but an address in memory.
         reason = f"none of {', '.join(FORMATS)}" if isinstance(error, UnidentifiedImageError) else error
         raise Fault(f"{name}: cannot be read as an image ({reason}); replace or remove it") from None
     return pixels if turn is None else np.asarray(Image.fromarray(pixels).transpose(turn))
@@ -61,11 +60,11 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
-        raise ValueError(f"its pixels have 32 bits, mode {image.mode}, of which nothing says what is white")
+        raise ValueError(f"its pixels have 32 bits, mode {image.mode}, and no known range")
     if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
-        # Pillow takes every such file for one of Adobe's, which store 255 - ink; see TensorFlow's jpeg_mem.cc.
+        # Pillow assumes that every CMYK JPEG is from Adobe, which stores 255 - ink; see TensorFlow's jpeg_mem.cc.
         image = ImageChops.invert(image)
-    image.info.pop("transparency", None)  # else Pillow warns that it is about to be dropped
+    image.info.pop("transparency", None)  # else Pillow warns that it will be dropped
     return image.convert("RGB")
 
 
@@ -73,5 +72,5 @@ def _orientation(image: Image.Image) -> int:
     """Returns EXIF's orientation, 1 to 8; 1, upright, where there is none or the EXIF block cannot be read."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except _DAMAGED:  # a damaged block beside a sound picture
+    except _DAMAGED:  # a damaged EXIF block in an intact image
         return 1

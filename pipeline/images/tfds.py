@@ -131,6 +131,8 @@ def _read_example(
     image, label, name = (features.get(key) for key in ("image", "label", "file_name"))
     if not isinstance(image, tuple) or not isinstance(label, int) or not 0 <= label < len(classes):
         raise Fault(f"{where}: expected an image and a label from 0 to {len(classes) - 1}, got {features!r}")
-    file = PurePosixPath(data[slice(*name)].decode("utf-8", "replace")).name if isinstance(name, tuple) else default_name
+    file = default_name
+    if isinstance(name, tuple):
+        file = PurePosixPath(data[slice(*name)].decode("utf-8", "replace")).name
     start, end = image
     return LabelledFile(file, classes[label], Place(path, start, end - start))

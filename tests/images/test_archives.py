@@ -1,4 +1,4 @@
-"""Archives that are read without unpacking; that they hold the same as folders is tested in test_imagenet.py."""
+"""Archives, read without unpacking; test_image_set.py compares them with folders."""
 
 import gzip
 import tarfile
@@ -8,35 +8,36 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.images import image_set
+from pipeline.images.layout import Layout
 from tests.images.test_image_set import COLOURS
 from tests.validation_set import LABELS, content_of, packed, write_archive, write_tar, write_truth
 
 
 @pytest.mark.parametrize(
-    ("said", "label"),
+    ("texts", "label"),
     [
         ({"cls": b"967"}, 967),
-        ({"cls": b"967\n", "json": b'{"label": 3}'}, 967),  # what belongs to every shard counts first
+        ({"cls": b"967\n", "json": b'{"label": 3}'}, 967),  # .cls takes precedence
         ({"json": b'{"label": 281, "filename": "a/n1_2.JPEG"}'}, 281),
         ({"cls": b"n02123045"}, 281),
     ],
 )
-def test_the_class_stands_beside_the_image(said: dict[str, bytes], label: int, tmp_path: Path) -> None:
-    files = {"a/0001.jpg": content_of(1)} | {f"a/0001.{kind}": data for kind, data in said.items()}
+def test_a_shard_gives_the_class_beside_the_image(texts: dict[str, bytes], label: int, tmp_path: Path) -> None:
+    files = {"a/0001.jpg": content_of(1)} | {f"a/0001.{kind}": data for kind, data in texts.items()}
     shard = write_tar(tmp_path / "shard.tar", files | {"a/0001.txt": b"a caption", "a/._0001.jpg": b"of a Macintosh"})
     for place in (shard, tmp_path):
-        found = image_set.open_images(place, LABELS)
-        assert found.kind == "WebDataset shards"
-        (example,) = found.examples
+        images = image_set.open_images(place, LABELS)
+        assert images.layout is Layout.SHARDS
+        (example,) = images.examples
         assert example.label == label
-        file = "n1_2.JPEG" if b"filename" in said.get("json", b"") else "0001.jpg"
+        file = "n1_2.JPEG" if b"filename" in texts.get("json", b"") else "0001.jpg"
         assert example.name == f"{LABELS[label].key}/{file}"
-        assert found.read(example) == content_of(1)
-        assert found.whereabouts(example) == f"{shard}: {example.name}"
+        assert images.read(example) == content_of(1)
+        assert images.locate(example) == f"{shard}: {example.name}"
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("texts", "message"),
     [
         ({}, r"shard\.tar: x/7: expected the class, .* in its \.cls or as 'label' in its \.json; got None"),
         ({"cls": b"1000"}, "got '1000'"),
@@ -46,13 +47,13 @@ def test_the_class_stands_beside_the_image(said: dict[str, bytes], label: int, t
         ({"json": b"[]"}, r"x/7\.json: expected a mapping with a 'label', got \[\]"),
     ],
 )
-def test_images_without_a_class_are_refused(said: dict[str, bytes], message: str, tmp_path: Path) -> None:
-    files = {"x/7.png": content_of(7)} | {f"x/7.{kind}": data for kind, data in said.items()}
+def test_images_without_a_class_are_refused(texts: dict[str, bytes], message: str, tmp_path: Path) -> None:
+    files = {"x/7.png": content_of(7)} | {f"x/7.{kind}": data for kind, data in texts.items()}
     with pytest.raises(Fault, match=message):
         image_set.open_images(write_tar(tmp_path / "shard.tar", files), LABELS)
 
 
-def test_an_index_is_for_image_nets_classes_alone(tmp_path: Path) -> None:
+def test_an_index_is_for_classes_of_imagenet_only(tmp_path: Path) -> None:
     shard = write_tar(tmp_path / "shard.tar", {"a.jpg": content_of(1), "a.cls": b"1"})
     with pytest.raises(Fault, match="the key of one of the model's 3 or for ImageNet-1k an index, 0 to 999"):
         image_set.open_images(shard, COLOURS)
@@ -88,13 +89,13 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_official_archive_needs_its_ground_truth(tmp_path: Path) -> None:
-    with pytest.raises(Fault, match="these are ImageNet's validation images, and nothing says their classes"):
+    with pytest.raises(Fault, match="these are ImageNet's validation images without their classes"):
         image_set.open_images(write_archive(tmp_path / "val.tar"), LABELS)
 
 
 @pytest.mark.parametrize("more", [0, 200])
 def test_an_archive_that_ends_between_two_files_is_refused(more: int, tmp_path: Path) -> None:
-    """A download that stopped there has fewer images, and tarfile finds nothing wrong with it."""
+    """A download that stopped there has fewer images, and tarfile accepts it."""
     path = write_archive(tmp_path / "ILSVRC2012_img_val.tar")
     write_truth(tmp_path)
     with tarfile.open(path) as archive:

@@ -1,4 +1,4 @@
-"""Image files of every kind that the real sets contain, and damaged ones."""
+"""Image files of every kind that the real sets contain, and damaged files."""
 
 import io
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
     assert pixels.min() >= 254
 
 
-def test_photographs_are_decoded_as_they_are() -> None:
+def test_photographs_have_the_right_size_and_colours() -> None:
     assert photograph("chelsea").shape == (300, 451, 3)
     # The cat is orange, the cup in the middle holds coffee.
     assert (np.diff(photograph("chelsea").mean(axis=(0, 1))) < 0).all()
@@ -67,14 +67,14 @@ def test_an_exif_block_that_is_cut_short_leaves_the_picture_upright(kind: str) -
 
 
 def test_other_formats_are_refused_without_looking_into_them() -> None:
-    """Pillow has EPS drawn by a program, and its readers of rare formats raise whatever they like."""
+    """For EPS Pillow runs a program, and its readers of rare formats raise any exception."""
     for kind in ("EPS", "DDS", "ICO", "PPM"):
         with pytest.raises(Fault, match=r"a: cannot be read as an image .none of JPEG, PNG, WEBP, GIF, BMP, TIFF"):
             decode(encoded(Image.new("RGB", (16, 16)), kind), "a")
 
 
 def test_cmyk_of_adobe_and_of_others() -> None:
-    """Adobe's programs store 255 - ink and say so in a marker; without it ink is stored as it is."""
+    """Adobe's programs store 255 - ink and a marker; files without the marker store the ink."""
     red = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
     of_adobe = encoded(red, "JPEG", quality=95)
     assert np.abs(decode(of_adobe, "a").astype(int) - (255, 0, 0)).max() <= 4
@@ -96,7 +96,7 @@ def test_sixteen_bits_are_scaled_not_clipped() -> None:
 
 
 def test_colours_of_sixteen_bits_are_scaled() -> None:
-    """Pillow writes none, so the file is written here: signature, header, one filtered row for each line, end."""
+    """Pillow cannot write such a file, so the test does: signature, header, a filtered row per line, end."""
     import struct
     import zlib
 
@@ -110,7 +110,7 @@ def test_colours_of_sixteen_bits_are_scaled() -> None:
 
 
 def test_transparency_is_dropped() -> None:
-    """The colour below counts, as for TensorFlow's decoder and timm; nothing is laid under it."""
+    """The colour below is kept, as in TensorFlow's decoder and timm."""
     clear = Image.new("RGBA", (4, 4), (200, 100, 50, 0))
     assert (decode(encoded(clear), "a") == (200, 100, 50)).all()
     assert (decode(encoded(Image.new("LA", (4, 4), (77, 0))), "a") == 77).all()
@@ -119,7 +119,7 @@ def test_transparency_is_dropped() -> None:
         assert (decode(encoded(palette, transparency=transparency), "a") == decode(encoded(palette), "a")).all()
 
 
-def test_the_content_says_what_a_file_is() -> None:
+def test_the_format_is_detected_from_the_content() -> None:
     pixels = noise(12, 9)
     assert (decode(encoded(Image.fromarray(pixels)), "n02105855_2933.JPEG") == pixels).all()
 
@@ -135,9 +135,9 @@ def test_damaged_images_are_refused_by_name(kind: str) -> None:
         assert str(raised.value).endswith("; replace or remove it")
 
 
-def test_pixels_of_no_stated_range_are_refused() -> None:
+def test_pixels_of_32_bits_are_refused() -> None:
     for mode in ("F", "I"):
-        with pytest.raises(Fault, match=f"a: cannot be read .*32 bits, mode {mode}, of which nothing says"):
+        with pytest.raises(Fault, match=f"a: cannot be read .*32 bits, mode {mode}, and no known range"):
             decode(encoded(Image.new(mode, (4, 4)), "TIFF"), "a")
 
 

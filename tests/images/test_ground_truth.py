@@ -1,4 +1,4 @@
-"""The files that say the classes of ImageNet's validation images, each in its form, and each form's faults."""
+"""The forms of the ground truth of ImageNet's validation images, and the faults of each."""
 
 import json
 from pathlib import Path
@@ -18,13 +18,13 @@ def classes(images: image_set.ImageSet) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_says_the_same(form: str, tmp_path: Path) -> None:
+def test_every_form_gives_the_same_classes(form: str, tmp_path: Path) -> None:
     write_truth(tmp_path, form)
     assert classes(image_set.open_images(write_flat(tmp_path / "val"), LABELS)) == EXPECTED
-    found = ground_truth.find([tmp_path], LABELS)
-    assert found is not None
-    assert list(found.values()) == TRUTH
-    assert (next(iter(found)), found[name_of(1)]) == (name_of(1), 65)
+    truth = ground_truth.find([tmp_path], LABELS)
+    assert truth is not None
+    assert list(truth.values()) == TRUTH
+    assert (next(iter(truth)), truth[name_of(1)]) == (name_of(1), 65)
 
 
 def test_the_truth_may_lie_among_the_images(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_the_truth_may_lie_among_the_images(tmp_path: Path) -> None:
     assert classes(image_set.open_images(tmp_path / "val", LABELS)) == EXPECTED
 
 
-def test_the_devkits_numbers_are_no_indices(tmp_path: Path) -> None:
+def test_the_numbers_of_the_devkit_are_not_indices(tmp_path: Path) -> None:
     """In the real devkit the first image has the number 490; its class's index is 65."""
     first = validation_set.devkit()["ILSVRC2012_validation_ground_truth.txt"].split()[0]
     assert first == b"490"
@@ -85,7 +85,7 @@ def test_faults_are_named(form: str, name: str, old: bytes, new: bytes, message:
     assert message in damaged(tmp_path, form, name, old, new)
 
 
-def test_the_devkits_numbers_alone_are_refused(tmp_path: Path) -> None:
+def test_the_numbers_of_the_devkit_without_meta_mat_are_refused(tmp_path: Path) -> None:
     write_truth(tmp_path, "files of the devkit")
     (tmp_path / "meta.mat").unlink()
     with pytest.raises(Fault, match="its numbers mean nothing without the devkit's"):
@@ -108,7 +108,7 @@ def real(tmp_path: Path) -> Path:
     return path
 
 
-def test_real_labels_go_with_the_number_in_the_name(real: Path, tmp_path: Path) -> None:
+def test_real_labels_follow_the_number_in_the_name(real: Path, tmp_path: Path) -> None:
     images = image_set.open_images(validation_set.write_sorted(tmp_path / "val"), LABELS, real)
     for example in images.examples:
         second = example.name.endswith(name_of(2))
@@ -116,7 +116,7 @@ def test_real_labels_go_with_the_number_in_the_name(real: Path, tmp_path: Path) 
     assert {example.real for example in image_set.open_images(tmp_path / "val", LABELS).examples} == {None}
 
 
-def test_real_labels_are_for_no_other_set(real: Path, tmp_path: Path) -> None:
+def test_real_labels_for_another_set_are_refused(real: Path, tmp_path: Path) -> None:
     (tmp_path / "v2/7").mkdir(parents=True)
     (tmp_path / "v2/7/a.jpeg").write_bytes(b"")
     with pytest.raises(Fault, match=r"real\.json: ReaL labels are for ImageNet's validation images, which .*v2 is not"):
@@ -137,21 +137,21 @@ def test_real_labels_are_for_no_other_set(real: Path, tmp_path: Path) -> None:
 def test_malformed_real_labels_are_refused(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "real.json").write_text(text)
     with pytest.raises(Fault, match=message):
-        ground_truth.reassessed(tmp_path / "real.json", 1000)
+        ground_truth.read_real_labels(tmp_path / "real.json", 1000)
 
 
 def test_missing_real_labels_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Fault, match=r"real\.json: the file of ReaL labels does not exist"):
-        ground_truth.reassessed(tmp_path / "real.json", 1000)
+        ground_truth.read_real_labels(tmp_path / "real.json", 1000)
 
 
 @pytest.mark.parametrize("name", ["val.txt", "LOC_val_solution.csv"])
-def test_a_file_that_is_no_text_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_file_in_another_encoding_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes("ILSVRC2012_val_00000001.JPEG n01440764\n".encode("utf-16"))
     with pytest.raises(Fault, match=rf"{name}: not UTF-8 text \(invalid start byte at byte 0\); get the file again"):
         ground_truth.find([tmp_path], LABELS)
 
 
-def test_the_mark_of_windows_editors_is_passed_over(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "val.txt").write_text("ILSVRC2012_val_00000001.JPEG n01440764\n", encoding="utf-8-sig")
     assert ground_truth.find([tmp_path], LABELS) == {"ILSVRC2012_val_00000001.JPEG": 0}

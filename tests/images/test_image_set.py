@@ -1,4 +1,4 @@
-"""Which images are used, from whatever layout; what TensorFlow does to them is tested with the whole pipeline."""
+"""Images in every layout, and the choice of samples."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,9 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.images import image_set
+from pipeline.images.decoding import decode
 from pipeline.images.labels import Label
+from pipeline.images.layout import Layout
 from pipeline.model.preprocessing import prepare
 from pipeline.model.protocols import PROTOCOLS
 from tests import validation_set
@@ -27,31 +29,31 @@ def images(tmp_path: Path) -> Path:
 
 
 def test_labels_come_from_the_folders(images: Path) -> None:
-    found = image_set.open_images(images, COLOURS)
-    assert found.kind == "class folders"
-    assert len(found.examples) == 15
-    for example in found.examples:
+    loaded = image_set.open_images(images, COLOURS)
+    assert loaded.layout is Layout.CLASS_FOLDERS
+    assert len(loaded.examples) == 15
+    for example in loaded.examples:
         assert example.name.split("/")[0] == CLASSES[example.label]
-        assert found.read(example) == (images / example.name).read_bytes()
-        assert found.whereabouts(example) == str(images / example.name)
-        assert image_set.decode(found.read(example), example.name)[0, 0].argmax() == example.label
+        assert loaded.read(example) == (images / example.name).read_bytes()
+        assert loaded.locate(example) == str(images / example.name)
+        assert decode(loaded.read(example), example.name)[0, 0].argmax() == example.label
 
 
-def test_real_photographs_go_all_the_way(tmp_path: Path) -> None:
-    """A cat and an espresso; one that is cut short among them is named when its turn comes."""
+def test_photographs_are_decoded_and_prepared(tmp_path: Path) -> None:
+    """A cat and an espresso, and a file that is cut short."""
     for name, synset in (("chelsea", "n02123045"), ("coffee", "n07920052")):
         (tmp_path / synset).mkdir()
         shutil.copy(PHOTOGRAPHS / f"{name}.jpg", tmp_path / synset)
     (tmp_path / "n07920052/cut.jpg").write_bytes((PHOTOGRAPHS / "coffee.jpg").read_bytes()[:20_000])
-    found = image_set.open_images(tmp_path, validation_set.LABELS)
+    loaded = image_set.open_images(tmp_path, validation_set.LABELS)
     labels = {}
-    for example in found.examples:
+    for example in loaded.examples:
         if example.name.endswith("/cut.jpg"):
             with pytest.raises(Fault, match=r"n07920052/cut\.jpg: cannot be read as an image \(.*truncated"):
-                image_set.decode(found.read(example), found.whereabouts(example))
+                decode(loaded.read(example), loaded.locate(example))
             continue
         labels[example.name] = example.label
-        pixels = image_set.decode(found.read(example), found.whereabouts(example))
+        pixels = decode(loaded.read(example), loaded.locate(example))
         for protocol in PROTOCOLS:
             image = prepare(pixels, 224, protocol)
             assert image.shape == (224, 224, 3)
@@ -68,7 +70,7 @@ def test_any_number_of_samples_is_balanced(images: Path, samples: int) -> None:
     assert counts.max() - counts.min() <= 1
 
 
-def test_the_choice_depends_on_names_alone(images: Path, tmp_path: Path) -> None:
+def test_the_choice_depends_on_names_only(images: Path, tmp_path: Path) -> None:
     first = image_set.choose(image_set.open_images(images, COLOURS), 7)
     shutil.copytree(images, tmp_path / "copy")
     second = image_set.choose(image_set.open_images(tmp_path / "copy", COLOURS), 7)
@@ -78,7 +80,7 @@ def test_the_choice_depends_on_names_alone(images: Path, tmp_path: Path) -> None
     assert image_set.manifest_digest(first) != image_set.manifest_digest(more)
 
 
-def test_a_machine_with_a_part_chooses_as_one_with_all(images: Path) -> None:
+def test_missing_images_do_not_change_the_choice_of_others(images: Path) -> None:
     whole = image_set.open_images(images, COLOURS)
     chosen = image_set.choose(whole, 7)
     for example in set(whole.examples) - set(chosen):
@@ -88,7 +90,7 @@ def test_a_machine_with_a_part_chooses_as_one_with_all(images: Path) -> None:
     assert len(list(images.glob("*/*"))) == 7
 
 
-def test_a_class_may_be_absent_and_hidden_files_are_passed_over(images: Path) -> None:
+def test_classes_may_be_absent_and_hidden_files_are_ignored(images: Path) -> None:
     shutil.rmtree(images / "green")
     (images / ".DS_Store").write_text("")
     (images / "red/.hidden").write_text("")
@@ -116,12 +118,12 @@ def test_stray_files_are_refused(images: Path) -> None:
 
 
 @pytest.mark.parametrize("samples", [0, -1, 16])
-def test_impossible_samples_are_refused(images: Path, samples: int) -> None:
-    with pytest.raises(Fault, match=f"SAMPLES={samples}: expected a number from 1 to 15"):
+def test_a_wrong_number_of_samples_is_refused(images: Path, samples: int) -> None:
+    with pytest.raises(Fault, match=f"SAMPLES={samples}: expected 1 to 15"):
         image_set.choose(image_set.open_images(images, COLOURS), samples)
 
 
-def test_what_is_no_known_layout_is_refused_with_what_was_looked_for(tmp_path: Path) -> None:
+def test_the_message_for_an_unknown_layout_lists_all_layouts(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="none: the image folder does not exist; looked for class folders"):
         image_set.open_images(tmp_path / "none", COLOURS)
     with pytest.raises(Fault) as raised:
@@ -140,18 +142,18 @@ def test_what_is_no_known_layout_is_refused_with_what_was_looked_for(tmp_path: P
 
 
 LAYOUTS = {
-    "sorted": "class folders",
-    "sorted below val": "class folders",
-    "flat": "official validation folder",
-    "flat below val": "official validation folder",
-    "archive": "official validation archive",
-    "archive's folder": "official validation archive",
-    "shards": "WebDataset shards",
+    "sorted": Layout.CLASS_FOLDERS,
+    "sorted below val": Layout.CLASS_FOLDERS,
+    "flat": Layout.VALIDATION_FOLDER,
+    "flat below val": Layout.VALIDATION_FOLDER,
+    "archive": Layout.VALIDATION_ARCHIVE,
+    "archive's folder": Layout.VALIDATION_ARCHIVE,
+    "shards": Layout.SHARDS,
 }
 
 
 def write_layout(layout: str, home: Path) -> Path:
-    """Writes the made-up validation set in a layout, with its ground truth where that is needed."""
+    """Writes the made-up validation set in a layout, with its ground truth where it needs one."""
     if layout.startswith("sorted"):
         folder = validation_set.write_sorted(home / "val")
         return folder if layout == "sorted" else home
@@ -166,48 +168,48 @@ def write_layout(layout: str, home: Path) -> Path:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_one_set_is_the_same_in_every_layout(layout: str, tmp_path: Path) -> None:
-    found = image_set.open_images(write_layout(layout, tmp_path / "here"), validation_set.LABELS)
-    assert found.kind == LAYOUTS[layout]
-    chosen = image_set.choose(found, 5)
+def test_every_layout_gives_the_same_images(layout: str, tmp_path: Path) -> None:
+    loaded = image_set.open_images(write_layout(layout, tmp_path / "here"), validation_set.LABELS)
+    assert loaded.layout is LAYOUTS[layout]
+    chosen = image_set.choose(loaded, 5)
     expected = {f"{validation_set.LABELS[TRUTH[n - 1]].key}/{name_of(n)}": n for n in NUMBERS}
-    assert {example.name for example in found.examples} == set(expected)
-    for example in found.examples:
+    assert {example.name for example in loaded.examples} == set(expected)
+    for example in loaded.examples:
         number = expected[example.name]
         assert example.label == TRUTH[number - 1]
-        assert found.read(example) == content_of(number)
-        assert str(tmp_path / "here") in found.whereabouts(example)
-        assert name_of(number) in found.whereabouts(example)
+        assert loaded.read(example) == content_of(number)
+        assert str(tmp_path / "here") in loaded.locate(example)
+        assert name_of(number) in loaded.locate(example)
     plain = image_set.open_images(validation_set.write_sorted(tmp_path / "plain"), validation_set.LABELS)
     assert chosen == image_set.choose(plain, 5)
     assert image_set.manifest_digest(chosen) == image_set.manifest_digest(image_set.choose(plain, 5))
 
 
 def test_many_threads_read_at_once_and_nothing_stays_open(tmp_path: Path) -> None:
-    found = image_set.open_images(write_layout("archive", tmp_path), validation_set.LABELS)
-    expected = [found.read(example) for example in found.examples]
+    loaded = image_set.open_images(write_layout("archive", tmp_path), validation_set.LABELS)
+    expected = [loaded.read(example) for example in loaded.examples]
     before = len(list(Path("/proc/self/fd").iterdir()))
     with ThreadPoolExecutor(8) as pool:
         for _ in range(20):
-            assert list(pool.map(found.read, found.examples)) == expected
+            assert list(pool.map(loaded.read, loaded.examples)) == expected
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_what_cannot_be_read_any_more_is_named(tmp_path: Path) -> None:
+def test_a_file_that_disappears_is_named(tmp_path: Path) -> None:
     flat = image_set.open_images(write_layout("flat", tmp_path / "flat"), validation_set.LABELS)
     gone = flat.examples[0]
-    Path(flat.whereabouts(gone)).unlink()
+    Path(flat.locate(gone)).unlink()
     with pytest.raises(Fault, match=rf"{gone.name.split('/')[1]}: cannot be read \(No such file or directory\)"):
         flat.read(gone)
     archive = write_layout("archive", tmp_path / "archive")
-    found = image_set.open_images(archive, validation_set.LABELS)
+    loaded = image_set.open_images(archive, validation_set.LABELS)
     with archive.open("r+b") as stream:
         stream.truncate(700)
-    with pytest.raises(Fault, match=r"ILSVRC2012_img_val\.tar: expected \d+ bytes from byte \d+ on, got .* cut short"):
-        [found.read(example) for example in found.examples]
+    with pytest.raises(Fault, match=r"ILSVRC2012_img_val\.tar: cut short: expected \d+ bytes from byte \d+ on, got"):
+        [loaded.read(example) for example in loaded.examples]
 
 
-def test_images_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_images_of_the_same_name_are_refused(tmp_path: Path) -> None:
     files = {f"{part}/a.{kind}": data for part in "xy" for kind, data in (("jpg", content_of(1)), ("cls", b"5"))}
     validation_set.write_tar(tmp_path / "a.tar", files)
     with pytest.raises(Fault, match=r"two images are called 'n\d{8}/a\.jpg'; expected every image to"):
@@ -215,7 +217,7 @@ def test_images_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "trained"),
+    ("name", "is_training"),
     [
         ("n01440764/n01440764_141.JPEG", True),
         ("n01440764/ILSVRC2012_val_00000293.JPEG", False),
@@ -223,18 +225,18 @@ def test_images_of_one_name_are_refused(tmp_path: Path) -> None:
         ("red/1.png", False),
     ],
 )
-def test_images_of_the_training_set_are_known_by_their_names(name: str, trained: bool) -> None:
-    assert image_set.from_training_set(image_set.Example(name, 0)) == trained
+def test_training_images_are_detected_by_name(name: str, is_training: bool) -> None:
+    assert image_set.is_training_image(image_set.Example(name, 0)) == is_training
 
 
-def test_image_net_v2s_folders_are_numbers_not_places_in_a_row(tmp_path: Path) -> None:
+def test_the_folders_of_imagenet_v2_are_class_indices(tmp_path: Path) -> None:
     for number in (2, 10, 999):
         (tmp_path / str(number)).mkdir()
         (tmp_path / f"{number}/{number:x}.jpeg").write_bytes(content_of(number))
-    found = image_set.open_images(tmp_path, validation_set.LABELS)
-    assert found.kind == "ImageNet-V2 folders"
+    loaded = image_set.open_images(tmp_path, validation_set.LABELS)
+    assert loaded.layout is Layout.NUMBERED_FOLDERS
     expected = {f"{validation_set.LABELS[number].key}/{number:x}.jpeg": number for number in (2, 10, 999)}
-    assert {example.name: example.label for example in found.examples} == expected
+    assert {example.name: example.label for example in loaded.examples} == expected
     with pytest.raises(Fault, match="ImageNet-V2's, of 1000 classes; the model has 3: expected folders"):
         image_set.open_images(tmp_path, COLOURS)
     (tmp_path / "1000").mkdir()

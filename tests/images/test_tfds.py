@@ -1,4 +1,4 @@
-"""Folders of TensorFlow Datasets, which tests/data/tfds has as its own builders wrote them."""
+"""Folders of TensorFlow Datasets; those of tests/data/tfds were written by its own builders."""
 
 import hashlib
 import json
@@ -11,8 +11,9 @@ import pytest
 from pipeline.accuracy import summary
 from pipeline.accuracy.classify import Task
 from pipeline.base.fault import Fault
-from pipeline.images import image_set, tfds
+from pipeline.images import image_set
 from pipeline.images.decoding import decode
+from pipeline.images.tfrecord import masked_crc
 from tests.conftest import CLASSES
 from tests.images.test_image_set import COLOURS
 from tests.validation_set import LABELS
@@ -23,34 +24,34 @@ V2 = "imagenet_v2-test.tfrecord-00000-of-00001"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the small imagenet_v2, to change at will: eight images of four classes."""
+    """A writable copy of the small imagenet_v2: eight images of four classes."""
     return Path(shutil.copytree(DATA / "imagenet_v2", tmp_path / "3.0.0"))
 
 
-def test_image_net_v2_is_the_same_as_in_folders(tmp_path: Path) -> None:
-    found = image_set.open_images(DATA / "imagenet_v2", LABELS)
-    assert found.kind == "TensorFlow Datasets imagenet_v2 3.0.0"
+def test_imagenet_v2_has_the_same_images_as_folders(tmp_path: Path) -> None:
+    loaded = image_set.open_images(DATA / "imagenet_v2", LABELS)
+    assert loaded.description == "TensorFlow Datasets imagenet_v2 3.0.0"
     expected = {f"{LABELS[label].key}/{label}-{number}.jpeg": label for label in (2, 10, 281, 967) for number in (0, 1)}
-    assert {example.name: example.label for example in found.examples} == expected
-    for example in found.examples:
+    assert {example.name: example.label for example in loaded.examples} == expected
+    for example in loaded.examples:
         path = tmp_path / "folders" / str(example.label) / example.name.split("/")[1]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(found.read(example))
-        assert decode(found.read(example), example.name).shape == (15, 20, 3)
-        assert found.whereabouts(example).endswith(f"{V2}: {example.name}")
-    assert image_set.open_images(tmp_path / "folders", LABELS).examples == found.examples
+        path.write_bytes(loaded.read(example))
+        assert decode(loaded.read(example), example.name).shape == (15, 20, 3)
+        assert loaded.locate(example).endswith(f"{V2}: {example.name}")
+    assert image_set.open_images(tmp_path / "folders", LABELS).examples == loaded.examples
     # The file that the builder was given, byte for byte.
-    first = next(example for example in found.examples if example.name.endswith("/10-0.jpeg"))
-    digest = hashlib.sha256(found.read(first)).hexdigest()
+    first = next(example for example in loaded.examples if example.name.endswith("/10-0.jpeg"))
+    digest = hashlib.sha256(loaded.read(first)).hexdigest()
     assert digest == "1a8689d6d2b436a8428a236cd07b1df32c8ab16de1ba1c73dfeb53c818c74fc7"
 
 
-def test_imagenette_has_classes_of_its_own_and_no_names() -> None:
-    found = image_set.open_images(DATA / "imagenette", LABELS)
-    assert found.kind == "TensorFlow Datasets imagenette 1.0.0"
+def test_imagenette_has_other_class_indices_and_no_file_names() -> None:
+    loaded = image_set.open_images(DATA / "imagenette", LABELS)
+    assert loaded.description == "TensorFlow Datasets imagenette 1.0.0"
     # Its labels are 0 to 9; the model's are those of all 1000 classes.
-    assert [LABELS[example.label].key for example in found.examples] == ["n01440764", "n03888257"] * 2
-    assert sorted(example.name.split("/")[1] for example in found.examples) == [f"validation-{n:05d}" for n in range(4)]
+    assert [LABELS[example.label].key for example in loaded.examples] == ["n01440764", "n03888257"] * 2
+    assert sorted(example.file for example in loaded.examples) == [f"validation-{n:05d}" for n in range(4)]
 
 
 def test_records_may_lie_in_many_files(folder: Path) -> None:
@@ -60,9 +61,9 @@ def test_records_may_lie_in_many_files(folder: Path) -> None:
     (folder / V2).unlink()
     for part, content in enumerate((data[:end], data[end:])):
         (folder / f"imagenet_v2-test.tfrecord-{part:05d}-of-00002").write_bytes(content)
-    found = image_set.open_images(folder, LABELS)
-    assert found.examples == whole.examples
-    assert [found.read(example) for example in found.examples] == [whole.read(example) for example in whole.examples]
+    loaded = image_set.open_images(folder, LABELS)
+    assert loaded.examples == whole.examples
+    assert [loaded.read(example) for example in loaded.examples] == [whole.read(example) for example in whole.examples]
     (folder / "imagenet_v2-test.tfrecord-00000-of-00002").unlink()
     with pytest.raises(Fault, match=r"expected 8 records of the split test, as .* says, got 7 in 1 files"):
         image_set.open_images(folder, LABELS)
@@ -75,7 +76,7 @@ def test_damaged_records_are_refused(folder: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(Fault, match=rf"{V2}: damaged or cut short at byte \d+; prepare the data set again"):
             image_set.open_images(folder, LABELS)
-    # A sound frame around something else.
+    # A valid frame around something else.
     path.write_bytes(data[:12] + b"\xff" * (len(data) - 12))
     with pytest.raises(Fault, match=rf"{V2}: record 0: not a tf.train.Example \("):
         image_set.open_images(folder, LABELS)
@@ -84,7 +85,7 @@ def test_damaged_records_are_refused(folder: Path) -> None:
         image_set.open_images(folder, LABELS)
 
 
-def test_classes_that_the_model_does_not_know_are_refused(folder: Path) -> None:
+def test_classes_that_the_model_lacks_are_refused(folder: Path) -> None:
     with pytest.raises(Fault, match=r"label\.labels\.txt:1: no class of the model is called 'n01440764'"):
         image_set.open_images(folder, COLOURS)
     (folder / "label.labels.txt").write_text("\n".join(CLASSES))
@@ -112,14 +113,14 @@ def test_other_data_sets_are_refused(change: dict, message: str, folder: Path) -
         image_set.open_images(folder, LABELS)
 
 
-def test_malformed_facts_are_refused(folder: Path) -> None:
+def test_a_malformed_info_file_is_refused(folder: Path) -> None:
     for text, message in (("{", "not valid JSON"), ("[]", "expected a mapping")):
         (folder / "dataset_info.json").write_text(text)
         with pytest.raises(Fault, match=rf"dataset_info\.json: {message}"):
             image_set.open_images(folder, LABELS)
 
 
-def test_an_empty_file_is_a_copy_that_failed(folder: Path) -> None:
+def test_an_empty_file_counts_as_missing_records(folder: Path) -> None:
     first = min(folder.glob("*.tfrecord-*"))
     first.write_bytes(b"")
     with pytest.raises(Fault, match=r"expected \d+ records of the split test, as dataset_info\.json says, got \d+ in"):
@@ -131,16 +132,16 @@ def test_a_feature_without_a_name_is_refused(folder: Path) -> None:
     record = b"\x0a\x02\x0a\x00"
     length = struct.pack("<Q", len(record))
     first = min(folder.glob("*.tfrecord-*"))
-    first.write_bytes(length + struct.pack("<I", tfds._masked(length)) + record + bytes(4))
+    first.write_bytes(length + struct.pack("<I", masked_crc(length)) + record + bytes(4))
     with pytest.raises(Fault, match=r"record 0: not a tf\.train\.Example .a feature without a name or a value at byte"):
         image_set.open_images(folder, LABELS)
 
 
-def test_imagenette_is_known_to_have_images_of_the_training_set() -> None:
-    """Its names, which would tell how many, are lost: a count of none would be false."""
+def test_imagenette_is_reported_to_have_training_images() -> None:
+    """How many is unknown: the file names, which would tell, are lost."""
     images = image_set.open_images(DATA / "imagenette", LABELS)
     task = Task(images, images.examples, 224)
-    assert summary.other_dataset(task) == f"{images.kind}, some of ImageNet's training set"
+    assert summary.other_dataset(task) == f"{images.description}, some of ImageNet's training set"
     assert summary.training_images(task) is None
     images = image_set.open_images(DATA / "imagenet_v2", LABELS)
     task = Task(images, images.examples, 224)
