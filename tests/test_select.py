@@ -6,7 +6,6 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from pipeline.base.axes import BOTTOM, LEFT, RIGHT, TOP
-from pipeline.pool import plot
 from pipeline.pool.criteria import read_criteria
 from pipeline.pool.index import Row
 from pipeline.pool.members import members_by_checkpoint, read_members
@@ -50,10 +49,6 @@ def test_the_plot_is_well_formed_and_labels_the_choices(pool_rows: tuple[Row, ..
     for circle in root.findall(f"{svg}circle"):
         assert LEFT <= float(circle.attrib["cx"]) <= RIGHT
         assert TOP <= float(circle.attrib["cy"]) <= BOTTOM
-
-
-def test_a_plot_of_nothing_is_well_formed() -> None:
-    assert ElementTree.fromstring(plot.scatter("a & b", "<none>", "score", [], [])) is not None
 
 
 def test_make_select_prints_the_table_and_leaves_three_files(pool_index: Path, tmp_path: Path) -> None:

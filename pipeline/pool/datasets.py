@@ -1,9 +1,11 @@
-"""The data sets that the pool's checkpoints were trained on: their classes and what pages say of them.
+"""The data sets that the pool's checkpoints were trained on, with their classes and references.
 
-The orders of the classes are those of the code that trained the checkpoints: TensorFlow Datasets' builders for
-cifar100, oxford_iiit_pet and resisc45, VTAB's task closest_vehicle_distance for kitti
-(google-research/task_adaptation, data/kitti.py; "How to train your ViT?", section 3, names it Kitti-distance), Google's
-list of 21,843 synsets for ImageNet-21k (timm, data/_info/imagenet21k_goog_synsets.txt, with its names).
+The classes are in the order of the code that trained the checkpoints:
+
+- cifar100, oxford_iiit_pet, resisc45: the builders of TensorFlow Datasets;
+- kitti: VTAB's task closest_vehicle_distance (google-research/task_adaptation, data/kitti.py), which "How to train your
+  ViT?", section 3, calls Kitti-distance;
+- ImageNet-21k: Google's list of 21,843 synsets (timm, data/_info/imagenet21k_goog_synsets.txt, with its names).
 """
 
 from dataclasses import dataclass
@@ -14,15 +16,15 @@ class Dataset:
     """A data set.
 
     Attributes:
-        name: for people.
-        tag: TF-Hub's (tensorflow/tfhub.dev, tags/dataset.yaml).
-        classes: how many.
-        labels: their names, a label file below model_cards/.
-        source: whose order of the classes that is.
-        evaluation: the part that accuracies are measured on, in words that follow "images of".
+        name: the name on pages.
+        tag: TF-Hub's tag (tensorflow/tfhub.dev, tags/dataset.yaml).
+        classes: the number of classes.
+        labels: the label file, a path below model_cards/.
+        source: where the order of the classes comes from.
+        evaluation: the split that accuracies are measured on, in words that follow "images of".
         title, url: the reference.
-        imagenet: whether IMAGENET= measures its classifiers.
-        note: what pages add about the classes.
+        imagenet: whether IMAGENET= has images of it.
+        note: a sentence on the classes for pages.
     """
 
     name: str

@@ -1,8 +1,7 @@
-"""A scatter plot of accuracy against speed as SVG: scales, ticks and the places of labels; the template draws."""
+"""Draws a scatter plot of accuracy against speed as SVG, with the template selection/plot.svg.jinja."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.base.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis, percent_label, place_labels
 from pipeline.base.templates import render
@@ -10,11 +9,52 @@ from pipeline.base.templates import render
 
 @dataclass(frozen=True)
 class Point:
-    """A model: images per second, accuracy from 0 to 1, and the text that stands beside it if it is to stand out."""
+    """A model: images per second, accuracy from 0 to 1, and a label if it is to stand out."""
 
     rate: float
     accuracy: float
     label: str = ""
+
+
+@dataclass(frozen=True)
+class _Label:
+    """A highlighted point at (x, y), its text, and where the text goes: (x, y, SVG's text-anchor)."""
+
+    x: float
+    y: float
+    text: str
+    place: tuple[float, float, str]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What the template draws, in pixels. Ticks are (place, text), dots are (x, y)."""
+
+    x_ticks: Sequence[tuple[float, str]] = ()
+    y_ticks: Sequence[tuple[float, str]] = ()
+    dots: Sequence[tuple[float, float]] = ()
+    labels: Sequence[_Label] = ()
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = RIGHT
+    top: int = TOP
+    bottom: int = BOTTOM
+
+
+def _layout(points: Sequence[Point]) -> _Layout:
+    """Places at least one point, and the labels from top to bottom."""
+    x_axis = Axis.around([point.rate for point in points], (LEFT, RIGHT), 0.07, 0.1, is_log=True)
+    y_axis = Axis.around([point.accuracy for point in points], (BOTTOM, TOP), 0.07, 0.005)
+    placed = [(x_axis.place(point.rate), y_axis.place(point.accuracy), point.label) for point in points]
+    dots = [(x, y) for x, y, label in placed if not label]
+    labelled = sorted((point for point in placed if point[2]), key=lambda point: point[1])
+    return _Layout(
+        x_ticks=x_axis.ticks(lambda rate: f"{rate:,g}"),
+        y_ticks=y_axis.ticks(percent_label),
+        dots=dots,
+        labels=[_Label(*point, place) for point, place in zip(labelled, place_labels(labelled, dots), strict=True)],
+    )
 
 
 def scatter(title: str, description: str, score: str, points: Sequence[Point], notes: Sequence[str]) -> str:
@@ -22,25 +62,11 @@ def scatter(title: str, description: str, score: str, points: Sequence[Point], n
 
     Args:
         title: a heading.
-        description: what the picture shows, for those who cannot see it.
-        score: what the accuracy is called.
-        points: what to draw; the ones with a label stand out. Rates must be above 0.
+        description: what the picture shows, for screen readers.
+        score: the name of the accuracy.
+        points: what to draw; those with a label stand out. Rates must be above 0.
         notes: lines under the heading.
     """
-    facts: dict[str, Any] = {"x_ticks": [], "y_ticks": [], "dots": [], "marked": []}
-    if points:
-        x_axis = Axis.around([point.rate for point in points], (LEFT, RIGHT), 0.07, 0.1, is_log=True)
-        y_axis = Axis.around([point.accuracy for point in points], (BOTTOM, TOP), 0.07, 0.005)
-        places = [(x_axis.place(point.rate), y_axis.place(point.accuracy), point.label) for point in points]
-        facts["x_ticks"] = x_axis.ticks(lambda rate: f"{rate:,g}")
-        facts["y_ticks"] = y_axis.ticks(percent_label)
-        facts["dots"] = [(x, y) for x, y, label in places if not label]
-        marked = [(x, y, label) for x, y, label in places if label]
-        marked.sort(key=lambda one: one[1])
-        facts["marked"] = [
-            {"x": x, "y": y, "text": text, "place": place}
-            for (x, y, text), place in zip(marked, place_labels(marked, facts["dots"]), strict=True)
-        ]
-    frame = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM}
+    layout = _layout(points) if points else _Layout()
     texts = {"title": title, "description": description, "score": score, "notes": notes}
-    return render("selection/plot.svg.jinja", **texts, frame=frame, **facts)
+    return render("selection/plot.svg.jinja", **texts, layout=layout)
