@@ -1,10 +1,10 @@
-"""Adds members of every variant, both resolutions and every data set with `make add` and publishes them unedited.
+"""Adds members of every variant, resolution and data set with `make add` and publishes them unedited.
 
     python -m benchmarks.added_members FOLDER [CHECKPOINT ...]
 
-Works in a copy of the project below FOLDER with a made-up index and random weights, one member after the other, and
-prints a table; each member's outputs are removed before the next (the largest needs about 8 GB of disk and 6 GB of
-memory). Fails at the first that is not published. B/8 is taken at 224 pixels only: the pool has no other.
+Works in a copy of the project below FOLDER, with a made-up index and random weights, and prints a table. Each member's
+outputs are removed before the next member; the largest needs about 8 GB of disk and 6 GB of memory. Fails at the first
+member that is not published. B/8 is published at 224 pixels only, as the pool has no other.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from benchmarks import synthetic_index
+from benchmarks.stage_lines import read_stage_lines
 from pipeline.pool.names import FINE_TUNING, RESOLUTIONS, VARIANTS, variant_token
 
 ROOT = Path(__file__).parents[1]
@@ -30,11 +31,10 @@ COPIED = (
     "model_cards/vit",
     "model_cards/labels",
 )
-PEAK = re.compile(r"([\d.]+) GB in its largest process$", re.MULTILINE)
 
 
 def checkpoints() -> list[str]:
-    """Returns names of the pool's: every variant at its resolutions, then every data set with the smallest variant."""
+    """Returns names of files of the pool: every variant and resolution, then every data set for Ti/16."""
     recipe = "{}-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.0-sd_0.0"
     names = [
         f"{recipe.format(variant_token(variant))}--imagenet2012-steps_20k-lr_0.01-res_{resolution}"
@@ -49,12 +49,12 @@ def checkpoints() -> list[str]:
         if ds != "imagenet2012"
         for steps in synthetic_index.STEPS[ds][:1]
     ]
-    dropping = f"{tiny}--cifar100-steps_2k-lr_0.01-res_384".replace("do_0.0-sd_0.0", "do_0.1-sd_0.1")
-    return [*names, dropping, tiny, tiny.replace("i21k", "i1k")]
+    with_dropout = f"{tiny}--cifar100-steps_2k-lr_0.01-res_384".replace("do_0.0-sd_0.0", "do_0.1-sd_0.1")
+    return [*names, with_dropout, tiny, tiny.replace("i21k", "i1k")]
 
 
 def copy_project(tree: Path) -> None:
-    """Copies what make needs to `tree`, anew."""
+    """Replaces `tree` by a copy of what make needs."""
     shutil.rmtree(tree, ignore_errors=True)
     for name in COPIED:
         source, target = ROOT / name, tree / name
@@ -66,7 +66,7 @@ def copy_project(tree: Path) -> None:
 
 
 def run(tree: Path, *command: str | Path) -> str:
-    """Runs a command in `tree`; returns its output. What fails ends the benchmark with all that was said."""
+    """Runs a command in `tree` and returns its output; exits with the output when the command fails."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(
         list(map(str, command)), cwd=tree, env=environment, capture_output=True, text=True, check=False
@@ -76,27 +76,33 @@ def run(tree: Path, *command: str | Path) -> str:
     return done.stdout + done.stderr
 
 
-def publish(tree: Path, folder: Path, checkpoint: str, index: Path) -> str:
-    """Adds and publishes one checkpoint; returns its row of the table."""
+def publish(folder: Path, checkpoint: str) -> str:
+    """Adds and publishes a checkpoint from FOLDER/tree with FOLDER/index.csv; returns its row of the table."""
+    tree, artifacts, weights = folder / "tree", folder / "artifacts", folder / "checkpoints"
     make = ("make", f"PYTHON={sys.executable}")
-    added = run(tree, *make, "add", f"CHECKPOINT={checkpoint}", f"INDEX={index}")
+    added = run(tree, *make, "add", f"CHECKPOINT={checkpoint}", f"INDEX={folder}/index.csv")
     path = tree / re.findall(r"^wrote (.*)$", added, re.MULTILINE)[-1]
-    artifacts, weights = folder / "artifacts", folder / "checkpoints"
     run(ROOT, sys.executable, "-m", "benchmarks.random_checkpoints", weights, path)
     started = time.perf_counter()
     log = run(tree, *make, "publish", f"MODEL={path.stem}", f"CHECKPOINTS={weights}", f"ARTIFACTS={artifacts}")
     seconds = time.perf_counter() - started
-    report = json.loads((artifacts / path.stem / "report.json").read_text())
-    published = json.loads((artifacts / path.stem / "published.json").read_text())["published"]
-    if len(published) != 2:
-        raise SystemExit(f"{path.stem}: expected two modules, got {list(published)}")
-    model = report["model"]
-    differences = [report["modules"][head]["parity"]["max_rel"] for head in ("classification", "fe")]
+    row = table_row(artifacts / path.stem, seconds, max(line.peak for line in read_stage_lines(log)))
     shutil.rmtree(artifacts)
     shutil.rmtree(weights)
+    return row
+
+
+def table_row(outputs: Path, seconds: float, peak: float) -> str:
+    """Returns a member's row of the table from its outputs, the seconds to publish it and the peak memory in GB."""
+    report = json.loads((outputs / "report.json").read_text())
+    published = json.loads((outputs / "published.json").read_text())["published"]
+    if len(published) != 2:
+        raise SystemExit(f"{outputs.name}: expected two modules, got {list(published)}")
+    model = report["model"]
+    differences = [report["modules"][head]["parity"]["max_rel"] for head in ("classification", "fe")]
     return (
-        f"| {path.stem} | {model['variant']} | {model['image_size']} | {model['classes']:,} | {seconds:.0f} |"
-        f" {max(map(float, PEAK.findall(log))):.2f} | {differences[0]:.1e}, {differences[1]:.1e} |"
+        f"| {outputs.name} | {model['variant']} | {model['image_size']} | {model['classes']:,} | {seconds:.0f} |"
+        f" {peak:.2f} | {differences[0]:.1e}, {differences[1]:.1e} |"
     )
 
 
@@ -106,13 +112,12 @@ def main() -> None:
     parser.add_argument("checkpoints", nargs="*", default=checkpoints(), help="names of the pool's files")
     args = parser.parse_args()
     folder = args.folder.resolve()
-    tree, index = folder / "tree", folder / "index.csv"
-    copy_project(tree)
-    synthetic_index.write(index)
+    copy_project(folder / "tree")
+    synthetic_index.write(folder / "index.csv")
     print("| member | variant | pixels | classes | publish, s | peak, GB | difference from JAX: logits, features |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for checkpoint in args.checkpoints:
-        print(publish(tree, folder, checkpoint, index), flush=True)
+        print(publish(folder, checkpoint), flush=True)
     print(f"\n{len(args.checkpoints)} members added and published unedited")
 
 

@@ -1,10 +1,10 @@
-"""Speed and memory of a download, beside curl's in the same run.
+"""Measures speed and memory of a download, beside curl in the same run.
 
     python -m benchmarks.downloading [MEGABYTES]
 
 A server on this machine sends a file of random bytes (default 1,200 MB, the size of L/16) five times to curl and five
-times to pipeline.download.http, in turn; each writes it to the same disk, and ours takes its SHA-256 on the way. Prints
-the rates, their ratio and the peak memory, and fails below half of curl's rate or above 200 MB.
+times to pipeline.download, in turn. Each writes it to the same disk; ours also computes its SHA-256. Prints the rates,
+their ratio and the peak memory. Fails below half of curl's rate or above 200 MB.
 """
 
 import json
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,10 +26,11 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 RUNS = 5
+RATIO, MEMORY = 0.5, 200  # of curl's rate at least; MB at most
 OURS = """
 import json, sys, time
 from pathlib import Path
-from pipeline.base.fault import peak_memory
+from pipeline.base.command import peak_memory
 from pipeline.download.obtain import Access, obtain_file
 started = time.perf_counter()
 with obtain_file(sys.argv[1], Access(Path(sys.argv[2])), "download"):
@@ -36,8 +38,8 @@ with obtain_file(sys.argv[1], Access(Path(sys.argv[2])), "download"):
 """
 
 
-class _Sending(SimpleHTTPRequestHandler):
-    """A static server that leaves the copying to the kernel, so that it is not what is measured."""
+class _Server(SimpleHTTPRequestHandler):
+    """A static server that lets the kernel copy, so that the server does not limit the rate."""
 
     def copyfile(self, source: Any, outputfile: Any) -> None:
         self.wfile.flush()
@@ -46,17 +48,30 @@ class _Sending(SimpleHTTPRequestHandler):
             offset += os.sendfile(self.connection.fileno(), source.fileno(), offset, size - offset)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
-def curl(url: str, out: Path) -> float:
-    """Returns the seconds that curl takes; its start, some milliseconds, is part of them."""
+@dataclass(frozen=True)
+class Measurement:
+    """Rates in MB/s, one per run, and the peak memory of our download in MB."""
+
+    curl: list[float]
+    ours: list[float]
+    memory: float
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.ours) / statistics.median(self.curl)
+
+
+def run_curl(url: str, out: Path) -> float:
+    """Returns the seconds that curl takes, including its start of some milliseconds."""
     started = time.perf_counter()
     subprocess.run(["curl", "--silent", "--fail", "--output", out, url], check=True)
     return time.perf_counter() - started
 
 
-def ours(url: str, cache: Path) -> tuple[float, int]:
+def run_ours(url: str, cache: Path) -> tuple[float, int]:
     """Returns the seconds that our download takes, without the start of Python, and its peak memory in bytes."""
     command = [sys.executable, "-c", OURS, url, str(cache)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -64,35 +79,45 @@ def ours(url: str, cache: Path) -> tuple[float, int]:
     return float(seconds), int(memory)
 
 
+def write_file(path: Path, megabytes: int) -> None:
+    """Writes random bytes."""
+    generator = np.random.default_rng(0)
+    with path.open("wb") as stream:
+        for _ in range(megabytes):
+            stream.write(generator.bytes(1_000_000))
+
+
+def measure(folder: Path, megabytes: int) -> Measurement:
+    """Downloads a file with curl and with our code in turn, through a server of `folder`."""
+    write_file(folder / "file", megabytes)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Server, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/file"
+    curl, ours, memory = [], [], 0
+    for _ in range(RUNS):
+        os.sync()  # otherwise a run waits for the writes of the one before
+        curl.append(megabytes / run_curl(url, folder / "curl"))
+        (folder / "curl").unlink()
+        os.sync()
+        seconds, peak = run_ours(url, folder / "cache")
+        shutil.rmtree(folder / "cache")
+        ours.append(megabytes / seconds)
+        memory = max(memory, peak)
+    server.shutdown()
+    return Measurement(curl, ours, memory / 1e6)
+
+
 def main() -> None:
     if not shutil.which("curl"):
-        raise SystemExit("curl is not installed; it is what the download is measured against")
+        raise SystemExit("curl is not installed; the download is compared with it")
     megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else 1200
     with tempfile.TemporaryDirectory() as name:
-        folder, generator = Path(name), np.random.default_rng(0)
-        with (folder / "file").open("wb") as stream:
-            for _ in range(megabytes):
-                stream.write(generator.bytes(1_000_000))
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Sending, directory=name))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_address[1]}/file"
-        theirs, mine, memory = [], [], 0
-        for _ in range(RUNS):
-            os.sync()  # else one waits for what the other left to be written
-            theirs.append(megabytes / curl(url, folder / "curl"))
-            (folder / "curl").unlink()
-            os.sync()
-            seconds, peak = ours(url, folder / "cache")
-            shutil.rmtree(folder / "cache")
-            mine.append(megabytes / seconds)
-            memory = max(memory, peak)
-        server.shutdown()
-    ratio = statistics.median(mine) / statistics.median(theirs)
-    for label, rates in (("curl", theirs), ("pipeline.download.http, SHA-256 included", mine)):
+        measured = measure(Path(name), megabytes)
+    for label, rates in (("curl", measured.curl), ("pipeline.download, with SHA-256", measured.ours)):
         print(f"{label}, {megabytes} MB: {statistics.median(rates):.0f} MB/s ({min(rates):.0f} to {max(rates):.0f})")
-    print(f"ratio: {ratio:.2f}; peak memory {memory / 1e6:.0f} MB")
-    if ratio < 0.5 or memory > 200e6:
-        raise SystemExit("expected at least half of curl's rate in at most 200 MB")
+    print(f"ratio: {measured.ratio:.2f}; peak memory {measured.memory:.0f} MB")
+    if measured.ratio < RATIO or measured.memory > MEMORY:
+        raise SystemExit(f"expected at least {RATIO} of curl's rate in at most {MEMORY} MB")
 
 
 if __name__ == "__main__":

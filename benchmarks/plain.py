@@ -1,10 +1,10 @@
-"""The plain procedure, the yardstick of `make bench`: one process per head, as the reference collection was made.
+"""Converts one head the plain way, as the reference collection was made; `make bench` compares with it.
 
     python -m benchmarks.plain VARIANT CHECKPOINT HEAD OUT
 
-Imports, np.load, jax2tf.convert with gradients, one tf.Variable per leaf, tf.saved_model.save. The model is the
-Transformer as upstream writes it (flax.linen's attention, every block traced), without dropout, signatures of images,
-self-test or any repair: the result loads in the newest TensorFlow only, on a CPU only.
+np.load, jax2tf.convert with gradients, one tf.Variable per leaf, tf.saved_model.save. The model is upstream's own
+(flax.linen's attention, every block traced), without dropout, image signatures, self-test or repair: the result loads
+only in the newest TensorFlow, and only on a CPU.
 """
 
 import argparse

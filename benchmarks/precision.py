@@ -1,8 +1,8 @@
-"""Measures how far float32 logits are from float64 ones, with the variance of GroupNorm in one pass and in two.
+"""Compares float32 logits with float64 ones, with GroupNorm's variance computed in one pass and in two.
 
     python -m benchmarks.precision [VARIANT ...]
 
-The figures behind the choice in pipeline/model/vit.py; random weights, noise as input, on this machine's JAX.
+pipeline/model/vit.py quotes the result. Random weights, noise as input.
 """
 
 import functools
@@ -23,7 +23,7 @@ from pipeline.model.variants import Model, variant
 
 
 def logits(name: str, arrays: npz.Arrays, images: np.ndarray, norm: dict) -> np.ndarray:
-    """Returns logits (n, 1000) in the arrays' own precision, with further arguments for GroupNorm and LayerNorm."""
+    """Returns logits (n, 1000) in the precision of the arrays; `norm` are further arguments of GroupNorm."""
     group_norm = functools.partial(nn.GroupNorm, num_groups=32, epsilon=1e-6, **norm)
     with patch.object(vit, "GroupNorm", group_norm):
         model = vit.VisionTransformer(variant(name), 1000)
@@ -45,7 +45,7 @@ def main() -> None:
         scale = np.abs(truth).max()
         for passes, fast in (("one pass", True), ("two passes", False)):
             got = logits(name, arrays, images, {"use_fast_variance": fast})
-            print(f"{name}, {passes}: {np.abs(got - truth).max() / scale:.1e} of the largest logit", flush=True)
+            print(f"{name}, {passes}: relative error {np.abs(got - truth).max() / scale:.1e}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""How long `make select` takes for an index of the pool's size.
+"""Measures how long `make select` takes for an index of the pool's size.
 
     python -m benchmarks.selection [RUNS]
 
-Writes a made-up index of 51,509 rows and runs pipeline.select on it as a command (default: 5 times), start of the
-interpreter included. Fails when the median exceeds 2 s.
+Writes a made-up index of 51,509 rows and runs pipeline.select on it as a command (default: 5 times), including the
+start of Python. Fails when the median exceeds 2 s.
 """
 
 import statistics
@@ -19,19 +19,12 @@ ROOT = Path(__file__).parents[1]
 LIMIT = 2.0  # seconds
 
 
-def seconds_of(index: Path, out: Path) -> float:
-    command = [
-        sys.executable,
-        "-m",
-        "pipeline.select",
-        "model_cards/vit/collection.yaml",
-        out,
-        "--index",
-        index,
-        "--diff",
-    ]
+def measure(index: Path, out: Path) -> float:
+    """Returns the seconds of one run."""
+    criteria = "model_cards/vit/collection.yaml"
+    command = [sys.executable, "-m", "pipeline.select", criteria, str(out), "--index", str(index), "--diff"]
     started = time.perf_counter()
-    subprocess.run(list(map(str, command)), cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return time.perf_counter() - started
 
 
@@ -40,7 +33,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         index = Path(name, "index.csv")
         synthetic_index.write(index)
-        times = [seconds_of(index, Path(name, "out")) for _ in range(runs)]
+        times = [measure(index, Path(name, "out")) for _ in range(runs)]
     median = statistics.median(times)
     spread = f"median of {runs}, {min(times):.2f} to {max(times):.2f}"
     print(f"make select, {synthetic_index.ROWS:,} rows: {median:.2f} s ({spread})")
