@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 if TYPE_CHECKING:
+    from pipeline.facts.report import Report
     from pipeline.pool.index import Row
 
 ROOT = Path(__file__).parents[1]
@@ -237,6 +238,14 @@ def report() -> dict:
     """A report as validate writes it, of a member whose accuracy was measured."""
     loaded: dict = json.loads((ROOT / "tests/data/report.json").read_text())
     return loaded
+
+
+@pytest.fixture(scope="session")
+def typed_report() -> "Report":
+    """The same report as dataclasses; dataclasses.replace() gives others."""
+    from pipeline.facts.report import load_report
+
+    return load_report(ROOT / "tests/data/report.json")
 
 
 @pytest.fixture(scope="session")

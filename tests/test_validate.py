@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from pipeline import validate
-from pipeline.accuracy.section import Evaluation, Reported
+from pipeline.accuracy.section import Evaluation
 from pipeline.base.fault import Fault
+from pipeline.facts.report import Reported
 from pipeline.proof.checks import compare, fingerprint, weights_equal
 from pipeline.proof.ladder import failures
 from pipeline.saved_model.graph import computations, saved_model_class

@@ -4,20 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.fault import Fault
+from pipeline.facts.report import Reported
 from pipeline.model.protocols import PROTOCOLS
-
-
-@dataclass(frozen=True)
-class Reported:
-    """A figure that somebody else measured, quoted.
-
-    Attributes:
-        top1: accuracy, 0 to 1.
-        source: where the figure stands.
-    """
-
-    top1: float
-    source: str
 
 
 @dataclass(frozen=True)

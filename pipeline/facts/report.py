@@ -5,7 +5,6 @@ shows it. Shares, accuracies and intervals are from 0 to 1; `max_rel` is the lar
 largest expected magnitude, `max_abs` that difference itself.
 """
 
-import functools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from typing import Any, ClassVar
 
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
+from pipeline.base.strict_json import STRICT, parse_json
 from pipeline.base.verdict import Verdict
 
 SCHEMA = 2  # 1 had no number, the measured accuracy beside the gate, and "" as the head of rungs about both
@@ -289,9 +289,9 @@ class AgainstReported:
     reason: str
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What a classifier's predictions on labelled images give.
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What a classifier's predictions alone give.
 
     Attributes:
         images: how many were classified.
@@ -303,14 +303,6 @@ class Measured:
         calibration: over all outputs.
         confusions: the most frequent mistakes, most frequent first.
         not_numbers: images with NaN or infinite outputs, which count as wrong.
-        layout: how the images lie on disk.
-        protocol: how they were resized.
-        manifest_sha256: the digest of their names.
-        damaged: what is wrong with each image that could not be read, by its name.
-        training_images: how many are of ImageNet's training set by their names; None where that cannot be told.
-        images_per_second: from file to logits; None where too few were timed.
-        label_order: whether the labels are in the order of the outputs.
-        against_reported: None where nothing is reported.
     """
 
     images: int
@@ -321,6 +313,27 @@ class Measured:
     calibration: Calibration
     confusions: tuple[Confusion, ...]
     not_numbers: int
+    top5: float | None = None
+    top5_interval: Interval | None = None
+    restricted: RestrictedAccuracy | None = None
+    real: ReassessedAccuracy | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Figures):
+    """The accuracy of a member's classifier, and what it was measured on.
+
+    Attributes:
+        layout: how the images lie on disk.
+        protocol: how they were resized.
+        manifest_sha256: the digest of their names.
+        damaged: what is wrong with each image that could not be read, by its name.
+        training_images: how many are of ImageNet's training set by their names; None where that cannot be told.
+        images_per_second: from file to logits; None where too few were timed.
+        label_order: whether the labels are in the order of the outputs.
+        against_reported: None where nothing is reported.
+    """
+
     layout: str
     protocol: str
     manifest_sha256: str
@@ -328,10 +341,6 @@ class Measured:
     training_images: int | None
     images_per_second: float | None
     label_order: LabelOrder
-    top5: float | None = None
-    top5_interval: Interval | None = None
-    restricted: RestrictedAccuracy | None = None
-    real: ReassessedAccuracy | None = None
     against_reported: AgainstReported | None = None
 
 
@@ -424,8 +433,7 @@ class Report:
     plots: tuple[Plot, ...] = ()
     schema: int = SCHEMA
 
-    # How pydantic reads it, and the classes within: no unknown keys, no conversions such as of "1" to 1.
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
 
 def sample_in_words(images: int, classes: int, outputs: int, dataset: str | None, training_images: int | None) -> str:
@@ -467,8 +475,6 @@ def load_report(path: Path) -> Report:
 
 def parse_report(content: Any, where: str) -> Report:
     """Returns the report that JSON's values describe; raises Fault as load_report() does, which begins with `where`."""
-    from pydantic import ValidationError  # 0.2 s, which commands that read no report do without
-
     schema = content.get("schema", 1) if isinstance(content, dict) else None
     if schema not in range(1, SCHEMA + 1):
         raise Fault(
@@ -477,31 +483,12 @@ def parse_report(content: Any, where: str) -> Report:
         )
     try:
         upgraded = _from_schema_1(content) if schema == 1 else content
-        report: Report = _reader().validate_json(json.dumps(upgraded))
     except (KeyError, TypeError, AttributeError) as error:
         raise Fault(f"{where}: not a report of make validate ({error!r}); delete it and run make validate") from None
-    except ValidationError as error:
-        problems = "; ".join(_problem(entry) for entry in error.errors()[:3])
-        raise Fault(f"{where}: not a report of make validate: {problems}; delete it and run make validate") from None
-    return report
-
-
-@functools.cache
-def _reader() -> Any:
-    """Returns what builds a Report from JSON; made once, since it takes some milliseconds."""
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Report)
-
-
-def _problem(entry: Mapping[str, Any]) -> str:
-    """Returns one of pydantic's complaints as a clause that begins with the key's path."""
-    key = ".".join(str(part) for part in entry["loc"] if part != "[key]")
-    if entry["type"] == "missing":
-        return f"{key} is missing"
-    if entry["type"] == "unexpected_keyword_argument":
-        return f"{key} is an unknown key"
-    return f"{key}: {entry['msg'][0].lower()}{entry['msg'][1:]}, got {str(entry['input'])[:100]!r}"
+    try:
+        return parse_json(Report, json.dumps(upgraded))
+    except ValueError as error:
+        raise Fault(f"{where}: not a report of make validate: {error}; delete it and run make validate") from None
 
 
 # The keys of schema 1's `accuracy` that are there without images, too.
