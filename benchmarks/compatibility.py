@@ -37,8 +37,8 @@ from pipeline.base.files import write_text
 from pipeline.base.heads import Head
 from pipeline.model.variants import Model
 from pipeline.saved_model import runtimes
-from pipeline.saved_model.graph import computations, saved_model_class
-from pipeline.saved_model.inspection import needs
+from pipeline.saved_model.graph import find_xla_calls, saved_model_class
+from pipeline.saved_model.inspection import inspect_saved_model
 
 ROOT = Path(__file__).parents[1]
 LOCKS = ROOT / "benchmarks/tensorflow"
@@ -192,7 +192,7 @@ def converted(name: str, folder: Path) -> Path:
 
 def needs_of(folder: Path) -> dict[str, Any]:
     """Returns what both SavedModels of a member need, as their files say."""
-    found = [needs(folder / head) for head in Head]
+    found = [inspect_saved_model(folder / head) for head in Head]
     versions = {one.features for each in found for one in each.computations if one.features}
     return {
         "tensorflow": max((each.tensorflow or runtimes.UNKNOWN for each in found), key=runtimes.parse),
@@ -210,7 +210,7 @@ def computations_digest(folders: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for folder in folders:
         saved_model = saved_model_class().FromString((folder / "saved_model.pb").read_bytes())
-        for module in sorted(node.attr["module"].s for node in computations(saved_model)):
+        for module in sorted(node.attr["module"].s for node in find_xla_calls(saved_model)):
             digest.update(hashlib.sha256(module).digest())
     return digest.hexdigest()
 

@@ -29,7 +29,7 @@ from pipeline.cards.page import Page, Problem, read_page, refuse_problems
 from pipeline.facts.report import read_report
 from pipeline.hub.folder import Index, hub_folder, published_index
 from pipeline.saved_model.files import content_digest, file_faults, tarball_files
-from pipeline.saved_model.inspection import Needs, needs
+from pipeline.saved_model.inspection import Inspection, inspect_saved_model
 
 Contents = dict[str, list[tuple[str, str]]]  # the files of each module's tarball, see artifact.tarball_files()
 
@@ -150,7 +150,7 @@ def _asset(page: Page, name: str) -> Iterator[Problem]:
             yield Problem(tag.line, f"{text}, .../{name}.tar.gz; write the card again")
 
 
-def output_of(found: Needs) -> Output | None:
+def output_of(found: Inspection) -> Output | None:
     """Returns what a SavedModel's serving_default returns, or None where its name does not say what it is."""
     signature = found.signatures.get("serving_default")
     for name, tensor in (signature.outputs if signature else {}).items():
@@ -159,7 +159,7 @@ def output_of(found: Needs) -> Output | None:
     return None
 
 
-def training_of(found: Needs) -> Training:
+def training_of(found: Inspection) -> Training:
     """Returns how many variables a SavedModel lets one train; without saved gradients none of them has one."""
     trainable = found.variables.trainable if found.variables else 0
     return Training(trainable, 0 if found.gradients is False else trainable)
@@ -169,7 +169,7 @@ def _artifact(hub: Hub, page: Page, name: str) -> Iterator[Problem]:
     """Holds a card against the published tarball itself, which knows nothing of reports or templates."""
     tarball = hub.folder / f"{name}.tar.gz"
     if tarball.is_file():
-        found = needs(tarball)
+        found = inspect_saved_model(tarball)
         if output := output_of(found):
             yield from claims.task_problems(page, output)
         yield from claims.training_problems(page, training_of(found))

@@ -19,7 +19,7 @@ from pipeline.base.fault import Fault, list_names
 from pipeline.saved_model import runtimes
 from pipeline.saved_model.files import Finding
 from pipeline.saved_model.graph import Tensor
-from pipeline.saved_model.inspection import Needs, faults, needs
+from pipeline.saved_model.inspection import Inspection, find_faults, inspect_saved_model
 
 
 def _size(count: int) -> str:
@@ -35,7 +35,7 @@ def _tensors(tensors: Mapping[str, Tensor]) -> str:
     return ", ".join(f"{name} {tensor.dtype} {shape(tensor)}" for name, tensor in tensors.items()) or "nothing"
 
 
-def _tensorflow(found: Needs) -> str:
+def _tensorflow(found: Inspection) -> str:
     if found.tensorflow is None:
         return "not known: its nodes are TensorFlow's own, see who wrote it"
     if found.tensorflow == runtimes.UNKNOWN:
@@ -49,7 +49,7 @@ def _span(versions: Iterable[str | None]) -> str:
     return " to ".join(dict.fromkeys([known[0], known[-1]])) if known else "not known"
 
 
-def _versions(found: Needs) -> str:
+def _versions(found: Inspection) -> str:
     modules = found.computations
     header, features = _span(one.stablehlo for one in modules), _span(one.features for one in modules)
     version = header if header == features else f"{header} in the header, features of {features}"
@@ -57,7 +57,7 @@ def _versions(found: Needs) -> str:
     return f"{version}; {number}, {_size(sum(one.size for one in modules))}"
 
 
-def lines(found: Needs) -> Iterator[tuple[str, str]]:
+def lines(found: Inspection) -> Iterator[tuple[str, str]]:
     """Yields the facts as (name, value)."""
     modules = found.computations
     yield "TensorFlow", _tensorflow(found)
@@ -85,7 +85,7 @@ def lines(found: Needs) -> Iterator[tuple[str, str]]:
     yield "files", f"{number}, {_size(found.files.size)}"
 
 
-def text(found: Needs, findings: Sequence[Finding]) -> str:
+def text(found: Inspection, findings: Sequence[Finding]) -> str:
     """Returns the page for a person: every fact, then every fault."""
     table = [f"  {name:<26}{value}" for name, value in lines(found)]
     prefix = f"{found.files.path}: "
@@ -93,7 +93,7 @@ def text(found: Needs, findings: Sequence[Finding]) -> str:
     return "\n".join([found.files.path, *table, "faults:", *wrong])
 
 
-def record(found: Needs, findings: Sequence[Finding]) -> str:
+def record(found: Inspection, findings: Sequence[Finding]) -> str:
     """Returns the same for a program: one JSON object on one line."""
     return json.dumps(asdict(found) | {"faults": [asdict(finding) for finding in findings]})
 
@@ -107,8 +107,8 @@ def main(arguments: Sequence[str]) -> None:
     args = parser.parse_args(arguments)
     wrong = 0
     for path in args.saved_model:
-        found = needs(path)
-        findings = faults(found)
+        found = inspect_saved_model(path)
+        findings = find_faults(found)
         wrong += len(findings)
         try:
             print(record(found, findings) if args.json else text(found, findings), flush=True)

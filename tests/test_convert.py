@@ -17,7 +17,7 @@ from pipeline.checkpoints.digest import arrays_digest
 from pipeline.model.variants import Model
 from pipeline.saved_model import export
 from pipeline.saved_model.files import archive_order
-from pipeline.saved_model.inspection import needs
+from pipeline.saved_model.inspection import inspect_saved_model
 from pipeline.version import VERSION
 from tests.conftest import ROOT, write_collection
 
@@ -25,7 +25,7 @@ from tests.conftest import ROOT, write_collection
 def test_the_provenance_says_what_the_files_say(published: Path) -> None:
     folder = published / "artifacts/mini/classification"
     record = json.loads((folder / "assets.extra/provenance.json").read_text())
-    found = needs(folder)
+    found = inspect_saved_model(folder)
     assert record["checkpoint"] == {
         "name": "mini",
         "source": "mini.npz",

@@ -17,7 +17,7 @@ from pipeline.base.fault import Fault
 from pipeline.package import package
 from pipeline.saved_model import computation, runtimes
 from pipeline.saved_model.graph import saved_model_class
-from pipeline.saved_model.inspection import faults, needs
+from pipeline.saved_model.inspection import find_faults, inspect_saved_model
 from pipeline.saved_model.portable import CALLING_CONVENTION, PLATFORMS, make_portable
 from tests.conftest import ROOT, Stage, assert_refused, make
 
@@ -90,7 +90,7 @@ def edit(folder: Path, change: Callable[[Any], None]) -> None:
 
 def kinds(path: Path) -> dict[str, str]:
     """Returns the faults of a model, which name its path, by kind."""
-    findings = faults(needs(path))
+    findings = find_faults(inspect_saved_model(path))
     assert all(finding.text.startswith(f"{path}: ") for finding in findings)
     assert len({finding.kind for finding in findings}) == len(findings)
     return {finding.kind: finding.text for finding in findings}
@@ -98,8 +98,8 @@ def kinds(path: Path) -> dict[str, str]:
 
 # What is right --------------------------------------------------------------------------------------------------------
 def test_a_portable_model(models: Path) -> None:
-    found = needs(models / "ours")
-    assert faults(found) == []
+    found = inspect_saved_model(models / "ours")
+    assert find_faults(found) == []
     assert (found.tensorflow, found.platforms, found.conventions) == ("2.14", ("cpu", "cuda", "tpu"), (8,))
     assert {(one.stablehlo, one.features, one.debug_info) for one in found.computations} == {("0.9.0", "0.9.0", False)}
     assert len(found.computations) == 2  # forward and gradient
@@ -115,7 +115,7 @@ def test_a_portable_model(models: Path) -> None:
 
 
 def test_a_plain_jax2tf_model(models: Path) -> None:
-    found = needs(models / "plain")
+    found = inspect_saved_model(models / "plain")
     assert found.tensorflow == "2.20"
     assert found.platforms == ("cpu",)
     assert found.conventions == (10,)
@@ -132,8 +132,8 @@ def test_a_plain_jax2tf_model(models: Path) -> None:
 
 
 def test_a_model_of_tensorflows_own_operations(models: Path) -> None:
-    found = needs(models / "tensorflow")
-    assert faults(found) == []
+    found = inspect_saved_model(models / "tensorflow")
+    assert find_faults(found) == []
     assert (found.tensorflow, found.platforms, found.gradients, found.computations) == (None, None, None, ())
     assert 0 < found.min_consumer < found.producer
     assert found.variables is not None
@@ -157,15 +157,15 @@ def test_tensorflow_is_neither_started_nor_disturbed(models: Path) -> None:
     script = f"""
 import sys
 from pathlib import Path
-from pipeline.saved_model.inspection import needs
-before = needs(Path({str(models / "ours")!r}))
+from pipeline.saved_model.inspection import inspect_saved_model
+before = inspect_saved_model(Path({str(models / "ours")!r}))
 assert not [name for name in sys.modules if name.partition(".")[0] in ("tensorflow", "jax")]
 from pipeline.saved_model.load import start_tensorflow
 start_tensorflow()
 import tensorflow as tf
 module = tf.saved_model.load({str(models / "ours")!r})
 assert module.f(tf.ones((4, 3)))["y"].shape == (4, 2)
-assert needs(Path({str(models / "ours")!r})) == before
+assert inspect_saved_model(Path({str(models / "ours")!r})) == before
 """
     done = subprocess.run(
         [sys.executable, "-W", "error:::pipeline", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
@@ -442,7 +442,9 @@ def test_what_is_wrong_with_a_tarball(
     ours: Path, tmp_path: Path, names: tuple[str, ...], more: tuple[tarfile.TarInfo, ...], kind: str, message: str
 ) -> None:
     path = pack(ours, tmp_path / "m.tar.gz", names or (*VARIABLES, "saved_model.pb"), *more)
-    findings = [finding for finding in faults(needs(path)) if not (names == () and finding.kind == "order")]
+    findings = [
+        finding for finding in find_faults(inspect_saved_model(path)) if not (names == () and finding.kind == "order")
+    ]
     assert [finding.kind for finding in findings] == [kind]
     assert message in findings[0].text
 
@@ -476,7 +478,7 @@ def test_what_is_wrong_with_a_folder(ours: Path) -> None:
 def test_what_is_no_saved_model_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "saved_model.pb").write_bytes(content)
     with pytest.raises(Fault, match=r"its saved_model\.pb \([\d,]+ bytes\) is cut short, damaged or no SavedModel"):
-        needs(tmp_path)
+        inspect_saved_model(tmp_path)
 
 
 @pytest.mark.parametrize("part", [0.01, 0.5, 0.999])
@@ -484,7 +486,7 @@ def test_a_cut_saved_model_is_refused(ours: Path, part: float) -> None:
     content = (ours / "saved_model.pb").read_bytes()
     (ours / "saved_model.pb").write_bytes(content[: int(len(content) * part)])
     with pytest.raises(Fault, match="is cut short, damaged"):
-        needs(ours)
+        inspect_saved_model(ours)
 
 
 @pytest.mark.parametrize("cut", [10, 300])
@@ -493,7 +495,7 @@ def test_a_cut_tarball_is_refused(ours: Path, tmp_path: Path, cut: int) -> None:
     package(ours, path)
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(Fault, match=r"not a whole \.tar\.gz"):
-        needs(path)
+        inspect_saved_model(path)
 
 
 def test_other_things_are_refused(ours: Path, tmp_path: Path, stage: Stage) -> None:
@@ -507,7 +509,7 @@ def test_other_things_are_refused(ours: Path, tmp_path: Path, stage: Stage) -> N
         (pack(ours, tmp_path / "v.tar.gz", VARIABLES), "no saved_model.pb in this tarball"),
     ):
         with pytest.raises(Fault) as raised:
-            needs(path)
+            inspect_saved_model(path)
         assert str(raised.value).startswith(f"{path}: ")
         assert message in str(raised.value)
     assert_refused(stage("doctor", tmp_path / "nowhere"), f"doctor: {tmp_path}/nowhere: no such file or folder")

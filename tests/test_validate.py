@@ -15,7 +15,7 @@ from pipeline.base.fault import Fault
 from pipeline.facts.report import Reported
 from pipeline.proof.checks import compare, fingerprint, weights_equal
 from pipeline.proof.ladder import failures
-from pipeline.saved_model.graph import computations, saved_model_class
+from pipeline.saved_model.graph import find_xla_calls, saved_model_class
 from tests.conftest import Stage, assert_refused, write_collection
 
 EARLIER = (Path(__file__).parent / "data/report.json").read_text()
@@ -183,7 +183,7 @@ def change_calls(folder: Path) -> Iterator[Any]:
     """Yields each XlaCallModule node of a SavedModel to be changed, and writes the file when all were."""
     path = folder / "saved_model.pb"
     saved_model = saved_model_class().FromString(path.read_bytes())
-    yield from computations(saved_model)
+    yield from find_xla_calls(saved_model)
     path.write_bytes(saved_model.SerializeToString(deterministic=True))
 
 

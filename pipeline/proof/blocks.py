@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.saved_model.computation import header_version
-from pipeline.saved_model.graph import computations, saved_model_class
+from pipeline.saved_model.graph import find_xla_calls, saved_model_class
 
 Outputs = dict[str, np.ndarray]
 
@@ -34,7 +34,7 @@ def _common_path(names: list[str]) -> str:
 def _forward_node(folder: Path, weights: int) -> Any:
     """Returns the XlaCallModule node of training=False: the one that takes the weights and images, and returns one."""
     saved_model = saved_model_class().FromString((folder / "saved_model.pb").read_bytes())
-    for node in computations(saved_model):
+    for node in find_xla_calls(saved_model):
         if len(node.input) == weights + 1 and len(node.attr["Sout"].list.shape) == 1:
             return node
     raise Unlike(f"none of its computations takes {weights} weights and a batch of images")

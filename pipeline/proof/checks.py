@@ -135,8 +135,8 @@ def requirements(folder: Path) -> Report:
         Fault: when it is damaged, or lacks something that a module must have: a platform, a saved gradient, portable
             StableHLO without side effects, see pipeline.saved_model.inspection.
     """
-    needs = inspection.needs(folder)
-    if found := inspection.faults(needs):
+    needs = inspection.inspect_saved_model(folder)
+    if found := inspection.find_faults(needs):
         raise Fault("; ".join(finding.text for finding in found) + ". It is not published; correct the conversion")
     return {
         "tensorflow": needs.tensorflow,

@@ -90,7 +90,7 @@ def function_nodes(graph: Any) -> dict[str, Sequence[Any]]:
     return {"": graph.node} | {function.signature.name: function.node_def for function in graph.library.function}
 
 
-def computations(saved_model: Any) -> Iterator[Any]:
+def find_xla_calls(saved_model: Any) -> Iterator[Any]:
     """Yields the XlaCallModule nodes of a SavedModel, which hold its StableHLO; a caller may change them in place."""
     for meta_graph in saved_model.meta_graphs:
         for nodes in function_nodes(meta_graph.graph_def).values():

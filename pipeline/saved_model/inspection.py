@@ -1,6 +1,6 @@
 """What a SavedModel needs and holds, ours or a stranger's, read from its files without running any of it.
 
-needs() reads a model's folder or tarball; faults() says what keeps it from being a well-behaved published module:
+inspect_saved_model() reads a model's folder or tarball; find_faults() lists what a published module must not have:
 
 | kind | fault |
 |---|---|
@@ -42,7 +42,7 @@ _PATHS = re.compile(
 
 
 @dataclass(frozen=True)
-class Needs:
+class Inspection:
     """What a SavedModel needs and holds.
 
     Attributes:
@@ -94,7 +94,7 @@ def _strings(node: Any, name: str) -> list[str]:
     return [value.decode(errors="replace") for value in node.attr[name].list.s] if name in node.attr else []
 
 
-def needs(path: Path) -> Needs:
+def inspect_saved_model(path: Path) -> Inspection:
     """Reads a SavedModel's folder or .tar.gz; a tarball is read as a stream, its variables are not kept.
 
     Raises:
@@ -103,7 +103,7 @@ def needs(path: Path) -> Needs:
     files, content = read_files(path)
     parsed = graph.parse(content, path)
     serving = next((meta for meta in parsed.meta_graphs if "serve" in meta.meta_info_def.tags), parsed.meta_graphs[0])
-    nodes = list(graph.computations(parsed))
+    nodes = list(graph.find_xla_calls(parsed))
     conventions = sorted({node.attr["version"].i for node in nodes})
     computations = tuple(map(computation.read, sorted({node.attr["module"].s for node in nodes})))
     requirements = {
@@ -113,7 +113,7 @@ def needs(path: Path) -> Needs:
         requirements |= one.requirements()
     # Before calling convention 6 an empty list means that nothing is checked.
     lowered = [set(map(str.lower, listed)) for node in nodes if (listed := _strings(node, "platforms"))]
-    return Needs(
+    return Inspection(
         files=files,
         written_by=serving.meta_info_def.tensorflow_version,
         producer=serving.graph_def.versions.producer,
@@ -133,7 +133,7 @@ def needs(path: Path) -> Needs:
 
 
 # Faults ---------------------------------------------------------------------------------------------------------------
-def _computation_faults(found: Needs) -> Iterator[Finding]:
+def _computation_faults(found: Inspection) -> Iterator[Finding]:
     modules = found.computations
     effects = sorted({effect for one in modules for effect in one.effects})
     if found.token_effects:
@@ -154,7 +154,7 @@ def _computation_faults(found: Needs) -> Iterator[Finding]:
         yield Finding("debug_info", f"{number} of {len(modules)} StableHLO modules {text} (strip-debuginfo)")
 
 
-def _model_faults(found: Needs) -> Iterator[Finding]:
+def _model_faults(found: Inspection) -> Iterator[Finding]:
     promised = runtimes.parse(runtimes.OLDEST)
     if found.tensorflow and runtimes.parse(found.tensorflow) > promised:
         newer = {reason: oldest for reason, oldest in found.requirements.items() if runtimes.parse(oldest) > promised}
@@ -182,7 +182,7 @@ def _model_faults(found: Needs) -> Iterator[Finding]:
         yield Finding("variables", f"{text}; fetch or convert it again")
 
 
-def faults(found: Needs) -> list[Finding]:
+def find_faults(found: Inspection) -> list[Finding]:
     """Returns what keeps a SavedModel from being a well-behaved published module; the kinds are listed above."""
     of_model = (Finding(one.kind, f"{found.files.path}: {one.text}") for one in _model_faults(found))
     return [*of_model, *file_faults(found.files)]

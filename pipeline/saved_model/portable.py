@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.saved_model.graph import computations, function_nodes
+from pipeline.saved_model.graph import find_xla_calls, function_nodes
 
 STABLEHLO_VERSION = "0.9.0"
 CALLING_CONVENTION = 8
@@ -51,7 +51,7 @@ def make_portable(folder: Path) -> None:
     path = folder / "saved_model.pb"
     saved_model = SavedModel.FromString(path.read_bytes())
     seen: dict[bytes, bytes] = {}
-    for node in computations(saved_model):
+    for node in find_xla_calls(saved_model):
         version, effects = node.attr["version"].i, node.attr["has_token_input_output"].b
         if version != CALLING_CONVENTION + 1 or effects:
             raise RuntimeError(f"{node.name}: cannot lower calling convention {version} (effects: {effects})")
