@@ -5,7 +5,6 @@ website shows what the index says of them.
 """
 
 import copy
-import json
 import random
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,9 @@ from pipeline.base.heads import Head
 from pipeline.base.templates import render
 from pipeline.cards.record import CardFacts, cards
 from pipeline.facts.collection import Collection, Module, collection_of, handle
-from pipeline.hub.index import entry_of
+from pipeline.hub.entries import PublishedFile, module_entry
+from pipeline.hub.folder import write_index
+from pipeline.hub.index import Index
 
 ROOT = Path(__file__).parents[1]
 _SIZES = {"Ti/16": 5.7, "S/32": 22.9, "S/16": 22.1, "R26+S/32": 36.4, "B/32": 88.2, "B/16": 86.6, "L/16": 304.3}
@@ -51,7 +52,7 @@ def write(hub: Path, modules: int, base: dict[str, Any], members: Path = ROOT / 
     """
     random_ = random.Random(0)
     collection, hub_url = collection_of(members / "any.yaml", None)
-    index: dict[str, dict[str, Any]] = {"modules": {}, "collections": {}}
+    entries = {}
     for number in range(modules // len(Head)):
         variant = random_.choice(list(_SIZES))
         member, module = f"vit_{number:04}", Module(1, f"ViT-{variant.replace('/', '')} {number}")
@@ -62,11 +63,13 @@ def write(hub: Path, modules: int, base: dict[str, Any], members: Path = ROOT / 
             (hub / name).parent.mkdir(parents=True, exist_ok=True)
             (hub / f"{name}.md").write_text(text, encoding="utf-8")
             digest = f"{random_.getrandbits(256):064x}"
-            files = [{"path": f"{name}.tar.gz", "size": report["modules"][head]["bytes"], "sha256": digest}]
-            files.append({"path": f"{name}.md", "size": len(text.encode()), "sha256": digest})
-            index["modules"][name] = entry_of(head, module, collection, report, files)
+            files = (
+                PublishedFile(f"{name}.tar.gz", report["modules"][head]["bytes"], digest),
+                PublishedFile(f"{name}.md", len(text.encode()), digest),
+            )
+            entries[name] = module_entry(name, head, module, collection, report, files)
     publisher = collection.publisher
-    about = render("publisher.md.jinja", publisher=publisher, modules=index["modules"], collections={})
+    about = render("publisher.md.jinja", publisher=publisher, modules=entries.values(), collections=())
     (hub / publisher.id / f"{publisher.id}.md").write_text(about, encoding="utf-8")
-    (hub / "index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_index(hub, Index({}, {}, {"modules": {}, "collections": {}}).with_modules(entries))
     return collection

@@ -27,7 +27,8 @@ from pipeline.cards import claims, tf_hub_rules
 from pipeline.cards.claims import Output, Training
 from pipeline.cards.page import Page, Problem, read_page, refuse_problems
 from pipeline.facts.report import read_report
-from pipeline.hub.folder import Index, hub_folder, published_index
+from pipeline.hub.folder import hub_folder, published_index
+from pipeline.hub.index import Index
 from pipeline.saved_model.files import content_digest, file_faults, tarball_files
 from pipeline.saved_model.inspection import Inspection, inspect_saved_model
 
@@ -44,12 +45,12 @@ class Hub:
 
     def pages(self) -> dict[str, str]:
         """Returns the first line that each page must have, by its path."""
-        modules = {f"{name}.md": f"# Module {name}" for name in self.index["modules"]}
+        modules = {f"{name}.md": f"# Module {name}" for name in self.index.modules}
         collections = {
-            f"{name}.md": f"# Collection {name.replace('/collections/', '/', 1)}" for name in self.index["collections"]
+            f"{name}.md": f"# Collection {entry.publisher}/{entry.name}/1"
+            for name, entry in self.index.collections.items()
         }
-        publishers = {name.split("/")[0] for part in self.index.values() for name in part}
-        return modules | collections | {f"{name}/{name}.md": f"# Publisher {name}" for name in sorted(publishers)}
+        return modules | collections | {f"{name}/{name}.md": f"# Publisher {name}" for name in self.index.publishers}
 
     def report_path(self, name: str) -> Path | None:
         """Returns where the report of a module is, if there is one: <artifacts>/<member>/report.json."""
@@ -73,37 +74,35 @@ class Findings:
 
 # Files ----------------------------------------------------------------------------------------------------------------
 def _files(hub: Hub) -> Iterator[str]:
-    for part in hub.index.values():
-        for name, entry in part.items():
-            for file in entry["files"]:
-                path = hub.folder / file["path"]
-                if not path.is_file():
-                    yield f"{path}: missing, but index.json lists it for {name}; publish it again"
-                elif path.stat().st_size != file["size"]:
-                    size = f"{path.stat().st_size:,} bytes, index.json says {file['size']:,}"
-                    yield f"{path}: {size}; delete it and publish {name} again"
-                elif (sha256 := sha256_of(path)) != file["sha256"]:
-                    text = f"sha256 {sha256}, index.json says {file['sha256']}"
-                    yield f"{path}: {text}; delete it and publish {name} again"
+    for name, entry in hub.index.entries.items():
+        for file in entry.files:
+            path = hub.folder / file.path
+            if not path.is_file():
+                yield f"{path}: missing, but index.json lists it for {name}; publish it again"
+            elif path.stat().st_size != file.size:
+                size = f"{path.stat().st_size:,} bytes, index.json says {file.size:,}"
+                yield f"{path}: {size}; delete it and publish {name} again"
+            elif (sha256 := sha256_of(path)) != file.sha256:
+                text = f"sha256 {sha256}, index.json says {file.sha256}"
+                yield f"{path}: {text}; delete it and publish {name} again"
 
 
 def _unique(hub: Hub) -> Iterator[str]:
     """Finds the same bytes under two of a publisher's modules; versions of one module may be alike."""
     first: dict[tuple[str, str], str] = {}
-    for name, entry in hub.index["modules"].items():
-        publisher, module, _ = name.split("/")
-        for file in entry["files"]:
-            if not file["path"].endswith(".tar.gz"):
+    for name, entry in hub.index.modules.items():
+        for file in entry.files:
+            if not file.path.endswith(".tar.gz"):
                 continue
-            other = first.setdefault((publisher, file["sha256"]), name)
-            if other.split("/")[1] != module:
-                text = f"{name} and {other} are the same bytes (sha256 {file['sha256']})"
+            other = first.setdefault((entry.publisher, file.sha256), name)
+            if other.split("/")[1] != entry.name:
+                text = f"{name} and {other} are the same bytes (sha256 {file.sha256})"
                 yield f"{hub.folder / 'index.json'}: {text}; one of them has another's model, publish it again"
 
 
 def _contents(hub: Hub) -> Contents:
     contents: Contents = {}
-    for name in hub.index["modules"]:
+    for name in hub.index.modules:
         # Of one that is missing or not whole _files() and _artifact() say so.
         with suppress(Fault, FileNotFoundError):
             contents[name] = tarball_files(hub.folder / f"{name}.tar.gz")
@@ -210,7 +209,7 @@ def _performance(hub: Hub, contents: Contents, path: Path, page: Page) -> Iterat
     for row in page.rows("Performance"):
         if link := re.search(r"\]\(([^)]+)\.md\)$", row.cells[0]):
             name = os.path.relpath((path.parent / link[1]).resolve(), hub.folder.resolve())
-            if name in hub.index["modules"] and (report := _report_of(hub, contents, name)):
+            if name in hub.index.modules and (report := _report_of(hub, contents, name)):
                 yield from _compared(hub, name, claims.performance_problems(row, report))
 
 
@@ -239,7 +238,7 @@ def _pages(hub: Hub, contents: Contents) -> Iterator[str]:
 
 
 def _reports(hub: Hub, contents: Contents) -> Iterator[tuple[str, Path]]:
-    for name in sorted(hub.index["modules"]):
+    for name in sorted(hub.index.modules):
         with suppress(Fault):  # of one that cannot be read _pages() says so
             if (path := hub.report_path(name)) and _report_of(hub, contents, name):
                 yield name, path
@@ -263,7 +262,7 @@ def compared(hub: Hub, reports: dict[str, Path]) -> str:
     """Says which reports a hub's figures were compared with, and of which modules there was none to compare with."""
     used = {str(path) for path in reports.values()}
     text = f"figures compared with {list_names(sorted(used), 3)}" if used else "figures compared with no report"
-    if without := hub.index["modules"].keys() - reports.keys():
+    if without := hub.index.modules.keys() - reports.keys():
         names = list_names(sorted(without), 3)
         text += f"; {hub.artifacts} has none of the same bytes as {names} (ARTIFACTS= names another folder)"
     return text
@@ -282,7 +281,7 @@ def main(arguments: Sequence[str]) -> str:
     said = compared(hub, found.reports) if hub.artifacts else "figures compared with no report"
     if found.problems:
         raise Fault("\n".join([f"{_counted(len(found.problems), 'fault')} in {folder}; {said}", *found.problems]))
-    counts = ", ".join(_counted(len(hub.index[part]), part[:-1]) for part in ("modules", "collections"))
+    counts = f"{_counted(len(hub.index.modules), 'module')}, {_counted(len(hub.index.collections), 'collection')}"
     return f"{folder}: {counts}, nothing wrong; {said}"
 
 

@@ -11,7 +11,7 @@ corrected in place, as TensorFlow Hub's could.
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,84 +27,118 @@ from pipeline.download.checksums import copy
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
 from pipeline.facts.report import read_report
 from pipeline.hub import website
-from pipeline.hub.folder import Index, hub_folder, locked, read_index
-from pipeline.hub.index import contents, entry_of, handles_of
+from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, module_entry
+from pipeline.hub.folder import hub_folder, locked, read_index, write_index
+from pipeline.hub.index import Index, handles_of
 from pipeline.saved_model.files import tarball_digest
 
 
-def _file(hub: Path, name: str, sha256: str | None = None) -> dict[str, Any]:
-    """Returns what index and receipt say of a published file; the digest is computed unless it is known."""
-    path = hub / name
-    return {"path": name, "size": path.stat().st_size, "sha256": sha256 or sha256_of(path)}
+@dataclass(frozen=True)
+class Outputs:
+    """What the earlier stages made of a member.
+
+    Attributes:
+        member: its name.
+        module: its section `module`.
+        collection: the collection it belongs to.
+        folder: holds, per head, the card and the tarball, and the plots that the report names.
+        report: the content of report.json.
+    """
+
+    member: str
+    module: Module
+    collection: Collection
+    folder: Path
+    report: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Tarball:
-    """A packed module that holds what was validated, ready to be published.
+class Plot:
+    """A plot of a card: the name of its file, what it shows, and the SVG."""
+
+    file: str
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A module that is ready to be published.
 
     Attributes:
-        path: the file.
-        sha256: its digest in hexadecimal.
-        page: the text of the module's card.
+        head: which of the member's modules it is.
+        handle: <publisher>/<name>/<version>.
+        tarball: the file, which holds the model that was validated.
+        sha256: of the tarball, in hexadecimal.
+        card: the text of its card.
+        plots: those of the card.
     """
 
-    path: Path
+    head: Head
+    handle: str
+    tarball: Path
     sha256: str
-    page: str
+    card: str
+    plots: tuple[Plot, ...]
 
 
-def read_tarball(folder: Path, head: Head, content: str) -> Tarball:
-    """Reads one head's tarball and card from a member's folder.
+def read_plots(folder: Path, report: dict[str, Any]) -> tuple[Plot, ...]:
+    """Reads each plot that the report names; raises Fault for one that is missing."""
+    paths = [folder / "plots" / plot["file"] for plot in report["plots"]]
+    for path in paths:
+        if not path.is_file():
+            raise Fault(f"{path}: no such file, but report.json names it; delete report.json and run make validate")
+    return tuple(
+        Plot(path.name, plot["title"], path.read_text(encoding="utf-8"))
+        for path, plot in zip(paths, report["plots"], strict=True)
+    )
 
-    Args:
-        folder: the member's outputs.
-        head: "classification" or "fe".
-        content: the content digest of the model that was validated.
+
+def read_packed(outputs: Outputs, head: Head, handle: str, plots: tuple[Plot, ...]) -> Packed:
+    """Reads the tarball and the card of one of a member's modules.
 
     Raises:
-        Fault: when either is missing, or the tarball holds something else.
+        Fault: when either is missing, or the tarball holds another model than was validated.
     """
-    tarball, card = folder / f"{head}.tar.gz", folder / f"{head}.md"
+    tarball, card = outputs.folder / f"{head}.tar.gz", outputs.folder / f"{head}.md"
     for path, stage in ((tarball, "package"), (card, "card")):
         if not path.is_file():
             raise Fault(f"{path}: no such file; run make {stage} first")
-    if (packed := tarball_digest(tarball)) != content:
+    validated, packed = outputs.report["modules"][head]["content_sha256"], tarball_digest(tarball)
+    if packed != validated:
         raise Fault(
-            f"{tarball}: not the model that report.json speaks of: expected content {content}, got {packed};"
+            f"{tarball}: not the model that was validated: report.json has content {validated}, got {packed};"
             " run make validate and make package again"
         )
-    return Tarball(tarball, sha256_of(tarball), card.read_text(encoding="utf-8"))
+    return Packed(head, handle, tarball, sha256_of(tarball), card.read_text(encoding="utf-8"), plots)
 
 
-def is_missing(tarball: Tarball, target: Path, recorded: str | None) -> bool:
-    """Returns whether the tarball has yet to be copied to its place in the hub.
-
-    Args:
-        tarball: what is to be published.
-        target: its place in the hub.
-        recorded: the digest that the index has of it, if it has one.
+def is_missing(module: Packed, hub: Path, index: Index) -> bool:
+    """Returns whether the tarball has yet to be copied into the hub.
 
     Raises:
         Fault: when other bytes are published there, or the published file is damaged.
     """
+    target = hub / f"{module.handle}.tar.gz"
     if not target.exists():
         return True
     published = sha256_of(target)
-    if published != tarball.sha256 and recorded == tarball.sha256:
+    if published == module.sha256:
+        return False
+    entry = index.modules.get(module.handle)
+    if entry and entry.tarball.sha256 == module.sha256:
         raise Fault(
-            f"{target}: damaged in the hub: index.json has sha256 {recorded}, the file {published}; what you publish is"
-            " whole and the same as what was published, so delete the file there and run the same command again"
+            f"{target}: damaged in the hub: index.json has sha256 {module.sha256}, the file {published}; your tarball"
+            " has the published bytes, so delete the file there and run the same command again"
         )
-    if published != tarball.sha256:
-        raise Fault(
-            f"{target}: this version is already published with other bytes: sha256 {published} there,"
-            f" {tarball.sha256} here; published versions never change, so raise module.version to publish this one"
-        )
-    return False
+    raise Fault(
+        f"{target}: this version is already published with other bytes: sha256 {published} there,"
+        f" {module.sha256} here; published versions never change, so raise module.version to publish this one"
+    )
 
 
-def check_unique(tarball: Tarball, name: str, index: Index) -> None:
-    """Refuses bytes that the same publisher has in the hub under another module's name.
+def check_unique(module: Packed, index: Index) -> None:
+    """Refuses a tarball that the same publisher has in the hub under another module's name.
 
     Most likely two members share a checkpoint: the reference collection published one feature extractor under two
     handles that way.
@@ -112,109 +146,104 @@ def check_unique(tarball: Tarball, name: str, index: Index) -> None:
     Raises:
         Fault: names the other handle.
     """
-    publisher, module, _ = name.split("/")
-    for other, entry in index["modules"].items():
-        theirs, other_module, _ = other.split("/")
-        if theirs == publisher and other_module != module and entry["files"][0]["sha256"] == tarball.sha256:
+    publisher, name, _ = module.handle.split("/")
+    for other in index.modules.values():
+        if other.publisher == publisher and other.name != name and other.tarball.sha256 == module.sha256:
             raise Fault(
-                f"{tarball.path}: the same bytes are already published as {other}, and would be again as {name};"
-                " check that each member names its own checkpoint (after a renaming, publish to a new hub)"
+                f"{module.tarball}: the same bytes are already published as {other.handle}, and would be again as"
+                f" {module.handle}; check that each member names its own checkpoint (after a renaming, publish to a"
+                " new hub)"
             )
 
 
-def _write_index(hub: Path, index: Index, publisher: Publisher) -> None:
-    """Writes index.json and the publisher's page, which lists what the index holds of it."""
-    prefix = publisher.id + "/"
-    mine = {
-        kind: {name: entry for name, entry in sorted(index[kind].items()) if name.startswith(prefix)} for kind in index
-    }
-    page = render("publisher.md.jinja", publisher=publisher, **mine)
-    tf_hub_rules.check(page, f"{publisher.id}.md")
-    write_text(hub / prefix / f"{publisher.id}.md", page)
-    write_text(hub / "index.json", json.dumps(index, indent=2, sort_keys=True) + "\n")
-
-
-def read_plots(folder: Path, report: dict[str, Any]) -> dict[str, str]:
-    """Returns the text of each plot that the report names; raises Fault for one that is missing."""
-    paths = [folder / "plots" / plot["file"] for plot in report["plots"]]
-    for path in paths:
-        if not path.is_file():
-            raise Fault(f"{path}: no such file, but report.json names it; delete report.json and run make validate")
-    return {path.name: path.read_text(encoding="utf-8") for path in paths}
-
-
-def _replace_plots(folder: Path, plots: dict[str, str]) -> None:
-    """Writes the plots beside a card, and removes those that are no longer made."""
-    for path in folder.glob("*.svg"):
-        if path.name not in plots:
-            path.unlink()
-    for name, text in plots.items():
-        write_text(folder / name, text)
-
-
-def _write_receipt(receipt: Path, hub: Path, published: dict[str, Any]) -> None:
-    """Writes what was published where; make takes it as the sign that the member is published."""
-    write_text(
-        receipt, json.dumps({"hub": str(hub.resolve()), "published": published}, indent=2, sort_keys=True) + "\n"
-    )
-
-
 def check_measured(member: str, report: dict[str, Any]) -> None:
-    """Refuses a member whose accuracy was not measured, as REQUIRE_ACCURACY=1 asks for.
+    """Refuses a member whose accuracy was not measured, for REQUIRE_ACCURACY=1.
 
     Raises:
         Fault: says why it was not measured.
     """
-    found = report["accuracy"]
-    if found["verdict"] == "not measured":
+    accuracy = report["accuracy"]
+    if accuracy["verdict"] == "not measured":
         raise Fault(
-            f"{member}: its accuracy was not measured, since {found['reason']}; REQUIRE_ACCURACY=1 forbids to publish"
-            " it: say IMAGENET=, or leave REQUIRE_ACCURACY out to publish a card that says so"
+            f"{member}: its accuracy was not measured, since {accuracy['reason']}, and REQUIRE_ACCURACY=1 is set;"
+            " give images with IMAGENET=, or leave REQUIRE_ACCURACY out to publish a card that says so"
         )
 
 
-def publish_member(member: str, module: Module, collection: Collection, folder: Path, hub: Path, receipt: Path) -> None:
-    """Publishes both modules of a member: all is checked before the first byte is written.
+def _published_file(hub: Path, path: str, sha256: str | None = None, title: str | None = None) -> PublishedFile:
+    """Describes a file of the hub; computes its SHA-256 unless it is given."""
+    return PublishedFile(path, (hub / path).stat().st_size, sha256 or sha256_of(hub / path), title)
+
+
+def _copy_tarball(module: Packed, hub: Path, member: str) -> None:
+    with replacing(hub / f"{module.handle}.tar.gz") as out:
+        copy(module.tarball, out, f"publish {member}")
+
+
+def _write_card(module: Packed, hub: Path) -> tuple[PublishedFile, ...]:
+    """Writes a module's card and plots, removes plots of an earlier card, and returns all files of the module."""
+    name = module.handle
+    write_text(hub / f"{name}.md", module.card)
+    for path in (hub / name / "plots").glob("*.svg"):
+        if path.name not in {plot.file for plot in module.plots}:
+            path.unlink()
+    for plot in module.plots:
+        write_text(hub / name / "plots" / plot.file, plot.svg)
+    return (
+        _published_file(hub, f"{name}.tar.gz", module.sha256),
+        _published_file(hub, f"{name}.md"),
+        *(_published_file(hub, f"{name}/plots/{plot.file}", title=plot.title) for plot in module.plots),
+    )
+
+
+def _write_lists(hub: Path, index: Index, publisher: Publisher) -> None:
+    """Writes what lists the modules: the publisher's page, index.json and the website."""
+    page = render(
+        "publisher.md.jinja",
+        publisher=publisher,
+        modules=[entry for entry in index.modules.values() if entry.publisher == publisher.id],
+        collections=[entry for entry in index.collections.values() if entry.publisher == publisher.id],
+    )
+    tf_hub_rules.check(page, f"{publisher.id}.md")
+    write_text(hub / publisher.id / f"{publisher.id}.md", page)
+    write_index(hub, index)
+    website.build(hub, index)
+
+
+def _write_receipt(receipt: Path, hub: Path, published: Mapping[str, ModuleEntry | CollectionEntry]) -> None:
+    """Writes what was published where; make takes it as the sign that the member is published."""
+    content = {"hub": str(hub.resolve()), "published": {name: entry.to_json() for name, entry in published.items()}}
+    write_text(receipt, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def publish_member(outputs: Outputs, hub: Path, receipt: Path) -> None:
+    """Publishes both modules of a member, after every check has passed.
 
     Args:
-        member: its name.
-        module: its section `module`.
-        collection: the collection it belongs to.
-        folder: holds report.json, the plots it names and, per head, the card and the tarball.
-        hub: the hub's folder, made when missing.
+        outputs: what to publish.
+        hub: the hub's folder, created if it is missing.
         receipt: the file to write last.
 
     Raises:
-        Fault: for a name that no handle can have or a malformed index (pipeline.hub.index), and see read_tarball(),
-            read_plots(), is_missing() and check_unique(); the hub is as it was.
+        Fault: for a name that no handle can have or a malformed index (pipeline.hub.index), and as read_plots(),
+            read_packed(), is_missing() and check_unique() do; the hub is unchanged.
     """
-    report = read_report(folder / "report.json")
-    handles = handles_of(collection, member, module.version)
-    tarballs = {head: read_tarball(folder, head, report["modules"][head]["content_sha256"]) for head in Head}
-    plots = read_plots(folder, report)
+    handles = handles_of(outputs.collection, outputs.member, outputs.module.version)
+    plots = read_plots(outputs.folder, outputs.report)
+    modules = [read_packed(outputs, head, handle, plots) for head, handle in handles.items()]
     published = {}
     with locked(hub):
         index = read_index(hub)
-        contents(hub / "index.json", index)
-        missing = {}
-        for head, name in handles.items():
-            recorded = index["modules"].get(name)
-            sha256 = recorded["files"][0]["sha256"] if recorded else None
-            missing[head] = is_missing(tarballs[head], hub / f"{name}.tar.gz", sha256)
-            check_unique(tarballs[head], name, index)
-        for head, name in handles.items():
-            if missing[head]:
-                with replacing(hub / f"{name}.tar.gz") as out:
-                    copy(tarballs[head].path, out, f"publish {member}")
-            write_text(hub / f"{name}.md", tarballs[head].page)
-            _replace_plots(hub / name / "plots", plots)
-            files = [_file(hub, f"{name}.tar.gz", tarballs[head].sha256), _file(hub, f"{name}.md")]
-            for plot in report["plots"]:
-                files.append(_file(hub, f"{name}/plots/{plot['file']}") | {"title": plot["title"]})
-            published[name] = entry_of(head, module, collection, report, files)
-        index["modules"] |= published
-        _write_index(hub, index, collection.publisher)
-        website.build(hub, index)
+        missing = {module.handle for module in modules if is_missing(module, hub, index)}
+        for module in modules:
+            check_unique(module, index)
+        for module in modules:
+            if module.handle in missing:
+                _copy_tarball(module, hub, outputs.member)
+            published[module.handle] = module_entry(
+                module.handle, module.head, outputs.module, outputs.collection, outputs.report, _write_card(module, hub)
+            )
+        _write_lists(hub, index.with_modules(published), outputs.collection.publisher)
     _write_receipt(receipt, hub, published)
     for name in published:
         print(f"published {name}: {hub / name}.tar.gz")
@@ -225,13 +254,22 @@ def publish_collection(collection: Collection, page: Path, hub: Path, receipt: P
     name = f"{collection.publisher.id}/collections/{collection.name}/1"
     with locked(hub):
         index = read_index(hub)
-        contents(hub / "index.json", index)
         write_text(hub / f"{name}.md", page.read_text(encoding="utf-8"))
-        published = {name: {"files": [_file(hub, f"{name}.md")]}}
-        index["collections"] |= published
-        _write_index(hub, index, collection.publisher)
-        website.build(hub, index)
-    _write_receipt(receipt, hub, published)
+        entry = CollectionEntry(name, (_published_file(hub, f"{name}.md"),))
+        _write_lists(hub, index.with_collection(entry), collection.publisher)
+    _write_receipt(receipt, hub, {name: entry})
+
+
+def read_outputs(facts: Path, folder: Path) -> Outputs:
+    """Reads what the earlier stages made of a member.
+
+    Args:
+        facts: the member's YAML file.
+        folder: the member's outputs.
+    """
+    module = Member(facts).section("module", Module)
+    collection, _ = collection_of(facts, None)
+    return Outputs(facts.stem, module, collection, folder, read_report(folder / "report.json"))
 
 
 def main(arguments: Sequence[str]) -> str:
@@ -244,15 +282,15 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("--require-accuracy", action="store_true", help="refuse a member whose accuracy is unknown")
     args = parser.parse_args(arguments)
     hub = hub_folder(args.hub)
-    collection, _ = collection_of(args.facts, None)
     if args.what == "collection":
+        collection, _ = collection_of(args.facts, None)
         publish_collection(collection, args.source, hub, args.receipt)
         return f"collection {collection.name} in {hub}"
+    outputs = read_outputs(args.facts, args.source)
     if args.require_accuracy:
-        check_measured(args.facts.stem, read_report(args.source / "report.json"))
-    module = Member(args.facts).section("module", Module)
-    publish_member(args.facts.stem, module, collection, args.source, hub, args.receipt)
-    return f"{args.facts.stem} in {hub}"
+        check_measured(outputs.member, outputs.report)
+    publish_member(outputs, hub, args.receipt)
+    return f"{outputs.member} in {hub}"
 
 
 if __name__ == "__main__":

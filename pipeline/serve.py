@@ -23,7 +23,7 @@ import uvicorn
 
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
-from pipeline.hub.folder import hub_folder, published_index
+from pipeline.hub.folder import hub_folder, published_handles
 from pipeline.server.app import application
 from pipeline.server.connections import LARGEST_HEAD, Connection
 from pipeline.server.middleware import ACCESS
@@ -126,9 +126,9 @@ def serve(hub: Path, host: str, port: int, bucket: str | None, drain: int) -> No
     """Serves until it is told to end.
 
     Raises:
-        Fault: see published_index(), listening() and server().
+        Fault: see published_handles(), listening() and server().
     """
-    handles = sorted(published_index(hub)["modules"])
+    handles = published_handles(hub)
     with listening(host, port) as listener:
         _log()
         running = server(hub, bucket, drain)

@@ -10,7 +10,7 @@ from pipeline.base import yaml_sections
 from pipeline.base.heads import Head
 from pipeline.facts.collection import Module, collection_of
 from pipeline.package import package
-from pipeline.publish import publish_collection, publish_member
+from pipeline.publish import Outputs, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
 from tests.card_facts import cards
 from tests.conftest import ROOT
@@ -44,7 +44,7 @@ def publish(hub: Path, folder: Path, member: Path, module: Module, report: dict[
         (folder / f"{name}.md").write_text(text)
     write_plots(folder, report)
     (folder / "report.json").write_text(json.dumps(report))
-    publish_member(member.stem, module, collection, folder, hub, folder / "published.json")
+    publish_member(Outputs(member.stem, module, collection, folder, report), hub, folder / "published.json")
     links = "".join(f"* [{head}](../../{member.stem}_{head}/{module.version}.md)\n" for head in Head)
     page = f"# Collection {collection.publisher.id}/{collection.name}/1\n\nA collection.\n\n## Models\n\n{links}"
     (folder / "page.md").write_text(page)

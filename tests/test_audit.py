@@ -17,9 +17,11 @@ from pipeline.base.heads import Head
 from pipeline.card import files_of
 from pipeline.collection import page
 from pipeline.facts.collection import Module, read_collection
+from pipeline.hub.entries import ModuleEntry
 from pipeline.hub.folder import read_index
+from pipeline.hub.index import Index
 from pipeline.package import package
-from pipeline.publish import publish_collection, publish_member
+from pipeline.publish import Outputs, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
 from pipeline.saved_model.graph import saved_model_class
 from tests.card_facts import records
@@ -67,7 +69,7 @@ def publish(folder: Path, hub: Path, report: dict, **changes: Any) -> None:
     for path, text in files_of(found, folder).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    publish_member("vit_demo", module, collection, folder, hub, folder / "published.json")
+    publish_member(Outputs("vit_demo", module, collection, folder, own), hub, folder / "published.json")
     (folder / "page.md").write_text(page(collection, DEMO, folder.parent))
     publish_collection(collection, folder / "page.md", hub, folder / "page.json")
 
@@ -142,12 +144,13 @@ def test_a_good_hub_has_no_faults(good: Path, stage: Stage) -> None:
 def test_which_reports_were_compared_is_said_in_one_line(good: Path) -> None:
     hub = Hub(good / "hub", read_index(good / "hub"), good / "artifacts")
     names = [f"a/m{number}_fe/1" for number in range(9)]
-    several = Hub(good, {"modules": {name: {} for name in names}, "collections": {}}, Path("artifacts"))
+    modules = {name: ModuleEntry(name, "", "", ()) for name in names}
+    several = Hub(good, Index(modules, {}, {}), Path("artifacts"))
     assert compared(several, {name: Path(f"{name}.json") for name in names[:5]}) == (
         "figures compared with a/m0_fe/1.json, a/m1_fe/1.json, a/m2_fe/1.json and 2 more; artifacts has none of the"
         " same bytes as a/m5_fe/1, a/m6_fe/1, a/m7_fe/1 and 1 more (ARTIFACTS= names another folder)"
     )
-    assert set(audit(hub).reports) == hub.index["modules"].keys()
+    assert set(audit(hub).reports) == hub.index.modules.keys()
 
 
 def test_two_handles_with_one_digest(folder: Path) -> None:

@@ -12,9 +12,10 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
 from pipeline.facts.collection import Collection, Module, Publisher, Reference
+from pipeline.facts.report import read_report
 from pipeline.hub.folder import hub_folder
 from pipeline.package import package
-from pipeline.publish import check_measured, publish_collection, publish_member
+from pipeline.publish import Outputs, check_measured, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
 from tests.conftest import ROOT
 
@@ -61,7 +62,8 @@ def hub(tmp_path: Path) -> Path:
 
 
 def publish(folder: Path, hub: Path, module: Module = MODULE, name: str = "mini") -> dict:
-    publish_member(name, module, COLLECTION, folder, hub, folder / "published.json")
+    outputs = Outputs(name, module, COLLECTION, folder, read_report(folder / "report.json"))
+    publish_member(outputs, hub, folder / "published.json")
     receipt: dict = json.loads((folder / "published.json").read_text())
     return receipt
 
@@ -207,7 +209,7 @@ def test_a_page_may_be_corrected(member: Path, hub: Path) -> None:
 def test_a_model_that_was_not_validated_is_refused(member: Path, hub: Path) -> None:
     (member / "fe/saved_model.pb").write_bytes(b"changed after validation")
     package(member / "fe", member / "fe.tar.gz")
-    with pytest.raises(Fault, match=r"fe\.tar\.gz: not the model that report\.json speaks of"):
+    with pytest.raises(Fault, match=r"fe\.tar\.gz: not the model that was validated"):
         publish(member, hub)
     assert not list(hub.rglob("*.tar.gz"))
     assert not (member / "published.json").exists()
@@ -247,7 +249,8 @@ def test_a_missing_card_is_named_before_anything_is_copied(member: Path, hub: Pa
 def test_another_publisher_may_publish_the_same_bytes(member: Path, hub: Path) -> None:
     publish(member, hub)
     other = dataclasses.replace(COLLECTION, publisher=Publisher("mirror", "Mirror", "Copies."))
-    publish_member("mini", MODULE, other, member, hub, member / "published.json")
+    outputs = Outputs("mini", MODULE, other, member, read_report(member / "report.json"))
+    publish_member(outputs, hub, member / "published.json")
     assert (hub / "mirror/mini_fe/1.tar.gz").exists()
 
 

@@ -966,8 +966,8 @@ def test_each_request_is_one_line(shared: Running) -> None:
     ("arguments", "parts"),
     [
         (("nowhere",), ("HUB=nowhere: no such folder", "run make publish first, or name another folder with HUB=")),
-        (("empty",), ("HUB=empty: there is no index.json", "expected a folder that make publish wrote")),
-        (("blank",), ("HUB=blank: no module is published there yet", "run make publish first")),
+        (("empty",), ("HUB=empty: there is no index.json, so this is not a hub", "run make publish first")),
+        (("blank",), ("HUB=blank: no modules are published there", "run make publish first")),
         (("damaged",), ("damaged/index.json: not valid JSON",)),
         (("latin",), ("latin/index.json: not valid JSON ('utf-8' codec",)),
         (("strange",), ("strange/index.json: expected an object 'modules' of objects",)),

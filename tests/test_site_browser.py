@@ -1,17 +1,19 @@
 """The hub's website in a real browser: accessible, usable by keyboard and on a phone, and without script."""
 
 import itertools
-import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 
 from pipeline.hub import website
+from pipeline.hub.entries import PublishedFile
 from pipeline.hub.folder import read_index
+from pipeline.hub.index import Index
 from tests.browser import DESKTOP, PHONE, Scheme, chromium, opened, violations
 from tests.conftest import serving_folder
 from tests.hubs import write_hub
@@ -132,11 +134,10 @@ def test_filters(browser: Browser, address: str, label: str, value: str, expecte
 
 
 def test_of_many_rows_the_first_are_shown_until_all_are_asked_for(browser: Browser, hub: Path, tmp_path: Path) -> None:
-    index = read_index(hub)
-    entry = index["modules"]["sayakpaul/vit_s16_fe/1"]
-    many = {f"sayakpaul/m{number:03}/1": entry | {"title": f"M{number:03}"} for number in range(150)}
-    many["sayakpaul/m149/1"]["parameters"] = 10**9
-    website.build(tmp_path, {"modules": many, "collections": {}})
+    entry = read_index(hub).modules["sayakpaul/vit_s16_fe/1"]
+    many = [replace(entry, handle=f"sayakpaul/m{number:03}/1", title=f"M{number:03}") for number in range(150)]
+    many[149] = replace(many[149], parameters=10**9)
+    website.build(tmp_path, Index({entry.handle: entry for entry in many}, {}, {}))
     with opened(browser, f"{tmp_path.as_uri()}/{START}") as page:
         assert len(titles(page)) == 100
         assert page.locator("#count").inner_text() == "150"
@@ -181,9 +182,8 @@ def test_another_choice_in_the_address_is_taken_up(browser: Browser, address: st
 
 
 def test_rows_without_a_value_stay_last(browser: Browser, hub: Path, tmp_path: Path) -> None:
-    index = read_index(hub)
-    del index["modules"]["sayakpaul/vit_s16_fe/1"]["variant"]
-    del index["modules"]["sayakpaul/vit_s16_fe/1"]["parameters"]
+    index, name = read_index(hub), "sayakpaul/vit_s16_fe/1"
+    index.modules[name] = replace(index.modules[name], variant=None, parameters=None)
     website.build(tmp_path, index)
     with opened(browser, f"{tmp_path.as_uri()}/{START}") as page:
         for name in ("Architecture", "Parameters"):
@@ -274,10 +274,10 @@ def test_a_hostile_module_runs_no_script(browser: Browser, hub: Path, tmp_path: 
     )
     copied = shutil.copytree(hub, tmp_path / "hub")
     index = read_index(copied)
-    for entry in index["modules"].values():
-        entry |= {"title": hostile, "variant": hostile, "dataset": hostile}
-        entry["files"].append({"path": f"{hostile}.txt", "size": 1, "sha256": hostile})
-    (copied / "index.json").write_text(json.dumps(index))
+    file = PublishedFile(f"{hostile}.txt", 1, hostile)
+    for name, entry in index.modules.items():
+        files = (*entry.files, file)
+        index.modules[name] = replace(entry, title=hostile, variant=hostile, dataset=hostile, files=files)
     card = copied / "vit-publisher/vit_demo_classification/1.md"
     card.write_text(f"# Module x\n\n{hostile}\n\n{hostile}\n\n[run](javascript:window.hostile=1)\n")
     website.build(copied, index)

@@ -1,16 +1,15 @@
-"""The hub: a folder laid out as TensorFlow Hub addresses it, its index, and the lock of whoever changes it."""
+"""The folder of a hub, laid out as TensorFlow Hub's addresses: where it is, its index.json and its lock."""
 
 import json
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from pipeline.base import files
 from pipeline.base.fault import Fault
-
-Index = dict[str, dict[str, Any]]
+from pipeline.base.files import write_text
+from pipeline.hub.index import Document, Index, parse_index
 
 
 def hub_folder(hub: str) -> Path:
@@ -18,28 +17,9 @@ def hub_folder(hub: str) -> Path:
     parts = urlsplit(hub)
     if parts.scheme not in ("", "file"):
         raise Fault(
-            f"HUB={hub}: cannot publish to {parts.scheme}: yet; expected a folder, whose content can be copied there"
+            f"HUB={hub}: cannot publish to {parts.scheme}:; expected a folder, whose content you can copy there"
         )
     return Path(url2pathname(parts.path) if parts.scheme == "file" else hub).expanduser()
-
-
-def published_index(hub: Path) -> Index:
-    """Returns the index of a hub that others read.
-
-    Raises:
-        Fault: when there is no hub, it is empty, or its index is malformed.
-    """
-    other = "or name another folder with HUB= (without it, hub in ARTIFACTS is looked at)"
-    if not hub.is_dir():
-        raise Fault(f"HUB={hub}: no such folder; expected a hub: run make publish first, {other}")
-    if not (hub / "index.json").is_file():
-        raise Fault(
-            f"HUB={hub}: there is no index.json, so it is no hub; expected a folder that make publish wrote, {other}"
-        )
-    index = read_index(hub)
-    if not index["modules"]:
-        raise Fault(f"HUB={hub}: no module is published there yet; run make publish first, {other}")
-    return index
 
 
 def locked(hub: Path) -> AbstractContextManager[None]:
@@ -51,22 +31,58 @@ def read_index(hub: Path) -> Index:
     """Reads index.json, or returns an empty index for a new hub.
 
     Raises:
-        Fault: when it is no JSON, or lacks an object of "modules" or "collections" whose values are objects.
+        Fault: when it is not JSON or is malformed.
     """
+    return parse_index(hub / "index.json", _read_document(hub))
+
+
+def published_index(hub: Path) -> Index:
+    """Returns the index of a hub that has modules.
+
+    Raises:
+        Fault: when there is no hub, it is empty, or its index is malformed.
+    """
+    return parse_index(hub / "index.json", _published_document(hub))
+
+
+def published_handles(hub: Path) -> list[str]:
+    """Returns the handles of a hub that has modules, sorted; the entries are not read.
+
+    Raises:
+        Fault: when there is no hub, it is empty, or its index has no objects of "modules" and "collections".
+    """
+    return sorted(_published_document(hub)["modules"])
+
+
+def write_index(hub: Path, index: Index) -> None:
+    """Writes index.json."""
+    write_text(hub / "index.json", json.dumps(index.document, indent=2, sort_keys=True) + "\n")
+
+
+def _published_document(hub: Path) -> Document:
+    other = "or name another folder with HUB= (the default is hub in ARTIFACTS)"
+    if not hub.is_dir():
+        raise Fault(f"HUB={hub}: no such folder; expected a hub: run make publish first, {other}")
+    if not (hub / "index.json").is_file():
+        raise Fault(f"HUB={hub}: there is no index.json, so this is not a hub; run make publish first, {other}")
+    document = _read_document(hub)
+    if not document["modules"]:
+        raise Fault(f"HUB={hub}: no modules are published there; run make publish first, {other}")
+    return document
+
+
+def _read_document(hub: Path) -> Document:
+    """Reads index.json: two objects, "modules" and "collections", of objects, which are empty for a new hub."""
     path = hub / "index.json"
     if not path.exists():
         return {"modules": {}, "collections": {}}
+    repair = "restore it, or remove it and publish every member again"
     try:
-        index: Index = json.loads(path.read_text(encoding="utf-8"))
+        document: Document = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # of JSON, or of UTF-8
-        raise Fault(
-            f"{path}: not valid JSON ({error}); restore it, or remove it and publish every member again"
-        ) from None
+        raise Fault(f"{path}: not valid JSON ({error}); {repair}") from None
     for kind in ("modules", "collections"):
-        entries = index.get(kind) if isinstance(index, dict) else None
+        entries = document.get(kind) if isinstance(document, dict) else None
         if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
-            raise Fault(
-                f"{path}: expected an object {kind!r} of objects; restore it, or remove it and publish every member"
-                " again"
-            )
-    return index
+            raise Fault(f"{path}: expected an object {kind!r} of objects; {repair}")
+    return document

@@ -5,30 +5,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.base.axes import LEFT, RIGHT, WIDTH, Axis, percent_label, place_labels
-from pipeline.hub.index import Listing
+from pipeline.hub.entries import Measured, ModuleEntry, Quoted
 
-HEIGHT, TOP, BOTTOM = 450, 34, 380  # of the picture, and of the plot within it, in SVG's pixels
+HEIGHT, TOP, BOTTOM = 450, 34, 380  # of the picture, and of the plot within it, pixels
 COLOURS = 6  # data sets that have a colour of their own; the others share the last
-LABELLED = 12  # with more dots than this, names would stand in each other's way
-DECADES = 0.8  # of sizes at least: then one of 1, 2 and 5 times the powers of ten lies on either side of a lone model
-CLASSIFIER = "image-classification"
+LABELLED = 12  # with more dots than this, names would overlap
+DECADES = 0.8  # of sizes at least, so that a lone model has a tick on either side
 
 
 @dataclass(frozen=True)
 class Dot:
-    """A classifier: its place in the picture, its row in the table, its data set's colour, and what it is."""
+    """A classifier: its place in the picture, its row in the table, its data set's colour, and its description."""
 
     x: float
     y: float
     row: int
     colour: int
-    known: str
+    origin: str
     text: str
 
 
 @dataclass(frozen=True)
 class Label:
-    """The name of a dot: where it begins or ends ("start" or "end")."""
+    """The name of a dot, and where it begins or ends (`anchor` is "start" or "end")."""
 
     x: float
     y: float
@@ -45,7 +44,6 @@ class Plot:
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
     legend: tuple[tuple[int, str], ...]
-    known: tuple[str, ...]
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -53,55 +51,90 @@ class Plot:
     top: int = TOP
     bottom: int = BOTTOM
 
+    @property
+    def has_quoted(self) -> bool:
+        """Whether any accuracy is quoted, which the legend explains."""
+        return any(dot.origin == Quoted.origin for dot in self.dots)
 
-def _count(parameters: float) -> str:
-    """Returns a number of parameters as an axis has it: 500 k, 86 M."""
-    return f"{parameters / 1e6:g} M" if parameters >= 1e6 else f"{parameters / 1e3:g} k"
+
+@dataclass(frozen=True)
+class _Classifier:
+    """A row of the table that has a dot."""
+
+    row: int
+    title: str
+    dataset: str
+    accuracy: Measured | Quoted
+    parameters: int
 
 
-def plot(listings: Sequence[Listing]) -> Plot | None:
-    """Returns the plot of the classifiers whose accuracy and size are known; None when there is none.
+def plot(entries: Sequence[ModuleEntry]) -> Plot | None:
+    """Returns the plot of the classifiers whose accuracy and size are known; None when there are none.
 
     Feature extractors are left out: each is a classifier without its last layer, and would lie on the same spot.
 
     Args:
-        listings: the rows of the table, in its order.
+        entries: the rows of the table, in its order.
     """
-    shown = [
-        (row, one, one.accuracy, one.parameters)
-        for row, one in enumerate(listings)
-        if one.accuracy and one.parameters and one.parameters > 0 and one.task == CLASSIFIER
-    ]
-    if not shown:
+    classifiers = _select_classifiers(entries)
+    if not classifiers:
         return None
-    sizes = [size for *_, size in shown]
-    decades = math.log10(max(sizes) / min(sizes))
-    x_axis = Axis.around(sizes, (LEFT, RIGHT), 0.07, max(0.15, (DECADES - decades) / 2), is_log=True)
-    y_axis = Axis.around([accuracy.top1 for _, _, accuracy, _ in shown], (BOTTOM, TOP), 0.08, 0.01)
-    sets = sorted({one.dataset or "not said" for _, one, _, _ in shown})
-    dots = tuple(
-        Dot(
-            x=x_axis.place(size),
-            y=y_axis.place(accuracy.top1),
-            row=row,
-            colour=min(sets.index(one.dataset or "not said"), COLOURS - 1),
-            known=accuracy.known,
-            text=f"{one.title}: {100 * accuracy.top1:.2f} % {accuracy.known}, {size / 1e6:,.1f} million parameters",
-        )
-        for row, one, accuracy, size in shown
-    )
-    named = [(dot.x, dot.y, shown[index][1].title) for index, dot in enumerate(dots)]
-    named = sorted(named, key=lambda one: len(one[2])) if len(named) <= LABELLED else []  # short ones fit anywhere
-    places = place_labels(named, [])
+    x_axis = _size_axis([classifier.parameters for classifier in classifiers])
+    y_axis = Axis.around([classifier.accuracy.top1 for classifier in classifiers], (BOTTOM, TOP), 0.08, 0.01)
+    datasets = sorted({classifier.dataset for classifier in classifiers})
+    dots = tuple(_dot(classifier, x_axis, y_axis, datasets) for classifier in classifiers)
     return Plot(
         dots=dots,
-        labels=tuple(
-            Label(round(x, 1), round(y, 1), anchor, text)
-            for (_, _, text), (x, y, anchor) in zip(named, places, strict=True)
-        ),
+        labels=_labels(dots, classifiers),
         x_ticks=tuple(x_axis.ticks(_count)),
         y_ticks=tuple(y_axis.ticks(percent_label, [tick for tick in y_axis.tick_values() if tick <= 1])),
-        legend=tuple((number, name) for number, name in enumerate(sets[: COLOURS - 1]))
-        + (((COLOURS - 1, "others" if len(sets) > COLOURS else sets[-1]),) if len(sets) >= COLOURS else ()),
-        known=tuple(sorted({dot.known for dot in dots})),
+        legend=_legend(datasets),
     )
+
+
+def _select_classifiers(entries: Sequence[ModuleEntry]) -> list[_Classifier]:
+    return [
+        _Classifier(row, entry.title, entry.dataset or "unknown data set", entry.accuracy, entry.parameters)
+        for row, entry in enumerate(entries)
+        if entry.accuracy and entry.parameters and entry.parameters > 0 and entry.is_classifier
+    ]
+
+
+def _size_axis(sizes: Sequence[int]) -> Axis:
+    decades = math.log10(max(sizes) / min(sizes))
+    return Axis.around(sizes, (LEFT, RIGHT), 0.07, max(0.15, (DECADES - decades) / 2), is_log=True)
+
+
+def _count(parameters: float) -> str:
+    """Returns a number of parameters as a tick has it: 500 k, 86 M."""
+    return f"{parameters / 1e6:g} M" if parameters >= 1e6 else f"{parameters / 1e3:g} k"
+
+
+def _dot(classifier: _Classifier, x_axis: Axis, y_axis: Axis, datasets: Sequence[str]) -> Dot:
+    accuracy = f"{100 * classifier.accuracy.top1:.2f} % {classifier.accuracy.origin}"
+    return Dot(
+        x=x_axis.place(classifier.parameters),
+        y=y_axis.place(classifier.accuracy.top1),
+        row=classifier.row,
+        colour=min(datasets.index(classifier.dataset), COLOURS - 1),
+        origin=classifier.accuracy.origin,
+        text=f"{classifier.title}: {accuracy}, {classifier.parameters / 1e6:,.1f} million parameters",
+    )
+
+
+def _labels(dots: Sequence[Dot], classifiers: Sequence[_Classifier]) -> tuple[Label, ...]:
+    """Returns the names of the dots, none where there are too many; short ones are placed first, since they fit."""
+    if len(dots) > LABELLED:
+        return ()
+    named = [(dot.x, dot.y, classifier.title) for dot, classifier in zip(dots, classifiers, strict=True)]
+    named.sort(key=lambda dot: len(dot[2]))
+    return tuple(
+        Label(round(x, 1), round(y, 1), anchor, text)
+        for (_, _, text), (x, y, anchor) in zip(named, place_labels(named, []), strict=True)
+    )
+
+
+def _legend(datasets: Sequence[str]) -> tuple[tuple[int, str], ...]:
+    if len(datasets) <= COLOURS:
+        return tuple(enumerate(datasets))
+    return (*enumerate(datasets[: COLOURS - 1]), (COLOURS - 1, "others"))
