@@ -1,4 +1,4 @@
-"""What the benchmarks convert and run: variants of 224 pixels and 1,000 classes with random weights, on the CPU."""
+"""Makes the members that benchmarks convert and run: 224 pixels, 1,000 classes, random weights, on the CPU."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from typing import IO
 from pipeline.checkpoints import provenance
 
 ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "artifacts/bench"  # the checkpoints stay there for the next run
+FOLDER = ROOT / "artifacts/bench"  # checkpoints are kept there for the next run
 
 MEMBER = """\
 checkpoint: {{name: {name}, sources: ["{name}.npz"]}}
@@ -19,27 +19,27 @@ model: {{variant: {variant}, image_size: 224, classes: 1000, labels: {labels}, d
 
 
 def environment() -> dict[str, str]:
-    """Returns the environment of every process that is measured: the CPU alone, and frameworks that keep quiet."""
+    """Returns the environment of a measured process: the CPU alone, and no log messages of frameworks."""
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
     return os.environ | quiet | {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
 
 
 def run(command: list[str]) -> None:
-    """Runs a command to its end; what it says is shown only if it fails."""
-    with tempfile.TemporaryFile() as said:
-        done = subprocess.run(command, cwd=ROOT, env=environment(), stdout=said, stderr=said, check=False)
+    """Runs a command; exits with the end of its output when it fails."""
+    with tempfile.TemporaryFile() as log:
+        done = subprocess.run(command, cwd=ROOT, env=environment(), stdout=log, stderr=log, check=False)
         if done.returncode:
-            raise SystemExit(f"{' '.join(command)} failed:\n{tail(said)}")
+            raise SystemExit(f"{' '.join(command)} failed:\n{tail(log)}")
 
 
-def tail(said: IO[bytes], size: int = 4000) -> str:
-    """Returns the end of what a process has written to a file."""
-    said.seek(0)
-    return said.read()[-size:].decode(errors="replace")
+def tail(log: IO[bytes], size: int = 4000) -> str:
+    """Returns the last `size` bytes that a process wrote to a file, as text."""
+    log.seek(0)
+    return log.read()[-size:].decode(errors="replace")
 
 
 def member(folder: Path, variant: str, dropout: float = 0.0) -> Path:
-    """Writes a member's YAML file, with the label file that a published one has, and returns its path."""
+    """Writes a member's YAML file, with the labels of ImageNet-1k, and returns its path."""
     name = variant.replace("/", "_").replace("+", "_")
     path = folder / f"{name}{f'_dropout_{dropout}' if dropout else ''}.yaml"
     labels = ROOT / "model_cards/vit/imagenet2012.tsv"
@@ -49,9 +49,9 @@ def member(folder: Path, variant: str, dropout: float = 0.0) -> Path:
 
 
 def checkpoint(folder: Path, variant: str) -> Path:
-    """Returns a checkpoint of random weights with its record, as fetch leaves them, made now unless it is there.
+    """Returns a checkpoint of random weights with its record, as fetch writes them; makes it unless it exists.
 
-    Another process makes it: a process's peak memory counts that of its parent from before it started.
+    A process of its own makes it, since a process inherits the peak memory of its parent.
     """
     yaml = member(folder, variant)
     path = folder / yaml.stem / f"{yaml.stem}.npz"

@@ -1,7 +1,7 @@
-"""A made-up hub of any size: index.json and cards as publish writes them, without the models.
+"""Writes a made-up hub of any size: index.json and cards as publish writes them, without the models.
 
-The cards are those that the card stage renders from a report whose figures are made up. There are no tarballs: the
-website shows what the index says of them.
+The card stage's code renders the cards, from reports with made-up figures. There are no tarballs, since the website
+shows only their entries in the index.
 """
 
 import copy
@@ -18,18 +18,19 @@ from pipeline.hub.folder import write_index
 from pipeline.hub.index import Index
 
 ROOT = Path(__file__).parents[1]
-_SIZES = {"Ti/16": 5.7, "S/32": 22.9, "S/16": 22.1, "R26+S/32": 36.4, "B/32": 88.2, "B/16": 86.6, "L/16": 304.3}
+# Millions of parameters.
+_PARAMETERS = {"Ti/16": 5.7, "S/32": 22.9, "S/16": 22.1, "R26+S/32": 36.4, "B/32": 88.2, "B/16": 86.6, "L/16": 304.3}
 
 
 def _report(base: dict[str, Any], random_: random.Random, variant: str, measured: bool) -> dict[str, Any]:
     """Returns a report with made-up figures of the given variant."""
     report = copy.deepcopy(base)
-    size = int(_SIZES[variant] * 1e6)
-    top1 = min(0.9, 0.62 + 0.045 * _SIZES[variant] ** 0.28 + random_.uniform(-0.04, 0.04))
+    size = int(_PARAMETERS[variant] * 1e6)
+    top1 = min(0.9, 0.62 + 0.045 * _PARAMETERS[variant] ** 0.28 + random_.uniform(-0.04, 0.04))
     report["model"] |= {"variant": variant, "image_size": random_.choice((224, 384))}
-    for found in report["modules"].values():
-        found["weights"]["parameters"] = size + random_.randrange(1000)
-        found["bytes"] = 4 * size
+    for module in report["modules"].values():
+        module["weights"]["parameters"] = size + random_.randrange(1000)
+        module["bytes"] = 4 * size
     if measured:
         report["accuracy"] |= {"top1": top1, "top1_interval": [top1 - 0.003, top1 + 0.003], "images": 50_000}
     else:
@@ -54,7 +55,7 @@ def write(hub: Path, modules: int, base: dict[str, Any], members: Path = ROOT / 
     collection, hub_url = collection_of(members / "any.yaml", None)
     entries = {}
     for number in range(modules // len(Head)):
-        variant = random_.choice(list(_SIZES))
+        variant = random_.choice(list(_PARAMETERS))
         member, module = f"vit_{number:04}", Module(1, f"ViT-{variant.replace('/', '')} {number}")
         report = _report(base, random_, variant, measured=random_.random() < 0.5)
         facts = CardFacts(member, module, collection, hub_url, member, "the weights are made up")

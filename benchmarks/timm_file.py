@@ -1,9 +1,9 @@
-"""An AugReg checkpoint as timm publishes it: read by timm, written by timm.
+"""Converts an AugReg checkpoint to safetensors with timm, as timm publishes it.
 
     PYTHON -m benchmarks.timm_file VARIANT IMAGE_SIZE CLASSES CHECKPOINT.npz FOLDER
 
 writes FOLDER/model.safetensors and prints timm's version. The interpreter needs timm and torch
-(benchmarks/requirements-forward.txt), and nothing of this project's.
+(benchmarks/requirements-forward.txt), and nothing of this project.
 """
 
 import sys
@@ -16,7 +16,7 @@ def write(variant: str, image_size: int, classes: int, checkpoint: str, folder: 
     import timm
     from timm.models import save_for_hf
 
-    # Parameters that the checkpoint did not set would be left as memory happened to be.
+    # Without initialisation, a parameter that the checkpoint does not set keeps garbage and fails the comparison.
     model = timm.create_model(TIMM[variant], img_size=image_size, num_classes=classes, weight_init="skip")
     model.load_pretrained(checkpoint)
     save_for_hf(model, folder, safe_serialization=True)

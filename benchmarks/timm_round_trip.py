@@ -1,14 +1,13 @@
-"""Proves pipeline/checkpoints/timm.py against timm itself: AugReg checkpoints go through timm and come back, byte for
-    byte.
+"""Checks pipeline/checkpoints/timm.py against timm itself: AugReg checkpoints through timm and back, byte for byte.
 
     python -m benchmarks.timm_round_trip --torch-python PYTHON [--sizes N ...] [--classes N ...] [--folder FOLDER]
                                          [VARIANT ...]
     python -m benchmarks.timm_round_trip --torch-python PYTHON --record tests/data/timm
 
-For each variant, image size and number of classes: a checkpoint of random weights in the upstream layout, with the
-empty `pre_logits` that some of the pool's have; PYTHON, which has timm, reads it and writes safetensors
-(benchmarks/timm_file.py); ours takes that back. Every array must be there again, with its type, shape and bytes, and no
-other. L/16 and R50+L/32 take 3 GB of memory and 3 GB of disk.
+For each variant, image size and number of classes, writes a checkpoint of random weights in the AugReg layout, with the
+empty `pre_logits` that some files of the pool have. PYTHON, which has timm, converts it to safetensors
+(benchmarks/timm_file.py), and ours converts it back. The result must have the same arrays with the same types, shapes
+and bytes. L/16 and R50+L/32 need 3 GB of memory and 3 GB of disk.
 
 The second form writes the small files that tests/checkpoints/test_timm.py reads, since the tests have no timm.
 """
@@ -37,9 +36,9 @@ RECORDED = (Model("Ti/16", 32, 3), Model("R+Ti/16", 32, 3), Model("R26+S/32", 32
 
 
 def counting_arrays(model: Model) -> Arrays:
-    """Returns parameters no two of which are equal, in upstream's layout.
+    """Returns parameters that are all different, in the AugReg layout.
 
-    Their bits count up from those of 1.0, so that a file of them is packed to nearly nothing.
+    Their bits count up from those of 1.0, so that a file of them packs to a few kilobytes.
     """
     arrays, start = {}, int(np.float32(1).view(np.uint32))
     for path, shape in sorted(stored_shapes(model).items()):
@@ -49,7 +48,7 @@ def counting_arrays(model: Model) -> Arrays:
 
 
 def through_timm(python: str, model: Model, arrays: Arrays, folder: Path) -> str:
-    """Writes `original.npz`, has timm make `model.safetensors` of it, and returns timm's version."""
+    """Writes `original.npz`, converts it to `model.safetensors` with timm, and returns timm's version."""
     with (folder / "original.npz").open("wb") as stream:
         np.savez(stream, allow_pickle=False, pre_logits=np.zeros(0, np.float32), **arrays)
     facts = [model.variant, model.image_size, model.classes, folder / "original.npz", folder]
@@ -63,39 +62,39 @@ def through_timm(python: str, model: Model, arrays: Arrays, folder: Path) -> str
 
 
 def differences(original: Path, arrays: Arrays) -> list[str]:
-    """Returns a line for each array that is not the original's in type, shape and bytes, or is not in C order."""
+    """Returns a line for each array that differs from the original in type, shape or bytes, or is not in C order."""
     lines = []
     with np.load(original, allow_pickle=False) as archive:
         names = set(archive.files) - {"pre_logits"}
-        lines += [f"{name}: only in one of the two" for name in sorted(names ^ arrays.keys())]
+        lines += [f"{name}: missing on one side" for name in sorted(names ^ arrays.keys())]
         for name in sorted(names & arrays.keys()):
-            want, got = archive[name], arrays[name]
-            if (got.dtype, got.shape) != (want.dtype, want.shape):
-                lines.append(f"{name}: {got.dtype} {got.shape}, expected {want.dtype} {want.shape}")
-            elif not got.flags.c_contiguous or not np.array_equal(got.view(np.uint32), want.view(np.uint32)):
-                lines.append(f"{name}: other bytes")
+            expected, got = archive[name], arrays[name]
+            if (got.dtype, got.shape) != (expected.dtype, expected.shape):
+                lines.append(f"{name}: {got.dtype} {got.shape}, expected {expected.dtype} {expected.shape}")
+            elif not got.flags.c_contiguous or not np.array_equal(got.view(np.uint32), expected.view(np.uint32)):
+                lines.append(f"{name}: different bytes")
     return lines
 
 
-def prove(model: Model, python: str, folder: Path) -> None:
-    """Runs one round trip and prints its figures; ends the program when the arrays are not the same."""
+def check(model: Model, python: str, folder: Path) -> None:
+    """Runs a round trip and prints its figures; exits when the arrays differ."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         work = Path(name)
         version = through_timm(python, model, random_arrays(model), work)
         started = time.perf_counter()
         arrays = augreg_arrays(work / "model.safetensors")
         seconds = time.perf_counter() - started
-        wrong = differences(work / "original.npz", arrays)
-    what = f"{model.variant} with {model.image_size} pixels and {model.classes} classes"
-    if wrong:
-        raise SystemExit(f"{what}: {len(wrong)} arrays came back otherwise from timm {version}:\n" + "\n".join(wrong))
+        mismatches = differences(work / "original.npz", arrays)
+    label = f"{model.variant} with {model.image_size} pixels and {model.classes} classes"
+    if mismatches:
+        raise SystemExit("\n".join([f"{label}: timm {version} changes {len(mismatches)} arrays:", *mismatches]))
     size = sum(array.nbytes for array in arrays.values())
-    print(f"{what}: {len(arrays)} arrays, {size / 1e6:.1f} MB, the same; timm {version}; {seconds:.2f} s", flush=True)
+    print(f"{label}: {len(arrays)} arrays, {size / 1e6:.1f} MB, equal; timm {version}; {seconds:.2f} s", flush=True)
 
 
 def record(python: str, out: Path) -> None:
-    """Writes the tests' files, packed, and which timm made them."""
-    # Neighbouring values differ by one number, again and again: taking differences first leaves little to pack.
+    """Writes the compressed files for the tests, and files.json, which names the version of timm."""
+    # Neighbouring values differ by 1, so their differences compress well.
     filters = [{"id": lzma.FILTER_DELTA, "dist": 4}, {"id": lzma.FILTER_LZMA2, "preset": 9}]
     out.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -112,7 +111,7 @@ def record(python: str, out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Proves that what timm reads of a checkpoint can be taken back.")
+    parser = argparse.ArgumentParser(description="Checks that checkpoints survive a round trip through timm.")
     parser.add_argument("variants", nargs="*", default=list(VARIANTS), help="default: all of the pool")
     parser.add_argument("--torch-python", default=sys.executable, help="the interpreter that has torch and timm")
     parser.add_argument("--sizes", type=int, nargs="+", default=[224, 384], help="in pixels; default 224 and 384")
@@ -127,8 +126,8 @@ def main() -> None:
         args.folder.mkdir(parents=True, exist_ok=True)
     models = [Model(name, size, count) for name in args.variants for size in args.sizes for count in args.classes]
     for model in models:
-        prove(model, args.torch_python, args.folder)
-    print(f"{len(models)} round trips through timm, every array the same", flush=True)
+        check(model, args.torch_python, args.folder)
+    print(f"{len(models)} round trips through timm, all arrays equal", flush=True)
 
 
 if __name__ == "__main__":

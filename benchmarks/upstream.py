@@ -1,8 +1,8 @@
-"""The Vision Transformer as upstream writes it, in flax.linen's own layers: what ours is measured against.
+"""Upstream's Vision Transformer, in flax.linen's own layers, to compare ours with.
 
 Source: vit_jax/models_vit.py and vit_jax/models_resnet.py of https://github.com/google-research/vision_transformer. The
-root and the residual units of the hybrids are those of pipeline/model/vit.py, which do not depart from upstream's;
-the parameters have the same names.
+hybrids' root and residual units are shared with pipeline/model/vit.py, where they are upstream's too. The parameters
+have the same names.
 """
 
 import jax
@@ -28,7 +28,7 @@ class UpstreamBlock(nn.Module):
 
 
 class UpstreamEncoder(nn.Module):
-    """The stack of blocks, all of them for all tokens."""
+    """The stack of blocks; each computes all tokens."""
 
     variant: Variant
 
@@ -41,7 +41,7 @@ class UpstreamEncoder(nn.Module):
 
 
 class UpstreamStage(nn.Module):
-    """A run of residual units, each traced; the first one carries the stride."""
+    """A run of residual units, each traced; the first has the stride."""
 
     features: int
     units: int
