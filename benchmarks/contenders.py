@@ -1,12 +1,16 @@
-"""One contender of benchmarks/forward.py in a process of its own, which runs batches when told to.
+"""Runs one contender of benchmarks/forward.py in a process of its own, which answers requests on stdin.
 
     python -m benchmarks.contenders CONTENDER VARIANT SOURCE THREADS
     python -m benchmarks.contenders export VARIANT CHECKPOINT OUT.onnx
 
-A process for each, since frameworks fight over threads when they share one. Imports, loads SOURCE (a SavedModel, a
-checkpoint or an ONNX file), says so in a line of JSON on stdout, and then answers each line of JSON on stdin with one:
-`{"batch": n, "calls": k}` with the seconds of k calls for n images, `{"batch": n, "save": path}` with the outputs as a
-.npy file. A call goes from one NumPy array to another. The interpreter needs NumPy and the contender's own framework.
+Each has its own process, since frameworks in one process compete for threads. The process imports the framework, loads
+SOURCE (a SavedModel, a checkpoint or an ONNX file) and prints the seconds of both as a line of JSON. Then it answers
+each line of JSON on stdin with a line on stdout:
+
+- {"batch": n, "calls": k}: runs k calls with n images, answers with their seconds;
+- {"batch": n, "save": path}: writes the outputs for n images as a .npy file.
+
+A call takes a NumPy array and returns one. The interpreter needs NumPy and the contender's framework.
 """
 
 import contextlib
@@ -21,7 +25,7 @@ from typing import IO, Any
 
 import numpy as np
 
-Forward = Callable[[np.ndarray], np.ndarray]  # float32 (n, ...) in the contender's own layout to (n, 1000)
+Forward = Callable[[np.ndarray], np.ndarray]  # float32 (n, ...) in the contender's layout to (n, 1000)
 
 TIMM = {
     "Ti/16": "vit_tiny_patch16_224",
@@ -43,11 +47,11 @@ def import_tensorflow(threads: int) -> None:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.constant(0)  # wakes the devices
+    tf.constant(0)  # initialises the devices
 
 
 def saved_model(variant: str, source: str, threads: int) -> Forward:
-    """A SavedModel called as its users call it."""
+    """Loads a SavedModel, to call it as users do."""
     import tensorflow as tf
 
     model = tf.saved_model.load(source)
@@ -59,7 +63,7 @@ def import_jax(threads: int) -> None:
 
 
 def upstream(variant: str, source: str, threads: int) -> Forward:
-    """The Flax model as upstream writes it, under jax.jit."""
+    """Loads upstream's Flax model, under jax.jit."""
     import jax
 
     from benchmarks.upstream import UpstreamTransformer
@@ -81,9 +85,9 @@ def import_timm(threads: int) -> None:
 
 
 def timm_model(variant: str, source: str) -> Any:
-    """Returns timm's model with the weights of a checkpoint, which it reads itself.
+    """Returns timm's model with the weights of a checkpoint, as timm reads it.
 
-    With the tanh form of GELU and GroupNorm's epsilon of upstream, so that all contenders compute the same function.
+    It has upstream's GELU (the tanh form) and epsilon of GroupNorm, so that all contenders compute the same function.
     """
     import timm
     import torch
@@ -99,10 +103,9 @@ def timm_model(variant: str, source: str) -> Any:
     return model
 
 
-def timm_eager(variant: str, source: str, threads: int) -> Forward:
+def torch_forward(model: Any) -> Forward:
+    """Returns the forward pass of a PyTorch model as a function of NumPy arrays."""
     import torch
-
-    model = timm_model(variant, source)
 
     def forward(images: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
@@ -110,20 +113,17 @@ def timm_eager(variant: str, source: str, threads: int) -> Forward:
         return output
 
     return forward
+
+
+def timm_eager(variant: str, source: str, threads: int) -> Forward:
+    return torch_forward(timm_model(variant, source))
 
 
 def timm_compiled(variant: str, source: str, threads: int) -> Forward:
-    """Compiled for each size of a batch, as XLA does; without a cache from an earlier process."""
+    """Compiles for each batch size, as XLA does."""
     import torch
 
-    model = torch.compile(timm_model(variant, source), dynamic=False)
-
-    def forward(images: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            output: np.ndarray = model(torch.from_numpy(images)).numpy()
-        return output
-
-    return forward
+    return torch_forward(torch.compile(timm_model(variant, source), dynamic=False))
 
 
 def import_onnxruntime(threads: int) -> None:
@@ -145,7 +145,7 @@ def import_openvino(threads: int) -> None:
 
 
 def open_vino(variant: str, source: str, threads: int) -> Forward:
-    """In float32 like the others: left to itself OpenVINO computes in bfloat16 where the processor can, 1e-2 off."""
+    """Loads an ONNX file in OpenVINO, in float32 like the others; its default may be bfloat16, with errors of 1e-2."""
     import openvino
 
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
@@ -153,6 +153,7 @@ def open_vino(variant: str, source: str, threads: int) -> Forward:
     return lambda images: np.array(model(images)[0])
 
 
+# How to import each contender's framework, given the number of threads, and how to load its source.
 CONTENDERS: dict[str, tuple[Callable[[int], None], Callable[[str, str, int], Forward]]] = {
     "ours": (import_tensorflow, saved_model),
     "plain": (import_tensorflow, saved_model),
@@ -165,7 +166,7 @@ CONTENDERS: dict[str, tuple[Callable[[int], None], Callable[[str, str, int], For
 
 
 def export(variant: str, source: str, out: str) -> None:
-    """Writes timm's model as ONNX for batches of any size."""
+    """Exports timm's model to ONNX, for any batch size."""
     import torch
 
     images = torch.zeros((2, 3, 224, 224))
@@ -183,14 +184,14 @@ def images_for(contender: str, batch: int) -> np.ndarray:
 
 @contextlib.contextmanager
 def private_stdout() -> Iterator[IO[str]]:
-    """Yields what stdout was; whatever a framework prints from now on goes to stderr."""
+    """Yields the original stdout, and sends everything that frameworks print to stderr instead."""
     with os.fdopen(os.dup(1), "w", buffering=1) as channel:
         os.dup2(2, 1)
         yield channel
 
 
 def answer(forward: Forward, contender: str, batch: int, calls: int = 1, save: str = "") -> dict[str, float]:
-    """Runs a batch as often as asked; returns the seconds, or writes the outputs."""
+    """Runs a batch `calls` times and returns the seconds, or writes its outputs to `save`."""
     images = images_for(contender, batch)
     if save:
         np.save(save, forward(images))
@@ -202,14 +203,14 @@ def answer(forward: Forward, contender: str, batch: int, calls: int = 1, save: s
 
 
 def serve(contender: str, variant: str, source: str, threads: int) -> None:
-    """Imports and loads, then answers until stdin ends."""
-    import_, load = CONTENDERS[contender]
-    if hasattr(os, "sched_setaffinity"):  # what XLA counts its threads by; it has no setting for them
+    """Imports and loads a contender, then answers requests until stdin ends."""
+    import_framework, load = CONTENDERS[contender]
+    if hasattr(os, "sched_setaffinity"):  # XLA takes as many threads as there are cores
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     with private_stdout() as channel:
         started = time.perf_counter()
         try:
-            import_(threads)
+            import_framework(threads)
         except ImportError as error:
             channel.write(json.dumps({"missing": str(error)}) + "\n")
             return

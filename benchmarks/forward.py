@@ -1,23 +1,24 @@
-"""How fast a published SavedModel loads and runs, beside other ways to run the same model on a CPU, in one run.
+"""Measures how fast a published SavedModel loads and runs on a CPU, beside other ways to run the same model.
 
     python -m benchmarks.forward [--torch-python PYTHON] [--threads N] [--rounds N] [--starts N] [--only CONTENDER ...]
                                  [--folder FOLDER] [VARIANT ...]
 
-The contenders, all float32, all with the same random weights and the same number of threads:
+The contenders use float32, the same random weights and the same number of threads:
 
 - ours: the SavedModel of `python -m pipeline.convert`, loaded with tf.saved_model.load;
-- plain: that of `python -m benchmarks.plain`, as jax2tf makes it of upstream's code;
-- upstream: the Flax model as upstream writes it, under jax.jit;
-- timm, and timm under torch.compile; onnxruntime and OpenVINO with timm's model exported to ONNX.
+- plain: the SavedModel of `python -m benchmarks.plain`, by jax2tf from upstream's code;
+- upstream: upstream's Flax model, under jax.jit;
+- timm, and timm under torch.compile;
+- onnxruntime and OpenVINO, with timm's model exported to ONNX.
 
-The last four belong to the interpreter --torch-python, for instance of an environment made from
-benchmarks/requirements-forward.txt. What is missing there is named and left out.
+The last four run in the interpreter --torch-python, for instance of an environment made from
+benchmarks/requirements-forward.txt. Missing ones are named and left out.
 
-Each runs in a process of its own (benchmarks/contenders.py); they take turns, in every second round backwards, and each
-figure is a median, over `rounds` turns or, for imports, loads and first calls, over `starts` processes. The first call
-is for one image, and for all that compile, so is the first of 32. The last column says how far the outputs are from
-upstream's, relative to the largest: different functions must not be compared. Ours and plain must be within the
-tolerance that validation asks for.
+Each contender has its own process (benchmarks/contenders.py). They take turns, in reverse order in every second round.
+Figures are medians: over `starts` processes for imports, loads and first calls, over `rounds` turns for the rest. The
+first calls, with 1 and 32 images, include compilation. The last column is the largest difference from upstream's
+outputs, divided by the largest output, to show that all compute the same function; for ours and plain it must be within
+the tolerance of validation.
 """
 
 import argparse
@@ -41,44 +42,53 @@ from benchmarks import subjects
 from benchmarks.contenders import CONTENDERS
 from pipeline.base.progress import Progress
 
-OPTIONAL = ("timm", "timm, compiled", "onnxruntime", "OpenVINO")  # those of --torch-python
+OPTIONAL = ("timm", "timm, compiled", "onnxruntime", "OpenVINO")  # they run in --torch-python
 BATCHES = (1, 32)
-RIVAL, RATIO = "timm, compiled", 1.0  # of whose images per second S/16 must have so many, 32 at once
-FIRST_CALL = 1.0  # seconds, of S/16
-TURN = 0.5  # seconds that a turn should last at least
+RIVAL, RATIO = "timm, compiled", 1.0  # S/16 must be this many times as fast with 32 images at once
+FIRST_CALL = 1.0  # seconds at most for S/16
+TURN = 0.5  # seconds; the number of calls in a turn is chosen to last about this long
 
 
 class Missing(Exception):
     """A contender could not start or run; the message says why."""
 
 
-def reason(said: str) -> str:
-    """Returns the line that tells most of what a dying process said: the last one with an exception's name."""
-    exceptions = re.findall(r"^[\w.]+(?:Error|Exception)\b.*$", said, re.MULTILINE)
-    return str([*said.strip().splitlines(), *exceptions][-1])
+def find_error(log: str) -> str:
+    """Returns the last line of a failed process's log that names an exception, else the last line."""
+    exceptions = re.findall(r"^[\w.]+(?:Error|Exception)\b.*$", log, re.MULTILINE)
+    return str([*log.strip().splitlines(), *exceptions][-1])
 
 
 class Worker:
-    """A contender's process."""
+    """A contender's process.
+
+    Attributes:
+        started: the seconds that its import and load took.
+    """
 
     def __init__(self, command: list[str]) -> None:
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
-        # A compiler's cache would make every start but the first look quick.
+        """Starts the process and waits until it is ready.
+
+        Raises:
+            Missing: when it cannot start.
+        """
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
+        # With a compiler's cache only the first start would compile.
         environment = subjects.environment() | {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
         self._process = subprocess.Popen(
             command, cwd=subjects.ROOT, env=environment, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
         )  # fmt: skip
         self.started = self._answer()
 
     def ask(self, **message: Any) -> dict[str, float]:
-        """Sends a message of benchmarks/contenders.py and waits for the answer.
+        """Sends a request of benchmarks/contenders.py and waits for the answer.
 
         Raises:
-            Missing: when the process died of it.
+            Missing: when the process ends instead.
         """
         stdin: IO[str] = self._process.stdin  # type: ignore[assignment]
-        with contextlib.suppress(BrokenPipeError):  # the answer tells
+        with contextlib.suppress(BrokenPipeError):  # _answer() reports why
             stdin.write(json.dumps(message) + "\n")
             stdin.flush()
         return self._answer()
@@ -87,22 +97,22 @@ class Worker:
         line = self._process.stdout.readline()  # type: ignore[union-attr]
         answer: dict[str, Any] = json.loads(line or "{}")
         if not line or "missing" in answer:
-            said = self.close()
-            raise Missing(answer.get("missing") or reason(said))
+            log = self.close()
+            raise Missing(answer.get("missing") or find_error(log))
         return answer
 
     def close(self) -> str:
-        """Ends the process and returns the last that it said on stderr."""
-        with self._said:
+        """Ends the process and returns the end of its stderr."""
+        with self._log:
             self._process.communicate()
-            return subjects.tail(self._said).strip() or f"exit status {self._process.returncode}"
+            return subjects.tail(self._log).strip() or f"exit status {self._process.returncode}"
 
 
-Figures = dict[str, list[float]]  # by name, such as "load" or "batch 32", one per start or turn; in seconds
+Figures = dict[str, list[float]]  # seconds of each start or turn, by name, such as "load" or "batch 32"
 
 
-def sources(variant: str, folder: Path, work: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Returns what each contender loads, and makes the SavedModels among them."""
+def make_sources(variant: str, folder: Path, work: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Makes the SavedModels and returns the file or folder that each contender loads."""
     weights = subjects.checkpoint(folder, variant)
     if "ours" in names:
         subjects.run(subjects.published(subjects.member(folder, variant), weights, work / "ours"))
@@ -118,10 +128,10 @@ def sources(variant: str, folder: Path, work: Path, names: Sequence[str]) -> dic
 
 
 def export(python: str, variant: str, weights: Path, out: Path) -> None:
-    """Exports timm's model, unless an earlier contender has asked for it.
+    """Exports timm's model to ONNX, unless the file exists.
 
     Raises:
-        Missing: when the interpreter lacks what it takes, or timm the model.
+        Missing: when the interpreter lacks a package, or timm the model.
     """
     if out.exists():
         return
@@ -130,11 +140,11 @@ def export(python: str, variant: str, weights: Path, out: Path) -> None:
         command, cwd=subjects.ROOT, env=subjects.environment(), capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise Missing(f"no ONNX file of it: {reason(done.stderr)}")
+        raise Missing(f"no ONNX file: {find_error(done.stderr)}")
 
 
 def start(name: str, command: list[str], figures: Figures) -> Worker:
-    """Starts a contender and notes what its import, load and first calls took."""
+    """Starts a contender and adds the seconds of its import, load and first calls to `figures`."""
     worker = Worker(command)
     for figure in ("import", "load"):
         figures[figure].append(worker.started[figure])
@@ -146,9 +156,12 @@ def start(name: str, command: list[str], figures: Figures) -> Worker:
 def compete(
     commands: Mapping[str, list[str]], starts: int, progress: Progress
 ) -> tuple[dict[str, Worker], dict[str, Figures]]:
-    """Starts every contender several times, taking turns, and leaves each one's last process running.
+    """Starts every contender several times in turn.
 
-    Optional ones that cannot run are named and left out.
+    Contenders of --torch-python that cannot run are named and left out.
+
+    Returns:
+        The last process of each contender, still running, and the figures of all its starts.
     """
     workers: dict[str, Worker] = {}
     figures: dict[str, Figures] = {name: defaultdict(list) for name in commands}
@@ -168,18 +181,18 @@ def compete(
 
 
 def take_turns(workers: Mapping[str, Worker], figures: Mapping[str, Figures], rounds: int, progress: Progress) -> None:
-    """Runs batches on every contender in turn and notes the seconds of a call."""
+    """Runs batches on every contender in turn and adds the seconds of a call to `figures`."""
     calls: dict[tuple[str, int], int] = {}
     order = list(workers)
     for number in range(rounds + 1):
         for name in order[:: -1 if number % 2 else 1]:
             for batch in BATCHES:
-                time.sleep(0.05)  # some frameworks' threads spin on for a while after their work
+                time.sleep(0.05)  # the threads of some frameworks spin for a while after their work
                 count = calls.get((name, batch), 1)
                 seconds = workers[name].ask(batch=batch, calls=count)["seconds"] / count
                 if number:
                     figures[name][f"batch {batch}"].append(seconds)
-                else:  # to warm up, and to learn how many calls fill a turn
+                else:  # the first round warms up and shows how many calls fill a turn
                     calls[name, batch] = max(1, round(TURN / seconds))
             progress.advance(1)
 
@@ -191,7 +204,7 @@ def outputs(worker: Worker, path: Path) -> np.ndarray:
     return saved
 
 
-def differences(workers: Mapping[str, Worker], work: Path) -> dict[str, float]:
+def compare_outputs(workers: Mapping[str, Worker], work: Path) -> dict[str, float]:
     """Returns each contender's largest difference from upstream, divided by upstream's largest output."""
     if "upstream" not in workers:
         return {}
@@ -202,8 +215,8 @@ def differences(workers: Mapping[str, Worker], work: Path) -> dict[str, float]:
     }
 
 
-def table(figures: Mapping[str, Figures], off: Mapping[str, float]) -> str:
-    """Returns a row per contender: seconds, images/s, and ours divided by it."""
+def table(figures: Mapping[str, Figures], errors: Mapping[str, float]) -> str:
+    """Returns a Markdown table with a row per contender: seconds, images/s, ours divided by it, and its error."""
     medians = {
         name: {figure: statistics.median(values) for figure, values in by_figure.items()}
         for name, by_figure in figures.items()
@@ -217,36 +230,38 @@ def table(figures: Mapping[str, Figures], off: Mapping[str, float]) -> str:
             figure = f"batch {batch}"
             ratio = f"{median[figure] / medians['ours'][figure]:.2f}" if "ours" in medians else "-"
             cells += [f"{batch / median[figure]:.1f}", ratio]
-        rows.append(f"| {name} | {' | '.join(cells)} | {f'{off[name]:.0e}' if name in off else '-'} |")
+        rows.append(f"| {name} | {' | '.join(cells)} | {f'{errors[name]:.0e}' if name in errors else '-'} |")
     return "\n".join(rows)
 
 
-def check(variant: str, off: Mapping[str, float]) -> None:
-    """Fails when one of the two SavedModels computes another function than upstream."""
+def check_outputs(variant: str, errors: Mapping[str, float]) -> None:
+    """Exits when one of the two SavedModels computes another function than upstream."""
     from pipeline.model.variants import Model
 
     tolerance = Model(variant, 224, 1000).tolerance
-    for name in {"ours", "plain"} & off.keys():
-        if not off[name] <= tolerance:
-            raise SystemExit(f"{variant}: {name} is {off[name]:.1e} off upstream, expected at most {tolerance:.0e}")
+    for name in {"ours", "plain"} & errors.keys():
+        if not errors[name] <= tolerance:
+            raise SystemExit(
+                f"{variant}: {name} differs from upstream by {errors[name]:.1e}, expected at most {tolerance:.0e}"
+            )
 
 
-def missed(variant: str, figures: Mapping[str, Figures]) -> list[str]:
-    """Returns a sentence for each of the limits of S/16 that ours misses."""
+def check_limits(variant: str, figures: Mapping[str, Figures]) -> list[str]:
+    """Returns a sentence for each limit of S/16 that ours misses."""
     if variant != "S/16" or "ours" not in figures:
         return []
-    found = []
+    misses = []
     if (first := statistics.median(figures["ours"]["first 1"])) > FIRST_CALL:
-        found.append(f"{variant}: the first call takes {first:.2f} s, expected at most {FIRST_CALL}")
+        misses.append(f"{variant}: the first call takes {first:.2f} s, expected at most {FIRST_CALL}")
     if RIVAL in figures:
         ratio = statistics.median(figures[RIVAL]["batch 32"]) / statistics.median(figures["ours"]["batch 32"])
         if ratio < RATIO:
-            found.append(f"{variant}: {ratio:.2f} of the images per second of {RIVAL}, expected at least {RATIO}")
-    return found
+            misses.append(f"{variant}: {ratio:.2f} of the images per second of {RIVAL}, expected at least {RATIO}")
+    return misses
 
 
 def commands_of(variant: str, paths: Mapping[str, Path], args: argparse.Namespace) -> dict[str, list[str]]:
-    """Returns what starts each contender; those whose ONNX file cannot be made are named and left out."""
+    """Returns the command of each contender; those whose ONNX file cannot be made are named and left out."""
     commands = {}
     for name in args.only:
         python = args.torch_python if name in OPTIONAL else sys.executable
@@ -261,23 +276,23 @@ def commands_of(variant: str, paths: Mapping[str, Path], args: argparse.Namespac
 
 
 def measure(variant: str, args: argparse.Namespace) -> list[str]:
-    """Prints the table of one variant; returns what misses a limit."""
+    """Prints the table of a variant; returns a sentence for each limit that is missed."""
     args.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         work = Path(name)
-        paths = sources(variant, args.folder, work, args.only)
+        paths = make_sources(variant, args.folder, work, args.only)
         commands = commands_of(variant, paths, args)
         with Progress(f"start {variant}", args.starts * len(commands), "starts") as progress:
             workers, figures = compete(commands, args.starts, progress)
         with Progress(f"run {variant}", (1 + args.rounds) * len(workers), "turns") as progress:
             take_turns(workers, figures, args.rounds, progress)
-        off = differences(workers, work)
+        errors = compare_outputs(workers, work)
         for worker in workers.values():
             worker.close()
     print(f"\n{variant}, float32, {args.threads} threads, medians of {args.rounds} rounds and {args.starts} starts\n")
-    print(table(figures, off), flush=True)
-    check(variant, off)
-    return missed(variant, figures)
+    print(table(figures, errors), flush=True)
+    check_outputs(variant, errors)
+    return check_limits(variant, figures)
 
 
 def cores() -> int:

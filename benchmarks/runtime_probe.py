@@ -1,18 +1,15 @@
-"""Finds out which XlaCallModule nodes each TensorFlow loads and runs: the source of the table in
-    pipeline/saved_model/runtimes.py.
+"""Measures which XlaCallModule nodes each TensorFlow loads and runs, for the table in pipeline/saved_model/runtimes.py.
 
     python -m benchmarks.runtime_probe INTERPRETER ...
 
 Each interpreter belongs to an environment with one TensorFlow and nothing else of ours, for instance
-`uv venv -p 3.11 tf-2.14 && uv pip install -p tf-2.14/bin/python 'tensorflow==2.14.*'`. For each it prints what the
-runtime says of its own StableHLO version and what it said to each variant of a small SavedModel:
+`uv venv -p 3.11 tf-2.14 && uv pip install -p tf-2.14/bin/python 'tensorflow==2.14.*'`. For each, prints the StableHLO
+version of the runtime and its result for each variant of a small SavedModel:
 
-- calling conventions (the node's `version`), for one platform and a fixed shape, and for three and any batch;
-- StableHLO versions, as far as it went without a refusal, beside what pipeline.saved_model.computation and the
-    runtime's own
-  version let expect;
-- kinds of debug locations; an attribute that it does not know; operations that came late; functions of jaxlib;
-- the artifact as plain jax2tf makes it.
+- calling conventions (the node's `version`), for one platform and a fixed shape, and for three platforms and any batch;
+- StableHLO versions that run, beside those expected from pipeline.saved_model.computation and the runtime's version;
+- kinds of debug locations, an unknown attribute, recent operations, functions of jaxlib;
+- the SavedModel as plain jax2tf writes it.
 
 About 20 seconds per interpreter on 2 cores.
 """
@@ -22,7 +19,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,15 +33,21 @@ LOCATIONS = {
     "fused": 'fused["a.py":1:2, "b.py":3:4]',
 }
 CONVENTIONS = range(4, 12)
-# Minor versions up to jaxlib's own; those of StableHLO before 0.9 cannot be written any more.
+# Minor versions up to jaxlib's own; StableHLO can no longer write versions before 0.9.
 VERSIONS = [f"0.{minor}.0" for minor in range(9, 21)] + [f"1.{minor}.0" for minor in range(18)]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One SavedModel to try: a base, and what is changed in its XlaCallModule nodes.
+    """A SavedModel to test: a base, and the changes to its XlaCallModule nodes.
 
-    `location` is what every operation's debug location becomes. `as_is` leaves the nodes as jax2tf made them.
+    Attributes:
+        base: a key of functions().
+        convention: the calling convention.
+        stablehlo: the StableHLO version.
+        location: the debug location of every operation, a key of LOCATIONS or "unknown".
+        shardy: whether to set the attribute use_shardy_partitioner.
+        as_is: leaves the nodes as jax2tf writes them; the other fields are not used then.
     """
 
     base: str
@@ -85,14 +88,14 @@ def check(folders: Sequence[str]) -> None:
         try:
             module = tf.saved_model.load(folder)
             got = module.f(tf.linspace(tf.constant([0.0] * 4), [1.0] * 4, 4))
-            wrong = float(tf.reduce_max(tf.abs(got - module.expected)))
-            print("ok" if wrong < 1e-5 else f"wrong by {wrong}", flush=True)
-        except Exception as error:  # whatever it is, it is the finding
-            said = " ".join(str(error).split()).partition("unavailable> ")
-            print((said[2] or said[0]).partition(" [[")[0][:200], flush=True)
+            error = float(tf.reduce_max(tf.abs(got - module.expected)))
+            print("ok" if error < 1e-5 else f"wrong by {error}", flush=True)
+        except Exception as error:  # any error is a result
+            message = " ".join(str(error).split()).partition("unavailable> ")
+            print((message[2] or message[0]).partition(" [[")[0][:200], flush=True)
 
 
-# Here -----------------------------------------------------------------------------------------------------------------
+# In this project's environment ----------------------------------------------------------------------------------------
 def functions() -> dict[str, Callable[[Any, Any], Any]]:
     """Returns the functions of (float32 (4, 4) weights, float32 (n, 4) inputs) that the bases hold."""
     import jax
@@ -114,7 +117,7 @@ def functions() -> dict[str, Callable[[Any, Any], Any]]:
 
 
 def write_bases(folder: Path) -> None:
-    """Saves folder/<base> for each function; `expected` in it holds JAX's outputs."""
+    """Saves folder/<base> for each function; its variable `expected` has JAX's outputs."""
     import jax
     import numpy as np
     import tensorflow as tf
@@ -129,7 +132,7 @@ def write_bases(folder: Path) -> None:
             function,
             polymorphic_shapes=[None, "(n, 4)"] if base in ("plain", "everywhere") else None,
             native_serialization_platforms=("cpu", "cuda", "tpu") if everywhere else None,
-            with_gradient=False,  # the forward pass is what is probed
+            with_gradient=False,  # only the forward pass is tested
         )
         module = tf.Module()
         module.weights = tf.Variable(weights)
@@ -140,8 +143,8 @@ def write_bases(folder: Path) -> None:
         tf.saved_model.save(module, str(folder / base))
 
 
-def rewritten(module: bytes, version: str, location: str) -> bytes:
-    """Returns the module for a StableHLO version, with that debug location everywhere."""
+def rewrite_module(module: bytes, version: str, location: str) -> bytes:
+    """Returns a StableHLO module in another version, with one debug location everywhere."""
     from jax._src.interpreters.mlir import make_ir_context
     from jaxlib.mlir import ir
     from jaxlib.mlir.dialects import stablehlo
@@ -160,14 +163,14 @@ def rewritten(module: bytes, version: str, location: str) -> bytes:
 
 
 def nodes_of(saved_model: Any) -> list[Any]:
-    """Returns the XlaCallModule nodes."""
+    """Returns the XlaCallModule nodes of a SavedModel."""
     graph = saved_model.meta_graphs[0].graph_def
     lists = (graph.node, *(function.node_def for function in graph.library.function))
     return [node for nodes in lists for node in nodes if node.op == "XlaCallModule"]
 
 
 def write(variant: Variant, bases: Path, folder: Path) -> str:
-    """Writes a variant's SavedModel below `folder`, unless it is there, and returns its path."""
+    """Writes a variant's SavedModel below `folder`, unless it exists, and returns its path."""
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     out = folder / variant.name
@@ -177,7 +180,7 @@ def write(variant: Variant, bases: Path, folder: Path) -> str:
     (out / "variables").symlink_to(bases / variant.base / "variables")
     saved_model = SavedModel.FromString((bases / variant.base / "saved_model.pb").read_bytes())
     for node in [] if variant.as_is else nodes_of(saved_model):
-        node.attr["module"].s = rewritten(node.attr["module"].s, variant.stablehlo, variant.location)
+        node.attr["module"].s = rewrite_module(node.attr["module"].s, variant.stablehlo, variant.location)
         node.attr["version"].i = variant.convention
         if variant.shardy:
             node.attr["use_shardy_partitioner"].b = True
@@ -186,25 +189,46 @@ def write(variant: Variant, bases: Path, folder: Path) -> str:
 
 
 def features(path: str) -> str:
-    """Returns what pipeline.saved_model.computation says of a variant's one module."""
+    """Returns the StableHLO version that the features of a variant's module need."""
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     node = nodes_of(SavedModel.FromString((Path(path) / "saved_model.pb").read_bytes()))[0]
     return computation.read(node.attr["module"].s).features or ""
 
 
-def answers(interpreter: str, folders: Sequence[str]) -> dict[str, str]:
-    """Returns what check() said of each folder in that interpreter; "crashed" where the process died of it."""
-    said: dict[str, str] = {}
+def run_checks(interpreter: str, folders: Sequence[str]) -> dict[str, str]:
+    """Returns what check() prints of each folder in an interpreter; "crashed" where the process died."""
+    results: dict[str, str] = {}
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    while left := [folder for folder in folders if Path(folder).name not in said]:
-        command = [interpreter, str(Path(__file__).resolve()), "--check", *left]
+    while remaining := [folder for folder in folders if Path(folder).name not in results]:
+        command = [interpreter, str(Path(__file__).resolve()), "--check", *remaining]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         lines = [line.split("\t", 1) for line in done.stdout.splitlines() if "\t" in line]
         if not lines:
             raise RuntimeError(f"{interpreter}: {done.stderr[-1000:]}")
-        said |= {name: answer or "crashed" for name, answer in lines}
-    return said
+        results |= {name: result or "crashed" for name, result in lines}
+    return results
+
+
+def report(interpreter: str, fixed: Sequence[str], versions: Mapping[str, str], expected: Mapping[str, str]) -> None:
+    """Prints the results of one interpreter.
+
+    Args:
+        interpreter: its path.
+        fixed: the SavedModels of FIXED.
+        versions: a SavedModel for each StableHLO version.
+        expected: the StableHLO version that each of these needs.
+    """
+    results = run_checks(interpreter, [*fixed, *versions.values()])
+    title = results["tensorflow"]
+    own = runtimes.parse(title.rpartition(" ")[2])
+    print(f"## TensorFlow {title}")
+    for path in fixed:
+        print(f"- {Path(path).name}: {results[Path(path).name]}")
+    running = [version for version, path in versions.items() if results[Path(path).name] == "ok"]
+    foreseen = [version for version in versions if runtimes.parse(expected[version]) <= own]
+    print(f"- StableHLO versions that run: {', '.join(running)}")
+    print(f"- {'as expected' if running == foreseen else 'NOT AS EXPECTED: ' + ', '.join(foreseen)}", flush=True)
 
 
 def main(interpreters: Sequence[str]) -> None:
@@ -215,16 +239,7 @@ def main(interpreters: Sequence[str]) -> None:
         versions = {version: write(Variant("everywhere", 8, version), bases, folder) for version in VERSIONS}
         expected = {version: features(path) for version, path in versions.items()}
         for interpreter in interpreters:
-            said = answers(interpreter, [*fixed, *versions.values()])
-            title = said["tensorflow"]
-            own = runtimes.parse(title.rpartition(" ")[2])
-            print(f"## TensorFlow {title}")
-            for path in fixed:
-                print(f"- {Path(path).name}: {said[Path(path).name]}")
-            run = [version for version, path in versions.items() if said[Path(path).name] == "ok"]
-            foreseen = [version for version in VERSIONS if runtimes.parse(expected[version]) <= own]
-            print(f"- StableHLO versions run: {', '.join(run)}")
-            print(f"- {'as' if run == foreseen else 'OTHERWISE THAN'} expected", flush=True)
+            report(interpreter, fixed, versions, expected)
 
 
 if __name__ == "__main__":
