@@ -201,7 +201,7 @@ def test_module_page_shows_card_facts_files_versions_and_plots(made: Path) -> No
         "307,082",
         "90.04 %",
         "1,000 images",
-        "1,209 images a second",
+        "1,209 images/s",
         "apache-2.0",
         "hub.load(",
         "There is a newer version",
@@ -249,7 +249,7 @@ def test_an_index_of_an_older_version_says_less_and_is_shown(hub: Path) -> None:
     build(hub)
     found = page(hub, "index.html")
     assert "figure" not in found.tags
-    assert "not known" in found.text
+    assert "unknown" in found.text
     assert "ViT-S16" in found.text
     assert "Parameters" not in page(hub, "sayakpaul/vit_s16_fe/1.html").text.split("Overview")[0]
 
@@ -258,8 +258,8 @@ def test_a_card_that_is_missing_is_said(hub: Path) -> None:
     (hub / "sayakpaul/vit_s16_fe/1.md").unlink()
     (hub / "sayakpaul/collections/vit/1.md").unlink()
     build(hub)
-    assert "The hub lacks the card of this module" in page(hub, "sayakpaul/vit_s16_fe/1.html").text
-    assert "The hub lacks the page of this collection" in page(hub, "sayakpaul/collections/vit/1.html").text
+    assert "The card of this module is missing from the hub" in page(hub, "sayakpaul/vit_s16_fe/1.html").text
+    assert "The page of this collection is missing from the hub" in page(hub, "sayakpaul/collections/vit/1.html").text
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_an_edited_card_renders_its_page_alone(hub: Path) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value", "text"),
-    [("dataset", "Other Data", "Other Data"), ("variant", "Q/9", "Q/9"), ("image_size", 999, "at 999"),
+    [("dataset", "Other Data", "Other Data"), ("variant", "Q/9", "Q/9"), ("image_size", 999, ", 999 px"),
      ("parameters", 77_000_000, "77.0 M"), ("quoted", {"top1": 0.123, "source": "x"}, "12.30 %")],
 )  # fmt: skip
 def test_what_a_table_of_modules_shows_renders_its_pages(hub: Path, key: str, value: object, text: str) -> None:

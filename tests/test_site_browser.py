@@ -104,7 +104,7 @@ def test_search_narrows_the_table_and_can_be_linked_to(browser: Browser, address
         assert page.get_by_label("Search").input_value() == "s16 FE"
         page.get_by_label("Search").fill("no such model")
         assert titles(page) == []
-        assert page.get_by_text("No module fits").is_visible()
+        assert page.get_by_text("No models match").is_visible()
         page.get_by_role("button", name="Clear").click()
         page.locator("#count").get_by_text("4", exact=True).wait_for()
         assert len(titles(page)) == 4
@@ -116,8 +116,8 @@ def test_search_narrows_the_table_and_can_be_linked_to(browser: Browser, address
         ("Task", "Image feature vector", {"ViT-Mini4 on Fashion-MNIST", "ViT-S16"}),
         ("Architecture", "S/16", {"ViT-S16"}),
         ("Data set", "Fashion-MNIST", {"ViT-Mini4 on Fashion-MNIST"}),
-        ("Top-1 at least, %", "80.5", {"ViT-Mini4 on Fashion-MNIST"}),
-        ("Parameters at most, M", "22", {"ViT-Mini4 on Fashion-MNIST"}),
+        ("Min top-1 (%)", "80.5", {"ViT-Mini4 on Fashion-MNIST"}),
+        ("Max parameters (M)", "22", {"ViT-Mini4 on Fashion-MNIST"}),
     ],
 )
 def test_filters(browser: Browser, address: str, label: str, value: str, expected: set[str]) -> None:
@@ -212,7 +212,7 @@ def test_buttons_copy_handle_and_snippets(browser: Browser, address: str, hub: P
         for name, expected in (
             ("Copy: Handle", "vit-publisher/vit_demo_classification/1"),
             (
-                "Copy: How to load it",
+                "Copy: Code that loads it",
                 'hub.load("http://localhost:8080/vit-publisher/vit_demo_classification/1.tar.gz")',
             ),
             ("Copy: Code, python", read_snippet(hub)),

@@ -1,9 +1,9 @@
-// What the pages can do beyond being read: buttons that copy, columns that sort, filters on the start page. Without this
-// script all of the content is there, in the order of the titles.
+// Adds what pages cannot do by themselves: buttons that copy, columns that sort, filters on the start page. Without this
+// script all of the content is there, sorted by title.
 "use strict";
 
-// Buttons that copy the code beside them. Pages opened from a disk have no clipboard interface in some browsers; there the
-// text is selected and the old command copies it.
+// Copy buttons. A page opened from a disk has no clipboard API in some browsers; there the text is selected and copied by
+// the old command.
 function copyText(text, element) {
   if (navigator.clipboard) {
     return navigator.clipboard.writeText(text);
@@ -15,29 +15,31 @@ function copyText(text, element) {
   return document.execCommand("copy") ? Promise.resolve() : Promise.reject(new Error("copying is not allowed here"));
 }
 
-for (const block of document.querySelectorAll(".code")) {
+function addCopyButton(block) {
   const code = block.querySelector("code");
   const label = block.querySelector("pre").getAttribute("aria-label");
   const button = document.createElement("button");
   button.type = "button";
   button.className = "copy";
-  const name = () => {
+  const reset = () => {
     button.textContent = "Copy";
     button.setAttribute("aria-label", `Copy: ${label}`);
   };
-  const say = (answer) => {
-    button.textContent = answer;
-    button.setAttribute("aria-label", answer);
-    setTimeout(name, 2000);
+  const show = (message) => {
+    button.textContent = message;
+    button.setAttribute("aria-label", message);
+    setTimeout(reset, 2000);
   };
-  name();
+  reset();
   button.addEventListener("click", () => {
-    copyText(code.textContent.trimEnd(), code).then(() => say("Copied"), () => say("Press Ctrl+C"));
+    copyText(code.textContent.trimEnd(), code).then(() => show("Copied"), () => show("Press Ctrl+C"));
   });
   block.append(button);
 }
 
-// Tables of modules: the name of each column becomes a button that sorts by it. Rows without a value stay last.
+document.querySelectorAll(".code").forEach(addCopyButton);
+
+// Sortable tables of modules: the name of each column becomes a button. Rows without a value stay last.
 function valueOf(row, column) {
   const cell = row.cells[column];
   if (cell.dataset.value === undefined) {
@@ -60,7 +62,7 @@ function sortBy(table, column, direction) {
   table.dispatchEvent(new Event("sorted"));
 }
 
-for (const table of document.querySelectorAll("table.modules")) {
+function makeSortable(table) {
   const headings = Array.from(table.tHead.rows[0].cells);
   headings.forEach((heading, column) => {
     const button = document.createElement("button");
@@ -71,75 +73,87 @@ for (const table of document.querySelectorAll("table.modules")) {
       const first = heading.dataset.first === "down" ? "descending" : "ascending";
       const other = first === "ascending" ? "descending" : "ascending";
       const direction = heading.getAttribute("aria-sort") === first ? other : first;
-      headings.forEach((one) => one.removeAttribute("aria-sort"));
+      headings.forEach((cell) => cell.removeAttribute("aria-sort"));
       heading.setAttribute("aria-sort", direction);
       sortBy(table, column, direction);
     });
   });
 }
 
-// The start page's filters. They stand in the address after the #, so that a choice can be linked to. Of many rows the
-// first ones are shown until a button asks for all: the browser lays out those only, and answers every key at once.
-const form = document.getElementById("filters");
-if (form) {
-  const table = document.querySelector("table.modules");
-  const dots = new Map(Array.from(document.querySelectorAll("circle[data-row]"), (dot) => [Number(dot.dataset.row), dot]));
-  const records = new Map(Array.from(table.tBodies[0].rows, (row, number) => [row, {
-    dot: dots.get(number),
+document.querySelectorAll("table.modules").forEach(makeSortable);
+
+// Filters of the start page. The address has them after the #, so that a selection can be linked to. Of many rows the
+// first are shown until a button shows all: the browser lays out only those, and answers every key at once.
+const FIRST_ROWS = 100;
+const grouped = new Intl.NumberFormat("en");
+
+function recordOf(row, dot) {
+  const variant = row.cells[2].firstChild;
+  return {
+    dot,
     text: row.textContent.toLowerCase(),
     task: row.cells[1].textContent,
-    variant: row.cells[2].firstChild ? row.cells[2].firstChild.textContent : "",
+    variant: variant ? variant.textContent : "",
     dataset: row.cells[3].textContent,
     parameters: row.cells[4].dataset.value,
     top1: row.cells[6].dataset.value,
-  }]));
-  let limit = 100;
+  };
+}
+
+// Whether a record matches all filters but the task: a dot is a classifier, and stands for its feature extractor, too.
+function matchesModel(record, filters, words) {
+  return (
+    words.every((word) => record.text.includes(word)) &&
+    (!filters.variant || record.variant === filters.variant) &&
+    (!filters.dataset || record.dataset === filters.dataset) &&
+    (!filters.least || (record.top1 !== "" && 100 * Number(record.top1) >= Number(filters.least))) &&
+    (!filters.most || (record.parameters !== "" && Number(record.parameters) <= 1e6 * Number(filters.most)))
+  );
+}
+
+function filterStartPage(form) {
+  const table = document.querySelector("table.modules");
+  const dots = new Map(Array.from(document.querySelectorAll("circle[data-row]"), (dot) => [Number(dot.dataset.row), dot]));
+  const records = new Map(Array.from(table.tBodies[0].rows, (row, number) => [row, recordOf(row, dots.get(number))]));
+  const count = document.getElementById("count");
+  const nothing = document.getElementById("nothing");
   const more = document.createElement("button");
   more.type = "button";
   table.parentElement.after(more);
-  const count = document.getElementById("count");
-  const nothing = document.getElementById("nothing");
-  const grouped = new Intl.NumberFormat("en");
+  let limit = FIRST_ROWS;
 
   const apply = () => {
-    const chosen = Object.fromEntries(new FormData(form));
-    const words = chosen.find.toLowerCase().split(/\s+/).filter(Boolean);
-    let found = 0;
+    const filters = Object.fromEntries(new FormData(form));
+    const words = filters.find.toLowerCase().split(/\s+/).filter(Boolean);
+    let matches = 0;
     for (const row of table.tBodies[0].rows) {
-      const one = records.get(row);
-      // Dots are classifiers, and stand for the feature extractors made of them.
-      const suits =
-        words.every((word) => one.text.includes(word)) &&
-        (!chosen.variant || one.variant === chosen.variant) &&
-        (!chosen.dataset || one.dataset === chosen.dataset) &&
-        (!chosen.least || (one.top1 !== "" && 100 * Number(one.top1) >= Number(chosen.least))) &&
-        (!chosen.most || (one.parameters !== "" && Number(one.parameters) <= 1e6 * Number(chosen.most)));
-      const fits = suits && (!chosen.task || one.task === chosen.task);
-      found += fits;
-      row.hidden = !fits || found > limit;
-      if (one.dot) {
-        one.dot.classList.toggle("out", !suits);
+      const record = records.get(row);
+      const isModel = matchesModel(record, filters, words);
+      const isMatch = isModel && (!filters.task || record.task === filters.task);
+      matches += isMatch;
+      row.hidden = !isMatch || matches > limit;
+      if (record.dot) {
+        record.dot.classList.toggle("out", !isModel);
       }
     }
-    count.textContent =
-      found === records.size ? grouped.format(found) : `${grouped.format(found)} of ${grouped.format(records.size)}`;
-    nothing.hidden = found > 0;
-    more.hidden = found <= limit;
-    more.textContent = `Show all ${grouped.format(found)}`;
-    const kept = new URLSearchParams(Object.entries(chosen).filter(([, value]) => value)).toString();
-    history.replaceState(null, "", kept ? `#${kept}` : location.pathname + location.search);
+    const all = grouped.format(records.size);
+    count.textContent = matches === records.size ? all : `${grouped.format(matches)} of ${all}`;
+    nothing.hidden = matches > 0;
+    more.hidden = matches <= limit;
+    more.textContent = `Show all ${grouped.format(matches)}`;
+    const query = new URLSearchParams(Object.entries(filters).filter(([, value]) => value)).toString();
+    history.replaceState(null, "", query ? `#${query}` : location.pathname + location.search);
   };
 
   const restore = () => {
-    const kept = new URLSearchParams(location.hash.slice(1));
+    const query = new URLSearchParams(location.hash.slice(1));
     for (const field of form.querySelectorAll("[name]")) {
-      field.value = kept.get(field.name) ?? "";
+      field.value = query.get(field.name) ?? "";
     }
   };
 
-  restore();
   addEventListener("hashchange", () => {
-    if (location.hash.includes("=")) { // another choice, as opposed to a place on the page
+    if (location.hash.includes("=")) { // other filters, and not a place on the page
       restore();
       apply();
     }
@@ -150,18 +164,23 @@ if (form) {
     apply();
   });
   form.addEventListener("input", apply);
-  form.addEventListener("reset", () => setTimeout(apply)); // once the fields are empty
+  form.addEventListener("reset", () => setTimeout(apply)); // when the fields are empty
   form.addEventListener("submit", (event) => event.preventDefault());
   form.hidden = false;
   document.getElementById("more").open = location.hash.includes("=") || matchMedia("(min-width: 60rem)").matches;
+  restore();
   apply();
+  records.forEach(({ dot }, row) => dot && linkDot(dot, row));
+}
 
-  // A dot leads to its module, and the row under the pointer shows which dot is its own.
-  for (const [row, { dot }] of records) {
-    if (dot) {
-      dot.addEventListener("click", () => row.querySelector("a").click());
-      row.addEventListener("pointerenter", () => dot.classList.add("near"));
-      row.addEventListener("pointerleave", () => dot.classList.remove("near"));
-    }
-  }
+// A click on a dot opens its module; the row under the pointer highlights its dot.
+function linkDot(dot, row) {
+  dot.addEventListener("click", () => row.querySelector("a").click());
+  row.addEventListener("pointerenter", () => dot.classList.add("near"));
+  row.addEventListener("pointerleave", () => dot.classList.remove("near"));
+}
+
+const filters = document.getElementById("filters");
+if (filters) {
+  filterStartPage(filters);
 }
