@@ -8,7 +8,6 @@ search box and a sort, from the input to the next frame. Fails above 20 s, 1 s a
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks import synthetic_hub
+from pipeline.facts.report import load_report
 from tests.browser import executable
 
 ROOT = Path(__file__).parents[1]
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--modules", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=5)
     args = parser.parse_args()
-    base = json.loads((ROOT / "tests/data/report.json").read_text(encoding="utf-8"))
+    base = load_report(ROOT / "tests/data/report.json")
     with tempfile.TemporaryDirectory() as name:
         hub = Path(name, "hub")
         synthetic_hub.write(hub, args.modules, base)

@@ -4,15 +4,16 @@ The card stage's code renders the cards, from reports with made-up figures. Ther
 shows only their entries in the index.
 """
 
-import copy
 import random
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pipeline.base.heads import Head
 from pipeline.base.templates import render
+from pipeline.base.verdict import Verdict
 from pipeline.cards.record import CardFacts, cards
 from pipeline.facts.collection import Collection, Module, collection_of, handle
+from pipeline.facts.report import Report, Reported
 from pipeline.hub.entries import PublishedFile, module_entry
 from pipeline.hub.folder import write_index
 from pipeline.hub.index import Index
@@ -22,24 +23,25 @@ ROOT = Path(__file__).parents[1]
 _PARAMETERS = {"Ti/16": 5.7, "S/32": 22.9, "S/16": 22.1, "R26+S/32": 36.4, "B/32": 88.2, "B/16": 86.6, "L/16": 304.3}
 
 
-def _report(base: dict[str, Any], random_: random.Random, variant: str, measured: bool) -> dict[str, Any]:
+def _report(base: Report, random_: random.Random, variant: str, measured: bool) -> Report:
     """Returns a report with made-up figures of the given variant."""
-    report = copy.deepcopy(base)
     size = int(_PARAMETERS[variant] * 1e6)
     top1 = min(0.9, 0.62 + 0.045 * _PARAMETERS[variant] ** 0.28 + random_.uniform(-0.04, 0.04))
-    report["model"] |= {"variant": variant, "image_size": random_.choice((224, 384))}
-    for module in report["modules"].values():
-        module["weights"]["parameters"] = size + random_.randrange(1000)
-        module["bytes"] = 4 * size
-    if measured:
-        report["accuracy"] |= {"top1": top1, "top1_interval": [top1 - 0.003, top1 + 0.003], "images": 50_000}
-    else:
-        report["accuracy"] = {"verdict": "not measured", "reason": "no images were given"}
-    report["accuracy"]["reported"] = {"top1": top1, "source": "a made-up table"}
-    return report
+    model = replace(base.model, variant=variant, image_size=random_.choice((224, 384)))
+    modules = {}
+    for head, checks in base.modules.items():
+        weights = replace(checks.weights, parameters=size + random_.randrange(1000))
+        modules[head] = replace(checks, weights=weights, bytes=4 * size)
+    figures = base.accuracy.measured
+    assert figures, "the base report must have a measured accuracy"
+    figures = replace(figures, top1=top1, top1_interval=(top1 - 0.003, top1 + 0.003), images=50_000)
+    accuracy = replace(base.accuracy, reported=Reported(top1, "a made-up table"), measured=figures)
+    if not measured:
+        accuracy = replace(accuracy, verdict=Verdict.NOT_MEASURED, reason="no images were given", measured=None)
+    return replace(base, model=model, modules=modules, accuracy=accuracy)
 
 
-def write(hub: Path, modules: int, base: dict[str, Any], members: Path = ROOT / "model_cards/vit") -> Collection:
+def write(hub: Path, modules: int, base: Report, members: Path = ROOT / "model_cards/vit") -> Collection:
     """Writes the hub.
 
     Args:
@@ -65,7 +67,7 @@ def write(hub: Path, modules: int, base: dict[str, Any], members: Path = ROOT / 
             (hub / f"{name}.md").write_text(text, encoding="utf-8")
             digest = f"{random_.getrandbits(256):064x}"
             files = (
-                PublishedFile(f"{name}.tar.gz", report["modules"][head]["bytes"], digest),
+                PublishedFile(f"{name}.tar.gz", report.modules[head].bytes, digest),
                 PublishedFile(f"{name}.md", len(text.encode()), digest),
             )
             entries[name] = module_entry(name, head, module, collection, report, files)

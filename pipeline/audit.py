@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pipeline.base.command import command
@@ -26,7 +25,7 @@ from pipeline.base.heads import Head
 from pipeline.cards import claims, tf_hub_rules
 from pipeline.cards.claims import Output, Training
 from pipeline.cards.page import Page, Problem, read_page, refuse_problems
-from pipeline.facts.report import read_report
+from pipeline.facts.report import Report, load_report
 from pipeline.hub.folder import hub_folder, published_index
 from pipeline.hub.index import Index
 from pipeline.saved_model.files import content_digest, file_faults, tarball_files
@@ -178,13 +177,13 @@ def _artifact(hub: Hub, page: Page, name: str) -> Iterator[Problem]:
             yield Problem(line, f"the tarball that asset-path leads to is none for TF-Hub: {text}")
 
 
-def _report_of(hub: Hub, contents: Contents, name: str) -> dict[str, Any] | None:
+def _report_of(hub: Hub, contents: Contents, name: str) -> Report | None:
     """Returns the report of the same bytes as a module's, where there is one."""
     if not (path := hub.report_path(name)):
         return None
-    report, head = read_report(path), name.split("/")[1].rpartition("_")[2]
+    report, head = load_report(path), Head(name.split("/")[1].rpartition("_")[2])
     packed = content_digest(iter(contents.get(name, [])))
-    return report if packed == report["modules"][head]["content_sha256"] else None
+    return report if packed == report.modules[head].content_sha256 else None
 
 
 def _compared(hub: Hub, name: str, problems: Iterable[Problem]) -> Iterator[Problem]:

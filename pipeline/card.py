@@ -22,7 +22,7 @@ from pipeline.checkpoints import lock_file
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.checkpoints.section import Checkpoint
 from pipeline.facts.collection import Module, collection_of
-from pipeline.facts.report import read_report
+from pipeline.facts.report import load_report
 
 
 def files_of(found: Mapping[Head, Record], out: Path) -> dict[Path, str]:
@@ -36,11 +36,11 @@ def files_of(found: Mapping[Head, Record], out: Path) -> dict[Path, str]:
     for head, record in found.items():
         path = out / f"{head}.md"
         page = parse_page(render_tf_hub(record))
-        refuse_problems(str(path), [*tf_hub_rules.problems(page), *claims.card_problems(page, record["report"], head)])
+        refuse_problems(str(path), [*tf_hub_rules.problems(page), *claims.card_problems(page, record.report, head)])
         files[path] = page.text
         path = out / f"{head}.huggingface.md"
         files[path] = other_hosts.hugging_face(record)
-        other_hosts.check_hugging_face(files[path], record["report"], str(path))
+        other_hosts.check_hugging_face(files[path], record.report.accuracy, str(path))
         path = out / "kaggle" / head / "model-instance-metadata.json"
         files[path] = other_hosts.kaggle_instance(record)
         other_hosts.check_kaggle_instance(files[path], str(path))
@@ -61,10 +61,10 @@ def main(arguments: Sequence[str]) -> str:
     member = Member(args.member)
     module, checkpoint = member.section("module", Module), member.section("checkpoint", Checkpoint)
     collection, hub_url = collection_of(args.member, args.hub_url)
-    report = read_report(args.report)
+    report = load_report(args.report)
     pin = LockFile(lock_file.locate(member.folder, args.lock)).pin_of(checkpoint.name)
-    weights = report["checkpoint"]
-    verified = pin.describe_verification(checkpoint.sha256, weights.get("sha256"), weights.get("arrays_sha256"))
+    weights = report.checkpoint
+    verified = pin.describe_verification(checkpoint.sha256, weights.sha256, weights.arrays_sha256)
     facts = CardFacts(member.name, module, collection, hub_url, checkpoint.name, verified)
     found = records(facts, report)
     for path, text in files_of(found, args.out).items():

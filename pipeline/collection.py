@@ -17,13 +17,13 @@ from pipeline.base.yaml_sections import Member
 from pipeline.cards import claims, tf_hub_rules
 from pipeline.cards.page import parse_page, refuse_problems
 from pipeline.facts.collection import Collection, Module, collection_of, handle
-from pipeline.facts.report import read_report
+from pipeline.facts.report import load_report
 
 
 def _order(member: dict[str, Any]) -> tuple[bool, int, str]:
     """Plain Vision Transformers before hybrids, small before large: the order of the published collection."""
     report = member["report"]
-    return report["model"]["hybrid"], report["modules"]["classification"]["weights"]["parameters"], member["name"]
+    return report.model.hybrid, report.modules[Head.CLASSIFICATION].weights.parameters, member["name"]
 
 
 def page(collection: Collection, folder: Path, artifacts: Path, where: str = "page.md") -> str:
@@ -43,7 +43,7 @@ def page(collection: Collection, folder: Path, artifacts: Path, where: str = "pa
         if path.name == "collection.yaml":
             continue
         module = Member(path).section("module", Module)
-        report = read_report(artifacts / path.stem / "report.json")
+        report = load_report(artifacts / path.stem / "report.json")
         heads = {head: handle(collection, path.stem, head, module.version) for head in Head}
         # From <publisher>/collections/<name>/1.md the modules are two folders up.
         links = {head: f"../../{name.split('/', 1)[1]}.md" for head, name in heads.items()}

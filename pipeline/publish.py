@@ -14,7 +14,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
@@ -25,7 +24,7 @@ from pipeline.base.yaml_sections import Member
 from pipeline.cards import tf_hub_rules
 from pipeline.download.checksums import copy
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
-from pipeline.facts.report import read_report
+from pipeline.facts.report import Report, load_report
 from pipeline.hub import website
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, module_entry
 from pipeline.hub.folder import hub_folder, locked, read_index, write_index
@@ -42,14 +41,14 @@ class Outputs:
         module: its section `module`.
         collection: the collection it belongs to.
         folder: holds, per head, the card and the tarball, and the plots that the report names.
-        report: the content of report.json.
+        report: of the member.
     """
 
     member: str
     module: Module
     collection: Collection
     folder: Path
-    report: dict[str, Any]
+    report: Report
 
 
 @dataclass(frozen=True)
@@ -82,15 +81,15 @@ class Packed:
     plots: tuple[Plot, ...]
 
 
-def read_plots(folder: Path, report: dict[str, Any]) -> tuple[Plot, ...]:
+def read_plots(folder: Path, report: Report) -> tuple[Plot, ...]:
     """Reads each plot that the report names; raises Fault for one that is missing."""
-    paths = [folder / "plots" / plot["file"] for plot in report["plots"]]
+    paths = [folder / "plots" / plot.file for plot in report.plots]
     for path in paths:
         if not path.is_file():
             raise Fault(f"{path}: no such file, but report.json names it; delete report.json and run make validate")
     return tuple(
-        Plot(path.name, plot["title"], path.read_text(encoding="utf-8"))
-        for path, plot in zip(paths, report["plots"], strict=True)
+        Plot(path.name, plot.title, path.read_text(encoding="utf-8"))
+        for path, plot in zip(paths, report.plots, strict=True)
     )
 
 
@@ -104,7 +103,7 @@ def read_packed(outputs: Outputs, head: Head, handle: str, plots: tuple[Plot, ..
     for path, stage in ((tarball, "package"), (card, "card")):
         if not path.is_file():
             raise Fault(f"{path}: no such file; run make {stage} first")
-    validated, packed = outputs.report["modules"][head]["content_sha256"], tarball_digest(tarball)
+    validated, packed = outputs.report.modules[head].content_sha256, tarball_digest(tarball)
     if packed != validated:
         raise Fault(
             f"{tarball}: not the model that was validated: report.json has content {validated}, got {packed};"
@@ -156,16 +155,16 @@ def check_unique(module: Packed, index: Index) -> None:
             )
 
 
-def check_measured(member: str, report: dict[str, Any]) -> None:
+def check_measured(member: str, report: Report) -> None:
     """Refuses a member whose accuracy was not measured, for REQUIRE_ACCURACY=1.
 
     Raises:
         Fault: says why it was not measured.
     """
-    accuracy = report["accuracy"]
-    if accuracy["verdict"] == "not measured":
+    accuracy = report.accuracy
+    if accuracy.measured is None:
         raise Fault(
-            f"{member}: its accuracy was not measured, since {accuracy['reason']}, and REQUIRE_ACCURACY=1 is set;"
+            f"{member}: its accuracy was not measured, since {accuracy.reason}, and REQUIRE_ACCURACY=1 is set;"
             " give images with IMAGENET=, or leave REQUIRE_ACCURACY out to publish a card that says so"
         )
 
@@ -269,7 +268,7 @@ def read_outputs(facts: Path, folder: Path) -> Outputs:
     """
     module = Member(facts).section("module", Module)
     collection, _ = collection_of(facts, None)
-    return Outputs(facts.stem, module, collection, folder, read_report(folder / "report.json"))
+    return Outputs(facts.stem, module, collection, folder, load_report(folder / "report.json"))
 
 
 def main(arguments: Sequence[str]) -> str:

@@ -3,7 +3,6 @@
 import fcntl
 import functools
 import http.server
-import json
 import os
 import shutil
 import ssl
@@ -18,6 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
+
+from pipeline.facts.report import Report
+from tests.reports import REPORT
 
 if TYPE_CHECKING:
     from pipeline.facts.report import Report
@@ -234,10 +236,9 @@ def serving_folder(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def report() -> dict:
+def report() -> Report:
     """A report as validate writes it, of a member whose accuracy was measured."""
-    loaded: dict = json.loads((ROOT / "tests/data/report.json").read_text())
-    return loaded
+    return REPORT
 
 
 @pytest.fixture(scope="session")

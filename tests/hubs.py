@@ -1,29 +1,27 @@
 """Hubs for the tests of the website: published from cards and reports, with tarballs that hold a few bytes."""
 
-import copy
 import dataclasses
-import json
 from pathlib import Path
-from typing import Any
 
 from pipeline.base import yaml_sections
 from pipeline.base.heads import Head
 from pipeline.facts.collection import Module, collection_of
+from pipeline.facts.report import Report, Reported
 from pipeline.package import package
 from pipeline.publish import Outputs, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
 from tests.card_facts import cards
 from tests.conftest import ROOT
+from tests.reports import REPORT, not_measured, with_checks, with_model, write_report
 
-REPORT: dict[str, Any] = json.loads((ROOT / "tests/data/report.json").read_text())
-QUOTED = {"top1": 0.80462, "source": "column adapt_final_test of an index"}
+QUOTED = Reported(0.80462, "column adapt_final_test of an index")
 PLOT = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 24" width="760" height="456">'
     '<style>path { stroke: #666 }</style><path d="M4 20L36 4"/></svg>\n'
 )
 
 
-def publish(hub: Path, folder: Path, member: Path, module: Module, report: dict[str, Any]) -> None:
+def publish(hub: Path, folder: Path, member: Path, module: Module, report: Report) -> None:
     """Publishes both modules of a member, and its collection's page.
 
     Args:
@@ -34,16 +32,15 @@ def publish(hub: Path, folder: Path, member: Path, module: Module, report: dict[
         report: what validate would have written.
     """
     collection, hub_url = collection_of(member, None)
-    report = copy.deepcopy(report)
     for head in Head:
         (folder / head).mkdir(parents=True)
         (folder / head / "saved_model.pb").write_text(f"{member.stem} {head} {module.version}")
         package(folder / head, folder / f"{head}.tar.gz")
-        report["modules"][head]["content_sha256"] = folder_digest(folder / head)
+        report = with_checks(report, head, content_sha256=folder_digest(folder / head))
     for name, text in cards(member.stem, module, collection, hub_url, report, {"name": member.stem}).items():
         (folder / f"{name}.md").write_text(text)
     write_plots(folder, report)
-    (folder / "report.json").write_text(json.dumps(report))
+    write_report(folder / "report.json", report)
     publish_member(Outputs(member.stem, module, collection, folder, report), hub, folder / "published.json")
     links = "".join(f"* [{head}](../../{member.stem}_{head}/{module.version}.md)\n" for head in Head)
     page = f"# Collection {collection.publisher.id}/{collection.name}/1\n\nA collection.\n\n## Models\n\n{links}"
@@ -51,11 +48,11 @@ def publish(hub: Path, folder: Path, member: Path, module: Module, report: dict[
     publish_collection(collection, folder / "page.md", hub, folder / "collection.json")
 
 
-def write_plots(folder: Path, report: dict[str, Any]) -> None:
+def write_plots(folder: Path, report: Report) -> None:
     """Writes a picture for each that a report names, as validate does."""
     (folder / "plots").mkdir()
-    for plot in report["plots"]:
-        (folder / "plots" / plot["file"]).write_text(PLOT)
+    for plot in report.plots:
+        (folder / "plots" / plot.file).write_text(PLOT)
 
 
 def write_hub(folder: Path) -> Path:
@@ -64,10 +61,9 @@ def write_hub(folder: Path) -> Path:
     hub, module = folder / "hub", yaml_sections.load(demo, "module", Module)
     publish(hub, folder / "demo1", demo, module, REPORT)
     publish(hub, folder / "demo2", demo, dataclasses.replace(module, version=2), REPORT)
-    report = copy.deepcopy(REPORT)
-    report["model"] |= {"variant": "S/16", "image_size": 224, "classes": 1000}
-    report["accuracy"] = {"verdict": "not measured", "reason": "no images were given", "reported": QUOTED}
-    for found in report["modules"].values():
-        found["weights"]["parameters"] = 22_050_664
+    report = with_model(REPORT, variant="S/16", image_size=224, classes=1000)
+    report = not_measured(report, "no images were given", QUOTED)
+    for head, checks in report.modules.items():
+        report = with_checks(report, head, weights=dataclasses.replace(checks.weights, parameters=22_050_664))
     publish(hub, folder / "small", small, yaml_sections.load(small, "module", Module), report)
     return hub

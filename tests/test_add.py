@@ -1,7 +1,5 @@
 """The command add: the stages accept the files that it writes, and what they say of a checkpoint is true."""
 
-import copy
-import json
 import math
 import re
 import shutil
@@ -19,6 +17,7 @@ from pipeline.collection import page
 from pipeline.dag.members import images_text, read_sections
 from pipeline.dag.settings import Settings
 from pipeline.facts.collection import Module, read_collection
+from pipeline.facts.report import Report, Reported
 from pipeline.images import labels
 from pipeline.model.variants import Model, variant
 from pipeline.pool import datasets
@@ -29,6 +28,7 @@ from pipeline.pool.names import FINE_TUNING, PRETRAINING, VARIANTS, parse, varia
 from tests.card_facts import cards
 from tests.conftest import ROOT, Stage, copy_project, make, serving_folder
 from tests.pool.rows import ROW, write_index
+from tests.reports import not_measured, with_model, write_report
 
 S16 = "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0"
 TUNED = f"{S16}--imagenet2012-steps_20k-lr_0.01-res_224"
@@ -52,18 +52,14 @@ def read_member(added: Added) -> dict[str, Any]:
     return facts
 
 
-def card_of(added: Added, report: dict) -> str:
+def card_of(added: Added, report: Report) -> str:
     """Returns the classifier's card as it would be published, from a report with the member's own model in it."""
     path = added.files[-1]
     model = yaml_sections.load(path, "model", Model)
-    report = copy.deepcopy(report)
-    report["model"] |= vars(model) | {"hybrid": variant(model.variant).resnet is not None}
+    report = with_model(report, **vars(model), hybrid=variant(model.variant).resnet is not None)
     evaluation = yaml_sections.load(path, "evaluation", Evaluation)
-    reported = evaluation.reported and vars(evaluation.reported)
-    report["accuracy"] = {
-        "verdict": "not measured", "reason": f"its publisher had no images of {evaluation.dataset} at hand",
-        "dataset": evaluation.dataset, "reported": reported,
-    }  # fmt: skip
+    reported = Reported(**vars(evaluation.reported)) if evaluation.reported else None
+    report = not_measured(report, f"its publisher had no images of {evaluation.dataset} at hand", reported)
     collection = read_collection(path.with_name("collection.yaml"))
     module = yaml_sections.load(path, "module", Module)
     return cards(path.stem, module, collection, "http://h", report, {"name": "x"})["classification"]
@@ -86,7 +82,7 @@ def test_every_variant_at_both_resolutions_becomes_a_member(folder: Path, name: 
 @pytest.mark.parametrize("ds", [*FINE_TUNING, None])
 @pytest.mark.parametrize("pretraining", PRETRAINING)
 def test_every_data_set_has_its_own_classes_and_pages(
-    folder: Path, pretraining: str, ds: str | None, report: dict
+    folder: Path, pretraining: str, ds: str | None, report: Report
 ) -> None:
     pretrained = S16.replace("i21k-300ep", "i21k-30ep" if pretraining == "i21k_30" else f"{pretraining}-300ep")
     added = add(fine_tuned(ds, pretrained) if ds else pretrained, folder, None, None, None)
@@ -111,11 +107,10 @@ def test_every_data_set_has_its_own_classes_and_pages(
     assert evaluation.imagenet == (dataset.name == "ImageNet-1k")
 
 
-def test_the_pages_of_a_new_collection_render(folder: Path, tmp_path: Path, report: dict) -> None:
+def test_the_pages_of_a_new_collection_render(folder: Path, tmp_path: Path, report: Report) -> None:
     for resolution in (224, 384):
         added = add(fine_tuned("cifar100", resolution=resolution), folder, None, None, None)
-        (tmp_path / added.member).mkdir()
-        (tmp_path / added.member / "report.json").write_text(json.dumps(report))
+        write_report(tmp_path / added.member / "report.json", report)
     home = added.files[-1].parent
     text = page(read_collection(home / "collection.yaml"), home, tmp_path)
     assert text.startswith(
@@ -125,7 +120,7 @@ def test_the_pages_of_a_new_collection_render(folder: Path, tmp_path: Path, repo
     assert "[ViT-S16 on CIFAR-100, 384 pixels](../../vit_s16_cifar100_384_fe/1.md)" in text
 
 
-def test_a_row_of_the_index_gives_the_reported_accuracy_and_the_gate(folder: Path, report: dict) -> None:
+def test_a_row_of_the_index_gives_the_reported_accuracy_and_the_gate(folder: Path, report: Report) -> None:
     row = ROW._replace(adapt_filename=TUNED, adapt_final_test=0.80123)
     added = add(f"gs://vit_models/augreg/{TUNED}.npz", folder, None, None, Index((row,), UPSTREAM))
     facts = read_member(added)
@@ -310,7 +305,7 @@ def test_a_new_collection_may_have_any_name(folder: Path) -> None:
     assert (selection.ds, selection.adapt_ds) == ("i21k", "kitti")
 
 
-def test_a_card_without_labels_says_so(folder: Path, report: dict) -> None:
+def test_a_card_without_labels_says_so(folder: Path, report: Report) -> None:
     added = add(fine_tuned("cifar100"), folder, None, None, None)
     path = added.files[-1]
     path.write_text(re.sub(r"^  labels: .*\n", "", path.read_text(), flags=re.MULTILINE))

@@ -17,6 +17,7 @@ from pipeline.base.heads import Head
 from pipeline.card import files_of
 from pipeline.collection import page
 from pipeline.facts.collection import Module, read_collection
+from pipeline.facts.report import Report, load_report
 from pipeline.hub.entries import ModuleEntry
 from pipeline.hub.folder import read_index
 from pipeline.hub.index import Index
@@ -27,6 +28,7 @@ from pipeline.saved_model.graph import saved_model_class
 from tests.card_facts import records
 from tests.conftest import ROOT, Stage, assert_refused
 from tests.hubs import write_plots
+from tests.reports import REPORT, with_checks, write_report
 
 DEMO = ROOT / "model_cards/demo"
 FLOAT = 1  # tensorflow.DataType
@@ -50,18 +52,19 @@ def write_saved_model(folder: Path, name: str, width: int, trainable: int = 104,
     (folder / "saved_model.pb").write_bytes(model.SerializeToString())
 
 
-def publish(folder: Path, hub: Path, report: dict, **changes: Any) -> None:
+def publish(folder: Path, hub: Path, report: Report, **changes: Any) -> None:
     """Publishes vit_demo, small as the test needs it; `changes` are for the classifier's SavedModel."""
-    own = copy.deepcopy(report)
-    for head, name in (("classification", "logits"), ("fe", "features")):
-        width = own["modules"][head]["output_width"]
-        variables = own["modules"][head]["fine_tuning"]["variables"]
+    own = report
+    for head in Head:
+        checks, name = report.modules[head], head.output
+        assert checks.fine_tuning
+        width, variables = checks.output_width, checks.fine_tuning.variables
         write_saved_model(
             folder / head, name, width, **({"trainable": variables} | (changes if name == "logits" else {}))
         )
         package(folder / head, folder / f"{head}.tar.gz")
-        own["modules"][head]["content_sha256"] = folder_digest(folder / head)
-    (folder / "report.json").write_text(json.dumps(own))
+        own = with_checks(own, head, content_sha256=folder_digest(folder / head))
+    write_report(folder / "report.json", own)
     write_plots(folder, own)
     collection = read_collection(DEMO / "collection.yaml")
     module = yaml_sections.load(DEMO / "vit_demo.yaml", "module", Module)
@@ -78,7 +81,7 @@ def publish(folder: Path, hub: Path, report: dict, **changes: Any) -> None:
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a good hub in `hub` and the outputs it was made of in `artifacts`. Not to be changed."""
     folder = tmp_path_factory.mktemp("good")
-    publish(folder / "artifacts/vit_demo", folder / "hub", json.loads((ROOT / "tests/data/report.json").read_text()))
+    publish(folder / "artifacts/vit_demo", folder / "hub", REPORT)
     return folder
 
 
@@ -236,7 +239,7 @@ def test_a_task_that_the_output_contradicts(folder: Path) -> None:
         ({"prevented": True}, "104 trainable variables of which 0 have a gradient"),
     ],
 )
-def test_fine_tunable_without_variables_or_gradients(report: dict, tmp_path: Path, changes: dict, found: str) -> None:
+def test_fine_tunable_without_variables_or_gradients(report: Report, tmp_path: Path, changes: dict, found: str) -> None:
     publish(tmp_path / "artifacts/vit_demo", tmp_path / "hub", report, **changes)
     assert faults(tmp_path) == [
         "vit-publisher/vit_demo_classification/1.md:9: fine-tunable is true, but the module has"
@@ -250,11 +253,10 @@ def test_figures_that_the_report_does_not_have(folder: Path) -> None:
     assert ": 'top-1 accuracy' says 92.90, 95, 90.04, 93.44, the report 91.9" in fault
     report = folder / "artifacts/vit_demo/report.json"
     assert fault.endswith(f"; compared with {report}, ARTIFACTS= names another folder of reports")
-    report.write_text(report.read_text().replace("content_sha256", "other"))
-    own = json.loads(report.read_text())
+    own = load_report(report)
     for head in Head:
-        own["modules"][head]["content_sha256"] = "0" * 64  # of other bytes: it says nothing of these
-    report.write_text(json.dumps(own))
+        own = with_checks(own, head, content_sha256="0" * 64)  # of other bytes: it says nothing of these
+    write_report(report, own)
     assert faults(folder) == []
 
 

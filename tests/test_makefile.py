@@ -4,6 +4,7 @@ Two members: `mini`, a plain Vision Transformer, and `rati`, a hybrid. What a ch
 where the stages take long, and seen where they are quick.
 """
 
+import dataclasses
 import json
 import os
 import re
@@ -15,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.facts.report import CheckpointFacts, Report
 from tests.conftest import ROOT, copy_project, make, serving_folder, write_collection
+from tests.reports import write_report
 
 ALL = ("publish-all", "COLLECTION=tiny")
 # The stages behind each, in the order of the design's arrows.
@@ -349,7 +352,7 @@ def test_a_lock_file_rebuilds_only_what_it_contradicts(tree: Path) -> None:
     assert make(tree, "fetch", "MODEL=mini").returncode == 0  # what was planned stays planned, and is done
 
 
-def test_cards_follow_the_lock_file_and_a_second_make_does_nothing(tmp_path: Path, report: dict) -> None:
+def test_cards_follow_the_lock_file_and_a_second_make_does_nothing(tmp_path: Path, report: Report) -> None:
     """What convert and validate would make is put there, since only what follows from it is looked at."""
     tree = copy_project(tmp_path / "tree")
     write_collection(tree / "model_cards/tiny", {"mini": ("Mini/8", 16)})
@@ -365,7 +368,8 @@ def test_cards_follow_the_lock_file_and_a_second_make_does_nothing(tmp_path: Pat
         (made / head).mkdir()
         (made / head / "saved_model.pb").touch()
     record = json.loads((made / "checkpoint.json").read_text())
-    (made / "report.json").write_text(json.dumps(report | {"checkpoint": record | {"bytes": 1}}))
+    checkpoint = CheckpointFacts(**(record | {"bytes": 1}))
+    write_report(made / "report.json", dataclasses.replace(report, checkpoint=checkpoint))
 
     def remade(said: str) -> bool:
         done = make(tree, *card)

@@ -1,6 +1,5 @@
 """The hub: layout, index, immutable versions, and that only what was validated is published."""
 
-import copy
 import dataclasses
 import json
 import multiprocessing
@@ -12,12 +11,12 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
 from pipeline.facts.collection import Collection, Module, Publisher, Reference
-from pipeline.facts.report import read_report
+from pipeline.facts.report import Plot, Report, Reported, load_report
 from pipeline.hub.folder import hub_folder
 from pipeline.package import package
 from pipeline.publish import Outputs, check_measured, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
-from tests.conftest import ROOT
+from tests.reports import REPORT, not_measured, with_checks, write_report
 
 COLLECTION = Collection(
     name="tiny",
@@ -35,19 +34,16 @@ COLLECTION = Collection(
 MODULE = Module(1, "Mini")
 
 
-REPORT = json.loads((ROOT / "tests/data/report.json").read_text())
-
-
 def write_member(folder: Path, content: bytes = b"graph") -> Path:
     """Writes what publish reads of a member: report, cards, tarballs."""
-    report = copy.deepcopy(REPORT) | {"plots": []}
+    report = dataclasses.replace(REPORT, plots=())
     for head in Head:
         (folder / head).mkdir(parents=True, exist_ok=True)
         (folder / head / "saved_model.pb").write_bytes(content + head.encode())
         package(folder / head, folder / f"{head}.tar.gz")
         (folder / f"{head}.md").write_text(f"# Module {head}\n")
-        report["modules"][head]["content_sha256"] = folder_digest(folder / head)
-    (folder / "report.json").write_text(json.dumps(report))
+        report = with_checks(report, head, content_sha256=folder_digest(folder / head))
+    write_report(folder / "report.json", report)
     return folder
 
 
@@ -62,7 +58,7 @@ def hub(tmp_path: Path) -> Path:
 
 
 def publish(folder: Path, hub: Path, module: Module = MODULE, name: str = "mini") -> dict:
-    outputs = Outputs(name, module, COLLECTION, folder, read_report(folder / "report.json"))
+    outputs = Outputs(name, module, COLLECTION, folder, load_report(folder / "report.json"))
     publish_member(outputs, hub, folder / "published.json")
     receipt: dict = json.loads((folder / "published.json").read_text())
     return receipt
@@ -105,40 +101,39 @@ def test_an_entry_has_the_reports_figures(member: Path, hub: Path) -> None:
     assert {name: entry[name] for name in ("variant", "image_size", "parameters", "bytes", "license", "dataset")} == {
         "variant": "Mini/4",
         "image_size": 28,
-        "parameters": REPORT["modules"]["fe"]["weights"]["parameters"],
-        "bytes": REPORT["modules"]["fe"]["bytes"],
+        "parameters": REPORT.modules[Head.FE].weights.parameters,
+        "bytes": REPORT.modules[Head.FE].bytes,
         "license": "apache-2.0",
         "dataset": "Colours",
     }
-    accuracy = REPORT["accuracy"]
+    figures = REPORT.accuracy.measured
+    assert figures
     assert entry["measured"] == {
-        "top1": accuracy["top1"],
-        "interval": accuracy["top1_interval"],
-        "images": accuracy["images"],
-        "dataset": accuracy["dataset"],
+        "top1": figures.top1,
+        "interval": list(figures.top1_interval),
+        "images": figures.images,
+        "dataset": REPORT.accuracy.dataset,
         "classes": 10,
         "outputs": 10,
         "training_images": 0,
-        "images_per_second": accuracy["images_per_second"],
+        "images_per_second": figures.images_per_second,
     }
     assert "quoted" not in entry
 
 
 def test_an_entry_tells_quoted_from_measured(member: Path, hub: Path) -> None:
-    report = json.loads((member / "report.json").read_text())
-    reported = {"top1": 0.80462, "source": "a table"}
-    report["accuracy"] = {"verdict": "not measured", "reason": "no images", "reported": reported}
-    (member / "report.json").write_text(json.dumps(report))
+    reported = Reported(0.80462, "a table")
+    write_report(member / "report.json", not_measured(load_report(member / "report.json"), reported=reported))
     publish(member, hub)
     entry = json.loads((hub / "index.json").read_text())["modules"]["tester/mini_classification/1"]
-    assert entry["quoted"] == reported
+    assert entry["quoted"] == dataclasses.asdict(reported)
     assert "measured" not in entry
 
 
 def test_plots_are_published_beside_each_card_and_follow_the_report(member: Path, hub: Path) -> None:
-    report = json.loads((member / "report.json").read_text())
-    report["plots"] = [{"file": f"{name}.svg", "title": f"the {name}"} for name in ("blocks", "accuracy")]
-    (member / "report.json").write_text(json.dumps(report))
+    plots = tuple(Plot(f"{name}.svg", f"the {name}") for name in ("blocks", "accuracy"))
+    report = dataclasses.replace(load_report(member / "report.json"), plots=plots)
+    write_report(member / "report.json", report)
     with pytest.raises(Fault, match=r"plots/blocks\.svg: no such file, but report\.json names it"):
         publish(member, hub)
     (member / "plots").mkdir()
@@ -151,7 +146,7 @@ def test_plots_are_published_beside_each_card_and_follow_the_report(member: Path
         ("tester/mini_fe/1/plots/accuracy.svg", "the accuracy"),
     ]
     assert (hub / files[0]["path"]).read_bytes() == (member / "plots/blocks.svg").read_bytes()
-    (member / "report.json").write_text(json.dumps(report | {"plots": report["plots"][:1]}))
+    write_report(member / "report.json", dataclasses.replace(report, plots=plots[:1]))
     publish(member, hub)
     assert [path.name for path in (hub / "tester/mini_fe/1/plots").iterdir()] == ["blocks.svg"]
 
@@ -249,7 +244,7 @@ def test_a_missing_card_is_named_before_anything_is_copied(member: Path, hub: Pa
 def test_another_publisher_may_publish_the_same_bytes(member: Path, hub: Path) -> None:
     publish(member, hub)
     other = dataclasses.replace(COLLECTION, publisher=Publisher("mirror", "Mirror", "Copies."))
-    outputs = Outputs("mini", MODULE, other, member, read_report(member / "report.json"))
+    outputs = Outputs("mini", MODULE, other, member, load_report(member / "report.json"))
     publish_member(outputs, hub, member / "published.json")
     assert (hub / "mirror/mini_fe/1.tar.gz").exists()
 
@@ -293,9 +288,9 @@ def test_only_folders_can_be_published_to(tmp_path: Path) -> None:
         hub_folder("s3://bucket")
 
 
-def test_a_model_of_unknown_accuracy_is_refused_where_that_is_asked_for(report: dict) -> None:
+def test_a_model_of_unknown_accuracy_is_refused_where_that_is_asked_for(report: Report) -> None:
     check_measured("vit_demo", report)
-    unknown = report | {"accuracy": {"verdict": "not measured", "reason": "its publisher had no images at hand"}}
+    unknown = not_measured(report, "its publisher had no images at hand")
     with pytest.raises(Fault) as caught:
         check_measured("vit_s16", unknown)
     assert str(caught.value).startswith("vit_s16: its accuracy was not measured, since its publisher had no images")

@@ -9,6 +9,7 @@ import pytest
 from pipeline.base import yaml_sections
 from pipeline.base.heads import Head
 from pipeline.facts.collection import Module, read_collection
+from pipeline.facts.report import Report
 from pipeline.pool.drafts import collection_name, member_name
 from pipeline.pool.names import parse
 from pipeline.stamps import STAGES
@@ -80,7 +81,7 @@ def test_links_lead_somewhere() -> None:
         assert (ROOT / path).exists(), path
 
 
-def test_the_excerpt_is_a_rendered_card(report: dict) -> None:
+def test_the_excerpt_is_a_rendered_card(report: Report) -> None:
     demo = ROOT / "model_cards/demo"
     module = yaml_sections.load(demo / "vit_demo.yaml", "module", Module)
     collection = read_collection(demo / "collection.yaml")

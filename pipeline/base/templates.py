@@ -25,18 +25,6 @@ def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def sample(accuracy: dict[str, Any]) -> str:
-    """Returns what an accuracy was measured on, with all that keeps it from being compared: a report's `accuracy`."""
-    text = f"{accuracy['images']:,} images"
-    if accuracy["classes"] < accuracy["outputs"]:
-        text += f" of {accuracy['classes']:,} of the {accuracy['outputs']:,} classes"
-    if accuracy["dataset"] != accuracy["expected_dataset"]:
-        text += f" of {accuracy['dataset']}"
-    if accuracy["training_images"]:
-        text += f", {accuracy['training_images']:,} of them perhaps trained on"
-    return text
-
-
 def in_words(count: int) -> str:
     """Spells a number up to twelve, as running text does; larger ones stay digits."""
     return NUMBER_WORDS[count] if count < len(NUMBER_WORDS) else str(count)
@@ -65,7 +53,6 @@ def make_environment(folder: Path, autoescape: bool) -> jinja2.Environment:
         "power": lambda value: f"{value:.1e}",
         "cosine": cosine,
         "cell": cell,
-        "sample": sample,
         "in_words": in_words,
     }
     return environment

@@ -5,15 +5,15 @@ gradients, feature extractors tagged as classifiers, "eight" models in one sente
 of a card are read from its text again, so that neither a template nor an edit can say otherwise than the report.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.base.heads import Head
 from pipeline.base.templates import NUMBER_WORDS, in_words
 from pipeline.cards.page import Page, Piece, Problem
+from pipeline.facts.report import Accuracy, Report, report_text
 
 _NUMBER = re.compile(r"(?<![\w.-])(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?(?!\w)")
 _OF_CLASSIFIER = " of the classifier"  # what the results of a feature extractor add to an accuracy
@@ -74,65 +74,70 @@ def agrees(number: str, value: float) -> bool:
     return digits == (f"{value:.{places}e}" if exponent else f"{value:.{places}f}")
 
 
-def _figures(report: dict[str, Any], head: Head) -> dict[str, list[tuple[float, ...]]]:
+def _figures(report: Report, head: Head) -> dict[str, list[tuple[float, ...]]]:
     """Returns, by the label of a row of the results, the numbers of its cells "value" and "measured or quoted"."""
-    found, accuracy = report["modules"][head], report["accuracy"]
-    parity, batches, gradients = found["parity"], found["batch_sizes"], found["gradients"]
-    weights, tuning = found["weights"], found["fine_tuning"]
+    found, accuracy = report.modules[head], report.accuracy
+    parity, batches, gradients = found.parity, found.batch_sizes, found.gradients
+    weights, tuning = found.weights, found.fine_tuning
+    assert gradients
+    assert gradients.max_rel is not None
+    assert tuning
+    assert report.features
     figures: dict[str, list[tuple[float, ...]]] = {
         "largest difference from the JAX model": [
-            (parity["max_abs"], parity["max_rel"], parity["tolerance"]),
-            (parity["images"],),
+            (parity.max_abs, parity.max_rel, parity.tolerance),
+            (parity.images,),
         ],
-        "least cosine similarity with the JAX model's output": [(parity["cosine"],), ()],
+        "least cosine similarity with the JAX model's output": [(parity.cosine,), ()],
         "alone or in a batch": [
-            (max(batches["max_rel"].values()),),
-            (*map(int, batches["max_rel"]), batches["of"]),
+            (max(batches.max_rel.values()),),
+            (*map(int, batches.max_rel), batches.of),
         ],
         "weights equal to the checkpoint, bit for bit": [
-            (weights["arrays"] - len(weights["different"]), weights["arrays"]),
+            (weights.arrays - len(weights.different), weights.arrays),
             (),
         ],
-        "gradients' largest difference from JAX's": [(gradients["max_rel"], gradients["tolerance"]), ()],
+        "gradients' largest difference from JAX's": [(gradients.max_rel, gradients.tolerance), ()],
         "variables with a gradient for `training=True`": [
-            (tuning["variables"] - len(tuning["without_gradient"]), tuning["variables"]),
-            (tuning["loss_before"], tuning["loss_after"]),
+            (tuning.variables - len(tuning.without_gradient), tuning.variables),
+            (tuning.loss_before, tuning.loss_after),
         ],
     }
     which = "the feature extractor's" if head == "classification" else "this module's"
-    figures[f"{which} features through the classifier's head"] = [(report["features"]["max_rel"],), ()]
-    if "argmax_agreement" in parity:
-        figures["same class as the JAX model"] = [(100 * parity["argmax_agreement"],), ()]
-    if accuracy.get("reported"):
-        figures["top-1 accuracy, reported"] = [(100 * accuracy["reported"]["top1"],), ()]
+    figures[f"{which} features through the classifier's head"] = [(report.features.max_rel,), ()]
+    if parity.argmax_agreement is not None:
+        figures["same class as the JAX model"] = [(100 * parity.argmax_agreement,), ()]
+    if accuracy.reported:
+        figures["top-1 accuracy, reported"] = [(100 * accuracy.reported.top1,), ()]
     return figures | _accuracies(accuracy)
 
 
-def _accuracies(accuracy: dict[str, Any]) -> dict[str, list[tuple[float, ...]]]:
+def _accuracies(accuracy: Accuracy) -> dict[str, list[tuple[float, ...]]]:
     """Returns the numbers of the rows on measured accuracies, as _figures() does."""
-    if accuracy["verdict"] == "not measured":
+    measured = accuracy.measured
+    if measured is None:
         return {"accuracy": [(), ()]}
 
-    def share(of: dict[str, Any], name: str = "top1") -> tuple[float, ...]:
-        return 100 * of[name], 95, *(100 * end for end in of[f"{name}_interval"])
+    def share(of: Any, name: str = "top1") -> tuple[float, ...]:
+        return 100 * getattr(of, name), 95, *(100 * end for end in getattr(of, f"{name}_interval"))
 
     figures: dict[str, list[tuple[float, ...]]] = {
-        "top-1 accuracy": [share(accuracy), (accuracy["images"], accuracy["classes"])],
+        "top-1 accuracy": [share(measured), (measured.images, measured.classes)],
         "expected calibration error": [
-            (100 * accuracy["calibration"]["ece"],),
-            (len(accuracy["calibration"]["bins"]),),
+            (100 * measured.calibration.ece,),
+            (len(measured.calibration.bins),),
         ],
     }
-    if accuracy["outputs"] > 5:  # or the class is among them whatever the model says
-        figures["top-5 accuracy"] = [share(accuracy, "top5"), ()]
-    if restricted := accuracy.get("restricted"):
-        figures[f"top-1 accuracy among {restricted['classes']:,} classes"] = [share(restricted), ()]
-    if real := accuracy.get("real"):
-        figures["top-1 accuracy, ReaL labels"] = [share(real), (real["images"],)]
-    if accuracy["training_images"]:
-        figures["images that the model may have been trained on"] = [(accuracy["training_images"],), ()]
-    if accuracy["damaged"]:
-        figures["images that could not be read"] = [(len(accuracy["damaged"]),), ()]
+    if measured.outputs > 5:  # or the class is among them whatever the model says
+        figures["top-5 accuracy"] = [share(measured, "top5"), ()]
+    if restricted := measured.restricted:
+        figures[f"top-1 accuracy among {restricted.classes:,} classes"] = [share(restricted), ()]
+    if real := measured.real:
+        figures["top-1 accuracy, ReaL labels"] = [share(real), (real.images,)]
+    if measured.training_images:
+        figures["images that the model may have been trained on"] = [(measured.training_images,), ()]
+    if measured.damaged:
+        figures["images that could not be read"] = [(len(measured.damaged),), ()]
     return figures
 
 
@@ -141,7 +146,7 @@ def _numbers(value: Any) -> Iterator[float]:
     if isinstance(value, dict):
         for entry in value.values():
             yield from _numbers(entry)
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         yield len(value)
         for entry in value:
             yield from _numbers(entry)
@@ -159,13 +164,13 @@ def _row_problems(row: Piece, expected: list[tuple[float, ...]]) -> Iterator[Pro
             yield Problem(row.line, f"{row.text!r} says {got}, the report {said}; write the card again (make card)")
 
 
-def figure_problems(page: Page, report: dict[str, Any], head: Head) -> Iterator[Problem]:
+def figure_problems(page: Page, report: Report, head: Head) -> Iterator[Problem]:
     """Holds the results, the shapes, the template's sentences with figures, and the digests against the report.
 
     A row that is not known here must have numbers of the report only.
     """
     expected, seen = _figures(report, head), set()
-    everything = list(_numbers(report))
+    everything = list(_numbers(asdict(report)))
     for row in page.rows("Results"):
         label = row.text.replace(_OF_CLASSIFIER, "")
         seen.add(label)
@@ -179,7 +184,7 @@ def figure_problems(page: Page, report: dict[str, Any], head: Head) -> Iterator[
                     yield Problem(row.line, f"{row.text!r} says {number}, which the report does not have")
     for label in sorted(expected.keys() - seen):
         yield Problem(len(page.lines), f"the results lack {label!r}, which the report has; write the card again")
-    yield from _shape_problems(page, report["modules"][head]["output_width"], report["model"]["image_size"])
+    yield from _shape_problems(page, report.modules[head].output_width, report.model.image_size)
     yield from _sentence_problems(page, report, head)
     yield from _digest_problems(page, report)
 
@@ -193,20 +198,21 @@ def _shape_problems(page: Page, width: int, size: int) -> Iterator[Problem]:
             yield Problem(row.line, f"the input's shape is {row.cells[2]}, the report says {expected}")
 
 
-def _sentence_problems(page: Page, report: dict[str, Any], head: Head) -> Iterator[Problem]:
+def _sentence_problems(page: Page, report: Report, head: Head) -> Iterator[Problem]:
     """Holds the figures in the sentences of the template against the report, wherever they stand."""
-    found, size = report["modules"][head], report["model"]["image_size"]
+    found, size = report.modules[head], report.model.image_size
+    assert found.fine_tuning
     expected: dict[str, tuple[float, ...]] = {
-        r"([\d,]+) parameters\b": (found["weights"]["parameters"],),
+        r"([\d,]+) parameters\b": (found.weights.parameters,),
         r"\bimages of (\d+)x(\d+) pixels and": (size, size),
         r"\bresize images straight to (\d+)x(\d+) pixels": (size, size),
-        r"\breturns ([\d,]+) logits": (report["model"]["classes"],),
-        r"\bfeature vector of ([\d,]+) numbers": (found["output_width"],),
-        r"\bAll ([\d,]+) variables can be fine-tuned": (found["fine_tuning"]["variables"],),
+        r"\breturns ([\d,]+) logits": (report.model.classes,),
+        r"\bfeature vector of ([\d,]+) numbers": (found.output_width,),
+        r"\bAll ([\d,]+) variables can be fine-tuned": (found.fine_tuning.variables,),
     }
-    if worst := next(iter(report["accuracy"].get("confusions") or ()), None):
-        expected[r"\bmost frequent mistake .*: ([\d,]+) of the ([\d,]+) images of"] = (worst["images"], worst["of"])
-    needed = found["needs"]["tensorflow"]  # no number: 2.20 is not 2.2
+    if worst := next(iter(report.accuracy.measured.confusions if report.accuracy.measured else ()), None):
+        expected[r"\bmost frequent mistake .*: ([\d,]+) of the ([\d,]+) images of"] = (worst.images, worst.of)
+    needed = found.needs.tensorflow  # no number: 2.20 is not 2.2
     for at, line in enumerate(page.lines, start=1):
         if (match := re.search(r"\bruns in TensorFlow (.+?) or newer", line)) and match[1] != needed:
             yield Problem(at, f"{match[0]!r}, the report says {needed}; write the card again")
@@ -217,16 +223,16 @@ def _sentence_problems(page: Page, report: dict[str, Any], head: Head) -> Iterat
                     yield Problem(at, f"{match[0]!r}, the report says {said}; write the card again")
 
 
-def _digest_problems(page: Page, report: dict[str, Any]) -> Iterator[Problem]:
+def _digest_problems(page: Page, report: Report) -> Iterator[Problem]:
     """Finds digests in the text that are none of the report's: whoever verifies a copy would refuse the right one."""
-    known = set(re.findall(r"\b[0-9a-f]{64}\b", json.dumps(report)))
+    known = set(re.findall(r"\b[0-9a-f]{64}\b", report_text(report)))
     for at, line in enumerate(page.lines, start=1):
         for digest in re.findall(r"\b[0-9a-f]{64}\b", line):
             if digest not in known:
                 yield Problem(at, f"the digest {digest} is none of the report's; write the card again")
 
 
-def card_problems(page: Page, report: dict[str, Any], head: Head) -> list[Problem]:
+def card_problems(page: Page, report: Report, head: Head) -> list[Problem]:
     """Returns where a module's card disagrees with its report.
 
     Args:
@@ -234,12 +240,12 @@ def card_problems(page: Page, report: dict[str, Any], head: Head) -> list[Proble
         report: what validate wrote.
         head: which of the member's modules the card is of, a Head.
     """
-    found = report["modules"][head]
-    is_classifier = head == "classification" and found["output_width"] == report["model"]["classes"]
-    tuning = found["fine_tuning"]
-    training = Training(tuning["variables"], tuning["variables"] - len(tuning["without_gradient"]))
+    found = report.modules[head]
+    is_classifier = head == "classification" and found.output_width == report.model.classes
+    tuning = found.fine_tuning
+    training = Training(tuning.variables, tuning.variables - len(tuning.without_gradient)) if tuning else Training(0, 0)
     return [
-        *task_problems(page, Output("logits" if is_classifier else "features", found["output_width"])),
+        *task_problems(page, Output("logits" if is_classifier else "features", found.output_width)),
         *training_problems(page, training),
         *figure_problems(page, report, head),
     ]
@@ -285,18 +291,18 @@ def count_problems(page: Page, members: int) -> Iterator[Problem]:
                 yield Problem(line, f"{text}; correct the sentence, or the list")
 
 
-def performance_problems(row: Piece, report: dict[str, Any]) -> Iterator[Problem]:
+def performance_problems(row: Piece, report: Report) -> Iterator[Problem]:
     """Holds a row of a collection's table of performance against the classifier's report.
 
     Args:
         row: model, pixels, parameters, size, top-1 measured, top-1 quoted, features.
         report: what validate wrote of that model.
     """
-    accuracy, found = report["accuracy"], report["modules"]["classification"]
-    measured = () if accuracy["verdict"] == "not measured" else (100 * accuracy["top1"], accuracy["images"])
-    quoted = (100 * accuracy["reported"]["top1"],) if accuracy["reported"] else ()
-    sizes = (report["model"]["image_size"],), (found["weights"]["parameters"],), (found["bytes"] / 1e6,)
-    expected = (*sizes, measured, quoted, (report["modules"]["fe"]["output_width"],))
+    accuracy, found = report.accuracy, report.modules[Head.CLASSIFICATION]
+    measured = (100 * accuracy.measured.top1, accuracy.measured.images) if accuracy.measured else ()
+    quoted = (100 * accuracy.reported.top1,) if accuracy.reported else ()
+    sizes = (report.model.image_size,), (found.weights.parameters,), (found.bytes / 1e6,)
+    expected = (*sizes, measured, quoted, (report.modules[Head.FE].output_width,))
     for cell, values in zip(row.cells[1:], expected, strict=False):  # a page of other making may have other columns
         numbers = printed(cell)
         said = numbers[: len(values)] if values else numbers  # "on 500 images" may say more

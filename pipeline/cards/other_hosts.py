@@ -9,8 +9,8 @@ import yaml
 
 from pipeline.base.fault import Fault, nearest
 from pipeline.base.heads import Head
-from pipeline.base.templates import render, sample
 from pipeline.cards.record import Record
+from pipeline.facts.report import Accuracy
 
 PIPELINE_TAGS = {"classification": "image-classification", "fe": "image-feature-extraction"}
 TASK_NAMES = {"classification": "Image classification", "fe": "Image feature extraction"}
@@ -31,16 +31,6 @@ KAGGLE_LICENSES = {
 }
 
 
-def _elsewhere(record: Record) -> dict[str, str]:
-    """Returns the links of a page that does not lie in the hub."""
-    hub = record["hub_url"]
-    return {
-        "companion_link": f"{hub}/{record['other_handle']}.md",
-        "index_link": f"{hub}/index.json",
-        "plots_link": f"{hub}/{record['handle']}/plots",
-    }
-
-
 # Hugging Face ---------------------------------------------------------------------------------------------------------
 def _address(source: str) -> str | None:
     """Returns the http address of what a quoted figure's source names, or None where it names none."""
@@ -50,7 +40,7 @@ def _address(source: str) -> str | None:
 
 def _result(record: Record, dataset: str, metrics: list[dict[str, Any]], source: dict[str, str]) -> dict[str, Any]:
     """Returns an entry of the results; the id on Hugging Face is that of the member's own data set alone."""
-    collection, own = record["collection"], record["report"]["accuracy"]["expected_dataset"]
+    collection, own = record.facts.collection, record.report.accuracy.expected_dataset
     known = collection.huggingface_dataset or collection.dataset_tag
     return {
         "task": {"type": PIPELINE_TAGS["classification"], "name": TASK_NAMES["classification"]},
@@ -62,24 +52,23 @@ def _result(record: Record, dataset: str, metrics: list[dict[str, Any]], source:
 
 def _results(record: Record) -> list[dict[str, Any]]:
     """Returns the classifier's results, measured and quoted apart; Hugging Face verified neither."""
-    accuracy, results = record["report"]["accuracy"], []
-    if accuracy["verdict"] != "not measured":
-        metrics = [
-            {"name": f"top-{k} accuracy on {sample(accuracy)}", "value": accuracy[f"top{k}"]}
-            for k in ((1, 5) if accuracy["outputs"] > 5 else (1,))
-        ]
-        measured = {"name": "measured by the publisher", "url": f"{record['hub_url']}/{record['handle']}.md"}
-        results.append(_result(record, accuracy["dataset"], metrics, measured))
-    reported = accuracy.get("reported")
-    if reported and (url := _address(reported["source"])):  # Hugging Face wants an address of every source
-        quoted = {"name": f"quoted: {reported['source']}", "url": url}
-        metrics = [{"name": "top-1 accuracy", "value": reported["top1"]}]
-        results.append(_result(record, accuracy["expected_dataset"], metrics, quoted))
+    accuracy, results = record.report.accuracy, []
+    if (measured := accuracy.measured) is not None:
+        metrics = [{"name": f"top-1 accuracy on {accuracy.sample}", "value": measured.top1}]
+        if measured.outputs > 5:
+            metrics.append({"name": f"top-5 accuracy on {accuracy.sample}", "value": measured.top5})
+        source = {"name": "measured by the publisher", "url": f"{record.facts.hub_url}/{record.handle}.md"}
+        results.append(_result(record, accuracy.dataset, metrics, source))
+    reported = accuracy.reported
+    if reported and (url := _address(reported.source)):  # Hugging Face wants an address of every source
+        source = {"name": f"quoted: {reported.source}", "url": url}
+        metrics = [{"name": "top-1 accuracy", "value": reported.top1}]
+        results.append(_result(record, accuracy.expected_dataset, metrics, source))
     return results
 
 
 def _front_matter(record: Record) -> dict[str, Any]:
-    collection, head = record["collection"], record["head"]
+    collection, head = record.facts.collection, record.head
     known = collection.license in HUGGING_FACE_LICENSES
     licensed = {"license": collection.license} if known else {"license": "other", "license_name": collection.license}
     matter: dict[str, Any] = licensed | {
@@ -90,14 +79,14 @@ def _front_matter(record: Record) -> dict[str, Any]:
     if collection.huggingface_dataset:
         matter["datasets"] = [collection.huggingface_dataset]
     if head == "classification" and (results := _results(record)):
-        matter |= {"metrics": ["accuracy"], "model-index": [{"name": record["name"], "results": results}]}
+        matter |= {"metrics": ["accuracy"], "model-index": [{"name": record.name, "results": results}]}
     return matter
 
 
 def hugging_face(record: Record) -> str:
     """Returns the README.md of a repository of one module on Hugging Face."""
     matter = yaml.safe_dump(_front_matter(record), sort_keys=False, allow_unicode=True, width=1000)
-    return render("huggingface.md.jinja", front_matter=matter, **record, **_elsewhere(record))
+    return record.render("huggingface.md.jinja", record.links_elsewhere(), front_matter=matter)
 
 
 # Kaggle ---------------------------------------------------------------------------------------------------------------
@@ -113,33 +102,31 @@ def _json(values: dict[str, Any]) -> str:
 def kaggle_model(records: Mapping[Head, Record]) -> str:
     """Returns model-metadata.json: the member, of which each module is a variation. It begins as private."""
     record = records[Head.CLASSIFICATION]
-    collection, checkpoint = record["collection"], record["report"]["checkpoint"]
-    origin = f"{record['checkpoint_name']}.npz, SHA-256 {checkpoint['sha256']}, converted from JAX with jax2tf"
+    facts, collection, report = record.facts, record.facts.collection, record.report
+    origin = f"{facts.checkpoint_name}.npz, SHA-256 {report.checkpoint.sha256}, converted from JAX with jax2tf"
     return _json({
         "ownerSlug": collection.publisher.kaggle,
-        "title": record["module"].title,
-        "slug": _slug(record["member"]),
-        "subtitle": f"Vision Transformer {record['report']['model']['variant']}, {collection.summary}",
+        "title": facts.module.title,
+        "slug": _slug(facts.member),
+        "subtitle": f"Vision Transformer {report.model.variant}, {collection.summary}",
         "isPrivate": True,
-        "description": render("kaggle.md.jinja", **record, **_elsewhere(record), widths={
-            head: one["found"]["output_width"] for head, one in records.items()
-        }),
+        "description": record.render("kaggle.md.jinja", record.links_elsewhere()),
         "provenanceSources": origin,
     })  # fmt: skip
 
 
 def kaggle_instance(record: Record) -> str:
     """Returns the model-instance-metadata.json of one module."""
-    collection, found = record["collection"], record["found"]
+    collection = record.facts.collection
     return _json({
         "ownerSlug": collection.publisher.kaggle,
-        "modelSlug": _slug(record["member"]),
-        "instanceSlug": {"classification": "classification", "fe": "feature-extractor"}[record["head"]],
+        "modelSlug": _slug(record.facts.member),
+        "instanceSlug": {"classification": "classification", "fe": "feature-extractor"}[record.head],
         "framework": "tensorFlow2",
-        "overview": record["description"],
-        "usage": render("kaggle_usage.md.jinja", **record, **_elsewhere(record)),
+        "overview": record.description,
+        "usage": record.render("kaggle_usage.md.jinja", record.links_elsewhere()),
         "licenseName": KAGGLE_LICENSES.get(collection.license),
-        "fineTunable": found["fine_tuning"]["variables"] > 0 and not found["fine_tuning"]["without_gradient"],
+        "fineTunable": record.is_fine_tunable,
         "trainingData": [collection.dataset_name],
     })  # fmt: skip
 
@@ -182,7 +169,7 @@ def _entry(value: Any, where: str, *keys: str) -> Iterator[str]:
         yield from (f"{where} lacks {key!r}" for key in keys if value.get(key) in (None, ""))
 
 
-def _check_result(result: Any, where: str, figures: set[float]) -> Iterator[str]:
+def _check_result(result: Any, where: str, figures: set[float | None]) -> Iterator[str]:
     if not isinstance(result, dict):
         yield f"{where} must be a mapping, got {result!r}"
         return
@@ -202,7 +189,7 @@ def _check_result(result: Any, where: str, figures: set[float]) -> Iterator[str]
                 yield f"{at}.value is {metric.get('value')!r}, which the report does not have"
 
 
-def _hugging_face(text: str, accuracy: dict[str, Any]) -> Iterator[str]:
+def _hugging_face(text: str, accuracy: Accuracy) -> Iterator[str]:
     match = re.match(r"---\n(.*?\n)---\n\n# \S", text, re.DOTALL)
     if not match:
         yield "expected YAML between two lines '---', an empty line and a title"
@@ -222,10 +209,9 @@ def _hugging_face(text: str, accuracy: dict[str, Any]) -> Iterator[str]:
         yield "license is other, but license_name is missing"
     if matter.get("pipeline_tag") not in PIPELINE_TAGS.values():
         yield f"pipeline_tag must be {' or '.join(PIPELINE_TAGS.values())}, got {matter.get('pipeline_tag')!r}"
-    reported = accuracy.get("reported") or {}
-    figures = {
-        value for value in (accuracy.get("top1"), accuracy.get("top5"), reported.get("top1")) if value is not None
-    }
+    measured, reported = accuracy.measured, accuracy.reported
+    figures = {measured.top1, measured.top5} if measured else set()
+    figures |= {reported.top1} if reported else set()
     for number, model in enumerate(matter.get("model-index") or []):
         where = f"model-index[{number}]"
         yield from _entry(model, where, "name", "results")
@@ -233,9 +219,9 @@ def _hugging_face(text: str, accuracy: dict[str, Any]) -> Iterator[str]:
             yield from _check_result(result, f"{where}.results[{index}]", figures)
 
 
-def check_hugging_face(text: str, report: dict[str, Any], where: str) -> None:
+def check_hugging_face(text: str, accuracy: Accuracy, where: str) -> None:
     """Refuses a README.md that Hugging Face would not take, or whose results are not the report's; raises Fault."""
-    _refuse(where, _hugging_face(text, report["accuracy"]))
+    _refuse(where, _hugging_face(text, accuracy))
 
 
 # Kaggle ---------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is known of a module: the record that its pages in every dialect are rendered from."""
+"""The record of a module: everything that its pages for TensorFlow Hub, Hugging Face and Kaggle are rendered from."""
 
 import json
 from dataclasses import dataclass
@@ -7,8 +7,7 @@ from typing import Any
 from pipeline.base.heads import Head
 from pipeline.base.templates import TEMPLATES, render
 from pipeline.facts.collection import Collection, Module, handle
-
-Record = dict[str, Any]  # what records() returns for one head
+from pipeline.facts.report import ModuleReport, Report
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class CardFacts:
         collection: the collection it belongs to.
         hub_url: the public address of the hub, without a final slash.
         checkpoint_name: the checkpoint's file name upstream, without `.npz`.
-        verified: what may be said of the weights' digest, a clause.
+        verified: whether the weights' digest was verified, as a clause.
     """
 
     member: str
@@ -31,82 +30,153 @@ class CardFacts:
     checkpoint_name: str
     verified: str
 
+    def handle(self, head: Head) -> str:
+        """Returns the handle of one of the member's modules."""
+        return handle(self.collection, self.member, head, self.module.version)
 
-def compatibility_of(found: dict[str, Any]) -> dict[str, Any] | None:
-    """Returns what a card says of TensorFlow versions: a record of other modules that need the same as this one.
+
+@dataclass(frozen=True)
+class Compatibility:
+    """The TensorFlow versions that other modules with the same needs were run in.
+
+    Attributes:
+        date: of the runs.
+        variants: the architectures that were run.
+        rows: a TensorFlow version, and for each variant the largest max_rel of its modules and ways to call them.
+    """
+
+    date: str
+    variants: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[float, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Links:
+    """The targets of a page's links to the companion module's page, the hub's index.json and the folder of plots."""
+
+    companion: str
+    index: str
+    plots: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the pages of one module are rendered from.
+
+    Attributes:
+        facts: of its member.
+        report: of its member.
+        head: which of the member's two modules it is.
+        compatibility: None where no module with the same needs was run in other versions.
+    """
+
+    facts: CardFacts
+    report: Report
+    head: Head
+    compatibility: Compatibility | None
+
+    @property
+    def checks(self) -> ModuleReport:
+        """The module's part of the report."""
+        return self.report.modules[self.head]
+
+    @property
+    def handle(self) -> str:
+        """The module's handle, such as sayakpaul/vit_s16_fe/1."""
+        return self.facts.handle(self.head)
+
+    @property
+    def other_handle(self) -> str:
+        """The handle of the member's other module."""
+        return self.facts.handle(self.head.other)
+
+    @property
+    def name(self) -> str:
+        """The middle part of the handle."""
+        return self.handle.split("/")[1]
+
+    @property
+    def address(self) -> str:
+        """The tarball's public address."""
+        return f"{self.facts.hub_url}/{self.handle}.tar.gz"
+
+    @property
+    def description(self) -> str:
+        """What the module is, in one sentence."""
+        return f"Vision Transformer {self.report.model.variant} {self.head.noun}: {self.facts.collection.summary}."
+
+    @property
+    def is_fine_tunable(self) -> bool:
+        """Whether the module has variables, each with a gradient."""
+        tuning = self.checks.fine_tuning
+        return tuning is not None and tuning.variables > 0 and not tuning.without_gradient
+
+    def links_in_hub(self) -> Links:
+        """Returns the links of the page <publisher>/<module>/<version>.md."""
+        other = self.other_handle.split("/", 1)[1]
+        return Links(f"../{other}.md", "../../index.json", f"{self.facts.module.version}/plots")
+
+    def links_elsewhere(self) -> Links:
+        """Returns the links of a page outside the hub."""
+        hub = self.facts.hub_url
+        return Links(f"{hub}/{self.other_handle}.md", f"{hub}/index.json", f"{hub}/{self.handle}/plots")
+
+    def render(self, template: str, links: Links, **more: Any) -> str:
+        """Renders a template of the folder templates/ with the record, its parts by their short names, and `more`."""
+        return render(
+            template,
+            card=self,
+            head=self.head,
+            report=self.report,
+            checks=self.checks,
+            module=self.facts.module,
+            collection=self.facts.collection,
+            links=links,
+            **more,
+        )
+
+
+def compatibility_of(checks: ModuleReport) -> Compatibility | None:
+    """Returns in which TensorFlow versions modules with the same needs as this one were run.
 
     templates/compatibility.json holds what `make check-full` measured. None without it, or when it is of modules that
-    need another TensorFlow, calling convention or platform: nothing is claimed which was not measured on the like.
-
-    Args:
-        found: the module's part of the report.
-
-    Returns:
-        The date, the variants that were run, and the rows of a table: a TensorFlow version, and for each variant the
-        largest difference of all its heads and ways to call it, divided by the largest output.
+    need another TensorFlow, calling convention or platform: a card claims only what was measured on the like.
     """
     path = TEMPLATES / "compatibility.json"
     if not path.is_file():
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
-    models = list(record["models"].values())
-    needs = found["needs"]
-    like = (needs["tensorflow"], max(needs["calling_conventions"]), sorted(needs["platforms"]))
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    models = list(measured["models"].values())
+    needs = checks.needs
+    expected = (needs.tensorflow, max(needs.calling_conventions), sorted(needs.platforms))
     keys = ("tensorflow", "calling_convention", "platforms")
-    if any(tuple(model["needs"][key] for key in keys) != like for model in models):
+    if any(tuple(model["needs"][key] for key in keys) != expected for model in models):
         return None
 
     def largest(model: dict[str, Any], minor: str) -> float:
         replays = model["results"][minor].values()
         return max(float(difference) for replay in replays for difference in replay["differences"].values())
 
-    return {
-        "date": record["date"],
-        "variants": [model["variant"] for model in models],
-        "rows": [
-            (version, [largest(model, minor) for model in models]) for minor, version in record["tensorflow"].items()
-        ],
-    }
+    return Compatibility(
+        measured["date"],
+        tuple(model["variant"] for model in models),
+        tuple(
+            (version, tuple(largest(model, minor) for model in models))
+            for minor, version in measured["tensorflow"].items()
+        ),
+    )
 
 
-def records(facts: CardFacts, report: dict[str, Any]) -> dict[Head, Record]:
-    """Returns what is known of each head's module: the one record that every dialect is rendered from.
-
-    Args:
-        facts: what the cards say beside the figures.
-        report: what validate wrote; `plots`, if there, lists plots with `file`, a name, and `title`.
-    """
-    handles = {head: handle(facts.collection, facts.member, head, facts.module.version) for head in Head}
-    return {
-        head: {
-            "member": facts.member,
-            "head": head,
-            "task": head.task,
-            "name": handles[head].split("/")[1],
-            "description": f"Vision Transformer {report['model']['variant']} {head.noun}: {facts.collection.summary}.",
-            "handle": handles[head],
-            "other_handle": handles[head.other],
-            "address": f"{facts.hub_url}/{handles[head]}.tar.gz",
-            "hub_url": facts.hub_url,
-            "module": facts.module,
-            "collection": facts.collection,
-            "report": report,
-            "checkpoint_name": facts.checkpoint_name,
-            "verified": facts.verified,
-            "found": report["modules"][head],
-            "compatibility": compatibility_of(report["modules"][head]),
-        }
-        for head in Head
-    }
+def records(facts: CardFacts, report: Report) -> dict[Head, Record]:
+    """Returns the record of each module of a member."""
+    return {head: Record(facts, report, head, compatibility_of(report.modules[head])) for head in Head}
 
 
-def cards(facts: CardFacts, report: dict[str, Any]) -> dict[Head, str]:
-    """Returns TensorFlow Hub's page of each head, from what records() takes."""
+def cards(facts: CardFacts, report: Report) -> dict[Head, str]:
+    """Returns TensorFlow Hub's page of each module of a member."""
     return {head: render_tf_hub(record) for head, record in records(facts, report).items()}
 
 
 def render_tf_hub(record: Record) -> str:
-    """Returns the module's page for a hub; its links are relative to <publisher>/<module>/<version>.md."""
-    version, other = record["module"].version, record["other_handle"].split("/", 1)[1]
-    links = {"companion_link": f"../{other}.md", "index_link": "../../index.json", "plots_link": f"{version}/plots"}
-    return render("module.md.jinja", **record, **links)
+    """Returns the module's page in a hub."""
+    return record.render("module.md.jinja", record.links_in_hub())

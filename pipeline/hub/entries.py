@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pipeline.base.heads import Head
 from pipeline.facts.collection import Collection, Module
-from pipeline.facts.report import sample_in_words
+from pipeline.facts.report import Accuracy, Report, sample_in_words
 
 Entry = dict[str, Any]  # an entry as JSON has it
 _Value = TypeVar("_Value")
@@ -261,7 +261,7 @@ def module_entry(
     head: Head,
     module: Module,
     collection: Collection,
-    report: dict[str, Any],
+    report: Report,
     files: tuple[PublishedFile, ...],
 ) -> ModuleEntry:
     """Returns the entry of a module that is published now; every figure is the report's.
@@ -274,7 +274,7 @@ def module_entry(
         report: what validate wrote.
         files: the tarball first, then the card and the plots.
     """
-    figures = report["modules"][head]
+    checks = report.modules[head]
     return ModuleEntry(
         handle=handle,
         title=module.title,
@@ -283,30 +283,31 @@ def module_entry(
         collection=collection.name,
         dataset=collection.dataset_name,
         license=collection.license,
-        variant=report["model"]["variant"],
-        image_size=report["model"]["image_size"],
-        parameters=figures["weights"]["parameters"],
-        unpacked=figures["bytes"],
-        measured=_measured(report["accuracy"]),
-        quoted=_quoted(report["accuracy"]),
+        variant=report.model.variant,
+        image_size=report.model.image_size,
+        parameters=checks.weights.parameters,
+        unpacked=checks.bytes,
+        measured=_measured(report.accuracy),
+        quoted=_quoted(report.accuracy),
     )
 
 
-def _measured(accuracy: dict[str, Any]) -> Measured | None:
-    if "top1" not in accuracy:
+def _measured(accuracy: Accuracy) -> Measured | None:
+    figures = accuracy.measured
+    if figures is None:
         return None
     return Measured(
-        top1=accuracy["top1"],
-        interval=tuple(accuracy["top1_interval"]),
-        images=accuracy["images"],
-        dataset=accuracy["dataset"],
-        classes=accuracy["classes"],
-        outputs=accuracy["outputs"],
-        training_images=accuracy["training_images"],
-        images_per_second=accuracy["images_per_second"],
+        top1=figures.top1,
+        interval=figures.top1_interval,
+        images=figures.images,
+        dataset=accuracy.dataset,
+        classes=figures.classes,
+        outputs=figures.outputs,
+        training_images=figures.training_images,
+        images_per_second=figures.images_per_second,
     )
 
 
-def _quoted(accuracy: dict[str, Any]) -> Quoted | None:
-    reported = accuracy["reported"]
-    return Quoted(reported["top1"], reported["source"]) if reported else None
+def _quoted(accuracy: Accuracy) -> Quoted | None:
+    reported = accuracy.reported
+    return Quoted(reported.top1, reported.source) if reported else None

@@ -1,7 +1,6 @@
 """What pages claim: each mistake of the reference collection, planted in a page that is right, is refused."""
 
-import copy
-import json
+import dataclasses
 import re
 
 import pytest
@@ -20,35 +19,36 @@ from pipeline.cards.claims import (
 from pipeline.cards.page import Problem, parse_page
 from pipeline.collection import page as collection_page
 from pipeline.facts.collection import Module, read_collection
+from pipeline.facts.report import Report
 from tests.card_facts import cards
 from tests.conftest import ROOT
+from tests.reports import QUOTED, REPORT, not_measured, with_accuracy, with_checks
 from tests.test_card import VIT, reports_of
 
 DEMO = ROOT / "model_cards/demo"
 
 
 @pytest.fixture
-def pages(report: dict) -> dict[str, str]:
+def pages(report: Report) -> dict[str, str]:
     collection = read_collection(DEMO / "collection.yaml")
-    report["accuracy"]["reported"] = {"top1": 0.80462, "source": "the paper"}
     return cards("vit_demo", Module(1, "Demo"), collection, "https://hub.example", report, {"name": "vit_demo"})
 
 
 @pytest.fixture
-def report(report: dict) -> dict:
-    return copy.deepcopy(report)
+def report(report: Report) -> Report:
+    return with_accuracy(report, reported=QUOTED)
 
 
 def texts(problems: list[Problem]) -> str:
     return "\n".join(f"{problem.line}: {problem.text}" for problem in problems)
 
 
-def refused(text: str, report: dict, head: str = "classification") -> str:
+def refused(text: str, report: Report, head: str = "classification") -> str:
     return texts(card_problems(parse_page(text), report, Head(head)))
 
 
 @pytest.mark.parametrize("head", ["classification", "fe"])
-def test_a_rendered_card_agrees_with_its_report(pages: dict[str, str], report: dict, head: str) -> None:
+def test_a_rendered_card_agrees_with_its_report(pages: dict[str, str], report: Report, head: str) -> None:
     assert card_problems(parse_page(pages[head]), report, Head(head)) == []
 
 
@@ -81,7 +81,7 @@ def test_a_rendered_card_agrees_with_its_report(pages: dict[str, str], report: d
     ],
 )  # fmt: skip
 def test_a_figure_that_differs_from_the_report_is_refused(
-    pages: dict[str, str], report: dict, head: str, old: str, new: str, message: str
+    pages: dict[str, str], report: Report, head: str, old: str, new: str, message: str
 ) -> None:
     assert old in pages[head]
     line = pages[head][: pages[head].index(old)].count("\n") + 1
@@ -90,7 +90,7 @@ def test_a_figure_that_differs_from_the_report_is_refused(
     assert message in said
 
 
-def test_rows_of_the_results_are_neither_lost_nor_made_up(pages: dict[str, str], report: dict) -> None:
+def test_rows_of_the_results_are_neither_lost_nor_made_up(pages: dict[str, str], report: Report) -> None:
     card = pages["classification"]
     row = re.search(r"^\| top-5 accuracy .*\n", card, re.MULTILINE)
     assert row
@@ -101,13 +101,12 @@ def test_rows_of_the_results_are_neither_lost_nor_made_up(pages: dict[str, str],
     assert "'speed' says 37.4, which the report does not have" in refused(
         card.replace(row[0], row[0] + "| speed | 37.4 images a second | measured |\n"), report
     )
-    report["accuracy"] = {"verdict": "not measured", "reason": "no images", "dataset": "d", "reported": None}
-    said = refused(card, report)
+    said = refused(card, not_measured(report))
     assert "'top-1 accuracy' was not measured, as the report says; write the card again" in said
     assert "the results lack 'accuracy', which the report has" in said
 
 
-def test_a_classifier_is_no_feature_extractor(pages: dict[str, str], report: dict) -> None:
+def test_a_classifier_is_no_feature_extractor(pages: dict[str, str], report: Report) -> None:
     """Every feature extractor of the reference collection was tagged as a classifier."""
     wrong = pages["fe"].replace("task: image-feature-vector", "task: image-classification")
     assert refused(wrong, report, "fe") == (
@@ -118,7 +117,7 @@ def test_a_classifier_is_no_feature_extractor(pages: dict[str, str], report: dic
     assert list(task_problems(parse_page(pages["fe"]), Output("features", 64))) == []
 
 
-def test_fine_tunable_takes_variables_with_gradients(pages: dict[str, str], report: dict) -> None:
+def test_fine_tunable_takes_variables_with_gradients(pages: dict[str, str], report: Report) -> None:
     """Every classifier of the reference collection was called fine-tunable, and none had a gradient."""
     page = parse_page(pages["classification"])
     for training, found in (
@@ -130,9 +129,11 @@ def test_fine_tunable_takes_variables_with_gradients(pages: dict[str, str], repo
         assert problem.text == f"fine-tunable is true, but the module has {found}; correct the tag"
         assert page.lines[problem.line - 1] == "<!-- fine-tunable: true -->"
     assert list(training_problems(page, Training(104, 104))) == []
-    report["modules"]["classification"]["fine_tuning"]["without_gradient"] = ["head/bias"]
-    assert "104 trainable variables of which 103 have a gradient" in refused(page.text, report)
-    report["modules"]["classification"]["fine_tuning"]["without_gradient"] = []
+    tuning = report.modules[Head.CLASSIFICATION].fine_tuning
+    assert tuning
+    tuning = dataclasses.replace(tuning, without_gradient=("head/bias",))
+    partly = with_checks(report, Head.CLASSIFICATION, fine_tuning=tuning)
+    assert "104 trainable variables of which 103 have a gradient" in refused(page.text, partly)
     assert "fine-tunable is false, but" in refused(page.text.replace("able: true", "able: false"), report)
 
 
@@ -148,7 +149,7 @@ def test_numbers_are_read_as_they_are_printed() -> None:
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("artifacts")
-    reports_of(VIT, folder, json.loads((ROOT / "tests/data/report.json").read_text()))
+    reports_of(VIT, folder, REPORT)
     return collection_page(read_collection(VIT / "collection.yaml"), VIT, folder)
 
 

@@ -1,6 +1,5 @@
 """The cards for Hugging Face and Kaggle: what they say, and that what their hosts would refuse is refused here."""
 
-import copy
 import dataclasses
 import json
 import re
@@ -20,18 +19,15 @@ from pipeline.cards.other_hosts import (
 )
 from pipeline.cards.record import Record
 from pipeline.facts.collection import Collection, Module, read_collection
+from pipeline.facts.report import Report, Reported
 from tests.card_facts import records
 from tests.conftest import ROOT
+from tests.reports import not_measured, with_accuracy, with_measured
 
 VIT = read_collection(ROOT / "model_cards/vit/collection.yaml")
 
 
-@pytest.fixture
-def report(report: dict) -> dict:
-    return copy.deepcopy(report)
-
-
-def both(report: dict, collection: Collection = VIT) -> dict[Any, Record]:
+def both(report: Report, collection: Collection = VIT) -> dict[Any, Record]:
     return records("vit_s16", Module(1, "ViT-S16"), collection, "https://hub.example", report, {"name": "S_16"})
 
 
@@ -42,8 +38,8 @@ def front_matter(text: str) -> dict[str, Any]:
     return loaded
 
 
-def test_results_on_hugging_face_are_measured_or_marked_as_quoted(report: dict) -> None:
-    report["accuracy"]["reported"] = {"top1": 0.80462, "source": "column a of gs://vit_models/augreg/index.csv"}
+def test_results_on_hugging_face_are_measured_or_marked_as_quoted(report: Report) -> None:
+    report = with_accuracy(report, reported=Reported(0.80462, "column a of gs://vit_models/augreg/index.csv"))
     record = both(report)["classification"]
     matter = front_matter(hugging_face(record))
     (model,) = matter["model-index"]
@@ -64,13 +60,14 @@ def test_results_on_hugging_face_are_measured_or_marked_as_quoted(report: dict) 
     assert matter["license"] == "apache-2.0"
     assert matter["library_name"] == "tf-keras"
     assert matter["pipeline_tag"] == "image-classification"
-    check_hugging_face(hugging_face(record), report, "README.md")
+    check_hugging_face(hugging_face(record), report.accuracy, "README.md")
 
 
-def test_a_figure_on_hugging_face_names_the_images_it_was_measured_on(report: dict) -> None:
+def test_a_figure_on_hugging_face_names_the_images_it_was_measured_on(report: Report) -> None:
     """What was measured on other images is no result on the member's data set, and what is quoted none on theirs."""
-    report["accuracy"] |= {"dataset": "ImageNet-V2", "classes": 10, "outputs": 1000, "training_images": 3}
-    report["accuracy"] |= {"reported": {"top1": 0.80462, "source": "https://example.org/table"}}
+    report = with_measured(report, classes=10, outputs=1000, training_images=3)
+    reported = Reported(0.80462, "https://example.org/table")
+    report = with_accuracy(report, dataset="ImageNet-V2", reported=reported)
     text = hugging_face(both(report)["classification"])
     measured, quoted = front_matter(text)["model-index"][0]["results"]
     assert measured["dataset"] == {"type": "other", "name": "ImageNet-V2"}
@@ -78,19 +75,17 @@ def test_a_figure_on_hugging_face_names_the_images_it_was_measured_on(report: di
         "top-1 accuracy on 1,000 images of 10 of the 1,000 classes of ImageNet-V2, 3 of them perhaps trained on"
     )
     assert quoted["dataset"] == {"type": "ILSVRC/imagenet-1k", "name": "the Fashion-MNIST test set"}
-    check_hugging_face(text, report, "README.md")
+    check_hugging_face(text, report.accuracy, "README.md")
 
 
-def test_what_is_not_known_is_left_out(report: dict) -> None:
-    report["accuracy"] = {
-        "verdict": "not measured", "reason": "no images", "dataset": "d", "expected_dataset": "d", "reported": None,
-    }  # fmt: skip
+def test_what_is_not_known_is_left_out(report: Report) -> None:
+    report = not_measured(report)
     collection = dataclasses.replace(VIT, huggingface_dataset=None, license="cddl-1.0")
     found = both(report, collection)
     matter = front_matter(hugging_face(found["classification"]))
     assert not {"model-index", "metrics", "datasets"} & matter.keys()
     assert (matter["license"], matter["license_name"]) == ("other", "cddl-1.0")
-    report["accuracy"]["reported"] = {"top1": 0.8, "source": "a book"}
+    report = not_measured(report, reported=Reported(0.8, "a book"))
     assert "model-index" not in front_matter(hugging_face(both(report)["classification"]))
     assert "model-index" not in front_matter(hugging_face(both(report)["fe"]))
     instance = json.loads(kaggle_instance(found["fe"]))
@@ -98,14 +93,14 @@ def test_what_is_not_known_is_left_out(report: dict) -> None:
     check_kaggle_instance(json.dumps(instance), "i.json")
 
 
-def test_kaggle_has_a_model_with_two_variations(report: dict) -> None:
+def test_kaggle_has_a_model_with_two_variations(report: Report) -> None:
     publisher = dataclasses.replace(VIT.publisher, kaggle="some-owner")
     found = both(report, dataclasses.replace(VIT, publisher=publisher))
     model = json.loads(kaggle_model(found))
     assert (model["ownerSlug"], model["slug"], model["title"]) == ("some-owner", "vit-s16", "ViT-S16")
     assert model["isPrivate"] is True
     assert "publishTime" not in model
-    assert report["checkpoint"]["sha256"] in model["provenanceSources"]
+    assert report.checkpoint.sha256 in model["provenanceSources"]
     for heading in ("# Model Summary", "# Model Characteristics", "# Data Overview", "# Evaluation Results"):
         assert f"{heading}\n" in model["description"]
     assert "| top-1 accuracy | 91.90 % (" in model["description"]
@@ -142,11 +137,11 @@ def test_kaggle_has_a_model_with_two_variations(report: dict) -> None:
         ("url: https://hub", "url: hub", r"source\.url must be an http or https address, got 'hub"),
     ],
 )
-def test_what_hugging_face_would_not_take_is_refused(report: dict, old: str, new: str, message: str) -> None:
+def test_what_hugging_face_would_not_take_is_refused(report: Report, old: str, new: str, message: str) -> None:
     text = hugging_face(both(report)["classification"])
     assert old in text
     with pytest.raises(Fault, match=message):
-        check_hugging_face(text.replace(old, new), report, "README.md")
+        check_hugging_face(text.replace(old, new), report.accuracy, "README.md")
 
 
 @pytest.mark.parametrize(
@@ -164,13 +159,13 @@ def test_what_hugging_face_would_not_take_is_refused(report: dict, old: str, new
         ({"usage": "load ${FOLDER}"}, r"usage names \$\{FOLDER\}, which Kaggle does not replace: it knows FILEPATH"),
     ],
 )
-def test_what_kaggle_would_not_take_is_refused(report: dict, changes: dict, message: str) -> None:
+def test_what_kaggle_would_not_take_is_refused(report: Report, changes: dict, message: str) -> None:
     instance = json.loads(kaggle_instance(both(report)["fe"])) | changes
     with pytest.raises(Fault, match=message):
         check_kaggle_instance(json.dumps(instance), "i.json")
 
 
-def test_a_kaggle_model_needs_a_title(report: dict) -> None:
+def test_a_kaggle_model_needs_a_title(report: Report) -> None:
     model = json.loads(kaggle_model(both(report)))
     del model["title"]
     with pytest.raises(Fault, match=r"m\.json: the key 'title' is missing"):
