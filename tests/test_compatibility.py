@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import compatibility
-from benchmarks.compatibility import NEWEST_PYTHON, Replay, parse
+from benchmarks import compatibility, selftests, tensorflow_versions
+from benchmarks.selftests import Replay, SelftestResult, parse
+from benchmarks.tensorflow_versions import LOCKS, NEWEST_PYTHON
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.saved_model import runtimes
@@ -69,13 +70,12 @@ def unpacked(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
 # In the oldest TensorFlow ---------------------------------------------------------------------------------------------
 def assert_passes(interpreter: Path, saved_model: Path, variables: int) -> None:
     """The self-test passes in the oldest TensorFlow, with a gradient for each of so many variables."""
-    done = compatibility.run_selftest(interpreter, saved_model)
+    done = selftests.run_selftest(interpreter, saved_model)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = parse(done.stdout)
-    assert found, done.stdout
-    version, replay = found
-    assert version.startswith(f"{OLDEST}.")
-    assert replay.gradients == {"training=False": variables, "training=True": variables}
+    passed = parse(done.stdout)
+    assert passed, done.stdout
+    assert passed.tensorflow.startswith(f"{OLDEST}.")
+    assert passed.result.gradients == {"training=False": variables, "training=True": variables}
 
 
 def test_the_oldest_tensorflow_stands_alone(oldest: Path) -> None:
@@ -105,7 +105,7 @@ def broken(unpacked: Callable[[str, str], Path]) -> Path:
 
 def failed(saved_model: Path) -> list[str]:
     """Returns what the self-test prints; it must fail."""
-    done = compatibility.run_selftest(Path(sys.executable), saved_model)
+    done = selftests.run_selftest(Path(sys.executable), saved_model)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout.splitlines()
@@ -142,7 +142,8 @@ def test_a_module_saved_without_gradients_fails_the_selftest(broken: Path) -> No
 # The measurement at full size -----------------------------------------------------------------------------------------
 def test_findings_are_read_from_a_passed_selftest() -> None:
     differences = {"call": 6.3e-7, "serving_default": 6.2e-7, "serving_images": 6.4e-7}
-    assert parse(PASSED) == ("2.14.1", Replay(differences, 200, {"training=False": 200, "training=True": 200}))
+    result = SelftestResult(differences, 200, {"training=False": 200, "training=True": 200})
+    assert parse(PASSED) == Replay("2.14.1", result)
     for line in PASSED.splitlines(keepends=True):
         assert parse(PASSED.replace(line, "")) is None
     assert parse(FAILED) is None
@@ -164,13 +165,13 @@ def test_a_failure_is_reported_and_nothing_is_written(
         "2.16": fake_interpreter(tmp_path / "bad", FAILED, 1),
     }
     monkeypatch.setattr(compatibility, "RECORD", tmp_path / "record.json")
-    monkeypatch.setattr(compatibility, "interpreters", lambda folder, pairs: pythons)
-    monkeypatch.setattr(compatibility, "converted", lambda name, folder: folder / name)
+    monkeypatch.setattr(compatibility, "find_interpreters", lambda folder, pairs: pythons)
+    monkeypatch.setattr(compatibility, "convert", lambda name, folder: folder / name)
     with pytest.raises(Fault) as caught:
         compatibility.main([str(tmp_path)])
     lines = str(caught.value).splitlines()
     assert lines[0] == "8 failed, nothing is written:"
-    assert lines[1] == f"{tmp_path}/other should have TensorFlow 2.15, it has 2.14.1"
+    assert lines[1] == f"{tmp_path}/other: expected TensorFlow 2.15, got 2.14.1"
     assert lines[5] == (
         "vit_s16/classification in TensorFlow 2.16, exit status 1: call: 6.3e-03 of the largest output, 1e-05 allowed: "
         "FAILED; TensorFlow 2.14.1: FAILED"
@@ -186,17 +187,17 @@ def test_a_crash_is_reported_by_its_last_line(tmp_path: Path) -> None:
     python.write_text("#!/bin/sh\necho 'ValueError: Cannot deserialize computation' >&2\nexit 1\n")
     python.chmod(0o755)
     with pytest.raises(Fault, match=r"^a/fe in TensorFlow 2\.14, exit status 1: ValueError: Cannot deserialize"):
-        compatibility.replay("2.14", python, tmp_path / "a/fe")
+        selftests.replay("2.14", python, tmp_path / "a/fe")
 
 
 def test_an_environment_is_made_again_only_for_another_lock(tmp_path: Path) -> None:
     venv = tmp_path / "tensorflow-2.14"
     venv.mkdir()
-    (venv / "requirements.lock").write_text((compatibility.LOCKS / "2.14.lock").read_text())
-    assert compatibility.environment("2.14", "/bin/false", tmp_path) == venv / "bin/python"
+    (venv / "requirements.lock").write_text((LOCKS / "2.14.lock").read_text())
+    assert tensorflow_versions.make_environment("2.14", "/bin/false", tmp_path) == venv / "bin/python"
     (venv / "requirements.lock").write_text("another")
     with pytest.raises(Fault, match=f"^cannot make {venv}: "):
-        compatibility.environment("2.14", "/bin/false", tmp_path)
+        tensorflow_versions.make_environment("2.14", "/bin/false", tmp_path)
 
 
 def test_a_missing_python_is_known_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,14 +206,16 @@ def test_a_missing_python_is_known_at_once(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(
         Fault, match=r"^TensorFlow 2\.17 needs Python 3\.11, none is on the PATH .* --interpreter 2\.17="
     ):
-        compatibility.interpreters(tmp_path, [f"2.{minor}={sys.executable}" for minor in (14, 15, 16, 18, 19)])
+        tensorflow_versions.find_interpreters(
+            tmp_path, [f"2.{minor}={sys.executable}" for minor in (14, 15, 16, 18, 19)]
+        )
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("pair", ["2.13=/bin/sh", "2.14", "2.14=/nonexistent"])
 def test_a_wrong_interpreter_is_refused(pair: str) -> None:
     with pytest.raises(Fault, match=f"^--interpreter {pair}: expected one of 2.14, 2.15, "):
-        compatibility.given([pair])
+        tensorflow_versions.parse_interpreters([pair])
 
 
 # The record -----------------------------------------------------------------------------------------------------------
@@ -260,9 +263,9 @@ def test_the_readme_shows_the_record(record: dict[str, Any]) -> None:
 # The locks and make ---------------------------------------------------------------------------------------------------
 def test_every_tensorflow_has_a_lock() -> None:
     assert list(NEWEST_PYTHON) == MINORS
-    assert sorted(path.stem for path in compatibility.LOCKS.iterdir()) == MINORS
+    assert sorted(path.stem for path in LOCKS.iterdir()) == MINORS
     for minor in MINORS:
-        text = (compatibility.LOCKS / f"{minor}.lock").read_text()
+        text = (LOCKS / f"{minor}.lock").read_text()
         assert re.search(rf"^tensorflow=={minor}\.\d+ \\$", text, re.MULTILINE)
         assert "://" not in text
         requirements = re.sub(r" \\\n", "", text).splitlines()
@@ -280,7 +283,7 @@ def test_make_knows_the_oldest_tensorflow_of_each_python() -> None:
 
 def test_make_installs_the_oldest_tensorflow_where_its_lock_changed(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
-    shutil.copytree(compatibility.LOCKS, tmp_path / "benchmarks/tensorflow")
+    shutil.copytree(LOCKS, tmp_path / "benchmarks/tensorflow")
     (tmp_path / "model_cards/vit").mkdir(parents=True)
     (tmp_path / "model_cards/vit/collection.yaml").touch()
     venv, lock = f".venv-tensorflow-{OLDEST}", tmp_path / f"benchmarks/tensorflow/{OLDEST}.lock"
