@@ -174,7 +174,7 @@ $(OLDEST_VENV)/requirements.lock: | $(READY)
 test: | $(OLDEST_VENV)/requirements.lock
 endif
 
-.PHONY: help FORCE fetch convert validate card package publish publish-all select add contact-sheet evaluate imagenet check-hub serve doctor test browser lint bench check-full clean
+.PHONY: help FORCE fetch convert validate card package publish publish-all select add contact-sheet evaluate imagenet check-hub serve doctor test test-fast browser lint bench check-full clean
 FORCE:
 
 help: ## print this
@@ -304,6 +304,9 @@ doctor: | $(READY) ## say what the SavedModels of MODEL need and what is wrong w
 # Upkeep ------------------------------------------------------------------------------------------------------------
 test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
 	OLDEST_TENSORFLOW_PYTHON='$(CURDIR)/$(OLDEST_VENV)/bin/python' '$(PYTHON)' -m pytest --numprocesses=2 --dist=loadfile
+
+test-fast: | $(READY) ## run the tests that need neither TensorFlow nor JAX nor a browser, in less than a minute
+	'$(PYTHON)' -m pytest --fast --numprocesses=2
 
 # Debian's package, as root; elsewhere any Chromium on the path will do.
 browser: ## install Chromium for the tests of the website, unless there is one
