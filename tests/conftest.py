@@ -78,33 +78,81 @@ def write_images(folder: Path, per_class: int) -> None:
             Image.fromarray(pixels).save(folder / name / f"{number}.png")
 
 
-def write_collection(folder: Path, members: dict[str, tuple[str, int]]) -> None:
-    """Writes a collection of members, each (variant, image size), with random checkpoints, labels and images."""
-    from benchmarks.random_checkpoints import random_arrays
-    from pipeline.model.variants import Model
-
+def write_members(folder: Path, members: dict[str, tuple[str, int]]) -> None:
+    """Writes a collection of members, each (variant, image size), with labels and images."""
     folder.mkdir(parents=True)
     (folder / "collection.yaml").write_text(COLLECTION)
     (folder / "labels.tsv").write_text("".join(f"{name}\t{name.title()}\n" for name in CLASSES))
     write_images(folder / "images", per_class=4)
-    for seed, (name, (variant, size)) in enumerate(members.items()):
+    for name, (variant, size) in members.items():
         (folder / f"{name}.yaml").write_text(MEMBER.format(name=name, variant=variant, size=size))
+
+
+def write_collection(folder: Path, members: dict[str, tuple[str, int]]) -> None:
+    """Writes a collection like write_members, with random checkpoints."""
+    from benchmarks.random_checkpoints import random_arrays
+    from pipeline.model.variants import Model
+
+    write_members(folder, members)
+    for seed, (name, (variant, size)) in enumerate(members.items()):
         np.savez(folder / f"{name}.npz", allow_pickle=False, **random_arrays(Model(variant, size, 3), seed))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs the tests that need a really published member last: what is quick to know comes first."""
-    slow = {"published", "hub", "dropping"}
-    items.sort(
-        key=lambda item: bool(slow & set(getattr(item, "fixturenames", ()))) and "test_publish" not in item.nodeid
-    )
+# Fast and slow tests -----------------------------------------------------------------------------------------------
+# A test that needs TensorFlow, JAX or a browser is slow: it has the mark `slow`, or its module has the line PYTESTMARK,
+# or it uses one of SLOW_FIXTURES. `make test-fast` runs the others, and there nobody can import these packages: a test
+# without the mark fails.
+PYTESTMARK = "pytestmark = pytest.mark.slow"
+SLOW_FIXTURES = {"published", "dropping", "demo_hub", "mini_checkpoint"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="run only tests without TensorFlow, JAX and a browser")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("fast"):
+        from tests.fast import sitecustomize
+
+        paths = [str(Path(sitecustomize.__file__).parent), os.environ.get("PYTHONPATH", "")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves slow modules out of a fast run without importing them."""
+    if not config.getoption("fast") or collection_path.suffix != ".py":
+        return None
+    return True if PYTESTMARK in collection_path.read_text(encoding="utf-8").splitlines() else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks the users of slow fixtures, leaves slow tests out of a fast run, and runs them last otherwise."""
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    fast = [item for item in items if not item.get_closest_marker("slow")]
+    if config.getoption("fast"):
+        config.hook.pytest_deselected(items=slow)
+        slow = []
+    items[:] = fast + slow
 
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    """A collection folder with one member, `mini`: Mini/8 on 16 pixels, 3 classes."""
-    write_collection(tmp_path / "tiny", {"mini": ("Mini/8", 16)})
+    """A collection folder with one member, `mini`, without its checkpoint: Mini/8 on 16 pixels, 3 classes."""
+    write_members(tmp_path / "tiny", {"mini": ("Mini/8", 16)})
     return tmp_path / "tiny"
+
+
+@pytest.fixture
+def mini_checkpoint(tiny: Path) -> Path:
+    """The checkpoint of `mini`, random, in its collection's folder."""
+    from benchmarks.random_checkpoints import random_arrays
+    from pipeline.model.variants import Model
+
+    np.savez(tiny / "mini.npz", allow_pickle=False, **random_arrays(Model("Mini/8", 16, 3), seed=0))
+    return tiny / "mini.npz"
 
 
 def copy_project(folder: Path) -> Path:

@@ -38,12 +38,12 @@ def out(published: Path, tmp_path: Path) -> Path:
     ],
 )
 def test_convert_refuses_a_wrong_member(
-    tiny: Path, out: Path, stage: Stage, edit: tuple[str, str], message: str
+    tiny: Path, mini_checkpoint: Path, out: Path, stage: Stage, edit: tuple[str, str], message: str
 ) -> None:
     path = tiny / "mini.yaml"
     path.write_text(path.read_text().replace(*edit))
     before = contents(out)
-    done = stage("convert", path, tiny / "mini.npz", out)
+    done = stage("convert", path, mini_checkpoint, out)
     assert_refused(done, message)
     assert contents(out) == before
 
@@ -60,18 +60,19 @@ def damage_nan(arrays: dict[str, np.ndarray]) -> None:
     ("damage", "message"),
     [(damage_pickle, "the array 'cls' is a pickle"), (damage_nan, "1 of 64 values of 'cls' are NaN")],
 )
-def test_convert_refuses_a_wrong_checkpoint(tiny: Path, out: Path, stage: Stage, damage: object, message: str) -> None:
-    with np.load(tiny / "mini.npz") as archive:
+def test_convert_refuses_a_wrong_checkpoint(
+    tiny: Path, mini_checkpoint: Path, out: Path, stage: Stage, damage: object, message: str
+) -> None:
+    with np.load(mini_checkpoint) as archive:
         arrays = dict(archive)
     damage(arrays)  # type: ignore[operator]
-    np.savez(tiny / "mini.npz", **arrays)
+    np.savez(mini_checkpoint, **arrays)
     before = contents(out)
-    assert_refused(stage("convert", tiny / "mini.yaml", tiny / "mini.npz", out), f"{tiny}/mini.npz: {message}")
+    assert_refused(stage("convert", tiny / "mini.yaml", mini_checkpoint, out), f"{mini_checkpoint}: {message}")
     assert contents(out) == before
 
 
 def test_fetch_reports_a_missing_checkpoint(tiny: Path, out: Path, stage: Stage) -> None:
-    (tiny / "mini.npz").unlink()
     before = contents(out)
     done = stage("fetch", tiny / "mini.yaml", out / "checkpoint.npz", "--checkpoints", tiny / "none")
     assert_refused(done, "no source has the checkpoint mini.npz", f"{tiny}/none/mini.npz: no such file")
@@ -109,6 +110,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.usefixtures("mini_checkpoint")
 def test_a_full_disk_leaves_nothing_half_written(tiny: Path, out: Path, full_disk: Path, stage: Stage) -> None:
     checkpoint = out / "checkpoint.npz"
     commands: dict[str, tuple] = {

@@ -1,9 +1,7 @@
 """Cards and collection pages: what they must say, and that they cannot say more than the report."""
 
 import dataclasses
-import functools
 import json
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -25,9 +23,9 @@ from pipeline.facts.collection import Module, handle, read_collection
 from pipeline.facts.report import Plot, Report, Reported, load_report
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
 from pipeline.model.variants import Model, variant
-from pipeline.model.vit import parameter_shapes
 from tests.card_facts import cards, records
 from tests.conftest import ROOT, Stage, assert_refused
+from tests.model.parameter_counts import PARAMETERS
 from tests.reports import (
     QUOTED,
     not_measured,
@@ -184,19 +182,14 @@ def test_a_report_without_gradients_fails_to_render(report: Report) -> None:
         cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", with_checks(report, Head.FE, gradients=None), ORIGIN)
 
 
-@functools.cache
-def parameters(model: Model) -> int:
-    return sum(map(math.prod, parameter_shapes(model.variant, model.image_size, model.classes).values()))
-
-
 def reports_of(folder: Path, artifacts: Path, report: Report) -> None:
-    """Writes the report of each member of a collection with its own model in it."""
+    """Writes the report of each member of a collection all for 224 pixels, with its own model in it."""
     for path in folder.glob("*.yaml"):
         if path.name == "collection.yaml":
             continue
         model = yaml_sections.load(path, "model", Model)
         own = with_model(report, variant=model.variant, hybrid=variant(model.variant).resnet is not None)
-        weights = dataclasses.replace(own.modules[Head.CLASSIFICATION].weights, parameters=parameters(model))
+        weights = dataclasses.replace(own.modules[Head.CLASSIFICATION].weights, parameters=PARAMETERS[model.variant])
         write_report(artifacts / path.stem / "report.json", with_checks(own, Head.CLASSIFICATION, weights=weights))
 
 

@@ -26,6 +26,8 @@ from pipeline.saved_model import runtimes
 from pipeline.saved_model.graph import saved_model_class
 from tests.conftest import ROOT, make
 
+pytestmark = pytest.mark.slow
+
 MAKEFILE = (ROOT / "Makefile").read_text()
 # As `make test` chooses it.
 OLDEST = dict(re.findall(r"\b(3\.\d+):(2\.\d+)", MAKEFILE))[f"3.{sys.version_info.minor}"]

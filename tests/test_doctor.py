@@ -21,6 +21,8 @@ from pipeline.saved_model.inspection import find_faults, inspect_saved_model
 from pipeline.saved_model.portable import CALLING_CONVENTION, PLATFORMS, make_portable
 from tests.conftest import ROOT, Stage, assert_refused, make
 
+pytestmark = pytest.mark.slow
+
 
 def save_jax(folder: Path, portable: bool) -> None:
     """Saves a JAX function of one float32 (3, 2) variable: as plain jax2tf makes it, or as convert does."""

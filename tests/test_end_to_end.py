@@ -22,6 +22,8 @@ from pipeline.model.variants import Model, variant
 from pipeline.model.vit import VisionTransformer
 from tests.conftest import CLASSES, ROOT, make, serving_folder
 
+pytestmark = pytest.mark.slow
+
 DEMO = ROOT / "model_cards/demo"
 
 
@@ -46,7 +48,7 @@ class Hub:
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+def demo_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """`make publish MODEL=vit_demo` as a newcomer runs it, but for the folders and the address."""
     folder = tmp_path_factory.mktemp("demo")
     (folder / "hub").mkdir()
@@ -77,11 +79,11 @@ def python_blocks(card: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", card, re.MULTILINE | re.DOTALL)
 
 
-def test_the_classifier_reaches_the_accuracy_its_card_states(hub: Hub) -> None:
+def test_the_classifier_reaches_the_accuracy_its_card_states(demo_hub: Hub) -> None:
     import tensorflow as tf
     import tensorflow_hub
 
-    model = tensorflow_hub.load(hub.handle("classification"))
+    model = tensorflow_hub.load(demo_hub.handle("classification"))
     keys = [line.split("\t")[0] for line in (DEMO / "fashion_mnist.tsv").read_text().splitlines()]
     hits = []
     for index, key in enumerate(keys):
@@ -92,8 +94,8 @@ def test_the_classifier_reaches_the_accuracy_its_card_states(hub: Hub) -> None:
         hits.append(logits.argmax(axis=1) == index)
     top1 = float(np.mean(hits))
     assert top1 >= 0.88
-    assert top1 == hub.report["accuracy"]["top1"]
-    assert f"| top-1 accuracy | {100 * top1:.2f} % (95 % interval" in hub.card("classification")
+    assert top1 == demo_hub.report["accuracy"]["top1"]
+    assert f"| top-1 accuracy | {100 * top1:.2f} % (95 % interval" in demo_hub.card("classification")
 
 
 TRAINING = """
@@ -127,8 +129,8 @@ def run_scripts(folder: Path, *scripts: str) -> list[str]:
 
 
 @pytest.mark.parametrize("head", ["classification", "fe"])
-def test_every_snippet_of_the_card_runs_as_printed(hub: Hub, head: str, tmp_path: Path) -> None:
-    tf_hub, alone, keras, tf_keras = python_blocks(hub.card(head))
+def test_every_snippet_of_the_card_runs_as_printed(demo_hub: Hub, head: str, tmp_path: Path) -> None:
+    tf_hub, alone, keras, tf_keras = python_blocks(demo_hub.card(head))
     lines = run_scripts(tmp_path, tf_hub, alone)
     if head == "fe":
         assert lines == ["(1, 64)", "(1, 64)"]
@@ -136,43 +138,43 @@ def test_every_snippet_of_the_card_runs_as_printed(hub: Hub, head: str, tmp_path
         assert lines[0].endswith("Bag"), lines
         assert lines[5:] == ["(1, 10)"]
     # Fine-tuning: train for a few steps, and see the loss fall and the module's weights move.
-    expected = hub.report["modules"][head]["fine_tuning"]["variables"]
+    expected = demo_hub.report["modules"][head]["fine_tuning"]["variables"]
     for snippet in (keras, tf_keras):
         run_scripts(tmp_path, snippet + TRAINING.replace("{trainable}", str(expected)))
 
 
 @pytest.mark.parametrize("head", ["classification", "fe"])
-def test_a_copy_is_verified_as_the_card_says(hub: Hub, head: str, tmp_path: Path) -> None:
-    (script,) = re.findall(r"^```sh\n(.*?)^```$", hub.card(head), re.MULTILINE | re.DOTALL)
+def test_a_copy_is_verified_as_the_card_says(demo_hub: Hub, head: str, tmp_path: Path) -> None:
+    (script,) = re.findall(r"^```sh\n(.*?)^```$", demo_hub.card(head), re.MULTILINE | re.DOTALL)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True,
         text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == f"{hub.report['modules'][head]['content_sha256']}  -"
+    assert done.stdout.splitlines()[0] == f"{demo_hub.report['modules'][head]['content_sha256']}  -"
 
 
-def test_the_other_dialects_say_the_same_and_their_snippets_run(hub: Hub, tmp_path: Path) -> None:
-    member = hub.artifacts / "vit_demo"
+def test_the_other_dialects_say_the_same_and_their_snippets_run(demo_hub: Hub, tmp_path: Path) -> None:
+    member = demo_hub.artifacts / "vit_demo"
     for head in ("classification", "fe"):
-        assert python_blocks((member / f"{head}.huggingface.md").read_text()) == python_blocks(hub.card(head))
+        assert python_blocks((member / f"{head}.huggingface.md").read_text()) == python_blocks(demo_hub.card(head))
     usage = json.loads((member / "kaggle/fe/model-instance-metadata.json").read_text())["usage"]
     use, tune = (block.replace("${PATH}", str(member / "fe")) for block in python_blocks(usage))
     assert run_scripts(tmp_path, use, tune + TRAINING.replace("{trainable}", "102")) == ["(1, 64)"]
 
 
-def test_the_published_hub_passes_its_audit(hub: Hub) -> None:
-    done = make(ROOT, "check-hub", f"ARTIFACTS={hub.artifacts}", f"HUB={hub.folder}")
+def test_the_published_hub_passes_its_audit(demo_hub: Hub) -> None:
+    done = make(ROOT, "check-hub", f"ARTIFACTS={demo_hub.artifacts}", f"HUB={demo_hub.folder}")
     assert done.returncode == 0, done.stderr
     assert "2 modules, 0 collections, nothing wrong" in done.stderr
     for head in ("classification", "fe"):
-        assert f"<!-- asset-path: {hub.handle(head)} -->" in hub.card(head)
+        assert f"<!-- asset-path: {demo_hub.handle(head)} -->" in demo_hub.card(head)
 
 
-def test_the_tarball_is_as_tf_hub_wants_it(hub: Hub) -> None:
+def test_the_tarball_is_as_tf_hub_wants_it(demo_hub: Hub) -> None:
     for head in ("classification", "fe"):
-        with tarfile.open(hub.folder / f"vit-publisher/vit_demo_{head}/1.tar.gz") as archive:
+        with tarfile.open(demo_hub.folder / f"vit-publisher/vit_demo_{head}/1.tar.gz") as archive:
             names = archive.getnames()
         labels = ["assets.extra/labels.tsv"] if head == "classification" else []
         variables = ["variables/variables.data-00000-of-00001", "variables/variables.index"]
@@ -181,9 +183,9 @@ def test_the_tarball_is_as_tf_hub_wants_it(hub: Hub) -> None:
         assert names == [*extra, "variables", *variables, "saved_model.pb"]
 
 
-def test_the_module_betrays_nothing_of_this_machine(hub: Hub) -> None:
-    graph = (hub.artifacts / "vit_demo/classification/saved_model.pb").read_bytes()
-    for trace in (str(ROOT), str(hub.artifacts), "site-packages", "/home/", "/root/"):
+def test_the_module_betrays_nothing_of_this_machine(demo_hub: Hub) -> None:
+    graph = (demo_hub.artifacts / "vit_demo/classification/saved_model.pb").read_bytes()
+    for trace in (str(ROOT), str(demo_hub.artifacts), "site-packages", "/home/", "/root/"):
         assert trace.encode() not in graph
 
 

@@ -14,6 +14,8 @@ from pipeline.accuracy import third_party
 from pipeline.base.fault import Fault
 from tests.conftest import CLASSES, serving_folder, write_images
 
+pytestmark = pytest.mark.slow
+
 SIZE = 8
 
 

@@ -20,6 +20,8 @@ from pipeline.model.variants import Model
 from tests.conftest import ROOT
 from tests.faulty_server import cut, faulty, redirect, status
 
+pytestmark = pytest.mark.slow
+
 GOOGLE, TIMM = "gs://vit_models/augreg/{name}.npz", "hf://timm/tiny/model.safetensors"
 MODEL = Model("R+Ti/16", 32, 3)
 FILE = lzma.decompress((ROOT / "tests/data/timm/R_Ti_16.safetensors.xz").read_bytes())

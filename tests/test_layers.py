@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -120,3 +122,12 @@ def test_every_command_is_named_in_the_docstring() -> None:
     commands = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "version"}
     lines = re.findall(r"^    (?:stages|for make|commands) +([a-z_, ]+)", pipeline.__doc__ or "", re.MULTILINE)
     assert {name for line in lines for name in line.strip().split(", ")} == commands
+
+
+def test_commands_start_without_tensorflow_and_jax() -> None:
+    """They take seconds to import; validate is the exception, since it always uses JAX."""
+    commands = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "version", "validate"}
+    imports = ", ".join(f"pipeline.{name}" for name in sorted(commands))
+    code = f"import sys, {imports}; print({{'jax', 'flax', 'tensorflow'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=FOLDER.parent, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("set()\n", "")

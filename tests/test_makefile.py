@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.facts.report import CheckpointFacts, Report
-from tests.conftest import ROOT, copy_project, make, serving_folder, write_collection
+from tests.conftest import ROOT, copy_project, make, serving_folder, write_collection, write_members
 from tests.reports import write_report
 
 ALL = ("publish-all", "COLLECTION=tiny")
@@ -264,12 +264,19 @@ def test_they_are_met_by_whichever_stage_is_the_first(tree: Path, old: str, new:
     assert commands(done.stdout) == set()
 
 
-def test_a_measured_accuracy_is_asked_for_where_it_leads_to_a_publication(tmp_path: Path) -> None:
+@pytest.fixture
+def fresh(tmp_path: Path) -> Path:
+    """A tree with the member `mini`, of which nothing has been made; its checkpoint is no real one."""
     tree = copy_project(tmp_path / "tree")
-    write_collection(tree / "model_cards/tiny", {"mini": ("Mini/8", 16)})
+    write_members(tree / "model_cards/tiny", {"mini": ("Mini/8", 16)})
+    (tree / "model_cards/tiny/mini.npz").write_bytes(b"never read as a checkpoint")
+    return tree
+
+
+def test_a_measured_accuracy_is_asked_for_where_it_leads_to_a_publication(fresh: Path) -> None:
     asked = {}
     for goal in ("convert", "publish"):
-        done = make(tree, "-n", goal, "MODEL=mini", "REQUIRE_ACCURACY=1")
+        done = make(fresh, "-n", goal, "MODEL=mini", "REQUIRE_ACCURACY=1")
         asked[goal] = {"--require-accuracy" in line for line in done.stdout.splitlines() if "pipeline.check " in line}
     assert asked == {"convert": {False}, "publish": {True}}
 
@@ -306,22 +313,18 @@ def test_a_stage_interrupted_while_it_writes_keeps_the_outputs(tree: Path, numbe
     assert "Scarlet" in (tree / "artifacts/mini/classification/assets.extra/labels.tsv").read_text()
 
 
-def test_dry_run_on_a_fresh_tree_lists_the_stages_and_builds_nothing(tmp_path: Path) -> None:
-    tree = copy_project(tmp_path / "tree")
-    write_collection(tree / "model_cards/tiny", {"mini": ("Mini/8", 16)})
-    assert planned(tree) == stages_of("mini", {"fetch", *AFTER_CONVERT}) | COLLECTION_PAGE
-    assert {path.name for path in (tree / "artifacts").iterdir()} == {".stamps"}
-    assert make(tree, "-q", *ALL).returncode == 1
+def test_dry_run_on_a_fresh_tree_lists_the_stages_and_builds_nothing(fresh: Path) -> None:
+    assert planned(fresh) == stages_of("mini", {"fetch", *AFTER_CONVERT}) | COLLECTION_PAGE
+    assert {path.name for path in (fresh / "artifacts").iterdir()} == {".stamps"}
+    assert make(fresh, "-q", *ALL).returncode == 1
 
 
-def test_dry_run_on_a_fresh_clone_lists_set_up_and_stages(tmp_path: Path) -> None:
-    tree = copy_project(tmp_path / "tree")
-    write_collection(tree / "model_cards/tiny", {"mini": ("Mini/8", 16)})
-    done = subprocess.run(["make", "-n", *ALL], cwd=tree, capture_output=True, text=True, check=False)
+def test_dry_run_on_a_fresh_clone_lists_set_up_and_stages(fresh: Path) -> None:
+    done = subprocess.run(["make", "-n", *ALL], cwd=fresh, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "-m pip install" in done.stdout
     assert commands(done.stdout) == stages_of("mini", {"fetch", *AFTER_CONVERT}) | COLLECTION_PAGE
-    assert not (tree / ".venv").exists()
+    assert not (fresh / ".venv").exists()
 
 
 def test_another_checkpoint_in_the_users_folder_is_another_checkpoint(tree: Path, tmp_path: Path) -> None:
@@ -352,6 +355,7 @@ def test_a_lock_file_rebuilds_only_what_it_contradicts(tree: Path) -> None:
     assert make(tree, "fetch", "MODEL=mini").returncode == 0  # what was planned stays planned, and is done
 
 
+@pytest.mark.slow
 def test_cards_follow_the_lock_file_and_a_second_make_does_nothing(tmp_path: Path, report: Report) -> None:
     """What convert and validate would make is put there, since only what follows from it is looked at."""
     tree = copy_project(tmp_path / "tree")
@@ -515,7 +519,7 @@ def test_a_password_is_not_echoed(tmp_path: Path) -> None:
         assert "secret" not in done.stdout + done.stderr
     modules = (f"MODULE={address}/1.tar.gz", f"AGAINST={address}/2.tar.gz")
     done = make(ROOT, "-n", "evaluate", *modules, f"IMAGENET={tmp_path}")
-    assert 'validate "$MODULE" ' in done.stdout
+    assert 'evaluate "$MODULE" ' in done.stdout
     assert '--against "$AGAINST" ' in done.stdout
     assert "secret" not in done.stdout + done.stderr
 

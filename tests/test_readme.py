@@ -102,7 +102,17 @@ def test_the_example_of_add_is_named_as_it_says() -> None:
     assert collection_name(parse(S16 + "--cifar100-steps_2k-lr_0.01-res_224")) in README
 
 
-@pytest.mark.parametrize("stage_name", [*STAGES, "check", "select", "add", "imagenette", "serve"])
+@pytest.mark.parametrize(
+    "stage_name",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) if name == "validate" else name for name in STAGES),
+        "check",
+        "select",
+        "add",
+        "imagenette",
+        "serve",
+    ],
+)
 def test_help_texts_name_every_argument(stage_name: str, stage: Stage) -> None:
     done = stage(stage_name, "--help")
     assert done.returncode == 0

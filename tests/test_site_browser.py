@@ -19,6 +19,8 @@ from tests.conftest import serving_folder
 from tests.hubs import write_hub
 from tests.test_serve import running
 
+pytestmark = pytest.mark.slow
+
 START = "index.html"
 MODULE = "vit-publisher/vit_demo_classification/1.html"
 PAGES = [START, MODULE, "vit-publisher/collections/demo/1.html", "sayakpaul/sayakpaul.html"]

@@ -18,6 +18,8 @@ from pipeline.proof.ladder import failures
 from pipeline.saved_model.graph import find_xla_calls, saved_model_class
 from tests.conftest import Stage, assert_refused, write_collection
 
+pytestmark = pytest.mark.slow
+
 EARLIER = (Path(__file__).parent / "data/report.json").read_text()
 
 

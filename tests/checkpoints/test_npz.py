@@ -13,6 +13,8 @@ from pipeline.checkpoints import npz
 from pipeline.model.parameters import give_back
 from pipeline.model.variants import Model
 
+pytestmark = pytest.mark.slow
+
 MINI = Model("Mini/8", 16, 3)
 
 

@@ -25,6 +25,8 @@ from pipeline.checkpoints.timm import augreg_arrays, identify_variant
 from pipeline.checkpoints.timm_tensors import layout
 from pipeline.model.variants import SIZES, Model, variant
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parents[1] / "data/timm"
 FILES = json.loads((DATA / "files.json").read_text())
 MINI = Model("Mini/8", 16, 3)

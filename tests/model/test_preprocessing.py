@@ -15,6 +15,7 @@ from tests.pictures import noise, photograph
 DATA = Path(__file__).parents[1] / "data"
 
 
+@pytest.mark.slow
 def test_resize_is_bit_for_bit_what_tensorflow_computes() -> None:
     """Larger, smaller, equal, one pixel, and sides whose ratio float32 cannot hold."""
     from pipeline.model.preprocessing import preprocess
@@ -31,6 +32,7 @@ def test_resize_is_bit_for_bit_what_tensorflow_computes() -> None:
             np.testing.assert_array_equal(got.view(np.int32), expected.view(np.int32), str((pixels.shape, size)))
 
 
+@pytest.mark.slow
 def test_files_are_decoded_as_tensorflow_does() -> None:
     """Bit for bit where the format has no loss; JPEG decoders may round otherwise, and convert CMYK."""
     import tensorflow as tf

@@ -15,6 +15,8 @@ from pipeline.model.parameters import nest_parameters
 from pipeline.model.variants import Variant
 from pipeline.model.vit import VisionTransformer
 
+pytestmark = pytest.mark.slow
+
 CLASSES = 5
 SIZE = 32  # pixels
 VARIANTS = {

@@ -15,21 +15,11 @@ from pipeline.checkpoints import npz
 from pipeline.model.parameters import nest_parameters
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import VisionTransformer, parameter_shapes
+from tests.model.parameter_counts import PARAMETERS
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-# With a head of 1,000 classes at 224 pixels, as counted from the published checkpoints.
-PARAMETERS = {
-    "Ti/16": 5_717_416,
-    "S/32": 22_878_952,
-    "S/16": 22_050_664,
-    "B/32": 88_224_232,
-    "B/16": 86_567_656,
-    "B/8": 86_576_872,
-    "L/16": 304_326_632,
-    "R+Ti/16": 6_337_704,
-    "R26+S/32": 36_431_912,
-    "R50+L/32": 328_994_856,
-}
 TIMM_LOGITS = json.loads((Path(__file__).parents[1] / "data/timm_logits.json").read_text())
 
 

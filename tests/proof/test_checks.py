@@ -12,6 +12,8 @@ from pipeline.base.fault import Fault
 from pipeline.model.variants import Model
 from pipeline.proof import checks, gradients, ladder
 
+pytestmark = pytest.mark.slow
+
 
 class Linear(tf.Module):
     """A module of one matrix with the calls and signatures of a published one."""

@@ -22,6 +22,8 @@ from pipeline.model.variants import SIZES, Model
 from pipeline.proof import checks, gradients, ladder
 from pipeline.saved_model import build, export, selftest
 
+pytestmark = pytest.mark.slow
+
 MODEL = Model("Mini/8", 16, 3)  # of which small() leaves two blocks
 INPUTS = np.random.default_rng(1).uniform(-1, 1, (16, 16, 16, 3)).astype(np.float32)
 Report = dict[str, Any]
