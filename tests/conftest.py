@@ -167,13 +167,18 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
-def make(tree: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Runs make in a tree with the interpreter of the tests."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+def run_make(tree: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs make in a tree, without the settings of the make that runs the tests."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(
-        ["make", f"PYTHON={sys.executable}", *arguments],
-        cwd=tree, env=environment | more, capture_output=True, text=True, check=False, timeout=600,
+        ["make", *arguments],
+        cwd=tree, env=inherited | environment, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
+
+
+def make(tree: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs make in a tree with the interpreter of the tests."""
+    return run_make(tree, f"PYTHON={sys.executable}", *arguments, **environment)
 
 
 def once(tmp_path_factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:

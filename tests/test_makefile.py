@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.facts.report import CheckpointFacts, Report
-from tests.conftest import ROOT, copy_project, make, serving_folder, write_collection, write_members
+from tests.conftest import ROOT, copy_project, make, run_make, serving_folder, write_collection, write_members
 from tests.reports import write_report
 
 ALL = ("publish-all", "COLLECTION=tiny")
@@ -320,7 +320,7 @@ def test_dry_run_on_a_fresh_tree_lists_the_stages_and_builds_nothing(fresh: Path
 
 
 def test_dry_run_on_a_fresh_clone_lists_set_up_and_stages(fresh: Path) -> None:
-    done = subprocess.run(["make", "-n", *ALL], cwd=fresh, capture_output=True, text=True, check=False)
+    done = run_make(fresh, "-n", *ALL)
     assert done.returncode == 0, done.stderr
     assert "-m pip install" in done.stdout
     assert commands(done.stdout) == stages_of("mini", {"fetch", *AFTER_CONVERT}) | COLLECTION_PAGE
