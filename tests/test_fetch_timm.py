@@ -105,7 +105,9 @@ def test_a_copy_that_the_pinned_digest_says_nothing_of_is_refused(tmp_path: Path
     lock = tmp_path / "checkpoints.lock"
     with pytest.raises(Fault) as raised:
         run(tmp_path, "mine.safetensors", sha256="0" * 64)
-    assert "mine.safetensors: not taken: checkpoint.sha256 is the digest of upstream's .npz file" in str(raised.value)
+    assert "mine.safetensors: cannot be verified: checkpoint.sha256 is the digest of upstream's .npz file" in str(
+        raised.value
+    )
     assert f"{lock} has no digest of the arrays" in str(raised.value)
     assert not list((tmp_path / "m").glob("*.npz"))
     arrays = provenance.read(run(tmp_path, "mine.safetensors")).arrays_sha256

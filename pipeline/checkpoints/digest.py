@@ -31,6 +31,10 @@ _PREFIX = b"vit-publisher arrays 1\n"
 BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 
 
+class UnusableFile(Fault):
+    """A source's file is cut short, damaged or no checkpoint, whatever is pinned."""
+
+
 def usual_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
     """Returns the shape that the array `name` has in the model, or None where it stands for no layer at all."""
     if name.startswith("pre_logits") and math.prod(shape) == 0:
@@ -48,19 +52,19 @@ def arrays_digest(path: Path, where: str) -> str:
         where: what messages call it, such as the address it came from.
 
     Raises:
-        Fault: when it is no zip archive, cut short, damaged, or holds anything but plain arrays.
+        UnusableFile: when it is no zip archive, cut short, damaged, or holds anything but plain arrays.
     """
     found = hashlib.sha256(_PREFIX)
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if repeated := {name for name in names if names.count(name) > 1}:
-                raise Fault(f"{where}: holds {min(repeated)!r} twice; expected each array once; nothing was kept")
+                raise UnusableFile(f"{where}: holds {min(repeated)!r} twice, expected each array once; refused")
             for name in sorted(names, key=lambda name: name.removesuffix(".npy").encode()):
                 _add(found, archive, name, where)
     except BROKEN_ZIP as error:
-        raise Fault(
-            f"{where}: not a whole .npz file ({error}); it is truncated or something else; nothing was kept"
+        raise UnusableFile(
+            f"{where}: not a whole .npz file ({error}); it is truncated or something else; refused"
         ) from None
     return found.hexdigest()
 
@@ -81,8 +85,8 @@ def _add(found: "hashlib._Hash", archive: zipfile.ZipFile, entry: str, where: st
                 if usual is not None:
                     found.update(piece)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise Fault(
-            f"{where}: the array {entry!r} is damaged ({error}); nothing was kept; get the file again"
+        raise UnusableFile(
+            f"{where}: the array {entry!r} is damaged ({error}); refused; download the file again"
         ) from None
 
 
@@ -91,17 +95,17 @@ def _values(
 ) -> tuple[tuple[int, ...], np.dtype, Iterator[bytes | memoryview]]:
     """Returns an array's shape, its little-endian type and its bytes in C order, in pieces."""
     if not entry.endswith(".npy"):
-        raise Fault(f"{where}: the entry {entry!r} is no array; expected an .npz of float32 arrays; nothing was kept")
+        raise UnusableFile(f"{where}: the entry {entry!r} is no array, expected an .npz of float32 arrays; refused")
     try:
         version = np.lib.format.read_magic(stream)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         shape, fortran, dtype = read_header[version](stream)
     except (ValueError, KeyError) as error:
-        raise Fault(
-            f"{where}: the array {entry!r} is damaged: no .npy header of version 1 or 2 ({error}); nothing was kept"
+        raise UnusableFile(
+            f"{where}: the array {entry!r} is damaged: no .npy header of version 1 or 2 ({error}); refused"
         ) from None
     if dtype.hasobject:
-        raise Fault(f"{where}: the array {entry!r} is a pickle, which could run code; nothing was kept")
+        raise UnusableFile(f"{where}: the array {entry!r} is a pickle, which could run code; refused")
     little = dtype.newbyteorder("<")
     return shape, little, _pieces(stream, shape, dtype, bool(fortran), f"{where}: the array {entry!r}")
 
@@ -119,7 +123,7 @@ def _pieces(
         else:
             yield piece
     if got != expected:
-        raise Fault(f"{what} is damaged: it has {got} bytes where its shape wants {expected}; nothing was kept")
+        raise UnusableFile(f"{what} is damaged: it has {got} bytes where its shape wants {expected}; refused")
     if reordered:
         values = np.frombuffer(b"".join(kept), dtype).reshape(shape, order="F" if fortran else "C")
         yield np.ascontiguousarray(values, dtype.newbyteorder("<")).data.cast("B")

@@ -1,4 +1,4 @@
-"""Whose checkpoint a file is, by its digests: a file that bears another's name is told by the digest alone."""
+"""Finds whose checkpoint a file is by its digests, whatever the file's name."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,53 +11,51 @@ from pipeline.checkpoints.digest import arrays_digest
 from pipeline.checkpoints.lock_file import NAME, LockFile, Pin
 
 
-def _of_members(cards: Path) -> Iterator[tuple[Path, str, str]]:
-    """Yields each member's file, its checkpoint's upstream name and its pinned SHA-256; none of a file with faults."""
-    for path in sorted(cards.glob("*/*.yaml")):
-        with suppress(Fault, OSError):  # of another member, whose own stages say what is wrong with it
+def digests_of(file: Path, npz: Path) -> set[str]:
+    """Returns the SHA-256 of a file and, if `npz` is a whole .npz, the digest of its arrays.
+
+    Args:
+        file: a source's file.
+        npz: the same checkpoint as an .npz: the file itself, or what it was converted to.
+    """
+    digests = {sha256_of(file)}
+    with suppress(Fault):  # damaged, or not converted
+        digests.add(arrays_digest(npz, str(npz)))
+    return digests
+
+
+def find_owner(digests: set[str], collections: Path, lock: Path, but: str) -> str | None:
+    """Returns whose checkpoint has one of the digests: the names of its members, or else its own; None for nobody's.
+
+    Args:
+        digests: SHA-256 of files, and digests of arrays (pipeline.checkpoints.digest).
+        collections: the folder of all collections, whose YAML files and lock files are searched.
+        lock: another lock file to search.
+        but: the name of a checkpoint to leave out.
+    """
+    owners: set[str] = set()
+    members: dict[str, list[str]] = {}
+    for path, name, sha256 in _pins_of_members(collections):
+        members.setdefault(name, []).append(path.stem)
+        if sha256 in digests:
+            owners.add(name)
+    for name, pin in _pins_of_lock_files({lock, *collections.glob(f"*/{NAME}")}):
+        if digests & {pin.arrays, *pin.files.values()}:
+            owners.add(name)
+    return " or ".join(", ".join(members.get(name, [name])) for name in sorted(owners - {but})) or None
+
+
+def _pins_of_members(collections: Path) -> Iterator[tuple[Path, str, str]]:
+    """Yields each member's YAML file, the name of its checkpoint and its pinned SHA-256."""
+    for path in sorted(collections.glob("*/*.yaml")):
+        with suppress(Fault, OSError):  # another member's file: its own stages report what is wrong
             section = YamlFile(path).plain().get("checkpoint")
             if isinstance(section, dict):
                 yield path, str(section.get("name")), str(section.get("sha256"))
 
 
-def _of_lock_files(cards: Path, lock: Path) -> Iterator[tuple[str, Pin]]:
-    """Yields each checkpoint's name and what a lock file has of it; none of a lock file with faults."""
-    for path in sorted({lock, *cards.glob(f"*/{NAME}")}):
-        with suppress(Fault, OSError):
+def _pins_of_lock_files(paths: set[Path]) -> Iterator[tuple[str, Pin]]:
+    """Yields the name and the pin of each checkpoint in the lock files."""
+    for path in sorted(paths):
+        with suppress(Fault, OSError):  # another collection's file: its own stages report what is wrong
             yield from LockFile(path).pins.items()
-
-
-def owner(digests: set[str], cards: Path, lock: Path, but: str) -> str | None:
-    """Returns whose checkpoint has one of the digests: the members' names or else the checkpoint's, or None.
-
-    Args:
-        digests: SHA-256 of files, or digests of arrays (pipeline.checkpoints.digest).
-        cards: the folder of all collections, whose members' files and lock files are looked through.
-        lock: another lock file to look through.
-        but: the name of a checkpoint that is not looked for.
-    """
-    found: set[str] = set()
-    members: dict[str, list[str]] = {}
-    for path, name, sha256 in _of_members(cards):
-        members.setdefault(name, []).append(path.stem)
-        if sha256 in digests:
-            found.add(name)
-    for name, pin in _of_lock_files(cards, lock):
-        if digests & {pin.arrays, *pin.files.values()}:
-            found.add(name)
-    return " or ".join(", ".join(members.get(name, [name])) for name in sorted(found - {but})) or None
-
-
-def remark(file: Path, npz: Path, cards: Path, lock: Path, but: str) -> str:
-    """Returns a sentence, as it follows another one, on whose checkpoint a refused file is; "" where nothing knows it.
-
-    Args:
-        file: as its source has it.
-        npz: the same as an .npz file, if it is one or could be made one.
-        cards, lock, but: see owner().
-    """
-    digests = {sha256_of(file)}
-    with suppress(Fault):  # it is damaged
-        digests.add(arrays_digest(npz, str(npz)))
-    known = owner(digests, cards, lock, but)
-    return f". What was got is the checkpoint of {known}" if known else ""

@@ -59,6 +59,10 @@ class Pin:
 NO_PIN = Pin()
 
 
+class WrongDigest(Fault):
+    """A checkpoint is not the pinned one."""
+
+
 class LockFile:
     """A lock file, read once.
 
@@ -84,11 +88,11 @@ class LockFile:
         """Refuses a source's file with another digest than the recorded one.
 
         Raises:
-            Fault: with both digests and how to accept the new one.
+            WrongDigest: with both digests and how to accept the new one.
         """
         expected = self.pin_of(name).files.get(source)
         if expected not in (None, sha256):
-            raise Fault(
+            raise WrongDigest(
                 f"{source}: wrong sha256: {self.path} has {expected}, got {sha256}; nothing was kept. If the file is"
                 " damaged, fetch it again. If the source has another file now and you accept it: remove the line of"
                 f" this source from {self.path}, and the line 'arrays' of {name} if its weights have changed too, then"
@@ -99,11 +103,11 @@ class LockFile:
         """Refuses arrays with another digest than the recorded one; `place` is what the message calls the file.
 
         Raises:
-            Fault: with both digests and how to accept the new one.
+            WrongDigest: with both digests and how to accept the new one.
         """
         expected = self.pin_of(name).arrays
         if expected not in (None, arrays):
-            raise Fault(
+            raise WrongDigest(
                 f"{place}: other weights than {self.path} has for {name}: the digest of the arrays is {arrays},"
                 f" expected {expected}; nothing was kept. To accept them, remove the entry {name!r} from {self.path},"
                 " fetch again and have the change reviewed; for a trial, set LOCK=<another file>"
@@ -113,7 +117,7 @@ class LockFile:
         """Adds the digests of a first download, and keeps what other fetches have added meanwhile.
 
         Raises:
-            Fault: when one of them has recorded other digests of the same checkpoint.
+            WrongDigest: when one of them has recorded other digests of the same checkpoint.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.path.parent):  # the folder, so that no other file stays beside the lock file

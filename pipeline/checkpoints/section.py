@@ -1,8 +1,9 @@
-"""The section `checkpoint` of a member, and the places where its file may be."""
+"""The section `checkpoint` of a member, and the sources of its file."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pipeline.base.fault import Fault, shown
 from pipeline.download.address import is_remote, local_path, scheme_of
@@ -14,10 +15,10 @@ class Checkpoint:
 
     Attributes:
         name: the upstream file name without `.npz`.
-        sources: where the file may be had, in order, see pipeline.download.address; `{name}` stands for the name. A
-            path is relative to the YAML file. A file that ends in `.safetensors` is timm's and is converted back.
-        sha256: the digest of the upstream .npz file in hexadecimal, once it is known. It says nothing of timm's file,
-            which is refused then unless the lock file has the digest of the arrays.
+        sources: paths and addresses (pipeline.download.address) to try in order; `{name}` stands for the name. A path
+            is relative to the YAML file. A file that ends in `.safetensors` is timm's and is converted back.
+        sha256: the digest of the upstream .npz file in hexadecimal, if it is known. It does not apply to timm's file,
+            which is then refused unless the lock file has the digest of the arrays.
     """
 
     name: str
@@ -30,35 +31,59 @@ class Checkpoint:
         for source in self.sources:
             scheme_of(source, "checkpoint.sources")
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The sources with the checkpoint's name filled in."""
+        return tuple(source.replace("{name}", self.name) for source in self.sources)
+
 
 @dataclass(frozen=True)
 class Source:
-    """One place to try: its address, and the name, free of secrets, by which records and the lock file know it."""
+    """A place that may have the checkpoint.
+
+    Attributes:
+        address: a path or an address; it may hold a password.
+        name: what records and the lock file call it, without any password.
+        is_from_user: whether it comes from CHECKPOINTS=.
+    """
 
     address: str
     name: str
-    is_from_user: bool = False  # by the user, in CHECKPOINTS=
+    is_from_user: bool = False
+
+    @property
+    def is_timm(self) -> bool:
+        """Whether it has timm's copy, which is converted."""
+        return urlsplit(self.address).path.endswith(".safetensors")
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether a first download from it is recorded in the lock file; files that the user brings are not."""
+        return is_remote(self.address) and not self.is_from_user
 
 
 def list_sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) -> list[Source]:
-    """Returns the places to try, in order: the user's own first, then the member's.
+    """Returns the sources to try, in order: the user's first, then the member's.
 
     Args:
         checkpoint: the section.
-        home: the folder of the member's YAML file, from which relative paths count.
-        checkpoints: a folder or URL that holds files under their upstream names, or None.
+        home: the folder of the member's YAML file, to which paths are relative.
+        checkpoints: the setting CHECKPOINTS, a folder or URL of files under their upstream names, or None.
+
+    Raises:
+        Fault: when the setting is no address that can be read.
     """
-    own = []
+    listed = []
     if checkpoints:
         file = f"{checkpoint.name}.npz"
         address = f"{checkpoints.rstrip('/')}/{file}"
         if not scheme_of(address, "CHECKPOINTS"):
             address = str(Path(address).expanduser())
-        own.append(Source(address, file, is_from_user=True))
-    for source in checkpoint.sources:
-        named = source.replace("{name}", checkpoint.name)
-        if is_remote(named):
-            own.append(Source(named, shown(named)))
+        listed.append(Source(address, file, is_from_user=True))
+    for address in checkpoint.addresses:
+        if is_remote(address):
+            listed.append(Source(address, shown(address)))
         else:
-            own.append(Source(named if named.startswith("file:") else str(home / named), local_path(named).name))
-    return own
+            path = address if address.startswith("file:") else str(home / address)
+            listed.append(Source(path, local_path(address).name))
+    return listed

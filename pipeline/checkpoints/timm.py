@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from pipeline.base.fault import Fault, list_names
+from pipeline.base.fault import list_names
+from pipeline.checkpoints.digest import UnusableFile
 from pipeline.checkpoints.timm_tensors import Shape, Tensor, layout
 from pipeline.model.variants import HYBRIDS, SIZES, variant
 
@@ -29,11 +30,11 @@ def identify_variant(shapes: Mapping[str, Shape], path: Path) -> str:
     the pool's variant of this width, number of layers and ResNet.
 
     Raises:
-        Fault: when no variant of the pool has them.
+        UnusableFile: when no variant of the pool has them.
     """
     cls, patches = shapes.get("cls_token", ()), shapes.get("patch_embed.proj.weight", ())
     if len(cls) != 3 or len(patches) != 4 or 0 in patches:
-        raise Fault(
+        raise UnusableFile(
             f"{path}: not a Vision Transformer of timm: it has {len(shapes)} tensors, but no cls_token of 3 axes and"
             " patch_embed.proj.weight of 4; expected timm's copy of an AugReg checkpoint"
         )
@@ -44,7 +45,7 @@ def identify_variant(shapes: Mapping[str, Shape], path: Path) -> str:
     names = [name for name, one in known.items() if (one.width, one.layers, one.resnet) == (width, layers, units)]
     if len(names) != 1:
         what = "" if units is None else f"after a ResNet whose stages have {units} units "
-        raise Fault(
+        raise UnusableFile(
             f"{path}: {layers} encoder blocks of width {width} {what}are none of the variants {', '.join(known)}, and"
             " the file does not tell its number of heads; expected timm's copy of an AugReg checkpoint"
         )
@@ -60,20 +61,20 @@ def _units(shapes: Mapping[str, Shape]) -> tuple[int, ...] | None:
     return tuple(stages.count(stage) for stage in sorted(set(stages)))
 
 
-def _check(shapes: Mapping[str, Shape], expected: Mapping[str, Shape], what: str, path: Path) -> None:
-    """Refuses a file whose tensors are not the expected ones, by name and shape."""
+def _check_tensors(shapes: Mapping[str, Shape], expected: Mapping[str, Shape], what: str, path: Path) -> None:
+    """Refuses a file whose tensors do not have the names and shapes of `what`."""
     if extra := sorted(shapes.keys() - expected.keys()):
-        raise Fault(
-            f"{path}: it is another model than timm's {what}, which does not have {list_names(extra)}; expected timm's"
+        raise UnusableFile(
+            f"{path}: it is another model than {what}, which does not have {list_names(extra)}; expected timm's"
             " copy of an AugReg checkpoint"
         )
     if missing := sorted(expected.keys() - shapes.keys()):
-        raise Fault(
-            f"{path}: it lacks {list_names(missing)} of timm's {what}; expected timm's copy of an AugReg checkpoint"
+        raise UnusableFile(
+            f"{path}: it lacks {list_names(missing)} of {what}; expected timm's copy of an AugReg checkpoint"
         )
     for name, shape in expected.items():
         if shapes[name] != shape:
-            raise Fault(f"{path}: the tensor {name!r} has the shape {shapes[name]}, expected {shape} in timm's {what}")
+            raise UnusableFile(f"{path}: the tensor {name!r} has the shape {shapes[name]}, expected {shape} in {what}")
 
 
 def _layout_of(shapes: Mapping[str, Shape], path: Path) -> dict[str, Tensor]:
@@ -83,9 +84,9 @@ def _layout_of(shapes: Mapping[str, Shape], path: Path) -> dict[str, Tensor]:
     tokens = position[1] if len(position) == 3 else 2
     head = shapes.get("head.weight") or shapes.get("head.bias")
     tensors = layout(name, tokens, head[0] if head else None)
-    _check(shapes, {tensor: value.shape for tensor, value in tensors.items()}, name, path)
+    _check_tensors(shapes, {tensor: value.shape for tensor, value in tensors.items()}, f"timm's {name}", path)
     if tokens < 2 or math.isqrt(tokens - 1) ** 2 != tokens - 1:
-        raise Fault(f"{path}: pos_embed has {tokens} tokens, expected a class token and a square grid of patches")
+        raise UnusableFile(f"{path}: pos_embed has {tokens} tokens, expected a class token and a square of patches")
     return tensors
 
 
@@ -107,12 +108,12 @@ def augreg_arrays(path: Path) -> dict[str, np.ndarray]:
         path: such as the `model.safetensors` of a model that timm publishes.
 
     Raises:
-        Fault: when the file is missing, not whole or not safetensors; when a tensor is not float32, unknown, missing or
-            of another shape than timm's; when the tensors are of no known variant.
-        OSError: when the file must not be read.
+        UnusableFile: when the file is missing, truncated or not safetensors; when a tensor is not float32, unknown,
+            missing or of another shape than timm's; when the tensors are of no known variant.
+        OSError: when there is no permission to read the file.
     """
     if not path.is_file():
-        raise Fault(f"{path}: no such file; expected a safetensors file of timm")
+        raise UnusableFile(f"{path}: no such file; expected a safetensors file of timm")
     path.open("rb").close()  # the library says "no such file" of one that it may not read
     arrays: dict[str, np.ndarray] = {}
     try:
@@ -121,7 +122,7 @@ def augreg_arrays(path: Path) -> dict[str, np.ndarray]:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
             for name, one in slices.items():
                 if (kind := one.get_dtype()) != "F32":
-                    raise Fault(
+                    raise UnusableFile(
                         f"{path}: the tensor {name!r} is {_TYPES.get(kind, kind)}, expected float32: a file of other"
                         " numbers cannot give the pool's arrays back"
                     )
@@ -129,7 +130,7 @@ def augreg_arrays(path: Path) -> dict[str, np.ndarray]:
             for name, tensor in tensors.items():
                 arrays |= tensor.arrays(file.get_tensor(name))
     except (SafetensorError, OSError) as error:
-        raise Fault(
+        raise UnusableFile(
             f"{path}: not a whole safetensors file ({error}); it is truncated or something else; get it again"
         ) from None
     return dict(sorted(arrays.items()))

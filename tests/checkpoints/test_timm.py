@@ -79,12 +79,12 @@ def test_a_difference_is_seen(tmp_path: Path) -> None:
     }
     del changed["embedding/bias"]
     assert differences(tmp_path / "a.npz", changed) == [
-        "embedding/bias: only in one of the two",
-        "more: only in one of the two",
+        "embedding/bias: missing on one side",
+        "more: missing on one side",
         f"{kernel}: float32 (64, 64), expected float32 (64, 4, 16)",
-        "cls: other bytes",
+        "cls: different bytes",
         "head/bias: float64 (3,), expected float32 (3,)",
-        "head/kernel: other bytes",
+        "head/kernel: different bytes",
     ]
 
 
@@ -209,7 +209,7 @@ def test_other_shapes_are_refused(
 @pytest.mark.parametrize("tokens", [0, 1, 3, 4, 6])
 def test_a_grid_that_is_no_square_is_refused(tokens: int, tmp_path: Path) -> None:
     path = save(tmp_path / "a.safetensors", timm_arrays(tokens=tokens))
-    assert refuse(path) == f"pos_embed has {tokens} tokens, expected a class token and a square grid of patches"
+    assert refuse(path) == f"pos_embed has {tokens} tokens, expected a class token and a square of patches"
 
 
 @pytest.mark.parametrize(
