@@ -10,7 +10,7 @@ With a tarball of 100 MB and a page of 20 kB, on loopback:
 - the server's memory during the downloads (benchmarks/memory.py).
 
 Fails when a download is damaged, below 1,000 pages/s or 0.8 of the other server's rate, or when the memory grows by
-more than 2 CHUNK (pipeline.server.app) a client.
+more than 2 CHUNK (pipeline.server.responses) a client.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.memory import Watch
-from pipeline.server.app import CHUNK
+from pipeline.server.responses import CHUNK
 
 ROOT = Path(__file__).parents[1]
 MEGABYTES = 100  # of the tarball

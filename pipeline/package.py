@@ -1,8 +1,8 @@
-"""package: a SavedModel to the tarball that TensorFlow Hub's client takes, the same bytes every time.
+"""package: packs a SavedModel into the tarball that TensorFlow Hub's client loads, the same bytes every time.
 
     python -m pipeline.package FOLDER OUT.tar.gz
 
-writes OUT.tar.gz and, beside it, OUT.tar.gz.sha256 in the form that `sha256sum -c` reads.
+writes OUT.tar.gz and OUT.tar.gz.sha256, which `sha256sum -c` reads.
 """
 
 import argparse
@@ -21,13 +21,13 @@ from pipeline.base.progress import Progress
 from pipeline.saved_model.files import archive_order, folder_size
 
 # ISA-L's level 2. Weights hardly compress: zlib's default saves 0.1 % more and takes 17 times as long.
-# Blocks of a fixed size are compressed by themselves, two at a time: the bytes depend on neither the number of threads
-# nor the sizes of reads, which plain igzip's do. Its gzip header holds no name and no time.
+# Blocks of a fixed size are compressed independently, two at a time, so that the bytes depend neither on the number of
+# threads nor on the sizes of reads, as plain igzip's do. The gzip header has no name and no time.
 LEVEL, BLOCK = 2, 1 << 20
 
 
 class _Digesting(io.RawIOBase):
-    """Passes writes on and digests them, so that the tarball is not read again."""
+    """Passes writes on and computes their SHA-256, so that the tarball need not be read again."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out, self.sha256 = out, hashlib.sha256()
@@ -43,7 +43,7 @@ class _Digesting(io.RawIOBase):
 
 
 class _Counting:
-    """A file for tarfile to read from that reports how far it is."""
+    """A file that reports how much tarfile has read of it."""
 
     def __init__(self, stream: BinaryIO, progress: Progress) -> None:
         self._stream, self._progress = stream, progress
@@ -55,7 +55,7 @@ class _Counting:
 
 
 def _entry(name: str, size: int) -> tarfile.TarInfo:
-    """Returns a header that says nothing about this machine: no owner, no time, plain modes."""
+    """Returns a header without anything of this machine: no owner, no time, fixed modes."""
     entry = tarfile.TarInfo(name.rstrip("/"))
     entry.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
     entry.mode = 0o755 if name.endswith("/") else 0o644
@@ -64,10 +64,10 @@ def _entry(name: str, size: int) -> tarfile.TarInfo:
 
 
 def package(folder: Path, out: Path) -> str:
-    """Packs a model's folder, whose content becomes the archive's root, and returns the archive's SHA-256.
+    """Packs the content of a model's folder and returns the SHA-256 of the tarball.
 
     Raises:
-        Fault: when the folder holds what a module must not, see artifact.archive_order().
+        Fault: as archive_order() does, for a file that no module may have.
         OSError: when `out` cannot be written; an earlier archive stays as it is.
     """
     names = archive_order(folder)

@@ -2,8 +2,8 @@
 
     python -m pipeline.serve HUB [--host HOST] [--port PORT] [--gcs gs://BUCKET/PREFIX] [--drain SECONDS]
 
-Serves until Ctrl-C or SIGTERM; then nobody new is let in, and who is downloading has some seconds to finish. Nothing in
-the hub is ever written. Needs the extra `serve`, as do pipeline.server.app and pipeline.server.connections.
+Serves until Ctrl-C or SIGTERM; then it accepts no new connections, and gives downloads some seconds to finish. It never
+writes to the hub. It needs the extra `serve`, as pipeline.server does.
 """
 
 import argparse
@@ -28,49 +28,51 @@ from pipeline.server.app import application
 from pipeline.server.connections import LARGEST_HEAD, Connection
 from pipeline.server.middleware import ACCESS
 
-# Each may hold CHUNK bytes of pipeline.server.app twice: 1 GB at the worst.
+# Each may hold two chunks of pipeline.server.responses: 1 GB at most.
 MOST_CONNECTIONS = 2_000
 KEPT_ALIVE = 15  # seconds that a connection may wait for its next request
 _BUCKET = re.compile(r"gs://[^/\s]\S*")
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """Returns a socket that listens; port 0 is any free one.
+    """Returns a listening socket; port 0 means any free port.
 
     Raises:
-        Fault: when the address cannot be had, and why.
+        Fault: when it cannot listen there, and why.
     """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.create_server(address[:2], family=family, backlog=1024)
     except socket.gaierror as error:
-        raise Fault(f"HOST={host}: no address of this machine ({error.strerror}); expected 127.0.0.1 or so") from None
+        raise Fault(
+            f"HOST={host}: not an address of this machine ({error.strerror}); expected one such as 127.0.0.1"
+        ) from None
     except OSError as error:
         reasons = {
             errno.EADDRINUSE: "another program listens there; choose another PORT",
-            errno.EACCES: "this user may not listen there; choose a PORT from 1024",
-            errno.EADDRNOTAVAIL: "no address of this machine; choose another HOST",
+            errno.EACCES: "your user may not listen there; choose a PORT from 1024",
+            errno.EADDRNOTAVAIL: "not an address of this machine; choose another HOST",
         }
         if error.errno not in reasons:
             raise
         raise Fault(f"cannot listen on {host}, port {port}: {reasons[error.errno]}") from None
-    # Its connections inherit it, where asyncio sets it on its own sockets only; without, a page's body waits 40 ms for
-    # the client to acknowledge its head.
+    # Connections inherit this; asyncio sets it only on sockets of its own. Without it the body of a page waits 40 ms
+    # for the client to acknowledge its head.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
 def _allow_files() -> int:
-    """Lets this process open as many files as the system allows it; returns how many clients that suffices for.
+    """Raises this process's limit of open files as far as needed; returns the number of clients it suffices for.
 
     Raises:
-        Fault: when it does not suffice for any.
+        Fault: when it suffices for none.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * MOST_CONNECTIONS + 300
     most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    clients = (most - 300) // 2  # each has its connection and its file; 100 wait for a 503, and there are folders
+    clients = (most - 300) // 2  # a connection and a file each; 100 wait for a 503, and folders need some, too
     if clients < 1:
         raise Fault(
             f"this process may open {hard} files at once; expected 400 or more: raise the hard limit (ulimit -Hn)"
@@ -79,17 +81,17 @@ def _allow_files() -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """After it has ended in an orderly manner uvicorn raises the signal again; that is a success."""
+    """Exits with success: uvicorn raises the signal again after an orderly shutdown."""
     raise SystemExit(0)
 
 
 def server(hub: Path, bucket: str | None, drain: int) -> uvicorn.Server:
-    """Returns a server of a hub, ready to run.
+    """Returns a server that is ready to run.
 
     Args:
-        hub: its folder.
+        hub: the hub's folder.
         bucket: see application().
-        drain: the seconds that downloads get to finish when it is to end.
+        drain: seconds that downloads get to finish when the server ends.
 
     Raises:
         Fault: when this process may open too few files.
@@ -104,43 +106,47 @@ def server(hub: Path, bucket: str | None, drain: int) -> uvicorn.Server:
 
 
 def published_address(hub: Path, handle: str) -> str | None:
-    """Returns the address that a module's card gives as its hub's, or None where it gives none."""
+    """Returns the address of the hub in a module's card, or None without one."""
     card = hub / f"{handle}.md"
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    found = re.search(rf"^<!-- asset-path: (.*)/{re.escape(handle)}\.tar\.gz -->$", text, re.MULTILINE)
-    return found[1] if found else None
+    match = re.search(rf"^<!-- asset-path: (.*)/{re.escape(handle)}\.tar\.gz -->$", text, re.MULTILINE)
+    return match[1] if match else None
 
 
 def _log() -> None:
-    """Accesses to standard output, what is wrong to standard error; of uvicorn's warnings only one."""
+    """Logs requests to standard output and faults to standard error."""
     ACCESS.addHandler(logging.StreamHandler(sys.stdout))
     ACCESS.setLevel(logging.INFO)
     ACCESS.propagate = False
-    # Too many clients concern whoever runs it; bad requests do not.
+    # The operator needs to know of errors and of too many clients, not of bad requests.
     logging.getLogger("uvicorn.error").addFilter(
         lambda record: record.levelno >= logging.ERROR or "concurrency" in record.getMessage()
     )
 
 
+def _announce(hub: Path, handles: Sequence[str], address: str) -> None:
+    """Prints the address of the server, and how to load a module from it."""
+    names = {handle.rpartition("/")[0] for handle in handles}
+    count = f"{len(names):,} module{'s' if len(names) > 1 else ''}"
+    print(f"serving {count} of {hub} at {address}/ until Ctrl-C; from Python:", file=sys.stderr)
+    print(f'  hub.load("{address}/{handles[0]}")', file=sys.stderr, flush=True)
+    published = published_address(hub, handles[0])
+    if published and published.replace("//localhost", "//127.0.0.1") != address:
+        print(f"  its pages name {published}; make publish HUB_URL=... changes that", file=sys.stderr, flush=True)
+
+
 def serve(hub: Path, host: str, port: int, bucket: str | None, drain: int) -> None:
-    """Serves until it is told to end.
+    """Serves until Ctrl-C or SIGTERM.
 
     Raises:
-        Fault: see published_handles(), listening() and server().
+        Fault: as published_handles(), listening() and server() do.
     """
     handles = published_handles(hub)
     with listening(host, port) as listener:
         _log()
         running = server(hub, bucket, drain)
         port = listener.getsockname()[1]
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        names = {handle.rpartition("/")[0] for handle in handles}
-        count = f"{len(names):,} module{'s' if len(names) > 1 else ''}"
-        print(f"serving {count} of {hub} at {address}/ until Ctrl-C; from Python:", file=sys.stderr)
-        print(f'  hub.load("{address}/{handles[0]}")', file=sys.stderr, flush=True)
-        said = published_address(hub, handles[0])
-        if said and said.replace("//localhost", "//127.0.0.1") != address:
-            print(f"  its pages name {said}; make publish HUB_URL=... changes that", file=sys.stderr, flush=True)
+        _announce(hub, handles, f"http://{f'[{host}]' if ':' in host else host}:{port}")
         signal.signal(signal.SIGTERM, _stop)
         with suppress(KeyboardInterrupt):  # raised again by uvicorn, after its orderly end
             running.run(sockets=[listener])
@@ -148,17 +154,19 @@ def serve(hub: Path, host: str, port: int, bucket: str | None, drain: int) -> No
 
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise Fault(f"PORT={text}: expected a whole number from 0 (any that is free) to 65535")
+        raise Fault(f"PORT={text}: expected a whole number from 0 (any free port) to 65535")
     return int(text)
 
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.serve", description="Serves a hub as tfhub.dev did.")
     parser.add_argument("hub", help="the hub: a folder, or its file: URL")
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen (127.0.0.1; 0.0.0.0 is every network)")
-    parser.add_argument("--port", default="8080", help="which port to listen on (8080; 0 is any that is free)")
-    parser.add_argument("--gcs", help="gs://bucket/prefix where the modules also lie unpacked, if they do")
-    parser.add_argument("--drain", type=int, default=30, help="seconds for downloads to finish when it ends (30)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (127.0.0.1; 0.0.0.0 is every network)"
+    )
+    parser.add_argument("--port", default="8080", help="port to listen on (8080; 0 is any free one)")
+    parser.add_argument("--gcs", help="gs://bucket/prefix that also has the modules unpacked")
+    parser.add_argument("--drain", type=int, default=30, help="seconds for downloads to finish at the end (30)")
     args = parser.parse_args(arguments)
     if args.gcs and not _BUCKET.fullmatch(args.gcs):
         raise Fault(f"GCS={args.gcs}: expected gs://bucket/prefix")

@@ -1,11 +1,11 @@
-"""site: the hub's website, static HTML beside what the hub holds, made from index.json and the Markdown pages.
+"""site: renders the hub's website, static HTML, from index.json and the Markdown pages.
 
     python -m pipeline.site HUB
 
 writes index.html, <publisher>/<publisher>.html, <publisher>/collections/<name>/1.html,
-<publisher>/<module>/<version>.html, and site/ with the style sheet, script and icon that all share. Links are relative,
-so the pages work from any static host, under any path, and from a disk. A page is written again only when something
-that it shows, or what renders it, changed: site/pages.json has a digest of that for each page.
+<publisher>/<module>/<version>.html, and site/ with the shared style sheet, script and icon. Links are relative, so the
+pages work on any static host, under any path, and from a disk. A page is written again only when its content or the
+code that renders it has changed: site/pages.json has a digest of both for each page.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("hub", help="the hub: a folder")
     hub = hub_folder(parser.parse_args(arguments).hub)
     if not (hub / "index.json").is_file():
-        raise Fault(f"{hub}: no hub, index.json is missing; run make publish first")
+        raise Fault(f"{hub}: there is no index.json, so this is not a hub; run make publish first")
     with locked(hub):
         written = build(hub, read_index(hub))
     return f"{hub}, {written} pages written"

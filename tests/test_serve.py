@@ -650,7 +650,7 @@ def test_no_answer_names_a_folder_of_the_machine(own: Running, monkeypatch: pyte
     def broken(root: Path, names: tuple[str, ...]) -> tuple[int, os.stat_result]:
         raise OSError(errno.EIO, "the disk fails", str(root.joinpath(*names)))
 
-    monkeypatch.setattr(files, "_opened", broken)
+    monkeypatch.setattr(files, "_open_file", broken)
     answers(500, 405)
 
 
@@ -957,7 +957,7 @@ def test_each_request_is_one_line(shared: Running) -> None:
         ("GET /alice/net/1.md?a=\\x22b\\x22\\\\ HTTP/1.1", "200", "8"),
         ("GET /alice/net/1.tar.gz HTTP/1.1", "206", "100"),
         ("GET /%0d%0aevil%1b HTTP/1.1", "404", "38"),
-        ("-", "400", "25"),
+        ("-", "400", "29"),
     ]
 
 
@@ -975,7 +975,7 @@ def test_each_request_is_one_line(shared: Running) -> None:
         (("hub", "--port", "65536"), ("PORT=65536: expected a whole number from 0",)),
         (("hub", "--port", "TAKEN"), ("cannot listen on 127.0.0.1, port", "choose another PORT")),
         (("hub", "--host", "192.0.2.1"), ("cannot listen on 192.0.2.1", "choose another HOST")),
-        (("hub", "--host", "no host"), ("HOST=no host: no address of this machine",)),
+        (("hub", "--host", "no host"), ("HOST=no host: not an address of this machine",)),
         (("hub", "--gcs", "s3://bucket"), ("GCS=s3://bucket: expected gs://bucket/prefix",)),
         (("hub", "--gcs", "gs://"), ("GCS=gs://: expected gs://bucket/prefix",)),
         (("hub", "--gcs", "gs://bucket/a b"), ("GCS=gs://bucket/a b: expected gs://bucket/prefix",)),

@@ -408,7 +408,7 @@ def test_the_command_says_what_it_wrote(hub: Path, stage: Stage) -> None:
     done = stage("site", hub)
     assert done.returncode == 0, done.stderr
     assert ", 1 pages written: " in done.stderr
-    assert_refused(stage("site", hub / "site"), "no hub, index.json is missing; run make publish first")
+    assert_refused(stage("site", hub / "site"), "there is no index.json, so this is not a hub; run make publish first")
 
 
 def test_markdown_becomes_html_without_html_of_its_own() -> None:

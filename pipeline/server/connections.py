@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 connections, with what it leaves to a proxy: limits on heads, and on slow clients."""
+"""uvicorn's HTTP/1.1 connections, with limits that it leaves to a proxy: on the size of heads, and on slow clients."""
 
 import asyncio
 import sys
@@ -10,17 +10,17 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from pipeline.server.middleware import log_request
 
-# A head, that is the request line and headers, must be there by then; nobody needs long for some hundred bytes.
+# Time for a head, that is the request line and headers: some hundred bytes.
 HEAD_SECONDS = 10.0
-# A client that takes less than a chunk (256 kB) in that time is cut off. 4 kB/s is slower than a modem.
+# A client that accepts less than a chunk (256 kB) in that time is disconnected. 4 kB/s is slower than a modem.
 STALL_SECONDS = 60.0
-# How long a refused client may go on sending, unheard.
+# How long a refused client may go on sending; nothing of that is read.
 LINGER_SECONDS = 1.0
-# What may wait for the rest of its head; whole heads are checked by pipeline.server.middleware.
+# Of an incomplete head; complete ones are checked by pipeline.server.middleware.
 LARGEST_HEAD = 32_768  # bytes
 
 _SENTENCES = {
-    400: "This is no HTTP request.",
+    400: "This is not an HTTP request.",
     408: "The request took too long to arrive.",
     414: "The address is too long.",
     431: "The headers are too large.",
@@ -28,9 +28,9 @@ _SENTENCES = {
 
 
 class Connection(H11Protocol):
-    """A connection that closes itself when its client is too slow, or sends what is no request."""
+    """A connection that closes itself when its client is too slow, or sends what is not a request."""
 
-    # As attributes, so that a test need not wait for a minute.
+    # As attributes, so that tests can shorten them.
     head_seconds = HEAD_SECONDS
     stall_seconds = STALL_SECONDS
 
@@ -42,14 +42,14 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # Whatever waits for the client counts as stalled, also the last few kB of an answer that is complete: asyncio
-        # would keep a closed connection open for them as long as the client likes.
+        # Any unsent byte counts as stalled, also the last kilobytes of a complete response: asyncio would keep a closed
+        # connection open for them as long as the client likes.
         transport.set_write_buffer_limits(high=0)
-        # uvicorn answers 503 where there are too many; beyond that there would be no descriptors for files.
+        # uvicorn answers 503 where there are too many connections; beyond that no descriptors are left for files.
         if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency + 100:
             transport.abort()
             return
-        self._head = self.loop.call_later(self.head_seconds, self._late)
+        self._head = self.loop.call_later(self.head_seconds, self._end_late_head)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting_for_head()
@@ -62,13 +62,15 @@ class Connection(H11Protocol):
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE or self.transport.is_closing():
             self._stop_waiting_for_head()
-        elif self._head is None:  # the next request of a connection that is kept alive has begun
-            self._head = self.loop.call_later(self.head_seconds, self._late)
+        elif self._head is None:  # the next request of a connection that is kept alive
+            self._head = self.loop.call_later(self.head_seconds, self._end_late_head)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:  # a part of the next one came with it
-            self._head = self._head or self.loop.call_later(self.head_seconds, self._late)
+        if (
+            self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]
+        ):  # a part of the next head came with this request
+            self._head = self._head or self.loop.call_later(self.head_seconds, self._end_late_head)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -85,8 +87,8 @@ class Connection(H11Protocol):
             self._head.cancel()
             self._head = None
 
-    def _late(self) -> None:
-        """Ends a connection whose head did not arrive: silently where nothing did, as browsers open some in advance."""
+    def _end_late_head(self) -> None:
+        """Ends a connection whose head is late; silently where nothing arrived, since browsers open some in advance."""
         self._head = None
         if self.conn.trailing_data[0]:
             self._refuse(408)
@@ -94,7 +96,7 @@ class Connection(H11Protocol):
             self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
-        """Called by uvicorn where h11 refuses what it reads; h11 knows which status fits."""
+        """Refuses what h11 cannot parse; called by uvicorn. h11 knows the status."""
         error = sys.exception()
         if not isinstance(error, h11.ProtocolError) or error.error_status_hint != 431:
             self._refuse(400)
@@ -102,27 +104,30 @@ class Connection(H11Protocol):
             self._refuse(431 if b"\n" in self.conn.trailing_data[0] else 414)
 
     def _refuse(self, status: int) -> None:
-        """Answers what is no request, and closes; what is only no body the application refuses, as it does any."""
+        """Answers a malformed request, and closes; a malformed body is refused by the application, like any body."""
         self._stop_waiting_for_head()
         self._refused = True
         if self.cycle is not None and not self.cycle.response_complete:
-            # h11 lets nothing follow its answer: uvicorn closes then. Who waits for the rest of the body waits in vain.
+            # After an error h11 accepts no further events, and uvicorn closes. This ends the wait for more of the body.
             self.cycle.more_body = False
             self.cycle.message_event.set()
             return
         if self.conn.our_state is h11.IDLE:
-            body = (_SENTENCES[status] + "\n").encode()
-            headers = [
-                (b"content-type", b"text/plain; charset=utf-8"),
-                (b"content-length", str(len(body)).encode()),
-                (b"x-content-type-options", b"nosniff"),
-                (b"connection", b"close"),
-            ]
-            response = h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES[status])
-            for event in (response, h11.Data(data=body), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
-            log_request(self.client[0] if self.client else "-", "-", status, len(body))
-        # Closed with bytes unread, the system would send a reset, which overtakes the answer: the client closes first.
+            self._send_refusal(status)
+        # Closing with unread bytes would send a reset, which can overtake the response: the client closes first.
         with suppress(OSError):  # it has closed already
             self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def _send_refusal(self, status: int) -> None:
+        body = (_SENTENCES[status] + "\n").encode()
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"connection", b"close"),
+        ]
+        response = h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES[status])
+        for event in (response, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        log_request(self.client[0] if self.client else "-", "-", status, len(body))

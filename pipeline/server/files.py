@@ -1,4 +1,4 @@
-"""The files of a hub, opened so that nothing outside it can be, with the digest of exactly what is opened."""
+"""Opens the files of a hub, and none outside it, with the digest of the opened bytes."""
 
 import asyncio
 import errno
@@ -18,14 +18,14 @@ from typing import Any
 from pipeline.base.files import CHUNK
 from pipeline.server.routes import Names, is_version
 
-# Larger ones are sent from the disk, as tarballs are.
-LARGEST_IN_MEMORY = 4 << 20
-# The memory that pages may take, both forms added up.
-MEMORY = 64 << 20
-# A file may change twice within a tick of the file system's clock, and look the same: one that young is not remembered.
+# Larger files are sent from the disk, as tarballs are.
+LARGEST_IN_MEMORY = 4 << 20  # bytes
+# The memory for cached pages, plain and compressed together.
+MEMORY = 64 << 20  # bytes
+# A file may change twice within a tick of the file system's clock and look the same: so young a file is not cached.
 YOUNG = 2.0  # seconds
 COMPRESSIBLE = (".html", ".md", ".json", ".css", ".js", ".svg", ".txt", ".xml", ".yaml")
-LEAST_COMPRESSED = 500  # bytes; gzip makes less of it no shorter
+LEAST_COMPRESSED = 500  # bytes; gzip does not shorten less
 
 _NOT_THERE = {
     errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ENAMETOOLONG,
@@ -42,7 +42,7 @@ class NotThere(Exception):
 
 @dataclass(frozen=True)
 class Form:
-    """A file as it is sent: as it lies on the disk, or compressed.
+    """A form in which a file is sent: as on the disk, or compressed.
 
     Attributes:
         content: the bytes.
@@ -59,12 +59,12 @@ class Form:
 
 @dataclass(frozen=True)
 class Page:
-    """A small file.
+    """A small file, in memory.
 
     Attributes:
         modified: when it was last changed, in seconds since 1970.
-        plain: as it is.
-        compressed: with gzip, where that makes sense.
+        plain: as on the disk.
+        compressed: with gzip; None where that saves nothing.
     """
 
     modified: int
@@ -74,10 +74,10 @@ class Page:
 
 @dataclass(frozen=True)
 class Large:
-    """An opened file; whoever gets it closes its descriptor.
+    """An open file; the caller closes its descriptor.
 
     Attributes:
-        descriptor: open for reading. The file stays whole for who has it open when another takes its name.
+        descriptor: open for reading; what it reads stays the same when another file takes the name.
         size: in bytes.
         sha256: the digest of all its bytes, 32 bytes.
         modified: when it was last changed, in seconds since 1970.
@@ -91,7 +91,7 @@ class Large:
 
 @dataclass(frozen=True)
 class Digests:
-    """What index.json says.
+    """The digests that index.json has, and its counts.
 
     Attributes:
         sha256: 32 bytes by path and size.
@@ -112,7 +112,7 @@ def _identity(status: os.stat_result) -> Identity:
 
 @contextmanager
 def _absent() -> Iterator[None]:
-    """Turns what the system says of a file that is none into NotThere; a failing disk stays what it is."""
+    """Turns the errors of opening what is not a readable file into NotThere; errors of the disk are raised."""
     try:
         yield
     except OSError as error:
@@ -123,7 +123,7 @@ def _absent() -> Iterator[None]:
 
 @contextmanager
 def _folder(root: Path, names: Names) -> Iterator[int]:
-    """Opens a folder of the hub, name by name: a symbolic link is refused at each, also one made this very moment."""
+    """Opens a folder of the hub, name by name, so that a symbolic link is refused even if it was made just now."""
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for name in names:
@@ -135,8 +135,8 @@ def _folder(root: Path, names: Names) -> Iterator[int]:
         os.close(folder)
 
 
-def _opened(root: Path, names: Names) -> tuple[int, os.stat_result]:
-    """Opens a regular file of the hub; the root itself may be a link, for whoever swaps whole hubs.
+def _open_file(root: Path, names: Names) -> tuple[int, os.stat_result]:
+    """Opens a regular file of the hub; the root itself may be a link, so that a whole hub can be swapped.
 
     Raises:
         NotThere: for anything else.
@@ -151,12 +151,12 @@ def _opened(root: Path, names: Names) -> tuple[int, os.stat_result]:
     return descriptor, status
 
 
-def _whole(descriptor: int) -> bytes:
+def _read_all(descriptor: int) -> bytes:
     with os.fdopen(os.dup(descriptor), "rb") as stream:
         return stream.read()
 
 
-def _digest(descriptor: int) -> bytes:
+def _digest_and_close(descriptor: int) -> bytes:
     """Returns the SHA-256 of an open file, and closes it."""
     digest, offset = hashlib.sha256(), 0
     try:
@@ -168,20 +168,20 @@ def _digest(descriptor: int) -> bytes:
     return digest.digest()
 
 
-def _digests(content: bytes, written: int) -> Digests:
-    """Reads index.json; raises ValueError, KeyError, TypeError or AttributeError for what is none."""
+def _parse_index(content: bytes, written: int) -> Digests:
+    """Parses index.json; raises ValueError, KeyError, TypeError or AttributeError for a malformed one."""
     index: dict[str, dict[str, Any]] = json.loads(content)
     entries = [entry for kind in ("modules", "collections") for entry in index[kind].values()]
     files = [file for entry in entries for file in entry["files"]]
     sha256 = {(file["path"], file["size"]): bytes.fromhex(file["sha256"]) for file in files}
     if any(len(digest) != 32 for digest in sha256.values()):
-        raise ValueError("a digest is no SHA-256")
+        raise ValueError("a digest is not a SHA-256")
     modules = {handle.rpartition("/")[0] for handle in index["modules"]}
     return Digests(sha256, len(modules), len(index["collections"]), written)
 
 
 class HubFiles:
-    """A hub's folder; one object serves all requests of one event loop.
+    """The folder of a hub, with a cache of its pages; one object serves all requests of an event loop.
 
     Raises, from every method:
         NotThere: when there is no such file.
@@ -196,11 +196,11 @@ class HubFiles:
         self._index: tuple[Identity, Digests] | None = None
 
     def index(self) -> Digests:
-        """Returns what index.json says now; raises NotThere when it is missing or no index."""
-        descriptor, status = _opened(self._root, ("index.json",))
+        """Reads index.json, if it has changed; raises NotThere when it is missing or malformed."""
+        descriptor, status = _open_file(self._root, ("index.json",))
         try:
             if self._index is None or self._index[0] != _identity(status):
-                self._index = _identity(status), _digests(_whole(descriptor), status.st_mtime_ns)
+                self._index = _identity(status), _parse_index(_read_all(descriptor), status.st_mtime_ns)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise NotThere from None
         finally:
@@ -210,12 +210,12 @@ class HubFiles:
     def newest(self, names: Names) -> str:
         """Returns the greatest version of a module or collection, by number: 10 comes after 9.
 
-        Of a module, one whose page alone is there yet does not count.
+        A version of a module counts once its tarball is there; its page alone does not count.
         """
-        with _absent(), _folder(self._root, names) as folder, os.scandir(folder) as found:
-            entries = [entry.name for entry in found if entry.is_file(follow_symlinks=False)]
-        for end in (".tar.gz", ".html", ".md"):
-            stems = (entry.removesuffix(end) for entry in entries if entry.endswith(end))
+        with _absent(), _folder(self._root, names) as folder, os.scandir(folder) as scanned:
+            entries = [entry.name for entry in scanned if entry.is_file(follow_symlinks=False)]
+        for suffix in (".tar.gz", ".html", ".md"):
+            stems = (entry.removesuffix(suffix) for entry in entries if entry.endswith(suffix))
             if versions := [stem for stem in stems if is_version(stem)]:
                 return max(versions, key=int)
         raise NotThere
@@ -223,14 +223,14 @@ class HubFiles:
     def has(self, names: Names) -> bool:
         """Returns whether there is such a file."""
         try:
-            os.close(_opened(self._root, names)[0])
+            os.close(_open_file(self._root, names)[0])
         except NotThere:
             return False
         return True
 
     async def open(self, names: Names) -> Page | Large:
-        """Opens a file; a page comes from memory where it has not changed since."""
-        descriptor, status = _opened(self._root, names)
+        """Opens a file; a small one comes from the cache unless it has changed."""
+        descriptor, status = _open_file(self._root, names)
         keep = False
         try:
             if status.st_size <= LARGEST_IN_MEMORY and not names[-1].endswith(".gz"):
@@ -244,31 +244,32 @@ class HubFiles:
 
     def _page(self, names: Names, descriptor: int, status: os.stat_result) -> Page:
         identity = _identity(status)
-        known = self._pages.get(names)
-        if known and known[0] == identity:
+        cached = self._pages.get(names)
+        if cached and cached[0] == identity:
             self._pages.move_to_end(names)
-            return known[1]
-        plain = Form.of(_whole(descriptor))
-        worth = names[-1].endswith(COMPRESSIBLE) and len(plain.content) >= LEAST_COMPRESSED
-        compressed = Form.of(gzip.compress(plain.content, 6, mtime=0)) if worth else None
+            return cached[1]
+        plain = Form.of(_read_all(descriptor))
+        is_compressible = names[-1].endswith(COMPRESSIBLE) and len(plain.content) >= LEAST_COMPRESSED
+        compressed = Form.of(gzip.compress(plain.content, 6, mtime=0)) if is_compressible else None
         page = Page(int(status.st_mtime), plain, compressed)
         if time.time() - status.st_mtime > YOUNG:
-            self._remember(names, identity, page)
+            self._cache(names, identity, page)
         return page
 
-    def _remember(self, names: Names, identity: Identity, page: Page) -> None:
-        forgotten = [self._pages.pop(names)[1]] if names in self._pages else []
+    def _cache(self, names: Names, identity: Identity, page: Page) -> None:
+        """Keeps a page in place of the one of that name, and drops the least recently used pages beyond MEMORY."""
+        if names in self._pages:
+            self._memory -= _size(self._pages.pop(names)[1])
         self._pages[names] = identity, page
-        self._memory += _weight(page)
-        while self._memory - sum(map(_weight, forgotten)) > MEMORY and len(self._pages) > 1:
-            forgotten.append(self._pages.popitem(last=False)[1][1])
-        self._memory -= sum(map(_weight, forgotten))
+        self._memory += _size(page)
+        while self._memory > MEMORY and len(self._pages) > 1:
+            _, (_, dropped) = self._pages.popitem(last=False)
+            self._memory -= _size(dropped)
 
     async def _sha256(self, path: str, descriptor: int, status: os.stat_result) -> bytes:
-        """Returns the digest that index.json has of a file, or computes it, once for all who ask.
+        """Returns the digest that index.json has of a file, or computes it, once for all requests.
 
-        The index is believed of files older than itself, which publish writes last; a younger file may have replaced
-        the one it speaks of.
+        publish writes the index last. A file younger than it may have replaced the one that it describes.
         """
         try:
             index = self.index()
@@ -279,15 +280,15 @@ class HubFiles:
             return recorded
         identity = _identity(status)
         if identity not in self._computed:
-            self._computed[identity] = asyncio.create_task(asyncio.to_thread(_digest, os.dup(descriptor)))
+            self._computed[identity] = asyncio.create_task(asyncio.to_thread(_digest_and_close, os.dup(descriptor)))
             if len(self._computed) > 10_000:
                 self._computed.popitem(last=False)
         try:
             return await asyncio.shield(self._computed[identity])
-        except OSError:  # of the disk; the next one tries again
+        except OSError:  # of the disk; the next request tries again
             self._computed.pop(identity, None)
             raise
 
 
-def _weight(page: Page) -> int:
+def _size(page: Page) -> int:
     return len(page.plain.content) + (len(page.compressed.content) if page.compressed else 0)

@@ -1,4 +1,4 @@
-"""Conditional and range requests (RFC 9110), and which form of a page a client prefers."""
+"""Conditional requests, range requests and content negotiation, as RFC 9110 has them."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ class Unsatisfiable(Exception):
 
 
 def _seconds(date: str) -> float | None:
-    """Returns an HTTP-date in seconds since 1970; None for what is none, which section 13.1.3 says to ignore."""
+    """Parses an HTTP-date into seconds since 1970; None for an invalid one, which section 13.1.3 says to ignore."""
     try:
         parsed = parsedate_to_datetime(date)
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -28,13 +28,13 @@ def http_date(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
 
 
-def _names(header: str, etag: str, weak: bool) -> bool:
-    """Returns whether a list of entity tags, or *, names a strong one (section 8.8.3.2)."""
+def _matches(header: str, etag: str, weak: bool) -> bool:
+    """Returns whether a list of entity tags, or *, matches a strong entity tag (section 8.8.3.2)."""
     tags = _TAG.findall(header)
     return header.strip() == "*" or etag in tags or (weak and f"W/{etag}" in tags)
 
 
-def verdict(headers: Mapping[str, str], etag: str, modified: int) -> int | None:
+def precondition_status(headers: Mapping[str, str], etag: str, modified: int) -> int | None:
     """Returns the status that the preconditions of a GET or HEAD demand, in the order of section 13.2.2.
 
     Args:
@@ -43,37 +43,37 @@ def verdict(headers: Mapping[str, str], etag: str, modified: int) -> int | None:
         modified: when it was last changed, in seconds since 1970.
 
     Returns:
-        304 if the client has it already, 412 if it wants another one, None to go on.
+        304 if the client has it already, 412 if it wants another one, None to send it.
     """
     if "if-match" in headers:
-        if not _names(headers["if-match"], etag, weak=False):
+        if not _matches(headers["if-match"], etag, weak=False):
             return 412
     elif (since := _seconds(headers.get("if-unmodified-since", ""))) is not None and modified > since:
         return 412
     if "if-none-match" in headers:
-        return 304 if _names(headers["if-none-match"], etag, weak=True) else None
+        return 304 if _matches(headers["if-none-match"], etag, weak=True) else None
     since = _seconds(headers.get("if-modified-since", ""))
     return 304 if since is not None and modified <= since else None
 
 
 def byte_range(headers: Mapping[str, str], size: int, etag: str, modified: int) -> tuple[int, int] | None:
-    """Returns the asked part of a file of `size` bytes as (start, stop), or None for the whole of it.
+    """Returns the requested part of a file of `size` bytes as (start, stop), or None for the whole file.
 
-    The whole is sent where no range is asked for, where it is malformed or of another unit, where If-Range says that
-    the client has a part of something else, and for several ranges at once: section 14.2 allows to ignore those, and
-    no client that downloads tarballs asks for them.
+    The whole file is sent without a range, for a malformed one or one of another unit, where If-Range says that the
+    client has a part of another file, and for several ranges: section 14.2 allows to ignore those, and no client that
+    downloads tarballs sends them.
 
     Raises:
-        Unsatisfiable: when it lies behind the end.
+        Unsatisfiable: when the range lies behind the end.
     """
     unit, _, ranges = headers.get("range", "").partition("=")
-    found = _RANGE.fullmatch(ranges.strip())
-    if unit.strip().lower() != "bytes" or not found or not any(found.groups()):
+    match = _RANGE.fullmatch(ranges.strip())
+    if unit.strip().lower() != "bytes" or not match or not any(match.groups()):
         return None
     if headers.get("if-range", etag).strip() not in (etag, http_date(modified)):
         return None
-    first, last = found.groups()
-    if not first:  # the last so many bytes
+    first, last = match.groups()
+    if not first:  # the last `last` bytes
         if int(last) == 0 or size == 0:
             raise Unsatisfiable
         return max(size - int(last), 0), size
@@ -89,7 +89,7 @@ _WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
 
 def _weighted(header: str) -> Iterator[tuple[str, float]]:
-    """Yields the names of a header's list, in lower case, with their weights; what is malformed is left out."""
+    """Yields the names of a header's list, in lower case, with their weights; malformed elements are left out."""
     for element in header.split(","):
         name, *parameters = (part.strip() for part in element.lower().split(";"))
         weights = [value[2:] for value in parameters if value.startswith("q=")]
@@ -98,19 +98,19 @@ def _weighted(header: str) -> Iterator[tuple[str, float]]:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Returns whether gzip may be sent: it, or * where it is not named, has a weight above 0.
+    """Returns whether to send gzip: it, or * where it is not named, has a weight above 0.
 
-    Without the header any encoding may be sent; but who does not ask for gzip seldom undoes it, so the answer is no.
+    Without the header any encoding may be sent, but few clients that do not ask for gzip decode it: the answer is no.
     """
     weights = dict(_weighted(accept_encoding))
     return weights.get("gzip", weights.get("*", 0.0)) > 0
 
 
-def preferred(accept: str, offered: Sequence[str]) -> str:
-    """Returns the media type with the highest weight, the first offered of equals.
+def preferred_type(accept: str, offered: Sequence[str]) -> str:
+    """Returns the offered media type with the highest weight, the first of equals.
 
-    A weight for text/html counts before one for text/*, and that before one for */* (section 12.5.1). Where nothing
-    offered is acceptable the first is sent all the same, which that section allows: a person can read it.
+    A weight for text/html takes precedence over one for text/*, and that over one for */* (section 12.5.1). Where no
+    type is acceptable the first is sent, which that section allows: a person can read it.
 
     Args:
         accept: the header; "" if there is none.

@@ -1,10 +1,9 @@
-"""What every request of the server passes: limits, headers for browsers, and the access log."""
+"""Applies to every request: limits, security headers, and the access log."""
 
 import asyncio
 import logging
 import time
 from contextlib import suppress
-from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
@@ -12,15 +11,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.server.routes import Refused, path_of
 
-# RFC 9110, section 4.1, asks for 8,000 at least.
+# RFC 9110, section 4.1, recommends at least 8,000.
 LONGEST_TARGET = 8_000  # bytes
 LARGEST_HEADERS = 24_000  # bytes, names and values
 METHODS = ("GET", "HEAD")
-# What a refused client may go on sending, unheard. Closed with bytes unread, the system would send a reset, which
-# overtakes the answer.
+# How long a refused client may go on sending a body, which is read and dropped: closing with unread bytes would send a
+# reset, which can overtake the response.
 LINGER_SECONDS = 10.0
 
-# Pages bring nothing but their own stylesheet, scripts and pictures, and run nothing inline.
+# Pages load only the hub's own style sheet, scripts and pictures, and run nothing inline.
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -29,7 +28,7 @@ SECURITY = {
         " connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
 }
-# Plots have their colours in a style element; a picture that is opened by itself loads nothing and runs nothing.
+# Plots have their colours in a style element; a picture opened by itself loads and runs nothing.
 PICTURE = SECURITY | {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 }
@@ -39,14 +38,14 @@ FAULTS = logging.getLogger("pipeline.serve")
 
 
 def log(message: str) -> None:
-    """Tells whoever runs the server of something that is wrong."""
+    """Warns the operator of the server."""
     FAULTS.warning("serve: %s", message)
 
 
 def log_request(client: str, request: str, status: int, size: int) -> None:
     """Writes a line of the Common Log Format, in UTC; `size` is that of the body, in bytes.
 
-    What could end the line, or the quotes, or mean something to a terminal is escaped.
+    Line breaks, quotes and control characters of the request are escaped.
     """
     # Backslashes first: unicode_escape doubles them, and writes everything but printable ASCII as \\x.. or \\u....
     escaped = request.encode("unicode_escape").decode("ascii").replace('"', "\\x22")
@@ -55,7 +54,7 @@ def log_request(client: str, request: str, status: int, size: int) -> None:
 
 
 def _check(scope: Scope) -> None:
-    """Raises Refused for a request that is not even looked at."""
+    """Raises Refused for a request of another method, too long, or with a body."""
     headers = Headers(scope=scope)
     if scope["method"] not in METHODS:
         raise Refused(405, "The hub is for reading: GET and HEAD.", Allow=", ".join(METHODS))
@@ -67,7 +66,7 @@ def _check(scope: Scope) -> None:
         raise Refused(400, "A request for a page or a file has no body.")
 
 
-def _to_path(scope: Scope) -> Scope:
+def _with_path(scope: Scope) -> Scope:
     """Returns the request with its path alone, where a proxy's client sent a whole URL; still percent-encoded.
 
     Starlette's routes would not match a decoded line break.
@@ -76,8 +75,8 @@ def _to_path(scope: Scope) -> Scope:
     return {**scope, "path": path, "raw_path": path.encode()}
 
 
-async def _read_to_the_end(receive: Receive) -> None:
-    """Reads what is left of a request's body and forgets it: until it ends, the client leaves, or time is up."""
+async def _drop_body(receive: Receive) -> None:
+    """Reads the rest of a request's body and drops it, until it ends, the client leaves, or time is up."""
     with suppress(TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):
             while (message := await receive())["type"] == "http.request" and message.get("more_body"):
@@ -85,7 +84,7 @@ async def _read_to_the_end(receive: Receive) -> None:
 
 
 class _Refusal:
-    """Answers at once, and closes the connection only after the request's body, which many clients send to its end."""
+    """Answers at once, and closes only after the request's body, which many clients send before they read."""
 
     def __init__(self, refused: Refused) -> None:
         headers = {"Connection": "close", "Cache-Control": "no-cache", **refused.headers}
@@ -95,12 +94,36 @@ class _Refusal:
         head = {"status": self._response.status_code, "headers": self._response.raw_headers}
         await send({"type": "http.response.start", **head})
         await send({"type": "http.response.body", "body": self._response.body, "more_body": True})
-        await _read_to_the_end(receive)
+        await _drop_body(receive)
         await send({"type": "http.response.body"})
 
 
+class _Recorder:
+    """Passes a response on, adds the headers for browsers, and records its status and the size of its body."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope, self._send = scope, send
+        self.status, self.size = 500, 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            # By the address: a 304 has no media type, and its headers update those that a cache has.
+            headers = PICTURE if self._scope["raw_path"].endswith(b".svg") else SECURITY
+            MutableHeaders(scope=message).update(headers)
+        elif self._scope["method"] != "HEAD":
+            self.size += len(message.get("body", b""))
+        await self._send(message)
+
+    def log(self) -> None:
+        scope = self._scope
+        target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+        request = f"{scope['method']} {target.decode('latin-1')} HTTP/{scope['http_version']}"
+        log_request(scope["client"][0] if scope["client"] else "-", request, self.status, self.size)
+
+
 class Outermost:
-    """Refuses what is too long or no reading, adds the headers for browsers, and logs."""
+    """Refuses what is too long or does not read, adds headers for browsers, and logs."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -109,31 +132,16 @@ class Outermost:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status, size = 0, 0
-
-        async def sending(message: Message) -> None:
-            nonlocal status, size
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                # By the address, since a 304 has no media type and may bring a cache other headers.
-                more = PICTURE if scope["raw_path"].endswith(b".svg") else SECURITY
-                MutableHeaders(scope=message).update(more)
-            elif scope["method"] != "HEAD":
-                size += len(message.get("body", b""))
-            await send(message)
-
-        app: Any = self._app
-        asked = scope
+        app: ASGIApp = self._app
+        recorder, inner = _Recorder(scope, send), scope
         try:
             _check(scope)
-            asked = _to_path(scope)
+            inner = _with_path(scope)
         except Refused as refused:
             app = _Refusal(refused)
         try:
-            await app(asked, receive, sending)
-        except asyncio.CancelledError:  # the server ends, and this client was too slow for it: uvicorn says so
+            await app(inner, receive, recorder)
+        except asyncio.CancelledError:  # the server ends before a slow client is done; uvicorn reports it
             pass
         finally:
-            target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
-            request = f"{scope['method']} {target.decode('latin-1')} HTTP/{scope['http_version']}"
-            log_request(scope["client"][0] if scope["client"] else "-", request, status or 500, size)
+            recorder.log()

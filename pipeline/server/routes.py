@@ -1,4 +1,4 @@
-"""What an address of the hub asks for: the URL conventions of tfhub.dev, and the hub's own files.
+"""The addresses of the hub: the URL conventions of tfhub.dev, and the hub's own files.
 
 tfhub.dev's documentation ("Model hosting protocol", docs/hosting.md of tensorflow/hub) has <publisher>,
 <publisher>/<module>/<version>, and <publisher>/<module> for the newest version. What follows `?tf-hub-format=` is a
@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote
 
-# Begins with no dot: hidden files (the publisher's lock, parts of files) are nobody's, and . and .. are no names.
+# No leading dot: hidden files (the publisher's lock, partial files) are not served, nor are . and .. names.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+~-]{0,254}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _AUTHORITY = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
 TARBALL = "application/gzip"
-# What a hub holds, by the end of the name. Other files are not served.
+# The files that are served, by the end of their name.
 MEDIA_TYPES = {
     ".tar.gz": TARBALL,
     ".html": "text/html; charset=utf-8",
@@ -39,7 +39,7 @@ Names = tuple[str, ...]
 
 
 class Refused(Exception):
-    """The request gets no file: an HTTP status, a sentence for whoever asked, and headers that belong to the status."""
+    """The request is refused: an HTTP status, a sentence for the client, and headers that belong to the status."""
 
     def __init__(self, status: int, sentence: str, **headers: str) -> None:
         super().__init__(sentence)
@@ -57,37 +57,37 @@ class File:
 
 @dataclass(frozen=True)
 class Page:
-    """A page, HTML or markdown as the client prefers; its file's names without the end."""
+    """A page, as HTML or Markdown; the names of its file without the suffix."""
 
     names: Names
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where the module of these names lies unpacked, in a bucket."""
+    """The place in a bucket where a module lies unpacked."""
 
     names: Names
 
 
 @dataclass(frozen=True)
 class Newest:
-    """The newest version of a module or collection; the client is sent there."""
+    """The newest version of a module or collection; the client is redirected."""
 
     names: Names
 
 
 @dataclass(frozen=True)
 class Moved:
-    """Another address of the same thing; the client is sent there."""
+    """Another address of the same page; the client is redirected."""
 
     names: Names
 
 
-Asked = File | Page | Location | Newest | Moved
+Target = File | Page | Location | Newest | Moved
 
 
 def media_type(name: str) -> str | None:
-    """Returns the media type of a file by its name, or None for what a hub does not hold."""
+    """Returns the media type of a file by its name, or None for a file that is not served."""
     return next((kind for end, kind in MEDIA_TYPES.items() if name.endswith(end) and name != end), None)
 
 
@@ -108,13 +108,13 @@ def path_of(target: str) -> str:
     return path
 
 
-def relative(path: str, names: Names) -> str:
-    """Returns the address of `names` relative to a request's path: right behind a proxy that serves a sub-path, too."""
+def relative_address(path: str, names: Names) -> str:
+    """Returns the address of `names` relative to a request's path, so that it works behind a proxy on a sub-path."""
     return "../" * (path.count("/") - 1) + "/".join(names)
 
 
 def _format(query: str) -> str | None:
-    """Returns "compressed", "uncompressed", or None where the page is asked for."""
+    """Returns "compressed" or "uncompressed", or None without tf-hub-format, which means the page."""
     try:
         fields = parse_qs(query, keep_blank_values=True, max_num_fields=100)
     except ValueError:
@@ -123,24 +123,24 @@ def _format(query: str) -> str | None:
         raise Refused(404, f"No module of this hub is there for {min(other)}; they are TensorFlow SavedModels.")
     if "tf-hub-format" not in fields:
         return None
-    asked = fields["tf-hub-format"][-1]  # the client's own comes last
-    for name in asked.split(","):
+    formats = fields["tf-hub-format"][-1]  # tensorflow_hub appends its own
+    for name in formats.split(","):
         if name in ("compressed", "uncompressed"):
             return name
-    raise Refused(400, f"Unknown tf-hub-format={asked[:40]!r}; expected compressed or uncompressed.")
+    raise Refused(400, f"Unknown tf-hub-format={formats[:40]!r}; expected compressed or uncompressed.")
 
 
-def _module(names: Names, form: str | None) -> Asked:
+def _module(names: Names, form: str | None) -> Target:
     if form == "compressed":
         return File((*names[:-1], names[-1] + ".tar.gz"))
     return Location(names) if form else Page(names)
 
 
-def _handle(names: Names, form: str | None) -> Asked:
-    """Returns what an address without a file's end asks for."""
+def _handle(names: Names, form: str | None) -> Target:
+    """Returns the target of an address without a suffix of files."""
     match names:
         case (publisher,):
-            return Moved((publisher, publisher))  # whose page has its relative links from there
+            return Moved((publisher, publisher))  # where the relative links of its page work
         case (publisher, "collections", _):
             return Newest(names)
         case (publisher, "collections", _, version) if is_version(version) and not form:
@@ -154,15 +154,16 @@ def _handle(names: Names, form: str | None) -> Asked:
     raise Refused(404, "There is no such module, collection, publisher or file in this hub.")
 
 
-def asked(path: str, query: str) -> Asked:
-    """Returns what a path, still percent-encoded, and a query ask for.
+def parse_address(path: str, query: str) -> Target:
+    """Parses a path, still percent-encoded, and a query.
 
     Raises:
-        Refused: with 404 for what cannot be in a hub, whatever lies on the disk, and 400 for an unknown format.
+        Refused: with 404 for an address that no hub can have, whatever lies on the disk; with 400 for an unknown
+            format.
     """
     parts = path.removeprefix("/").split("/")
     slash = len(parts) > 1 and not parts[-1]
-    # Decoded name by name, and once: an encoded slash, dot or percent sign stays within its name, where it is no name.
+    # Decoded name by name, and once: an encoded slash or percent sign stays within its name and makes it invalid.
     names = tuple(unquote(part, errors="replace") for part in parts[: -1 if slash else None])
     form = _format(query)
     if names == ("",) and not slash:
@@ -175,5 +176,5 @@ def asked(path: str, query: str) -> Asked:
         return File(names)
     if media_type(names[-1]):
         return File(names)
-    found = _handle(names, form)
-    return Moved(names) if slash and not isinstance(found, Newest | Moved) else found
+    target = _handle(names, form)
+    return Moved(names) if slash and not isinstance(target, Newest | Moved) else target
