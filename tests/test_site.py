@@ -414,7 +414,7 @@ def test_the_command_says_what_it_wrote(hub: Path, stage: Stage) -> None:
 def test_markdown_becomes_html_without_html_of_its_own() -> None:
     text = "# Module a/b/1\n\nOne `b` <b>c</b>.\n\n<!-- task: x -->\n<!-- task: y --> tail\n\n<div>\n"
     text += "\n| | b |\n|--:|:-:|\n| 1 | 2 |\n"
-    document = markdown.read(text, "a/b/1.md", ())
+    document = markdown.render_page(text, "a/b/1.md", ())
     assert document.title == "Module a/b/1"
     assert document.lede == "One <code>b</code> &lt;b&gt;c&lt;/b&gt;."
     assert document.metadata == {"task": "x"}
@@ -427,7 +427,7 @@ def test_markdown_becomes_html_without_html_of_its_own() -> None:
 
 def test_python_is_coloured_and_stays_the_same_text() -> None:
     code = "x = f'a\\'b' if y1 else 1.5e3  # if \"c\" < d\ndef f(s='''\n'''):\n    return None\n"
-    body = markdown.read(f"```python\n{code}```\n", "a/b/1.md", ()).body
+    body = markdown.render_page(f"```python\n{code}```\n", "a/b/1.md", ()).body
     spans = re.findall(r'<span class="(\w+)">(.*?)</span>', body, re.DOTALL)
     assert [(kind, html.unescape(text)) for kind, text in spans] == [
         ("string", "f'a\\'b'"),
@@ -441,18 +441,18 @@ def test_python_is_coloured_and_stays_the_same_text() -> None:
         ("keyword", "None"),
     ]
     assert html.unescape(re.sub("<.*?>", "", body)).strip() == code.strip()
-    assert "<span" not in markdown.read("```sh\nif x\n```\n", "a/b/1.md", ()).body
+    assert "<span" not in markdown.render_page("```sh\nif x\n```\n", "a/b/1.md", ()).body
 
 
 def test_headings_have_ids_of_their_own() -> None:
-    document = markdown.read("# T\n\nx\n\n## A b!\n\n### A b\n\n## `A` b\n\n## ?\n\n## Main\n", "a/b/1.md", ())
+    document = markdown.render_page("# T\n\nx\n\n## A b!\n\n### A b\n\n## `A` b\n\n## ?\n\n## Main\n", "a/b/1.md", ())
     assert [heading.id for heading in document.headings] == ["a-b", "a-b-1", "a-b-2", "section", "main-1"]
     assert [heading.text for heading in document.headings] == ["A b!", "A b", "A b", "?", "Main"]
 
 
 def test_sections_can_be_left_out() -> None:
     text = "# T\n\n## Out\n\n### Deep\n\nx\n\n## In\n\ny\n\n### Out\n\nz\n"
-    document = markdown.read(text, "a/b/1.md", (), without={"Out"})
+    document = markdown.render_page(text, "a/b/1.md", (), without={"Out"})
     assert [heading.text for heading in document.headings] == ["In"]
     assert "<p>y</p>" in document.body
     assert "x" not in document.body.replace("<", "")
@@ -469,7 +469,7 @@ def test_pictures_of_other_hosts_become_links() -> None:
 
 [r]: https://far.example/z
 """
-    document = markdown.read(f"# T\n\n{text}\n", "a/b/1.md", ())
+    document = markdown.render_page(f"# T\n\n{text}\n", "a/b/1.md", ())
     body = document.lede + document.body
     assert re.findall('<img src="(.*?)"', body) == ["p/q.svg", "data:image/png;base64,aa"]
     assert document.images == {"p/q.svg", "data:image/png;base64,aa"}
@@ -486,7 +486,7 @@ def test_pictures_of_other_hosts_become_links() -> None:
 def test_links_follow_the_page_they_stand_on() -> None:
     pages = {"a/c/1.md"}
     text = "[x](../c/1.md#usage) [y](../d/1.md) [z](https://example.com/a/c/1.md) [w](../../../a/c/1.md)"
-    body = markdown.read(f"## H\n\n{text}\n", "a/b/1.md", pages).body
+    body = markdown.render_page(f"## H\n\n{text}\n", "a/b/1.md", pages).body
     for link in ("../c/1.html#usage", "../d/1.md", "https://example.com/a/c/1.md", "../../../a/c/1.md"):
         assert f'href="{link}"' in body
 

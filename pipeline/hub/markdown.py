@@ -1,8 +1,8 @@
-"""Cards and other Markdown pages to HTML: their title, first sentence, body and headings.
+"""Renders cards and other Markdown pages as HTML: title, first paragraph, body and headings.
 
-CommonMark and tables, by markdown-it-py. A page's HTML comments, which hold TensorFlow Hub's metadata, are read and not
-shown; any other HTML is shown as text. markdown-it-py makes no links of javascript:, vbscript:, file: and data:.
-Pictures of other hosts become links: who reads a page tells nobody else so, and it is whole as long as its hub is.
+CommonMark and tables, by markdown-it-py. HTML comments, which have TensorFlow Hub's metadata, are read and not shown;
+other HTML is shown as text. markdown-it-py makes no links of javascript:, vbscript:, file: and data: addresses.
+Pictures on other hosts become links, so that a page loads nothing from elsewhere.
 """
 
 import functools
@@ -22,8 +22,8 @@ from markdown_it.utils import EnvType, OptionsDict
 from pipeline.cards.page import is_elsewhere, parse_page
 
 _COMMENT = re.compile(r"\s*<!--(.*?)-->\s*", re.DOTALL)
-RESERVED = ("main", "the-plots", "the-files")  # ids of the templates
-# What stands out in a snippet: comments, strings, keywords, numbers. A whole lexer takes longer than all else together.
+RESERVED = ("main", "the-plots", "the-files")  # ids in the templates
+# The tokens of a snippet to highlight. A full lexer would take longer than the rest of the page.
 _PYTHON = re.compile(
     r"(?P<comment>\#[^\n]*)"
     r"|(?P<string>(?<!\w)[bfruBFRU]{0,2}(?:\"\"\".*?\"\"\"|'''.*?'''|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'))"
@@ -35,7 +35,7 @@ _PYTHON = re.compile(
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading of the body: 2 to 6, its text, and the id that a link may name."""
+    """A heading of the body: its level, 2 to 6, its text, and its id for links."""
 
     level: int
     text: str
@@ -44,15 +44,15 @@ class Heading:
 
 @dataclass(frozen=True)
 class Document:
-    """A page's parts.
+    """The parts of a page.
 
     Attributes:
         title: the text of the heading of level 1, "" without one.
-        lede: the first paragraph, HTML without <p>; "" when something else stands first.
+        lede: the first paragraph, HTML without <p>; "" when something else comes first.
         body: the rest, HTML.
         headings: of the body, in order.
-        metadata: the comments `<!-- name: value -->`; of one that stands twice, the first.
-        images: where the body's images lie, as written.
+        metadata: the comments `<!-- name: value -->`; where a name is repeated, the first.
+        images: the addresses of the body's images, as written.
     """
 
     title: str
@@ -69,12 +69,12 @@ def _text(token: Token) -> str:
 
 
 def _html(self: object, tokens: Sequence[Token], index: int, *_: object) -> str:
-    """Comments vanish; whatever else claims to be HTML is shown as the text it is."""
+    """Drops comments, and shows other HTML as text."""
     return escapeHtml(_COMMENT.sub("", tokens[index].content))
 
 
-def _coloured(code: str) -> str:
-    """Returns Python code as HTML, each span's class the kind of what it holds."""
+def _highlight(code: str) -> str:
+    """Returns Python code as HTML, with a span for each token to highlight."""
     parts: list[str] = []
     end = 0
     for match in _PYTHON.finditer(code):
@@ -87,16 +87,16 @@ def _coloured(code: str) -> str:
 
 
 def _fence(self: object, tokens: Sequence[Token], index: int, *_: object) -> str:
-    """A block of code can be scrolled with the keyboard, and hub.js gives it a button to copy it."""
+    """Renders a block of code that the keyboard can scroll; hub.js adds a copy button."""
     token = tokens[index]
     language = token.info.split()[0] if token.info.split() else "text"
-    code = _coloured(token.content) if language == "python" else escapeHtml(token.content)
+    code = _highlight(token.content) if language == "python" else escapeHtml(token.content)
     label = escapeHtml(f"Code, {language}")
     return f'<div class="code"><pre tabindex="0" role="group" aria-label="{label}"><code>{code}</code></pre></div>\n'
 
 
 def _image(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-    """A plot stays large enough for its letters to be read on a phone, where it can be scrolled."""
+    """Renders an image that scrolls on a phone, so that the text of a plot can be read."""
     image = self.image(tokens, index, options, env)
     return f'<span class="scroll" tabindex="0" role="group" aria-label="Picture">{image}</span>'
 
@@ -124,7 +124,7 @@ def _parser() -> MarkdownIt:
 
 
 def _without(tokens: Sequence[Token], titles: Collection[str]) -> list[Token]:
-    """Returns the tokens without the sections that bear one of the titles, up to the next heading of their level."""
+    """Returns the tokens without the sections of these titles, each up to the next heading of its level."""
     kept, hidden = [], 0
     for index, token in enumerate(tokens):
         if token.type == "heading_open" and (not hidden or int(token.tag[1]) <= hidden):
@@ -135,7 +135,7 @@ def _without(tokens: Sequence[Token], titles: Collection[str]) -> list[Token]:
 
 
 def _take(tokens: list[Token], kind: str, tag: str) -> Token | None:
-    """Removes the block that the tokens begin with, if it is of this kind, and returns its inline token."""
+    """Removes the first block, if it is of this kind, and returns its inline token."""
     if not tokens or tokens[0].type != kind or tokens[0].tag != tag:
         return None
     _, inline, _ = tokens[:3]
@@ -143,53 +143,57 @@ def _take(tokens: list[Token], kind: str, tag: str) -> Token | None:
     return inline
 
 
+def _unique_id(text: str, others: Collection[str]) -> str:
+    """Returns an id made of a text that differs from the others: "usage", "usage-1", ..."""
+    slug = re.sub(r"\W+", "-", text.lower()).strip("-") or "section"
+    names = (f"{slug}-{number}" if number else slug for number in range(len(others) + 1))
+    return next(name for name in names if name not in others)
+
+
 def _anchor(tokens: Sequence[Token]) -> list[Heading]:
-    """Gives each heading an id of its own, and each table the name of the heading above it."""
+    """Gives each heading a unique id, and each table the name of the heading above it; returns the headings."""
     headings: list[Heading] = []
     for index, token in enumerate(tokens):
         if token.type == "heading_open":
             text = _text(tokens[index + 1])
-            slug = re.sub(r"\W+", "-", text.lower()).strip("-") or "section"
-            used = {*RESERVED, *(heading.id for heading in headings)}
-            names = (f"{slug}-{number}" if number else slug for number in range(len(used) + 1))
-            name = next(name for name in names if name not in used)
+            name = _unique_id(text, {*RESERVED, *(heading.id for heading in headings)})
             token.attrSet("id", name)
             headings.append(Heading(int(token.tag[1]), text, name))
         elif token.type == "table_open" and headings:
             token.meta["label"] = f"Table: {headings[-1].text}"
         if token.type == "th_open" and not tokens[index + 1].content:
-            token.tag = tokens[index + 2].tag = "td"  # the corner of a table names nothing
+            token.tag = tokens[index + 2].tag = "td"  # an empty corner of a table is not a heading
         if token.type in ("th_open", "td_open") and (style := token.attrs.pop("style", None)):
             token.attrSet("class", str(style).removeprefix("text-align:"))  # a strict policy allows no style attributes
     return headings
 
 
 def _picture_link(image: Token) -> list[Token]:
-    """Returns a link to a picture, named by its description and its host."""
+    """Returns a link to a picture, with its description and host as the text."""
     address = str(image.attrs["src"])
     name = image.content or "Picture"
     text = Token("text", "", 0, content=f"{name} (at {urlsplit(address).netloc or address})")
     return [Token("link_open", "a", 1, attrs={"href": address}), text, Token("link_close", "a", -1)]
 
 
-def _without_pictures_of_others(tokens: Sequence[Token]) -> None:
-    """Makes links of the pictures that a browser would load from elsewhere; within a link only the text is left."""
+def _link_external_pictures(tokens: Sequence[Token]) -> None:
+    """Replaces pictures on other hosts by links, and within a link by their text."""
     for block in tokens:
         kept: list[Token] = []
-        linked = False
+        is_in_link = False
         for child in block.children or ():
             if child.type == "image" and is_elsewhere(str(child.attrs["src"])):
                 opening, text, closing = _picture_link(child)
-                kept += [text] if linked else [opening, text, closing]
+                kept += [text] if is_in_link else [opening, text, closing]
                 continue
-            linked = {"link_open": True, "link_close": False}.get(child.type, linked)
+            is_in_link = {"link_open": True, "link_close": False}.get(child.type, is_in_link)
             kept.append(child)
         if block.children:
             block.children = kept
 
 
 def _relink(tokens: Sequence[Token], folder: str, pages: Collection[str]) -> list[str]:
-    """Leads links to Markdown pages that have an HTML page there instead; returns the images' addresses."""
+    """Points links to Markdown pages at their HTML pages, if they have one; returns the addresses of the images."""
     images = []
     for token in (child for block in tokens for child in block.children or ()):
         if token.type == "image":
@@ -204,33 +208,28 @@ def _relink(tokens: Sequence[Token], folder: str, pages: Collection[str]) -> lis
 
 
 def publisher_name(text: str) -> str:
-    """Returns the name for people of a publisher's page: its description, as TF-Hub has it; "" without one."""
+    """Returns the publisher's name from its page, where TF-Hub has the description; "" without one."""
     return parse_page(text).description
 
 
-def read(text: str, path: str, pages: Collection[str], without: Collection[str] = ()) -> Document:
-    """Reads a Markdown page.
+def render_page(text: str, path: str, pages: Collection[str], without: Collection[str] = ()) -> Document:
+    """Renders a Markdown page.
 
     Args:
         text: the page.
-        path: where it lies in the hub, such as sayakpaul/vit_s16_fe/1.md; its links are relative to that.
+        path: its path in the hub, such as sayakpaul/vit_s16_fe/1.md, which its links are relative to.
         pages: the Markdown pages of the hub that have an HTML page of the same name.
         without: headings of sections to leave out.
     """
     parser = _parser()
     tokens = parser.parse(text)
-    metadata: dict[str, str] = {}
-    for token in tokens:
-        for comment in _COMMENT.findall(token.content) if token.type == "html_block" else ():
-            name, colon, value = comment.partition(":")
-            if colon:
-                metadata.setdefault(name.strip(), value.strip())
+    metadata = _metadata(tokens)
     tokens = _without(tokens, without)
     heading = _take(tokens, "heading_open", "h1")
     if heading and _text(heading).startswith("Publisher "):
         _take(tokens, "paragraph_open", "p")  # the name, see publisher_name()
         _take(tokens, "heading_open", "h2")  # "About", which the page is
-    _without_pictures_of_others(tokens)
+    _link_external_pictures(tokens)
     images = _relink(tokens, posixpath.dirname(path), pages)
     lede = _take(tokens, "paragraph_open", "p")
     headings = _anchor(tokens)
@@ -242,3 +241,13 @@ def read(text: str, path: str, pages: Collection[str], without: Collection[str] 
         metadata=metadata,
         images=frozenset(images),
     )
+
+
+def _metadata(tokens: Sequence[Token]) -> dict[str, str]:
+    metadata: dict[str, str] = {}
+    for token in tokens:
+        for comment in _COMMENT.findall(token.content) if token.type == "html_block" else ():
+            name, colon, value = comment.partition(":")
+            if colon:
+                metadata.setdefault(name.strip(), value.strip())
+    return metadata

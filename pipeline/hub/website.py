@@ -135,7 +135,7 @@ def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
     in_collection = f"{entry.publisher}/collections/{entry.collection}/1" in hub.index.collections
 
     def facts() -> dict[str, Any]:
-        card = markdown.read(text, path, hub.pages)
+        card = markdown.render_page(text, path, hub.pages)
         shown = {posixpath.normpath(posixpath.join(posixpath.dirname(path), image)) for image in card.images}
         return {
             "module": entry,
@@ -156,7 +156,7 @@ def _collection_page(hub: _Hub, entry: CollectionEntry) -> Page:
     publisher_name = hub.names[entry.publisher]
 
     def facts() -> dict[str, Any]:
-        card = markdown.read(text, path, hub.pages)
+        card = markdown.render_page(text, path, hub.pages)
         return {"collection": entry, "publisher_name": publisher_name, "card": card}
 
     inputs = repr((text, publisher_name, _linked(text, path, hub.pages)))
@@ -170,7 +170,7 @@ def _publisher_page(hub: _Hub, publisher: str) -> Page:
 
     def facts() -> dict[str, Any]:
         # The lists of the Markdown page become a table; its name is the heading of this page.
-        card = markdown.read(text, path, hub.pages, without={"Collections", "Modules"})
+        card = markdown.render_page(text, path, hub.pages, without={"Collections", "Modules"})
         return {"publisher_name": name, "card": card, "rows": rows, "collections": collections}
 
     addresses = [entry.address for entry in collections]
