@@ -20,8 +20,8 @@ from pipeline.checkpoints.digest import arrays_digest
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.checkpoints.section import Checkpoint
 from pipeline.dag.weights import has_other_weights, has_outdated_card, read_lock
-from pipeline.download.http import Policy
 from pipeline.download.obtain import Access, obtain_file
+from pipeline.download.retry import Policy
 from pipeline.fetch import Settings, fetch
 from tests.conftest import ROOT, Stage, assert_refused, serving_folder
 from tests.faulty_server import Faulty, cut, faulty, redirect, status

@@ -13,8 +13,8 @@ from pipeline.base.fault import Fault
 from pipeline.checkpoints import provenance
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.checkpoints.section import Checkpoint
-from pipeline.download.http import Policy
 from pipeline.download.obtain import Access
+from pipeline.download.retry import Policy
 from pipeline.fetch import Settings, fetch
 from pipeline.model.variants import Model
 from tests.conftest import ROOT

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline import imagenette
 from pipeline.base.fault import Fault
-from pipeline.download.http import Policy
 from pipeline.download.obtain import Access
+from pipeline.download.retry import Policy
 from pipeline.images import image_set
 from tests.conftest import ROOT, Stage, assert_refused, make
 from tests.faulty_server import cut, faulty, status

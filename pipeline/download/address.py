@@ -1,15 +1,14 @@
-"""sources: what the addresses of `checkpoint.sources` and CHECKPOINTS= mean, and what reads each kind.
+"""Addresses of files: what each kind in `checkpoint.sources` and CHECKPOINTS= means, and how it is read.
 
     path, file:          a file on this machine
-    http://, https://    as it stands
-    gs://bucket/object   https://storage.googleapis.com/bucket/object, with the user's Google credentials if there are
-                         any
+    http://, https://    the URL itself
+    gs://bucket/object   https://storage.googleapis.com/bucket/object, with the user's Google credentials, if any
     hf://owner/repo[@revision]/file
-                         https://huggingface.co/owner/repo/resolve/<revision, or main>/file, with HF_TOKEN if it is set
+                         https://huggingface.co/owner/repo/resolve/<revision, or main>/file, with HF_TOKEN, if set
     s3://bucket/key      through fsspec, with the user's credentials (optional: pip install '.[cloud]')
 
 STORAGE_EMULATOR_HOST and HF_ENDPOINT name other hosts for gs: and hf:, as they do for Google's and Hugging Face's own
-libraries. No Google credentials go to another host than Google's.
+libraries. Google credentials are sent to no other host than Google's.
 """
 
 import os
@@ -27,12 +26,12 @@ HUGGING_FACE = "https://huggingface.co"
 
 @dataclass(frozen=True)
 class Address:
-    """Where HTTP gets a file.
+    """A file for an HTTP client.
 
     Attributes:
-        url: what to ask for.
-        token: returns a bearer token for the host of the URL, and for no other one, or None. It is called only when the
-            network is to be used, since getting one may use the network too.
+        url: its URL.
+        token: returns a bearer token for the URL's host alone, or None. It is called only when a request is sent, since
+            it may use the network too.
     """
 
     url: str
@@ -40,11 +39,14 @@ class Address:
 
 
 def scheme_of(source: str, where: str) -> str:
-    """Returns a source's scheme, "" for a path; raises Fault for an unknown one or an incomplete address.
+    """Returns the scheme of a source, "" for a path.
 
     Args:
         source: a path or an address.
-        where: the setting or YAML key that has it, for messages.
+        where: the setting or YAML key that holds it, for messages.
+
+    Raises:
+        Fault: when the scheme is unknown or the address incomplete.
     """
     try:
         scheme = urlsplit(source).scheme
@@ -55,17 +57,17 @@ def scheme_of(source: str, where: str) -> str:
             f"{where}: {shown(source)!r} has the unknown scheme {scheme!r}: expected a path, file:,"
             f" {':, '.join(REMOTE)}:"
         )
-    if scheme in ("gs", "s3") and not all(_bucket_and_key(source)):
+    if scheme in ("gs", "s3") and not all(_split_bucket(source)):
         raise Fault(f"{where}: {shown(source)!r} is incomplete: expected {scheme}://<bucket>/<object>")
     if scheme == "hf":
-        owner, repo, file = _hugging_face(source)
+        owner, repo, file = _split_hugging_face(source)
         if not (owner and repo.partition("@")[0] and file):
             raise Fault(f"{where}: {shown(source)!r} is incomplete: expected hf://<owner>/<repo>[@<revision>]/<file>")
     return scheme
 
 
 def is_remote(source: str) -> bool:
-    """Whether the source lies on another machine."""
+    """Whether a source lies on another machine."""
     return urlsplit(source).scheme in REMOTE
 
 
@@ -75,33 +77,33 @@ def local_path(source: str) -> Path:
 
 
 def resolve(source: str) -> Address:
-    """Returns where HTTP gets a source of the kinds http, https, gs and hf."""
+    """Returns the URL and the token of a source of the kinds http, https, gs and hf."""
     scheme = urlsplit(source).scheme
     if scheme == "gs":
-        bucket, name = _bucket_and_key(source)
+        bucket, name = _split_bucket(source)
         url = f"{_host('STORAGE_EMULATOR_HOST', GOOGLE)}/{bucket}/{quote(name)}"
         return Address(url) if os.environ.get("STORAGE_EMULATOR_HOST") else Address(url, _google_token)
     if scheme == "hf":
-        owner, repo, file = _hugging_face(source)
+        owner, repo, file = _split_hugging_face(source)
         repo, _, revision = repo.partition("@")
         path = f"{owner}/{repo}/resolve/{revision or 'main'}/{quote(file)}"
         return Address(f"{_host('HF_ENDPOINT', HUGGING_FACE)}/{path}", _hugging_face_token)
     return Address(source)
 
 
-def _bucket_and_key(source: str) -> tuple[str, str]:
-    # Not urlsplit: `?` and `#` are letters like others in the name of an object.
+def _split_bucket(source: str) -> tuple[str, str]:
+    # Not urlsplit: the name of an object may hold `?` and `#`.
     bucket, _, name = source.split("://", 1)[1].partition("/")
     return bucket, name
 
 
-def _hugging_face(source: str) -> tuple[str, str, str]:
+def _split_hugging_face(source: str) -> tuple[str, str, str]:
     owner, repo, file = [*source.split("://", 1)[1].split("/", 2), "", ""][:3]
     return owner, repo, file
 
 
 def _google_token() -> str | None:
-    from pipeline.download.cloud import google_token  # brings the downloads along, which addresses do without
+    from pipeline.download.cloud import google_token  # slow to import, and every make reads addresses
 
     return google_token()
 

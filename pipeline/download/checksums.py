@@ -1,4 +1,4 @@
-"""Digests taken while bytes go by, and the checksums that servers announce in their headers."""
+"""Computes digests of streams, and reads the checksums that servers announce in their headers."""
 
 import base64
 import binascii
@@ -22,15 +22,20 @@ class _Hash(Protocol):
 
 
 _KINDS = {"sha256": hashlib.sha256, "md5": lambda: hashlib.md5(usedforsecurity=False), "crc32c": google_crc32c.Checksum}
-_WAITING = 32  # pieces between the reader and each digest; bounds the memory
+_QUEUE_LENGTH = 32  # pieces between the reader and each digest; bounds the memory
 
 
 class Hashing:
-    """Takes the SHA-256 of a stream, and other digests if asked, each in a thread: hashlib lets go of Python's lock."""
+    """Computes the SHA-256 of a stream and digests of other kinds, each in a thread: hashlib releases Python's lock.
+
+    Attributes:
+        count: the bytes so far.
+    """
 
     def __init__(self, more: Iterable[str] = ()) -> None:
+        """Begins; `more` may name "md5" and "crc32c"."""
         self._hashes: dict[str, _Hash] = {kind: _KINDS[kind]() for kind in {"sha256", *more}}
-        self._queues: list[Queue[bytes | None]] = [Queue(_WAITING) for _ in self._hashes]
+        self._queues: list[Queue[bytes | None]] = [Queue(_QUEUE_LENGTH) for _ in self._hashes]
         self._threads = [
             Thread(target=self._run, args=pair, daemon=True)
             for pair in zip(self._hashes.values(), self._queues, strict=True)
@@ -57,19 +62,19 @@ class Hashing:
                 thread.join()
 
     def update(self, chunk: bytes) -> None:
-        """Adds bytes, which must not change any more."""
+        """Adds bytes; the buffer must not change afterwards."""
         self.count += len(chunk)
         for queue in self._queues:
             queue.put(chunk)
 
     def results(self) -> dict[str, str]:
-        """Returns every digest in hexadecimal, by kind; nothing can be added then."""
+        """Returns the digests in hexadecimal by kind; nothing can be added afterwards."""
         self._finish()
         return {kind: hash_.digest().hex() for kind, hash_ in self._hashes.items()}
 
 
 def copy(source: Path, out: BinaryIO, label: str) -> str:
-    """Copies a file's bytes to an open stream, with progress under `label`; returns their SHA-256 in hexadecimal."""
+    """Copies a file to an open stream, with progress under `label`; returns its SHA-256 in hexadecimal."""
     with source.open("rb") as stream, Hashing() as hashing, Progress(label, source.stat().st_size, "B") as progress:
         while chunk := stream.read(CHUNK):
             out.write(chunk)
@@ -78,24 +83,25 @@ def copy(source: Path, out: BinaryIO, label: str) -> str:
         return hashing.results()["sha256"]
 
 
-def announced(responses: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Returns the checksums, in hexadecimal by kind, that the headers of a response and its redirects announce.
+def parse_checksums(all_headers: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Returns the checksums that the headers of a response and of its redirects announce, in hexadecimal by kind.
 
-    Google Cloud Storage sends `x-goog-hash: crc32c=<base64>` and `md5=<base64>` of the bytes as stored; Hugging Face
-    sends `X-Linked-Etag` with the redirect to the file itself, the SHA-256 of one that is kept in large file storage.
+    Google Cloud Storage sends `x-goog-hash: crc32c=<base64>` and `md5=<base64>` of the bytes as stored
+    (https://cloud.google.com/storage/docs/xml-api/reference-headers#xgooghash). Hugging Face sends `X-Linked-Etag` with
+    the redirect to the file itself: the SHA-256, if the file is kept in large file storage.
     """
-    found = {}
-    for headers in responses:
+    checksums = {}
+    for headers in all_headers:
         linked = re.fullmatch(r'"?([0-9a-f]{64})"?', headers.get("x-linked-etag", ""))
         if linked:
-            found["sha256"] = linked[1]
+            checksums["sha256"] = linked[1]
         if headers.get("x-goog-stored-content-encoding", "identity") != "identity":
-            continue  # of other bytes than those that were asked for
+            continue  # the checksum is not of the plain bytes
         for part in headers.get("x-goog-hash", "").split(","):
             kind, _, value = part.strip().partition("=")
             if kind in ("crc32c", "md5"):
                 try:
-                    found[kind] = base64.b64decode(value, validate=True).hex()
+                    checksums[kind] = base64.b64decode(value, validate=True).hex()
                 except binascii.Error:
-                    found[kind] = f"no base64: {value}"  # agrees with no file: said, not passed over
-    return found
+                    checksums[kind] = f"no base64: {value}"  # matches no file, so that it is reported
+    return checksums

@@ -1,11 +1,12 @@
-"""What needs the optional libraries of `pip install '.[cloud]'`: Google credentials, and S3.
+"""Google credentials and S3, which need the optional libraries of `pip install '.[cloud]'`.
 
-Files of Google Cloud Storage are downloaded as any other (pipeline.download.http), only with a token, so that
-resumption and checksums are the same with and without credentials.
+Files of Google Cloud Storage are downloaded as any other (pipeline.download.http), with a token if there are
+credentials, so that resumption and checksums work either way.
 """
 
 import os
 from pathlib import Path
+from typing import IO
 
 from pipeline.base.fault import Forbidden, Unavailable, Unreachable
 from pipeline.base.files import CHUNK, naming
@@ -17,15 +18,15 @@ _INSTALL = "install it with pip install '.[cloud]'"
 
 
 def google_token() -> str | None:
-    """Returns a bearer token of the user's Google credentials, or None where there are none.
+    """Returns a bearer token of the user's Google credentials, or None if there are none.
 
     In order: the variable CLOUDSDK_AUTH_ACCESS_TOKEN, which gcloud reads too and which needs no library; then, with
-    google-auth installed, the application default credentials, as GOOGLE_APPLICATION_CREDENTIALS or
-    `gcloud auth application-default login` leave them.
+    google-auth installed, the application default credentials: GOOGLE_APPLICATION_CREDENTIALS, or what
+    `gcloud auth application-default login` has written.
 
     Raises:
-        Forbidden: when there are credentials which cannot be used.
-        Unreachable: when the host that is to take them cannot be reached.
+        Forbidden: when there are credentials that cannot be used.
+        Unreachable: when the host that exchanges them for a token cannot be reached.
     """
     if token := os.environ.get("CLOUDSDK_AUTH_ACCESS_TOKEN", "").strip():
         return token
@@ -54,7 +55,7 @@ def google_token() -> str | None:
 
 
 def _has_google_credentials() -> bool:
-    """Whether the user has application default credentials; where they lie is documented by google-auth and gcloud."""
+    """Whether the user has application default credentials, in the places that google-auth and gcloud document."""
     folder = Path(os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config/gcloud")
     return (
         bool(os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"))
@@ -63,7 +64,7 @@ def _has_google_credentials() -> bool:
 
 
 def _on_google_cloud() -> bool:
-    """Whether a metadata server may have credentials; elsewhere google-auth would wait for one for seconds."""
+    """Whether a metadata server may have credentials; elsewhere google-auth would wait seconds for it."""
     name = Path("/sys/class/dmi/id/product_name")
     return name.exists() and name.read_text(encoding="utf-8", errors="replace").startswith("Google")
 
@@ -72,7 +73,8 @@ def copy_s3(source: str, out: Path, label: str) -> str:
     """Copies s3://bucket/key to a file and returns its SHA-256.
 
     Raises:
-        Unavailable: when fsspec's S3 is not installed, the credentials do not do, or the file is missing or cut.
+        Unavailable: when fsspec's S3 is not installed, the credentials are refused, or the file is missing or cut.
+        OSError: when `out` cannot be written, with its name.
     """
     import fsspec
 
@@ -82,22 +84,27 @@ def copy_s3(source: str, out: Path, label: str) -> str:
         raise Unavailable(f"s3: needs fsspec with s3fs ({error}); {_INSTALL}") from None
     try:
         length = int(files.size(source))
-        with files.open(source, "rb") as stream, out.open("wb") as target, Hashing() as hashing:
-            with Progress(label, length, "B") as progress:
-                while chunk := stream.read(CHUNK):
-                    with naming(out):
-                        target.write(chunk)
-                    hashing.update(chunk)
-                    progress.advance(len(chunk))
-            found = hashing.results()["sha256"]
+        with files.open(source, "rb") as stream, Progress(label, length, "B") as progress:
+            sha256 = _copy(stream, out, progress)
     except OSError as error:
         if error.filename == str(out):
             raise
         raise Unavailable(f"{type(error).__name__}: {error}") from error
-    except Exception as error:  # botocore's exceptions share no base class with anything that is always installed
+    except Exception as error:  # the base classes of botocore's exceptions lie in libraries that may not be installed
         if not type(error).__module__.startswith(("botocore.", "aiobotocore.", "s3fs.", "aiohttp.")):
             raise
         raise Unavailable(f"{type(error).__name__}: {error}") from error
     if out.stat().st_size != length:
         raise Unavailable(f"the connection ended after {out.stat().st_size} of {length} bytes")
-    return found
+    return sha256
+
+
+def _copy(stream: IO[bytes], out: Path, progress: Progress) -> str:
+    """Writes a stream to a file and returns its SHA-256."""
+    with out.open("wb") as target, Hashing() as hashing:
+        while chunk := stream.read(CHUNK):
+            with naming(out):
+                target.write(chunk)
+            hashing.update(chunk)
+            progress.advance(len(chunk))
+        return hashing.results()["sha256"]

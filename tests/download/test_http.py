@@ -19,10 +19,11 @@ import pytest
 from pipeline.base.fault import Unavailable
 from pipeline.download import cache
 from pipeline.download.address import Address
-from pipeline.download.cache import Record
-from pipeline.download.http import Policy, download
+from pipeline.download.cache import Part, Record
+from pipeline.download.http import download
 from pipeline.download.obtain import Access, obtain_file
-from pipeline.download.resume import Answer, Step, decide
+from pipeline.download.resume import Answer, Step, choose_step
+from pipeline.download.retry import Policy
 from tests.conftest import ROOT
 from tests.faulty_server import (
     Behaviour,
@@ -58,7 +59,7 @@ class Client:
         self.policy = Policy(sleep=self.pauses.append, **policy)  # type: ignore[arg-type]
 
     def get(self, url: str, expected: str | None = None, token: str | None = None) -> bytes:
-        with cache.entry(self.folder, url, "get") as entry:
+        with cache.open_entry(self.folder, url, "get") as entry:
             sha256 = download(Address(url, lambda: token), entry, "get", self.policy, expected)
             content = entry.file.read_bytes()
             assert sha256 == hashlib.sha256(content).hexdigest()
@@ -73,7 +74,7 @@ class Client:
 
     def files(self, url: str) -> list[Path]:
         """Returns the whole files in the cache: what a stage could take for the real thing."""
-        with cache.entry(self.folder, url, "get") as entry:
+        with cache.open_entry(self.folder, url, "get") as entry:
             return [entry.file] if entry.file.exists() else []
 
 
@@ -86,28 +87,32 @@ KNOWN = Record("u", etag='"one"', generation="7", length=100, checksums={"md5": 
 
 
 @pytest.mark.parametrize(
-    ("begun", "size", "answer", "step"),
+    ("part", "answer", "step"),
     [
-        (None, 0, Answer(200, KNOWN, 0), Step.RESTART),
-        (KNOWN, 40, Answer(206, KNOWN, 40), Step.RESUME),
-        (KNOWN, 40, Answer(206, Record("u", length=100), 40), Step.RESUME),  # it need not say it all again
-        (KNOWN, 40, Answer(206, KNOWN, 39), Step.RESTART),  # from elsewhere
-        (KNOWN, 40, Answer(206, KNOWN, None), Step.RESTART),  # from nobody knows where
-        (KNOWN, 40, Answer(206, Record("u", etag='"two"', length=100), 40), Step.RESTART),
-        (KNOWN, 40, Answer(206, Record("u", etag='"one"', generation="8", length=100), 40), Step.RESTART),
-        (KNOWN, 40, Answer(206, Record("u", etag='"one"', length=101), 40), Step.RESTART),
-        (KNOWN, 40, Answer(206, Record("u", etag='"one"', length=100, checksums={"md5": "bb"}), 40), Step.RESTART),
-        (KNOWN, 40, Answer(200, KNOWN, 0), Step.RESTART),
-        (KNOWN, 100, Answer(416, Record("u", length=100), None), Step.KEEP),
-        (KNOWN, 100, Answer(416, Record("u"), None), Step.KEEP),
-        (KNOWN, 40, Answer(416, Record("u", length=100), None), Step.RESTART),
-        (KNOWN, 120, Answer(416, Record("u", length=100), None), Step.RESTART),
-        (KNOWN, 100, Answer(416, Record("u", etag='"two"', length=100), None), Step.RESTART),
-        (Record("u", etag='"one"'), 40, Answer(416, Record("u"), None), Step.RESTART),  # no length known at all
+        (None, Answer(200, KNOWN, 0), Step.RESTART),
+        (Part(KNOWN, 40), Answer(206, KNOWN, 40), Step.RESUME),
+        (Part(KNOWN, 40), Answer(206, Record("u", length=100), 40), Step.RESUME),  # it need not say it all again
+        (Part(KNOWN, 40), Answer(206, KNOWN, 39), Step.RESTART),  # from elsewhere
+        (Part(KNOWN, 40), Answer(206, KNOWN, None), Step.RESTART),  # from nobody knows where
+        (Part(KNOWN, 40), Answer(206, Record("u", etag='"two"', length=100), 40), Step.RESTART),
+        (Part(KNOWN, 40), Answer(206, Record("u", etag='"one"', generation="8", length=100), 40), Step.RESTART),
+        (Part(KNOWN, 40), Answer(206, Record("u", etag='"one"', length=101), 40), Step.RESTART),
+        (
+            Part(KNOWN, 40),
+            Answer(206, Record("u", etag='"one"', length=100, checksums={"md5": "bb"}), 40),
+            Step.RESTART,
+        ),
+        (Part(KNOWN, 40), Answer(200, KNOWN, 0), Step.RESTART),
+        (Part(KNOWN, 100), Answer(416, Record("u", length=100), None), Step.KEEP),
+        (Part(KNOWN, 100), Answer(416, Record("u"), None), Step.KEEP),
+        (Part(KNOWN, 40), Answer(416, Record("u", length=100), None), Step.RESTART),
+        (Part(KNOWN, 120), Answer(416, Record("u", length=100), None), Step.RESTART),
+        (Part(KNOWN, 100), Answer(416, Record("u", etag='"two"', length=100), None), Step.RESTART),
+        (Part(Record("u", etag='"one"'), 40), Answer(416, Record("u"), None), Step.RESTART),  # no length known at all
     ],
 )
-def test_the_next_step(begun: Record | None, size: int, answer: Answer, step: Step) -> None:
-    assert decide(begun, size, answer) is step
+def test_the_next_step(part: Part | None, answer: Answer, step: Step) -> None:
+    assert choose_step(part, answer) is step
 
 
 @pytest.mark.parametrize("reset", [False, True])
@@ -249,12 +254,12 @@ def test_416_after_the_last_byte_keeps_the_file(client: Client) -> None:
     """As when the process was killed right after the last byte."""
     with faulty(CONTENT) as server:
         client.get(server.url())
-        with cache.entry(client.folder, server.url(), "get") as entry:
-            record = entry.whole()
+        with cache.open_entry(client.folder, server.url(), "get") as entry:
+            record = entry.read_whole()
             assert record
-            entry.begin(record)
-            entry.file.replace(entry.part)
-            entry.drop()
+            entry.start_part(record)
+            entry.file.replace(entry.part_file)
+            entry.drop_file()
         assert client.get(server.url()) == CONTENT
         assert server.requests[-1].start == len(CONTENT)
         assert server.sent == len(CONTENT)
@@ -265,13 +270,13 @@ def test_a_kill_before_the_renaming_loses_neither_file(client: Client, closed: b
     """The new file's record is there already, and the old file still is."""
     with faulty(CONTENT[::-1], etag='"zero"') as server:
         client.get(server.url())
-        with cache.entry(client.folder, server.url(), "get") as entry:
+        with cache.open_entry(client.folder, server.url(), "get") as entry:
             record = Record(server.url(), etag='"one"', length=len(CONTENT), sha256=SHA256)
-            entry.begin(record)
-            entry.part.write_bytes(CONTENT)
+            entry.start_part(record)
+            entry.part_file.write_bytes(CONTENT)
             old = entry.file.read_bytes()
-            entry.finish(record)
-            entry.file.replace(entry.part)
+            entry.finish_part(record)
+            entry.file.replace(entry.part_file)
             entry.file.write_bytes(old)
         server.resource = Resource(CONTENT)
         server.script += [status(403)] * closed
@@ -463,7 +468,7 @@ def test_a_token_that_does_not_do_is_named(client: Client) -> None:
 def test_no_message_has_a_token(client: Client, token: str) -> None:
     with faulty(CONTENT) as server, pytest.raises(Unavailable) as raised:
         client.get(server.url(), token=token)
-    assert "the address, or the token that goes with it, is none" in str(raised.value)
+    assert "the address, or the token for it, is not valid" in str(raised.value)
     assert "sec" not in str(raised.value)
     assert server.requests == []
 
@@ -644,8 +649,8 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, setting: str | None
 def test_a_full_disk_names_the_file(client: Client) -> None:
     """/dev/full answers every write as a full disk does; what the server has is not to blame."""
     with faulty(CONTENT) as server:
-        with cache.entry(client.folder, server.url(), "get") as entry:
-            entry.part.symlink_to("/dev/full")
+        with cache.open_entry(client.folder, server.url(), "get") as entry:
+            entry.part_file.symlink_to("/dev/full")
         with pytest.raises(OSError, match="No space left") as raised:
             client.get(server.url())
     assert str(raised.value.filename).endswith("a.npz.part")

@@ -1,0 +1,86 @@
+"""Sends a request, and tells failures that may pass from answers that are final."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import requests
+
+from pipeline.base.fault import Forbidden, Unavailable, shown
+from pipeline.download.address import Address
+from pipeline.download.resume import retry_after
+from pipeline.download.retry import Policy, TryAgain
+
+
+def send_request(
+    session: requests.Session, address: Address, headers: Mapping[str, str], policy: Policy
+) -> requests.Response:
+    """Asks for an address and returns the answer, its body unread.
+
+    Raises:
+        requests.ConnectionError: when there is no connection.
+        TryAgain: when the server closes the connection without an answer, or is silent.
+        Unavailable: when the address, the token or a redirect cannot be used.
+    """
+
+    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        # requests removes the header when a redirect leads to another host, port or scheme.
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    token = address.token()
+    try:
+        return session.get(
+            address.url,
+            headers=headers,
+            auth=authorize if token else None,  # without it, requests uses the URL's password, or ~/.netrc
+            stream=True,
+            timeout=(policy.connect, policy.silence),
+        )
+    except requests.TooManyRedirects as error:
+        raise Unavailable(f"redirects in a circle ({error})") from error
+    except requests.ConnectionError as error:
+        if "aborted" in str(error):  # after it was connected
+            raise TryAgain(f"no answer: {describe_error(error)}") from error
+        raise
+    except requests.ReadTimeout as error:
+        raise TryAgain(f"no answer within {policy.silence:.0f} s") from error
+    except ValueError as error:  # whose text may hold the token, or a password of the address
+        what = "the address, or the token for it, is not valid" if token else "the address is not valid"
+        raise Unavailable(f"{what} ({type(error).__name__})") from error
+    except requests.RequestException as error:
+        raise Unavailable(describe_error(error)) from error
+
+
+def check_status(response: requests.Response) -> None:
+    """Lets the statuses 200, 206, 304 and 416 pass.
+
+    Raises:
+        TryAgain: for 408, 429 and 5xx.
+        Forbidden: for 401 and 403.
+        Unavailable: for any other status, and for a redirect from https to http.
+    """
+    status = response.status_code
+    if status in (408, 429) or status >= 500:
+        raise TryAgain(f"HTTP {status} {response.reason}", retry_after(response.headers))
+    if status not in (200, 206, 304, 416):
+        with_token = " to the token that was sent" if "Authorization" in response.request.headers else ""
+        kind = Forbidden if status in (401, 403) else Unavailable
+        raise kind(f"HTTP {status} {response.reason}{with_token}")
+    for before, after in pairwise([*response.history, response]):
+        if before.url.startswith("https:") and after.url.startswith("http:"):
+            raise Unavailable(f"redirects from https to {shown(after.url)}, which anybody on the way could change")
+
+
+def check_encoding(response: requests.Response) -> None:
+    """Raises Unavailable for a compressed body: its bytes are not the file's."""
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    if encoding not in ("", "identity"):
+        raise Unavailable(f"sends the file {encoding}-encoded although the plain bytes were asked for")
+
+
+def describe_error(error: BaseException) -> str:
+    """Returns the innermost cause in one line; requests wraps it several times."""
+    cause: BaseException = error
+    while cause.__cause__ or cause.__context__:
+        cause = cause.__cause__ or cause.__context__ or cause
+    return f"{type(error).__name__}: {cause}"
