@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pipeline import validate
 from pipeline.accuracy.section import Evaluation
 from pipeline.base.fault import Fault
 from pipeline.facts.report import Reported
+from pipeline.proof import gradients
 from pipeline.proof.checks import compare, fingerprint, weights_equal
 from pipeline.proof.ladder import failures
 from pipeline.saved_model.graph import find_xla_calls, saved_model_class
@@ -118,6 +119,34 @@ def arguments(published: Path, tmp_path: Path) -> list[Path]:
     ]
 
 
+def run(arguments: Sequence[object]) -> None:
+    """Runs the command in this process, where TensorFlow starts once for all tests."""
+    validate.main([str(argument) for argument in arguments])
+
+
+def refuse(arguments: Sequence[object], *parts: str) -> None:
+    """Runs the command in this process; asserts that it refuses in a message with these parts."""
+    with pytest.raises(Fault) as refused:
+        run(arguments)
+    for part in parts:
+        assert part in str(refused.value)
+
+
+@pytest.fixture(scope="module")
+def gradients_once() -> Iterator[None]:
+    """Computes the gradients of `mini`, which takes two processes, once for all tests that validate it."""
+    compute, computed = gradients.in_own_processes, list[Any]()
+
+    def remember(*arguments: Any) -> Any:
+        if not computed:
+            computed.append(compute(*arguments))
+        return computed[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gradients, "in_own_processes", remember)
+        yield
+
+
 def test_the_model_of_another_checkpoint_fails(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:
     write_collection(tmp_path / "other", {"zero": ("Mini/8", 16), "mini": ("Mini/8", 16)})  # mini has another seed here
     arguments[1] = tmp_path / "other/mini.npz"
@@ -135,50 +164,46 @@ def test_the_model_of_another_checkpoint_fails(arguments: list[Path], tmp_path: 
     assert rungs["gradients", "fe"] == "not measured"
 
 
-def test_an_untrained_head_is_refused(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:
+def test_an_untrained_head_is_refused(arguments: list[Path], tmp_path: Path) -> None:
     with np.load(arguments[1]) as archive:
         arrays = {name: np.zeros_like(archive[name]) if name.startswith("head/") else archive[name] for name in archive}
     arguments[1] = tmp_path / "zero.npz"
     np.savez(arguments[1], allow_pickle=False, **arrays)
-    assert_refused(stage("validate", *arguments), "outputs are all zero, so nothing can be compared")
+    refuse(arguments, "outputs are all zero, so nothing can be compared")
 
 
-def test_swapped_heads_fail(arguments: list[Path], stage: Stage) -> None:
+def test_swapped_heads_fail(arguments: list[Path]) -> None:
     arguments[2], arguments[3] = arguments[3], arguments[2]
-    assert_refused(
-        stage("validate", *arguments), "its output is (16, 3), expected (16, 64); it is another model or head"
-    )
+    refuse(arguments, "its output is (16, 3), expected (16, 64); it is another model or head")
     assert arguments[4].read_text() == EARLIER
 
 
-def test_a_damaged_saved_model_is_refused(arguments: list[Path], stage: Stage) -> None:
+def test_a_damaged_saved_model_is_refused(arguments: list[Path]) -> None:
     data = arguments[3] / "variables/variables.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:-1000])
-    assert_refused(stage("validate", *arguments), f"{arguments[3]}: TensorFlow cannot load this SavedModel")
+    refuse(arguments, f"{arguments[3]}: TensorFlow cannot load this SavedModel")
 
 
-def test_a_module_for_one_platform_is_refused(arguments: list[Path], stage: Stage) -> None:
+def test_a_module_for_one_platform_is_refused(arguments: list[Path]) -> None:
     for node in change_calls(arguments[3]):
         node.attr["platforms"].list.s[:] = [b"CPU"]
-    assert_refused(
-        stage("validate", *arguments), f"{arguments[3]}: it is lowered for cpu only, cuda and tpu missing", "convert"
-    )
+    refuse(arguments, f"{arguments[3]}: it is lowered for cpu only, cuda and tpu missing", "convert")
     assert arguments[4].read_text() == EARLIER
 
 
-def test_a_module_with_side_effects_is_refused(arguments: list[Path], stage: Stage) -> None:
+def test_a_module_with_side_effects_is_refused(arguments: list[Path]) -> None:
     for node in change_calls(arguments[3]):
         node.attr["has_token_input_output"].b = True
-    assert_refused(
-        stage("validate", *arguments),
+    refuse(
+        arguments,
         f"{arguments[3]}: its computation has side effects (has_token_input_output), expected none",
     )
 
 
-def test_a_module_that_needs_a_newer_tensorflow_is_refused(arguments: list[Path], stage: Stage) -> None:
+def test_a_module_that_needs_a_newer_tensorflow_is_refused(arguments: list[Path]) -> None:
     for node in change_calls(arguments[3]):
         node.attr["version"].i = 10
-    assert_refused(stage("validate", *arguments), f"{arguments[3]}: it needs TensorFlow 2.20 because of calling")
+    refuse(arguments, f"{arguments[3]}: it needs TensorFlow 2.20 because of calling")
 
 
 def change_calls(folder: Path) -> Iterator[Any]:
@@ -189,7 +214,10 @@ def change_calls(folder: Path) -> Iterator[Any]:
     path.write_bytes(saved_model.SerializeToString(deterministic=True))
 
 
-def test_permuted_labels_fail_the_gate(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:
+@pytest.mark.usefixtures("gradients_once")
+def test_permuted_labels_fail_the_gate(
+    arguments: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A random model sees no colours, so its own answers are made the truth, and a shift by one the fault."""
     import tensorflow as tf
 
@@ -218,50 +246,52 @@ def test_permuted_labels_fail_the_gate(arguments: list[Path], tmp_path: Path, st
     member.write_text(text.replace("evaluation:\n", "evaluation:\n  reported: {top1: 0.1, source: the paper}\n"))
     arguments[0] = member
     (tmp_path / "predictions.npz.failed").write_text("of an earlier run")
-    done = stage("validate", *arguments)
-    assert done.returncode == 0, done.stderr
+    run(arguments)
     assert not (tmp_path / "predictions.npz.failed").exists()
-    assert f"validate mini: the reported 10.00 % lies below the 95 % interval of {count} images" in done.stderr
+    warning = f"validate mini: the reported 10.00 % lies below the 95 % interval of {count} images"
+    assert warning in capsys.readouterr().err
     accuracy = json.loads(arguments[4].read_text())["accuracy"]
     assert (accuracy["top1"], accuracy["images"]) == (12 / count, count)
     assert "top5" not in accuracy  # of three classes
     stored = (tmp_path / "predictions.npz").read_bytes()
     lines = (home / "labels.tsv").read_text().splitlines()
     (home / "labels.tsv").write_text("\n".join(lines[1:] + lines[:1]) + "\n")
-    assert_refused(stage("validate", *arguments), "mini: top-1 accuracy ", f"on {count} images", "is below the gate")
+    refuse(arguments, "mini: top-1 accuracy ", f"on {count} images", "is below the gate")
     wrong = predictions.load(tmp_path / "predictions.npz.failed")
     assert wrong is not None
     assert wrong.right.sum() < 12
     assert (tmp_path / "predictions.npz").read_bytes() == stored
 
 
-def test_without_images_the_report_says_not_measured(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:
+@pytest.mark.usefixtures("gradients_once")
+def test_without_images_the_report_says_not_measured(
+    arguments: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     home = tmp_path / "home/tiny"
     shutil.copytree(arguments[0].parent, home)
     arguments[0] = home / "mini.yaml"
     arguments[0].write_text(arguments[0].read_text().replace("  images: images\n", ""))
-    done = stage("validate", *arguments)
-    assert done.returncode == 0, done.stderr
-    assert "accuracy is not measured: no images (say IMAGENET=<images>)" in done.stderr
+    run(arguments)
+    assert "accuracy is not measured: no images (say IMAGENET=<images>)" in capsys.readouterr().err
     report = json.loads(arguments[4].read_text())
     assert report["accuracy"]["verdict"] == "not measured"
     assert report["parity_inputs"] == "images of uniform noise in [-1, 1], seed 0"
     assert [plot["file"] for plot in report["plots"]] == ["blocks.svg"]
     assert [path.name for path in (tmp_path / "plots").iterdir()] == ["blocks.svg"]
     # IMAGENET= is for members like this one; SAMPLES= takes a part.
-    done = stage("validate", *arguments, "--imagenet", home / "images", "--samples", 5)
+    run([*arguments, "--imagenet", home / "images", "--samples", 5])
     report = json.loads(arguments[4].read_text())
     assert report["accuracy"]["images"] == 5
     assert report["accuracy"]["dataset"] == "its publisher's own set"  # for all that the names say
     assert report["accuracy"]["expected_dataset"] == "the test set of colours"
     # What was measured is not forgotten by a run without images, nor is a gate bypassed that way.
-    assert_refused(stage("validate", *arguments), "on 5 images (pass), and would be forgotten without images")
+    refuse(arguments, "on 5 images (pass), and would be forgotten without images")
     assert json.loads(arguments[4].read_text()) == report
     report["accuracy"] |= {"top1": 0.0, "verdict": "fail"}
     (tmp_path / "report.json.failed").write_text(json.dumps(report))
-    assert_refused(stage("validate", *arguments), "report.json.failed: ", "0.0000 on 5 images (fail)", "IMAGENET=")
-    done = stage("validate", *arguments, "--imagenet", home / "images", "--samples", 4)
-    assert_refused(done, "failed with a top-1 accuracy of 0.0000 on 5 images, which 4 cannot outweigh")
+    refuse(arguments, "report.json.failed: ", "0.0000 on 5 images (fail)", "IMAGENET=")
+    fewer = [*arguments, "--imagenet", home / "images", "--samples", 4]
+    refuse(fewer, "failed with a top-1 accuracy of 0.0000 on 5 images, which 4 cannot outweigh")
 
 
 def test_a_damaged_earlier_report_is_refused(tmp_path: Path) -> None:
@@ -271,12 +301,13 @@ def test_a_damaged_earlier_report_is_refused(tmp_path: Path) -> None:
         validate.refuse_to_forget(tmp_path / "report.json", tmp_path / "none", tmp_path / "checkpoint.npz")
 
 
-def test_unreadable_images_are_refused(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:
+def test_unreadable_images_are_refused(arguments: list[Path], tmp_path: Path) -> None:
     shutil.copytree(arguments[0].parent / "images", tmp_path / "images")
     (tmp_path / "images/red/0.png").write_bytes(b"no image")
-    done = stage("validate", *arguments, "--images", tmp_path / "images")
-    assert_refused(
-        done, f"{tmp_path}/images/red/0.png: cannot be read as an image", "of the first 12 images are damaged, of 12"
+    refuse(
+        [*arguments, "--images", tmp_path / "images"],
+        f"{tmp_path}/images/red/0.png: cannot be read as an image",
+        "of the first 12 images are damaged, of 12",
     )
     assert arguments[4].read_text() == EARLIER
 
