@@ -21,6 +21,7 @@ from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import VisionTransformer
 from tests.conftest import CLASSES, ROOT, make, serving_folder
+from tests.server.harness import running
 
 pytestmark = pytest.mark.slow
 
@@ -318,3 +319,34 @@ def test_gradients_equal_those_of_the_jax_model(published: Path, saved_model: tu
         value = np.asarray(expected[variable.name.removesuffix(":0")])
         allowed = 1e-3 * np.abs(value).max() + 1e-6 * largest
         np.testing.assert_allclose(gradient, value, rtol=0, atol=allowed, err_msg=variable.name)
+
+
+def test_the_real_client_loads_from_it(published: Path, tmp_path: Path) -> None:
+    """By handle, by the unversioned one and as a tarball from here; as a tarball from any static host."""
+    hub = published / "artifacts/hub"
+    with running(hub, "gs://bucket") as here, serving_folder(hub) as static:
+        program = f"""
+import json, os, sys
+import numpy as np
+import tensorflow_hub as hub
+from tensorflow_hub.uncompressed_module_resolver import HttpUncompressedFileResolver
+name = "tester/mini_classification"
+outputs = []
+for address in ("{here.address}/" + name + "/1", "{here.address}/" + name, "{here.address}/" + name + "/1.tar.gz",
+                "{static}/" + name + "/1.tar.gz"):
+    model = hub.load(address)
+    outputs.append(model(np.ones((1, 16, 16, 3), np.float32)).numpy().tolist())
+asked = "{here.address}/" + name + "/1?tf-hub-format=uncompressed"
+location = HttpUncompressedFileResolver()._request_gcs_location(asked)
+print(json.dumps([outputs, location, len([n for n in os.listdir(os.environ["TFHUB_CACHE_DIR"]) if "." not in n])]))
+"""
+        environment = os.environ | {"TFHUB_CACHE_DIR": str(tmp_path / "cache")}
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
+    assert done.returncode == 0, done.stderr
+    outputs, location, cached = json.loads(done.stdout.splitlines()[-1])
+    assert len(outputs[0][0]) == 3
+    assert outputs == [outputs[0]] * 4
+    assert location == "gs://bucket/tester/mini_classification/1"
+    assert cached == 4  # the client caches by address, an unversioned one, too: forever

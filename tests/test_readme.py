@@ -16,7 +16,7 @@ from pipeline.stamps import STAGES
 from tests.card_facts import cards
 from tests.conftest import ROOT, Stage, make
 from tests.pool.test_names import S16
-from tests.test_serve import running
+from tests.server.harness import running
 
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()

@@ -17,7 +17,7 @@ from pipeline.hub.index import Index
 from tests.browser import DESKTOP, PHONE, Scheme, chromium, opened, violations
 from tests.conftest import serving_folder
 from tests.hubs import write_hub
-from tests.test_serve import running
+from tests.server.harness import running
 
 pytestmark = pytest.mark.slow
 
