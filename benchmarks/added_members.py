@@ -24,6 +24,7 @@ from pipeline.pool.names import FINE_TUNING, RESOLUTIONS, VARIANTS, variant_toke
 ROOT = Path(__file__).parents[1]
 COPIED = (
     "Makefile",
+    "setup.mk",
     "pipeline",
     "templates",
     "requirements.lock",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 CLASSES = ("red", "green", "blue")
 # What a copy of the project needs for make to run in it.
-PROJECT = ("Makefile", "pipeline", "templates", "requirements.lock", "pyproject.toml")
+PROJECT = ("Makefile", "setup.mk", "pipeline", "templates", "requirements.lock", "pyproject.toml")
 
 MEMBER = """\
 checkpoint:

@@ -28,9 +28,9 @@ from tests.conftest import ROOT, make
 
 pytestmark = pytest.mark.slow
 
-MAKEFILE = (ROOT / "Makefile").read_text()
+SETUP = (ROOT / "setup.mk").read_text()
 # As `make test` chooses it.
-OLDEST = dict(re.findall(r"\b(3\.\d+):(2\.\d+)", MAKEFILE))[f"3.{sys.version_info.minor}"]
+OLDEST = dict(re.findall(r"\b(3\.\d+):(2\.\d+)", SETUP))[f"3.{sys.version_info.minor}"]
 MINORS = [runtime.tensorflow for runtime in runtimes.RUNTIMES]
 PASSED = """\
 call: 6.3e-07 of the largest output, 1e-05 allowed: ok
@@ -280,11 +280,12 @@ def test_make_knows_the_oldest_tensorflow_of_each_python() -> None:
         f"3.{python}": next(minor for minor, newest in NEWEST_PYTHON.items() if newest >= python)
         for python in (11, 12, 13)
     }
-    assert dict(re.findall(r"\b(3\.\d+):(2\.\d+)", MAKEFILE)) == oldest
+    assert dict(re.findall(r"\b(3\.\d+):(2\.\d+)", SETUP)) == oldest
 
 
 def test_make_installs_the_oldest_tensorflow_where_its_lock_changed(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("Makefile", "setup.mk"):
+        shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(LOCKS, tmp_path / "benchmarks/tensorflow")
     (tmp_path / "model_cards/vit").mkdir(parents=True)
     (tmp_path / "model_cards/vit/collection.yaml").touch()

@@ -1,10 +1,11 @@
 """The DAG, by running make on a tree whose every stage has really run.
 
-Two members: `mini`, a plain Vision Transformer, and `rati`, a hybrid. What a change would rebuild is asked of `make -n`
-where the stages take long, and seen where they are quick.
+The tree has two members: `mini`, a plain Vision Transformer, and `rati`, a hybrid. What a change rebuilds is read from
+`make -n` where the stages take long, and from a real run where they are quick.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -14,9 +15,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.facts.report import CheckpointFacts, Report
+from pipeline.stamps import STAGES
 from tests.conftest import ROOT, copy_project, make, run_make, serving_folder, write_collection, write_members
 from tests.reports import write_report
 
@@ -29,21 +32,25 @@ def planned(tree: Path, *arguments: str) -> set[tuple[str, str]]:
     """Returns the (stage, member or collection) that `make -n` would run."""
     done = make(tree, "-n", *(arguments or ALL))
     assert done.returncode == 0, done.stderr
-    return commands(done.stdout)
+    commands = re.findall(r"-m pipeline\.(\w+) (?:member |collection )?(\S+)", done.stdout)
+    # package takes a SavedModel's folder, the others a YAML file.
+    return {
+        (stage, Path(path).parent.name if stage == "package" or "collection.yaml" in path else Path(path).stem)
+        for stage, path in commands
+        if stage in STAGES
+    }
 
 
-def commands(output: str) -> set[tuple[str, str]]:
-    found = re.findall(r"-m pipeline\.(\w+) (?:member |collection )?(\S+)", output)
-    stages = {(stage, path) for stage, path in found if stage not in ("stamps", "check")}
-    # package takes the SavedModel's folder, the others a YAML file.
-    return {(stage, Path(path).parent.name if stage == "package" else Path(path).stem) for stage, path in stages}
+def stages_run(output: str) -> set[tuple[str, str]]:
+    """Returns the (stage, member or collection) of the lines that make printed, one for each stage."""
+    return set(re.findall(rf"^({'|'.join(STAGES)}) (?:collection )?(\S+)", output, re.MULTILINE))
 
 
 def stages_of(member: str, stages: set[str]) -> set[tuple[str, str]]:
     return {(stage, member) for stage in stages}
 
 
-COLLECTION_PAGE = {("collection", "collection"), ("publish", "collection")}
+COLLECTION_PAGE = {("collection", "tiny"), ("publish", "tiny")}
 
 
 def snapshot(tree: Path) -> dict[Path, int]:
@@ -85,6 +92,7 @@ def test_touching_every_input_builds_nothing(tree: Path) -> None:
         *tree.glob("pipeline/**/*"),
         *tree.glob("templates/*"),
         tree / "Makefile",
+        tree / "setup.mk",
     ):
         path.touch()
     assert make(tree, "-q", *ALL).returncode == 0
@@ -95,7 +103,7 @@ def test_prose_rebuilds_card_and_publication_only(tree: Path) -> None:
     replace(tree / "model_cards/tiny/mini.yaml", "title: mini", "title: Minimal")
     done = make(tree, *ALL)
     assert done.returncode == 0, done.stderr
-    assert commands(done.stdout) == stages_of("mini", {"card", "publish"}) | COLLECTION_PAGE
+    assert stages_run(done.stdout) == stages_of("mini", {"card", "publish"}) | COLLECTION_PAGE
     assert "nothing to do" not in done.stdout
     assert "Minimal" in (tree / "artifacts/hub/tester/collections/tiny/1.md").read_text()
     changed = {path for path, time in snapshot(tree).items() if before[path] != time}
@@ -189,7 +197,7 @@ def test_any_deleted_output_is_made_again(tree: Path, name: str, stages: set[str
 def test_files_that_left_the_hub_are_published_again(tree: Path) -> None:
     (tree / "artifacts/hub/tester/mini_fe/1.tar.gz").unlink()
     done = make(tree, *ALL)
-    assert commands(done.stdout) == stages_of("mini", {"publish"})
+    assert stages_run(done.stdout) == stages_of("mini", {"publish"})
     assert (tree / "artifacts/hub/tester/mini_fe/1.tar.gz").exists()
     assert make(tree, "-q", *ALL).returncode == 0
 
@@ -197,7 +205,7 @@ def test_files_that_left_the_hub_are_published_again(tree: Path) -> None:
 def test_another_hub_is_published_to_and_nothing_else_is_done(tree: Path, tmp_path: Path) -> None:
     done = make(tree, *ALL, f"HUB={tmp_path}/other hub")
     assert done.returncode == 0, done.stderr
-    assert {stage for stage, _ in commands(done.stdout)} == {"publish"}
+    assert {stage for stage, _ in stages_run(done.stdout)} == {"publish"}
     index = json.loads((tmp_path / "other hub/index.json").read_text())
     assert len(index["modules"]) == 4
 
@@ -214,14 +222,14 @@ def test_a_failing_gate_stops_there_and_keeps_everything(tree: Path) -> None:
     assert done.returncode == 2
     assert "is below the gate 100.00 %" in done.stderr
     assert "Traceback" not in done.stderr
-    assert commands(done.stdout) == {("validate", "mini")}
+    assert stages_run(done.stdout) == {("validate", "mini")}
     assert (tree / "artifacts/mini/report.json").read_text() == report
     failed = json.loads((tree / "artifacts/mini/report.json.failed").read_text())
     assert failed["accuracy"]["verdict"] == "fail"
     # What was predicted stays for the next run, which then need not classify the images again.
     after = {path: time for path, time in snapshot(tree).items() if "report.json.shards" not in path.parts}
     changed = {path.name for path in after if after[path] != before.get(path)}
-    assert changed == {"report.json.failed", "predictions.npz.failed", "mini.evaluation"}
+    assert changed == {"report.json.failed", "predictions.npz.failed", "mini.evaluation", "mini.checked"}
     # Which are wrong can be seen.
     assert "make contact-sheet MODEL=mini shows the wrong predictions" in done.stderr
     assert make(tree, "contact-sheet", "MODEL=mini").returncode == 0
@@ -249,7 +257,7 @@ def test_faults_of_later_stages_are_met_before_the_first(
     done = make(tree, "publish", "MODEL=mini", *settings)
     assert done.returncode == 2
     assert message in done.stderr
-    assert commands(done.stdout) == set()
+    assert stages_run(done.stdout) == set()
 
 
 @pytest.mark.parametrize(
@@ -261,7 +269,7 @@ def test_they_are_met_by_whichever_stage_is_the_first(tree: Path, old: str, new:
     assert (stage, "mini") in planned(tree, "publish", "MODEL=mini")
     done = make(tree, "publish", "MODEL=mini")
     assert "check: model_cards/tiny/mini.yaml:17: module.version must be a whole number, got 'one'" in done.stderr
-    assert commands(done.stdout) == set()
+    assert stages_run(done.stdout) == set()
 
 
 @pytest.fixture
@@ -323,7 +331,8 @@ def test_dry_run_on_a_fresh_clone_lists_set_up_and_stages(fresh: Path) -> None:
     done = run_make(fresh, "-n", *ALL)
     assert done.returncode == 0, done.stderr
     assert "-m pip install" in done.stdout
-    assert commands(done.stdout) == stages_of("mini", {"fetch", *AFTER_CONVERT}) | COLLECTION_PAGE
+    for stage in ("fetch", *AFTER_CONVERT, "collection"):
+        assert f"-m pipeline.{stage} " in done.stdout
     assert not (fresh / ".venv").exists()
 
 
@@ -339,12 +348,53 @@ def test_another_checkpoint_in_the_users_folder_is_another_checkpoint(tree: Path
     assert planned(tree, "publish", "MODEL=mini") == everything
 
 
+def write_weights(path: Path) -> Path:
+    """Writes an .npz file that fetch accepts; no stage after it would."""
+    np.savez(path, allow_pickle=False, a=np.zeros(3, np.float32))
+    return path
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_another_file_at_a_file_address_is_another_checkpoint_unless_pinned(
+    fresh: Path, tmp_path: Path, pinned: bool
+) -> None:
+    weights = write_weights(tmp_path / "weights.npz")
+    pin = f"\n  sha256: {hashlib.sha256(weights.read_bytes()).hexdigest()}" if pinned else ""
+    replace(fresh / "model_cards/tiny/mini.yaml", '["mini.npz"]', f"[file://{weights}]{pin}")
+    fetch = ("fetch", "MODEL=mini")
+    assert make(fresh, *fetch).returncode == 0
+    assert make(fresh, "-q", *fetch).returncode == 0
+    weights.write_bytes(b"other weights")
+    assert make(fresh, "-q", *fetch).returncode == (0 if pinned else 1)
+
+
+def test_each_stage_prints_a_line_and_its_command_with_v(fresh: Path) -> None:
+    write_weights(fresh / "model_cards/tiny/mini.npz")
+    fetch = ("fetch", "MODEL=mini")
+    assert make(fresh, *fetch).stdout == "fetch mini\n"
+    for flags, expected in ((("V=0",), "fetch mini\n"), (("-s",), "")):
+        (fresh / "artifacts/mini/checkpoint.npz").unlink()
+        assert make(fresh, *fetch, *flags).stdout == expected
+    (fresh / "artifacts/mini/checkpoint.npz").unlink()
+    (command,) = make(fresh, *fetch, "V=1").stdout.splitlines()
+    assert command.startswith(f"'{sys.executable}' -m pipeline.fetch model_cards/tiny/mini.yaml artifacts/mini/")
+
+
+def test_a_member_is_checked_once(fresh: Path) -> None:
+    write_weights(fresh / "model_cards/tiny/mini.npz")
+    assert make(fresh, "-n", "publish", "MODEL=mini").stdout.count("-m pipeline.check ") == 1
+    assert make(fresh, "fetch", "MODEL=mini").returncode == 0
+    assert "-m pipeline.check " not in make(fresh, "-n", "publish", "MODEL=mini").stdout
+    replace(fresh / "model_cards/tiny/mini.yaml", "title: mini", "title: Minimal")
+    assert make(fresh, "-n", "publish", "MODEL=mini").stdout.count("-m pipeline.check ") == 1
+
+
 def test_a_lock_file_rebuilds_only_what_it_contradicts(tree: Path) -> None:
     record = json.loads((tree / "artifacts/mini/checkpoint.json").read_text())
     lock = tree / "model_cards/tiny/checkpoints.lock"
     lock.write_text(json.dumps({"mini": {"arrays": record["arrays_sha256"]}, "other": {"arrays": "0" * 64}}))
     # The weights stay; the card says that they are recorded now.
-    assert commands(make(tree, *ALL).stdout) == stages_of("mini", {"card", "publish"})
+    assert stages_run(make(tree, *ALL).stdout) == stages_of("mini", {"card", "publish"})
     assert make(tree, "-q", *ALL).returncode == 0
     lock.write_text(json.dumps({"mini": {"arrays": "0" * 64}}))
     assert planned(tree, "publish", "MODEL=mini") == stages_of("mini", {"fetch", *AFTER_CONVERT})
@@ -380,7 +430,7 @@ def test_cards_follow_the_lock_file_and_a_second_make_does_nothing(tmp_path: Pat
         assert done.returncode == 0, done.stderr
         assert all(said in (made / f"{head}.md").read_text() for head in ("classification", "fe"))
         assert make(tree, "-q", *card).returncode == 0
-        return commands(done.stdout) == {("card", "mini")}
+        return stages_run(done.stdout) == {("card", "mini")}
 
     text = lock.read_text()
     assert remade("is the one recorded for this member at its first download")
@@ -401,6 +451,20 @@ def test_other_evaluation_images_are_measured_again(tree: Path) -> None:
     (tree / "model_cards/tiny/images/red/0.png").unlink()
     expected = {"validate", "card", "publish"}
     assert planned(tree) - COLLECTION_PAGE == stages_of("mini", expected) | stages_of("rati", expected)
+
+
+def test_other_images_in_any_layout_are_measured_again(tree: Path) -> None:
+    """Below a folder `val`, where no image is a class folder's child."""
+    images = tree / "model_cards/tiny/images"
+    images.rename(tree / "val")
+    images.mkdir()
+    (tree / "val").rename(images / "val")
+    validate = ("validate", "MODEL=mini")
+    assert make(tree, "-q", *validate).returncode == 1
+    (tree / "artifacts/mini/report.json").touch()
+    assert make(tree, "-q", *validate).returncode == 0
+    (images / "val/red/0.png").write_bytes((images / "val/red/1.png").read_bytes())
+    assert make(tree, "-q", *validate).returncode == 1
 
 
 def test_imagenet_is_for_members_without_images_and_what_it_measured_stays(tree: Path, tmp_path: Path) -> None:
@@ -449,8 +513,19 @@ def test_a_hub_without_its_index_is_mended(tree: Path) -> None:
 def test_the_websites_templates_publish_again_and_nothing_else(tree: Path) -> None:
     with (tree / "templates/site/style.css").open("a") as sheet:
         sheet.write("/* changed */\n")
-    everything = stages_of("mini", {"publish"}) | stages_of("rati", {"publish"}) | {("publish", "collection")}
-    assert planned(tree) == everything
+    assert planned(tree) == {("publish", name) for name in ("mini", "rati", "tiny")}
+
+
+def test_the_repair_of_a_file_that_was_not_valid_rebuilds_cards_only(tree: Path) -> None:
+    path = tree / "model_cards/tiny/mini.yaml"
+    text = path.read_text()
+    path.write_text(text + "module: [\n")
+    done = make(tree, "publish", "MODEL=mini")
+    assert done.returncode == 2
+    assert f"check: model_cards/tiny/mini.yaml:{len(text.splitlines()) + 2}: not valid YAML: " in done.stderr
+    assert stages_run(done.stdout) == set()
+    path.write_text(text)
+    assert planned(tree, "publish", "MODEL=mini") == stages_of("mini", {"card", "publish"})
 
 
 def test_a_fault_in_one_member_leaves_the_others_working(tree: Path) -> None:
@@ -481,6 +556,16 @@ def test_a_fault_in_one_member_leaves_the_others_working(tree: Path) -> None:
         ),
         (("publish", "MODEL=vit_s16", "HUB=s3://bucket"), "HUB=s3://bucket: cannot publish to a URL yet"),
         (("publish", "MODEL=vit_s16", "PYTHON=python3.99"), "PYTHON=python3.99: no such interpreter"),
+        (("publish", "MODEL=vit_s16", "FOO=1"), "unknown setting FOO; the settings are MODEL COLLECTION CHECKPOINTS "),
+        (
+            ("validate", "MODEL=vit_s16", "IMAGNET=/"),
+            "unknown setting IMAGNET (did you mean 'IMAGENET'?); the settings",
+        ),
+        (
+            ("publish-all", "REQUIRE_ACURACY=1"),
+            "unknown setting REQUIRE_ACURACY (did you mean 'REQUIRE_ACCURACY'?); the settings",
+        ),
+        (("-n", "publish", "MODEL=vit_s16", "A=b c"), "unknown setting A; the settings are"),
     ],
 )
 def test_wrong_names_fail_at_once(arguments: tuple[str, ...], message: str) -> None:
@@ -488,6 +573,20 @@ def test_wrong_names_fail_at_once(arguments: tuple[str, ...], message: str) -> N
     assert done.returncode == 2
     assert message in done.stderr
     assert not done.stdout
+
+
+def test_a_misspelt_setting_in_the_environment_is_refused_and_other_names_are_not(tmp_path: Path) -> None:
+    dry = ("-n", "validate", "MODEL=vit_s16", f"ARTIFACTS={tmp_path}")
+    done = make(ROOT, *dry, IMAGNET="/val")
+    assert done.returncode == 2
+    assert "stamps: IMAGNET: unknown setting in the environment (did you mean 'IMAGENET'?)" in done.stderr
+    assert make(ROOT, *dry, FOO="1", A="1", IMAGE="1").returncode == 0
+
+
+def test_settings_of_a_make_that_runs_this_one_are_not_refused(tmp_path: Path) -> None:
+    outer = tmp_path / "Makefile"
+    outer.write_text(f"all:\n\t$(MAKE) -C {ROOT} -n fetch MODEL=vit_s16 ARTIFACTS={tmp_path}/artifacts\n")
+    assert make(tmp_path, "CC=clang").returncode == 0
 
 
 def test_the_users_home_is_understood_whatever_the_shell(tmp_path: Path) -> None:
@@ -528,5 +627,15 @@ def test_help_names_every_public_target() -> None:
     done = make(ROOT, "help")
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony
-    for target in set(phony[1].split()) - {"FORCE", "help"}:
-        assert re.search(rf"^  {target} ", done.stdout, re.MULTILINE), target
+    for target in set(phony[1].split()) - {"FORCE"}:
+        assert re.search(rf"^  {target} +\w", done.stdout, re.MULTILINE), target
+
+
+def test_help_explains_every_setting() -> None:
+    done = make(ROOT, "help")
+    settings = re.findall(r"^([A-Z_]+) \?=", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"MODEL", "PYTHON", "V"} <= set(settings)
+    for setting in settings:
+        assert re.search(rf"^  {setting} +\w", done.stdout, re.MULTILINE), setting
+    for group in ("Publish models", "Development", "Checkpoints"):
+        assert f"\n{group}\n  " in done.stdout

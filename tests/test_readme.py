@@ -46,7 +46,7 @@ def test_heavy_proofs_are_part_of_what_runs_them(target: str, benchmarks: tuple[
 
 
 def test_what_was_not_run_is_said() -> None:
-    missing = "the round trip through timm was NOT run: say TORCH_PYTHON=<an interpreter"
+    missing = "the round trip through timm was NOT run: set TORCH_PYTHON=<an interpreter"
     assert missing in make(ROOT, "-n", "check-full", "TORCH_PYTHON=").stdout
     done = make(ROOT, "-n", "check-full", "TORCH_PYTHON=torch/python").stdout
     assert "-m benchmarks.timm_round_trip --torch-python 'torch/python'" in done
@@ -131,4 +131,4 @@ def test_no_placeholder_is_left() -> None:
 def test_python_versions_agree() -> None:
     assert 'requires-python = ">=3.11,<3.14"' in (ROOT / "pyproject.toml").read_text()
     assert "Python 3.11 to 3.13" in README
-    assert "(3, 11) <= sys.version_info < (3, 14)" in MAKEFILE
+    assert "(3, 11) <= sys.version_info < (3, 14)" in (ROOT / "setup.mk").read_text()
