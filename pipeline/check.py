@@ -77,13 +77,14 @@ def _check_member(member: Member, settings: Settings, faults: _Faults) -> Module
     faults.catch(lambda: member.section("checkpoint", Checkpoint))
     model = faults.catch(lambda: member.section("model", Model))
     evaluation = faults.catch(lambda: member.section("evaluation", Evaluation))
+    module = faults.catch(lambda: member.section("module", Module))
     names: Sequence[Label] | None = ()
     if model and model.labels:
         path, classes = member.folder / model.labels, model.classes
         names = faults.catch(lambda: labels.read(path, classes))
     if model and evaluation and names is not None:
         faults.catch(lambda: _check_images(member, evaluation, names, settings))
-    return faults.catch(lambda: member.section("module", Module))
+    return module
 
 
 def problems(path: Path, settings: Settings) -> list[str]:

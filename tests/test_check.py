@@ -1,4 +1,4 @@
-"""check: every fault of a member's file, its collection, labels and images, each told and all at once."""
+"""check: reports every fault of a member's file, its collection, labels and images at once."""
 
 import json
 import subprocess
@@ -41,14 +41,14 @@ def test_a_good_member_is_left_alone(tiny: Path, stage: Stage) -> None:
         ("collection.yaml", "http://localhost:8080", "localhost", "hub_url 'localhost': expected an address that"),
     ],
 )  # fmt: skip
-def test_each_fault_is_told(tiny: Path, file: str, old: str, new: str, message: str) -> None:
+def test_each_fault_is_reported(tiny: Path, file: str, old: str, new: str, message: str) -> None:
     edit(tiny / file, old, new)
     (found,) = problems(tiny / "mini.yaml", Settings())
     assert message in found
     assert found.startswith(str(tiny))
 
 
-def test_faults_are_told_together(tiny: Path, stage: Stage) -> None:
+def test_faults_are_reported_together(tiny: Path, stage: Stage) -> None:
     edit(tiny / "mini.yaml", "minimum_top1: 0.0", "minimum_top1: 2.0")
     edit(tiny / "mini.yaml", "version: 1", "version: 0")
     edit(tiny / "collection.yaml", "name: tiny", "name: huge")
@@ -59,19 +59,19 @@ def test_faults_are_told_together(tiny: Path, stage: Stage) -> None:
     assert done.stderr.startswith(f"check: {tiny}/mini.yaml:11: ")
 
 
-def test_what_is_wrong_with_the_whole_file_is_told_once(tiny: Path) -> None:
+def test_a_fault_of_the_whole_file_is_reported_once(tiny: Path) -> None:
     edit(tiny / "mini.yaml", "module:", "modul:")
     (found,) = problems(tiny / "mini.yaml", Settings())
     assert found.startswith(f"{tiny}/mini.yaml:16: unknown section 'modul' (did you mean 'module'?): expected")
 
 
-def test_a_name_that_no_handle_can_have_is_told(tiny: Path) -> None:
+def test_a_name_that_no_handle_can_have_is_reported(tiny: Path) -> None:
     (tiny / "mini.yaml").rename(tiny / "_mini.yaml")
     (found,) = problems(tiny / "_mini.yaml", Settings())
     assert found == "_mini: cannot be part of a handle, expected a letter or digit, then also '_', '.' and '-'"
 
 
-def test_settings_that_a_later_stage_would_refuse_are_told(tiny: Path, tmp_path: Path) -> None:
+def test_settings_that_a_later_stage_would_refuse_are_reported(tiny: Path, tmp_path: Path) -> None:
     member = tiny / "mini.yaml"
     for settings, message in (
         (Settings(samples=13), "SAMPLES=13: expected 1 to 12"),

@@ -1,4 +1,4 @@
-"""How a stage runs as a command: faults become one sentence and an exit status."""
+"""Runs a stage as a command: faults become one sentence and an exit status."""
 
 import errno
 import resource
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from pipeline.base.fault import Fault
 
-# What the operating system says when an output cannot be written, and what a person can do about it.
+# Errors of writing an output, and what a person can do about each.
 _DISK = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
@@ -25,14 +25,14 @@ _DISK = {
 
 
 def peak_memory() -> int:
-    """Returns the largest resident set so far of this process, or of one that it ran, in bytes."""
+    """Returns the peak resident memory of this process, or of the largest process that it ran, in bytes."""
     kilobyte = 1 if sys.platform == "darwin" else 1024  # getrusage(2): macOS counts bytes, Linux kilobytes
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(one).ru_maxrss for one in who) * kilobyte
+    processes = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(who).ru_maxrss for who in processes) * kilobyte
 
 
 def guarded(stage: str, body: Callable[[], None]) -> int:
-    """Runs `body` and turns faults of inputs and of the disk into one sentence on stderr.
+    """Runs `body`; prints a fault of inputs or of the disk as one sentence on stderr.
 
     Returns:
         The exit status: 0, 1 for a fault, 130 after Ctrl-C.
@@ -54,13 +54,13 @@ def guarded(stage: str, body: Callable[[], None]) -> int:
 
 
 def command(stage: str, main: Callable[[Sequence[str]], str]) -> int:
-    """Runs one stage as a command, guarded, and prints its subject, wall time and peak memory when it is done.
+    """Runs one stage as a command, guarded; prints its subject, wall time and peak memory at its end.
 
-    A stage may run several processes; the memory is that of the largest.
+    A stage may run several processes; the memory is that of the largest one.
 
     Args:
         stage: the stage's name, the first word of every line it prints.
-        main: does what the command line (without the program's name) says and returns its subject, such as the member.
+        main: runs the stage with the arguments of the command line; returns its subject, such as the member.
 
     Returns:
         The exit status, see guarded().
@@ -70,8 +70,6 @@ def command(stage: str, main: Callable[[Sequence[str]], str]) -> int:
     def body() -> None:
         subject = main(sys.argv[1:])
         seconds = time.monotonic() - started
-        print(
-            f"{stage} {subject}: {seconds:.1f} s, {peak_memory() / 1e9:.2f} GB in its largest process", file=sys.stderr
-        )
+        print(f"{stage} {subject}: {seconds:.1f} s, peak memory {peak_memory() / 1e9:.2f} GB", file=sys.stderr)
 
     return guarded(stage, body)

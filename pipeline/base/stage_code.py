@@ -1,4 +1,7 @@
-"""The code of a stage as Python runs it: comments, docstrings and layout don't count; a change asks for the stage."""
+"""Digests of the code that a stage runs: make repeats the stage when its digest changes.
+
+The code is a module and all that it imports. Comments, docstrings and layout do not count.
+"""
 
 import ast
 import hashlib
@@ -9,22 +12,22 @@ from pathlib import Path
 from pipeline.base.files import write_text
 
 ROOT = Path(__file__).parents[2]
-_HOW = Path(__file__).read_text(encoding="utf-8")  # what is remembered holds for this module as it is
-VERBATIM = ("saved_model.selftest",)  # modules that travel inside the artifacts as they are, comments and all
+_OWN_TEXT = Path(__file__).read_text(encoding="utf-8")  # another way to digest makes the memory useless
+VERBATIM = ("saved_model.selftest",)  # modules that are packed into the outputs as they are, comments and all
 
-# The digest of a module, and the dotted names below `pipeline` that it imports: of modules, and of what modules define.
+# A module's digest, and the dotted names below `pipeline` that it imports: modules, or what modules define.
 Module = tuple[str, list[str]]
 
 
 class _WithoutDocstrings(ast.NodeTransformer):
-    """Removes strings that stand alone as a statement; they don't change what the code does."""
+    """Removes strings that are statements of their own; they do not change what the code does."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
 
 
 def _imported(node: ast.AST) -> list[str]:
-    """Returns the dotted names that an import statement names below `pipeline`; [] for any other node."""
+    """Returns the dotted names below `pipeline` that an import statement has; [] for any other node."""
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom):
@@ -34,25 +37,25 @@ def _imported(node: ast.AST) -> list[str]:
     return [name.removeprefix("pipeline.") for name in names if name.startswith("pipeline.")]
 
 
-def _parsed(text: str, verbatim: bool) -> Module:
-    """Returns what a module's text says; its digest is of the text itself if it counts verbatim."""
+def _parse(text: str, is_verbatim: bool) -> Module:
+    """Returns the digest and imports of a module; the digest is that of the text itself if `is_verbatim`."""
     tree: ast.Module = _WithoutDocstrings().visit(ast.parse(text))
     imports = sorted({name for node in ast.walk(tree) for name in _imported(node)})
-    content = text if verbatim else ast.dump(tree)
+    content = text if is_verbatim else ast.dump(tree)
     return hashlib.sha256(content.encode()).hexdigest(), imports
 
 
 def _with_packages(name: str) -> list[str]:
-    """Returns "a", "a.b" and "a.b.c" for "a.b.c": importing a module runs its packages, too."""
+    """Returns "a", "a.b" and "a.b.c" for "a.b.c": importing a module runs its packages too."""
     parts = name.split(".")
     return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 class StageCode:
-    """Digests of stages' code; what parsing a module gave is remembered by its content, since parsing takes longest."""
+    """Digests of stages' code. Parsing takes longest, so its results are remembered by the modules' contents."""
 
     def __init__(self, path: Path, root: Path = ROOT) -> None:
-        """Reads what an earlier process remembered in `path`; the modules are in the folder `pipeline` of `root`."""
+        """Reads what an earlier process remembered in the file `path`; `root` holds the folder `pipeline`."""
         self._path, self._root = path, root
         self._before: dict[str, Module] = json.loads(path.read_text()) if path.exists() else {}
         self._now: dict[str, Module] = {}
@@ -63,16 +66,16 @@ class StageCode:
         if name not in self._modules:
             place = self._root.joinpath("pipeline", *name.split("."))
             paths = [path for path in (place.with_suffix(".py"), place / "__init__.py") if path.exists()]
-            self._modules[name] = self._remembered(name, paths[0].read_text(encoding="utf-8")) if paths else None
+            self._modules[name] = self._recall(name, paths[0].read_text(encoding="utf-8")) if paths else None
         return self._modules[name]
 
-    def _remembered(self, name: str, text: str) -> Module:
-        key = hashlib.sha256(f"{sys.version_info[:2]} {_HOW} {name} {text}".encode()).hexdigest()
-        self._now[key] = self._before.get(key) or _parsed(text, name in VERBATIM)
+    def _recall(self, name: str, text: str) -> Module:
+        key = hashlib.sha256(f"{sys.version_info[:2]} {_OWN_TEXT} {name} {text}".encode()).hexdigest()
+        self._now[key] = self._before.get(key) or _parse(text, name in VERBATIM)
         return self._now[key]
 
-    def digest(self, stage: str) -> str:
-        """Returns the digest of a stage's module and of every module of `pipeline` that it imports, directly or not."""
+    def modules(self, stage: str) -> dict[str, str]:
+        """Returns the digests of a stage's module and of every module that it imports, directly or not, by name."""
         seen: dict[str, str] = {}
         waiting = [stage]
         while waiting:
@@ -80,9 +83,13 @@ class StageCode:
             if name not in seen and (module := self._module(name)):
                 seen[name] = module[0]
                 waiting += [part for imported in module[1] for part in _with_packages(imported)]
-        return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+        return seen
+
+    def digest(self, stage: str) -> str:
+        """Returns the digest of all modules of a stage."""
+        return hashlib.sha256(json.dumps(self.modules(stage), sort_keys=True).encode()).hexdigest()
 
     def keep(self) -> None:
-        """Writes what the next process is to remember, if it is something else than before."""
+        """Writes what the next process is to remember, if it changed."""
         if self._now.keys() != self._before.keys():
             write_text(self._path, json.dumps(self._now))

@@ -1,4 +1,4 @@
-"""What collection.yaml and the section `module` of a member say, and the handles that follow."""
+"""The file collection.yaml, the section `module` of a member, and the handles of modules."""
 
 import re
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ ACTIVATIONS = ("softmax", "sigmoid")  # functions of tf.nn
 
 @dataclass(frozen=True)
 class Module:
-    """The section `module`: what a member's pages say that is true of it alone.
+    """The section `module`: what a member's pages say of it alone.
 
     Attributes:
-        version: of both modules; a published version never changes, so raise it to publish other bytes.
-        title: a short name for lists, such as ViT-S16.
-        note: a further paragraph for the cards, Markdown.
+        version: of both modules, from 1. A published version never changes: raise it to publish other bytes.
+        title: a short name for lists, such as "ViT-S16".
+        note: one more paragraph for the cards, Markdown.
     """
 
     version: int
@@ -32,13 +32,13 @@ class Module:
 
 @dataclass(frozen=True)
 class Publisher:
-    """Who publishes.
+    """The publisher of a collection.
 
     Attributes:
-        id: the first part of every handle.
+        id: the first part of every handle: lower-case letters, digits and '-'.
         name: for people.
         about: a sentence or two, Markdown.
-        kaggle: the user or organisation on Kaggle, the owner of the models there.
+        kaggle: the owner of the models on Kaggle, a user or an organisation.
     """
 
     id: str
@@ -49,7 +49,7 @@ class Publisher:
 
 @dataclass(frozen=True)
 class Reference:
-    """An entry of a reference list; `bibtex` is the entry to cite, of those that the models' users should."""
+    """An entry of the reference list; `bibtex` is given for those that users of the models should cite."""
 
     text: str
     url: str
@@ -58,22 +58,22 @@ class Reference:
 
 @dataclass(frozen=True)
 class Collection:
-    """The file collection.yaml: what is true of every member.
+    """The file collection.yaml: facts that hold for every member.
 
     Attributes:
-        name: of the collection, the last part of its address.
+        name: the collection's name, which is also its folder's: the last part of its address.
         hub_url: the public address of the hub, unless HUB_URL= gives another.
-        publisher: who publishes it.
-        summary: what the models are, in one sentence without the variant.
+        publisher: its publisher.
+        summary: what the models are, a participle clause such as "trained on Fashion-MNIST".
         training: how the checkpoints were trained, a clause that follows "The model was".
-        dataset_tag: TF-Hub's tag of the data set the classes come from.
+        dataset_tag: TF-Hub's tag of the data set that the classes come from.
         dataset_name: its name for people.
         license: TF-Hub's tag of the weights' licence.
         overview: the collection page's overview after the sentence that counts the models, Markdown.
         about: the collection page's section on the models, Markdown.
-        references: numbered from 1, as the texts quote them; the first is the architecture's, the last jax2tf's.
+        references: numbered from 1, as the texts cite them; the first is the architecture's, the last jax2tf's.
         huggingface_dataset: the data set's id on Hugging Face, if it is there.
-        activation: what turns the logits into probabilities, as the members were trained: one of ACTIVATIONS.
+        activation: what turns the logits into probabilities, one of ACTIVATIONS; the one of the training.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Collection:
 
 
 def read_collection(path: Path) -> Collection:
-    """Reads a collection.yaml. Its key `selection` is the pool's, which alone needs it.
+    """Reads a collection.yaml, without its key `selection`, which pipeline.pool reads.
 
     Raises:
         Fault: when it is malformed, with file and line.
@@ -115,8 +115,12 @@ def read_collection(path: Path) -> Collection:
 def collection_of(member: Path, hub_url: str | None) -> tuple[Collection, str]:
     """Reads the collection.yaml beside a member's file; returns it and the hub's address without a final slash.
 
+    Args:
+        member: the path of a member's file, or of collection.yaml itself.
+        hub_url: the setting HUB_URL, or None for the collection's own address.
+
     Raises:
-        Fault: when it is malformed, bears another name than its folder, or the address is no http or https URL.
+        Fault: when the file is malformed, its name is not its folder's, or the address is not an http or https URL.
     """
     path = member.parent / "collection.yaml"
     collection = read_collection(path)

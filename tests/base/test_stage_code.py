@@ -1,10 +1,11 @@
 """stage_code: what changes the digest of a stage's code, and what does not."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from pipeline.base.stage_code import StageCode
+from pipeline.base.stage_code import ROOT, StageCode
 
 MODULES = {
     "convert": "from pipeline import near\n\ndef run():\n    from pipeline.far import x\n    return x\n",
@@ -67,6 +68,56 @@ def test_what_asks_for_a_stage_again(root: Path, module: str, text: str, changed
     assert {stage for stage in before if before[stage] != after[stage]} == changed
     (root / f"pipeline/{module}.py").write_text(MODULES[module])
     assert digests(root) == before
+
+
+# The real pipeline: convert and validate take hours for a large collection, so only code that they need may rerun them.
+PIPELINE = ROOT / "pipeline"
+MEASURING = ("model", "proof", "accuracy", "images")
+OTHERS = ("pool", "cards", "download", "hub", "server", "dag")
+FOREIGN = ("evaluate", "accuracy.third_party")  # anybody's modules, not a member's
+
+
+def modules_of(*packages: str) -> list[str]:
+    """Returns the dotted names below `pipeline` of the packages' modules."""
+    paths = [path for package in packages for path in sorted((PIPELINE / package).glob("*.py"))]
+    return [f"{path.parent.name}.{path.stem}" for path in paths if path.stem != "__init__"]
+
+
+@pytest.fixture(scope="module")
+def copied_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a copy of the pipeline, each test leaves it as it was, and code.json, the memory of its modules."""
+    folder = tmp_path_factory.mktemp("copied")
+    shutil.copytree(PIPELINE, folder / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    digest_slow_stages(folder)
+    return folder
+
+
+def digest_slow_stages(folder: Path) -> dict[str, str]:
+    code = StageCode(folder / "code.json", folder)
+    digests = {stage: code.digest(stage) for stage in ("convert", "validate")}
+    if not (folder / "code.json").exists():
+        code.keep()
+    return digests
+
+
+def rerun_by(folder: Path, module: str) -> set[str]:
+    """Returns which of convert and validate an edit of a module reruns."""
+    path = folder.joinpath("pipeline", *module.split(".")).with_suffix(".py")
+    before, text = digest_slow_stages(folder), path.read_text()
+    path.write_text(text + "\nCHANGED = True\n")
+    after = digest_slow_stages(folder)
+    path.write_text(text)
+    return {stage for stage in before if before[stage] != after[stage]}
+
+
+@pytest.mark.parametrize("module", [*modules_of(*OTHERS), *FOREIGN])
+def test_other_code_measures_no_member_again(copied_pipeline: Path, module: str) -> None:
+    assert rerun_by(copied_pipeline, module) == set()
+
+
+@pytest.mark.parametrize("module", [name for name in modules_of(*MEASURING) if name not in FOREIGN])
+def test_code_that_measures_validates_again(copied_pipeline: Path, module: str) -> None:
+    assert "validate" in rerun_by(copied_pipeline, module)
 
 
 def test_nothing_is_written_where_nothing_changed(root: Path) -> None:
