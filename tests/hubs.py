@@ -1,12 +1,14 @@
 """Hubs for the tests of the website: published from cards and reports, with tarballs that hold a few bytes."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 from pipeline.base import yaml_sections
 from pipeline.base.heads import Head
 from pipeline.facts.collection import Module, collection_of
 from pipeline.facts.report import Report, Reported
+from pipeline.hub.index import Document
 from pipeline.package import package
 from pipeline.publish import Outputs, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
@@ -19,6 +21,22 @@ PLOT = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 24" width="760" height="456">'
     '<style>path { stroke: #666 }</style><path d="M4 20L36 4"/></svg>\n'
 )
+
+
+def read_document(hub: Path) -> Document:
+    """Returns the content of index.json."""
+    document: Document = json.loads((hub / "index.json").read_text())
+    return document
+
+
+def edit_index(hub: Path, *removed: str, **values: object) -> None:
+    """Removes keys of every module's entry in index.json, and sets others."""
+    document = read_document(hub)
+    for entry in document["modules"].values():
+        for key in removed:
+            entry.pop(key, None)
+        entry |= values
+    (hub / "index.json").write_text(json.dumps(document))
 
 
 def publish(hub: Path, folder: Path, member: Path, module: Module, report: Report) -> None:

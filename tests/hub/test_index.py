@@ -1,0 +1,109 @@
+"""The index of a hub: its entries, what it lists first, and what it refuses."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from pipeline.base.fault import Fault
+from pipeline.hub.folder import read_index
+from pipeline.hub.index import parse_index
+from tests.hubs import edit_index, read_document
+
+
+def test_an_accuracy_says_which_part_it_was_measured_on(published: Path) -> None:
+    document, handle = read_document(published), "vit-publisher/vit_demo_classification/1"
+
+    def where() -> str | None:
+        measured = parse_index(published, document).modules[handle].measured
+        return measured.where if measured else None
+
+    assert where() == "on 1,000 images of the Fashion-MNIST test set"
+    measured = document["modules"][handle]["measured"]
+    measured |= {"outputs": 1000, "training_images": 3}
+    assert where() == (
+        "on 1,000 images of 10 of the 1,000 classes of the Fashion-MNIST test set, 3 of them perhaps trained on"
+    )
+    for key in ("classes", "outputs", "training_images"):
+        del measured[key]  # as in an older index
+    assert where() == "on 1,000 images of the Fashion-MNIST test set"
+
+
+@pytest.mark.parametrize("part", [{"outputs": 1000}, {"training_images": 3}, {"training_images": None}])
+def test_a_quoted_accuracy_is_listed_before_a_measured_one_on_a_part(
+    published: Path, part: dict[str, int | None]
+) -> None:
+    document, handle = read_document(published), "vit-publisher/vit_demo_classification/1"
+    entry = document["modules"][handle]
+
+    def origins() -> list[str]:
+        return [accuracy.origin for accuracy in parse_index(published, document).modules[handle].accuracies]
+
+    assert origins() == ["measured"]
+    entry["quoted"] = {"top1": 0.9, "source": "a paper"}
+    assert origins() == ["measured", "quoted"]
+    entry["measured"] |= part
+    assert origins() == ["quoted", "measured"]
+    del entry["quoted"]
+    assert origins() == ["measured"]
+
+
+def test_entries_of_other_versions_are_written_as_they_were_read(published: Path) -> None:
+    """publish writes the entries of others again: of newer and of older versions of this program."""
+    document, name = read_document(published), "vit-publisher/vit_demo_fe/1"
+    document["modules"][name] |= {"flops": 1}
+    del document["modules"][name]["license"]
+    index = parse_index(published, document)
+    other = dataclasses.replace(index.modules["sayakpaul/vit_s16_fe/1"], handle="sayakpaul/other_fe/1")
+    added = index.with_modules({other.handle: other})
+    assert added.modules.keys() - index.modules.keys() == {other.handle}
+    assert added.document["modules"].pop(other.handle) == document["modules"]["sayakpaul/vit_s16_fe/1"]
+    assert added.document == document
+
+
+def test_an_entry_is_written_with_the_keys_that_it_is_read_from(published: Path) -> None:
+    index = read_index(published)
+    assert {name: entry.to_json() for name, entry in index.modules.items()} == index.document["modules"]
+    assert {name: entry.to_json() for name, entry in index.collections.items()} == index.document["collections"]
+
+
+@pytest.mark.parametrize(
+    ("removed", "values", "reason"),
+    [
+        ("title", {}, r"KeyError: 'title'"),
+        ("x", {"files": []}, "ValueError: it lists no files"),
+        ("x", {"files": [{"path": "a"}]}, "KeyError: 'size'"),
+        ("x", {"parameters": "many"}, "TypeError: parameters is 'many'"),
+        ("x", {"measured": {"top1": 0.9}}, "KeyError: 'interval'"),
+        ("x", {"quoted": 0.9}, "TypeError: quoted is 0.9"),
+    ],
+)
+def test_a_malformed_entry_is_named(hub: Path, removed: str, values: dict[str, object], reason: str) -> None:
+    edit_index(hub, removed, **values)
+    with pytest.raises(Fault, match=rf"the entry sayakpaul/vit_s16_classification/1 is malformed \({reason}\)"):
+        read_index(hub)
+
+
+@pytest.mark.parametrize(
+    ("index", "reason"),
+    [
+        ("[]", "expected an object 'modules' of objects"),
+        ("{}", "expected an object 'modules' of objects"),
+        ('{"modules": {}}', "expected an object 'collections' of objects"),
+        ('{"modules": {"a/b/1": null}, "collections": {}}', "expected an object 'modules' of objects"),
+        ('{"modules": {}, "collections": []}', "expected an object 'collections' of objects"),
+    ],
+)
+def test_a_malformed_index_is_refused(hub: Path, index: str, reason: str) -> None:
+    (hub / "index.json").write_text(index)
+    with pytest.raises(Fault, match=rf"index\.json: {reason}; restore it, or remove it and publish every member again"):
+        read_index(hub)
+
+
+@pytest.mark.parametrize("name", ["../../escaped/1", "a/b", "a/b/0", "a/b/1/../../c", "a\n/b/1", "/a/b/1", "a/../1"])
+@pytest.mark.parametrize("kind", ["modules", "collections"])
+def test_a_name_that_is_not_a_handle_is_refused(hub: Path, kind: str, name: str) -> None:
+    document = read_document(hub)
+    document[kind][name] = {"title": "x", "task": "x", "files": []}
+    with pytest.raises(Fault, match="is no handle, expected <publisher>/<module>/<version>; remove the entry"):
+        parse_index(hub / "index.json", document)

@@ -1,0 +1,295 @@
+"""The website: which pages it has, what they show, where their links lead, and when they are written again."""
+
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from pipeline.base.fault import Fault
+from pipeline.hub import website
+from pipeline.hub.folder import read_index
+from tests.hubs import edit_index
+
+HOSTILE = '<img src=x onerror="window.hostile=1"><script>window.hostile=1</script>"\''
+
+
+class Page(HTMLParser):
+    """A parsed page: its links, ids, text and tags."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: set[str] = set()
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attributes:
+            self.attributes.add(name)
+            if name in ("href", "src"):
+                self.links.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page(hub: Path, name: str) -> Page:
+    return Page(hub / name)
+
+
+def build(hub: Path) -> int:
+    return website.build(hub, read_index(hub))
+
+
+def test_layout(published: Path) -> None:
+    assert {path.relative_to(published).as_posix() for path in published.rglob("*.html")} == {
+        "index.html",
+        "vit-publisher/vit-publisher.html",
+        "vit-publisher/collections/demo/1.html",
+        "vit-publisher/vit_demo_classification/1.html",
+        "vit-publisher/vit_demo_classification/2.html",
+        "vit-publisher/vit_demo_fe/1.html",
+        "vit-publisher/vit_demo_fe/2.html",
+        "sayakpaul/sayakpaul.html",
+        "sayakpaul/collections/vit/1.html",
+        "sayakpaul/vit_s16_classification/1.html",
+        "sayakpaul/vit_s16_fe/1.html",
+    }
+    assert {path.name for path in (published / "site").iterdir()} == {"style.css", "hub.js", "icon.svg", "pages.json"}
+
+
+def test_every_link_is_relative_and_leads_to_a_file_of_the_hub(published: Path) -> None:
+    """So the pages work from any host, under any path, and from a disk; other sites' addresses stand in cards only."""
+    for path in published.rglob("*.html"):
+        shown = Page(path)
+        assert len(shown.ids) == len(set(shown.ids)), path
+        for link in shown.links:
+            parts = urlsplit(link)
+            if parts.scheme in ("http", "https"):
+                continue
+            assert not parts.scheme, (path, link)
+            assert not link.startswith("/"), (path, link)
+            target = path.parent / unquote(parts.path) if parts.path else path
+            assert target.resolve().is_relative_to(published.resolve()), (path, link)
+            assert target.is_file(), (path, link)
+            if parts.fragment:
+                assert parts.fragment in Page(target).ids, (path, link)
+
+
+def test_pages_have_no_script_or_style_of_their_own(published: Path) -> None:
+    """A server may forbid whatever is not in site/ (Content-Security-Policy)."""
+    for path in published.rglob("*.html"):
+        shown = Page(path)
+        assert shown.tags.count("script") == 1
+        assert "style" not in shown.tags
+        assert not {name for name in shown.attributes if name == "style" or name.startswith("on")}
+
+
+def test_start_page_lists_the_newest_version_of_each_module(published: Path) -> None:
+    shown = page(published, "index.html")
+    assert "vit-publisher/vit_demo_classification/2.html" in shown.links
+    assert "vit-publisher/vit_demo_classification/1.html" not in shown.links
+    assert shown.text.count("91.90 %") >= 2
+    assert shown.text.count("80.46 %") >= 2
+    for text in ("measured", "quoted", "4 modules by", "Sayak Paul", "ViT Publisher", "S/16", "22.1 M", "ImageNet-1k"):
+        assert text in shown.text
+
+
+def test_module_page_shows_card_facts_files_versions_and_plots(published: Path) -> None:
+    shown = page(published, "vit-publisher/vit_demo_classification/1.html")
+    for file in read_index(published).modules["vit-publisher/vit_demo_classification/1"].files:
+        assert file.sha256 in shown.text
+        assert f"{file.size:,} bytes" in shown.text
+    for text in (
+        "307,082",
+        "90.04 %",
+        "1,000 images",
+        "1,209 images/s",
+        "apache-2.0",
+        "hub.load(",
+        "There is a newer version",
+        "newest",
+    ):
+        assert text in shown.text
+    assert "2.html" in shown.links
+    assert shown.links.count("1/plots/reliability.svg") == 2  # the picture and the list of files
+    assert "There is a newer version" not in page(published, "vit-publisher/vit_demo_classification/2.html").text
+
+
+def test_a_module_page_has_measured_and_quoted_accuracy(hub: Path) -> None:
+    edit_index(hub, quoted={"top1": 0.9, "source": "a paper"})
+    build(hub)
+    text = page(hub, "vit-publisher/vit_demo_fe/1.html").text
+    assert "of the classifier, measured91.90 %, 95 % interval 90.04 % to 93.44 %on 1,000 images" in text
+    assert "of the classifier, quoted90.00 %a paper" in text
+
+
+def test_links_to_markdown_pages_lead_to_their_html(published: Path) -> None:
+    links = page(published, "vit-publisher/vit_demo_fe/1.html").links
+    assert "../vit_demo_classification/1.html" in links
+    assert "../vit_demo_classification/1.md" not in links
+    assert "../../vit_s16_fe/1.html" in page(published, "sayakpaul/collections/vit/1.html").links
+
+
+def test_publishers_page_has_its_name_and_a_table_in_place_of_the_lists(published: Path) -> None:
+    shown = page(published, "vit-publisher/vit-publisher.html")
+    assert shown.tags.count("h1") == shown.tags.count("table") == 1
+    assert "The models that come with this pipeline" in shown.text
+    assert "Collections" in shown.text
+    assert "vit_s16" not in shown.text
+
+
+def test_plots_that_the_card_does_not_show_come_after_it(hub: Path) -> None:
+    name = "vit-publisher/vit_demo_fe/1"
+    assert "the-plots" not in page(hub, f"{name}.html").ids  # the card shows all of them
+    card = hub / f"{name}.md"
+    card.write_text(re.sub(r"^!\[.*\n", "", card.read_text(), flags=re.MULTILINE) + "\n![x](1/plots/reliability.svg)\n")
+    build(hub)
+    shown = page(hub, f"{name}.html")
+    assert "the-plots" in shown.ids
+    for title in ("Top-1 accuracy", "Largest difference from the JAX model"):
+        assert title in shown.text
+    assert "Reliability of the probabilities" not in shown.text
+    for name in ("accuracy", "blocks", "reliability"):
+        assert shown.links.count(f"1/plots/{name}.svg") == 2  # the picture and the list of files
+
+
+def test_an_index_of_an_older_version_is_shown(hub: Path) -> None:
+    """Before the website, entries had title, task, collection and files."""
+    edit_index(hub, "license", "dataset", "variant", "image_size", "parameters", "bytes", "measured", "quoted")
+    build(hub)
+    shown = page(hub, "index.html")
+    assert "figure" not in shown.tags
+    assert "unknown" in shown.text
+    assert "ViT-S16" in shown.text
+    assert "Parameters" not in page(hub, "sayakpaul/vit_s16_fe/1.html").text.split("Overview")[0]
+
+
+def test_a_missing_card_is_named(hub: Path) -> None:
+    (hub / "sayakpaul/vit_s16_fe/1.md").unlink()
+    (hub / "sayakpaul/collections/vit/1.md").unlink()
+    build(hub)
+    assert "The card of this module is missing from the hub" in page(hub, "sayakpaul/vit_s16_fe/1.html").text
+    assert "The page of this collection is missing from the hub" in page(hub, "sayakpaul/collections/vit/1.html").text
+
+
+def test_a_card_that_is_not_text_is_named(hub: Path) -> None:
+    (hub / "sayakpaul/vit_s16_fe/1.md").write_bytes(b"# caf\xe9\n")
+    with pytest.raises(Fault, match=r"sayakpaul/vit_s16_fe/1\.md: not UTF-8 .* publish it again"):
+        build(hub)
+
+
+def test_hostile_texts_are_shown_as_text(hub: Path) -> None:
+    """Titles and cards come from whoever publishes: none may bring script into the pages of others."""
+    edit_index(hub, title=HOSTILE, dataset=HOSTILE, variant=HOSTILE, license=HOSTILE, task=HOSTILE)
+    for path in (hub / "sayakpaul/vit_s16_fe/1.md", hub / "sayakpaul/collections/vit/1.md"):
+        text = f"{HOSTILE} <!-- a --> [a](javascript:alert(1)) ![a](javascript:alert(1)) [b](<data:text/html,x>)"
+        path.write_text(f"{path.read_text()}\n{text}\n\n{HOSTILE}\n\n```{HOSTILE}\n{HOSTILE}\n```\n\n## {HOSTILE}\n")
+    publisher = hub / "sayakpaul/sayakpaul.md"
+    publisher.write_text(publisher.read_text().replace("Sayak Paul", HOSTILE))
+    build(hub)
+    for path in hub.rglob("*.html"):
+        shown = Page(path)
+        assert shown.tags.count("script") == 1, path
+        assert not {name for name in shown.attributes if name.startswith("on")}, path
+        assert not [link for link in shown.links if urlsplit(link).scheme not in ("", "http", "https")], path
+
+
+def test_unchanged_pages_are_not_written_again(hub: Path) -> None:
+    assert build(hub) == 0
+    before = {path: path.stat().st_mtime_ns for path in hub.rglob("*") if path.is_file()}
+    (hub / "sayakpaul/vit_s16_fe/1.md").touch()
+    assert build(hub) == 0
+    assert {path: path.stat().st_mtime_ns for path in hub.rglob("*") if path.is_file() and path.suffix != ".md"} == {
+        path: time for path, time in before.items() if path.suffix != ".md"
+    }
+
+
+def test_an_edited_card_renders_only_its_page(hub: Path) -> None:
+    card = hub / "sayakpaul/vit_s16_fe/1.md"
+    card.write_text(card.read_text().replace("## Overview", "## What it is"))
+    assert build(hub) == 1
+    assert "What it is" in page(hub, "sayakpaul/vit_s16_fe/1.html").text
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [("dataset", "Other Data", "Other Data"), ("variant", "Q/9", "Q/9"), ("image_size", 999, ", 999 px"),
+     ("parameters", 77_000_000, "77.0 M"), ("quoted", {"top1": 0.123, "source": "x"}, "12.30 %")],
+)  # fmt: skip
+def test_an_edit_of_what_a_table_shows_renders_its_pages(hub: Path, key: str, value: object, text: str) -> None:
+    edit_index(hub, "measured", **{key: value})
+    build(hub)
+    for name in ("index.html", "sayakpaul/sayakpaul.html", "vit-publisher/vit-publisher.html"):
+        assert text in page(hub, name).text, name
+
+
+def test_a_missing_page_is_written_again(hub: Path) -> None:
+    (hub / "sayakpaul/sayakpaul.html").unlink()
+    assert build(hub) == 1
+    (hub / "site/style.css").write_text("old")
+    (hub / "site/pages.json").write_text("no JSON")
+    assert build(hub) == 11
+    assert (hub / "site/style.css").read_text() != "old"
+
+
+def test_pages_of_an_interrupted_run_are_written_again(hub: Path) -> None:
+    """A card is edited, its page written, the run ends early, the edit is taken back."""
+    card = hub / "sayakpaul/vit_s16_classification/1.md"
+    before, blocked = card.read_text(), hub / "vit-publisher/vit_demo_fe/2.html"
+    card.write_text(before.replace("## Overview", "## Mistaken"))
+    blocked.unlink()
+    blocked.mkdir()
+    with pytest.raises(IsADirectoryError):
+        build(hub)
+    assert "Mistaken" in page(hub, "sayakpaul/vit_s16_classification/1.html").text
+    card.write_text(before)
+    blocked.rmdir()
+    assert build(hub) == 2
+    assert "Mistaken" not in page(hub, "sayakpaul/vit_s16_classification/1.html").text
+
+
+def test_a_change_of_the_templates_renders_all_pages(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(website, "renderer_digest", lambda: "another")
+    assert build(hub) == 11
+
+
+def test_pages_of_removed_entries_are_removed(hub: Path) -> None:
+    index = read_index(hub)
+    kept = {name: entry for name, entry in index.modules.items() if entry.name != "vit_demo_fe"}
+    website.build(hub, dataclasses.replace(index, modules=kept))
+    assert not list((hub / "vit-publisher/vit_demo_fe").glob("*.html"))
+    assert "../vit_demo_fe/1.md" in page(hub, "vit-publisher/vit_demo_classification/1.html").links
+
+
+def test_a_manifest_that_names_other_files_removes_none(hub: Path) -> None:
+    outside = hub.parent / "outside.html"
+    outside.write_text("mine")
+    record = json.loads((hub / "site/pages.json").read_text())
+    (hub / "site/pages.json").write_text(json.dumps(record | {"../outside.html": "x", "index.json": "x"}))
+    build(hub)
+    assert outside.exists()
+    assert (hub / "index.json").exists()
+
+
+@pytest.mark.parametrize("name", ["index.html", "vit-publisher/vit-publisher.html"])
+def test_rows_of_a_table_have_unique_names(published: Path, name: str) -> None:
+    rows = re.findall(r'<th scope="row"><a [^>]*>(.*?)</a>', (published / name).read_text())
+    names = [re.sub("<.*?>", "", row) for row in rows]
+    assert "ViT-Mini4 on Fashion-MNIST feature extractor, version 2" in names
+    assert len(set(names)) == len(names)
+
+
+def test_a_modules_page_names_its_version(published: Path) -> None:
+    for version in (1, 2):
+        text = (published / f"vit-publisher/vit_demo_fe/{version}.html").read_text()
+        assert f'<p class="kind">Image feature vector, version {version}</p>' in text
