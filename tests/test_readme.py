@@ -1,4 +1,4 @@
-"""The README keeps its word: its commands, settings, figures and links exist."""
+"""README.md and docs/ keep their word: their commands, settings, figures and links exist."""
 
 import json
 import re
@@ -20,16 +20,21 @@ from tests.server.harness import running
 
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
-PROSE = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
-SHELL_BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+PAGES = {path: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+
+
+def page(name: str) -> str:
+    return PAGES[ROOT / "docs" / f"{name}.md"]
 
 
 def test_make_commands_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
-    named = set(
-        re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)", "\n".join([*SHELL_BLOCKS, *re.findall(r"`([^`\n]+)`", PROSE)]))
-    )
-    assert {"publish", "publish-all", "test", "serve", "bench", "check-full", "lint"} <= named
+    named = set()
+    for text in PAGES.values():
+        prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+        commands = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL) + re.findall(r"`([^`\n]+)`", prose)
+        named |= set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)", "\n".join(commands)))
+    assert {"publish", "publish-all", "test", "test-fast", "serve", "bench", "check-full", "lint"} <= named
     assert named <= targets
 
 
@@ -54,15 +59,15 @@ def test_what_was_not_run_is_said() -> None:
 
 
 def test_settings_are_the_makefiles() -> None:
-    rows = re.findall(r"^\| `([A-Z_]+)` \|.*$", README, re.MULTILINE)
+    rows = re.findall(r"^\| `([A-Z_]+)` \|.*$", page("settings"), re.MULTILINE)
     settings = set(re.findall(r"^([A-Z_]+) \?=", MAKEFILE, re.MULTILINE)) - {"BASE_PYTHON"} | {"PYTHON"}
-    assert set(rows) == settings
-    assert "`BASE_PYTHON`" in README
+    assert sorted(rows) == sorted(settings)
+    assert "`BASE_PYTHON`" in page("settings")
 
 
 def test_the_example_of_healthz_is_what_the_first_hub_answers(tmp_path: Path) -> None:
     """A hub as `make publish MODEL=vit_demo` leaves it: both modules, and no collection yet."""
-    (example,) = re.findall(r"^curl http://127\.0\.0\.1:8080(\S+) +# (.*)$", README, re.MULTILINE)
+    (example,) = re.findall(r"^curl http://127\.0\.0\.1:8080(\S+) +# (.*)$", page("hub"), re.MULTILINE)
     modules: dict[str, dict[str, list[str]]] = {f"vit-publisher/vit_demo_{head}/1": {"files": []} for head in Head}
     (tmp_path / "index.json").write_text(json.dumps({"modules": modules, "collections": {}}))
     with running(tmp_path) as here:
@@ -74,11 +79,35 @@ def test_every_stage_is_explained() -> None:
         assert re.search(rf"^\| {stage} \|", README, re.MULTILINE), stage
 
 
-def test_links_lead_somewhere() -> None:
-    for link in re.findall(r"\]\(([^)]+)\)", README):
-        assert link.startswith("https://") or (ROOT / link).exists(), link
-    for path in re.findall(r"`((?:model_cards|pipeline|tests|benchmarks|templates)/[\w./-]+)`", README):
-        assert (ROOT / path).exists(), path
+def anchors(text: str) -> set[str]:
+    """Returns the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", PAGES[path]):
+        if link.startswith("https://"):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text()), link
+    for name in re.findall(r"`((?:model_cards|pipeline|tests|benchmarks|templates)/[\w./-]+)`", PAGES[path]):
+        assert (ROOT / name).exists(), name
+    for module in re.findall(r"`[^`\n]*-m ((?:pipeline|benchmarks|model_cards)\.[\w.]+)", PAGES[path]):
+        assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
+
+
+def test_the_readme_links_every_page() -> None:
+    assert {f"docs/{path.name}" for path in PAGES if path.parent == ROOT / "docs"} <= set(
+        re.findall(r"\]\(([^)#]+)\)", README)
+    )
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
 
 
 def test_the_excerpt_is_a_rendered_card(report: Report) -> None:
@@ -88,18 +117,18 @@ def test_the_excerpt_is_a_rendered_card(report: Report) -> None:
     card = cards("vit_demo", module, collection, collection.hub_url, report, {"name": "vit_demo"})["classification"]
     table = re.search(r"^\| what \| value .*?\n\n", card, re.MULTILINE | re.DOTALL)
     assert table
-    assert table[0] in README
+    assert table[0] in page("cards")
 
 
 def test_the_example_of_ones_own_model_is_the_demo() -> None:
-    (example,) = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", page("members"), re.MULTILINE | re.DOTALL)
     assert (ROOT / "model_cards/demo/vit_demo.yaml").read_text().startswith(example)
 
 
 def test_the_example_of_add_is_named_as_it_says() -> None:
-    (checkpoint,) = re.findall(r"^make add CHECKPOINT=(\S+)$", README, re.MULTILINE)
-    assert f"make publish MODEL={member_name(parse(checkpoint))} " in README
-    assert collection_name(parse(S16 + "--cifar100-steps_2k-lr_0.01-res_224")) in README
+    (checkpoint,) = re.findall(r"^make add CHECKPOINT=(\S+)$", page("augreg"), re.MULTILINE)
+    assert f"make publish MODEL={member_name(parse(checkpoint))} " in page("augreg")
+    assert collection_name(parse(S16 + "--cifar100-steps_2k-lr_0.01-res_224")) in page("augreg")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +154,8 @@ def test_help_texts_name_every_argument(stage_name: str, stage: Stage) -> None:
 
 
 def test_no_placeholder_is_left() -> None:
-    assert not re.search(r"\b(TODO|TBD|FIXME|FIGURES|DATE|XXX)\b", README)
+    for text in PAGES.values():
+        assert not re.search(r"\b(TODO|TBD|FIXME|FIGURES|DATE|XXX|TABLE|YAML\n)\b", text)
 
 
 def test_python_versions_agree() -> None:
