@@ -1,8 +1,8 @@
-"""origin: what is known of a checkpoint beside its arrays, in `checkpoint.json` beside `checkpoint.npz`.
+"""The record of where a checkpoint comes from: `checkpoint.json` beside `checkpoint.npz`.
 
-fetch writes it, convert puts it into the modules, validate into the report. It names no folder or host of one machine:
-of what the user brings, a file's name is all that it keeps. Whether a digest is pinned is not in it: that changes with
-the lock file and the YAML file (pipeline.checkpoints.lock_file).
+fetch writes it, convert copies it into the modules, validate into the report. It names no folder or host of one
+machine; of a user's file it keeps only the name. It does not say whether a digest is pinned, since that changes with
+the lock file (pipeline.checkpoints.lock_file) and the YAML file.
 """
 
 import json
@@ -19,11 +19,11 @@ class Origin:
     """Where a checkpoint comes from.
 
     Attributes:
-        source: the address of the YAML file that had it, or the name of the user's own file.
+        source: the address in the YAML file that had it, or the name of the user's file.
         sha256: of the .npz file, in hexadecimal.
         arrays_sha256: the digest of its arrays, see pipeline.checkpoints.digest.
-        converted_from: the kind of file that the source has where it is no .npz.
-        source_sha256: of the source's file where that was converted.
+        converted_from: the format of the source's file, if it was converted.
+        source_sha256: of the source's file, if it was converted.
     """
 
     source: str
@@ -33,12 +33,12 @@ class Origin:
     source_sha256: str | None = None
 
     def facts(self) -> dict[str, str]:
-        """Returns what belongs to the modules for good: nothing that is None."""
+        """Returns the fields that are not None, for provenance.json and the report."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def path_of(checkpoint: Path) -> Path:
-    """Returns where the record of a checkpoint lies."""
+    """Returns the path of a checkpoint's record."""
     return checkpoint.with_name("checkpoint.json")
 
 
@@ -48,7 +48,7 @@ def write(checkpoint: Path, origin: Origin) -> None:
 
 
 def read_record(checkpoint: Path) -> Origin | None:
-    """Returns the record beside a checkpoint, or None where there is none or another version wrote it."""
+    """Returns the record beside a checkpoint, or None if it is missing or another version of this program wrote it."""
     try:
         return Origin(**json.loads(path_of(checkpoint).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
@@ -56,8 +56,8 @@ def read_record(checkpoint: Path) -> Origin | None:
 
 
 def read(checkpoint: Path) -> Origin:
-    """Returns the record beside a checkpoint; of a file without one, or of other bytes, what the file itself says."""
-    from pipeline.checkpoints.digest import arrays_digest  # needs NumPy, which stamps does without
+    """Returns the record beside a checkpoint; without one, or if it is of other bytes, one made from the file alone."""
+    from pipeline.checkpoints.digest import arrays_digest  # needs NumPy, which stamps must not import
 
     sha256, origin = sha256_of(checkpoint), read_record(checkpoint)
     if origin is not None and origin.sha256 == sha256:

@@ -1,7 +1,7 @@
-"""What timm's Vision Transformers hold, and what upstream's checkpoints have in each tensor's place.
+"""The tensors of timm's Vision Transformers, and the arrays of upstream's checkpoints that they stand for.
 
-Read off VisionTransformer.load_pretrained of timm 1.0.31, which reads an AugReg .npz without losing anything: it
-renames, transposes, drops axes of length one, and stacks query, key and value.
+After VisionTransformer.load_pretrained of timm 1.0.31, which reads an AugReg .npz without losing anything: it renames,
+transposes, drops axes of length one, and stacks query, key and value.
 """
 
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from pipeline.model.variants import Variant, variant
 
 Shape = tuple[int, ...]
 
-# PyTorch has the outputs before the inputs, and these before a convolution's window; vectors and tokens are alike.
+# By number of axes: PyTorch has outputs before inputs, and a convolution's window last; the others are the same.
 _AXES = {1: (0,), 2: (1, 0), 3: (0, 1, 2), 4: (2, 3, 1, 0)}
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor as timm has it, and what upstream has in its place.
+    """A tensor of timm, and upstream's arrays that it stands for.
 
     Attributes:
-        shape: in timm.
-        names: upstream's arrays, by path. timm stacks several along the first axis, in this order.
-        upstream: the shape of each of them, which may split or add axes after the transposition.
+        shape: of the tensor.
+        names: the paths of upstream's arrays. timm stacks several along the first axis, in this order.
+        upstream: the shape of each array, which may split or add axes after the transposition.
     """
 
     shape: Shape
@@ -31,7 +31,7 @@ class Tensor:
     upstream: Shape
 
     def arrays(self, value: np.ndarray) -> dict[str, np.ndarray]:
-        """Takes timm's value apart into upstream's arrays, each in C order."""
+        """Splits the tensor's value into upstream's arrays, by path, each in C order."""
         parts = np.split(value, len(self.names))
         return {
             name: np.ascontiguousarray(part.transpose(_AXES[part.ndim])).reshape(self.upstream)
@@ -39,14 +39,14 @@ class Tensor:
         }
 
 
-def _same(name: str, *shape: int) -> Tensor:
+def _unchanged(name: str, *shape: int) -> Tensor:
     return Tensor(shape, (name,), shape)
 
 
 def _dense(timm: str, upstream: str, inputs: int, outputs: int) -> dict[str, Tensor]:
     return {
         f"{timm}.weight": Tensor((outputs, inputs), (f"{upstream}/kernel",), (inputs, outputs)),
-        f"{timm}.bias": _same(f"{upstream}/bias", outputs),
+        f"{timm}.bias": _unchanged(f"{upstream}/bias", outputs),
     }
 
 
@@ -56,7 +56,7 @@ def _convolution(timm: str, upstream: str, size: int, inputs: int, outputs: int)
 
 
 def _norm(timm: str, upstream: str, channels: int, axes: int = 1) -> dict[str, Tensor]:
-    """A LayerNorm, or with four axes a GroupNorm: upstream stores its scale and bias as (1, 1, 1, channels)."""
+    """A LayerNorm; with `axes=4` a GroupNorm, whose scale and bias upstream stores as (1, 1, 1, channels)."""
     shape = (1,) * (axes - 1) + (channels,)
     return {
         f"{timm}.weight": Tensor((channels,), (f"{upstream}/scale",), shape),
@@ -72,18 +72,18 @@ def _attention(timm: str, upstream: str, width: int, heads: int) -> dict[str, Te
         f"{timm}.qkv.weight": Tensor((3 * width, width), kernels, (width, heads, depth)),
         f"{timm}.qkv.bias": Tensor((3 * width,), biases, (heads, depth)),
         f"{timm}.proj.weight": Tensor((width, width), (f"{upstream}/out/kernel",), (heads, depth, width)),
-        f"{timm}.proj.bias": _same(f"{upstream}/out/bias", width),
+        f"{timm}.proj.bias": _unchanged(f"{upstream}/out/bias", width),
     }
 
 
-def _block(number: int, one: Variant) -> dict[str, Tensor]:
+def _block(number: int, vit: Variant) -> dict[str, Tensor]:
     timm, upstream = f"blocks.{number}", f"Transformer/encoderblock_{number}"
     return {
-        **_norm(f"{timm}.norm1", f"{upstream}/LayerNorm_0", one.width),
-        **_attention(f"{timm}.attn", f"{upstream}/MultiHeadDotProductAttention_1", one.width, one.heads),
-        **_norm(f"{timm}.norm2", f"{upstream}/LayerNorm_2", one.width),
-        **_dense(f"{timm}.mlp.fc1", f"{upstream}/MlpBlock_3/Dense_0", one.width, one.mlp),
-        **_dense(f"{timm}.mlp.fc2", f"{upstream}/MlpBlock_3/Dense_1", one.mlp, one.width),
+        **_norm(f"{timm}.norm1", f"{upstream}/LayerNorm_0", vit.width),
+        **_attention(f"{timm}.attn", f"{upstream}/MultiHeadDotProductAttention_1", vit.width, vit.heads),
+        **_norm(f"{timm}.norm2", f"{upstream}/LayerNorm_2", vit.width),
+        **_dense(f"{timm}.mlp.fc1", f"{upstream}/MlpBlock_3/Dense_0", vit.width, vit.mlp),
+        **_dense(f"{timm}.mlp.fc2", f"{upstream}/MlpBlock_3/Dense_1", vit.mlp, vit.width),
     }
 
 
@@ -104,9 +104,11 @@ def _residual_unit(timm: str, upstream: str, inputs: int, features: int, project
 
 
 def _resnet(units: tuple[int, ...]) -> tuple[dict[str, Tensor], int]:
-    """Returns the convolutions before the patches, and how many channels they end in.
+    """Returns the tensors of the convolutions before the patches, and the number of their output channels.
 
-    With stages timm calls the root `stem`; a root alone is the whole backbone.
+    Args:
+        units: the number of residual units of each stage. With stages timm calls the root `stem`; without, the root is
+            the whole backbsize.
     """
     backbone, channels = "patch_embed.backbone", 64
     root = f"{backbone}.stem" if units else backbone
@@ -121,20 +123,20 @@ def _resnet(units: tuple[int, ...]) -> tuple[dict[str, Tensor], int]:
 
 
 def layout(name: str, tokens: int, classes: int | None) -> dict[str, Tensor]:
-    """Returns every tensor of timm's model by its name there.
+    """Returns every tensor of timm's model, by timm's name.
 
     Args:
-        name: a variant that pipeline.model.variants knows.
-        tokens: how many, the class token included.
+        name: a variant of pipeline.model.variants.
+        tokens: the number of tokens, with the class token.
         classes: the number of logits; None for a model without a head.
     """
-    one = variant(name)
-    tensors, channels = ({}, 3) if one.resnet is None else _resnet(one.resnet)
-    tensors |= _convolution("patch_embed.proj", "embedding", one.patch, channels, one.width)
-    tensors["patch_embed.proj.bias"] = _same("embedding/bias", one.width)
-    tensors["cls_token"] = _same("cls", 1, 1, one.width)
-    tensors["pos_embed"] = _same("Transformer/posembed_input/pos_embedding", 1, tokens, one.width)
-    for number in range(one.layers):
-        tensors |= _block(number, one)
-    tensors |= _norm("norm", "Transformer/encoder_norm", one.width)
-    return tensors if classes is None else tensors | _dense("head", "head", one.width, classes)
+    vit = variant(name)
+    tensors, channels = ({}, 3) if vit.resnet is None else _resnet(vit.resnet)
+    tensors |= _convolution("patch_embed.proj", "embedding", vit.patch, channels, vit.width)
+    tensors["patch_embed.proj.bias"] = _unchanged("embedding/bias", vit.width)
+    tensors["cls_token"] = _unchanged("cls", 1, 1, vit.width)
+    tensors["pos_embed"] = _unchanged("Transformer/posembed_input/pos_embedding", 1, tokens, vit.width)
+    for number in range(vit.layers):
+        tensors |= _block(number, vit)
+    tensors |= _norm("norm", "Transformer/encoder_norm", vit.width)
+    return tensors if classes is None else tensors | _dense("head", "head", vit.width, classes)

@@ -93,7 +93,7 @@ class CheckpointWriter:
         if self.checkpoint.sha256 not in (None, sha256):
             raise WrongDigest(
                 f"{shown(source.address)}: wrong sha256: expected {self.checkpoint.sha256}, got {sha256}; nothing was"
-                " kept. If the file is damaged, get it again. If it is the checkpoint that you want, correct"
+                " kept. If the file is damaged, download it again. If it is the checkpoint that you want, correct"
                 " checkpoint.sha256"
             )
         self.lock.check_file(self.checkpoint.name, source.name, sha256)

@@ -114,4 +114,4 @@ def test_an_array_that_is_not_as_long_as_its_shape_says(tmp_path: Path, change: 
     content = (tmp_path / "a.npy").read_bytes()
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("a.npy", content[:change] if change < 0 else content + bytes(change))
-    assert f"damaged: it has {40 + change} bytes where its shape wants 40" in refused(tmp_path / "x.npz")
+    assert f"damaged: it has {40 + change} bytes, expected 40 for its shape" in refused(tmp_path / "x.npz")

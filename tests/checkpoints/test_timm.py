@@ -225,8 +225,7 @@ def test_other_types_are_refused(type_: Any, name: str, tmp_path: Path) -> None:
     arrays = timm_arrays()
     path = save(tmp_path / "a.safetensors", arrays | {"norm.bias": arrays["norm.bias"].astype(type_)})
     assert refuse(path) == (
-        f"the tensor 'norm.bias' is {name}, expected float32: a file of other numbers cannot give the pool's arrays"
-        " back"
+        f"the tensor 'norm.bias' is {name}, expected float32: from other types the pool's arrays cannot be restored"
     )
 
 
@@ -277,7 +276,7 @@ def test_a_file_cut_anywhere_is_refused(tenth: int, tmp_path: Path) -> None:
     path.write_bytes(content[: len(content) * tenth // 10])
     message = refuse(path)
     assert message.startswith("not a whole safetensors file (")
-    assert message.endswith("); it is truncated or something else; get it again")
+    assert message.endswith("); it is truncated or something else; download it again")
 
 
 @pytest.mark.parametrize(
