@@ -164,7 +164,7 @@ def check_measured(member: str, report: Report) -> None:
     accuracy = report.accuracy
     if accuracy.measured is None:
         raise Fault(
-            f"{member}: its accuracy was not measured, since {accuracy.reason}, and REQUIRE_ACCURACY=1 is set;"
+            f"{member}: its accuracy was not measured ({accuracy.reason}), and REQUIRE_ACCURACY=1 is set;"
             " give images with IMAGENET=, or leave REQUIRE_ACCURACY out to publish a card that says so"
         )
 

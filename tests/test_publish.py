@@ -288,9 +288,9 @@ def test_only_folders_can_be_published_to(tmp_path: Path) -> None:
         hub_folder("s3://bucket")
 
 
-def test_a_model_of_unknown_accuracy_is_refused_where_that_is_asked_for(report: Report) -> None:
+def test_an_unknown_accuracy_is_refused_with_require_accuracy(report: Report) -> None:
     check_measured("vit_demo", report)
-    unknown = not_measured(report, "its publisher had no images at hand")
+    unknown = not_measured(report, "no validation images")
     with pytest.raises(Fault) as caught:
         check_measured("vit_s16", unknown)
-    assert str(caught.value).startswith("vit_s16: its accuracy was not measured, since its publisher had no images")
+    assert str(caught.value).startswith("vit_s16: its accuracy was not measured (no validation images)")

@@ -36,19 +36,19 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A hub that is not to be changed."""
+    """A hub that tests must not change."""
     return write_hub(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture(scope="module")
 def address(hub: Path) -> Iterator[str]:
-    """Where the hub is served, below a path of its own as on many static hosts."""
+    """The address of the hub, under a path of its own as on many static hosts."""
     with serving_folder(hub.parent) as address:
         yield f"{address}/hub"
 
 
 def titles(page: Page) -> list[str]:
-    """Returns the names of the modules in the table, which begin with their models' titles."""
+    """Returns the names of the modules in the table, each with the title of its model first."""
     return page.locator(f"{ROWS} th a").all_inner_texts()
 
 
@@ -68,7 +68,7 @@ def test_axe_finds_nothing(browser: Browser, address: str, name: str) -> None:
 
 
 def test_a_card_can_be_read_on_a_phone(browser: Browser, address: str) -> None:
-    """Its tables of a few columns fit, and its plots stay large enough for their letters, 12 of 760 pixels."""
+    """Its tables of a few columns fit, and the text of its plots, 12 of 760 pixels high, can be read."""
     with opened(browser, f"{address}/{MODULE}", PHONE) as page:
         tables = page.locator(".card div.scroll:has(table)")
         assert tables.count() == 3
@@ -77,14 +77,14 @@ def test_a_card_can_be_read_on_a_phone(browser: Browser, address: str) -> None:
         assert page.locator(".card img").first.evaluate("image => image.getBoundingClientRect().width") == 640
 
 
-def test_axe_is_really_asked(browser: Browser, address: str) -> None:
+def test_axe_reports_violations(browser: Browser, address: str) -> None:
     with opened(browser, f"{address}/{START}") as page:
         page.evaluate(
             "document.querySelector('label[for=find]').remove(); document.body.style.color = 'rgb(240, 240, 240)'"
         )
-        found = violations(page)
-        assert any(line.startswith("critical label: #find") for line in found), found
-        assert any(line.startswith("serious color-contrast: ") for line in found), found
+        lines = violations(page)
+        assert any(line.startswith("critical label: #find") for line in lines), lines
+        assert any(line.startswith("serious color-contrast: ") for line in lines), lines
 
 
 def test_light_and_dark_differ(browser: Browser, address: str) -> None:
@@ -135,7 +135,7 @@ def test_filters(browser: Browser, address: str, label: str, value: str, expecte
         assert len(faded) == 2 - len(expected)
 
 
-def test_of_many_rows_the_first_are_shown_until_all_are_asked_for(browser: Browser, hub: Path, tmp_path: Path) -> None:
+def test_of_many_rows_the_first_are_shown(browser: Browser, hub: Path, tmp_path: Path) -> None:
     entry = read_index(hub).modules["sayakpaul/vit_s16_fe/1"]
     many = [replace(entry, handle=f"sayakpaul/m{number:03}/1", title=f"M{number:03}") for number in range(150)]
     many[149] = replace(many[149], parameters=10**9)
@@ -172,7 +172,7 @@ def test_columns_sort_by_keyboard(browser: Browser, address: str) -> None:
         assert models(page) == ["ViT-Mini4 on Fashion-MNIST"] * 2 + ["ViT-S16"] * 2
 
 
-def test_another_choice_in_the_address_is_taken_up(browser: Browser, address: str) -> None:
+def test_a_change_of_the_address_changes_the_filters(browser: Browser, address: str) -> None:
     with opened(browser, f"{address}/{START}#find=s16&task=Image+classification") as page:
         assert titles(page) == ["ViT-S16 classifier"]
         page.evaluate("location.hash = '#dataset=Fashion-MNIST'")
@@ -194,7 +194,7 @@ def test_rows_without_a_value_stay_last(browser: Browser, hub: Path, tmp_path: P
                 assert page.locator(f"{ROWS} .handle").last.inner_text() == "sayakpaul/vit_s16_fe/1"
 
 
-def test_focus_is_seen_and_the_content_can_be_skipped_to(browser: Browser, address: str) -> None:
+def test_focus_is_visible_and_navigation_can_be_skipped(browser: Browser, address: str) -> None:
     with opened(browser, f"{address}/{MODULE}") as page:
         page.keyboard.press("Tab")
         focused = page.locator(":focus")
@@ -220,7 +220,9 @@ def test_buttons_copy_handle_and_snippets(browser: Browser, address: str, hub: P
             ("Copy: Code, python", read_snippet(hub)),
         ):
             page.get_by_role("button", name=name).first.click()
-            page.wait_for_function("text => navigator.clipboard.readText().then((one) => one === text)", arg=expected)
+            page.wait_for_function(
+                "text => navigator.clipboard.readText().then((copied) => copied === text)", arg=expected
+            )
         assert page.get_by_role("button", name="Copied").count() == 3
         page.clock.run_for(2000)
         assert page.get_by_role("button", name="Copied").count() == 0

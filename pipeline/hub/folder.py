@@ -17,7 +17,7 @@ def hub_folder(hub: str) -> Path:
     parts = urlsplit(hub)
     if parts.scheme not in ("", "file"):
         raise Fault(
-            f"HUB={hub}: cannot publish to {parts.scheme}:; expected a folder, whose content you can copy there"
+            f"HUB={hub}: cannot publish to {parts.scheme}: addresses; expected a folder, which you can copy there"
         )
     return Path(url2pathname(parts.path) if parts.scheme == "file" else hub).expanduser()
 
