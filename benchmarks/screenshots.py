@@ -21,7 +21,7 @@ from pipeline.hub import website
 from pipeline.hub.entries import ModuleEntry
 from pipeline.hub.folder import read_index, write_index
 from pipeline.model.variants import Model, variant
-from tests.browser import chromium, opened
+from tests.browser import open_page, start_browser
 from tests.hubs import publish
 from tests.model.parameter_counts import PARAMETERS
 from tests.reports import REPORT, not_measured, with_checks, with_model
@@ -70,12 +70,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.screenshots", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "docs")
     folder = parser.parse_args().folder
-    with tempfile.TemporaryDirectory() as name, chromium() as browser:
+    with tempfile.TemporaryDirectory() as name, start_browser() as browser:
         hub = write_hub(Path(name))
-        with opened(browser, f"{hub.as_uri()}/index.html", SIZE) as page:
+        with open_page(browser, f"{hub.as_uri()}/index.html", SIZE) as page:
             page.screenshot(path=folder / "start-page.png")
         module = f"{hub.as_uri()}/vit-publisher/vit_demo_classification/1.html"
-        with opened(browser, module, SIZE, "dark") as page:
+        with open_page(browser, module, SIZE, "dark") as page:
             page.screenshot(path=folder / "module-page.png")
 
 

@@ -20,7 +20,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks import synthetic_hub
 from pipeline.facts.report import load_report
-from tests.browser import executable
+from tests.browser import find_browser
 
 ROOT = Path(__file__).parents[1]
 ALL_PAGES, ONE_CARD, RESPONSE = 20.0, 1.0, 0.1  # seconds at most
@@ -101,7 +101,7 @@ def main() -> None:
         one_card = statistics.median(render_after_edit(hub, run) for run in range(args.runs))
         print(f"{args.modules:,} modules: {all_pages:.1f} s for all pages; {one_card:.2f} s after an edit of one card")
         figures = [("all pages", all_pages, ALL_PAGES), ("one card", one_card, ONE_CARD)]
-        if browser := executable():
+        if browser := find_browser():
             responses = measure_start_page(browser, hub / "index.html", args.runs)
             figures += [("a key to few rows", responses.few, RESPONSE), ("a key to all rows", responses.all, RESPONSE)]
         else:

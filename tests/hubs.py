@@ -1,4 +1,4 @@
-"""Hubs for the tests of the website: published from cards and reports, with tarballs that hold a few bytes."""
+"""Hubs for the tests of the website, published from real cards and reports, with tarballs of a few bytes."""
 
 import dataclasses
 import json
@@ -44,10 +44,10 @@ def publish(hub: Path, folder: Path, member: Path, module: Module, report: Repor
 
     Args:
         hub: the hub's folder.
-        folder: a new folder for what the stages before would have made.
+        folder: a new folder for the outputs of the earlier stages.
         member: its YAML file.
         module: its section `module`.
-        report: what validate would have written.
+        report: the report of validate.
     """
     collection, hub_url = collection_of(member, None)
     for head in Head:
@@ -67,7 +67,7 @@ def publish(hub: Path, folder: Path, member: Path, module: Module, report: Repor
 
 
 def write_plots(folder: Path, report: Report) -> None:
-    """Writes a picture for each that a report names, as validate does."""
+    """Writes a small picture for each plot that the report lists."""
     (folder / "plots").mkdir()
     for plot in report.plots:
         (folder / "plots" / plot.file).write_text(PLOT)

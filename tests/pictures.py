@@ -1,4 +1,4 @@
-"""Pictures for tests: two real photographs, and noise.
+"""Images for tests: two photographs, and noise.
 
 The photographs are scikit-image's chelsea, a cat (by Stefan van der Walt), and coffee (by Rachel Michetti), both CC0.
 """
@@ -18,5 +18,5 @@ def photograph(name: str) -> np.ndarray:
 
 
 def noise(width: int, height: int) -> np.ndarray:
-    """Returns random pixels, uint8 (height, width, 3)."""
+    """Returns random pixels, uint8 (height, width, 3), the same for the same size."""
     return np.random.default_rng(width * 1000 + height).integers(0, 256, (height, width, 3), np.uint8)

@@ -14,7 +14,7 @@ from pipeline.hub import website
 from pipeline.hub.entries import PublishedFile
 from pipeline.hub.folder import read_index
 from pipeline.hub.index import Index
-from tests.browser import DESKTOP, PHONE, Scheme, chromium, opened, violations
+from tests.browser import DESKTOP, PHONE, Scheme, find_violations, open_page, start_browser
 from tests.conftest import serving_folder
 from tests.hubs import write_hub
 from tests.server.harness import running
@@ -30,7 +30,7 @@ ROWS = "table.modules tbody tr:visible"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as browser:
+    with start_browser() as browser:
         yield browser
 
 
@@ -59,17 +59,17 @@ def models(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing(browser: Browser, address: str, name: str) -> None:
-    with opened(browser, f"{address}/{name}") as page:
+    with open_page(browser, f"{address}/{name}") as page:
         for scheme, (width, height) in itertools.product(SCHEMES, (DESKTOP, PHONE)):
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": width, "height": height})
-            assert violations(page) == [], (scheme, width)
+            assert find_violations(page) == [], (scheme, width)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, "wider than the window"
 
 
 def test_a_card_can_be_read_on_a_phone(browser: Browser, address: str) -> None:
     """Its tables of a few columns fit, and the text of its plots, 12 of 760 pixels high, can be read."""
-    with opened(browser, f"{address}/{MODULE}", PHONE) as page:
+    with open_page(browser, f"{address}/{MODULE}", PHONE) as page:
         tables = page.locator(".card div.scroll:has(table)")
         assert tables.count() == 3
         for index in range(3):
@@ -78,11 +78,11 @@ def test_a_card_can_be_read_on_a_phone(browser: Browser, address: str) -> None:
 
 
 def test_axe_reports_violations(browser: Browser, address: str) -> None:
-    with opened(browser, f"{address}/{START}") as page:
+    with open_page(browser, f"{address}/{START}") as page:
         page.evaluate(
             "document.querySelector('label[for=find]').remove(); document.body.style.color = 'rgb(240, 240, 240)'"
         )
-        lines = violations(page)
+        lines = find_violations(page)
         assert any(line.startswith("critical label: #find") for line in lines), lines
         assert any(line.startswith("serious color-contrast: ") for line in lines), lines
 
@@ -90,13 +90,13 @@ def test_axe_reports_violations(browser: Browser, address: str) -> None:
 def test_light_and_dark_differ(browser: Browser, address: str) -> None:
     shades = []
     for scheme in SCHEMES:
-        with opened(browser, f"{address}/{START}", scheme=scheme) as page:
+        with open_page(browser, f"{address}/{START}", scheme=scheme) as page:
             shades.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert shades == ["rgb(251, 250, 247)", "rgb(21, 24, 26)"]
 
 
 def test_search_narrows_the_table_and_can_be_linked_to(browser: Browser, address: str) -> None:
-    with opened(browser, f"{address}/{START}") as page:
+    with open_page(browser, f"{address}/{START}") as page:
         assert page.locator("#count").inner_text() == "4"
         page.get_by_label("Search").press_sequentially("s16 FE")
         assert titles(page) == ["ViT-S16 feature extractor"]
@@ -123,7 +123,7 @@ def test_search_narrows_the_table_and_can_be_linked_to(browser: Browser, address
     ],
 )
 def test_filters(browser: Browser, address: str, label: str, value: str, expected: set[str]) -> None:
-    with opened(browser, f"{address}/{START}") as page:
+    with open_page(browser, f"{address}/{START}") as page:
         field = page.get_by_label(label)
         if field.evaluate("element => element.tagName") == "SELECT":
             field.select_option(value)
@@ -140,7 +140,7 @@ def test_of_many_rows_the_first_are_shown(browser: Browser, hub: Path, tmp_path:
     many = [replace(entry, handle=f"sayakpaul/m{number:03}/1", title=f"M{number:03}") for number in range(150)]
     many[149] = replace(many[149], parameters=10**9)
     website.build(tmp_path, Index({entry.handle: entry for entry in many}, {}, {}))
-    with opened(browser, f"{tmp_path.as_uri()}/{START}") as page:
+    with open_page(browser, f"{tmp_path.as_uri()}/{START}") as page:
         assert len(titles(page)) == 100
         assert page.locator("#count").inner_text() == "150"
         page.get_by_role("columnheader", name="Parameters").get_by_role("button").click()
@@ -157,7 +157,7 @@ def test_of_many_rows_the_first_are_shown(browser: Browser, hub: Path, tmp_path:
 
 
 def test_columns_sort_by_keyboard(browser: Browser, address: str) -> None:
-    with opened(browser, f"{address}/{START}") as page:
+    with open_page(browser, f"{address}/{START}") as page:
         heading = page.get_by_role("columnheader", name="Top-1")
         heading.get_by_role("button").focus()
         page.keyboard.press("Enter")
@@ -173,7 +173,7 @@ def test_columns_sort_by_keyboard(browser: Browser, address: str) -> None:
 
 
 def test_a_change_of_the_address_changes_the_filters(browser: Browser, address: str) -> None:
-    with opened(browser, f"{address}/{START}#find=s16&task=Image+classification") as page:
+    with open_page(browser, f"{address}/{START}#find=s16&task=Image+classification") as page:
         assert titles(page) == ["ViT-S16 classifier"]
         page.evaluate("location.hash = '#dataset=Fashion-MNIST'")
         page.locator("#count").get_by_text("2 of 4", exact=True).wait_for()
@@ -187,7 +187,7 @@ def test_rows_without_a_value_stay_last(browser: Browser, hub: Path, tmp_path: P
     index, name = read_index(hub), "sayakpaul/vit_s16_fe/1"
     index.modules[name] = replace(index.modules[name], variant=None, parameters=None)
     website.build(tmp_path, index)
-    with opened(browser, f"{tmp_path.as_uri()}/{START}") as page:
+    with open_page(browser, f"{tmp_path.as_uri()}/{START}") as page:
         for name in ("Architecture", "Parameters"):
             for _ in range(2):
                 page.get_by_role("columnheader", name=name).get_by_role("button").click()
@@ -195,7 +195,7 @@ def test_rows_without_a_value_stay_last(browser: Browser, hub: Path, tmp_path: P
 
 
 def test_focus_is_visible_and_navigation_can_be_skipped(browser: Browser, address: str) -> None:
-    with opened(browser, f"{address}/{MODULE}") as page:
+    with open_page(browser, f"{address}/{MODULE}") as page:
         page.keyboard.press("Tab")
         focused = page.locator(":focus")
         assert focused.inner_text() == "Skip to the content"
@@ -207,7 +207,7 @@ def test_focus_is_visible_and_navigation_can_be_skipped(browser: Browser, addres
 
 
 def test_buttons_copy_handle_and_snippets(browser: Browser, address: str, hub: Path) -> None:
-    with opened(browser, f"{address}/{MODULE}") as page:
+    with open_page(browser, f"{address}/{MODULE}") as page:
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.clock.install(time=0)
         page.clock.pause_at(1000)
@@ -235,13 +235,13 @@ def read_snippet(hub: Path) -> str:
 
 
 def test_a_dot_leads_to_its_module(browser: Browser, address: str) -> None:
-    with opened(browser, f"{address}/{START}") as page:
+    with open_page(browser, f"{address}/{START}") as page:
         page.locator("circle", has_text="ViT-S16").click()
         page.wait_for_url("**/sayakpaul/vit_s16_classification/1.html")
 
 
 def test_everything_is_there_without_script(browser: Browser, address: str) -> None:
-    with opened(browser, f"{address}/{START}", script=False) as page:
+    with open_page(browser, f"{address}/{START}", script=False) as page:
         assert len(titles(page)) == 4
         assert not page.locator("#filters").is_visible()
         assert page.get_by_role("button").count() == 0
@@ -254,13 +254,13 @@ def test_everything_is_there_without_script(browser: Browser, address: str) -> N
 
 def test_a_plot_opened_by_itself_from_our_server_has_its_colours(browser: Browser, hub: Path) -> None:
     name = "vit-publisher/vit_demo_classification/1/plots/accuracy.svg"
-    with running(hub) as here, opened(browser, f"{here.address}/{MODULE}") as page:
+    with running(hub) as here, open_page(browser, f"{here.address}/{MODULE}") as page:
         page.goto(f"{here.address}/{name}")
         assert page.evaluate("getComputedStyle(document.querySelector('path')).stroke") == "rgb(102, 102, 102)"
 
 
 def test_it_works_from_a_disk(browser: Browser, hub: Path) -> None:
-    with opened(browser, f"{hub.as_uri()}/{START}") as page:
+    with open_page(browser, f"{hub.as_uri()}/{START}") as page:
         page.get_by_label("Search").fill("s16")
         assert len(titles(page)) == 2
         page.get_by_label("Search").fill("")
@@ -286,7 +286,7 @@ def test_a_hostile_module_runs_no_script(browser: Browser, hub: Path, tmp_path: 
     card.write_text(f"# Module x\n\n{hostile}\n\n{hostile}\n\n[run](javascript:window.hostile=1)\n")
     website.build(copied, index)
     for name in (START, MODULE):
-        with opened(browser, f"{copied.as_uri()}/{name}") as page:
+        with open_page(browser, f"{copied.as_uri()}/{name}") as page:
             page.locator("h1").wait_for()
             assert page.evaluate("window.hostile") is None
             assert page.locator("img[onerror], main script, svg[onload], a[href^='javascript']").count() == 0

@@ -1,4 +1,4 @@
-"""A few images of ImageNet's validation set, made up, in every layout that the real one is had in."""
+"""A made-up part of ImageNet's validation set, in every layout in which the real set is distributed."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from pipeline.images.ground_truth import DEVKIT, IMAGES
 
 LABELS = labels.read(Path(__file__).parents[1] / "model_cards/vit/imagenet2012.tsv", 1000)
 
-# The first image of the real set is of class 65; the other classes are any.
+# The class of each image. The first is of class 65 as in the real set; the others are arbitrary.
 TRUTH = [65, *(np.arange(1, IMAGES) * 7 % 1000).tolist()]
 NUMBERS = (1, 2, 3, 1000, 1001, 1002, 2001, 49_999, 50_000)
 
@@ -25,7 +25,7 @@ def name_of(number: int) -> str:
 
 
 def content_of(number: int) -> bytes:
-    """Returns a small JPEG that no other number has."""
+    """Returns a small JPEG, different for each number."""
     buffer = io.BytesIO()
     Image.new("RGB", (6, 4), (number % 256, number // 256, 99)).save(buffer, "JPEG")
     return buffer.getvalue()
@@ -49,7 +49,7 @@ def write_flat(folder: Path) -> Path:
 
 
 def packed(files: dict[str, bytes], mode: str = "w") -> bytes:
-    """Returns a tar archive of the files; the mode says how it is compressed, as for tarfile.open."""
+    """Returns a tar archive of the files; `mode` is that of tarfile.open, such as "w:gz"."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
         for name, content in files.items():
@@ -60,40 +60,43 @@ def packed(files: dict[str, bytes], mode: str = "w") -> bytes:
 
 
 def write_tar(path: Path, files: dict[str, bytes]) -> Path:
-    """Writes an archive of the files."""
+    """Writes a tar archive of the files; returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(packed(files))
     return path
 
 
 def write_archive(path: Path) -> Path:
-    """Writes the official archive; the real one is in no order either."""
+    """Writes an archive like the official one, whose images are in no order."""
     return write_tar(path, {name_of(number): content_of(number) for number in reversed(NUMBERS)})
 
 
 def write_shards(folder: Path) -> Path:
-    """Writes two WebDataset shards as timm's are: the original names and labels stand in JSON."""
+    """Writes two WebDataset shards in the layout of timm's, with the original names and labels in JSON."""
     for shard, numbers in enumerate((NUMBERS[:4], NUMBERS[4:])):
         files: dict[str, bytes] = {}
         for place, number in enumerate(numbers):
-            facts = {"label": TRUTH[number - 1], "filename": f"val/{name_of(number)}", "width": 6}
-            files |= {f"{shard}_{place}.jpg": content_of(number), f"{shard}_{place}.json": json.dumps(facts).encode()}
+            metadata = {"label": TRUTH[number - 1], "filename": f"val/{name_of(number)}", "width": 6}
+            files |= {
+                f"{shard}_{place}.jpg": content_of(number),
+                f"{shard}_{place}.json": json.dumps(metadata).encode(),
+            }
         write_tar(folder / f"imagenet1k-validation-{shard:02d}.tar", files)
     return folder
 
 
 def _ilsvrc_id(label: int) -> int:
-    """Returns the number that a class has in this devkit; as in the real one, not in the order of the synsets."""
+    """Returns the number of a class in this devkit, which as in the real one does not follow the order of synsets."""
     return (label * 3 + 489 - 195) % 1000 + 1
 
 
 def devkit() -> dict[str, bytes]:
-    """Returns the two files of the devkit that count, by name."""
+    """Returns the two files of the devkit that the pipeline reads, by name."""
     from scipy.io import savemat
 
     fields = ("ILSVRC2012_ID", "WNID", "words", "gloss", "num_children", "children", "wordnet_height")
     rows: list[tuple] = [(_ilsvrc_id(i), label.key, label.name, "", 0, 0, 0) for i, label in enumerate(LABELS)]
-    # Synsets above the classes, which are no classes.
+    # Synsets that contain classes and are not classes themselves.
     rows += [(number, f"n{number:08d}", "animal", "", 2, np.array([1, 2]), 1) for number in range(1001, 1011)]
     table = np.array(rows, dtype=[(field, object) for field in fields]).reshape(-1, 1)
     buffer = io.BytesIO()
@@ -115,7 +118,7 @@ def _kaggle(number: int) -> str:
 
 
 def ground_truth(form: str) -> dict[str, bytes]:
-    """Returns the files of one of FORMS by their paths beside the images."""
+    """Returns the files of one of FORMS, by their paths relative to the folder with the images."""
     if form == "devkit":
         return {f"{DEVKIT}/data/{name}": content for name, content in devkit().items()}
     if form == "files of the devkit":
@@ -136,7 +139,7 @@ FORMS = (
 
 
 def write_truth(home: Path, form: str = "synsets") -> None:
-    """Writes one form of the ground truth beside the images."""
+    """Writes the ground truth beside the images, in one of FORMS."""
     for name, content in ground_truth(form).items():
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_bytes(content)
