@@ -89,7 +89,7 @@ def load_model(folder: Path) -> classify.Predict:
 def measure_rates(folder: Path, images: Path, rounds: int) -> list[tuple[float, float]]:
     """Returns images per second of the forward pass alone and from files, for each round."""
     predict, task = load_model(folder), open_task(images)
-    prepared = [batch for batch, _, _ in classify.batches(task, task.chosen)]
+    prepared = [batch.inputs for batch in classify.batches(task, task.chosen)]
     rates = []
     for _ in range(rounds):
         started = time.perf_counter()

@@ -1,31 +1,32 @@
-"""The wrong predictions as one HTML page that needs no other file: small pictures, the truth, what the model said.
+"""contact_sheet: shows the wrong predictions, with true and predicted classes, as one HTML page without other files.
 
     python -m pipeline.contact_sheet MEMBER.yaml REPORT OUT [--imagenet PLACE] [--images PLACE]
 
-reads what validate wrote, REPORT and predictions.npz beside it, and the same images again. Where the last run failed a
-gate, its report and predictions count, those with .failed at the end of their names.
+Reads REPORT, predictions.npz beside it, and the images of that run. If the last run failed a gate, its files are read
+instead, whose names end in `.failed`.
 """
 
 import argparse
 import base64
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from pipeline.accuracy import predictions
-from pipeline.accuracy.predictions import FAILED, FILE, NOTHING, Predictions
+from pipeline.accuracy.predictions import NOTHING, Predictions, ResultFiles, load_predictions
 from pipeline.accuracy.section import Evaluation, images_of
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.templates import render
 from pipeline.base.yaml_sections import Member
-from pipeline.facts.report import read_report
+from pipeline.facts.report import Measured, load_report
 from pipeline.images import image_set, labels
 from pipeline.images.decoding import decode
+from pipeline.images.image_set import Example, ImageSet
 from pipeline.images.labels import Label
 from pipeline.model.variants import Model
 
@@ -33,8 +34,8 @@ LIMIT = 200  # pictures on a page: 1 to 2 MB
 _SIDE = 160  # pixels of a picture's longer side
 
 
-def wrong(predictions: Predictions) -> list[int]:
-    """Returns the rows that are wrong, the surest first; those whose outputs are not numbers come last."""
+def wrong_rows(predictions: Predictions) -> list[int]:
+    """Returns the rows of wrong predictions, most confident first; those whose outputs are not numbers come last."""
     rows = np.flatnonzero(~predictions.right)
     order = np.lexsort((-predictions.confidence[rows], predictions.predicted[rows] == NOTHING))
     return [int(row) for row in rows[order]]
@@ -47,6 +48,26 @@ def thumbnail(pixels: np.ndarray) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture of the page.
+
+    Attributes:
+        uri: the thumbnail.
+        name: of the image.
+        true, predicted: the names of both classes.
+        confidence: 0 to 1; None where the outputs are not numbers.
+        top5: the names of the five most likely classes, each with whether it is the true one; likewise empty.
+    """
+
+    uri: str
+    name: str
+    true: str
+    predicted: str
+    confidence: float | None
+    top5: Sequence[tuple[str, bool]]
 
 
 def contact_sheet(
@@ -62,79 +83,85 @@ def contact_sheet(
         title: its heading.
         predictions: of n images.
         names: the labels in the order of the outputs, or none.
-        image: gives the name and the pixels, uint8 (height, width, 3), of a row of the predictions. It is asked for the
-            pictures of the page alone, one after the other.
-        limit: how many pictures the page has at most.
+        image: returns the name and the pixels, uint8 (height, width, 3), of a row of the predictions. It is called for
+            the pictures of the page alone, one after the other.
+        limit: the largest number of pictures.
     """
-    rows = wrong(predictions)
-    shown = rows[:limit]
+    rows = wrong_rows(predictions)
+    tiles = [_tile(predictions, row, names, *image(row)) for row in rows[:limit]]
+    return render(
+        "contact_sheet/page.html.jinja",
+        title=title,
+        summary=_summarize(len(predictions), len(rows), len(tiles)),
+        tiles=tiles,
+    )
 
-    def called(index: int) -> str:
+
+def _tile(predictions: Predictions, row: int, names: Sequence[Label], name: str, pixels: np.ndarray) -> Tile:
+    def class_name(index: int) -> str:
         return names[index].name if names else f"output {index}"
 
-    tiles = []
-    for row in shown:
-        name, pixels = image(row)
-        true, said = int(predictions.label[row]), int(predictions.predicted[row])
-        known = said != NOTHING
-        tiles.append(
-            {
-                "uri": thumbnail(pixels),
-                "name": name,
-                "true": called(true),
-                "said": called(said) if known else "nothing, its outputs are not numbers",
-                "confidence": float(predictions.confidence[row]) if known else None,
-                "top5": [(called(int(one)), one == true) for one in predictions.top5[row]] if known else [],
-            }
-        )
-    count = f"{len(rows):,} of {len(predictions):,} images are classified wrong"
-    part = "all of them" if len(shown) == len(rows) else f"{len(shown):,} of {len(rows):,}"
-    below = "below each, its true class and what the model said, with the confidence"
-    right = f"All {len(predictions):,} images are right."
-    summary = f"{count}. Here are {part}, the surest first; {below}." if rows else right
-    return render("contact_sheet/page.html.jinja", title=title, summary=summary, tiles=tiles)
+    true, predicted = int(predictions.label[row]), int(predictions.predicted[row])
+    if predicted == NOTHING:
+        return Tile(thumbnail(pixels), name, class_name(true), "nothing, its outputs are not numbers", None, ())
+    top5 = [(class_name(int(index)), int(index) == true) for index in predictions.top5[row]]
+    confidence = float(predictions.confidence[row])
+    return Tile(thumbnail(pixels), name, class_name(true), class_name(predicted), confidence, top5)
 
 
-def page(name: str, report: Path, place: Path, names: Sequence[Label]) -> str:
+def _summarize(images: int, wrong: int, shown: int) -> str:
+    """Returns the sentences above the pictures."""
+    if not wrong:
+        return f"All {images:,} predictions are right."
+    part = "All of them are shown" if shown == wrong else f"{shown:,} of {wrong:,} are shown"
+    return f"{wrong:,} of {images:,} images are classified wrong. {part}, most confident first."
+
+
+def render_member(name: str, files: ResultFiles, place: Path, names: Sequence[Label]) -> str:
     """Returns the page of a member that was validated, whether it passed or not.
 
     Args:
-        name: the member's.
-        report: what validate wrote; one whose name ends in .failed has its predictions beside it under such a name.
-        place: the images that it was given.
+        name: the member.
+        files: of the run.
+        place: the images of that run.
         names: the labels in the order of the outputs.
 
     Raises:
         Fault: when the accuracy was not measured, or on other images.
     """
-    found = read_report(report)["accuracy"]
-    failed = report.suffix == FAILED
-    stored = report.with_name(FILE + FAILED * failed)
-    if "top1" not in found or (rows := predictions.load(stored)) is None:
-        raise Fault(f"{report}: no accuracy was measured, or {stored.name} is missing; run make validate with images")
-    images = image_set.open_images(place, names)
-    chosen = image_set.choose(images, min(found["images"] + len(found["damaged"]), len(images.examples)))
-    if image_set.manifest_digest(chosen) != found["manifest_sha256"]:
+    measured = load_report(files.report).accuracy.measured
+    predictions = load_predictions(files.predictions)
+    if measured is None or predictions is None:
         raise Fault(
-            f"{place}: not the images that {report} is about; say the same IMAGENET=, or run make validate again"
+            f"{files.report}: no accuracy was measured, or {files.predictions.name} is missing; run make validate with"
+            " images"
         )
-    readable = [example for example in chosen if example.name not in found["damaged"]]
-    if [example.label for example in readable] != rows.label.tolist():
-        raise Fault(f"{stored}: not of the run that {report} is about; run make validate again")
+    images = image_set.open_images(place, names)
+    examples = _find_examples(images, measured, place, files)
+    if [example.label for example in examples] != predictions.label.tolist():
+        raise Fault(f"{files.predictions}: not of the same run as {files.report}; run make validate again")
 
     def image(row: int) -> tuple[str, np.ndarray]:
-        example = readable[row]
+        example = examples[row]
         return example.name, decode(images.read(example), images.locate(example))
 
-    title = f"{name}: wrong predictions" + " of the run that failed" * failed
-    return contact_sheet(title, rows, names, image)
+    title = f"{name}: wrong predictions" + (" of the run that failed" if files.is_failed else "")
+    return contact_sheet(title, predictions, names, image)
 
 
-def latest(report: Path) -> Path:
-    """Returns the report of the last run that classified images: the failed one beside `report`, or `report`."""
-    failed = report.with_name(report.name + FAILED)
-    there = failed.is_file() and report.with_name(FILE + FAILED).is_file()
-    return failed if there else report
+def _find_examples(images: ImageSet, measured: Measured, place: Path, files: ResultFiles) -> list[Example]:
+    """Returns the images that a run classified, in order."""
+    count = min(measured.images + len(measured.damaged), len(images.examples))
+    chosen = image_set.choose(images, count)
+    if image_set.manifest_digest(chosen) != measured.manifest_sha256:
+        raise Fault(f"{place}: not the images of {files.report}; set the same IMAGENET=, or run make validate again")
+    return [example for example in chosen if example.name not in measured.damaged]
+
+
+def find_latest(files: ResultFiles) -> ResultFiles:
+    """Returns the files of the last run that classified images: the failed one's, if there are any."""
+    failed = files.failed
+    return failed if failed.report.is_file() and failed.predictions.is_file() else files
 
 
 def main(arguments: Sequence[str]) -> str:
@@ -149,11 +176,11 @@ def main(arguments: Sequence[str]) -> str:
     model, evaluation = member.section("model", Model), member.section("evaluation", Evaluation)
     place = args.images or images_of(evaluation, member.folder, args.imagenet)
     if place is None or model.labels is None:
-        raise Fault(f"{member.name}: no images, or no labels; say IMAGENET=, as for make validate")
+        raise Fault(f"{member.name}: no images, or no labels; set IMAGENET= as for make validate")
     names = labels.read(member.folder / model.labels, model.classes)
-    report = latest(args.report)
-    write_text(args.out, page(member.name, report, place, names))
-    print(f"wrote {args.out}, of the predictions that {report} is about")
+    files = find_latest(ResultFiles(args.report))
+    write_text(args.out, render_member(member.name, files, place, names))
+    print(f"wrote {args.out}: wrong predictions of {files.report}")
     return member.name
 
 

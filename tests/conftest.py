@@ -22,7 +22,6 @@ from pipeline.facts.report import Report
 from tests.reports import REPORT
 
 if TYPE_CHECKING:
-    from pipeline.facts.report import Report
     from pipeline.pool.index import Row
 
 ROOT = Path(__file__).parents[1]
@@ -292,14 +291,6 @@ def serving_folder(folder: Path) -> Iterator[str]:
 def report() -> Report:
     """A report as validate writes it, of a member whose accuracy was measured."""
     return REPORT
-
-
-@pytest.fixture(scope="session")
-def typed_report() -> "Report":
-    """The same report as dataclasses; dataclasses.replace() gives others."""
-    from pipeline.facts.report import load_report
-
-    return load_report(ROOT / "tests/data/report.json")
 
 
 @pytest.fixture(scope="session")

@@ -1,21 +1,24 @@
-"""The page of wrong predictions: which, in which order, and a file that needs no other."""
+"""contact_sheet: which predictions are shown, in which order, in a file that needs no other."""
 
 import base64
 import io
-import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.accuracy.predictions import NOTHING, Predictions, of_logits
+from pipeline.accuracy.predictions import NOTHING, Predictions, ResultFiles, of_logits
 from pipeline.base.fault import Fault
-from pipeline.contact_sheet import LIMIT, contact_sheet, latest, page, thumbnail, wrong
+from pipeline.contact_sheet import LIMIT, contact_sheet, find_latest, render_member, thumbnail, wrong_rows
+from pipeline.facts.report import Report
 from pipeline.images import image_set
+from pipeline.images.image_set import Example
 from pipeline.images.labels import Label
-from tests.conftest import CLASSES, ROOT, write_images
+from tests.conftest import CLASSES, write_images
+from tests.reports import with_measured, write_report
 
 NAMES = [Label(f"k{number}", f"thing <{number}>") for number in range(6)]
 
@@ -30,32 +33,32 @@ def of(predicted: list[int], confidence: list[float]) -> Predictions:
 
 
 class Images:
-    """Pictures of one colour each; remembers which were asked for."""
+    """Pictures of one colour each; `read` lists those that were read."""
 
     def __init__(self) -> None:
-        self.asked: list[int] = []
+        self.read: list[int] = []
 
     def __call__(self, row: int) -> tuple[str, np.ndarray]:
-        self.asked.append(row)
+        self.read.append(row)
         return f"k0/<{row}>.JPEG", np.full((300, 500, 3), row % 256, np.uint8)
 
 
-def test_the_surest_mistakes_come_first_and_broken_outputs_last() -> None:
-    assert wrong(of([1, 0, 2, NOTHING, 3], [0.2, 0.99, 0.9, 0.0, 0.0])) == [2, 0, 4, 3]
+def test_confident_mistakes_come_first_and_broken_outputs_last() -> None:
+    assert wrong_rows(of([1, 0, 2, NOTHING, 3], [0.2, 0.99, 0.9, 0.0, 0.0])) == [2, 0, 4, 3]
 
 
-def test_the_page_says_what_is_true_and_what_was_predicted() -> None:
+def test_the_page_shows_true_and_predicted_classes() -> None:
     page = contact_sheet("Mistakes of <a>", of([1, 0], [0.25, 0.9]), NAMES, Images())
     assert "<h1>Mistakes of &lt;a&gt;</h1>" in page
-    assert "<p>1 of 2 images are classified wrong. Here are all of them, the surest first; below each, " in page
+    assert "<p>1 of 2 images are classified wrong. All of them are shown, most confident first.</p>" in page
     assert "<dt>true</dt><dd>thing &lt;0&gt;</dd>" in page
     assert re.search(r'<span class="wrong">thing &lt;1&gt;</span>, <span class="figure">25\.00 %</span>', page)
-    assert "<summary>its first five</summary>" in page
+    assert "<summary>top 5</summary>" in page
     assert re.findall(r"<li( class=\"right\")?>thing &lt;(\d)&gt;</li>", page) == [("", str(n)) for n in range(1, 6)]
     assert '<div class="name">k0/&lt;0&gt;.JPEG</div>' in page
 
 
-def test_the_true_class_stands_out_among_the_first_five() -> None:
+def test_the_true_class_stands_out_among_the_top_5() -> None:
     page = contact_sheet("t", of([4], [0.5]), NAMES, Images())
     assert '<li class="right">thing &lt;0&gt;</li>' in page
 
@@ -64,7 +67,7 @@ def test_outputs_without_names_are_numbers() -> None:
     assert '<span class="wrong">output 3</span>' in contact_sheet("t", of([3], [0.5]), (), Images())
 
 
-def test_broken_outputs_are_said() -> None:
+def test_broken_outputs_are_named() -> None:
     page = contact_sheet("t", of([NOTHING], [0.0]), NAMES, Images())
     assert '<span class="wrong">nothing, its outputs are not numbers</span></dd>' in page
     assert "<details>" not in page
@@ -73,14 +76,14 @@ def test_broken_outputs_are_said() -> None:
 def test_a_long_page_is_cut_and_says_so() -> None:
     images = Images()
     page = contact_sheet("t", of([1] * 1234, list(np.linspace(0, 1, 1234))), NAMES, images)
-    assert "1,234 of 1,234 images are classified wrong. Here are 200 of 1,234, the surest first;" in page
+    assert "1,234 of 1,234 images are classified wrong. 200 of 1,234 are shown, most confident first." in page
     assert page.count("<img ") == LIMIT
-    assert images.asked == list(range(1233, 1233 - LIMIT, -1))  # no other picture is read
+    assert images.read == list(range(1233, 1233 - LIMIT, -1))  # no other picture is read
     assert len(page) < 2_000_000
 
 
 def test_a_page_without_mistakes_says_so() -> None:
-    assert "<p>All 2 images are right.</p>" in contact_sheet("t", of([0, 0], [0.5, 0.5]), NAMES, Images())
+    assert "<p>All 2 predictions are right.</p>" in contact_sheet("t", of([0, 0], [0.5, 0.5]), NAMES, Images())
 
 
 def test_the_page_needs_no_other_file() -> None:
@@ -98,46 +101,65 @@ def test_thumbnails_are_small_pictures(shape: tuple[int, int], size: tuple[int, 
         assert np.abs(np.asarray(image, int) - (200, 30, 30)).max() <= 3
 
 
-def test_the_page_of_a_member_shows_the_images_it_was_validated_with(tmp_path: Path) -> None:
+@pytest.fixture
+def names() -> list[Label]:
+    return [Label(name, name.title()) for name in CLASSES]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of validate on five images of a folder, the first of which is damaged; all predictions are wrong."""
+
+    files: ResultFiles
+    images: Path
+    chosen: tuple[Example, ...]
+    labels: np.ndarray
+    logits: np.ndarray
+
+
+@pytest.fixture
+def run(tmp_path: Path, names: list[Label], report: Report) -> Run:
     write_images(tmp_path / "images", per_class=2)
-    names = [Label(name, name.title()) for name in CLASSES]
-    found = image_set.open_images(tmp_path / "images", names)
-    chosen = image_set.choose(found, 5)
-    labels = np.array([example.label for example in chosen[1:]], np.int32)  # the first could not be read
+    chosen = image_set.choose(image_set.open_images(tmp_path / "images", names), 5)
+    labels = np.array([example.label for example in chosen[1:]], np.int32)
     logits = np.eye(3, dtype=np.float32)[(labels + 1) % 3]
-    of_logits(logits, labels, range(3), "softmax").save(tmp_path / "predictions.npz")
-    accuracy = {
-        "top1": 0.0,
-        "images": 4,
-        "damaged": {chosen[0].name: "damaged"},
-        "manifest_sha256": image_set.manifest_digest(chosen),
-    }
-    report = tmp_path / "report.json"
-    whole = json.loads((ROOT / "tests/data/report.json").read_text())
-    report.write_text(json.dumps(whole | {"accuracy": accuracy}))
-    text = page("mini", report, tmp_path / "images", names)
-    assert "4 of 4 images are classified wrong" in text
-    for example in chosen[1:]:
-        assert example.name in text
-    assert chosen[0].name not in text
-    assert "<h1>mini: wrong predictions</h1>" in text
-    assert latest(report) == report
-    # A run that failed since is the one to look at, if it came to the images.
-    failed = tmp_path / "report.json.failed"
-    failed.write_text(report.read_text())
-    assert latest(report) == report
-    of_logits(logits[::-1], labels, range(3), "softmax").save(tmp_path / "predictions.npz.failed")
-    assert latest(report) == failed
-    text = page("mini", failed, tmp_path / "images", names)
-    assert "<h1>mini: wrong predictions of the run that failed</h1>" in text
-    right = int((labels == (labels[::-1] + 1) % 3).sum())
-    assert f"{4 - right} of 4 images are classified wrong" in text
-    of_logits(logits[:3], labels[:3], range(3), "softmax").save(tmp_path / "predictions.npz")
-    with pytest.raises(Fault, match=r"predictions\.npz: not of the run that .*report\.json is about"):
-        page("mini", report, tmp_path / "images", names)
-    (tmp_path / "images" / chosen[2].name).rename(tmp_path / "images/red/another.png")
-    with pytest.raises(Fault, match=r"not the images that .* is about"):
-        page("mini", report, tmp_path / "images", names)
-    (tmp_path / "predictions.npz").unlink()
+    files = ResultFiles(tmp_path / "report.json")
+    of_logits(logits, labels, range(3), "softmax").save(files.predictions)
+    manifest = image_set.manifest_digest(chosen)
+    report = with_measured(report, images=4, damaged={chosen[0].name: "damaged"}, manifest_sha256=manifest)
+    write_report(files.report, report)
+    return Run(files, tmp_path / "images", chosen, labels, logits)
+
+
+def test_the_page_of_a_member_shows_the_images_of_its_run(run: Run, names: list[Label]) -> None:
+    page = render_member("mini", run.files, run.images, names)
+    assert "<h1>mini: wrong predictions</h1>" in page
+    assert "4 of 4 images are classified wrong" in page
+    for example in run.chosen[1:]:
+        assert example.name in page
+    assert run.chosen[0].name not in page
+
+
+def test_a_failed_run_is_shown_if_it_classified_images(run: Run, names: list[Label]) -> None:
+    failed = run.files.failed
+    assert find_latest(run.files) == run.files
+    failed.report.write_text(run.files.report.read_text())
+    assert find_latest(run.files) == run.files
+    of_logits(run.logits[::-1], run.labels, range(3), "softmax").save(failed.predictions)
+    assert find_latest(run.files) == failed
+    page = render_member("mini", failed, run.images, names)
+    assert "<h1>mini: wrong predictions of the run that failed</h1>" in page
+    right = int((run.labels == (run.labels[::-1] + 1) % 3).sum())
+    assert f"{4 - right} of 4 images are classified wrong" in page
+
+
+def test_files_of_another_run_are_refused(run: Run, names: list[Label]) -> None:
+    of_logits(run.logits[:3], run.labels[:3], range(3), "softmax").save(run.files.predictions)
+    with pytest.raises(Fault, match=r"predictions\.npz: not of the same run as .*report\.json"):
+        render_member("mini", run.files, run.images, names)
+    (run.images / run.chosen[2].name).rename(run.images / "red/another.png")
+    with pytest.raises(Fault, match=r"not the images of .*report\.json"):
+        render_member("mini", run.files, run.images, names)
+    run.files.predictions.unlink()
     with pytest.raises(Fault, match=r"no accuracy was measured, or predictions\.npz is missing"):
-        page("mini", report, tmp_path / "images", names)
+        render_member("mini", run.files, run.images, names)

@@ -1,4 +1,4 @@
-"""Other people's modules: what they are called, what they take and return, and how two compare."""
+"""evaluate: modules of any kind, their inputs and outputs, and the comparison of two."""
 
 import json
 import tarfile
@@ -92,10 +92,10 @@ def test_modules_of_every_kind_are_measured(
     assert found["label_order"]["verdict"] == "pass"
     assert found["images_per_second"] > 0
     assert found["forward_images_per_second"] > 0
-    said = capsys.readouterr().out
-    assert "top-1             100.00 % (95 % interval 96.90 % to 100.00 %)" in said
-    assert "top-5" not in said  # of three classes
-    assert "top5" not in found
+    printed = capsys.readouterr().out
+    assert "top-1             100.00 % (95 % interval 96.90 % to 100.00 %)" in printed
+    assert "top-5" not in printed  # of three classes
+    assert found["top5"] is None
     assert not (tmp_path / "report.json.shards").exists()
 
 
@@ -113,9 +113,10 @@ def test_two_modules_are_compared_on_the_same_images(
     assert report["mcnemar"]["only_a"] == 80
     assert report["mcnemar"]["p_value"] < 1e-20
     assert report["modules"][1]["label_order"]["verdict"] == "fail"
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert (
-        f"Of 120 images, {good} alone is right on 80 and {archive} alone on 0: {good} is better than {archive} " in said
+        f"Of 120 images, only {good} is right on 80 and only {archive} on 0: {good} is better than {archive} "
+        in printed
     )
     # The figures are there all the same, of both and of the comparison.
     assert str(raised.value).startswith(f"{archive}: the label file seems to be in another order for 2 of 3 classes")
@@ -129,11 +130,11 @@ def test_a_module_against_itself_is_told_apart(
 ) -> None:
     module = saved(tmp_path / "module", Colours())
     evaluate.main([module, *options, "--range=0,1", "--against", module, "--against-activation=sigmoid"])
-    assert f"{module} (the first) alone is right on 0 and {module} (the second) alone on 0" in capsys.readouterr().out
+    assert f"only {module} (the first) is right on 0 and only {module} (the second) on 0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("probabilities", ["", "sigmoid"])
-def test_calibration_is_by_the_activation_that_is_said(
+def test_calibration_is_by_the_activation_of_the_command_line(
     probabilities: str, options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All images are right; of each class, 40 have 200 to 239 of 255 of its colour and nothing of the others."""
@@ -143,7 +144,7 @@ def test_calibration_is_by_the_activation_that_is_said(
     logits = 2 * np.arange(200, 240) / 255
     assert found["activation"] == "sigmoid"
     assert found["calibration"]["ece"] == pytest.approx(np.mean(1 - 1 / (1 + np.exp(-logits))), rel=1e-4)
-    assert "%, of the sigmoid of the logits" in capsys.readouterr().out
+    assert "%, sigmoid of the logits" in capsys.readouterr().out
 
 
 def test_a_module_of_this_project_keeps_its_range_beside_another(options: list[str], tmp_path: Path) -> None:
@@ -205,7 +206,7 @@ def test_addresses_that_lead_nowhere_are_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
     with (
         pytest.raises(Fault, match=r"odd://module: tensorflow_hub cannot get it \("),
-        third_party.folder_of("odd://module"),
+        third_party.open_module("odd://module"),
     ):
         pass
 
@@ -213,7 +214,7 @@ def test_addresses_that_lead_nowhere_are_refused(tmp_path: Path, monkeypatch: py
 def test_an_address_with_a_password_is_refused_and_not_shown() -> None:
     with (
         pytest.raises(Fault, match=r"^https://example\.org/1\.tar\.gz: tensorflow_hub sends no user name and no pass"),
-        third_party.folder_of("https://me:secret@example.org/1.tar.gz"),
+        third_party.open_module("https://me:secret@example.org/1.tar.gz"),
     ):
         pass
 
@@ -228,7 +229,7 @@ def test_what_fails_in_a_downloaded_module_is_not_blamed_on_the_download(
     with (
         serving_folder(tmp_path / "hub") as address,
         pytest.raises(ValueError, match="a fault of ours"),
-        third_party.folder_of(f"{address}/1.tar.gz"),
+        third_party.open_module(f"{address}/1.tar.gz"),
     ):
         raise ValueError("a fault of ours")
 
@@ -250,14 +251,14 @@ def test_an_address_is_resolved_by_tensorflow_hub(
 @pytest.mark.parametrize(
     ("module", "more", "message"),
     [
-        (Colours(), [], "it does not say what range of pixels it takes; say --range=-1,1 or --range=0,1"),
-        (Colours(background=True), ["--range=0,1"], "it returns 4 outputs, expected 3 for 3 labels; say --background"),
+        (Colours(), [], "it does not state the range of its pixels; pass --range=-1,1 or --range=0,1"),
+        (Colours(background=True), ["--range=0,1"], "it returns 4 outputs, expected 3 for 3 labels; pass --background"),
         (Colours(), ["--range=0,1", "--background"], "it returns 3 outputs, expected 4 for 3 labels"),
-        (Colours(), ["--range=0,1", "--size=9"], "it takes images of 8 pixels, got --size 9; leave it out"),
-        (tf.Module(), ["--range=0,1"], "it can neither be called, nor has it a signature serving_default or default"),
+        (Colours(), ["--range=0,1", "--size=9"], "it takes images of 8 pixels, got --size 9; leave out --size"),
+        (tf.Module(), ["--range=0,1"], "it cannot be called, and has no signature serving_default or default"),
     ],
 )
-def test_what_does_not_fit_is_said(
+def test_what_does_not_fit_is_refused(
     module: tf.Module, more: list[str], message: str, options: list[str], tmp_path: Path
 ) -> None:
     with pytest.raises(Fault) as caught:
@@ -267,7 +268,7 @@ def test_what_does_not_fit_is_said(
 
 
 def test_other_classes_need_their_label_file(options: list[str], tmp_path: Path) -> None:
-    with pytest.raises(Fault, match=r"no class of the model is called .* say --labels, or LABELS= with make evaluate"):
+    with pytest.raises(Fault, match=r"no class of the model is called .* pass --labels, or LABELS= to make evaluate"):
         evaluate.main([saved(tmp_path / "module", Colours()), options[0], "--range=0,1"])
 
 
@@ -280,11 +281,11 @@ def test_other_files_are_refused(options: list[str], tmp_path: Path) -> None:
 
 
 def test_several_outputs_need_a_usual_name() -> None:
-    assert third_party.one_of({"a": np.zeros((2, 3))}, "m").shape == (2, 3)
+    assert third_party.select_output({"a": np.zeros((2, 3))}, "m").shape == (2, 3)
     with pytest.raises(Fault, match="m: it returns a, b; expected one of logits, default"):
-        third_party.one_of({"a": np.zeros((2, 3)), "b": np.zeros((2, 3))}, "m")
-    assert third_party.one_of([np.zeros((2, 3))], "m").shape == (2, 3)
+        third_party.select_output({"a": np.zeros((2, 3)), "b": np.zeros((2, 3))}, "m")
+    assert third_party.select_output([np.zeros((2, 3))], "m").shape == (2, 3)
     with pytest.raises(Fault, match="m: it returns a list of 2; expected one output"):
-        third_party.one_of([np.zeros((2, 3)), np.zeros((2, 4))], "m")
+        third_party.select_output([np.zeros((2, 3)), np.zeros((2, 4))], "m")
     with pytest.raises(Fault, match=r"m: its output has shape \(2, 3, 4\), expected \(n, classes\)"):
-        third_party.one_of(np.zeros((2, 3, 4)), "m")
+        third_party.select_output(np.zeros((2, 3, 4)), "m")

@@ -10,97 +10,19 @@ import numpy as np
 import pytest
 
 from pipeline import validate
-from pipeline.accuracy.section import Evaluation
+from pipeline.accuracy.predictions import ResultFiles, load_predictions
 from pipeline.base.fault import Fault
-from pipeline.facts.report import Reported
+from pipeline.base.heads import Head
+from pipeline.base.verdict import Verdict
+from pipeline.facts.report import load_report
 from pipeline.proof import gradients
-from pipeline.proof.checks import compare, fingerprint, weights_equal
-from pipeline.proof.ladder import failures
 from pipeline.saved_model.graph import find_xla_calls, saved_model_class
 from tests.conftest import Stage, assert_refused, write_collection
+from tests.reports import with_accuracy, with_measured, write_report
 
 pytestmark = pytest.mark.slow
 
 EARLIER = (Path(__file__).parent / "data/report.json").read_text()
-
-
-class Variable:
-    """What weights_equal() uses of a TensorFlow variable."""
-
-    def __init__(self, name: str, value: np.ndarray) -> None:
-        self.name, self.value = f"{name}:0", value
-
-    def numpy(self) -> np.ndarray:
-        return self.value
-
-
-def test_equal_outputs_pass() -> None:
-    outputs = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
-    found = compare(outputs + np.float32(1e-6), outputs, 1e-5, logits=True)
-    assert found["verdict"] == "pass"
-    assert found["max_rel"] == pytest.approx(found["max_abs"] / 4)
-
-
-@pytest.mark.parametrize(
-    "got",
-    [
-        [[1.0, 2.0], [3.0, -4.1]],  # too far
-        [[1.0, 2.0], [np.nan, -4.0]],
-        [[1.0, 2.0], [np.inf, -4.0]],
-    ],
-)
-def test_other_outputs_fail(got: list) -> None:
-    expected = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
-    assert compare(np.array(got, np.float32), expected, 1e-5, logits=False)["verdict"] == "fail"
-
-
-def test_another_winner_fails_however_small_the_difference() -> None:
-    expected = np.array([[1.0, 1.0 + 1e-6]], np.float32)
-    found = compare(expected[:, ::-1], expected, 1e-5, logits=True)
-    assert found["max_rel"] < 1e-5
-    assert found["argmax_agreement"] == 0
-    assert found["verdict"] == "fail"
-    assert compare(expected[:, ::-1], expected, 1e-5, logits=False)["verdict"] == "pass"  # features have no winner
-
-
-def test_weights_are_compared_bit_by_bit() -> None:
-    value = np.array([1.0, 2.0], np.float32)
-    expected = {"a/kernel": fingerprint(value), "b": fingerprint(value)}
-    variables = [Variable("a/kernel", value), Variable("b", value)]
-    assert weights_equal(variables, expected)["verdict"] == "pass"
-    variables[1].value = np.nextafter(value, 3, dtype=np.float32)
-    assert weights_equal(variables, expected)["different"] == ["b"]
-    assert weights_equal(variables[:1], expected)["different"] == ["b"]
-    assert weights_equal([*variables[:1], Variable("b", value), Variable("c", value)], expected)["different"] == ["c"]
-    assert weights_equal([variables[0], Variable("b", value.reshape(2, 1))], expected)["different"] == ["b"]
-
-
-def test_each_failed_gate_is_one_sentence(report: dict) -> None:
-    assert failures(report) == []
-    report = json.loads(json.dumps(report))
-    report["modules"]["fe"]["weights"] |= {"verdict": "fail", "different": ["cls"]}
-    report["modules"]["classification"]["parity"] |= {"verdict": "fail", "max_rel": 0.5}
-    report["accuracy"] |= {"verdict": "fail", "reason": "the accuracy is too low"}
-    report["modules"]["fe"]["blocks"]["max_rel"][3][1] = 0.1
-    report["modules"]["fe"]["parity"] |= {"verdict": "fail", "max_rel": 0.2}
-    weights, classification, fe, accuracy = failures(report)
-    assert weights == "fe: 1 variables differ from the checkpoint: cls"
-    assert classification == (
-        "classification: TensorFlow and JAX differ by 5.0e-01 of the largest output, expected at most 1e-05; all blocks"
-        " agree up to Transformer/encoderblock_5, so it begins after it"
-    )
-    assert fe.endswith(
-        "; it begins between Transformer/encoderblock_1 and Transformer/encoderblock_2, which is off by 1.0e-01"
-    )
-    assert accuracy == "the accuracy is too low"
-
-
-@pytest.mark.parametrize("value", [-0.1, 1.1, 80.462])
-def test_accuracies_are_fractions(value: float) -> None:
-    with pytest.raises(Fault, match="must lie in 0 to 1"):
-        Evaluation("d", value)
-    with pytest.raises(Fault, match="must lie in 0 to 1"):
-        Evaluation("d", 0.5, reported=Reported(value, "s"))
 
 
 @pytest.fixture
@@ -135,7 +57,7 @@ def refuse(arguments: Sequence[object], *parts: str) -> None:
 @pytest.fixture(scope="module")
 def gradients_once() -> Iterator[None]:
     """Computes the gradients of `mini`, which takes two processes, once for all tests that validate it."""
-    compute, computed = gradients.in_own_processes, list[Any]()
+    compute, computed = gradients.run_in_processes, list[Any]()
 
     def remember(*arguments: Any) -> Any:
         if not computed:
@@ -143,7 +65,7 @@ def gradients_once() -> Iterator[None]:
         return computed[0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gradients, "in_own_processes", remember)
+        patch.setattr(gradients, "run_in_processes", remember)
         yield
 
 
@@ -152,16 +74,19 @@ def test_the_model_of_another_checkpoint_fails(arguments: list[Path], tmp_path: 
     arguments[1] = tmp_path / "other/mini.npz"
     (tmp_path / "predictions.npz.failed").write_text("of an earlier run")
     done = stage("validate", *arguments)
-    assert_refused(done, "classification: 104 variables differ", "classification: TensorFlow and JAX differ by")
+    assert_refused(
+        done, "classification: 104 variables differ", "classification: TensorFlow and JAX differ: relative error"
+    )
     assert arguments[4].read_text() == EARLIER
-    assert not (tmp_path / "predictions.npz.failed").exists()  # it did not come to the images
-    failed = json.loads((tmp_path / "report.json.failed").read_text())
-    assert failed["modules"]["fe"]["parity"]["verdict"] == "fail"
-    assert (failed["accuracy"]["verdict"], failed["accuracy"]["reason"]) == ("not measured", "an earlier check failed")
-    rungs = {(rung["rung"], rung["head"]): rung["verdict"] for rung in failed["ladder"]}
-    assert rungs["selftest", "fe"] == "pass"  # it is whole in itself
-    assert rungs["weights", "fe"] == "fail"
-    assert rungs["gradients", "fe"] == "not measured"
+    assert not (tmp_path / "predictions.npz.failed").exists()  # the images were not reached
+    failed = load_report(tmp_path / "report.json.failed")
+    assert failed.modules[Head.FE].parity.verdict is Verdict.FAIL
+    assert failed.accuracy.measured is None
+    assert failed.accuracy.reason == "an earlier check failed"
+    verdicts = {(rung.rung, rung.head): rung.verdict for rung in failed.ladder}
+    assert verdicts["selftest", Head.FE] is Verdict.PASS  # the module is consistent with itself
+    assert verdicts["weights", Head.FE] is Verdict.FAIL
+    assert verdicts["gradients", Head.FE] is Verdict.NOT_MEASURED
 
 
 def test_an_untrained_head_is_refused(arguments: list[Path], tmp_path: Path) -> None:
@@ -218,10 +143,9 @@ def change_calls(folder: Path) -> Iterator[Any]:
 def test_permuted_labels_fail_the_gate(
     arguments: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A random model sees no colours, so its own answers are made the truth, and a shift by one the fault."""
+    """A random model recognises no colours, so its predictions become the true labels; the fault is a shift by one."""
     import tensorflow as tf
 
-    from pipeline.accuracy import predictions
     from pipeline.images import image_set, labels
     from pipeline.images.decoding import decode
     from pipeline.model.preprocessing import prepare
@@ -248,16 +172,17 @@ def test_permuted_labels_fail_the_gate(
     (tmp_path / "predictions.npz.failed").write_text("of an earlier run")
     run(arguments)
     assert not (tmp_path / "predictions.npz.failed").exists()
-    warning = f"validate mini: the reported 10.00 % lies below the 95 % interval of {count} images"
+    warning = f"validate mini: the reported 10.00 % is below the 95 % interval of {count} images"
     assert warning in capsys.readouterr().err
-    accuracy = json.loads(arguments[4].read_text())["accuracy"]
-    assert (accuracy["top1"], accuracy["images"]) == (12 / count, count)
-    assert "top5" not in accuracy  # of three classes
+    measured = load_report(arguments[4]).accuracy.measured
+    assert measured is not None
+    assert (measured.top1, measured.images) == (12 / count, count)
+    assert measured.top5 is None  # of three classes
     stored = (tmp_path / "predictions.npz").read_bytes()
     lines = (home / "labels.tsv").read_text().splitlines()
     (home / "labels.tsv").write_text("\n".join(lines[1:] + lines[:1]) + "\n")
-    refuse(arguments, "mini: top-1 accuracy ", f"on {count} images", "is below the gate")
-    wrong = predictions.load(tmp_path / "predictions.npz.failed")
+    refuse(arguments, "mini: top-1 accuracy ", f"on {count} images", "is below the minimum")
+    wrong = load_predictions(tmp_path / "predictions.npz.failed")
     assert wrong is not None
     assert wrong.right.sum() < 12
     assert (tmp_path / "predictions.npz").read_bytes() == stored
@@ -273,32 +198,34 @@ def test_without_images_the_report_says_not_measured(
     arguments[0].write_text(arguments[0].read_text().replace("  images: images\n", ""))
     run(arguments)
     assert "accuracy is not measured: no images (say IMAGENET=<images>)" in capsys.readouterr().err
-    report = json.loads(arguments[4].read_text())
-    assert report["accuracy"]["verdict"] == "not measured"
-    assert report["parity_inputs"] == "images of uniform noise in [-1, 1], seed 0"
-    assert [plot["file"] for plot in report["plots"]] == ["blocks.svg"]
+    report = load_report(arguments[4])
+    assert (report.accuracy.verdict, report.accuracy.measured) == (Verdict.NOT_MEASURED, None)
+    assert report.accuracy.reason == "no images of the test set of colours"
+    assert report.parity_inputs == "images of uniform noise in [-1, 1], seed 0"
+    assert [plot.file for plot in report.plots] == ["blocks.svg"]
     assert [path.name for path in (tmp_path / "plots").iterdir()] == ["blocks.svg"]
     # IMAGENET= is for members like this one; SAMPLES= takes a part.
     run([*arguments, "--imagenet", home / "images", "--samples", 5])
-    report = json.loads(arguments[4].read_text())
-    assert report["accuracy"]["images"] == 5
-    assert report["accuracy"]["dataset"] == "its publisher's own set"  # for all that the names say
-    assert report["accuracy"]["expected_dataset"] == "the test set of colours"
-    # What was measured is not forgotten by a run without images, nor is a gate bypassed that way.
-    refuse(arguments, "on 5 images (pass), and would be forgotten without images")
-    assert json.loads(arguments[4].read_text()) == report
-    report["accuracy"] |= {"top1": 0.0, "verdict": "fail"}
-    (tmp_path / "report.json.failed").write_text(json.dumps(report))
+    report = load_report(arguments[4])
+    assert report.accuracy.measured is not None
+    assert report.accuracy.measured.images == 5
+    assert report.accuracy.dataset == "its publisher's own set"  # the names of the files do not tell
+    assert report.accuracy.expected_dataset == "the test set of colours"
+    # A run without images does not lose the accuracy, nor bypass a gate.
+    refuse(arguments, "on 5 images (pass), and would be lost without images")
+    assert load_report(arguments[4]) == report
+    failed = with_accuracy(with_measured(report, top1=0.0), verdict=Verdict.FAIL)
+    write_report(tmp_path / "report.json.failed", failed)
     refuse(arguments, "report.json.failed: ", "0.0000 on 5 images (fail)", "IMAGENET=")
     fewer = [*arguments, "--imagenet", home / "images", "--samples", 4]
     refuse(fewer, "failed with a top-1 accuracy of 0.0000 on 5 images, which 4 cannot outweigh")
 
 
 def test_a_damaged_earlier_report_is_refused(tmp_path: Path) -> None:
-    """It may say what the accuracy was, and would be forgotten."""
+    """It may hold a measured accuracy, which would be lost."""
     (tmp_path / "report.json").write_text('{"accuracy": ')
     with pytest.raises(Fault, match=r"report\.json: not valid JSON .*; delete it and run make validate"):
-        validate.refuse_to_forget(tmp_path / "report.json", tmp_path / "none", tmp_path / "checkpoint.npz")
+        validate.refuse_to_forget(ResultFiles(tmp_path / "report.json"), tmp_path / "checkpoint.npz")
 
 
 def test_unreadable_images_are_refused(arguments: list[Path], tmp_path: Path) -> None:
@@ -307,7 +234,7 @@ def test_unreadable_images_are_refused(arguments: list[Path], tmp_path: Path) ->
     refuse(
         [*arguments, "--images", tmp_path / "images"],
         f"{tmp_path}/images/red/0.png: cannot be read as an image",
-        "of the first 12 images are damaged, of 12",
+        "of the first 12 images are damaged, at most 0 of 12 may be",
     )
     assert arguments[4].read_text() == EARLIER
 
@@ -320,7 +247,21 @@ def test_unknown_class_folders_are_refused_before_tensorflow_starts(
     assert_refused(done, "no class of the model is called 'purple'", "such as 'red'")
 
 
-def test_anybodys_module_is_sent_to_evaluate(stage: Stage) -> None:
+def test_any_other_module_is_sent_to_evaluate(stage: Stage) -> None:
     done = stage("validate", "https://me:secret@example.org/module/1", "--images", "val")
     assert_refused(done, "https://example.org/module/1: expected a member's YAML file", "python -m pipeline.evaluate")
     assert "secret" not in done.stderr
+
+
+def test_the_sample_report_has_the_keys_of_a_real_one(published: Path) -> None:
+    real, sample = published / "artifacts/mini/report.json", Path(__file__).parent / "data/report.json"
+    assert keys(json.loads(real.read_text())) == keys(json.loads(sample.read_text()))
+
+
+def keys(value: Any, path: str = "") -> set[str]:
+    """Returns the paths of all keys of JSON's values; the entries of a list have the same path."""
+    if isinstance(value, dict):
+        return {path}.union(*(keys(entry, f"{path}.{key}") for key, entry in value.items()))
+    if isinstance(value, list):
+        return {path}.union(*(keys(entry, path) for entry in value))
+    return {path}

@@ -1,4 +1,4 @@
-"""A classifier over labelled images: decoded ahead of the model, in shards that a killed run leaves to the next."""
+"""Classifies labelled images: decodes ahead of the model, in shards that a later run resumes from."""
 
 import json
 import os
@@ -6,9 +6,9 @@ import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,12 +28,12 @@ Predict = Callable[[np.ndarray], np.ndarray]  # float32 (n, size, size, 3) to lo
 BATCH = 32  # images
 SHARD = 32  # batches
 AHEAD = 3  # batches that are decoded while the model computes one
-DAMAGED_SHARE = 0.001  # of the images; more than that and the data set is not what its name says
+DAMAGED_SHARE = 0.001  # of the images; with more, the data set is not what its name says
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be classified.
+    """Images to classify, and how.
 
     Attributes:
         images: where the images are.
@@ -53,46 +53,58 @@ class Task:
 
     @property
     def present(self) -> Sequence[int]:
-        """The classes that the chosen images are of, sorted."""
+        """The classes of the chosen images, sorted."""
         return sorted({example.label for example in self.chosen})
 
     def key(self, model: str) -> str:
-        """Returns a digest of the task and the model: what a shard must have in common with the run that takes it."""
+        """Returns a digest of the task and the model; shards are valid for one key."""
         facts = [model, self.size, self.protocol, self.activation, self.unit_range, BATCH, SHARD]
         names = [(example.name, example.label) for example in self.chosen]
         return sha256(json.dumps([facts, names]).encode()).hexdigest()
 
-    def files(self, shard: int) -> str:
-        """Returns a digest of what the image files of a shard are like: one that was replaced since is another."""
+    def files_digest(self, shard: int) -> str:
+        """Returns a digest of the states of a shard's image files; it changes when a file is replaced."""
         first = shard * SHARD * BATCH
-        found = [self.images.places[example.name].state() for example in self.chosen[first : first + SHARD * BATCH]]
-        return sha256(json.dumps(found).encode()).hexdigest()
+        states = [self.images.places[example.name].state() for example in self.chosen[first : first + SHARD * BATCH]]
+        return sha256(json.dumps(states).encode()).hexdigest()
 
 
-@dataclass
+@dataclass(frozen=True)
 class Evaluated:
-    """What came of a task.
+    """The outcome of a task.
 
     Attributes:
-        parts: a row for each image that could be decoded, in order.
-        damaged: those that could not, by name, with what is wrong with each.
-        rate: images per second from file to logits, the first batch aside; None where too few were left to do.
+        predictions: a row for each image that could be decoded, in order.
+        damaged: what is wrong with each of the others, by name.
+        rate: images per second from file to logits, without the first batch; None where too few were left to do.
     """
 
-    parts: list[Predictions] = field(default_factory=list)
-    damaged: dict[str, str] = field(default_factory=dict)
+    predictions: Predictions
+    damaged: dict[str, str]
     rate: float | None = None
 
-    @property
-    def predictions(self) -> Predictions:
-        return predictions.joined(self.parts)
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Prepared images.
+
+    Attributes:
+        inputs: float32 (BATCH, size, size, 3); the rows beyond the examples are zero, so that the model is compiled for
+            one shape.
+        examples: the images of the first rows.
+        damaged: what is wrong with the images that could not be prepared, by name.
+    """
+
+    inputs: np.ndarray
+    examples: Sequence[Example]
+    damaged: Mapping[str, str]
 
 
-def inputs_of(task: Task, example: Example) -> np.ndarray:
+def prepare_image(task: Task, example: Example) -> np.ndarray:
     """Reads, decodes and prepares an image: float32 (size, size, 3), in the model's range.
 
     Raises:
-        Fault: names the image that is damaged, or that the protocol can make nothing of.
+        Fault: names an image that is damaged, or that does not fit the protocol.
     """
     where = task.images.locate(example)
     pixels = decode(task.images.read(example), where)
@@ -103,108 +115,170 @@ def inputs_of(task: Task, example: Example) -> np.ndarray:
     return (values + np.float32(1)) / np.float32(2) if task.unit_range else values
 
 
-def batches(task: Task, chosen: Sequence[Example]) -> Iterator[tuple[np.ndarray, list[Example], dict[str, str]]]:
-    """Yields inputs (BATCH, size, size, 3), the examples of their first rows, and what is wrong with damaged ones.
-
-    The rows beyond the examples are zero, so that the model is compiled for one shape. Decoding is AHEAD of the caller.
-    """
+def batches(task: Task, chosen: Sequence[Example]) -> Iterator[Batch]:
+    """Yields the chosen images in batches of BATCH; decoding is AHEAD of the caller."""
     parts = [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
     waiting: deque[list[Future]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             for number, part in enumerate(parts):
                 for later in parts[number + len(waiting) : number + AHEAD]:
-                    waiting.append([pool.submit(inputs_of, task, example) for example in later])
-                inputs = np.zeros((BATCH, task.size, task.size, 3), np.float32)
-                good: list[Example] = []
-                damaged: dict[str, str] = {}
-                for example, future in zip(part, waiting.popleft(), strict=True):
-                    try:
-                        inputs[len(good)] = future.result()
-                    except Fault as fault:
-                        damaged[example.name] = str(fault)
-                    else:
-                        good.append(example)
-                yield inputs, good, damaged
+                    waiting.append([pool.submit(prepare_image, task, example) for example in later])
+                yield _collect(task.size, part, waiting.popleft())
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _finished(folder: Path, task: Task) -> Evaluated:
-    """Returns what the shards in a folder hold, up to the first that is missing, damaged, or of other files."""
-    found = Evaluated()
-    while (number := len(found.parts)) * SHARD * BATCH < len(task.chosen):
-        part = predictions.load(folder / f"{number:05}.npz")
+def _collect(size: int, examples: Sequence[Example], futures: Sequence[Future]) -> Batch:
+    """Waits for the images of a batch."""
+    inputs = np.zeros((BATCH, size, size, 3), np.float32)
+    good: list[Example] = []
+    damaged: dict[str, str] = {}
+    for example, future in zip(examples, futures, strict=True):
         try:
-            facts = json.loads((folder / f"{number:05}.json").read_text(encoding="utf-8"))
+            inputs[len(good)] = future.result()
+        except Fault as fault:
+            damaged[example.name] = str(fault)
+        else:
+            good.append(example)
+    return Batch(inputs, good, damaged)
+
+
+class Shards:
+    """The predictions of a task, written to disk after every SHARD batches, for a later run to resume from.
+
+    A shard is a file of predictions, `<number>.npz`, and a record of its damaged images, `<number>.json`.
+    """
+
+    def __init__(self, folder: Path, task: Task, model: str) -> None:
+        """Reads the shards of earlier runs, up to the first that is missing, damaged, or of other files.
+
+        Args:
+            folder: of all shards; those of other tasks are removed.
+            task: the task.
+            model: a digest of the model.
+        """
+        self._task, self._folder = task, folder / task.key(model)[:16]
+        for other in folder.glob("*"):
+            if other != self._folder:
+                shutil.rmtree(other)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._parts: list[Predictions] = []  # of whole shards
+        self._batches: list[Predictions] = []  # of the shard that is not whole yet
+        self._damaged_here: dict[str, str] = {}  # in that shard
+        self.damaged: dict[str, str] = {}
+        while self.images < len(task.chosen) and self._read(len(self._parts)):
+            pass
+
+    @property
+    def images(self) -> int:
+        """How many images the whole shards have, damaged ones included."""
+        return min(len(self._parts) * SHARD * BATCH, len(self._task.chosen))
+
+    @property
+    def predictions(self) -> Predictions:
+        """The predictions of all batches; there must be one."""
+        return predictions.join([*self._parts, *self._batches])
+
+    @property
+    def score(self) -> tuple[int, int]:
+        """How many images are right, and how many were classified."""
+        parts = [*self._parts, *self._batches]
+        return sum(int(part.right.sum()) for part in parts), sum(map(len, parts))
+
+    def add(self, batch: Predictions, damaged: Mapping[str, str]) -> None:
+        """Adds the predictions of a batch and what is wrong with its damaged images."""
+        self._batches.append(batch)
+        self._damaged_here |= damaged
+        self.damaged |= damaged
+        if len(self._batches) == SHARD or self.images + len(self._batches) * BATCH >= len(self._task.chosen):
+            self._write(len(self._parts))
+
+    def _read(self, number: int) -> bool:
+        """Reads a shard; returns whether it is whole, and of today's files."""
+        part = predictions.load_predictions(self._folder / f"{number:05}.npz")
+        try:
+            record = json.loads((self._folder / f"{number:05}.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
-            return found
-        if part is None or facts["files"] != task.files(number):
-            return found
-        found.parts.append(part)
-        found.damaged |= facts["damaged"]
-    return found
+            return False
+        if part is None or record["files"] != self._task.files_digest(number):
+            return False
+        self._parts.append(part)
+        self.damaged |= record["damaged"]
+        return True
 
-
-def _keep(folder: Path, number: int, part: Predictions, damaged: dict[str, str], files: str) -> None:
-    """Writes a shard; its .npz last, which is the sign that it is whole."""
-    write_text(folder / f"{number:05}.json", json.dumps({"damaged": damaged, "files": files}))
-    part.save(folder / f"{number:05}.npz")
+    def _write(self, number: int) -> None:
+        """Writes the batches as a shard; its .npz last, which marks it as whole."""
+        part = predictions.join(self._batches)
+        record = {"damaged": self._damaged_here, "files": self._task.files_digest(number)}
+        write_text(self._folder / f"{number:05}.json", json.dumps(record))
+        part.save(self._folder / f"{number:05}.npz")
+        self._parts.append(part)
+        self._batches, self._damaged_here = [], {}
 
 
 def evaluate(task: Task, predict: Predict, model: str, shards: Path, label: str) -> Evaluated:
-    """Classifies the images of a task, from where an earlier run of the same task was stopped.
+    """Classifies the images of a task, resuming from where an earlier run of it stopped.
 
     Args:
-        task: what is to be classified.
+        task: the images.
         predict: the model.
         model: a digest of it.
-        shards: the folder for what is done; those of other tasks in it are removed. The caller removes it in the end.
+        shards: the folder for Shards, which the caller removes in the end.
         label: the first words of progress lines.
 
     Raises:
         Fault: when more than DAMAGED_SHARE of the images are damaged; the message names the first.
     """
-    folder = shards / task.key(model)[:16]
-    for other in shards.glob("*"):
-        if other != folder:
-            shutil.rmtree(other)
-    folder.mkdir(parents=True, exist_ok=True)
-    found, allowed = _finished(folder, task), int(DAMAGED_SHARE * len(task.chosen))
-    done = min(len(found.parts) * SHARD * BATCH, len(task.chosen))
-    hits = sum(int(part.right.sum()) for part in found.parts)
-    seen = sum(map(len, found.parts))
+    done = Shards(shards, task, model)
+    start, rate = done.images, Rate()
     present = task.present
-    parts: list[Predictions] = []
-    damaged: dict[str, str] = {}
-    started, timed = 0.0, 0
-    with Progress(label, len(task.chosen), "images", done=done) as progress:
-        for number, (inputs, good, bad) in enumerate(batches(task, task.chosen[done:]), start=1):
-            damaged |= bad
-            for problem in bad.values():
+    with Progress(label, len(task.chosen), "images", done=start) as progress:
+        for number, batch in enumerate(batches(task, task.chosen[start:]), start=1):
+            for problem in batch.damaged.values():
                 print(f"{label}: left out: {problem}", file=sys.stderr, flush=True)
-            if (count := len(found.damaged) + len(damaged)) > allowed:
-                first = next(iter((found.damaged | damaged).values()))
-                raise Fault(
-                    f"{first}; {count} of the first {min(done + number * BATCH, len(task.chosen))} images are damaged,"
-                    f" of {len(task.chosen)} at most {allowed} may be"
-                )
-            truth = np.array([example.label for example in good], np.int32)
-            part = predictions.of_logits(predict(inputs)[: len(good)], truth, present, task.activation)
-            parts.append(part)
-            hits, seen = hits + int(part.right.sum()), seen + len(good)
-            if number == 1:
-                started = time.perf_counter()  # the first batch is compiled for
-            else:
-                timed += len(good)
-            low, high = statistics.interval(hits, seen) if seen else (0.0, 1.0)
-            progress.advance(len(good) + len(bad), f"top-1 {hits / max(seen, 1):.2%} ({low:.2%} to {high:.2%})")
-            if number % SHARD == 0 or done + number * BATCH >= len(task.chosen):
-                shard = len(found.parts)
-                _keep(folder, shard, predictions.joined(parts), damaged, task.files(shard))
-                found.parts.append(predictions.joined(parts))
-                found.damaged |= damaged
-                parts, damaged = [], {}
-        if timed:
-            found.rate = timed / (time.perf_counter() - started)
-    return found
+            _refuse_damaged({**done.damaged, **batch.damaged}, min(start + number * BATCH, len(task.chosen)), task)
+            truth = np.array([example.label for example in batch.examples], np.int32)
+            logits = predict(batch.inputs)[: len(truth)]
+            done.add(predictions.of_logits(logits, truth, present, task.activation), batch.damaged)
+            rate.add(len(truth))
+            progress.advance(len(batch.examples) + len(batch.damaged), _running_top1(*done.score))
+    return Evaluated(done.predictions, done.damaged, rate.per_second)
+
+
+class Rate:
+    """Measures images per second, without the first batch, for which the model is compiled."""
+
+    def __init__(self) -> None:
+        self._started: float | None = None
+        self._seconds, self._images = 0.0, 0
+
+    def add(self, images: int) -> None:
+        """Counts the images of a batch that was just classified."""
+        now = time.perf_counter()
+        if self._started is None:
+            self._started = now
+        else:
+            self._seconds, self._images = now - self._started, self._images + images
+
+    @property
+    def per_second(self) -> float | None:
+        """The rate; None before the second batch."""
+        return self._images / self._seconds if self._images else None
+
+
+def _refuse_damaged(damaged: Mapping[str, str], seen: int, task: Task) -> None:
+    """Raises Fault when more images are damaged than DAMAGED_SHARE allows, of `seen` so far."""
+    total = len(task.chosen)
+    allowed = int(DAMAGED_SHARE * total)
+    if len(damaged) > allowed:
+        first = next(iter(damaged.values()))
+        raise Fault(
+            f"{first}; {len(damaged)} of the first {seen} images are damaged, at most {allowed} of {total} may be"
+        )
+
+
+def _running_top1(hits: int, images: int) -> str:
+    """Returns the top-1 accuracy so far, for progress lines."""
+    low, high = statistics.interval(hits, images) if images else (0.0, 1.0)
+    return f"top-1 {hits / max(images, 1):.2%} ({low:.2%} to {high:.2%})"

@@ -1,34 +1,38 @@
-"""Whether the outputs stand in the order of the label file, judged by what the model predicts for labelled images.
+"""Checks that the label file has the order of the model's outputs, by the predictions for labelled images.
 
-A label file in another order leaves the model's predictions as consistent as ever, under other numbers. So another
-order is looked for, and the file is refused where one explains the predictions clearly better:
+A label file in another order leaves the model's predictions as consistent as before, under other numbers. So three
+kinds of other orders are tried, and the label file fails if one explains the predictions clearly better:
 
-1. Shifts: every label moved by -2 to 2 places, cyclically. They are few and known beforehand: all images count.
-   Or those from a class on, as when the file lacks a line there and has one more at its end: of each class's images
-   one half says from where, the other half tests it. At least TAIL classes must be better so, since one may be mistaken
-   for its neighbour.
-2. Any other order, of all labels or a few of them: of each class's images one half, taken in turn, proposes moves, the
-   other half tests them all together. Class c moves to output d when d is the most frequent prediction for c, c is the
-   most frequent class of the images predicted as d, and d is predicted for c more than twice as often as c for c and d
-   for d together. So neither a model that sees d everywhere nor a class that it mistakes makes a move.
-   Moves count when they are more than half of the classes with two images or more; or, the file's order being right
-   on the whole, when they lead to classes that have images themselves, which then are at the wrong place, too.
+1. A shift: every label moved by -2 to 2 places, cyclically. There are few of them, fixed beforehand, so all images
+   test them.
+2. Any other order, of all labels or some: half of each class's images proposes moves, the other half tests them all
+   together. Class c moves to output d if d is the most frequent prediction for c, c is the most frequent class of the
+   images predicted as d, and d is predicted for c more than twice as often as c for c and d for d together. So neither
+   a model that predicts d everywhere nor a class that it confuses makes a move.
+   Moves count if they are more than half of the classes with two images or more; or, where the file's order is right
+   on the whole, if they lead to classes that have images themselves, which then are in the wrong place too.
+3. A shift from one class on, as when the file lacks a line there and has an extra one at its end: half of each class's
+   images proposes the class, the other half tests it. At least TAIL classes must be better so, since the model may
+   confuse a single one with its neighbour.
 
-"Clearly better" is, at the level ALPHA each: more hits than the file's order has on the classes concerned (exact sign
-test), and more than the same predictions would have if they had nothing to do with the images (binomial test). At the
-least that takes 14 hits against none: two swapped labels need some 20 to 30 images each, depending on the model.
+"Clearly better" means, at the level ALPHA each: more hits than the file's order has on the classes concerned (exact
+sign test), and more than the same predictions would have if they were independent of the images (binomial test). That
+takes at least 14 hits against none: two swapped labels need some 20 to 30 images each, depending on the model.
 
-The file's order passes when nothing is clearly better and its hits are above chance at the level PROVEN. Otherwise it
-is "not measured": the model is random, or the images are few.
+The file's order passes if no other order is clearly better and its hits are above chance at the level PROVEN. Otherwise
+it is not measured: the model is random, or there are few images.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.accuracy.predictions import NOTHING, Predictions
-from pipeline.accuracy.statistics import Figures, described, percent
+from pipeline.accuracy.statistics import class_name, percent
+from pipeline.base.verdict import Verdict
+from pipeline.facts.report import ClassName, LabelOrder, MovedLabel
 from pipeline.images.labels import Label
 
 SHIFTS = (-2, -1, 1, 2)
@@ -39,7 +43,13 @@ _NAMED = 10  # moves that a report lists
 
 @dataclass(frozen=True)
 class _Trial:
-    """How often another order hits, how often the file's does instead, and how often chance would, of how many."""
+    """Another order of the labels, tried on images.
+
+    Attributes:
+        hits, against: the images that are right in that order, and in the file's.
+        chance: how many would be right by chance.
+        images: how many images were tried.
+    """
 
     hits: int
     against: int
@@ -47,154 +57,230 @@ class _Trial:
     images: int
 
     @property
-    def clear(self) -> bool:
+    def is_clear(self) -> bool:
+        """Whether the other order is clearly better."""
         from scipy.stats import binomtest
 
         if self.hits <= self.against or self.hits <= self.chance:
             return False
         better = binomtest(self.hits, self.hits + self.against, 0.5, "greater").pvalue
-        return bool(better < ALPHA and _above(self.hits, self.images, self.chance) < ALPHA)
+        return bool(better < ALPHA and _p_by_chance(self.hits, self.images, self.chance) < ALPHA)
 
 
-def _above(hits: int, images: int, chance: float) -> float:
-    """Returns how likely so many hits are by chance, whose mean is given."""
+def _p_by_chance(hits: int, images: int, chance: float) -> float:
+    """Returns the probability of at least so many hits by chance, whose mean is given."""
     from scipy.stats import binomtest
 
     return float(binomtest(hits, images, min(chance / images, 1.0), "greater").pvalue)
 
 
-def _chance(label: np.ndarray, predicted: np.ndarray, classes: int) -> float:
-    """Returns the mean number of hits if the predictions were dealt out to the images anew."""
-    dealt = np.bincount(predicted[predicted != NOTHING], minlength=classes)
-    return float(dealt[label].sum() / len(label))
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """Labels and predictions of some images, int (n,) each, and the number of outputs."""
+
+    label: np.ndarray
+    predicted: np.ndarray
+    classes: int
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def where(self, mask: np.ndarray) -> "_Images":
+        return _Images(self.label[mask], self.predicted[mask], self.classes)
+
+    def hits(self, label: np.ndarray) -> int:
+        """Returns how many predictions equal the given labels (n,)."""
+        return int((self.predicted == label).sum())
+
+    def chance(self, label: np.ndarray) -> float:
+        """Returns the mean number of hits for any labels if the predictions had nothing to do with the images."""
+        counts = np.bincount(self.predicted[self.predicted != NOTHING], minlength=self.classes)
+        return float(counts[label].sum() / max(len(self), 1))
 
 
-def _proposed(label: np.ndarray, predicted: np.ndarray, classes: int) -> dict[int, int]:
-    """Returns the moves that some images propose, from a class to an output."""
-    valid = predicted != NOTHING
-    pairs, counts = np.unique(label[valid].astype(np.int64) * classes + predicted[valid], return_counts=True)
-    # Of equal counts the file's own order comes first.
-    order = np.lexsort((pairs, pairs // classes != pairs % classes, -counts))
-    count = {divmod(int(pairs[row]), classes): int(counts[row]) for row in order}
-    of_class: dict[int, int] = {}
-    of_output: dict[int, int] = {}
-    for true, best in count:
-        of_class.setdefault(true, best)
-        of_output.setdefault(best, true)
-    return {
-        true: best
-        for true, best in of_class.items()
-        if of_output[best] == true and count[true, best] > 2 * (count.get((true, true), 0) + count.get((best, best), 0))
-    }
+@dataclass(frozen=True, eq=False)
+class _Evidence:
+    """The images of an evaluation, and their halves: of each class, `proposing` has one more or as many."""
+
+    images: _Images
+    proposing: _Images
+    testing: _Images
+    names: Sequence[Label]
+
+    @functools.cached_property
+    def is_above_chance(self) -> bool:
+        """Whether the file's order is right on the whole."""
+        images = self.images
+        hits = images.hits(images.label)
+        return hits > 0 and _p_by_chance(hits, len(images), images.chance(images.label)) < PROVEN
 
 
-def _tested(moves: dict[int, int], label: np.ndarray, predicted: np.ndarray, classes: int) -> _Trial:
-    """Tries moves on other images than those that proposed them."""
-    target = np.full(classes, NOTHING)
-    target[list(moves)] = list(moves.values())
-    moved = target[label] != NOTHING
-    concerned = np.isin(label, [*moves, *moves.values()])
-    valid = predicted != NOTHING
-    frequency = np.bincount(predicted[valid], minlength=classes) / max(len(label), 1)
-    return _Trial(
-        hits=int((predicted == target[label])[moved & valid].sum()),
-        against=int((predicted == label)[concerned].sum()),
-        chance=float(frequency[target[label[moved]]].sum()),
-        images=int(moved.sum()),
-    )
+@dataclass(frozen=True)
+class _Mismatch:
+    """Another order that is clearly better: a clause that describes it, and labels that seem misplaced."""
+
+    reason: str
+    moved: tuple[MovedLabel, ...] = ()
 
 
-def _shifted_from(label: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[int, int] | None:
-    """Returns from which class on which shift explains some images best, if it does so for TAIL classes."""
-    best: tuple[int, int, int] | None = None
-    as_it_is = np.bincount(label[predicted == label], minlength=classes)
-    for by in SHIFTS:
-        gain = np.bincount(label[predicted == (label + by) % classes], minlength=classes) - as_it_is
-        from_here_on = gain[::-1].cumsum()[::-1]
-        start = classes - 1 - int(from_here_on[::-1].argmax())  # the last of several, which has all that they have
-        if (gain[start:] > 0).sum() >= TAIL and (best is None or from_here_on[start] > best[0]):
-            best = (int(from_here_on[start]), start, by)
-    return best and best[1:]
-
-
-def _ordinal(label: np.ndarray) -> np.ndarray:
+def _occurrence(label: np.ndarray) -> np.ndarray:
     """Returns for each image how many of its class come before it."""
     order = np.argsort(label, kind="stable")
     _, first, counts = np.unique(label[order], return_index=True, return_counts=True)
-    ordinal = np.empty(len(label), np.int64)
-    ordinal[order] = np.arange(len(label)) - np.repeat(first, counts)
-    return ordinal
+    occurrence = np.empty(len(label), np.int64)
+    occurrence[order] = np.arange(len(label)) - np.repeat(first, counts)
+    return occurrence
 
 
-def label_order(predictions: Predictions, names: Sequence[Label], classes: int) -> Figures:
-    """Returns the verdict on the order of the labels, "pass", "fail" or "not measured"; see the module.
+# Shifts of all labels -------------------------------------------------------------------------------------------------
+def _try_shifts(images: _Images) -> dict[int, _Trial]:
+    """Tries the shifts on all images."""
+    trials = {}
+    for by in SHIFTS:
+        if abs(by) < images.classes:
+            moved = (images.label + by) % images.classes
+            trials[by] = _Trial(images.hits(moved), images.hits(images.label), images.chance(moved), len(images))
+    return trials
+
+
+def _find_shift(evidence: _Evidence) -> _Mismatch | None:
+    """Finds a shift of all labels."""
+    trials, n = _try_shifts(evidence.images), len(evidence.images)
+    by = max(trials, key=lambda by: trials[by].hits, default=0)
+    if not by or not trials[by].is_clear:
+        return None
+    return _Mismatch(
+        f"the labels seem to be off by {abs(by)}: top-1 accuracy is {percent(trials[by].hits / n)} with every label"
+        f" moved {_places(by)} in the label file, and {percent(trials[by].against / n)} as they are"
+    )
+
+
+# Any order ------------------------------------------------------------------------------------------------------------
+def _propose_moves(images: _Images) -> dict[int, int]:
+    """Returns the moves, from a class to an output, that images propose."""
+    valid, classes = images.predicted != NOTHING, images.classes
+    pairs, counts = np.unique(
+        images.label[valid].astype(np.int64) * classes + images.predicted[valid], return_counts=True
+    )
+    # Of equal counts the file's own order comes first.
+    order = np.lexsort((pairs, pairs // classes != pairs % classes, -counts))
+    count = {divmod(int(pairs[row]), classes): int(counts[row]) for row in order}
+    best_output: dict[int, int] = {}
+    best_class: dict[int, int] = {}
+    for true, output in count:
+        best_output.setdefault(true, output)
+        best_class.setdefault(output, true)
+    return {
+        true: output
+        for true, output in best_output.items()
+        if best_class[output] == true
+        and count[true, output] > 2 * (count.get((true, true), 0) + count.get((output, output), 0))
+    }
+
+
+def _try_moves(moves: dict[int, int], images: _Images) -> _Trial:
+    """Tries moves on other images than those that proposed them."""
+    target = np.full(images.classes, NOTHING)
+    target[list(moves)] = list(moves.values())
+    moved = images.where(target[images.label] != NOTHING)
+    concerned = images.where(np.isin(images.label, [*moves, *moves.values()]))
+    return _Trial(
+        hits=moved.hits(target[moved.label]),
+        against=concerned.hits(concerned.label),
+        chance=images.chance(target[moved.label]),
+        images=len(moved),
+    )
+
+
+def _find_other_order(evidence: _Evidence) -> _Mismatch | None:
+    """Finds labels that belong to other outputs."""
+    testable = set(np.unique(evidence.testing.label).tolist())
+    moves = {true: output for true, output in _propose_moves(evidence.proposing).items() if true in testable}
+    if 2 * len(moves) <= len(testable):
+        inner = {true: output for true, output in moves.items() if output in testable}
+        moves = inner if evidence.is_above_chance else {}
+    if not moves or not (trial := _try_moves(moves, evidence.testing)).is_clear:
+        return None
+    moved = tuple(
+        MovedLabel(class_name(true, evidence.names), class_name(output, evidence.names))
+        for true, output in sorted(moves.items())[:_NAMED]
+    )
+    pairs = "; ".join(f"{_title(move.label)} is predicted as {_title(move.belongs_to)}" for move in moved[:3])
+    return _Mismatch(
+        f"the label file seems to be in another order for {len(moves):,} of {len(testable):,} classes:"
+        f" {pairs}{', ...' if len(moves) > 3 else ''}; on images that did not suggest it, that order is right"
+        f" {trial.hits:,} times and the file's {trial.against:,} times",
+        moved,
+    )
+
+
+# A shift from one class on --------------------------------------------------------------------------------------------
+def _propose_tail(images: _Images) -> tuple[int, int] | None:
+    """Returns from which class on which shift explains images best, if it does so for TAIL classes."""
+    best: tuple[int, int, int] | None = None
+    label, predicted, classes = images.label, images.predicted, images.classes
+    hits = np.bincount(label[predicted == label], minlength=classes)
+    for by in SHIFTS:
+        gain = np.bincount(label[predicted == (label + by) % classes], minlength=classes) - hits
+        gain_from = gain[::-1].cumsum()[::-1]
+        start = classes - 1 - int(gain_from[::-1].argmax())  # the last of several equal ones
+        if (gain[start:] > 0).sum() >= TAIL and (best is None or gain_from[start] > best[0]):
+            best = (int(gain_from[start]), start, by)
+    return best and best[1:]
+
+
+def _find_tail(evidence: _Evidence) -> _Mismatch | None:
+    """Finds a shift of the labels from one class on."""
+    tail = _propose_tail(evidence.proposing)
+    if tail is None:
+        return None
+    start, by = tail
+    testing = evidence.testing
+    images = testing.where(testing.label >= start)
+    moved = (images.label + by) % images.classes
+    trial = _Trial(images.hits(moved), images.hits(images.label), testing.chance(moved), len(images))
+    if not trial.is_clear:
+        return None
+    return _Mismatch(
+        f"the labels seem to be off by {abs(by)} from {_title(class_name(start, evidence.names))} on: of"
+        f" {len(images):,} images that did not suggest it, {trial.hits:,} are right with these labels moved"
+        f" {_places(by)} in the label file, and {trial.against:,} as they are"
+    )
+
+
+# The verdict ----------------------------------------------------------------------------------------------------------
+def check_label_order(predictions: Predictions, names: Sequence[Label], classes: int) -> LabelOrder:
+    """Returns whether the labels are in the order of the outputs.
 
     Args:
         predictions: of n images, n from 1.
         names: the labels in the order of the outputs, or none.
         classes: how many outputs the model has.
-
-    Returns:
-        verdict; reason, a clause; hits and chance, the images that are right and how many would be by chance; shifts,
-        the hits with every label moved by that many places; moved, at most ten labels that seem to belong to another
-        output, as `label` and `belongs_to`.
     """
-    label, predicted, n = predictions.label, predictions.predicted, len(predictions)
-    hits, chance = int(predictions.right.sum()), _chance(label, predicted, classes)
-    above = hits > 0 and _above(hits, n, chance) < PROVEN
-    moved_by = {by: (label + by) % classes for by in SHIFTS if abs(by) < classes}
-    shifts = {
-        by: _Trial(int((predicted == other).sum()), hits, _chance(other, predicted, classes), n)
-        for by, other in moved_by.items()
-    }
-    testing = _ordinal(label) % 2 == 1
-    proposed = _proposed(label[~testing], predicted[~testing], classes)
-    testable = set(np.unique(label[testing]).tolist())
-    moves = {true: best for true, best in proposed.items() if true in testable}
-    inner = {true: best for true, best in moves.items() if best in testable}
-    found: Figures = {
-        "hits": hits,
-        "chance": chance,
-        "shifts": {str(by): trial.hits for by, trial in shifts.items()},
-        "moved": [],
-    }
-    best_shift = max(shifts, key=lambda by: shifts[by].hits, default=0)
-    if best_shift and shifts[best_shift].clear:
-        return found | {
-            "verdict": "fail",
-            "reason": f"the labels seem to be off by {abs(best_shift)}: top-1 accuracy is"
-            f" {percent(shifts[best_shift].hits / n)} with every label moved {_places(best_shift)} in the label file,"
-            f" and {percent(hits / n)} as they are",
-        }
-    wrong = moves if 2 * len(moves) > len(testable) else inner if above else {}
-    if wrong and (trial := _tested(wrong, label[testing], predicted[testing], classes)).clear:
-        listed = [(described(true, names), described(best, names)) for true, best in sorted(wrong.items())[:_NAMED]]
-        pairs = "; ".join(f"{_title(true)} is taken for {_title(best)}" for true, best in listed[:3])
-        return found | {
-            "moved": [{"label": true, "belongs_to": best} for true, best in listed],
-            "verdict": "fail",
-            "reason": f"the label file seems to be in another order for {len(wrong):,} of {len(testable):,} classes:"
-            f" {pairs}{', ...' if len(wrong) > 3 else ''}; on images that did not suggest it, that order is right"
-            f" {trial.hits:,} times and the file's {trial.against:,} times",
-        }
-    if tail := _shifted_from(label[~testing], predicted[~testing], classes):
-        start, by = tail
-        here = label[testing] >= start
-        own, said = label[testing][here], predicted[testing][here]
-        moved = (own + by) % classes
-        dealt = np.bincount(predicted[testing & (predicted != NOTHING)], minlength=classes) / testing.sum()
-        trial = _Trial(int((said == moved).sum()), int((said == own).sum()), float(dealt[moved].sum()), len(own))
-        if trial.clear:
-            return found | {
-                "verdict": "fail",
-                "reason": f"the labels seem to be off by {abs(by)} from {_title(described(start, names))} on: of"
-                f" {len(own):,} images that did not suggest it, {trial.hits:,} are right with these labels moved"
-                f" {_places(by)} in the label file, and {trial.against:,} as they are",
-            }
-    score = f"{hits:,} of {n:,} images are right, where chance gives {chance:,.1f}"
-    if above:
-        return found | {"verdict": "pass", "reason": f"{score}, and no other order explains the predictions better"}
-    return found | {"verdict": "not measured", "reason": f"{score}: too few hits to tell"}
+    images = _Images(predictions.label, predictions.predicted, classes)
+    is_testing = _occurrence(images.label) % 2 == 1
+    evidence = _Evidence(images, images.where(~is_testing), images.where(is_testing), names)
+    verdict, reason, moved = _judge(evidence)
+    return LabelOrder(
+        verdict=verdict,
+        reason=reason,
+        hits=images.hits(images.label),
+        chance=images.chance(images.label),
+        shifts={str(by): trial.hits for by, trial in _try_shifts(images).items()},
+        moved=moved,
+    )
+
+
+def _judge(evidence: _Evidence) -> tuple[Verdict, str, tuple[MovedLabel, ...]]:
+    for find in (_find_shift, _find_other_order, _find_tail):
+        if mismatch := find(evidence):
+            return Verdict.FAIL, mismatch.reason, mismatch.moved
+    images = evidence.images
+    hits, chance = images.hits(images.label), images.chance(images.label)
+    score = f"{hits:,} of {len(images):,} images are right ({chance:,.1f} expected by chance)"
+    if evidence.is_above_chance:
+        return Verdict.PASS, f"{score}, and no other order explains the predictions better", ()
+    return Verdict.NOT_MEASURED, f"{score}: too few hits to tell", ()
 
 
 def _places(by: int) -> str:
@@ -202,9 +288,9 @@ def _places(by: int) -> str:
     return f"{abs(by)} place{'s' if abs(by) > 1 else ''} {'down' if by > 0 else 'up'}"
 
 
-def _title(described_class: Figures) -> str:
+def _title(name: ClassName) -> str:
     """Returns a class in few words: its key and the first of its names, or its index."""
-    if "key" not in described_class:
-        return f"output {described_class['index']}"
-    key, name = described_class["key"], described_class["name"].split(",")[0]
-    return f"{key} ({name})" if key.lower() != name.lower() else name
+    if name.key is None or name.name is None:
+        return f"output {name.index}"
+    first = name.name.split(",")[0]
+    return f"{name.key} ({first})" if name.key.lower() != first.lower() else name.key

@@ -1,6 +1,6 @@
-"""The plots of a card as SVG: calibration, accuracy, differences per block. Places in Python; the templates draw.
+"""Draws the plots of a card as SVG: calibration, accuracy, error per block. Python lays out; the templates draw.
 
-They suit light and dark pages, say what they show in <desc>, and are the same bytes for the same figures.
+The plots suit light and dark pages, describe their figures in <desc>, and have the same bytes for the same figures.
 """
 
 import math
@@ -8,193 +8,223 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.accuracy.statistics import Figures, percent
-from pipeline.accuracy.summary import Report
+from pipeline.accuracy.statistics import percent
 from pipeline.base.axes import Axis, percent_label
+from pipeline.base.heads import Head
 from pipeline.base.templates import render
+from pipeline.facts.report import AgainstReported, Calibration, CalibrationBin, Figures, Interval, Plot, Report
 
-WIDTH = 760  # of every picture, in SVG's pixels
-_LETTER = 6.8  # a digit of the small text is about as wide, and hardly a letter wider
+_LETTER = 6.8  # the width of a digit of the small text; hardly any letter is wider
 
 
-def reliability(title: str, calibration: Figures) -> str:
-    """Returns the reliability diagram of statistics.calibration(): for each bin of confidence, how often it is right.
+@dataclass(frozen=True)
+class Frame:
+    """The size of a picture and the edges of the plot in it, in SVG's pixels."""
+
+    left: int
+    right: int
+    top: int
+    bottom: int
+    height: int
+    width: int = 760
+
+
+def _count(number: int, noun: str, plural: str) -> str:
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+# Calibration ----------------------------------------------------------------------------------------------------------
+def plot_calibration(title: str, calibration: Calibration) -> str:
+    """Returns the reliability diagram: the accuracy and the mean confidence of each bin, and its number of images.
 
     Args:
         title: the heading.
-        calibration: as the report has it, with an image at least.
+        calibration: of one image or more.
     """
-    frame = {"width": WIDTH, "height": 476, "left": 68, "right": 728, "top": 108, "bottom": 316, "counts": 420}
-    across, up = Axis(0, 1, frame["left"], frame["right"]), Axis(0, 1, frame["bottom"], frame["top"])
-    bins = [one for one in calibration["bins"] if one["images"]]
-    images = sum(one["images"] for one in bins)
-    stack = Axis(0, max(one["images"] for one in bins), frame["counts"], frame["bottom"] + 34)
-    ece = f"expected calibration error {percent(calibration['ece'])}, {images:,} image{'s' if images > 1 else ''}"
-    described = "; ".join(
-        f"confidence {percent_label(one['low'])} to {percent_label(one['high'])}: {one['images']:,} images, on average"
-        f" {percent(one['confidence'])} sure and {percent(one['accuracy'])} right"
-        for one in bins
-    )
+    frame = Frame(left=68, right=728, top=108, bottom=316, height=476)
+    counts_bottom = 420  # of the histogram under the plot
+    across, up = Axis(0, 1, frame.left, frame.right), Axis(0, 1, frame.bottom, frame.top)
+    bins = [one_bin for one_bin in calibration.bins if one_bin.images]
+    counts = Axis(0, max(one_bin.images for one_bin in bins), counts_bottom, frame.bottom + 34)
+    images = _count(sum(one_bin.images for one_bin in bins), "image", "images")
+    error = f"expected calibration error {percent(calibration.ece)}, {images}"
     return render(
         "plots/reliability.svg.jinja",
         title=title,
-        description=f"Reliability diagram, {ece}. {described}.",
-        notes=[ece, "bars: how many are right; short lines: mean confidence; on the dashed line both are equal"],
+        description=f"Reliability diagram, {error}. {'; '.join(map(_describe_bin, bins))}.",
+        notes=[error, "bars: accuracy; short lines: mean confidence; dashed line: perfect calibration"],
         frame=frame,
-        bins=[
-            {
-                "left": across.place(one["low"]) + 1,
-                "right": across.place(one["high"]) - 1,
-                "middle": across.place((one["low"] + one["high"]) / 2),
-                "top": up.place(one["accuracy"]),
-                "mark": up.place(one["confidence"]),
-                "count_top": stack.place(one["images"]),
-                "images": one["images"],
-            }
-            for one in bins
-        ],
+        counts_bottom=counts_bottom,
+        bins=[_place_bin(one_bin, across, up, counts) for one_bin in bins],
         x_ticks=across.ticks(percent_label, [tick / 5 for tick in range(6)]),
         y_ticks=up.ticks(percent_label, [tick / 4 for tick in range(5)]),
     )
 
 
-def _classes(count: int) -> str:
-    return f"{count:,} class{'es' if count > 1 else ''}"
+def _describe_bin(one_bin: CalibrationBin) -> str:
+    return (
+        f"confidence {percent_label(one_bin.low)} to {percent_label(one_bin.high)}: {one_bin.images:,} images,"
+        f" mean confidence {percent(one_bin.confidence or 0)}, accuracy {percent(one_bin.accuracy or 0)}"
+    )
 
 
-def _accuracies(accuracy: Figures) -> list[tuple[str, float, list[float] | None]]:
-    """Returns the rows of accuracy_plot: what it is, the accuracy and its interval."""
-    rows = [(f"top-1 over all {accuracy['outputs']:,} outputs", accuracy["top1"], accuracy["top1_interval"])]
-    if restricted := accuracy.get("restricted"):
-        rows.append((f"top-1 among {_classes(restricted['classes'])}", restricted["top1"], restricted["top1_interval"]))
-    if real := accuracy.get("real"):
-        rows.append((f"ReaL labels, {real['images']:,} images", real["top1"], real["top1_interval"]))
+def _place_bin(one_bin: CalibrationBin, across: Axis, up: Axis, counts: Axis) -> dict[str, Any]:
+    return {
+        "left": across.place(one_bin.low) + 1,
+        "right": across.place(one_bin.high) - 1,
+        "middle": across.place((one_bin.low + one_bin.high) / 2),
+        "top": up.place(one_bin.accuracy or 0),
+        "mark": up.place(one_bin.confidence or 0),
+        "count_top": counts.place(one_bin.images),
+        "images": one_bin.images,
+    }
+
+
+# Accuracy -------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Row:
+    """An accuracy, and its interval if it was measured."""
+
+    name: str
+    value: float
+    interval: Interval | None = None
+
+    @property
+    def text(self) -> str:
+        ends = f" ({100 * self.interval[0]:.2f} to {100 * self.interval[1]:.2f})" if self.interval else ""
+        return percent(self.value) + ends
+
+
+def _accuracy_rows(figures: Figures, reported: AgainstReported | None) -> list[_Row]:
+    rows = [_Row(f"top-1 over all {figures.outputs:,} outputs", figures.top1, figures.top1_interval)]
+    if restricted := figures.restricted:
+        among = f"top-1 among {_count(restricted.classes, 'class', 'classes')}"
+        rows.append(_Row(among, restricted.top1, restricted.top1_interval))
+    if real := figures.real:
+        rows.append(_Row(f"ReaL labels, {real.images:,} images", real.top1, real.top1_interval))
+    if reported:
+        rows.append(_Row("reported" if reported.inside is not None else "reported, not comparable", reported.value))
     return rows
 
 
-def accuracy_plot(title: str, accuracy: Figures, minimum_top1: float, reported: Figures | None = None) -> str:
-    """Returns the measured top-1 accuracies with their 95 % intervals, beside the gate and the quoted figure.
+def plot_accuracy(title: str, figures: Figures, minimum_top1: float, reported: AgainstReported | None = None) -> str:
+    """Returns the measured top-1 accuracies with their 95 % intervals, the minimum and the reported accuracy.
 
     Args:
         title: the heading.
-        accuracy: what statistics.accuracy() returned.
-        minimum_top1: the gate, 0 to 1.
-        reported: what statistics.against_reported() returned, if others report a figure.
+        figures: of one image or more.
+        minimum_top1: the smallest accuracy that passes, 0 to 1.
+        reported: the reported accuracy, if there is one.
     """
-    rows = _accuracies(accuracy)
-    if reported:
-        rows.append(("quoted" if reported["inside"] is not None else "quoted, not comparable", reported["value"], None))
-    values = [minimum_top1, *(value for _, value, _ in rows), *(end for _, _, ends in rows for end in ends or ())]
-    room = max(0.06 * (max(values) - min(values)), 0.002)
-    low, high = max(0.0, min(values) - room), min(1.0, max(values) + room)
-    frame = {"width": WIDTH, "left": 216, "right": 552, "top": 88}
-    frame["bottom"] = frame["top"] + 12 + 32 * len(rows)
-    frame["height"] = frame["bottom"] + 32
-    across = Axis(low, high, frame["left"], frame["right"])
+    rows = _accuracy_rows(figures, reported)
+    bottom = 100 + 32 * len(rows)
+    frame = Frame(left=216, right=552, top=88, bottom=bottom, height=bottom + 32)
+    across = _accuracy_axis([minimum_top1, *(end for row in rows for end in (row.value, *(row.interval or ())))], frame)
     ticks = across.tick_values()
-
-    def text(value: float, ends: list[float] | None) -> str:
-        return percent(value) + (f" ({100 * ends[0]:.2f} to {100 * ends[1]:.2f})" if ends else "")
-
-    described = "; ".join(f"{name} {text(value, ends)}" for name, value, ends in rows)
-    subject = f"{accuracy['images']:,} image{'s' if accuracy['images'] > 1 else ''} of {_classes(accuracy['classes'])}"
+    images, classes = _count(figures.images, "image", "images"), _count(figures.classes, "class", "classes")
+    notes = f"{images} of {classes}; lines: Wilson's 95 % interval"
+    described = "; ".join(f"{row.name} {row.text}" for row in rows)
+    minimum = f"minimum {percent_label(minimum_top1)}"
     return render(
         "plots/accuracy.svg.jinja",
         title=title,
-        description=f"Accuracy on {subject}: {described}; gate {percent_label(minimum_top1)}.",
-        notes=[f"{subject}; lines: Wilson's 95 % interval" + ("; diamond: quoted from others" if reported else "")],
+        description=f"Accuracy on {images} of {classes}: {described}; {minimum}.",
+        notes=[notes + ("; diamond: reported by others" if reported else "")],
         frame=frame,
         x_ticks=across.ticks(percent_label, ticks[:: math.ceil(len(ticks) / 6)]),
-        limit=_limit(across.place(minimum_top1), f"gate {percent_label(minimum_top1)}", frame),
+        limit=_place_limit(across.place(minimum_top1), minimum, frame),
+        rows=[_place_accuracy(row, frame.top + 22 + 32 * number, across) for number, row in enumerate(rows)],
+    )
+
+
+def _accuracy_axis(values: Sequence[float], frame: Frame) -> Axis:
+    room = max(0.06 * (max(values) - min(values)), 0.002)
+    return Axis(max(0.0, min(values) - room), min(1.0, max(values) + room), frame.left, frame.right)
+
+
+def _place_accuracy(row: _Row, y: int, across: Axis) -> dict[str, Any]:
+    ends = [across.place(end) for end in row.interval] if row.interval else None
+    return {"name": row.name, "y": y, "x": across.place(row.value), "ends": ends, "text": row.text}
+
+
+# Blocks ---------------------------------------------------------------------------------------------------------------
+def plot_block_errors(title: str, errors: Sequence[tuple[str, float]], tolerance: float, notes: Sequence[str]) -> str:
+    """Returns the relative error of each block on a logarithmic scale, filled where it exceeds the tolerance.
+
+    Args:
+        title: the heading.
+        errors: (name of up to 60 letters, error) from the input to the output, at least one; an error is 0 or more, NaN
+            or infinite.
+        tolerance: the limit, above 0.
+        notes: at most two lines under the heading: what the errors are of and relative to.
+    """
+    visible = [error for _, error in errors if 0 < error < math.inf] + [tolerance]
+    low, high = math.floor(math.log10(min(visible)) - 0.05), math.ceil(math.log10(max(visible)) + 0.05)
+    top = 70 + 16 * len(notes)
+    bottom = top + 8 + 16 * len(errors)
+    left = math.ceil(24 + _LETTER * max(len(name) for name, _ in errors))
+    frame = Frame(left=left, right=648, top=top, bottom=bottom, height=bottom + 32)
+    across = Axis(10.0**low, 10.0**high, frame.left, frame.right, is_log=True)
+    above = sum(not error <= tolerance for _, error in errors)
+    described = "; ".join(f"{name} {_error_text(error)}" for name, error in errors)
+    powers = range(low, high + 1, math.ceil((high - low) / 8))
+    return render(
+        "plots/blocks.svg.jinja",
+        title=title,
+        description=f"Relative error of each block; {above} of {len(errors)} above {tolerance:.0e}. {described}.",
+        notes=notes,
+        frame=frame,
+        x_ticks=across.ticks(lambda value: f"{value:.0e}", [10.0**power for power in powers]),
+        limit=_place_limit(across.place(tolerance), f"limit {tolerance:.0e}", frame),
         rows=[
-            {
-                "name": name,
-                "y": frame["top"] + 22 + 32 * number,
-                "x": across.place(value),
-                "ends": [across.place(end) for end in ends] if ends else None,
-                "text": text(value, ends),
-            }
-            for number, (name, value, ends) in enumerate(rows)
+            {"name": name, "y": top + 12 + 16 * number, "x": _place_error(error, across), "text": _error_text(error)}
+            | {"over": not error <= tolerance}
+            for number, (name, error) in enumerate(errors)
         ],
     )
 
 
-def block_differences(title: str, blocks: Sequence[tuple[str, float]], tolerance: float, notes: Sequence[str]) -> str:
-    """Returns the largest difference of each block on a logarithmic scale, those above the tolerance filled.
-
-    Args:
-        title: the heading.
-        blocks: (name of up to 60 letters, difference) from the input to the output, at least one; a difference is 0
-            or more, or NaN or infinite, which is said in words.
-        tolerance: what is allowed, above 0.
-        notes: lines under the heading, two at most: what the differences are of and relative to.
-    """
-    visible = [value for _, value in blocks if 0 < value < math.inf] + [tolerance]
-    low, high = math.floor(math.log10(min(visible)) - 0.05), math.ceil(math.log10(max(visible)) + 0.05)
-    frame = {"width": WIDTH, "right": 648, "top": 70 + 16 * len(notes)}
-    frame["left"] = math.ceil(24 + _LETTER * max(len(name) for name, _ in blocks))
-    frame["bottom"] = frame["top"] + 8 + 16 * len(blocks)
-    frame["height"] = frame["bottom"] + 32
-    across = Axis(10.0**low, 10.0**high, frame["left"], frame["right"], is_log=True)
-    step = math.ceil((high - low) / 8)
-    texts = ["equal" if value == 0 else f"{value:.1e}" if math.isfinite(value) else "not finite" for _, value in blocks]
-    over = sum(not value <= tolerance for _, value in blocks)
-    described = "; ".join(f"{name} {text}" for (name, _), text in zip(blocks, texts, strict=True))
-    rows: list[dict[str, Any]] = []
-    for number, ((name, value), text) in enumerate(zip(blocks, texts, strict=True)):
-        place = None if value == 0 else across.place(value) if math.isfinite(value) else frame["right"]
-        y = frame["top"] + 12 + 16 * number
-        rows.append({"name": name, "y": y, "x": place, "over": not value <= tolerance, "text": text})
-    return render(
-        "plots/blocks.svg.jinja",
-        title=title,
-        description=f"Largest difference of each block; {over} of {len(blocks)} above {tolerance:.1e}. {described}.",
-        notes=notes,
-        frame=frame,
-        x_ticks=across.ticks(lambda value: f"{value:.0e}", [10.0**power for power in range(low, high + 1, step)]),
-        limit=_limit(across.place(tolerance), f"allowed {tolerance:.1e}", frame),
-        rows=rows,
-    )
+def _error_text(error: float) -> str:
+    return "equal" if error == 0 else f"{error:.1e}" if math.isfinite(error) else "not finite"
 
 
-def _limit(x: float, text: str, frame: dict[str, int]) -> dict[str, Any]:
-    """Returns where a vertical limit and its name stand; the name keeps within the plot."""
+def _place_error(error: float, across: Axis) -> float | None:
+    """Returns the x of an error; None for 0, which has no place on a logarithmic axis."""
+    if error == 0:
+        return None
+    return across.place(error) if math.isfinite(error) else across.end
+
+
+def _place_limit(x: float, text: str, frame: Frame) -> dict[str, Any]:
+    """Returns where a vertical line and its name are drawn; the name stays within the plot."""
     half = 3.5 * len(text)
-    return {"x": x, "text": text, "text_x": round(min(max(x, frame["left"] + half), frame["right"] - half), 1)}
+    return {"x": x, "text": text, "text_x": round(min(max(x, frame.left + half), frame.right - half), 1)}
 
 
-@dataclass(frozen=True)
-class Plot:
-    """A picture: the name of its file, what it shows, and the SVG."""
-
-    file: str
-    title: str
-    svg: str
-
-
-def render_plots(name: str, report: Report) -> list[Plot]:
-    """Returns the pictures that a report gives rise to.
+# All plots ------------------------------------------------------------------------------------------------------------
+def render_plots(name: str, report: Report) -> dict[Plot, str]:
+    """Returns the SVG of each plot that a report's figures allow.
 
     Args:
-        name: the member's.
-        report: the whole report.
+        name: the member.
+        report: the whole report; its own list of plots is not read.
     """
-    found = []
-    accuracy = report["accuracy"]
-    if "top1" in accuracy:
-        title = "top-1 accuracy"
-        svg = accuracy_plot(f"{name}: {title}", accuracy, accuracy["minimum_top1"], accuracy["against_reported"])
-        found.append(Plot("accuracy.svg", title, svg))
-        title = "reliability of the probabilities"
-        found.append(Plot("reliability.svg", title, reliability(f"{name}: {title}", accuracy["calibration"])))
-    classifier = report["modules"]["classification"]
-    if traced := classifier["blocks"].get("max_rel"):
-        title = "largest difference from the JAX model"
-        rows = [*map(tuple, traced), ("logits", classifier["parity"]["max_rel"])]
+    plots = {}
+    accuracy, measured = report.accuracy, report.accuracy.measured
+    if measured is not None:
+        plot = Plot("accuracy.svg", "top-1 accuracy")
+        title = f"{name}: {plot.title}"
+        plots[plot] = plot_accuracy(title, measured, accuracy.minimum_top1, measured.against_reported)
+        plot = Plot("reliability.svg", "calibration")
+        plots[plot] = plot_calibration(f"{name}: {plot.title}", measured.calibration)
+    classifier = report.modules[Head.CLASSIFICATION]
+    trace, parity = classifier.blocks, classifier.parity
+    if trace.max_rel:
+        plot = Plot("blocks.svg", "relative error against the JAX model, by block")
         notes = [
-            f"{classifier['blocks']['images']} {report['parity_inputs']}; the logits: {classifier['parity']['images']}",
-            "relative to the largest value that the JAX model computes there",
+            f"of {trace.images} {report.parity_inputs}; of {parity.images} for the logits",
+            "relative to the JAX model's largest value in that place",
         ]
-        svg = block_differences(f"{name}: {title}", rows, classifier["parity"]["tolerance"], notes)
-        found.append(Plot("blocks.svg", title, svg))
-    return found
+        errors = [*trace.max_rel, ("logits", parity.max_rel)]
+        plots[plot] = plot_block_errors(f"{name}: {plot.title}", errors, parity.tolerance, notes)
+    return plots

@@ -1,6 +1,6 @@
-"""What a classifier said of each image: a few numbers in place of its logits, kept in files that survive a kill.
+"""Predictions of a classifier: a few numbers per image instead of its logits, in files that survive a kill.
 
-50,000 images of 1,000 classes have 200 MB of logits; what the statistics need of them are 32 bytes an image.
+50,000 images of 1,000 classes have 200 MB of logits; the statistics need 32 bytes an image.
 """
 
 import io
@@ -15,23 +15,57 @@ from scipy.special import expit
 
 from pipeline.base.files import replacing
 
-FILE = "predictions.npz"  # beside a member's report
-FAILED = ".failed"  # at the end of the names of both, where the run failed a gate
-NOTHING = -1  # the prediction for an image of whose logits none is the largest: NaN, or infinite
+NOTHING = -1  # the prediction for an image whose logits have no largest one: NaN, or infinite
 TOP = 5
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """The files that validate writes: a report, and others beside it.
+
+    Attributes:
+        report: report.json of the last run that passed, or that of the last run that failed a gate.
+    """
+
+    report: Path
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether these are the files of a failed run."""
+        return self.report.suffix == ".failed"
+
+    @property
+    def failed(self) -> "ResultFiles":
+        """The files of a run that failed a gate."""
+        return ResultFiles(self.report.with_name(f"{self.report.name}.failed"))
+
+    @property
+    def predictions(self) -> Path:
+        """The predictions for the images of the report."""
+        return self.report.with_name("predictions.npz" + (".failed" if self.is_failed else ""))
+
+    @property
+    def plots(self) -> Path:
+        """The folder of plots; a failed run has none."""
+        return self.report.with_name("plots")
+
+    @property
+    def shards(self) -> Path:
+        """The folder of a run that has not finished classifying."""
+        return self.report.with_name(f"{self.report.name}.shards")
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """One row per image, in the order they were evaluated; n may be 0.
+    """One row per image, in the order of evaluation; n may be 0.
 
     Attributes:
         label: int32 (n,), the true class, an index of the outputs.
         top5: int32 (n, 5), the outputs with the largest logits, largest first; fewer columns when there are fewer
             outputs. NOTHING throughout where the logits are not numbers.
         confidence: float32 (n,) in 0 to 1, the probability of the first of top5; 0 where it is NOTHING.
-        restricted: int32 (n,), the output with the largest logit among those of the classes that the chosen images
-            have; NOTHING where the logits are not numbers.
+        restricted: int32 (n,), the output with the largest logit among the classes of the chosen images; NOTHING where
+            the logits are not numbers.
     """
 
     label: np.ndarray
@@ -64,7 +98,7 @@ class Predictions:
         return hits
 
     def save(self, path: Path) -> None:
-        """Writes an .npz of at most 32 bytes an image and 1.5 kB; whatever kills it leaves the old file or none."""
+        """Writes an .npz of at most 32 bytes an image and 1.5 kB; a kill leaves the old file or none."""
         with replacing(path) as stream:
             np.savez_compressed(stream, **{field.name: getattr(self, field.name) for field in fields(self)})
 
@@ -75,22 +109,22 @@ def of_logits(logits: np.ndarray, label: np.ndarray, present: Sequence[int], act
     Args:
         logits: float32 (n, k).
         label: integers (n,) from 0 to k - 1, the true classes.
-        present: the classes that all the chosen images have, not only those of this batch; never empty.
+        present: the classes of all chosen images, not only of this batch; never empty.
         activation: what turns logits into probabilities, "softmax" or "sigmoid".
     """
     # A logit of -inf is a class that is ruled out. NaN, +inf, or nothing but -inf leave no winner.
     winner = np.isfinite(logits.max(axis=1)) & ~np.isnan(logits).any(axis=1)
-    known = np.where(winner[:, np.newaxis], logits, 0).astype(np.float64)
-    top5 = np.argsort(-known, axis=1, kind="stable")[:, :TOP]
-    largest = known.max(axis=1)
+    valid = np.where(winner[:, np.newaxis], logits, 0).astype(np.float64)
+    top5 = np.argsort(-valid, axis=1, kind="stable")[:, :TOP]
+    largest = valid.max(axis=1)
     if activation == "softmax":
-        confidence = 1 / np.exp(known - largest[:, np.newaxis]).sum(axis=1)
+        confidence = 1 / np.exp(valid - largest[:, np.newaxis]).sum(axis=1)
     elif activation == "sigmoid":
         confidence = expit(largest)
     else:
         raise ValueError(f"activation {activation!r}")
     among = np.unique(np.asarray(present))
-    restricted = among[known[:, among].argmax(axis=1)]
+    restricted = among[valid[:, among].argmax(axis=1)]
     return Predictions(
         label.astype(np.int32),
         np.where(winner[:, np.newaxis], top5, NOTHING).astype(np.int32),
@@ -99,31 +133,31 @@ def of_logits(logits: np.ndarray, label: np.ndarray, present: Sequence[int], act
     )
 
 
-def joined(parts: Sequence[Predictions]) -> Predictions:
+def join(parts: Sequence[Predictions]) -> Predictions:
     """Returns the rows of all parts, one after the other; there must be a part."""
     return Predictions(
         *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Predictions))
     )
 
 
-def load(path: Path) -> Predictions | None:
+def load_predictions(path: Path) -> Predictions | None:
     """Reads what save() wrote.
 
     Returns:
-        None when there is no such file, or it is damaged or something else: its images are to be evaluated again.
+        None when the file is missing, damaged or of another kind: its images must be classified again.
     """
     try:
         content = io.BytesIO(path.read_bytes())
     except FileNotFoundError:
         return None
     try:
-        # First every checksum: np.load would look at damaged bytes before it comes to theirs.
+        # Checksums first: np.load would read damaged bytes before it reaches their checksum.
         with zipfile.ZipFile(content) as archive:
             if archive.testzip():
                 return None
         content.seek(0)
         with np.load(content, allow_pickle=False) as arrays:
             return Predictions(**{field.name: arrays[field.name] for field in fields(Predictions)})
-    # What zipfile says to a flipped bit depends on where it is: a method, a version or a password it does not know, ...
+    # A flipped bit raises one of many exceptions, depending on where it is: an unknown method, version, password, ...
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError):
         return None

@@ -1,4 +1,4 @@
-"""The section `evaluation` of a member, and where its images are."""
+"""The section `evaluation` of a member, and the place of its images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,11 @@ class Evaluation:
 
     Attributes:
         dataset: the data set and its part, in words that follow "images of", such as "the Fashion-MNIST test set".
-        minimum_top1: the gate, 0 to 1: a lower measured top-1 accuracy stops the publication.
-        images: a folder of class folders that comes with the member, relative to its YAML file; None: IMAGENET=.
-        reported: the accuracy others report, if any.
-        imagenet: whether IMAGENET= is for this member; false where its classes are not those of ImageNet-1k.
-        protocol: how images are made to fit, one of PROTOCOLS.
+        minimum_top1: a lower measured top-1 accuracy, 0 to 1, stops the publication.
+        images: the member's own images, relative to its YAML file; None: those of IMAGENET=.
+        reported: the accuracy that others report, if any.
+        imagenet: whether the member can use IMAGENET=; false where its classes are not ImageNet-1k's.
+        protocol: how images are resized, one of PROTOCOLS.
     """
 
     dataset: str
@@ -38,12 +38,12 @@ class Evaluation:
 
 
 def images_of(evaluation: Evaluation, home: Path, imagenet: Path | None) -> Path | None:
-    """Returns the place of a member's evaluation images, or None: its own before IMAGENET=, if that is for it.
+    """Returns the place of a member's images, or None: its own, or IMAGENET= if it can use that.
 
     Args:
         evaluation: the section.
         home: the folder of the member's YAML file.
-        imagenet: what IMAGENET= names, if anything.
+        imagenet: the value of IMAGENET=, if it is set.
     """
     if evaluation.images:
         return home / evaluation.images
@@ -51,5 +51,5 @@ def images_of(evaluation: Evaluation, home: Path, imagenet: Path | None) -> Path
 
 
 def how_to_give_images(evaluation: Evaluation) -> str:
-    """Returns what to do where a member has no images, a clause in the imperative."""
+    """Returns how to give a member images, a clause in the imperative."""
     return "say IMAGENET=<images>" if evaluation.imagenet else "name a folder in evaluation.images"

@@ -1,4 +1,4 @@
-"""Anybody's image classifier: had from a folder, an archive or an address, and called as its users call it."""
+"""Loads any image classifier from a folder, an archive or an address, and calls it as its users do."""
 
 import http.client
 import tarfile
@@ -20,57 +20,71 @@ from pipeline.base.fault import Fault, shown
 from pipeline.saved_model.files import folder_digest
 from pipeline.saved_model.load import load_saved_model
 
-OUTPUTS = ("logits", "default", "probabilities", "predictions")  # what authors call the one that is wanted, if several
+OUTPUTS = ("logits", "default", "probabilities", "predictions")  # usual names of the output, if there are several
 TIMED = 5  # batches
 
 
 def _brief(error: Exception) -> str:
-    """Returns what an error says on one line, without the arrays that TensorFlow prints into it."""
+    """Returns an error's message on one line, without the arrays that TensorFlow prints into it."""
     return textwrap.shorten(str(error), 300, placeholder=" ...")
 
 
 @contextmanager
-def folder_of(module: str) -> Iterator[Path]:
-    """Yields the folder of a SavedModel that is named by a folder, a .tar.gz, or an address.
+def open_module(module: str) -> Iterator[Path]:
+    """Yields the folder of a SavedModel.
+
+    Args:
+        module: a folder, a .tar.gz, which is unpacked for the time of the block, or an address.
 
     Raises:
-        Fault: when there is no such file, it is neither, or the address has a password, which is not shown.
+        Fault: when it is none of these, or the address has a password, which is not shown.
     """
     if shown(module) != module:
         raise Fault(
             f"{shown(module)}: tensorflow_hub sends no user name and no password; download it and name the file"
         )
-    if "://" in module:
-        import tensorflow as tf
-        import tensorflow_hub
-
-        broken = (tarfile.TarError, EOFError, zlib.error, http.client.HTTPException)  # of a download that is cut short
-        try:
-            folder = Path(tensorflow_hub.resolve(module))
-        except (OSError, ValueError, RuntimeError, tf.errors.OpError, *broken) as error:
-            raise Fault(f"{module}: tensorflow_hub cannot get it ({_brief(error)})") from None
-        yield folder
-        return
     path = Path(module).expanduser()
-    if path.is_dir():
+    if "://" in module:
+        yield _resolve(module)
+    elif path.is_dir():
         yield path
-        return
-    if not path.is_file():
+    elif path.is_file():
+        with tempfile.TemporaryDirectory() as unpacked:
+            _unpack(path, Path(unpacked))
+            yield Path(unpacked)
+    else:
         raise Fault(f"{module}: no such file; expected a SavedModel's folder, its .tar.gz, or an http(s):// address")
-    with tempfile.TemporaryDirectory() as unpacked:
-        try:
-            with tarfile.open(path) as archive:
-                archive.extractall(unpacked, filter="data")
-        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-            raise Fault(f"{module}: not a whole .tar.gz of a SavedModel ({error})") from None
-        yield Path(unpacked)
 
 
-def one_of(outputs: Any, where: str) -> np.ndarray:
-    """Returns a module's output as float32 (n, k), of whatever a call of it returned.
+def _resolve(address: str) -> Path:
+    """Downloads a module as tensorflow_hub does, into its cache."""
+    import tensorflow as tf
+    import tensorflow_hub
+
+    broken = (tarfile.TarError, EOFError, zlib.error, http.client.HTTPException)  # of an interrupted download
+    try:
+        return Path(tensorflow_hub.resolve(address))
+    except (OSError, ValueError, RuntimeError, tf.errors.OpError, *broken) as error:
+        raise Fault(f"{address}: tensorflow_hub cannot get it ({_brief(error)})") from None
+
+
+def _unpack(path: Path, folder: Path) -> None:
+    try:
+        with tarfile.open(path) as archive:
+            archive.extractall(folder, filter="data")
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise Fault(f"{path}: not a whole .tar.gz of a SavedModel ({error})") from None
+
+
+def select_output(outputs: Any, where: str) -> np.ndarray:
+    """Returns a module's output as float32 (n, k), from whatever its call returned.
+
+    Args:
+        outputs: a tensor, a list of one, or tensors by name.
+        where: the module's name, for messages.
 
     Raises:
-        Fault: when there are several and none has a usual name, or it has another shape.
+        Fault: when there are several outputs and none has a usual name, or it has another shape.
     """
     if isinstance(outputs, dict):
         names = list(outputs) if len(outputs) == 1 else [name for name in OUTPUTS if name in outputs]
@@ -92,24 +106,24 @@ class Classifier:
     """A loaded module.
 
     Attributes:
-        name: what to call it.
+        name: its name in messages.
         digest: of its files.
         size: the side of its input in pixels; None where it takes any.
-        own: whether this project made it, so that its range of pixels is known.
+        is_own: whether this project made it, so that the range of its pixels is [-1, 1].
         call: maps float32 (n, size, size, 3) to float32 (n, k).
     """
 
     name: str
     digest: str
     size: int | None
-    own: bool
+    is_own: bool
     call: Callable[[np.ndarray], np.ndarray]
 
 
-def _images_of(signature: Any) -> tuple[str, int | None] | None:
+def _image_input(signature: Any) -> tuple[str, int | None] | None:
     """Returns the name of a signature's input, and its side in pixels, or None where it takes any.
 
-    A signature, once loaded, computes something of whatever shape it is given, so the shape is looked at here.
+    A loaded signature accepts inputs of any shape, so the shape is checked here.
 
     Returns:
         None for a signature that does not take batches of square images, float32 (n, side, side, 3).
@@ -124,43 +138,42 @@ def _images_of(signature: Any) -> tuple[str, int | None] | None:
 
 
 def load_classifier(name: str, folder: Path) -> Classifier:
-    """Loads a SavedModel as its users do: as something to call, or by its signature.
+    """Loads a SavedModel as its users do: to be called, or by its signature.
 
     Raises:
-        Fault: when it cannot be loaded, is neither, or takes something else than batches of images; from call() when
-            it refuses them.
+        Fault: when it cannot be loaded or called, or takes something else than batches of images; from call() when it
+            refuses them.
     """
     import tensorflow as tf
 
     module = load_saved_model(folder)
     signatures = getattr(module, "signatures", {})
-    signature = signatures.get("serving_default") or signatures.get("default")
+    signature: Any = signatures.get("serving_default") or signatures.get("default")
     if not callable(module) and signature is None:
-        raise Fault(f"{name}: it can neither be called, nor has it a signature serving_default or default")
-    served: Any = signature
-    taken = _images_of(served) if signature is not None else None
-    if taken is None and not callable(module):
-        specs = sorted(served.structured_input_signature[1].items())
+        raise Fault(f"{name}: it cannot be called, and has no signature serving_default or default")
+    image_input = _image_input(signature) if signature is not None else None
+    if image_input is None and not callable(module):
+        specs = sorted(signature.structured_input_signature[1].items())
         inputs = ", ".join(f"{spec.dtype.name} {spec.shape}" for _, spec in specs)
         raise Fault(f"{name}: its signature takes {inputs}; expected one input, float32 (n, side, side, 3)")
-    key, size = taken or ("", None)
+    key, size = image_input or ("", None)
 
     def call(inputs: np.ndarray) -> np.ndarray:
         tensor = tf.constant(inputs)
         try:
-            outputs = module(tensor) if callable(module) else served(**{key: tensor})
+            outputs = module(tensor) if callable(module) else signature(**{key: tensor})
         except (TypeError, ValueError, tf.errors.OpError) as error:
             raise Fault(f"{name}: it refuses images, float32 {inputs.shape} ({_brief(error)})") from None
-        return one_of(outputs, name)
+        return select_output(outputs, name)
 
-    own = (folder / "assets.extra" / "provenance.json").is_file()
-    return Classifier(name, folder_digest(folder), size, own, call)
+    is_own = (folder / "assets.extra" / "provenance.json").is_file()
+    return Classifier(name, folder_digest(folder), size, is_own, call)
 
 
-def _of_probabilities(outputs: np.ndarray, activation: str) -> np.ndarray:
-    """Returns logits (n, k) that give those outputs (n, k) by the activation, if they can come of it; else the outputs.
+def _invert_activation(outputs: np.ndarray, activation: str) -> np.ndarray:
+    """Returns logits (n, k) whose activation is `outputs` (n, k) if these are probabilities, else the outputs.
 
-    Those of a softmax add up to 1 for each image; those of a sigmoid just lie in 0 to 1.
+    Probabilities of a softmax add up to 1 for each image; those of a sigmoid are between 0 and 1.
     """
     tiny, below_1 = np.finfo(np.float32).tiny, 1 - np.finfo(np.float32).epsneg
     if activation == "sigmoid":
@@ -170,36 +183,39 @@ def _of_probabilities(outputs: np.ndarray, activation: str) -> np.ndarray:
     return np.log(np.maximum(outputs, tiny)) if likely else outputs
 
 
-def logits_of(
+def to_logits(
     classifier: Classifier, classes: int, background: bool, activation: str
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a function to logits of exactly those classes.
+    """Returns a function from images, float32 (n, size, size, 3), to logits, float32 (n, classes).
 
-    Probabilities are taken back to logits: the same order, and the same probabilities after the activation.
+    Probabilities are turned back into logits: the same order, and the same probabilities after the activation.
 
     Args:
         classifier: the module.
         classes: how many labels there are.
-        background: whether a first output stands for none of them, as in modules of Inception's time.
-        activation: what turns its logits into probabilities, one of ACTIVATIONS.
+        background: whether a first output stands for none of them, as in the first Inception modules.
+        activation: what turns logits into probabilities, one of ACTIVATIONS.
+
+    Raises:
+        Fault: from the function, when the module returns another number of outputs.
     """
 
     def predict(inputs: np.ndarray) -> np.ndarray:
         outputs = classifier.call(inputs)
         if outputs.shape[1] != classes + background:
-            hint = "; say --background if its first output is one" if outputs.shape[1] == classes + 1 else ""
+            hint = "; pass --background if the first is none of them" if outputs.shape[1] == classes + 1 else ""
             raise Fault(
                 f"{classifier.name}: it returns {outputs.shape[1]} outputs, expected {classes + background} for"
                 f" {classes} labels{hint}"
             )
-        outputs = _of_probabilities(outputs, activation)
+        outputs = _invert_activation(outputs, activation)
         return outputs[:, 1:] if background else outputs
 
     return predict
 
 
-def speed(predict: Callable[[np.ndarray], np.ndarray], size: int) -> float:
-    """Returns the images per second of the forward pass alone, in batches of BATCH, after a first one."""
+def measure_speed(predict: Callable[[np.ndarray], np.ndarray], size: int) -> float:
+    """Returns the images per second of the forward pass alone, in batches of BATCH, after a first batch."""
     batch = np.zeros((BATCH, size, size, 3), np.float32)
     predict(batch)
     started = time.perf_counter()

@@ -158,6 +158,16 @@ class FineTuningCheck:
 
 
 @dataclass(frozen=True)
+class TrainingChecks:
+    """The checks that differentiate a module; pipeline.proof.gradients prints them as JSON."""
+
+    gradients: GradientCheck
+    fine_tuning: FineTuningCheck
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+
+@dataclass(frozen=True)
 class ModuleReport:
     """The checks of one module.
 
@@ -506,18 +516,3 @@ def _from_schema_1(content: Mapping[str, Any]) -> dict[str, Any]:
         "ladder": ladder,
         "schema": SCHEMA,
     }
-
-
-def read_report(path: Path) -> dict[str, Any]:
-    """Reads a report of schema 1 as plain values; for code that load_report() has not reached yet."""
-    try:
-        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Fault(f"{path}: no report; run make validate first") from None
-    except json.JSONDecodeError as error:
-        raise Fault(f"{path}: not valid JSON ({error}); delete it and run make validate") from None
-    parts = {"accuracy", "checkpoint", "environment", "features", "model", "modules", "parity_inputs", "plots"}
-    if missing := parts - set(report):
-        lacking = f"it lacks {', '.join(map(repr, sorted(missing)))}"
-        raise Fault(f"{path}: no report of make validate: {lacking}; delete it and run make validate")
-    return report

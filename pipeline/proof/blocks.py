@@ -1,8 +1,8 @@
-"""What each block inside a SavedModel computes, to show where it departs from the JAX model.
+"""Computes the outputs of each block inside a SavedModel, to show where it departs from the JAX model.
 
-A SavedModel returns nothing but its output. Its StableHLO, though, holds each block as a call of a function with the
-block's weights, so a copy of it can be made to return what goes in and what comes out. The copy is run by TensorFlow,
-as the published module is.
+A SavedModel returns only its output. But its StableHLO holds each block as a call of a function with the block's
+weights, so that a copy of the StableHLO can be changed to return each block's input and output. TensorFlow runs the
+copy as it runs the published module.
 """
 
 import math
@@ -21,23 +21,23 @@ Outputs = dict[str, np.ndarray]
 INPUT = "input of "  # before the path of the first block
 
 
-class Unlike(ValueError):
-    """The module's computation is not built of blocks in the way that conversions of this project are."""
+class UnknownStructure(ValueError):
+    """The module's computation is not built of blocks as this project's conversions are."""
 
 
 def _common_path(names: list[str]) -> str:
-    """Returns the path that names of parameters share: "block1/unit1" of its "block1/unit1/gn1/scale" and others."""
+    """Returns the path that the names of parameters share, such as "block1/unit1" of "block1/unit1/gn1/scale"."""
     columns = zip(*(name.split("/") for name in names), strict=False)
     return "/".join(column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
 def _forward_node(folder: Path, weights: int) -> Any:
-    """Returns the XlaCallModule node of training=False: the one that takes the weights and images, and returns one."""
+    """Returns the XlaCallModule node of training=False: it takes the weights and images, and returns one tensor."""
     saved_model = saved_model_class().FromString((folder / "saved_model.pb").read_bytes())
     for node in find_xla_calls(saved_model):
         if len(node.input) == weights + 1 and len(node.attr["Sout"].list.shape) == 1:
             return node
-    raise Unlike(f"none of its computations takes {weights} weights and a batch of images")
+    raise UnknownStructure(f"none of its computations takes {weights} weights and a batch of images")
 
 
 def _block_values(body: Any, names: list[str]) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def _block_values(body: Any, names: list[str]) -> dict[str, Any]:
     Args:
         body: the function that computes the forward pass; its arguments are the platform, the batch size, the weights
             in order of `names`, and the images.
-        names: of the weights.
+        names: the names of the weights.
     """
     paths = dict(zip(list(body.arguments)[2:-1], names, strict=True))
     values: dict[str, Any] = {}
@@ -54,27 +54,27 @@ def _block_values(body: Any, names: list[str]) -> dict[str, Any]:
         if operation.operation.name != "func.call":
             continue
         operands = list(operation.operands)
-        mine = [paths[operand] for operand in operands if operand in paths]
-        if len(mine) < 2 or not (path := _common_path(mine)):
+        weights = [paths[operand] for operand in operands if operand in paths]
+        if len(weights) < 2 or not (path := _common_path(weights)):
             continue
         if not values:
             values[f"{INPUT}{path}"] = operands[-1]
         values[path] = operation.results[0]
     if not values:
-        raise Unlike("its computation calls no function with the weights of a block")
+        raise UnknownStructure("its computation calls no function with the weights of a block")
     return values
 
 
 def _shape(value: Any) -> list[int]:
-    """Returns the shape of an MLIR value as TensorFlow writes it, -1 for what only a call decides."""
+    """Returns the shape of an MLIR value as TensorFlow writes it, -1 for a dynamic dimension."""
     from jaxlib.mlir import ir
 
     kind = ir.RankedTensorType(value.type)
     return [-1 if kind.is_dynamic_dim(axis) else kind.get_dim_size(axis) for axis in range(kind.rank)]
 
 
-def _returning(function: Any, values: list[Any]) -> None:
-    """Makes a function return the given values in place of what it returned."""
+def _replace_results(function: Any, values: list[Any]) -> None:
+    """Makes a function return the given values instead of its own."""
     from jaxlib.mlir import ir
     from jaxlib.mlir.dialects import func
 
@@ -90,11 +90,18 @@ def _returning(function: Any, values: list[Any]) -> None:
         del function.attributes["res_attrs"]
 
 
-def _tapped(module: bytes, shapes: Mapping[str, tuple[int, ...]], version: str) -> tuple[bytes, dict[str, list[int]]]:
-    """Returns a StableHLO module that returns what its blocks compute, and the shape of each result by its path.
+def _return_blocks(
+    module: bytes, shapes: Mapping[str, tuple[int, ...]], version: str
+) -> tuple[bytes, dict[str, list[int]]]:
+    """Returns a copy of a StableHLO module that returns its blocks' outputs, and the shape of each by its path.
+
+    Args:
+        module: the portable artifact.
+        shapes: the shapes of the weights by name, in order of the names.
+        version: of StableHLO, for the copy.
 
     Raises:
-        Unlike: when its arguments are not those weights, or no blocks are found.
+        UnknownStructure: when its arguments are not those weights, or it has no blocks.
     """
     from jax._src.interpreters.mlir import make_ir_context
     from jaxlib.mlir import ir
@@ -102,75 +109,75 @@ def _tapped(module: bytes, shapes: Mapping[str, tuple[int, ...]], version: str) 
 
     with make_ir_context() as context, ir.Location.unknown(context):
         parsed = stablehlo.deserialize_portable_artifact(context, module)
-        functions = {one.name.value: one for one in parsed.body.operations}
+        functions = {function.name.value: function for function in parsed.body.operations}
         main = functions["main"]
         weights = [_shape(value) for value in list(main.arguments)[1:-1]]
         if weights != [list(shape) for shape in shapes.values()]:
-            raise Unlike("its computation does not take the checkpoint's arrays in order of their names")
+            raise UnknownStructure("its computation does not take the checkpoint's arrays in order of their names")
         call = list(main.entry_block.operations)[-2]
         if call.operation.name != "func.call":
-            raise Unlike("its computation is not wrapped as jax.export does")
+            raise UnknownStructure("its computation is not wrapped as jax.export does")
         inner = functions[ir.FlatSymbolRefAttr(call.attributes["callee"]).value]
         values = _block_values(inner.entry_block, list(shapes))
-        _returning(inner, list(values.values()))
+        _replace_results(inner, list(values.values()))
         with ir.InsertionPoint(call):
             results = func.CallOp(inner, list(call.operands)).results
-        _returning(main, list(results))
+        _replace_results(main, list(results))
         call.operation.erase()
-        described = {path: _shape(value) for path, value in zip(values, results, strict=True)}
-        return stablehlo.serialize_portable_artifact(parsed, version), described
+        result_shapes = {path: _shape(value) for path, value in zip(values, results, strict=True)}
+        return stablehlo.serialize_portable_artifact(parsed, version), result_shapes
 
 
 def of_saved_model(folder: Path, variables: Mapping[str, Any], inputs: np.ndarray) -> Outputs:
-    """Returns what the blocks of a SavedModel compute with training=False, by path in the checkpoint.
+    """Returns the outputs of a SavedModel's blocks with training=False, by path in the checkpoint.
 
     Args:
         folder: the SavedModel.
-        variables: of the loaded module, by name; they may have other values than the file.
+        variables: the variables of the loaded module by name; their values may differ from the file's.
         inputs: float32 (n, size, size, 3) in [-1, 1].
 
     Raises:
-        Unlike: for a module that is not built as this project's conversions are.
+        UnknownStructure: when it is not built as this project's conversions are.
     """
     import tensorflow as tf
-    from tensorflow.compiler.tf2xla.python import xla  # where jax2tf has the operation from
+    from tensorflow.compiler.tf2xla.python import xla  # as jax2tf does
 
     ordered = dict(sorted(variables.items()))
     node = _forward_node(folder, len(ordered))
     version = header_version(node.attr["module"].s)
     if version is None:
-        raise Unlike("its computation does not say its version of StableHLO")
+        raise UnknownStructure("its computation does not say its version of StableHLO")
     shapes = {name: tuple(variable.shape) for name, variable in ordered.items()}
-    module, described = _tapped(node.attr["module"].s, shapes, version)
+    module, result_shapes = _return_blocks(node.attr["module"].s, shapes, version)
     results = xla.call_module(
         [*ordered.values(), inputs],
         version=node.attr["version"].i,
         module=module,
-        Sout=[tf.TensorShape([None if size < 0 else size for size in shape]) for shape in described.values()],
-        Tout=[tf.float32] * len(described),
+        Sout=[tf.TensorShape([None if size < 0 else size for size in shape]) for shape in result_shapes.values()],
+        Tout=[tf.float32] * len(result_shapes),
         platforms=[platform.decode() for platform in node.attr["platforms"].list.s],
     )
-    return {path: result.numpy() for path, result in zip(described, results, strict=True)}
+    return {path: result.numpy() for path, result in zip(result_shapes, results, strict=True)}
 
 
 def differences(got: Outputs, expected: Outputs) -> dict[str, float]:
-    """Returns for each block the largest difference divided by the largest expected magnitude, in order.
+    """Returns the relative error of each block in order: its largest difference by the largest expected magnitude.
 
     Args:
-        got: what one implementation's blocks compute.
-        expected: what the other's do, of the same inputs.
+        got: the outputs to check, by block.
+        expected: the outputs that another implementation has for the same inputs.
 
     Raises:
-        Unlike: when the blocks are others.
+        UnknownStructure: when the blocks differ in name, order or shape.
     """
     if list(got) != list(expected):
         names = ", ".join(sorted(got.keys() ^ expected.keys())[:5])
-        raise Unlike(f"its blocks are others than the JAX model's: {names or 'their order'}")
-    found = {}
+        raise UnknownStructure(f"its blocks are not the JAX model's: {names or 'their order differs'}")
+    errors = {}
     for path, value in expected.items():
         if got[path].shape != value.shape:
-            raise Unlike(f"what {path} computes is {got[path].shape}, expected {value.shape}")
+            raise UnknownStructure(f"{path} returns {got[path].shape}, expected {value.shape}")
         difference = float(np.max(np.abs(got[path].astype(np.float64) - value)))
         scale = float(np.max(np.abs(value)))
-        found[path] = difference / scale if scale else math.inf if difference else 0.0
-    return found
+        errors[path] = difference / scale if scale else math.inf if difference else 0.0
+    return errors

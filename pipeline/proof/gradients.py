@@ -1,9 +1,9 @@
-"""Differentiates a SavedModel, holds the gradients against JAX's, takes a step of fine-tuning, and prints JSON.
+"""Compares a SavedModel's gradients with JAX's, takes one step of fine-tuning, and prints the figures as JSON.
 
     python -m pipeline.proof.gradients MODEL HEAD CHECKPOINT FOLDER
 
-MODEL is the section `model` as JSON. validate runs it in a process of its own for each head: gradients of a large model
-take as much memory again as the model, and neither TensorFlow nor JAX gives it back.
+MODEL is the section `model` as JSON. validate runs this in a process of its own for each head: the gradients of a large
+model take as much memory again as the model, and neither TensorFlow nor JAX gives it back.
 """
 
 import argparse
@@ -19,7 +19,10 @@ import numpy as np
 
 from pipeline.base.heads import Head
 from pipeline.base.jobs import run_job, start_job
+from pipeline.base.strict_json import parse_json
+from pipeline.base.verdict import Verdict
 from pipeline.checkpoints import npz
+from pipeline.facts.report import FineTuningCheck, GradientCheck, TrainingChecks
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import VisionTransformer
@@ -31,41 +34,43 @@ _MODULE = "pipeline.proof.gradients"
 LARGE = 500_000_000  # bytes of a checkpoint; one head of L/16, 1.2 GB, takes 5.3 GB here
 
 
-def labels_of(outputs: int, k: int) -> np.ndarray:
-    """Returns the made-up labels that the loss takes, one per output: int32 (outputs,) below k."""
+def make_up_labels(outputs: int, k: int) -> np.ndarray:
+    """Returns the labels that the loss uses, one per output: int32 (outputs,) below k."""
     return np.arange(outputs, dtype=np.int32) % k
 
 
-def expected(model: Model, head: str, arrays: Mapping[str, np.ndarray], inputs: np.ndarray) -> Gradients:
+def differentiate_reference(
+    model: Model, head: Head, arrays: Mapping[str, np.ndarray], inputs: np.ndarray
+) -> Gradients:
     """Returns the gradient of the loss by each parameter, as JAX differentiates the Flax model in full float32.
 
-    The loss is the mean cross-entropy of made-up labels; there is no dropout.
+    The loss is the mean cross-entropy of made-up labels, without dropout.
 
     Args:
         model: the section.
-        head: "classification" or "fe".
+        head: the module.
         arrays: the parameters that the head uses, by path.
         inputs: float32 (n, size, size, 3) in [-1, 1].
     """
     import jax
 
-    module = VisionTransformer(variant(model.variant), model.classes if head == "classification" else None)
+    module = VisionTransformer(variant(model.variant), model.classes if head is Head.CLASSIFICATION else None)
 
     def loss(parameters: Mapping[str, Any]) -> jax.Array:
         outputs = module.apply({"params": nest_parameters(parameters)}, inputs)
         n, k = outputs.shape
-        return -jax.nn.log_softmax(outputs)[np.arange(n), labels_of(n, k)].mean()
+        return -jax.nn.log_softmax(outputs)[np.arange(n), make_up_labels(n, k)].mean()
 
     with jax.default_matmul_precision("highest"):
-        # Not compiled as a whole: each kind of block is, once.
+        # Not compiled as a whole: each kind of block is compiled once.
         return {name: np.asarray(gradient) for name, gradient in jax.grad(loss)(dict(arrays)).items()}
 
 
-class Module:
-    """A loaded SavedModel, differentiated by its trainable variables."""
+class TrainableModule:
+    """A loaded SavedModel and an input, to differentiate its loss by its trainable variables."""
 
     def __init__(self, module: Any, inputs: np.ndarray) -> None:
-        """Takes a loaded SavedModel, whose variables step() changes, and float32 (n, size, size, 3) in [-1, 1]."""
+        """Takes a loaded SavedModel, whose variables take_step() changes, and float32 (n, size, size, 3) in [-1, 1]."""
         self._module, self._inputs = module, inputs
 
     def loss(self, training: bool) -> Any:
@@ -73,7 +78,7 @@ class Module:
         import tensorflow as tf
 
         outputs = self._module(self._inputs, training=training)
-        labels = labels_of(*outputs.shape)
+        labels = make_up_labels(*outputs.shape)
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=outputs))
 
     def gradients(self, training: bool) -> dict[str, Any]:
@@ -85,114 +90,101 @@ class Module:
         names = [variable.name.removesuffix(":0") for variable in self._module.trainable_variables]
         return dict(zip(names, tape.gradient(loss, self._module.trainable_variables), strict=True))
 
-    def step(self, gradients: Mapping[str, Any]) -> dict[str, Any]:
-        """Takes one step of gradient descent.
+    def take_step(self, gradients: Mapping[str, Any]) -> FineTuningCheck:
+        """Takes one step of gradient descent, which must lower the loss of training=False.
 
-        It is as long as should lower the loss by a hundredth if the loss were a straight line.
-
-        Returns:
-            The number of trainable variables, the names of those without a finite gradient, the loss with
-            training=False before and after, and the verdict, "pass" or "fail".
+        The step would lower the loss by a hundredth if the loss were linear.
         """
         import tensorflow as tf
 
-        missing = [name for name, value in gradients.items() if value is None or not np.all(np.isfinite(value))]
+        missing = tuple(name for name, value in gradients.items() if value is None or not np.all(np.isfinite(value)))
         before = float(self.loss(training=False))
-        found = {"variables": len(gradients), "without_gradient": missing, "loss_before": before}
         if missing or not gradients:
-            return found | {"loss_after": before, "verdict": "fail"}
+            return FineTuningCheck(len(gradients), missing, before, before, Verdict.FAIL)
         rate = 0.01 * before / sum(float(tf.reduce_sum(gradient**2)) for gradient in gradients.values())
         for variable, gradient in zip(self._module.trainable_variables, gradients.values(), strict=True):
             variable.assign_sub(rate * gradient)
         after = float(self.loss(training=False))
-        return found | {"loss_after": after, "verdict": "pass" if math.isfinite(after) and after < before else "fail"}
+        return FineTuningCheck(
+            len(gradients), missing, before, after, Verdict.of(math.isfinite(after) and after < before)
+        )
 
 
-def compare(got: Mapping[str, Any], expected: Gradients, tolerance: float) -> dict[str, Any]:
+def compare(got: Mapping[str, Any], expected: Gradients, tolerance: float) -> GradientCheck:
     """Compares the gradients of two implementations, variable by variable.
 
-    A difference is measured as the Euclidean norm of what one has and the other has not, relative to the norm of that
-    variable's gradient, but at least to a thousandth of the largest norm of all: some gradients are zero but for
-    rounding (a bias that all keys share changes no attention). Single values would say less: where an activation is
-    about zero, a ReLU's slope is 0 for one implementation and 1 for the other.
+    The relative error of a gradient is the Euclidean norm of the difference divided by the expected gradient's norm, or
+    by a thousandth of the largest norm of all if that is more: some gradients are zero but for rounding (a bias that
+    all keys share changes no attention). Single values would tell less: where an activation is about zero, a ReLU's
+    slope may be 0 for one implementation and 1 for the other.
 
     Args:
-        got: of the SavedModel, by name; None for a missing one.
-        expected: of the JAX model.
-        tolerance: the largest relative difference allowed.
+        got: the SavedModel's gradients by name; None for a missing one.
+        expected: the JAX model's.
+        tolerance: the largest relative error that passes.
 
     Returns:
-        The number of gradients compared, the largest relative difference `max_rel`, its variable `worst`, the
-        tolerance and the verdict. Without any gradient, or with other names, `max_rel` is None and the verdict "fail".
+        The largest relative error and its variable. It fails without any gradient, or with other names.
     """
     if not expected or got.keys() != expected.keys() or any(value is None for value in got.values()):
-        found = {"variables": len(got), "expected": len(expected), "max_rel": None, "worst": None}
-        return found | {"tolerance": tolerance, "verdict": "fail"}
+        return GradientCheck(len(got), len(expected), None, None, tolerance, Verdict.FAIL)
     norms = {name: float(np.linalg.norm(value)) for name, value in expected.items()}
-    least = 1e-3 * max(norms.values())
-    off = {
-        name: float(np.linalg.norm(np.asarray(got[name]) - value)) / max(norms[name], least)
+    smallest = 1e-3 * max(norms.values())
+    errors = {
+        name: float(np.linalg.norm(np.asarray(got[name]) - value)) / max(norms[name], smallest)
         for name, value in expected.items()
     }
-    worst = max(off, key=lambda name: (math.isnan(off[name]), off[name]))
-    passed = off[worst] <= tolerance  # NaN fails
-    return {
-        "variables": len(off),
-        "expected": len(expected),
-        "max_rel": off[worst],
-        "worst": worst,
-        "tolerance": tolerance,
-        "verdict": "pass" if passed else "fail",
-    }
+    worst = max(errors, key=lambda name: (math.isnan(errors[name]), errors[name]))
+    verdict = Verdict.of(errors[worst] <= tolerance)
+    return GradientCheck(len(errors), len(expected), errors[worst], worst, tolerance, verdict)
 
 
-def measure(model: Model, head: str, path: Path, folder: Path) -> dict[str, Any]:
-    """Returns what a module's gradients are like: "gradients", held against JAX's, and "fine_tuning", one step.
+def check_training(model: Model, head: Head, path: Path, folder: Path) -> TrainingChecks:
+    """Compares a module's gradients with JAX's, and takes one step with training=True.
 
     Args:
         model: the section.
-        head: "classification" or "fe".
+        head: the module.
         path: the checkpoint.
         folder: the SavedModel; the input is that of its self-test.
     """
     import tensorflow as tf
 
-    with np.load(folder / "assets.extra" / "selftest.npz", allow_pickle=False) as golden:
-        inputs = scaled(golden["pixels"])
+    with np.load(folder / "assets.extra" / "selftest.npz", allow_pickle=False) as selftest:
+        inputs = scaled(selftest["pixels"])
     arrays = select_parameters(npz.normalize(npz.read(path)), head)
-    theirs = expected(model, head, arrays, inputs)
+    expected = differentiate_reference(model, head, arrays, inputs)
     arrays.clear()
-    module = Module(tf.saved_model.load(str(folder)), inputs)
-    # Where nothing is dropped, training=True computes the same, and one gradient serves both.
+    module = TrainableModule(tf.saved_model.load(str(folder)), inputs)
+    # Without dropout, training=True computes the same, and the same gradients serve both checks.
     gradients = module.gradients(training=not model.dropout)
-    compared = compare(gradients, theirs, model.gradient_tolerance)
-    theirs.clear()
+    compared = compare(gradients, expected, model.gradient_tolerance)
+    expected.clear()
     if model.dropout:
         gradients.clear()
         gradients = module.gradients(training=True)
-    return {"gradients": compared, "fine_tuning": module.step(gradients)}
+    return TrainingChecks(compared, module.take_step(gradients))
 
 
-def in_own_processes(model: Model, path: Path, folders: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
-    """Runs this module's command for each head, at once unless the model is LARGE; returns what measure() returned.
+def run_in_processes(model: Model, path: Path, folders: Mapping[Head, Path]) -> dict[Head, TrainingChecks]:
+    """Runs check_training() for each head in a process of its own, both at once unless the checkpoint is LARGE.
 
     Args:
         model: the section.
         path: the checkpoint.
-        folders: the SavedModels by head, "classification" and "fe".
+        folders: the SavedModels.
 
     Raises:
         Fault: when a process is killed, as the system does when memory runs out.
     """
 
-    def run(head: str) -> dict[str, Any]:
+    def run(head: Head) -> TrainingChecks:
         arguments: list[str | Path] = [json.dumps(asdict(model)), head, path, folders[head]]
         with start_job(_MODULE, arguments, f"{folders[head]}: the process that computes its gradients") as job:
-            results: dict[str, Any] = json.loads(job.wait())
-            return results
+            return parse_json(TrainingChecks, job.wait())
 
     if path.stat().st_size > LARGE:
-        return {head: run(head) for head in folders}  # where memory is too small for one, the other is not started
+        return {head: run(head) for head in folders}  # if one runs out of memory, the other is not started
     with ThreadPoolExecutor(len(folders)) as pool:
         return dict(zip(folders, pool.map(run, folders), strict=True))
 
@@ -200,12 +192,12 @@ def in_own_processes(model: Model, path: Path, folders: Mapping[str, Path]) -> d
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description="Compares the gradients of a SavedModel.")
     parser.add_argument("model", type=json.loads, help="the section model as JSON")
-    parser.add_argument("head", choices=list(Head))
+    parser.add_argument("head", type=Head, choices=list(Head))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
     parser.add_argument("folder", type=Path, help="the SavedModel; the input is that of its self-test")
     args = parser.parse_args(arguments)
     start_tensorflow()
-    print(json.dumps(measure(Model(**args.model), args.head, args.checkpoint, args.folder)))
+    print(json.dumps(asdict(check_training(Model(**args.model), args.head, args.checkpoint, args.folder))))
 
 
 if __name__ == "__main__":

@@ -1,145 +1,126 @@
-"""The proof ladder: every check of a report as one rung, with value, tolerance, verdict and, where it failed, why.
+"""The ladder of proofs: every check of a report as a rung with value, tolerance, verdict and, where it failed, why.
 
-Each rung rests on those before it: that the weights are the checkpoint's, that the module computes what its author saw,
-that it computes what the JAX model does, alone and in batches, that its two heads belong together, that it can be
-differentiated and trained, and at last how well it classifies.
+Each rung rests on those before it: the weights are the checkpoint's, the module reproduces its self-test and matches
+the JAX model, for every batch size, its two heads belong together, it can be differentiated and trained, and last, how
+well it classifies.
+
+A new rung is a dataclass in pipeline.facts.report, the code that fills it in (pipeline.proof.checks), and its sentence
+here.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-Report = dict[str, Any]
+from pipeline.base.heads import Head
+from pipeline.base.verdict import Verdict
+from pipeline.facts.report import Accuracy, BlockTrace, Comparison, Measured, ModuleReport, Report, Rung
 
 SKIPPED = "an earlier check failed"
 
 
 @dataclass(frozen=True)
-class Rung:
-    """A check.
+class _Result:
+    """A check's outcome: value, tolerance and verdict as in Rung, and the reason in case it failed."""
 
-    Attributes:
-        rung: its name.
-        head: "classification" or "fe"; "" for one that is about both.
-        value: what was measured; None where nothing was.
-        tolerance: the largest value that passes; for an accuracy, the least.
-        verdict: "pass", "fail" or "not measured".
-        reason: a sentence that says why it failed or was not measured; "" for one that passed.
-        gate: whether its failure stops the publication.
-    """
-
-    rung: str
-    head: str
     value: float | None
-    tolerance: float | None
-    verdict: str
-    reason: str = ""
-    gate: bool = True
+    tolerance: float
+    verdict: Verdict
+    reason: str
 
 
-def _worst(found: dict[str, float]) -> tuple[str, float]:
+def _error(value: float, tolerance: float) -> str:
+    return f"relative error {value:.1e} (limit {tolerance:.0e})"
+
+
+def _worst(values: Mapping[str, float]) -> tuple[str, float]:
     """Returns the entry with the largest value; NaN is larger than any."""
-    return max(found.items(), key=lambda pair: (math.isnan(pair[1]), pair[1]))
+    return max(values.items(), key=lambda pair: (math.isnan(pair[1]), pair[1]))
 
 
-def _where(traced: Report, tolerance: float) -> str:
-    """Returns a clause that says at which block the difference begins."""
-    if "reason" in traced:
-        return f"; where it begins cannot be shown: {traced['reason']}"
+def _where(trace: BlockTrace, tolerance: float) -> str:
+    """Returns a clause that says at which block the error first exceeds the tolerance."""
+    if trace.reason is not None:
+        return f"; no block can be named: {trace.reason}"
     previous = ""
-    for path, difference in traced["max_rel"]:
-        if not difference <= tolerance:  # NaN, too
+    for path, error in trace.max_rel:
+        if not error <= tolerance:  # NaN, too
             place = f"between {previous} and {path}" if previous else f"before or in {path}"
-            return f"; it begins {place}, which is off by {difference:.1e}"
+            return f"; the error starts {place}, whose relative error is {error:.1e}"
         previous = path
-    return f"; all blocks agree up to {previous}, so it begins after it"
+    return f"; all blocks match up to {previous}, the error starts after it"
 
 
-def _weights(head: str, findings: Report) -> Rung:
-    found = findings["weights"]
-    names = found["different"]
-    reason = f"{head}: {len(names)} variables differ from the checkpoint: {', '.join(names[:5])}" if names else ""
-    return Rung("weights", head, len(names), 0, found["verdict"], reason)
+def _weights(module: ModuleReport) -> _Result:
+    check = module.weights
+    names = check.different
+    reason = f"{len(names)} variables differ from the checkpoint: {', '.join(names[:5])}"
+    return _Result(float(len(names)), 0.0, check.verdict, reason)
 
 
-def _selftest(head: str, findings: Report) -> Rung:
-    found = findings["selftest"]
-    way, value = _worst(found["max_rel"])
+def _selftest(module: ModuleReport) -> _Result:
+    check = module.selftest
+    way, value = _worst(check.max_rel)
+    reason = f"the self-test fails ({way}): {_error(value, check.tolerance)}"
+    return _Result(value, check.tolerance, check.verdict, reason)
+
+
+def _preprocessing(module: ModuleReport) -> _Result:
+    check = module.preprocessing
     reason = (
-        f"{head}: the self-test inside differs ({way}) by {value:.1e} of the largest output, expected at most"
-        f" {found['tolerance']:.0e}"
+        "the signature serving_images does not prepare images as the protocol resize does:"
+        f" {_error(check.max_rel, check.tolerance)}"
     )
-    return Rung("selftest", head, value, found["tolerance"], found["verdict"], reason)
+    return _Result(check.max_rel, check.tolerance, check.verdict, reason)
 
 
-def _preprocessing(head: str, findings: Report) -> Rung:
-    found = findings["preprocessing"]
+def _parity(module: ModuleReport) -> _Result:
+    check = module.parity
+    agreement = 1.0 if check.argmax_agreement is None else check.argmax_agreement
     reason = (
-        f"{head}: the signature serving_images does not prepare images as the protocol resize does: the outputs differ"
-        f" by {found['max_rel']:.1e} of the largest, expected at most {found['tolerance']:.0e}"
+        f"TensorFlow and JAX differ: {_error(check.max_rel, check.tolerance)}"
+        + (f", another class for {1 - agreement:.1%} of the inputs" if agreement < 1 else "")
+        + _where(module.blocks, check.tolerance)
     )
-    return Rung("preprocessing", head, found["max_rel"], found["tolerance"], found["verdict"], reason)
+    return _Result(check.max_rel, check.tolerance, check.verdict, reason)
 
 
-def _parity(head: str, findings: Report) -> Rung:
-    found = findings["parity"]
-    agreement = found.get("argmax_agreement", 1.0)
-    reason = (
-        f"{head}: TensorFlow and JAX differ by {found['max_rel']:.1e} of the largest output, expected at most"
-        f" {found['tolerance']:.0e}"
-        + (f", and name another class for {1 - agreement:.1%} of the inputs" if agreement < 1 else "")
-        + _where(findings["blocks"], found["tolerance"])
-    )
-    return Rung("parity", head, found["max_rel"], found["tolerance"], found["verdict"], reason)
+def _batch_sizes(module: ModuleReport) -> _Result:
+    check = module.batch_sizes
+    size, value = _worst(check.max_rel)
+    reason = f"outputs for batches of {size} and {check.of} differ: {_error(value, check.tolerance)}"
+    return _Result(value, check.tolerance, check.verdict, reason)
 
 
-def _batch_sizes(head: str, findings: Report) -> Rung:
-    found = findings["batch_sizes"]
-    size, value = _worst(found["max_rel"])
-    reason = (
-        f"{head}: in a batch of {size} the outputs differ from those in one of {found['of']} by {value:.1e} of the"
-        f" largest, expected at most {found['tolerance']:.0e}"
-    )
-    return Rung("batch_sizes", head, value, found["tolerance"], found["verdict"], reason)
+def _gradients(module: ModuleReport) -> _Result | None:
+    check = module.gradients
+    if check is None:
+        return None
+    if check.max_rel is None:
+        reason = f"expected a gradient for each of the checkpoint's {check.expected} arrays, got other variables"
+    else:
+        reason = f"the gradient of {check.worst} differs from JAX's: {_error(check.max_rel, check.tolerance)}"
+    return _Result(check.max_rel, check.tolerance, check.verdict, reason)
 
 
-def _gradients(head: str, findings: Report) -> Rung:
-    found = findings["gradients"]
-    if found["max_rel"] is None:
-        reason = f"{head}: its gradients are not those of the checkpoint's {found['expected']} arrays, one each"
+def _fine_tuning(module: ModuleReport) -> _Result | None:
+    check = module.fine_tuning
+    if check is None:
+        return None
+    if names := check.without_gradient:
+        reason = f"{len(names)} variables have no finite gradient: {', '.join(names[:5])}"
+    elif not check.variables:
+        reason = "no trainable variables"
     else:
         reason = (
-            f"{head}: the gradient by {found['worst']} differs from JAX's by {found['max_rel']:.1e} of its norm,"
-            f" expected at most {found['tolerance']:.0e}"
+            "a step of gradient descent does not lower the loss:"
+            f" {check.loss_before:.4f} before, {check.loss_after:.4f} after"
         )
-    return Rung("gradients", head, found["max_rel"], found["tolerance"], found["verdict"], reason)
+    return _Result(check.loss_after - check.loss_before, 0.0, check.verdict, reason)
 
 
-def _fine_tuning(head: str, findings: Report) -> Rung:
-    found = findings["fine_tuning"]
-    if names := found["without_gradient"]:
-        reason = f"{head}: {len(names)} variables have no finite gradient: {', '.join(names[:5])}"
-    elif not found["variables"]:
-        reason = f"{head}: it has no trainable variables"
-    else:
-        reason = (
-            f"{head}: a step of gradient descent does not lower the loss: {found['loss_before']:.4f} before,"
-            f" {found['loss_after']:.4f} after"
-        )
-    return Rung("fine_tuning", head, found["loss_after"] - found["loss_before"], 0, found["verdict"], reason)
-
-
-def _features(found: Report) -> Rung:
-    reason = (
-        "the feature extractor and the classifier do not belong together: its features through the checkpoint's head"
-        f" are off the classifier's logits by {found['max_rel']:.1e} of the largest, expected at most"
-        f" {found['tolerance']:.0e}"
-    )
-    return Rung("features", "", found["max_rel"], found["tolerance"], found["verdict"], reason)
-
-
-_OF_A_HEAD: dict[str, Callable[[str, Report], Rung]] = {
+# By rung, in order: what came of the check of one module; None where it was not reached.
+_MODULE_RUNGS: dict[str, Callable[[ModuleReport], _Result | None]] = {
     "weights": _weights,
     "selftest": _selftest,
     "preprocessing": _preprocessing,
@@ -150,45 +131,74 @@ _OF_A_HEAD: dict[str, Callable[[str, Report], Rung]] = {
 }
 
 
-def _reported(found: Report) -> Rung:
-    """Holds the measured accuracy against the reported one: how far it is off, and how far its interval reaches there.
-
-    This is no gate: on a sample of the images that the figure is about, one good model in twenty fails it by chance (on
-    all of them none should), and a figure from elsewhere may be the wrong one.
-    """
-    against = found.get("against_reported")
-    if against is None or against["inside"] is None:
-        return Rung("reported", "classification", None, None, "not measured", (against or found)["reason"], gate=False)
-    top1, (low, high), value = found["top1"], found["top1_interval"], against["value"]
-    reach = high - top1 if value > top1 else top1 - low
-    verdict = "pass" if against["inside"] else "fail"
-    return Rung("reported", "classification", abs(value - top1), reach, verdict, against["reason"], gate=False)
+def _module_rungs(modules: Mapping[Head, ModuleReport]) -> Iterator[Rung]:
+    for name, check in _MODULE_RUNGS.items():
+        for head, module in modules.items():
+            result = check(module)
+            if result is None:
+                yield Rung(name, head, None, None, Verdict.NOT_MEASURED, SKIPPED)
+            else:
+                reason = f"{head}: {result.reason}"
+                yield Rung(name, head, result.value, result.tolerance, result.verdict, reason)
 
 
-def _accuracy(found: Report) -> Iterator[Rung]:
-    """Yields the rungs of the accuracy: the order of the labels, the gate, and the reported figure, if there is one."""
-    if order := found.get("label_order"):
-        yield Rung("label_order", "classification", None, None, order["verdict"], order["reason"])
-    yield Rung(
-        "accuracy", "classification", found.get("top1"), found.get("minimum_top1"), found["verdict"], found["reason"]
+def _features(check: Comparison) -> Rung:
+    reason = (
+        "extractor and classifier do not belong together: extractor + head differs from the classifier,"
+        f" {_error(check.max_rel, check.tolerance)}"
     )
-    if found.get("reported"):
-        yield _reported(found)
+    return Rung("features", None, check.max_rel, check.tolerance, check.verdict, reason)
 
 
-def rungs(report: Report) -> list[Rung]:
-    """Returns the rungs of a report in order; those that it has not come to are not measured."""
-    found = [
-        check(head, findings) if key in findings else Rung(key, head, None, None, "not measured", SKIPPED)
-        for key, check in _OF_A_HEAD.items()
-        for head, findings in report["modules"].items()
-    ]
-    if "features" in report:
-        found.append(_features(report["features"]))
-    found += _accuracy(report["accuracy"])
-    return [rung if rung.verdict != "pass" else Rung(**vars(rung) | {"reason": ""}) for rung in found]
+def _reported(accuracy: Accuracy) -> Rung:
+    """Compares the reported accuracy with the measured interval: value is the difference, tolerance the interval's.
+
+    It is no gate: on a sample of the images of the reported figure, one good model in twenty fails by chance (on all of
+    them none should), and a figure from elsewhere may be wrong.
+    """
+    measured = accuracy.measured
+    against = measured.against_reported if measured else None
+    if measured is None or against is None or against.inside is None:
+        reason = against.reason if against else accuracy.reason
+        return Rung("reported", Head.CLASSIFICATION, None, None, Verdict.NOT_MEASURED, reason, gate=False)
+    (low, high), top1 = measured.top1_interval, measured.top1
+    tolerance = high - top1 if against.value > top1 else top1 - low
+    verdict = Verdict.of(against.inside)
+    difference = abs(against.value - top1)
+    return Rung("reported", Head.CLASSIFICATION, difference, tolerance, verdict, against.reason, gate=False)
+
+
+def _label_order(measured: Measured) -> Rung:
+    order = measured.label_order
+    return Rung("label_order", Head.CLASSIFICATION, None, None, order.verdict, order.reason)
+
+
+def _accuracy(accuracy: Accuracy) -> Rung:
+    top1 = accuracy.measured.top1 if accuracy.measured else None
+    return Rung("accuracy", Head.CLASSIFICATION, top1, accuracy.minimum_top1, accuracy.verdict, accuracy.reason)
+
+
+def _all_rungs(report: Report) -> Iterator[Rung]:
+    yield from _module_rungs(report.modules)
+    if report.features is not None:
+        yield _features(report.features)
+    if report.accuracy.measured is not None:
+        yield _label_order(report.accuracy.measured)
+    yield _accuracy(report.accuracy)
+    if report.accuracy.reported is not None:
+        yield _reported(report.accuracy)
+
+
+def rungs(report: Report) -> tuple[Rung, ...]:
+    """Returns the rungs of a report in order; checks that were not reached are not measured."""
+    return tuple(replace(rung, reason="") if rung.verdict is Verdict.PASS else rung for rung in _all_rungs(report))
 
 
 def failures(report: Report, gate: bool = True) -> list[str]:
-    """Returns a sentence for each rung that failed: of those that stop a publication, or of those that do not."""
-    return [rung.reason for rung in rungs(report) if rung.verdict == "fail" and rung.gate == gate]
+    """Returns a sentence for each rung that failed.
+
+    Args:
+        report: the report; its own ladder is not read.
+        gate: whether to list the failures that stop the publication, or the others.
+    """
+    return [rung.reason for rung in rungs(report) if rung.verdict is Verdict.FAIL and rung.gate == gate]

@@ -1,4 +1,4 @@
-"""Classifying many images: decoded ahead, damaged ones counted, and a stopped run that goes on where it was."""
+"""Classifying many images: decoded ahead, damaged ones counted, and resumed runs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,13 +30,13 @@ def images(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def task_of(folder: Path, samples: int | None = None, unit_range: bool = False) -> Task:
-    found = image_set.open_images(folder, LABELS)
-    return Task(found, image_set.choose(found, samples), SIZE, unit_range=unit_range)
+def choose(folder: Path, samples: int | None = None, unit_range: bool = False) -> Task:
+    images = image_set.open_images(folder, LABELS)
+    return Task(images, image_set.choose(images, samples), SIZE, unit_range=unit_range)
 
 
 def colours(inputs: np.ndarray) -> np.ndarray:
-    """Sees which colour an image has: logits (n, 3)."""
+    """Recognises the colour of an image: logits (n, 3)."""
     means: np.ndarray = inputs.mean(axis=(1, 2))
     return means
 
@@ -55,21 +55,21 @@ def counting(predict: classify.Predict, stop_after: int = 1000) -> tuple[list[in
 
 
 def test_every_image_is_classified_in_order_and_in_batches_of_one_shape(images: Path, tmp_path: Path) -> None:
-    task = task_of(images)
+    task = choose(images)
     calls, predict = counting(colours)
-    found = evaluate(task, predict, "model", tmp_path / "shards", "test")
+    evaluated = evaluate(task, predict, "model", tmp_path / "shards", "test")
     assert calls == [4] * 8  # 30 images
-    assert found.predictions.label.tolist() == [example.label for example in task.chosen]
-    assert found.predictions.right.all()
-    assert found.damaged == {}
-    assert found.rate is not None
-    assert found.rate > 0
+    assert evaluated.predictions.label.tolist() == [example.label for example in task.chosen]
+    assert evaluated.predictions.right.all()
+    assert evaluated.damaged == {}
+    assert evaluated.rate is not None
+    assert evaluated.rate > 0
 
 
 @pytest.mark.parametrize("unit_range", [False, True])
 def test_pixels_have_the_range_that_the_model_takes(unit_range: bool, images: Path) -> None:
-    task = task_of(images, 1, unit_range)
-    values = classify.inputs_of(task, task.chosen[0])
+    task = choose(images, 1, unit_range)
+    values = classify.prepare_image(task, task.chosen[0])
     black, colour = (0, 200 / 255) if unit_range else (-1, 200 / 127.5 - 1)
     assert values.shape == (SIZE, SIZE, 3)
     assert sorted({round(float(value), 3) for value in values.ravel()})[0] == black
@@ -77,23 +77,23 @@ def test_pixels_have_the_range_that_the_model_takes(unit_range: bool, images: Pa
 
 
 def test_a_stopped_run_goes_on_where_it_was(images: Path, tmp_path: Path) -> None:
-    whole = evaluate(task_of(images), colours, "model", tmp_path / "whole", "test")
+    whole = evaluate(choose(images), colours, "model", tmp_path / "whole", "test")
     calls, predict = counting(colours, stop_after=5)
     with pytest.raises(KeyboardInterrupt):
-        evaluate(task_of(images), predict, "model", tmp_path / "shards", "test")
+        evaluate(choose(images), predict, "model", tmp_path / "shards", "test")
     calls, predict = counting(colours)
-    found = evaluate(task_of(images), predict, "model", tmp_path / "shards", "test")
+    evaluated = evaluate(choose(images), predict, "model", tmp_path / "shards", "test")
     assert len(calls) == 4  # two shards of two batches were done, of eight batches
     for name in ("label", "top5", "confidence", "restricted"):
-        np.testing.assert_array_equal(getattr(found.predictions, name), getattr(whole.predictions, name))
+        np.testing.assert_array_equal(getattr(evaluated.predictions, name), getattr(whole.predictions, name))
     calls, predict = counting(colours)
-    evaluate(task_of(images), predict, "model", tmp_path / "shards", "test")
+    evaluate(choose(images), predict, "model", tmp_path / "shards", "test")
     assert calls == []
 
 
 def test_only_shards_of_the_same_task_are_taken(images: Path, tmp_path: Path) -> None:
-    evaluate(task_of(images), colours, "model", tmp_path / "shards", "test")
-    for task, model in ((task_of(images), "another"), (task_of(images, 20), "model"), (task_of(images), "model")):
+    evaluate(choose(images), colours, "model", tmp_path / "shards", "test")
+    for task, model in ((choose(images), "another"), (choose(images, 20), "model"), (choose(images), "model")):
         calls, predict = counting(colours)
         evaluate(task, predict, model, tmp_path / "shards", "test")
         assert calls
@@ -101,13 +101,13 @@ def test_only_shards_of_the_same_task_are_taken(images: Path, tmp_path: Path) ->
 
 
 def test_a_damaged_shard_is_computed_again(images: Path, tmp_path: Path) -> None:
-    evaluate(task_of(images), colours, "model", tmp_path / "shards", "test")
+    evaluate(choose(images), colours, "model", tmp_path / "shards", "test")
     (shard,) = (tmp_path / "shards").glob("*/00002.npz")
     shard.write_bytes(shard.read_bytes()[:-20])
     calls, predict = counting(colours)
-    found = evaluate(task_of(images), predict, "model", tmp_path / "shards", "test")
+    evaluated = evaluate(choose(images), predict, "model", tmp_path / "shards", "test")
     assert len(calls) == 4  # that shard and the one after it
-    assert found.predictions.right.all()
+    assert evaluated.predictions.right.all()
 
 
 def test_images_that_were_replaced_are_classified_again(
@@ -115,36 +115,36 @@ def test_images_that_were_replaced_are_classified_again(
 ) -> None:
     """A message says to replace a damaged image; the shard that counts it is not believed any more."""
     monkeypatch.setattr(classify, "DAMAGED_SHARE", 0.04)
-    task = task_of(images)
+    task = choose(images)
     path = images / task.chosen[-1].name
     whole = path.read_bytes()
     path.write_bytes(b"no image")
     assert evaluate(task, colours, "model", tmp_path / "shards", "test").damaged
     path.write_bytes(whole)
     calls, predict = counting(colours)
-    found = evaluate(task_of(images), predict, "model", tmp_path / "shards", "test")
-    assert found.damaged == {}
-    assert len(found.predictions) == 30
+    evaluated = evaluate(choose(images), predict, "model", tmp_path / "shards", "test")
+    assert evaluated.damaged == {}
+    assert len(evaluated.predictions) == 30
     assert 0 < sum(calls) < 30  # the shards of the other images are kept
 
 
 @pytest.mark.parametrize("content", [None, "{", ""])
 def test_a_shard_whose_record_is_damaged_is_computed_again(content: str | None, images: Path, tmp_path: Path) -> None:
-    evaluate(task_of(images), colours, "model", tmp_path / "shards", "test")
+    evaluate(choose(images), colours, "model", tmp_path / "shards", "test")
     (record,) = (tmp_path / "shards").glob("*/00000.json")
     record.unlink() if content is None else record.write_text(content)
-    found = evaluate(task_of(images), colours, "model", tmp_path / "shards", "test")
-    assert found.predictions.right.all()
+    evaluated = evaluate(choose(images), colours, "model", tmp_path / "shards", "test")
+    assert evaluated.predictions.right.all()
 
 
 def test_an_image_that_is_hardly_but_a_line_is_damaged(images: Path) -> None:
     """The protocol crop would make an image of gigabytes of it on the way."""
     Image.new("RGB", (60_000, 2)).save(images / "green/3.png")
-    task = replace(task_of(images), size=224, protocol="crop")
+    task = replace(choose(images), size=224, protocol="crop")
     (example,) = (example for example in task.chosen if example.name == "green/3.png")
     with pytest.raises(Fault, match=r"green/3\.png: with its 60000x2 pixels, it would have 7440000x248 before"):
-        classify.inputs_of(task, example)
-    assert classify.inputs_of(replace(task, protocol="resize"), example).shape == (224, 224, 3)
+        classify.prepare_image(task, example)
+    assert classify.prepare_image(replace(task, protocol="resize"), example).shape == (224, 224, 3)
 
 
 def test_a_damaged_image_is_named_counted_and_left_out(
@@ -152,22 +152,22 @@ def test_a_damaged_image_is_named_counted_and_left_out(
 ) -> None:
     monkeypatch.setattr(classify, "DAMAGED_SHARE", 0.04)  # one of the 30
     (images / "green/3.png").write_bytes(b"no image")
-    task = task_of(images)
+    task = choose(images)
     for _ in range(2):  # the second run takes it from the shards
-        found = evaluate(task, colours, "model", tmp_path / "shards", "test")
-        assert list(found.damaged) == ["green/3.png"]
-        assert f"{images}/green/3.png: cannot be read as an image" in found.damaged["green/3.png"]
-        assert len(found.predictions) == 29
-        assert found.predictions.right.all()
+        evaluated = evaluate(task, colours, "model", tmp_path / "shards", "test")
+        assert list(evaluated.damaged) == ["green/3.png"]
+        assert f"{images}/green/3.png: cannot be read as an image" in evaluated.damaged["green/3.png"]
+        assert len(evaluated.predictions) == 29
+        assert evaluated.predictions.right.all()
     assert f"test: left out: {images}/green/3.png: cannot be read as an image" in capsys.readouterr().err
     (images / "red/3.png").write_bytes(b"")
     with pytest.raises(
-        Fault, match=r"cannot be read as an image .*; 2 of the first \d+ images are damaged, of 30 at most 1"
+        Fault, match=r"cannot be read as an image .*; 2 of the first \d+ images are damaged, at most 1 of 30 may be"
     ):
         evaluate(task, colours, "another", tmp_path / "shards", "test")
 
 
 def test_a_single_damaged_image_of_few_stops_the_run(images: Path, tmp_path: Path) -> None:
     (images / "green/3.png").write_bytes(b"no image")
-    with pytest.raises(Fault, match=r"green/3\.png: cannot be read as an image .* of 30 at most 0 may be"):
-        evaluate(task_of(images), colours, "model", tmp_path / "shards", "test")
+    with pytest.raises(Fault, match=r"green/3\.png: cannot be read as an image .* at most 0 of 30 may be"):
+        evaluate(choose(images), colours, "model", tmp_path / "shards", "test")

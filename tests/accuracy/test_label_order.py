@@ -1,23 +1,23 @@
-"""The order of the labels: what is wrong is found, what is weak is not blamed, what cannot be told is not claimed."""
+"""label_order: wrong orders are detected, weak models pass, and random ones are not measured."""
 
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from pipeline.accuracy.label_order import label_order
+from pipeline.accuracy.label_order import check_label_order
 from pipeline.accuracy.predictions import NOTHING, Predictions
-from pipeline.accuracy.statistics import Figures
+from pipeline.facts.report import LabelOrder
 from pipeline.images.labels import Label
 
 IMAGENETTE = np.array([0, 217, 482, 491, 497, 566, 569, 571, 574, 701])
 Order = Callable[[np.ndarray], np.ndarray]
 
 
-def judged(label: np.ndarray, predicted: np.ndarray, classes: int, names: tuple[Label, ...] = ()) -> Figures:
+def judge(label: np.ndarray, predicted: np.ndarray, classes: int, names: tuple[Label, ...] = ()) -> LabelOrder:
     best = predicted.astype(np.int32)
     sure = np.full(len(label), 0.5, np.float32)
-    return label_order(Predictions(label.astype(np.int32), best[:, np.newaxis], sure, best), names, classes)
+    return check_label_order(Predictions(label.astype(np.int32), best[:, np.newaxis], sure, best), names, classes)
 
 
 def images(classes: int | np.ndarray, per_class: int, seed: int = 0) -> np.ndarray:
@@ -49,10 +49,10 @@ def swapped(classes: int, a: int, b: int) -> np.ndarray:
 )  # fmt: skip
 def test_good_and_weak_models_pass(classes: int, per_class: int, right: float) -> None:
     true = images(classes, per_class)
-    found = judged(true, model(true, classes, right), classes)
-    assert found["verdict"] == "pass"
-    assert found["moved"] == []
-    assert found["reason"].endswith("and no other order explains the predictions better")
+    result = judge(true, model(true, classes, right), classes)
+    assert result.verdict == "pass"
+    assert result.moved == ()
+    assert result.reason.endswith("and no other order explains the predictions better")
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -61,7 +61,7 @@ def test_systematic_confusions_are_no_other_order(seed: int) -> None:
     true = images(100, 50, seed)
     usual = np.random.default_rng(seed).permutation(100)
     recognised = np.random.default_rng(seed + 100).random(len(true)) < 0.4
-    assert judged(true, np.where(recognised, true, usual[true]), 100)["verdict"] == "pass"
+    assert judge(true, np.where(recognised, true, usual[true]), 100).verdict == "pass"
 
 
 def test_a_class_that_is_mistaken_is_not_blamed() -> None:
@@ -69,7 +69,7 @@ def test_a_class_that_is_mistaken_is_not_blamed() -> None:
     true = images(100, 50)
     predicted = model(true, 100, 0.9)
     predicted[true == 3] = 7
-    assert judged(true, predicted, 100)["verdict"] == "pass"
+    assert judge(true, predicted, 100).verdict == "pass"
 
 
 def test_a_mistaken_class_of_a_subset_is_not_blamed() -> None:
@@ -77,7 +77,7 @@ def test_a_mistaken_class_of_a_subset_is_not_blamed() -> None:
     true = images(IMAGENETTE, 390)
     predicted = model(true, 1000, 0.95)
     predicted[true == 482] = 848
-    assert judged(true, predicted, 1000)["verdict"] == "pass"
+    assert judge(true, predicted, 1000).verdict == "pass"
 
 
 @pytest.mark.parametrize("shift", [-2, -1, 1, 2])
@@ -87,20 +87,20 @@ def test_a_mistaken_class_of_a_subset_is_not_blamed() -> None:
 )
 def test_labels_off_by_a_few_fail(kinds: int | np.ndarray, classes: int, per_class: int, shift: int) -> None:
     true = images(kinds, per_class)
-    found = judged((true - shift) % classes, model(true, classes, 0.8), classes)
-    assert found["verdict"] == "fail"
-    assert found["reason"].startswith(f"the labels seem to be off by {abs(shift)}: top-1 accuracy is ")
-    assert found["shifts"][str(shift)] > 0.7 * len(true)
+    result = judge((true - shift) % classes, model(true, classes, 0.8), classes)
+    assert result.verdict == "fail"
+    assert result.reason.startswith(f"the labels seem to be off by {abs(shift)}: top-1 accuracy is ")
+    assert result.shifts[str(shift)] > 0.7 * len(true)
 
 
 def test_the_shift_is_said_in_words() -> None:
     true = np.repeat(np.arange(10), 10)
-    found = judged((true - 1) % 10, true, 10)
-    assert found["reason"] == (
+    result = judge((true - 1) % 10, true, 10)
+    assert result.reason == (
         "the labels seem to be off by 1: top-1 accuracy is 100.00 % with every label moved 1 place down in the label"
         " file, and 0.00 % as they are"
     )
-    assert "moved 2 places up in the label file" in judged((true + 2) % 10, true, 10)["reason"]
+    assert "moved 2 places up in the label file" in judge((true + 2) % 10, true, 10).reason
 
 
 @pytest.mark.parametrize("by", [-1, 1])
@@ -109,10 +109,10 @@ def test_the_shift_is_said_in_words() -> None:
 def test_labels_off_from_a_line_on_fail(per_class: int, start: int, by: int) -> None:
     """Of Imagenette's classes, half or fewer come after the line that is lost."""
     true = images(IMAGENETTE, per_class)
-    found = judged(np.where(true >= start, true - by, true), model(true, 1000, 0.9), 1000)
-    assert found["verdict"] == "fail"
-    assert found["reason"].startswith(f"the labels seem to be off by 1 from output {start - by} on: of ")
-    assert f"moved 1 place {'up' if by < 0 else 'down'} in the label file" in found["reason"]
+    result = judge(np.where(true >= start, true - by, true), model(true, 1000, 0.9), 1000)
+    assert result.verdict == "fail"
+    assert result.reason.startswith(f"the labels seem to be off by 1 from output {start - by} on: of ")
+    assert f"moved 1 place {'up' if by < 0 else 'down'} in the label file" in result.reason
 
 
 def test_the_last_classes_may_be_taken_for_their_neighbours() -> None:
@@ -120,12 +120,12 @@ def test_the_last_classes_may_be_taken_for_their_neighbours() -> None:
     predicted = model(true, 1000, 0.9)
     last = true >= sorted(IMAGENETTE)[-2]
     predicted[last] = true[last] + 1
-    assert judged(true, predicted, 1000)["verdict"] == "pass"
+    assert judge(true, predicted, 1000).verdict == "pass"
 
 
 def test_two_classes_the_wrong_way_round_fail() -> None:
     true = images(2, 50)
-    assert judged(1 - true, model(true, 2, 0.9), 2)["verdict"] == "fail"
+    assert judge(1 - true, model(true, 2, 0.9), 2).verdict == "fail"
 
 
 @pytest.mark.parametrize(
@@ -136,10 +136,10 @@ def test_two_classes_the_wrong_way_round_fail() -> None:
 def test_a_permutation_fails(kinds: int | np.ndarray, classes: int, per_class: int, right: float) -> None:
     true = images(kinds, per_class)
     order = permuted(classes)
-    found = judged(order[true], model(true, classes, right), classes)
-    assert found["verdict"] == "fail"
-    assert found["reason"].startswith("the label file seems to be in another order for ")
-    moved = {one["label"]["index"]: one["belongs_to"]["index"] for one in found["moved"]}
+    result = judge(order[true], model(true, classes, right), classes)
+    assert result.verdict == "fail"
+    assert result.reason.startswith("the label file seems to be in another order for ")
+    moved = {move.label.index: move.belongs_to.index for move in result.moved}
     assert len(moved) == min(10, sum(order[kind] != kind for kind in np.unique(true)))
     assert np.mean([order[output] == label for label, output in moved.items()]) >= 0.6
 
@@ -147,13 +147,13 @@ def test_a_permutation_fails(kinds: int | np.ndarray, classes: int, per_class: i
 def test_two_swapped_labels_fail_and_are_named() -> None:
     names = tuple(Label(f"n{number:03}", f"thing {number}, object {number}") for number in range(1000))
     true = images(1000, 50)
-    found = judged(swapped(1000, 281, 7)[true], model(true, 1000, 0.8), 1000, names)
-    assert found["verdict"] == "fail"
-    assert found["reason"].startswith(
-        "the label file seems to be in another order for 2 of 1,000 classes: n007 (thing 7) is taken for n281 (thing"
-        " 281); n281 (thing 281) is taken for n007 (thing 7); on images that did not suggest it, that order is right"
+    result = judge(swapped(1000, 281, 7)[true], model(true, 1000, 0.8), 1000, names)
+    assert result.verdict == "fail"
+    assert result.reason.startswith(
+        "the label file seems to be in another order for 2 of 1,000 classes: n007 (thing 7) is predicted as n281 (thing"
+        " 281); n281 (thing 281) is predicted as n007 (thing 7); on images that did not suggest it, that order is right"
     )
-    assert [one["label"]["key"] for one in found["moved"]] == ["n007", "n281"]
+    assert [move.label.key for move in result.moved] == ["n007", "n281"]
 
 
 def test_a_line_put_elsewhere_fails() -> None:
@@ -161,47 +161,47 @@ def test_a_line_put_elsewhere_fails() -> None:
     order = np.arange(100)
     order[10:41] = np.roll(order[10:41], 1)
     true = images(100, 20)
-    found = judged(order[true], model(true, 100, 0.8), 100)
-    assert found["verdict"] == "fail"
-    assert "for 31 of 100 classes" in found["reason"]
+    result = judge(order[true], model(true, 100, 0.8), 100)
+    assert result.verdict == "fail"
+    assert "for 31 of 100 classes" in result.reason
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("favourites", [1, 3, 1000])
 @pytest.mark.parametrize(("kinds", "per_class"), [(1000, 10), (IMAGENETTE, 100)])
-def test_random_models_are_not_judged(kinds: int | np.ndarray, per_class: int, favourites: int, seed: int) -> None:
+def test_random_models_are_not_judge(kinds: int | np.ndarray, per_class: int, favourites: int, seed: int) -> None:
     """Even where they see a few classes everywhere, one of them among the images' own."""
     true = images(kinds, per_class, seed)
     draw = np.random.default_rng(seed)
     liked = np.append(draw.permutation(1000)[: favourites - 1], 569)
-    found = judged(true, draw.choice(liked, len(true)), 1000)
-    assert found["verdict"] == "not measured"
-    assert found["reason"].endswith(": too few hits to tell")
+    result = judge(true, draw.choice(liked, len(true)), 1000)
+    assert result.verdict == "not measured"
+    assert result.reason.endswith(": too few hits to tell")
 
 
-def test_a_random_model_that_tells_colours_apart_is_not_judged() -> None:
+def test_a_random_model_that_tells_colours_apart_is_not_judge() -> None:
     """Three of ten classes look special to it; it has names of its own for them."""
     true = images(IMAGENETTE, 100)
     predicted = np.full(len(true), 900)
     for number, kind in enumerate(IMAGENETTE[:3]):
         predicted[true == kind] = 100 + number
-    assert judged(true, predicted, 1000)["verdict"] == "not measured"
+    assert judge(true, predicted, 1000).verdict == "not measured"
 
 
 @pytest.mark.parametrize("right", [True, False])
 def test_one_image_says_nothing(right: bool) -> None:
-    found = judged(np.array([3]), np.array([3 if right else 4]), 1000)
-    assert found["verdict"] == "not measured"
-    assert found["reason"].startswith(f"{int(right)} of 1 images are right, where chance gives {int(right)}.0")
+    result = judge(np.array([3]), np.array([3 if right else 4]), 1000)
+    assert result.verdict == "not measured"
+    assert result.reason.startswith(f"{int(right)} of 1 images are right ({int(right)}.0 expected by chance)")
 
 
 def test_outputs_that_are_not_numbers_say_nothing() -> None:
-    found = judged(np.arange(100), np.full(100, NOTHING), 100)
-    assert found["verdict"] == "not measured"
-    assert (found["hits"], found["chance"]) == (0, 0)
+    result = judge(np.arange(100), np.full(100, NOTHING), 100)
+    assert result.verdict == "not measured"
+    assert (result.hits, result.chance) == (0, 0)
 
 
 def test_a_model_of_one_class_has_no_order() -> None:
-    found = judged(np.zeros(50, int), np.zeros(50, int), 1)
-    assert found["verdict"] == "not measured"
-    assert found["shifts"] == {}
+    result = judge(np.zeros(50, int), np.zeros(50, int), 1)
+    assert result.verdict == "not measured"
+    assert result.shifts == {}

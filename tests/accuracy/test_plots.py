@@ -6,9 +6,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from pipeline.accuracy.plots import accuracy_plot, block_differences, reliability
+from pipeline.accuracy.plots import plot_accuracy, plot_block_errors, plot_calibration
 from pipeline.accuracy.predictions import Predictions
-from pipeline.accuracy.statistics import Figures, accuracy, against_reported
+from pipeline.accuracy.statistics import against_reported, figures
+from pipeline.facts.report import Figures, Reported
 
 SVG = "{http://www.w3.org/2000/svg}"
 BLOCKS = [
@@ -23,46 +24,45 @@ def measured(n: int, right: float, confidence: float | None = None, classes: int
     label = np.arange(n, dtype=np.int32) % classes
     best = np.where(np.arange(n) < right * n, label, (label + 1) % 1000).astype(np.int32)
     sure = np.linspace(0, 1, n, dtype=np.float32) if confidence is None else np.full(n, confidence, np.float32)
-    return accuracy(
+    return figures(
         Predictions(label, best[:, np.newaxis], sure, best), (), 1000, [(1,)] * (n // 2) + [None] * (n - n // 2)
     )
 
 
-def plotted(figures: Figures, gate: float, value: float | None) -> str:
-    hits = round(figures["top1"] * figures["images"])
-    reported = value and against_reported(hits, figures["images"], value, "the paper", 1000, figures["classes"])
-    return accuracy_plot("a < b", figures, gate, reported or None)
+def plotted(measured: Figures, minimum: float, value: float | None) -> str:
+    reported = against_reported(measured, Reported(value, "the paper")) if value else None
+    return plot_accuracy("a < b", measured, minimum, reported)
 
 
 EXTREMES = {
-    "all confidences": reliability("a < b", measured(50_000, 0.8)["calibration"]),
-    "one sure image": reliability("a < b", measured(1, 1.0, 1.0)["calibration"]),
-    "no confidence": reliability("a < b", measured(200, 0.0, 0.0)["calibration"]),
-    "a million images": reliability("a < b", measured(1_000_000, 0.5)["calibration"]),
+    "all confidences": plot_calibration("a < b", measured(50_000, 0.8).calibration),
+    "one sure image": plot_calibration("a < b", measured(1, 1.0, 1.0).calibration),
+    "no confidence": plot_calibration("a < b", measured(200, 0.0, 0.0).calibration),
+    "a million images": plot_calibration("a < b", measured(1_000_000, 0.5).calibration),
     "everything measured": plotted(measured(50_000, 0.8046), 0.775, 0.80462),
     "one right image": plotted(measured(1, 1.0), 0.5, None),
     "one wrong image": plotted(measured(1, 0.0), 1.0, 0.9),
     "ten classes": plotted(measured(3925, 0.99, classes=10), 0.775, 0.84),
     "all right": plotted(measured(50_000, 1.0), 1.0, 1.0),
     "all close together": plotted(measured(50_000, 0.8046), 0.8045, 0.8047),
-    "blocks": block_differences("a < b", BLOCKS, 1e-5, ["of 8 images"]),
-    "forty blocks": block_differences("a < b", [(f"b{n}" * 10, 10.0 ** (n - 30)) for n in range(40)], 1e-5, ["x", "y"]),
-    "equal blocks": block_differences("a < b", [("embedding", 0.0)], 1e-5, []),
-    "broken blocks": block_differences("a < b", [("embedding", float("nan")), ("logits", float("inf"))], 1e-5, []),
+    "blocks": plot_block_errors("a < b", BLOCKS, 1e-5, ["of 8 images"]),
+    "forty blocks": plot_block_errors("a < b", [(f"b{n}" * 10, 10.0 ** (n - 30)) for n in range(40)], 1e-5, ["x", "y"]),
+    "equal blocks": plot_block_errors("a < b", [("embedding", 0.0)], 1e-5, []),
+    "broken blocks": plot_block_errors("a < b", [("embedding", float("nan")), ("logits", float("inf"))], 1e-5, []),
 }
 
 
 def boxes(root: ElementTree.Element) -> list[tuple[str, float, float, float, float]]:
     """Returns about which rectangle each text fills, (text, left, top, right, bottom); letters of 0.6 em."""
-    found = []
+    rectangles = []
     for text in root.iter(f"{SVG}text"):
         letters = text.text or ""
         size = {"heading": 15.0, "small": 10.5}.get(text.attrib.get("class", ""), 12.0)
         width = 0.6 * size * len(letters)
         before = {"start": 0.0, "middle": 0.5, "end": 1.0}[text.attrib.get("text-anchor", "start")]
         left, y = float(text.attrib["x"]) - before * width, float(text.attrib["y"])
-        found.append((letters, left, y - 0.75 * size, left + width, y + 0.2 * size))
-    return found
+        rectangles.append((letters, left, y - 0.75 * size, left + width, y + 0.2 * size))
+    return rectangles
 
 
 @pytest.mark.parametrize("name", EXTREMES)
@@ -104,15 +104,15 @@ def description(text: str) -> str:
 
 
 def test_the_reliability_diagram_says_each_bin() -> None:
-    calibration = measured(10, 0.5, 0.9)["calibration"]
-    assert description(reliability("t", calibration)) == (
+    calibration = measured(10, 0.5, 0.9).calibration
+    assert description(plot_calibration("t", calibration)) == (
         "Reliability diagram, expected calibration error 40.00 %, 10 images. confidence 86.67 % to 93.33 %: 10 images,"
-        " on average 90.00 % sure and 50.00 % right."
+        " mean confidence 90.00 %, accuracy 50.00 %."
     )
 
 
 def test_the_reliability_diagram_draws_what_is_right_and_how_sure() -> None:
-    root = ElementTree.fromstring(reliability("t", measured(10, 0.5, 0.9)["calibration"]))
+    root = ElementTree.fromstring(plot_calibration("t", measured(10, 0.5, 0.9).calibration))
     (mark,) = root.findall(f"{SVG}path[@class='mark']")
     bar, count = root.findall(f"{SVG}path[@class='bar']")
     assert re.findall(r"M[\d.]+ ([\d.]+)", mark.attrib["d"]) == [str(round(316 - 0.9 * 208, 1))]
@@ -123,11 +123,11 @@ def test_the_reliability_diagram_draws_what_is_right_and_how_sure() -> None:
 def test_the_accuracy_plot_says_every_figure() -> None:
     assert description(EXTREMES["ten classes"]) == (
         "Accuracy on 3,925 images of 10 classes: top-1 over all 1,000 outputs 99.01 % (98.64 to 99.27); top-1 among 10"
-        " classes 99.01 % (98.64 to 99.27); ReaL labels, 1,962 images 10.04 % (8.79 to 11.45); quoted, not comparable"
-        " 84.00 %; gate 77.5 %."
+        " classes 99.01 % (98.64 to 99.27); ReaL labels, 1,962 images 10.04 % (8.79 to 11.45); reported, not comparable"
+        " 84.00 %; minimum 77.5 %."
     )
-    assert "; quoted 80.46 %; gate" in description(EXTREMES["everything measured"])
-    assert "quoted" not in EXTREMES["one right image"]
+    assert "; reported 80.46 %; minimum" in description(EXTREMES["everything measured"])
+    assert "reported" not in EXTREMES["one right image"]
 
 
 def test_the_accuracy_plot_is_to_scale() -> None:
@@ -143,7 +143,7 @@ def test_blocks_above_the_tolerance_stand_out() -> None:
     root = ElementTree.fromstring(EXTREMES["blocks"])
     assert [len(root.findall(f"{SVG}circle[@class='{kind}']")) for kind in ("dot", "ring")] == [1, 24]
     assert description(EXTREMES["blocks"]).startswith(
-        "Largest difference of each block; 1 of 26 above 1.0e-05. embedding equal; encoderblock_0 1.0e-07;"
+        "Relative error of each block; 1 of 26 above 1e-05. embedding equal; encoderblock_0 1.0e-07;"
     )
 
 
@@ -151,7 +151,7 @@ def test_differences_that_are_not_finite_are_above_any_tolerance() -> None:
     root = ElementTree.fromstring(EXTREMES["broken blocks"])
     assert {circle.attrib["cx"] for circle in root.findall(f"{SVG}circle[@class='dot']")} == {"648"}
     assert description(EXTREMES["broken blocks"]).endswith(
-        "2 of 2 above 1.0e-05. embedding not finite; logits not finite."
+        "2 of 2 above 1e-05. embedding not finite; logits not finite."
     )
 
 

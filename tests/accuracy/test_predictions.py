@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.accuracy.predictions import NOTHING, Predictions, joined, load, of_logits
+from pipeline.accuracy.predictions import NOTHING, Predictions, join, load_predictions, of_logits
 
 
 def some(n: int, classes: int = 12, seed: int = 0) -> Predictions:
@@ -96,15 +96,15 @@ def test_joined_keeps_the_order() -> None:
         Predictions(*(getattr(whole, field.name)[start:end] for field in fields(Predictions)))
         for start, end in ((0, 4), (4, 4), (4, 10))
     ]
-    assert equal(joined(parts), whole)
-    assert len(joined(parts)) == 10
+    assert equal(join(parts), whole)
+    assert len(join(parts)) == 10
 
 
 def test_files_come_back_and_stay_small(tmp_path: Path) -> None:
     path = tmp_path / "shards/0.npz"
     found = some(50_000, 1000 // 50)
     found.save(path)
-    back = load(path)
+    back = load_predictions(path)
     assert back is not None
     assert equal(back, found)
     assert path.stat().st_size <= 32 * 50_000 + 1500
@@ -112,21 +112,21 @@ def test_files_come_back_and_stay_small(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_nothing(tmp_path: Path) -> None:
-    assert load(tmp_path / "none.npz") is None
+    assert load_predictions(tmp_path / "none.npz") is None
 
 
 def test_every_cut_and_every_flipped_byte_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "0.npz"
     some(9).save(path)
     whole = path.read_bytes()
-    back = load(path)
+    back = load_predictions(path)
     assert back is not None
     assert equal(back, some(9))
     for place, byte in enumerate(whole):
         path.write_bytes(whole[:place])
-        assert load(path) is None
+        assert load_predictions(path) is None
         path.write_bytes(whole[:place] + bytes([byte ^ 0xFF]) + whole[place + 1 :])
-        back = load(path)
+        back = load_predictions(path)
         assert back is None or equal(back, some(9))  # times and comments of the archive may be anything
 
 
@@ -135,11 +135,11 @@ def test_another_archive_is_nothing(tmp_path: Path) -> None:
     good = {field.name: getattr(some(3), field.name) for field in fields(Predictions)}
     for other in ({"label": good["label"]}, good | {"label": np.zeros(2, np.int32)}, good | {"top5": good["label"]}):
         np.savez(path, allow_pickle=False, **other)
-        assert load(path) is None
+        assert load_predictions(path) is None
     path.write_text("no archive")
-    assert load(path) is None
+    assert load_predictions(path) is None
 
 
 def test_an_unreadable_file_is_no_damaged_one(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
-        load(tmp_path)
+        load_predictions(tmp_path)

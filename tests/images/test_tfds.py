@@ -137,13 +137,13 @@ def test_a_feature_without_a_name_is_refused(folder: Path) -> None:
         image_set.open_images(folder, LABELS)
 
 
-def test_imagenette_is_reported_to_have_training_images() -> None:
+def test_imagenette_is_reported_to_have_count_training_images() -> None:
     """How many is unknown: the file names, which would tell, are lost."""
     images = image_set.open_images(DATA / "imagenette", LABELS)
     task = Task(images, images.examples, 224)
     assert summary.other_dataset(task) == f"{images.description}, some of ImageNet's training set"
-    assert summary.training_images(task) is None
+    assert summary.count_training_images(task) is None
     images = image_set.open_images(DATA / "imagenet_v2", LABELS)
     task = Task(images, images.examples, 224)
     assert summary.other_dataset(task) == "TensorFlow Datasets imagenet_v2 3.0.0"
-    assert summary.training_images(task) == 0
+    assert summary.count_training_images(task) == 0

@@ -1,4 +1,4 @@
-"""proof: the checks that need TensorFlow, each with a module that must fail it."""
+"""checks and gradients: each check that needs TensorFlow, with a module that must fail it."""
 
 import sys
 from pathlib import Path
@@ -9,8 +9,11 @@ import pytest
 import tensorflow as tf
 
 from pipeline.base.fault import Fault
+from pipeline.base.heads import Head
+from pipeline.facts.report import FineTuningCheck, Report
 from pipeline.model.variants import Model
 from pipeline.proof import checks, gradients, ladder
+from tests.reports import with_checks
 
 pytestmark = pytest.mark.slow
 
@@ -41,22 +44,76 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (3, 2, 2, 1), np.uint8)
 INPUTS = ((PIXELS - 127.5) / 127.5).astype(np.float32)
 
 
-def stepped(linear: Linear) -> dict[str, Any]:
+class Variable:
+    """What compare_weights() uses of a TensorFlow variable."""
+
+    def __init__(self, name: str, value: np.ndarray) -> None:
+        self.name, self.value = f"{name}:0", value
+
+    def numpy(self) -> np.ndarray:
+        return self.value
+
+
+def test_equal_outputs_pass() -> None:
+    outputs = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
+    check = checks.compare(outputs + np.float32(1e-6), outputs, 1e-5, logits=True)
+    assert check.verdict == "pass"
+    assert check.max_rel == pytest.approx(check.max_abs / 4)
+
+
+@pytest.mark.parametrize(
+    "got",
+    [
+        [[1.0, 2.0], [3.0, -4.1]],  # too far
+        [[1.0, 2.0], [np.nan, -4.0]],
+        [[1.0, 2.0], [np.inf, -4.0]],
+    ],
+)
+def test_other_outputs_fail(got: list) -> None:
+    expected = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
+    assert checks.compare(np.array(got, np.float32), expected, 1e-5, logits=False).verdict == "fail"
+
+
+def test_another_class_fails_however_small_the_difference() -> None:
+    expected = np.array([[1.0, 1.0 + 1e-6]], np.float32)
+    check = checks.compare(expected[:, ::-1], expected, 1e-5, logits=True)
+    assert check.max_rel < 1e-5
+    assert check.argmax_agreement == 0
+    assert check.verdict == "fail"
+    assert checks.compare(expected[:, ::-1], expected, 1e-5, logits=False).verdict == "pass"  # features have no classes
+
+
+def test_weights_are_compared_bit_by_bit() -> None:
+    value = np.array([1.0, 2.0], np.float32)
+    expected = {"a/kernel": checks.fingerprint(value), "b": checks.fingerprint(value)}
+    variables = [Variable("a/kernel", value), Variable("b", value)]
+    assert checks.compare_weights(variables, expected).verdict == "pass"
+    variables[1].value = np.nextafter(value, 3, dtype=np.float32)
+    assert checks.compare_weights(variables, expected).different == ("b",)
+    assert checks.compare_weights(variables[:1], expected).different == ("b",)
+    assert checks.compare_weights([*variables[:1], Variable("b", value), Variable("c", value)], expected).different == (
+        "c",
+    )
+    assert checks.compare_weights([variables[0], Variable("b", value.reshape(2, 1))], expected).different == ("b",)
+
+
+def take_step(linear: Linear) -> FineTuningCheck:
     """Takes a step of fine-tuning with training=True."""
-    module = gradients.Module(linear, INPUTS)
-    return module.step(module.gradients(training=True))
+    module = gradients.TrainableModule(linear, INPUTS)
+    return module.take_step(module.gradients(training=True))
 
 
-def failures(head: str, findings: dict[str, Any]) -> list[str]:
-    accuracy = {"verdict": "not measured", "reason": "no images"}
-    return ladder.failures({"modules": {head: findings}, "accuracy": accuracy})
+def failure(report: Report, **changes: Any) -> str:
+    """Returns the one sentence of a report whose extractor has these checks."""
+    (sentence,) = ladder.failures(with_checks(report, Head.FE, **changes))
+    return sentence
 
 
 def test_a_step_of_gradient_descent_lowers_the_loss_as_its_slope_says() -> None:
-    found = stepped(Linear())
-    assert found["verdict"] == "pass"
-    assert found["variables"] == 1
-    assert found["loss_before"] - found["loss_after"] == pytest.approx(0.01 * found["loss_before"], rel=0.1)
+    check = take_step(Linear())
+    assert check.verdict == "pass"
+    assert check.variables == 1
+    assert check.loss_before - check.loss_after == pytest.approx(0.01 * check.loss_before, rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +124,10 @@ def test_a_step_of_gradient_descent_lowers_the_loss_as_its_slope_says() -> None:
         ("uphill", "fe: a step of gradient descent does not lower the loss"),
     ],
 )
-def test_a_module_that_cannot_be_trained_fails(wrong: str, sentence: str) -> None:
-    found = stepped(Linear(wrong))
-    assert found["verdict"] == "fail"
-    (said,) = failures("fe", {"fine_tuning": found})
-    assert said.startswith(sentence)
+def test_a_module_that_cannot_be_trained_fails(wrong: str, sentence: str, report: Report) -> None:
+    check = take_step(Linear(wrong))
+    assert check.verdict == "fail"
+    assert failure(report, fine_tuning=check).startswith(sentence)
 
 
 def write_selftest(folder: Path, outputs: np.ndarray) -> None:
@@ -80,17 +136,16 @@ def write_selftest(folder: Path, outputs: np.ndarray) -> None:
     np.savez(folder / "assets.extra/selftest.npz", allow_pickle=False, **values)
 
 
-def test_the_selftest_inside_is_replayed_in_every_way(tmp_path: Path) -> None:
+def test_the_selftest_is_replayed_in_every_way(tmp_path: Path, report: Report) -> None:
     module = Linear()
     write_selftest(tmp_path, module(INPUTS).numpy())
-    found = checks.replay(module, tmp_path)
-    assert found["verdict"] == "pass"
-    assert set(found["max_rel"]) == {"call", "serving_default", "serving_images"}
+    check = checks.replay_selftest(module, tmp_path)
+    assert check.verdict == "pass"
+    assert set(check.max_rel) == {"call", "serving_default", "serving_images"}
     module.signatures["serving_images"] = lambda images: {"logits": module(tf.cast(images, tf.float32) / 255)}
-    found = checks.replay(module, tmp_path)
-    assert found["verdict"] == "fail"
-    (said,) = failures("fe", {"selftest": found})
-    assert said.startswith("fe: the self-test inside differs (serving_images) by")
+    check = checks.replay_selftest(module, tmp_path)
+    assert check.verdict == "fail"
+    assert failure(report, selftest=check).startswith("fe: the self-test fails (serving_images): relative error ")
 
 
 @pytest.mark.parametrize("value", [np.nan, 1.0])
@@ -99,55 +154,54 @@ def test_other_outputs_fail_the_selftest(value: float, tmp_path: Path) -> None:
     outputs = module(INPUTS).numpy()
     write_selftest(tmp_path, outputs)
     module.kernel.assign_add(tf.fill((4, 3), value))
-    assert checks.replay(module, tmp_path)["verdict"] == "fail"
+    assert checks.replay_selftest(module, tmp_path).verdict == "fail"
 
 
 def test_a_module_without_a_selftest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="the module lacks its self-test; run make convert again"):
-        checks.replay(Linear(), tmp_path)
+        checks.replay_selftest(Linear(), tmp_path)
 
 
 @pytest.mark.parametrize("wrong", [0.0, 1.001, np.nan])
-def test_other_gradients_fail_naming_the_worst(wrong: float) -> None:
+def test_other_gradients_fail_naming_the_worst(wrong: float, report: Report) -> None:
     expected = {"a": np.ones((2, 3), np.float32), "b": np.full(4, 2.0, np.float32), "c": np.full(1, 1e-9, np.float32)}
     close = {name: value * np.float32(1 + 1e-5) for name, value in expected.items()} | {"c": np.zeros(1, np.float32)}
-    assert gradients.compare(close, expected, 2e-4)["verdict"] == "pass"
-    found = gradients.compare(close | {"b": expected["b"] * np.float32(wrong)}, expected, 2e-4)
-    assert (found["verdict"], found["worst"]) == ("fail", "b")
-    (sentence,) = failures("fe", {"gradients": found})
-    assert sentence.startswith("fe: the gradient by b differs from JAX's by ")
+    assert gradients.compare(close, expected, 2e-4).verdict == "pass"
+    check = gradients.compare(close | {"b": expected["b"] * np.float32(wrong)}, expected, 2e-4)
+    assert (check.verdict, check.worst) == ("fail", "b")
+    assert failure(report, gradients=check).startswith("fe: the gradient of b differs from JAX's: relative error ")
 
 
 @pytest.mark.parametrize("got", [{}, {"a": None, "b": 1.0}, {"a": 1.0}, {"a": 1.0, "b": 1.0, "c": 1.0}])
-def test_missing_or_other_gradients_fail(got: dict[str, Any]) -> None:
-    found = gradients.compare(got, {name: np.ones(1, np.float32) for name in "ab"}, 2e-4)
-    (sentence,) = failures("fe", {"gradients": found})
-    assert sentence == "fe: its gradients are not those of the checkpoint's 2 arrays, one each"
+def test_missing_or_other_gradients_fail(got: dict[str, Any], report: Report) -> None:
+    check = gradients.compare(got, {name: np.ones(1, np.float32) for name in "ab"}, 2e-4)
+    assert failure(report, gradients=check) == (
+        "fe: expected a gradient for each of the checkpoint's 2 arrays, got other variables"
+    )
 
 
-def test_outputs_that_depend_on_the_batch_fail() -> None:
+def test_outputs_that_depend_on_the_batch_size_fail(report: Report) -> None:
     class Shifted(Linear):
         def __call__(self, inputs: Any, training: bool = False) -> Any:
             return super().__call__(inputs, training) + 1e-3 * len(inputs)
 
     inputs = np.random.default_rng(0).uniform(-1, 1, (16, 2, 2, 1)).astype(np.float32)
     for module, verdict in ((Linear(), "pass"), (Shifted(), "fail")):
-        found = checks.batch_sizes(module, inputs, module(inputs).numpy(), 1e-5)
-        assert found["verdict"] == verdict
-    (sentence,) = failures("fe", {"batch_sizes": found})
-    assert sentence.startswith("fe: in a batch of 1 the outputs differ from those in one of 16 by")
+        check = checks.compare_batch_sizes(module, inputs, module(inputs).numpy(), 1e-5)
+        assert check.verdict == verdict
+    assert failure(report, batch_sizes=check).startswith("fe: outputs for batches of 1 and 16 differ: relative error")
 
 
 def test_a_killed_process_is_a_fault_and_a_failed_one_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A system that runs out of memory sends SIGKILL."""
     python = tmp_path / "python"
-    folders = {"classification": tmp_path, "fe": tmp_path}
+    folders = dict.fromkeys(Head, tmp_path)
     monkeypatch.setattr(sys, "executable", str(python))
     for ends, raised in (("kill -9 $$", Fault), ("exit 1", RuntimeError)):
         python.write_text(f"#!/bin/sh\n{ends}\n")
         python.chmod(0o755)
         with pytest.raises(raised, match=r"killed by SIGKILL; unless somebody did that, memory|status 1"):
-            gradients.in_own_processes(Model("Mini/8", 16, 3), python, folders)
+            gradients.run_in_processes(Model("Mini/8", 16, 3), python, folders)
 
 
 def test_the_gradients_of_a_large_model_stop_at_the_first_killed_process(
@@ -159,5 +213,5 @@ def test_the_gradients_of_a_large_model_stop_at_the_first_killed_process(
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(gradients, "LARGE", 0)
     with pytest.raises(Fault, match="killed by SIGKILL"):
-        gradients.in_own_processes(Model("Mini/8", 16, 3), python, {"classification": tmp_path, "fe": tmp_path})
+        gradients.run_in_processes(Model("Mini/8", 16, 3), python, dict.fromkeys(Head, tmp_path))
     assert started.read_text() == "classification\n"

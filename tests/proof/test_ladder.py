@@ -1,59 +1,128 @@
-"""ladder: what each rung says, from figures alone."""
+"""ladder: the sentence of each rung that failed, from figures alone."""
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from pipeline.accuracy import statistics
+from pipeline.accuracy.statistics import against_reported, interval
+from pipeline.base.heads import Head
+from pipeline.base.verdict import Verdict
+from pipeline.facts.report import Report, Reported, Rung
 from pipeline.proof import ladder
+from tests.reports import not_measured, with_accuracy, with_checks, with_measured
 
-REPORTED = {"top1": 0.8, "source": "the paper"}
-
-
-def report(hits: int | None, other: str | None = None) -> dict[str, Any]:
-    """Returns a report of 1,000 images, or of none, for a model whose reported top-1 accuracy is 80 %."""
-    accuracy: dict[str, Any] = {"reported": REPORTED}
-    if hits is None:
-        return {"modules": {}, "accuracy": accuracy | statistics.gate(None, 0.5, "no images at hand")}
-    against = statistics.against_reported(hits, 1000, 0.8, "the paper", 1000, 1000, other)
-    accuracy |= {"top1": hits / 1000, "top1_interval": statistics.interval(hits, 1000), "against_reported": against}
-    return {"modules": {}, "accuracy": accuracy | {"minimum_top1": 0.5, "verdict": "pass", "reason": ""}}
+REPORTED = Reported(0.8, "the paper")
 
 
-def rung(found: dict[str, Any]) -> ladder.Rung:
-    return next(rung for rung in ladder.rungs(found) if rung.rung == "reported")
+def with_hits(report: Report, hits: int, difference: str | None = None) -> Report:
+    """Returns the report of a model that is right on so many of 1,000 images, and is reported to reach 80 %."""
+    report = with_measured(report, images=1000, top1=hits / 1000, top1_interval=interval(hits, 1000))
+    assert report.accuracy.measured
+    against = against_reported(report.accuracy.measured, REPORTED, difference)
+    return with_accuracy(with_measured(report, against_reported=against), reported=REPORTED)
+
+
+def reported_rung(report: Report) -> Rung:
+    return next(rung for rung in ladder.rungs(report) if rung.rung == "reported")
+
+
+def test_rungs_are_in_order_and_passed_ones_give_no_reason(report: Report) -> None:
+    rungs = ladder.rungs(report)
+    assert list(dict.fromkeys(rung.rung for rung in rungs)) == [
+        "weights", "selftest", "preprocessing", "parity", "batch_sizes", "gradients", "fine_tuning", "features",
+        "label_order", "accuracy",
+    ]  # fmt: skip
+    assert {rung.head for rung in rungs if rung.rung == "features"} == {None}
+    assert {(rung.verdict, rung.reason) for rung in rungs} == {(Verdict.PASS, "")}
+    assert ladder.failures(report) == []
+
+
+def failed(report: Report, check: str, **changes: Any) -> str:
+    """Returns the sentence of a report whose extractor failed a check."""
+    before = getattr(report.modules[Head.FE], check)
+    changed = replace(before, verdict=Verdict.FAIL, **changes)
+    (sentence,) = ladder.failures(with_checks(report, Head.FE, **{check: changed}))
+    return sentence
+
+
+def test_each_failed_check_of_a_module_is_one_sentence(report: Report) -> None:
+    assert failed(report, "weights", different=("cls",)) == "fe: 1 variables differ from the checkpoint: cls"
+    assert failed(report, "selftest", max_rel={"call": 0.0, "serving_images": math.nan}) == (
+        "fe: the self-test fails (serving_images): relative error nan (limit 1e-05)"
+    )
+    assert failed(report, "preprocessing", max_rel=0.5) == (
+        "fe: the signature serving_images does not prepare images as the protocol resize does: relative error 5.0e-01"
+        " (limit 1e-05)"
+    )
+    assert failed(report, "batch_sizes", max_rel={"1": 0.0, "7": 0.5}) == (
+        "fe: outputs for batches of 7 and 16 differ: relative error 5.0e-01 (limit 1e-05)"
+    )
+    assert failed(report, "gradients", max_rel=0.5, worst="cls") == (
+        "fe: the gradient of cls differs from JAX's: relative error 5.0e-01 (limit 2e-04)"
+    )
+    assert failed(report, "fine_tuning", loss_before=1.0, loss_after=2.0) == (
+        "fe: a step of gradient descent does not lower the loss: 1.0000 before, 2.0000 after"
+    )
+
+
+def test_a_failed_parity_names_the_block_where_the_error_starts(report: Report) -> None:
+    sentence = "fe: TensorFlow and JAX differ: relative error 5.0e-01 (limit 1e-05)"
+    assert failed(report, "parity", max_rel=0.5) == (
+        f"{sentence}; all blocks match up to Transformer/encoderblock_5, the error starts after it"
+    )
+    blocks = report.modules[Head.FE].blocks
+    errors = [(path, 0.1 if number == 3 else error) for number, (path, error) in enumerate(blocks.max_rel)]
+    traced = with_checks(report, Head.FE, blocks=replace(blocks, max_rel=tuple(errors)))
+    assert failed(traced, "parity", max_rel=0.5) == (
+        f"{sentence}; the error starts between Transformer/encoderblock_1 and Transformer/encoderblock_2, whose"
+        " relative error is 1.0e-01"
+    )
+    untraced = with_checks(report, Head.FE, blocks=replace(blocks, max_rel=(), reason="it has no blocks"))
+    assert failed(untraced, "parity", max_rel=0.5) == f"{sentence}; no block can be named: it has no blocks"
+
+
+def test_another_class_is_counted(report: Report) -> None:
+    parity = replace(report.modules[Head.CLASSIFICATION].parity, verdict=Verdict.FAIL, argmax_agreement=0.75)
+    (sentence,) = ladder.failures(with_checks(report, Head.CLASSIFICATION, parity=parity))
+    assert ", another class for 25.0% of the inputs; " in sentence
+
+
+def test_checks_that_were_not_reached_are_not_measured(report: Report) -> None:
+    without = with_checks(report, Head.FE, gradients=None, fine_tuning=None)
+    skipped = [rung for rung in ladder.rungs(without) if rung.verdict is Verdict.NOT_MEASURED]
+    assert [(rung.rung, rung.head, rung.reason) for rung in skipped] == [
+        ("gradients", Head.FE, "an earlier check failed"),
+        ("fine_tuning", Head.FE, "an earlier check failed"),
+    ]
+    assert "features" not in {rung.rung for rung in ladder.rungs(replace(report, features=None))}
 
 
 @pytest.mark.parametrize(
     ("hits", "verdict"), [(700, "fail"), (760, "fail"), (790, "pass"), (800, "pass"), (860, "fail")]
 )
-def test_the_reported_figure_is_held_against_the_interval(hits: int, verdict: str) -> None:
-    found = rung(report(hits))
-    assert found.verdict == verdict
-    assert found.value is not None
-    assert found.tolerance is not None
-    assert found.value == pytest.approx(abs(0.8 - hits / 1000))
-    assert (found.value <= found.tolerance) == (verdict == "pass")
+def test_the_reported_accuracy_is_compared_with_the_interval(report: Report, hits: int, verdict: str) -> None:
+    rung = reported_rung(with_hits(report, hits))
+    assert rung.verdict == verdict
+    assert rung.value is not None
+    assert rung.tolerance is not None
+    assert rung.value == pytest.approx(abs(0.8 - hits / 1000))
+    assert (rung.value <= rung.tolerance) == (verdict == "pass")
 
 
-def test_a_reported_figure_outside_is_said_and_stops_nothing() -> None:
-    found = report(700)
-    assert ladder.failures(found) == []
-    (sentence,) = ladder.failures(found, gate=False)
-    assert sentence == "the reported 80.00 % lies above the 95 % interval of 1,000 images, 67.09 % to 72.76 %"
+def test_a_reported_accuracy_outside_the_interval_stops_nothing(report: Report) -> None:
+    report = with_hits(report, 700)
+    assert ladder.failures(report) == []
+    (sentence,) = ladder.failures(report, gate=False)
+    assert sentence == "the reported 80.00 % is above the 95 % interval of 1,000 images, 67.09 % to 72.76 %"
 
 
-def test_a_figure_about_other_images_is_not_held_against() -> None:
-    found = rung(report(700, "the images are ImageNet-V2"))
-    assert (found.verdict, found.value) == ("not measured", None)
-    assert found.reason == "the reported figure is not comparable, because the images are ImageNet-V2"
+def test_a_reported_accuracy_on_other_images_is_not_compared(report: Report) -> None:
+    rung = reported_rung(with_hits(report, 700, "the images are ImageNet-V2"))
+    assert (rung.verdict, rung.value) == ("not measured", None)
+    assert rung.reason == "the reported figure is not comparable, because the images are ImageNet-V2"
 
 
-def test_without_images_nothing_is_held_against() -> None:
-    assert rung(report(None)).reason == "no images at hand"
-
-
-def test_no_rung_without_a_reported_figure() -> None:
-    found = report(700)
-    found["accuracy"]["reported"] = None
-    assert [rung.rung for rung in ladder.rungs(found)] == ["accuracy"]
+def test_without_images_nothing_is_compared(report: Report) -> None:
+    assert reported_rung(not_measured(report, "no images of cats", REPORTED)).reason == "no images of cats"

@@ -1,7 +1,8 @@
-"""Each way in which a published module can be wrong, and the rung of the proof ladder that it fails."""
+"""Ways in which a published module can be wrong, and the rung of the ladder that each of them fails."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,19 +15,21 @@ import tensorflow as tf
 from flax import linen as nn
 
 from benchmarks.random_checkpoints import random_arrays
+from pipeline.base.heads import Head
+from pipeline.base.verdict import Verdict
 from pipeline.checkpoints import npz
+from pipeline.facts.report import Report
 from pipeline.model import float64, vit
-from pipeline.model.parameters import select_parameters
 from pipeline.model.preprocessing import preprocess
 from pipeline.model.variants import SIZES, Model
 from pipeline.proof import checks, gradients, ladder
 from pipeline.saved_model import build, export, selftest
+from tests.reports import REPORT, with_checks
 
 pytestmark = pytest.mark.slow
 
 MODEL = Model("Mini/8", 16, 3)  # of which small() leaves two blocks
 INPUTS = np.random.default_rng(1).uniform(-1, 1, (16, 16, 16, 3)).astype(np.float32)
-Report = dict[str, Any]
 
 
 class SwappedAttention(vit.SelfAttention):
@@ -103,18 +106,14 @@ def file(arrays: npz.Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(arrays: npz.Arrays) -> checks.Reference:
-    return checks.reference(MODEL, arrays, INPUTS)
-
-
-def fingerprints(arrays: Mapping[str, np.ndarray], head: str) -> dict[str, str]:
-    return {name: checks.fingerprint(value) for name, value in select_parameters(arrays, head).items()}
+    return checks.compute_reference(MODEL, arrays, INPUTS)
 
 
 @pytest.fixture
-def exported(file: Path, tmp_path: Path) -> Iterator[Callable[[str, str], Path]]:
+def exported(file: Path, tmp_path: Path) -> Iterator[Callable[[str, Head], Path]]:
     """Exports a head with a fault, as an author would who does not know of it: the self-test is what that gives."""
 
-    def run(fault: str, head: str) -> Path:
+    def run(fault: str, head: Head) -> Path:
         where, name, wrong = PLANTED[fault] if fault else (vit, "SelfAttention", vit.SelfAttention)
         folder = tmp_path / head
         folder.mkdir()
@@ -132,59 +131,65 @@ def exported(file: Path, tmp_path: Path) -> Iterator[Callable[[str, str], Path]]
     vit._apply.cache_clear()
 
 
-def failing(head: str, findings: Report) -> dict[str, str]:
-    """Returns the rungs of a module that failed, with their reasons."""
-    report = {"modules": {head: findings}, "accuracy": {"verdict": "not measured", "reason": "no images"}}
-    return {rung.rung: rung.reason for rung in ladder.rungs(report) if rung.verdict == "fail"}
+def failing(head: Head, **changes: Any) -> dict[str, str]:
+    """Returns the reasons of the rungs that fail where one module has these checks, by rung."""
+    return reasons(with_checks(REPORT, head, **changes))
 
 
-def checked(folder: Path, expected: checks.Reference, arrays: npz.Arrays, head: str) -> dict[str, str]:
+def reasons(report: Report) -> dict[str, str]:
+    return {rung.rung: rung.reason for rung in ladder.rungs(report) if rung.verdict is Verdict.FAIL}
+
+
+def check(folder: Path, expected: checks.Reference, head: Head) -> dict[str, str]:
+    """Returns the reasons of the rungs that a module on disk fails."""
     vit._apply.cache_clear()
-    findings, _, _ = checks.check_module(folder, INPUTS, expected, head, fingerprints(arrays, head), MODEL.tolerance)
-    return failing(head, findings)
+    module, before = checks.check_module(folder, head, REPORT.modules[head].needs, expected), REPORT.modules[head]
+    report = replace(module.report, gradients=before.gradients, fine_tuning=before.fine_tuning)
+    return reasons(replace(REPORT, modules=REPORT.modules | {head: report}))
 
 
-def test_without_a_fault_nothing_fails(
-    exported: Callable[[str, str], Path], expected: checks.Reference, arrays: npz.Arrays
-) -> None:
-    assert checked(exported("", "classification"), expected, arrays, "classification") == {}
+def test_without_a_fault_nothing_fails(exported: Callable[[str, Head], Path], expected: checks.Reference) -> None:
+    assert check(exported("", Head.CLASSIFICATION), expected, Head.CLASSIFICATION) == {}
 
 
 @pytest.mark.parametrize(
     ("fault", "where"),
     [
-        ("erf GELU for tanh", "it begins between input of Transformer/encoderblock_0 and Transformer/encoderblock_0"),
-        ("LayerNorm epsilon 1e-5", "it begins between input of Transformer/encoderblock_0 and"),
-        ("query and key swapped", "it begins between input of Transformer/encoderblock_0 and"),
-        ("[0, 1] for [-1, 1]", "it begins before or in input of Transformer/encoderblock_0"),
-        ("BGR", "it begins before or in input of Transformer/encoderblock_0"),
+        (
+            "erf GELU for tanh",
+            "the error starts between input of Transformer/encoderblock_0 and Transformer/encoderblock_0",
+        ),
+        ("LayerNorm epsilon 1e-5", "the error starts between input of Transformer/encoderblock_0 and"),
+        ("query and key swapped", "the error starts between input of Transformer/encoderblock_0 and"),
+        ("[0, 1] for [-1, 1]", "the error starts before or in input of Transformer/encoderblock_0"),
+        ("BGR", "the error starts before or in input of Transformer/encoderblock_0"),
     ],
 )
 def test_another_computation_fails_the_parity_and_is_traced_to_its_block(
-    fault: str, where: str, exported: Callable[[str, str], Path], expected: checks.Reference, arrays: npz.Arrays
+    fault: str, where: str, exported: Callable[[str, Head], Path], expected: checks.Reference
 ) -> None:
-    found = checked(exported(fault, "classification"), expected, arrays, "classification")
-    assert list(found) == ["parity"]
-    assert found["parity"].startswith("classification: TensorFlow and JAX differ by")
-    assert where in found["parity"]
+    failures = check(exported(fault, Head.CLASSIFICATION), expected, Head.CLASSIFICATION)
+    assert list(failures) == ["parity"]
+    assert failures["parity"].startswith("classification: TensorFlow and JAX differ: relative error ")
+    assert where in failures["parity"]
 
 
 @pytest.mark.parametrize("fault", ["BGR in the signature", "[0, 1] in the signature", "antialias in the signature"])
 def test_another_preprocessing_fails_the_signature(
-    fault: str, exported: Callable[[str, str], Path], expected: checks.Reference, arrays: npz.Arrays
+    fault: str, exported: Callable[[str, Head], Path], expected: checks.Reference
 ) -> None:
-    found = checked(exported(fault, "fe"), expected, arrays, "fe")
+    failures = check(exported(fault, Head.FE), expected, Head.FE)
     # The self-test's images have the model's size, so it does not see how they are resized.
-    assert list(found) == (["preprocessing"] if "antialias" in fault else ["selftest", "preprocessing"])
-    assert "serving_images does not prepare images as the protocol resize does" in found["preprocessing"]
+    assert list(failures) == (["preprocessing"] if "antialias" in fault else ["selftest", "preprocessing"])
+    assert "serving_images does not prepare images as the protocol resize does" in failures["preprocessing"]
 
 
-def test_a_frozen_module_fails_the_gradients(exported: Callable[[str, str], Path], file: Path) -> None:
-    findings = gradients.measure(MODEL, "classification", file, exported("a frozen module", "classification"))
-    found = failing("classification", findings)
-    assert found == {
-        "gradients": "classification: its gradients are not those of the checkpoint's 40 arrays, one each",
-        "fine_tuning": "classification: it has no trainable variables",
+def test_a_frozen_module_fails_the_gradients(exported: Callable[[str, Head], Path], file: Path) -> None:
+    module = exported("a frozen module", Head.CLASSIFICATION)
+    training = gradients.check_training(MODEL, Head.CLASSIFICATION, file, module)
+    assert failing(Head.CLASSIFICATION, **vars(training)) == {
+        "gradients": "classification: expected a gradient for each of the checkpoint's 40 arrays, got other variables",
+        "fine_tuning": "classification: no trainable variables",
     }
 
 
@@ -226,21 +231,21 @@ def of_another_augmentation(arrays: npz.Arrays) -> npz.Arrays:
     ],
 )
 def test_other_weights_fail_bit_by_bit(
-    change: Callable[[npz.Arrays], npz.Arrays], variables: str, arrays: npz.Arrays
+    change: Callable[[npz.Arrays], npz.Arrays], variables: str, arrays: npz.Arrays, expected: checks.Reference
 ) -> None:
     module = [tf.Variable(value, name=name) for name, value in change(arrays).items()]
-    found = checks.weights_equal(module, fingerprints(arrays, "classification"))
-    assert failing("classification", {"weights": found})["weights"].startswith(f"classification: {variables}")
+    weights = checks.compare_weights(module, expected.weights[Head.CLASSIFICATION])
+    reason = failing(Head.CLASSIFICATION, weights=weights)["weights"]
+    assert reason.startswith(f"classification: {variables}")
 
 
-def test_a_feature_extractor_of_another_checkpoint_fails_beside_the_classifier(
+def test_an_extractor_of_another_checkpoint_does_not_belong_to_the_classifier(
     expected: checks.Reference, arrays: npz.Arrays
 ) -> None:
-    other = checks.reference(MODEL, of_another_augmentation(arrays), INPUTS)
-    for features, verdict in ((expected.outputs["fe"], "pass"), (other.outputs["fe"], "fail")):
-        logits = features @ arrays["head/kernel"] + arrays["head/bias"]
-        found = checks.compare(logits, expected.outputs["classification"], MODEL.tolerance, logits=True)
-        assert found["verdict"] == verdict
-    report = {"modules": {}, "features": found, "accuracy": {"verdict": "not measured", "reason": "no images"}}
-    (sentence,) = ladder.failures(report)
-    assert sentence.startswith("the feature extractor and the classifier do not belong together")
+    logits = expected.outputs[Head.CLASSIFICATION]
+    heads = checks.compare_heads(expected.outputs[Head.FE], logits, expected)
+    assert heads.verdict is Verdict.PASS
+    other = checks.compute_reference(MODEL, of_another_augmentation(arrays), INPUTS)
+    heads = checks.compare_heads(other.outputs[Head.FE], logits, expected)
+    (reason,) = reasons(replace(REPORT, features=heads)).values()
+    assert reason.startswith("extractor and classifier do not belong together: extractor + head differs from the class")
