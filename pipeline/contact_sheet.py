@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.accuracy.predictions import NOTHING, Predictions, ResultFiles, load_predictions
+from pipeline.accuracy.predictions import NOTHING, Predictions, load_predictions
+from pipeline.accuracy.result_files import ResultFiles
 from pipeline.accuracy.section import Evaluation, images_of
 from pipeline.base.command import command
 from pipeline.base.fault import Fault

@@ -24,17 +24,17 @@ import numpy as np
 from pipeline.accuracy import classify, section, summary
 from pipeline.accuracy.classify import Evaluated, Task
 from pipeline.accuracy.plots import render_plots
-from pipeline.accuracy.predictions import Predictions, ResultFiles
+from pipeline.accuracy.predictions import Predictions
+from pipeline.accuracy.result_files import ResultFiles, refuse_fewer, refuse_to_forget
 from pipeline.accuracy.section import Evaluation
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, shown
-from pipeline.base.files import replacing_folder, sha256_of, write_text
+from pipeline.base.files import replacing_folder, write_text
 from pipeline.base.heads import Head
-from pipeline.base.verdict import Verdict
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import npz, provenance
 from pipeline.facts.collection import collection_of
-from pipeline.facts.report import CheckpointFacts, Environment, ModelFacts, Needs, Report, load_report, report_text
+from pipeline.facts.report import CheckpointFacts, Environment, ModelFacts, Needs, Report, report_text
 from pipeline.images import image_set, labels
 from pipeline.model.variants import HYBRIDS, Model
 from pipeline.proof import checks, gradients, ladder
@@ -101,50 +101,6 @@ def parity_inputs(task: Task | None, size: int) -> tuple[np.ndarray, str]:
                 return np.stack(inputs), "evaluation images"
     noise = np.random.default_rng(0).uniform(-1, 1, (PARITY_IMAGES, size, size, 3))
     return noise.astype(np.float32), "images of uniform noise in [-1, 1], seed 0"
-
-
-def refuse_to_forget(files: ResultFiles, checkpoint: Path) -> None:
-    """Refuses to validate without images a checkpoint whose accuracy an earlier run measured, passed or failed.
-
-    Raises:
-        Fault: names the earlier figure, and what to do.
-    """
-    for path in (files.failed.report, files.report):
-        if not path.is_file():
-            continue
-        report = load_report(path)
-        measured = report.accuracy.measured
-        if measured and report.checkpoint.sha256 == sha256_of(checkpoint):
-            raise Fault(
-                f"{path}: this checkpoint's top-1 accuracy was measured before, {measured.top1:.4f} on"
-                f" {measured.images} images ({report.accuracy.verdict}), and would be lost without images; set"
-                ' IMAGENET= again, or delete that file to publish a card that says "not measured"'
-            )
-
-
-def refuse_fewer(files: ResultFiles, checkpoint: Path, images: int) -> None:
-    """Refuses to measure again on fewer images a checkpoint whose accuracy failed: it might pass by luck.
-
-    Args:
-        files: of earlier runs.
-        checkpoint: the file.
-        images: how many images this run uses.
-
-    Raises:
-        Fault: names the earlier figure, and what to do.
-    """
-    path = files.failed.report
-    if not path.is_file():
-        return
-    report = load_report(path)
-    measured = report.accuracy.measured
-    if measured is None or report.accuracy.verdict is not Verdict.FAIL or measured.images <= images:
-        return
-    if report.checkpoint.sha256 == sha256_of(checkpoint):
-        raise Fault(
-            f"{path}: this checkpoint failed with a top-1 accuracy of {measured.top1:.4f} on {measured.images} images,"
-            f" which {images} cannot outweigh; use at least as many (SAMPLES=), or delete that file"
-        )
 
 
 # Measurements ---------------------------------------------------------------------------------------------------------

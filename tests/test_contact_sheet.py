@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.accuracy.predictions import NOTHING, Predictions, ResultFiles, of_logits
+from pipeline.accuracy.predictions import NOTHING, Predictions, of_logits
+from pipeline.accuracy.result_files import ResultFiles
 from pipeline.base.fault import Fault
 from pipeline.contact_sheet import LIMIT, contact_sheet, find_latest, render_member, thumbnail, wrong_rows
 from pipeline.facts.report import Report

@@ -87,15 +87,20 @@ def test_modules_of_every_kind_are_measured(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     evaluate.main([saved(tmp_path / "module", module, signature), *options, "--range=0,1", *more])
-    (found,) = figures(tmp_path)["modules"]
-    assert (found["top1"], found["images"], found["image_size"], found["range"]) == (1.0, 120, SIZE, "0,1")
-    assert found["label_order"]["verdict"] == "pass"
-    assert found["images_per_second"] > 0
-    assert found["forward_images_per_second"] > 0
+    (module_figures,) = figures(tmp_path)["modules"]
+    assert (
+        module_figures["top1"],
+        module_figures["images"],
+        module_figures["image_size"],
+        module_figures["range"],
+    ) == (1.0, 120, SIZE, "0,1")
+    assert module_figures["label_order"]["verdict"] == "pass"
+    assert module_figures["images_per_second"] > 0
+    assert module_figures["forward_images_per_second"] > 0
     printed = capsys.readouterr().out
     assert "top-1             100.00 % (95 % interval 96.90 % to 100.00 %)" in printed
     assert "top-5" not in printed  # of three classes
-    assert found["top5"] is None
+    assert module_figures["top5"] is None
     assert not (tmp_path / "report.json.shards").exists()
 
 
@@ -109,7 +114,7 @@ def test_two_modules_are_compared_on_the_same_images(
     with pytest.raises(Fault) as raised:
         evaluate.main([good, *options, "--range=0,1", "--against", str(archive)])
     report = figures(tmp_path)
-    assert [round(found["top1"], 3) for found in report["modules"]] == [1.0, 0.333]
+    assert [round(module_figures["top1"], 3) for module_figures in report["modules"]] == [1.0, 0.333]
     assert report["mcnemar"]["only_a"] == 80
     assert report["mcnemar"]["p_value"] < 1e-20
     assert report["modules"][1]["label_order"]["verdict"] == "fail"
@@ -140,10 +145,10 @@ def test_calibration_is_by_the_activation_of_the_command_line(
     """All images are right; of each class, 40 have 200 to 239 of 255 of its colour and nothing of the others."""
     module = saved(tmp_path / "module", Colours(probabilities=probabilities, gain=2.0))
     evaluate.main([module, *options, "--range=0,1", "--activation=sigmoid"])
-    (found,) = figures(tmp_path)["modules"]
+    (module_figures,) = figures(tmp_path)["modules"]
     logits = 2 * np.arange(200, 240) / 255
-    assert found["activation"] == "sigmoid"
-    assert found["calibration"]["ece"] == pytest.approx(np.mean(1 - 1 / (1 + np.exp(-logits))), rel=1e-4)
+    assert module_figures["activation"] == "sigmoid"
+    assert module_figures["calibration"]["ece"] == pytest.approx(np.mean(1 - 1 / (1 + np.exp(-logits))), rel=1e-4)
     assert "%, sigmoid of the logits" in capsys.readouterr().out
 
 
@@ -153,8 +158,8 @@ def test_a_module_of_this_project_keeps_its_range_beside_another(options: list[s
     (own / "assets.extra").mkdir()
     (own / "assets.extra/provenance.json").write_text("{}")
     evaluate.main([saved(tmp_path / "other", Colours()), *options, "--range=0,1", "--against", str(own)])
-    assert [found["range"] for found in figures(tmp_path)["modules"]] == ["0,1", "-1,1"]
-    assert [found["top1"] for found in figures(tmp_path)["modules"]] == [1.0, 1.0]
+    assert [module_figures["range"] for module_figures in figures(tmp_path)["modules"]] == ["0,1", "-1,1"]
+    assert [module_figures["top1"] for module_figures in figures(tmp_path)["modules"]] == [1.0, 1.0]
 
 
 def served(folder: Path, *inputs: Any) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import validate
-from pipeline.accuracy.predictions import ResultFiles, load_predictions
+from pipeline.accuracy.predictions import load_predictions
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
@@ -219,13 +219,6 @@ def test_without_images_the_report_says_not_measured(
     refuse(arguments, "report.json.failed: ", "0.0000 on 5 images (fail)", "IMAGENET=")
     fewer = [*arguments, "--imagenet", home / "images", "--samples", 4]
     refuse(fewer, "failed with a top-1 accuracy of 0.0000 on 5 images, which 4 cannot outweigh")
-
-
-def test_a_damaged_earlier_report_is_refused(tmp_path: Path) -> None:
-    """It may hold a measured accuracy, which would be lost."""
-    (tmp_path / "report.json").write_text('{"accuracy": ')
-    with pytest.raises(Fault, match=r"report\.json: not valid JSON .*; delete it and run make validate"):
-        validate.refuse_to_forget(ResultFiles(tmp_path / "report.json"), tmp_path / "checkpoint.npz")
 
 
 def test_unreadable_images_are_refused(arguments: list[Path], tmp_path: Path) -> None:

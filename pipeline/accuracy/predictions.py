@@ -19,42 +19,6 @@ NOTHING = -1  # the prediction for an image whose logits have no largest one: Na
 TOP = 5
 
 
-@dataclass(frozen=True)
-class ResultFiles:
-    """The files that validate writes: a report, and others beside it.
-
-    Attributes:
-        report: report.json of the last run that passed, or that of the last run that failed a gate.
-    """
-
-    report: Path
-
-    @property
-    def is_failed(self) -> bool:
-        """Whether these are the files of a failed run."""
-        return self.report.suffix == ".failed"
-
-    @property
-    def failed(self) -> "ResultFiles":
-        """The files of a run that failed a gate."""
-        return ResultFiles(self.report.with_name(f"{self.report.name}.failed"))
-
-    @property
-    def predictions(self) -> Path:
-        """The predictions for the images of the report."""
-        return self.report.with_name("predictions.npz" + (".failed" if self.is_failed else ""))
-
-    @property
-    def plots(self) -> Path:
-        """The folder of plots; a failed run has none."""
-        return self.report.with_name("plots")
-
-    @property
-    def shards(self) -> Path:
-        """The folder of a run that has not finished classifying."""
-        return self.report.with_name(f"{self.report.name}.shards")
-
-
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """One row per image, in the order of evaluation; n may be 0.

@@ -57,7 +57,7 @@ def test_good_and_weak_models_pass(classes: int, per_class: int, right: float) -
 
 @pytest.mark.parametrize("seed", range(20))
 def test_systematic_confusions_are_no_other_order(seed: int) -> None:
-    """Each class has one other that it is taken for whenever it is not recognised, in 6 of 10 cases."""
+    """Each class is confused with one other whenever it is not recognised, in 6 of 10 cases."""
     true = images(100, 50, seed)
     usual = np.random.default_rng(seed).permutation(100)
     recognised = np.random.default_rng(seed + 100).random(len(true)) < 0.4
@@ -65,7 +65,7 @@ def test_systematic_confusions_are_no_other_order(seed: int) -> None:
 
 
 def test_a_class_that_is_mistaken_is_not_blamed() -> None:
-    """All of class 3 are taken for class 7, which is recognised itself: that is the model's fault, not the file's."""
+    """All images of class 3 are predicted as class 7, which is recognised itself: the model is wrong, not the file."""
     true = images(100, 50)
     predicted = model(true, 100, 0.9)
     predicted[true == 3] = 7
@@ -73,7 +73,7 @@ def test_a_class_that_is_mistaken_is_not_blamed() -> None:
 
 
 def test_a_mistaken_class_of_a_subset_is_not_blamed() -> None:
-    """Imagenette's cassette player is taken for the tape player, which is none of its classes."""
+    """Imagenette's cassette player is predicted as the tape player, which is none of its classes."""
     true = images(IMAGENETTE, 390)
     predicted = model(true, 1000, 0.95)
     predicted[true == 482] = 848

@@ -36,7 +36,7 @@ def plotted(measured: Figures, minimum: float, value: float | None) -> str:
 
 EXTREMES = {
     "all confidences": plot_calibration("a < b", measured(50_000, 0.8).calibration),
-    "one sure image": plot_calibration("a < b", measured(1, 1.0, 1.0).calibration),
+    "one confident image": plot_calibration("a < b", measured(1, 1.0, 1.0).calibration),
     "no confidence": plot_calibration("a < b", measured(200, 0.0, 0.0).calibration),
     "a million images": plot_calibration("a < b", measured(1_000_000, 0.5).calibration),
     "everything measured": plotted(measured(50_000, 0.8046), 0.775, 0.80462),

@@ -22,23 +22,28 @@ def equal(a: Predictions, b: Predictions) -> bool:
 
 def test_logits_become_predictions() -> None:
     logits = np.log(np.array([[1, 2, 3, 4, 5, 6], [20, 1, 1, 1, 1, 1]], np.float32))
-    found = of_logits(logits, np.array([5, 1]), [1, 3], "softmax")
-    assert found.top5.tolist() == [[5, 4, 3, 2, 1], [0, 1, 2, 3, 4]]
-    assert found.predicted.tolist() == [5, 0]
-    assert found.right.tolist() == [True, False]
-    assert found.confidence == pytest.approx([6 / 21, 20 / 25])
-    assert found.restricted.tolist() == [3, 1]
-    assert [getattr(found, field.name).dtype.name for field in fields(found)] == ["int32", "int32", "float32", "int32"]
+    predictions = of_logits(logits, np.array([5, 1]), [1, 3], "softmax")
+    assert predictions.top5.tolist() == [[5, 4, 3, 2, 1], [0, 1, 2, 3, 4]]
+    assert predictions.predicted.tolist() == [5, 0]
+    assert predictions.right.tolist() == [True, False]
+    assert predictions.confidence == pytest.approx([6 / 21, 20 / 25])
+    assert predictions.restricted.tolist() == [3, 1]
+    assert [getattr(predictions, field.name).dtype.name for field in fields(predictions)] == [
+        "int32",
+        "int32",
+        "float32",
+        "int32",
+    ]
 
 
 def test_a_sigmoid_gives_each_output_its_own_probability() -> None:
-    found = of_logits(np.array([[0, 0], [-200, 200]], np.float32), np.array([0, 1]), [0, 1], "sigmoid")
-    assert found.confidence.tolist() == [0.5, 1.0]
+    predictions = of_logits(np.array([[0, 0], [-200, 200]], np.float32), np.array([0, 1]), [0, 1], "sigmoid")
+    assert predictions.confidence.tolist() == [0.5, 1.0]
 
 
 def test_large_logits_do_not_overflow() -> None:
-    found = of_logits(np.array([[3e38, -3e38]], np.float32), np.array([0]), [0, 1], "softmax")
-    assert found.confidence.tolist() == [1.0]
+    predictions = of_logits(np.array([[3e38, -3e38]], np.float32), np.array([0]), [0, 1], "softmax")
+    assert predictions.confidence.tolist() == [1.0]
 
 
 def test_an_unknown_activation_is_refused() -> None:
@@ -47,31 +52,31 @@ def test_an_unknown_activation_is_refused() -> None:
 
 
 def test_of_equal_logits_the_lower_index_wins() -> None:
-    found = of_logits(np.zeros((1, 8), np.float32), np.array([0]), [7, 2, 4], "softmax")
-    assert found.top5.tolist() == [[0, 1, 2, 3, 4]]
-    assert found.restricted.tolist() == [2]
+    predictions = of_logits(np.zeros((1, 8), np.float32), np.array([0]), [7, 2, 4], "softmax")
+    assert predictions.top5.tolist() == [[0, 1, 2, 3, 4]]
+    assert predictions.restricted.tolist() == [2]
 
 
 def test_few_outputs_have_few_columns() -> None:
-    found = of_logits(np.array([[1, 3, 2]], np.float32), np.array([0]), range(3), "softmax")
-    assert found.top5.tolist() == [[1, 2, 0]]
+    predictions = of_logits(np.array([[1, 3, 2]], np.float32), np.array([0]), range(3), "softmax")
+    assert predictions.top5.tolist() == [[1, 2, 0]]
 
 
 @pytest.mark.parametrize("row", [[np.nan, 1, 2], [np.inf, 1, 2], [np.nan, np.inf, 2], [-np.inf] * 3])
 def test_what_is_not_a_number_is_never_right(row: list[float]) -> None:
     logits = np.array([row, [0, 1, 2]], np.float32)
     for label in range(3):
-        found = of_logits(logits, np.array([label, 2]), range(3), "softmax")
-        assert found.top5[0].tolist() == [NOTHING] * 3
-        assert found.restricted.tolist() == [NOTHING, 2]
-        assert found.right.tolist() == [False, True]
-        assert found.confidence[0] == 0
+        predictions = of_logits(logits, np.array([label, 2]), range(3), "softmax")
+        assert predictions.top5[0].tolist() == [NOTHING] * 3
+        assert predictions.restricted.tolist() == [NOTHING, 2]
+        assert predictions.right.tolist() == [False, True]
+        assert predictions.confidence[0] == 0
 
 
 def test_a_class_ruled_out_is_an_ordinary_loser() -> None:
-    found = of_logits(np.array([[0, -np.inf, 0]], np.float32), np.array([0]), range(3), "softmax")
-    assert found.top5.tolist() == [[0, 2, 1]]
-    assert found.confidence.tolist() == [0.5]
+    predictions = of_logits(np.array([[0, -np.inf, 0]], np.float32), np.array([0]), range(3), "softmax")
+    assert predictions.top5.tolist() == [[0, 2, 1]]
+    assert predictions.confidence.tolist() == [0.5]
 
 
 @pytest.mark.parametrize(
@@ -102,11 +107,11 @@ def test_joined_keeps_the_order() -> None:
 
 def test_files_come_back_and_stay_small(tmp_path: Path) -> None:
     path = tmp_path / "shards/0.npz"
-    found = some(50_000, 1000 // 50)
-    found.save(path)
+    predictions = some(50_000, 1000 // 50)
+    predictions.save(path)
     back = load_predictions(path)
     assert back is not None
-    assert equal(back, found)
+    assert equal(back, predictions)
     assert path.stat().st_size <= 32 * 50_000 + 1500
     assert [entry.name for entry in path.parent.iterdir()] == ["0.npz"]
 

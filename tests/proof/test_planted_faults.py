@@ -90,11 +90,11 @@ def small() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def arrays(small: None) -> npz.Arrays:
-    found = npz.fit(random_arrays(MODEL, 3), MODEL, Path("random"))
+    arrays = npz.fit(random_arrays(MODEL, 3), MODEL, Path("random"))
     # Tokens as small as a trained model's: those of random weights are so large that an epsilon is nothing beside them.
     for name in ("embedding/kernel", "embedding/bias", "cls", "Transformer/posembed_input/pos_embedding"):
-        found[name] = found[name] / 30
-    return found
+        arrays[name] = arrays[name] / 30
+    return arrays
 
 
 @pytest.fixture(scope="module")
