@@ -2,20 +2,20 @@
 
     python -m pipeline.card MEMBER.yaml REPORT OUT [--hub-url URL] [--lock FILE]
 
-writes OUT/classification.md and OUT/fe.md in TensorFlow Hub's dialect, <head>.huggingface.md in that of Hugging Face
-and kaggle/ in Kaggle's, after each was checked. What they say of pinned digests is what the YAML file and the lock file
-have by now.
+writes OUT/classification.md and OUT/fe.md for TensorFlow Hub, OUT/<head>.huggingface.md for Hugging Face and
+OUT/kaggle/ for Kaggle, after checking each. Whether the weights are verified follows from the digests that the YAML
+file and the lock file pin when it runs.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.base.command import command
 from pipeline.base.files import write_text
 from pipeline.base.heads import Head
 from pipeline.base.yaml_sections import Member
-from pipeline.cards import claims, other_hosts, tf_hub_rules
+from pipeline.cards import claims, hugging_face, kaggle, tf_hub_rules
 from pipeline.cards.page import parse_page, refuse_problems
 from pipeline.cards.record import CardFacts, Record, records, render_tf_hub
 from pipeline.checkpoints import lock_file
@@ -25,36 +25,38 @@ from pipeline.facts.collection import Module, collection_of
 from pipeline.facts.report import load_report
 
 
-def files_of(found: Mapping[Head, Record], out: Path) -> dict[Path, str]:
-    """Returns every file that the stage writes to the folder `out`, each checked.
+def files_of(records: Mapping[Head, Record], out: Path) -> dict[Path, str]:
+    """Returns the text of every file that the stage writes to the folder `out`, each checked.
 
     Raises:
-        Fault: names file and line where a page breaks TF-Hub's rules or disagrees with the report, and the file where
-            another dialect breaks its host's.
+        Fault: names file and line where a page breaks TF-Hub's rules or disagrees with the report, and the file that
+            Hugging Face or Kaggle would refuse.
     """
-    files = {}
-    for head, record in found.items():
-        path = out / f"{head}.md"
-        page = parse_page(render_tf_hub(record))
-        refuse_problems(str(path), [*tf_hub_rules.problems(page), *claims.card_problems(page, record.report, head)])
-        files[path] = page.text
-        path = out / f"{head}.huggingface.md"
-        files[path] = other_hosts.hugging_face(record)
-        other_hosts.check_hugging_face(files[path], record.report.accuracy, str(path))
-        path = out / "kaggle" / head / "model-instance-metadata.json"
-        files[path] = other_hosts.kaggle_instance(record)
-        other_hosts.check_kaggle_instance(files[path], str(path))
+    files = {path: text for record in records.values() for path, text in _module_files(record, out)}
     path = out / "kaggle" / "model-metadata.json"
-    files[path] = other_hosts.kaggle_model(found)
-    other_hosts.check_kaggle_model(files[path], str(path))
+    files[path] = kaggle.model_metadata(records[Head.CLASSIFICATION])
+    kaggle.check_model(files[path], str(path))
     return files
+
+
+def _module_files(record: Record, out: Path) -> Iterator[tuple[Path, str]]:
+    head = record.head
+    path, page = out / f"{head}.md", parse_page(render_tf_hub(record))
+    refuse_problems(str(path), [*tf_hub_rules.problems(page), *claims.card_problems(page, record.report, head)])
+    yield path, page.text
+    path, text = out / f"{head}.huggingface.md", hugging_face.readme(record)
+    hugging_face.check_readme(text, record.report.accuracy, str(path))
+    yield path, text
+    path, text = out / "kaggle" / head / "model-instance-metadata.json", kaggle.instance_metadata(record)
+    kaggle.check_instance(text, str(path))
+    yield path, text
 
 
 def main(arguments: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(prog="python -m pipeline.card", description="Writes a member's model cards.")
     parser.add_argument("member", type=Path, help="the member's YAML file")
     parser.add_argument("report", type=Path, help="its report.json")
-    parser.add_argument("out", type=Path, help="the folder for classification.md, fe.md and the other dialects")
+    parser.add_argument("out", type=Path, help="the folder for classification.md, fe.md and the pages for other hosts")
     parser.add_argument("--hub-url", help="the public address of the hub (default: the collection's)")
     lock_file.add_option(parser)
     args = parser.parse_args(arguments)
@@ -66,8 +68,7 @@ def main(arguments: Sequence[str]) -> str:
     weights = report.checkpoint
     verified = pin.describe_verification(checkpoint.sha256, weights.sha256, weights.arrays_sha256)
     facts = CardFacts(member.name, module, collection, hub_url, checkpoint.name, verified)
-    found = records(facts, report)
-    for path, text in files_of(found, args.out).items():
+    for path, text in files_of(records(facts, report), args.out).items():
         write_text(path, text)
     return member.name
 

@@ -1,21 +1,17 @@
-"""The cards of a member as make card writes them, for tests that have its facts in hand."""
+"""The records and cards of members, as make card makes them."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.base.heads import Head
 from pipeline.cards import record
 from pipeline.cards.record import CardFacts, Record
 from pipeline.checkpoints.lock_file import NO_PIN, Pin
-from pipeline.facts.collection import Collection, Module
+from pipeline.facts.collection import Collection, Module, read_collection
 from pipeline.facts.report import Report
+from tests.reports import ROOT
 
-
-def _facts(
-    member: str, module: Module, collection: Collection, hub_url: str, report: Report, origin: Mapping, pin: Pin
-) -> CardFacts:
-    weights = report.checkpoint
-    verified = pin.describe_verification(origin.get("sha256"), weights.sha256, weights.arrays_sha256)
-    return CardFacts(member, module, collection, hub_url, origin["name"], verified)
+VIT = read_collection(ROOT / "model_cards/vit/collection.yaml")
 
 
 def records(
@@ -24,18 +20,26 @@ def records(
     collection: Collection,
     hub_url: str,
     report: Report,
-    origin: Mapping,
+    origin: Mapping[str, Any],
     pin: Pin = NO_PIN,
-) -> dict[Any, Record]:
-    """Returns the record of each head; `origin` is the section `checkpoint`, as plain values."""
-    return {
-        str(head): found
-        for head, found in record.records(
-            _facts(member, module, collection, hub_url, report, origin, pin), report
-        ).items()
-    }
+) -> dict[Head, Record]:
+    """Returns the record of each module; `origin` is the section `checkpoint`, as plain values."""
+    weights = report.checkpoint
+    verified = pin.describe_verification(origin.get("sha256"), weights.sha256, weights.arrays_sha256)
+    return record.records(CardFacts(member, module, collection, hub_url, origin["name"], verified), report)
 
 
-def cards(*facts: Any) -> dict[str, str]:
-    """Returns the card of each head, from what records() takes."""
-    return {head: record.render_tf_hub(found) for head, found in records(*facts).items()}
+def cards(*facts: Any) -> dict[Head, str]:
+    """Returns the card of each module, from what records() takes."""
+    return {head: record.render_tf_hub(card) for head, card in records(*facts).items()}
+
+
+def demo_cards(report: Report) -> dict[Head, str]:
+    """Returns the demo's cards with a report."""
+    collection = read_collection(ROOT / "model_cards/demo/collection.yaml")
+    return cards("vit_demo", Module(1, "Demo"), collection, "https://hub.example", report, {"name": "vit_demo"})
+
+
+def seed_records(report: Report, collection: Collection = VIT) -> dict[Head, Record]:
+    """Returns the records of vit_s16 with a report."""
+    return records("vit_s16", Module(1, "ViT-S16"), collection, "https://hub.example", report, {"name": "S_16"})

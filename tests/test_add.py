@@ -13,6 +13,7 @@ from pipeline.accuracy.section import Evaluation, images_of
 from pipeline.add import Added, add
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
+from pipeline.base.heads import Head
 from pipeline.collection import page
 from pipeline.dag.members import images_text, read_sections
 from pipeline.dag.settings import Settings
@@ -62,7 +63,7 @@ def card_of(added: Added, report: Report) -> str:
     report = not_measured(report, f"its publisher had no images of {evaluation.dataset} at hand", reported)
     collection = read_collection(path.with_name("collection.yaml"))
     module = yaml_sections.load(path, "module", Module)
-    return cards(path.stem, module, collection, "http://h", report, {"name": "x"})["classification"]
+    return cards(path.stem, module, collection, "http://h", report, {"name": "x"})[Head.CLASSIFICATION]
 
 
 @pytest.mark.parametrize("resolution", [224, 384])
@@ -93,7 +94,7 @@ def test_every_data_set_has_its_own_classes_and_pages(
     assert len(labels.read(added.files[-1].parent / model.labels, model.classes)) == model.classes
     dataset = datasets.FINE_TUNING[ds] if ds else datasets.PRETRAINING[pretraining]
     card = card_of(added, report)
-    assert f"logits, one for each class of {dataset.name}." in card
+    assert f"Each logit stands for a class of {dataset.name}." in card
     assert f"<!-- dataset: {dataset.tag} -->" in card
     assert ("ImageNet-21k" in card) == (pretraining != "i1k")
     assert ("fine-tuned on" in card) == (ds is not None)
@@ -310,7 +311,7 @@ def test_a_card_without_labels_says_so(folder: Path, report: Report) -> None:
     path = added.files[-1]
     path.write_text(re.sub(r"^  labels: .*\n", "", path.read_text(), flags=re.MULTILINE))
     card = card_of(added, report)
-    assert "The module carries no names of the classes." in card
+    assert "The module has no class names." in card
     assert "print(tf.math.top_k(tf.nn.softmax(logits[0]), 5))" in card
 
 

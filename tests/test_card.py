@@ -23,6 +23,7 @@ from pipeline.facts.collection import Module, handle, read_collection
 from pipeline.facts.report import Plot, Report, Reported, load_report
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
 from pipeline.model.variants import Model, variant
+from tests import card_facts
 from tests.card_facts import cards, records
 from tests.conftest import ROOT, Stage, assert_refused
 from tests.model.parameter_counts import PARAMETERS
@@ -37,7 +38,7 @@ from tests.reports import (
 )
 
 VIT = ROOT / "model_cards/vit"
-COLLECTION = read_collection(VIT / "collection.yaml")
+COLLECTION = card_facts.VIT
 PINNED = "5ef59cc6b6c8eff353516ded66036ea110b2e88bdbe4fcfaa01d8dac9078c971"
 ORIGIN = {"name": "S_16", "sources": [], "sha256": PINNED}
 SEVEN = ("vit_s16", "vit_b16", "vit_b32", "vit_l16", "vit_r26_s32_lightaug", "vit_r26_s32_medaug", "vit_r50_l32")
@@ -49,12 +50,14 @@ def metadata(card: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def pages(report: Report) -> dict[str, str]:
+def pages(report: Report) -> dict[Head, str]:
     return cards("vit_s16", Module(1, "ViT-S16"), COLLECTION, "https://hub.example", report, ORIGIN)
 
 
-@pytest.mark.parametrize(("head", "task"), [("classification", "image-classification"), ("fe", "image-feature-vector")])
-def test_a_card_opens_as_tf_hub_wants_it(pages: dict[str, str], head: str, task: str) -> None:
+@pytest.mark.parametrize(
+    ("head", "task"), [(Head.CLASSIFICATION, "image-classification"), (Head.FE, "image-feature-vector")]
+)
+def test_a_card_opens_as_tf_hub_requires(pages: dict[Head, str], head: Head, task: str) -> None:
     lines = pages[head].splitlines()
     assert lines[0] == f"# Module sayakpaul/vit_s16_{head}/1"
     assert lines[1] == ""
@@ -70,7 +73,7 @@ def test_a_card_opens_as_tf_hub_wants_it(pages: dict[str, str], head: str, task:
     }
 
 
-def test_cards_are_well_formed_text(pages: dict[str, str]) -> None:
+def test_cards_are_well_formed_text(pages: dict[Head, str]) -> None:
     for card in pages.values():
         assert "\n\n\n" not in card
         assert not re.search(r"[ \t]$", card, re.MULTILINE)
@@ -80,40 +83,40 @@ def test_cards_are_well_formed_text(pages: dict[str, str]) -> None:
         assert numbers <= set(range(1, len(COLLECTION.references) + 1))
 
 
-def test_measured_and_quoted_are_told_apart(pages: dict[str, str], report: Report) -> None:
+def test_measured_and_quoted_are_told_apart(pages: dict[Head, str], report: Report) -> None:
     assert report.accuracy.measured
     top1 = f"{100 * report.accuracy.measured.top1:.2f} %"
-    assert f"| top-1 accuracy | {top1} (95 % interval" in pages["classification"]
-    assert "| measured on 1,000 images" in pages["classification"]
-    assert "| quoted: " not in pages["classification"]
+    assert f"| top-1 accuracy | {top1} (95 % interval" in pages[Head.CLASSIFICATION]
+    assert "| measured on 1,000 images" in pages[Head.CLASSIFICATION]
+    assert "| quoted: " not in pages[Head.CLASSIFICATION]
     report = with_accuracy(report, reported=QUOTED)
-    card = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, ORIGIN)["classification"]
+    card = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, ORIGIN)[Head.CLASSIFICATION]
     assert "| top-1 accuracy, reported | 80.46 % | quoted: the paper |" in card
 
 
-def test_preprocessing_is_said_as_it_was_done(report: Report) -> None:
+def test_preprocessing_is_described_as_it_was_measured(report: Report) -> None:
     """The snippets always resize; what was measured may have been cropped."""
 
     def card(changed: Report) -> str:
-        return cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", changed, ORIGIN)["fe"].split("## Preproc")[1]
+        return cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", changed, ORIGIN)[Head.FE].split("## Preproc")[1]
 
-    assert "as `tf.image.resize` does.\nSo did the evaluation; another resizing" in card(report)
-    assert "The evaluation did otherwise (`crop`): it resized the shorter side to some" in card(
+    assert "without antialiasing.\nSo did the evaluation. Another resizing" in card(report)
+    assert "The evaluation used `crop` instead: it resized the shorter side to some" in card(
         with_measured(report, protocol="crop")
     )
-    assert "does.\nAnother resizing, or a crop, gives another accuracy.\n" in card(not_measured(report))
+    assert "antialiasing.\nAnother resizing, or a crop, changes the accuracy.\n" in card(not_measured(report))
 
 
-def test_dropout_is_said_where_there_is_any(report: Report) -> None:
+def test_dropout_is_stated_where_there_is_any(report: Report) -> None:
     """Without a rate in the facts it is not known how the model was trained, only what it computes."""
 
     def card(rate: float) -> str:
         changed = with_model(report, dropout=rate)
-        return cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", changed, ORIGIN)["fe"]
+        return cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", changed, ORIGIN)[Head.FE]
 
-    assert "It drops no units, so `training=True` computes the same as `training=False`." in card(0.0)
+    assert "The model has no dropout, so `training=True` computes the same as `training=False`." in card(0.0)
     assert "trained without" not in card(0.0)
-    assert "With `training=True` it drops units at the rate 0.1 that it was trained with" in card(0.1)
+    assert "With `training=True` it applies dropout with the rate 0.1 that it was trained with" in card(0.1)
 
 
 def test_top_5_of_five_classes_is_no_result(report: Report) -> None:
@@ -125,48 +128,48 @@ def test_top_5_of_five_classes_is_no_result(report: Report) -> None:
 
 def test_a_bar_in_a_source_ends_no_cell(report: Report) -> None:
     report = with_accuracy(report, reported=Reported(0.8, "table 2 | the last\ncolumn"))
-    card = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, ORIGIN)["fe"]
-    (row,) = (row for row in parse_page(card).rows("Results") if "reported" in row.text)
-    assert row.cells[2] == "quoted: table 2 | the last column"
+    card = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, ORIGIN)[Head.FE]
+    assert "| top-1 accuracy of the classifier, reported | 80.00 % | quoted: table 2 \\| the last column |\n" in card
 
 
-def test_the_most_frequent_mistake_is_the_classifiers(pages: dict[str, str]) -> None:
-    mistake = 'most frequent mistake is to take "Shirt" for "Coat": 10 of the 100 images of "Shirt".'
-    assert f"\nIts {mistake}\n" in pages["classification"]
-    assert f"\nThe classifier's {mistake}\n" in pages["fe"]
+def test_the_most_frequent_mistake_is_the_classifiers(pages: dict[Head, str]) -> None:
+    mistake = 'is to predict "Coat" for "Shirt": 10 of 100 images.'
+    assert f"\nThe most frequent mistake {mistake}\n" in pages[Head.CLASSIFICATION]
+    assert f"\nThe most frequent mistake of the classifier {mistake}\n" in pages[Head.FE]
 
 
-def test_an_accuracy_that_was_not_measured_is_said_in_plain_words(report: Report) -> None:
+def test_an_accuracy_that_was_not_measured_is_stated_in_words(report: Report) -> None:
     report = not_measured(report, reported=QUOTED)
     for card in cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, ORIGIN).values():
-        assert "The accuracy of this module was **not measured** by its publisher; the reported figure is that" in card
+        assert "The publisher did **not measure** the accuracy" in card
+        assert "; the reported figure is that of the original model.\n" in card
 
 
-def test_a_card_says_whether_the_weights_were_verified(report: Report, pages: dict[str, str]) -> None:
-    assert "the digest is the one pinned for this member" in pages["fe"]
+def test_a_card_says_whether_the_weights_were_verified(report: Report, pages: dict[Head, str]) -> None:
+    assert "the digest is the one pinned for this member" in pages[Head.FE]
     for origin in ({"name": "S_16", "sources": []}, {"name": "S_16", "sha256": None}, ORIGIN | {"sha256": "0" * 64}):
         arrays = report.checkpoint.arrays_sha256
-        text = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin, Pin(arrays))["fe"]
+        text = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin, Pin(arrays))[Head.FE]
         assert (
             f"the digest of its arrays, `{arrays}`, is the one recorded for this member at its first download" in text
         )
-        text = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin)["fe"]
+        text = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin)[Head.FE]
         assert "it was **not verified** that these are the original weights" in text
 
 
-def test_what_a_card_says_of_pins_can_be_found_in_it(report: Report) -> None:
-    """Letter for letter: stamps looks for it."""
-    found = report.checkpoint
-    for pinned, pin in ((found.sha256, NO_PIN), (None, Pin(found.arrays_sha256)), (None, NO_PIN)):
+def test_a_card_has_the_sentence_on_pins_letter_for_letter(report: Report) -> None:
+    """pipeline.stamps searches for it."""
+    checkpoint = report.checkpoint
+    for pinned, pin in ((checkpoint.sha256, NO_PIN), (None, Pin(checkpoint.arrays_sha256)), (None, NO_PIN)):
         origin = ORIGIN | {"sha256": pinned}
         for text in cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin, pin).values():
-            assert pin.describe_verification(pinned, found.sha256, found.arrays_sha256) in text
+            assert pin.describe_verification(pinned, checkpoint.sha256, checkpoint.arrays_sha256) in text
 
 
 def test_a_card_says_where_the_weights_come_from(report: Report) -> None:
     def page(**facts: Any) -> str:
         changed = dataclasses.replace(report, checkpoint=dataclasses.replace(report.checkpoint, **facts))
-        return cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", changed, ORIGIN)["fe"]
+        return cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", changed, ORIGIN)[Head.FE]
 
     assert "from `gs://bucket/a.npz`;" in page(source="gs://bucket/a.npz")
     assert "from `" not in page(source="a.npz")  # a file of the user's own, whose place is nobody's business
@@ -218,7 +221,7 @@ def test_every_members_cards_pass_every_check(path: Path, measured: bool, report
 
 
 @pytest.mark.parametrize("text", ["[]", '{"model": {}}'])
-def test_what_is_no_report_is_named(stage: Stage, tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_report_is_named(stage: Stage, tmp_path: Path, text: str) -> None:
     (tmp_path / "report.json").write_text(text)
     done = stage("card", ROOT / "model_cards/demo/vit_demo.yaml", tmp_path / "report.json", tmp_path / "out")
     assert_refused(done, f"{tmp_path}/report.json: ")
@@ -242,7 +245,7 @@ def test_a_card_that_breaks_a_rule_is_not_written(stage: Stage, report: Report, 
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 
 
-def test_what_a_card_is_for_where_it_comes_from_and_what_to_cite(pages: dict[str, str], report: Report) -> None:
+def test_a_card_has_sections_on_use_provenance_and_citation(pages: dict[Head, str], report: Report) -> None:
     headings = (
         "Overview", "Results", "Plots", "Compatibility", "Inputs and outputs", "Usage", "Preprocessing",
         "Intended use and limits", "Provenance", "Citation", "References",
@@ -257,20 +260,20 @@ def test_what_a_card_is_for_where_it_comes_from_and_what_to_cite(pages: dict[str
         assert bibtex.count("{") == bibtex.count("}")
 
 
-def test_compatibility_is_a_table_of_what_was_run(pages: dict[str, str], report: Report) -> None:
+def test_compatibility_is_a_table_of_what_was_run(pages: dict[Head, str], report: Report) -> None:
     record = json.loads((ROOT / "templates/compatibility.json").read_text())
-    rows = re.findall(r"^\| (2\.\d+\.\d+) \| \S+ \| \S+ \|$", pages["fe"], re.MULTILINE)
+    rows = re.findall(r"^\| (2\.\d+\.\d+) \| \S+ \| \S+ \|$", pages[Head.FE], re.MULTILINE)
     assert rows == list(record["tensorflow"].values())
     other = report
     for head, checks in report.modules.items():
         other = with_checks(other, head, needs=dataclasses.replace(checks.needs, tensorflow="2.19"))
-    card = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", other, ORIGIN)["fe"]
-    assert "It was not run in other versions than 2.21.0, nor on CUDA or TPU." in card
+    card = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", other, ORIGIN)[Head.FE]
+    assert "The module was run in TensorFlow 2.21.0 only, on a CPU; CUDA and TPU were not tested." in card
 
 
 def test_plots_that_the_report_names_are_shown(report: Report) -> None:
     shown = dataclasses.replace(report, plots=(Plot("calibration.svg", "Calibration"),))
-    card = cards("vit_s16", Module(3, "S"), COLLECTION, "http://h", shown, ORIGIN)["fe"]
+    card = cards("vit_s16", Module(3, "S"), COLLECTION, "http://h", shown, ORIGIN)[Head.FE]
     assert "## Plots\n\n![Calibration](3/plots/calibration.svg)\n\n## Compatibility\n" in card
 
 
@@ -323,16 +326,16 @@ def test_the_collections_page_has_a_table_of_performance(report: Report, tmp_pat
     assert "| 86,567,656 | 1.6 MB | 91.90 % on 1,000 images | none | 64 |\n" in text
 
 
-def test_the_table_of_performance_says_what_keeps_a_figure_from_being_compared(report: Report, tmp_path: Path) -> None:
+def test_the_performance_table_names_what_makes_a_figure_incomparable(report: Report, tmp_path: Path) -> None:
     reports_of(VIT, tmp_path, report)
     path = tmp_path / "vit_s16/report.json"
     own = with_measured(load_report(path), classes=10, outputs=1000, training_images=3)
     write_report(path, with_accuracy(own, dataset="ImageNet-V2"))
-    said = "91.90 % on 1,000 images of 10 of the 1,000 classes of ImageNet-V2, 3 of them perhaps trained on |"
-    assert said in page(COLLECTION, VIT, tmp_path)
+    cell = "91.90 % on 1,000 images of 10 of the 1,000 classes of ImageNet-V2, 3 of them perhaps trained on |"
+    assert cell in page(COLLECTION, VIT, tmp_path)
 
 
-def test_a_collections_page_that_counts_otherwise_is_refused(report: Report, tmp_path: Path) -> None:
+def test_a_collections_page_with_a_wrong_count_is_refused(report: Report, tmp_path: Path) -> None:
     reports_of(VIT, tmp_path, report)
     wrong = dataclasses.replace(COLLECTION, overview="These eight models are among the best.")
     with pytest.raises(Fault, match=r"out/page\.md:\d+: 'eight models', but the page lists seven of them; correct"):
@@ -356,10 +359,10 @@ def test_publishers_pages_pass_every_check(name: str) -> None:
     assert len(parse_page(text).links()) == len(modules) + 1
 
 
-def test_a_classifier_sends_who_has_other_classes_to_the_feature_extractor(pages: dict[str, str]) -> None:
-    better = "For classes of your own, [sayakpaul/vit_s16_fe/1](../vit_s16_fe/1.md) is the better start"
-    assert better in pages["classification"]
-    assert "For classes of your own" not in pages["fe"]
+def test_a_classifier_refers_to_the_feature_extractor_for_other_classes(pages: dict[Head, str]) -> None:
+    better = "For classes of your own, start from [sayakpaul/vit_s16_fe/1](../vit_s16_fe/1.md) instead"
+    assert better in pages[Head.CLASSIFICATION]
+    assert "For classes of your own" not in pages[Head.FE]
 
 
 def test_publishers_page() -> None:

@@ -112,7 +112,7 @@ def test_prose_rebuilds_card_and_publication_only(tree: Path) -> None:
 
 
 def test_a_template_rebuilds_every_card(tree: Path) -> None:
-    replace(tree / "templates/body.md.jinja", "## Overview", "## About this module")
+    replace(tree / "templates/body.md.jinja", "## Provenance", "## Origin")
     assert planned(tree) == {
         *stages_of("mini", {"card", "publish"}),
         *stages_of("rati", {"card", "publish"}),

@@ -114,7 +114,7 @@ def test_the_excerpt_is_a_rendered_card(report: Report) -> None:
     demo = ROOT / "model_cards/demo"
     module = yaml_sections.load(demo / "vit_demo.yaml", "module", Module)
     collection = read_collection(demo / "collection.yaml")
-    card = cards("vit_demo", module, collection, collection.hub_url, report, {"name": "vit_demo"})["classification"]
+    card = cards("vit_demo", module, collection, collection.hub_url, report, {"name": "vit_demo"})[Head.CLASSIFICATION]
     table = re.search(r"^\| what \| value .*?\n\n", card, re.MULTILINE | re.DOTALL)
     assert table
     assert table[0] in page("cards")

@@ -51,6 +51,7 @@ def make_environment(folder: Path, autoescape: bool) -> jinja2.Environment:
         "megabytes": lambda value: f"{value / 1e6:,.1f} MB",
         "digits": lambda value: f"{value:.4g}",
         "power": lambda value: f"{value:.1e}",
+        "limit": lambda value: f"{value:g}",
         "cosine": cosine,
         "cell": cell,
         "in_words": in_words,

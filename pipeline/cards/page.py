@@ -48,12 +48,11 @@ class Tag:
 
 @dataclass(frozen=True)
 class Piece:
-    """A heading (level 1 to 6), a link's target, running text, a raw piece of HTML, or a table's row, with its line."""
+    """A heading (level 1 to 6), a link's target, running text or a raw piece of HTML, with its line."""
 
     line: int
     text: str
     level: int = 0
-    cells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,19 +140,19 @@ class Page:
             if token.type == "heading_open"
         ]
 
-    def rows(self, section: str) -> list[Piece]:
-        """Returns the rows of the tables below a heading up to the next one of its level, their heads among them."""
-        level, rows = 0, []
-        for number, token in enumerate(self._tokens):
-            if token.type == "heading_open":
-                named, depth = self._tokens[number + 1].content == section, int(token.tag[1:])
-                if named or depth <= level:
-                    level = depth if named else 0
-            elif token.type == "tr_open" and level:
-                end = next(i for i in range(number, len(self._tokens)) if self._tokens[i].type == "tr_close")
-                cells = tuple(cell.content for cell in self._tokens[number:end] if cell.type == "inline")
-                rows.append(Piece((token.map or [0])[0] + 1, cells[0], cells=cells))
-        return rows
+    def section(self, heading: str) -> range:
+        """Returns the lines of a section, counted from 1: its heading to the last line of text before the next one.
+
+        The range is empty when there is no such section.
+        """
+        headings = self.headings()
+        start = next((piece.line for piece in headings if piece.text == heading), None)
+        if start is None:
+            return range(0)
+        end = next((piece.line for piece in headings if piece.line > start), len(self.lines) + 1)
+        while not self.lines[end - 2]:
+            end -= 1
+        return range(start, end)
 
 
 def is_elsewhere(address: str) -> bool:
@@ -180,11 +179,11 @@ def parse_page(text: str) -> Page:
 
 
 def read_page(path: Path) -> Page:
-    """Reads a page; raises Fault for a file that is no text."""
+    """Reads a page; raises Fault for a file that is not UTF-8 text."""
     try:
         return parse_page(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
-        raise Fault(f"{path}: no UTF-8 text ({error}); expected a page in Markdown") from None
+        raise Fault(f"{path}: not UTF-8 text ({error}); expected a page in Markdown") from None
 
 
 def refuse_problems(where: str, problems: list[Problem]) -> None:

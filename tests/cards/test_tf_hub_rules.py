@@ -210,5 +210,5 @@ def test_the_command_names_each_file(stage: Stage, tmp_path: Path) -> None:
         done,
         f"{tmp_path}/bad.md:11: 'apache' is no license",
         f"{tmp_path}/none.md: no such file",
-        f"{tmp_path}/picture.md: no UTF-8 text ('utf-8' codec can't decode byte 0x89",
+        f"{tmp_path}/picture.md: not UTF-8 text ('utf-8' codec can't decode byte 0x89",
     )

@@ -1,0 +1,165 @@
+"""The README.md of a module's repository on Hugging Face, and the rules of that host.
+
+The keys are those of https://github.com/huggingface/hub-docs, modelcard.md.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from pipeline.base.heads import Head
+from pipeline.cards.metadata import Kinds, refuse, wrong_keys
+from pipeline.cards.record import Record
+from pipeline.facts.report import Accuracy
+
+PIPELINE_TAGS = {Head.CLASSIFICATION: "image-classification", Head.FE: "image-feature-extraction"}
+# TF-Hub's licences that Hugging Face has an id for; the same id each (hub-docs, docs/hub/repositories-licenses.md).
+LICENSES = frozenset(
+    {"apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc-by-nc-4.0", "epl-2.0", "gpl-2.0", "gpl-3.0", "lgpl-2.1"}
+    | {"lgpl-3.0", "mit", "mpl-2.0"}
+)
+FRONT_MATTER: Kinds = {
+    "license": str, "license_name": str, "library_name": str, "pipeline_tag": str, "tags": list, "datasets": list,
+    "metrics": list, "model-index": list,
+}  # fmt: skip
+_REQUIRED = ("license", "library_name", "pipeline_tag", "tags")
+
+
+# The page -------------------------------------------------------------------------------------------------------------
+def readme(record: Record) -> str:
+    """Returns the README.md of a module's repository."""
+    matter = yaml.safe_dump(_front_matter(record), sort_keys=False, allow_unicode=True, width=1000)
+    return record.render("huggingface.md.jinja", record.links_elsewhere(), front_matter=matter)
+
+
+def _front_matter(record: Record) -> dict[str, Any]:
+    collection = record.facts.collection
+    has_id = collection.license in LICENSES
+    licensed = {"license": collection.license} if has_id else {"license": "other", "license_name": collection.license}
+    matter: dict[str, Any] = licensed | {
+        "library_name": "tf-keras",
+        "pipeline_tag": PIPELINE_TAGS[record.head],
+        "tags": ["tensorflow", "saved-model", "tensorflow-hub", "vision-transformer", "jax2tf"],
+    }
+    if collection.huggingface_dataset:
+        matter["datasets"] = [collection.huggingface_dataset]
+    if record.head is Head.CLASSIFICATION and (results := _results(record)):
+        matter |= {"metrics": ["accuracy"], "model-index": [{"name": record.name, "results": results}]}
+    return matter
+
+
+def _results(record: Record) -> list[dict[str, Any]]:
+    """Returns the classifier's results, measured and quoted apart."""
+    accuracy, results = record.report.accuracy, []
+    if (measured := accuracy.measured) is not None:
+        metrics = [{"name": f"top-1 accuracy on {accuracy.sample}", "value": measured.top1}]
+        if measured.outputs > 5:
+            metrics.append({"name": f"top-5 accuracy on {accuracy.sample}", "value": measured.top5})
+        source = {"name": "measured by the publisher", "url": f"{record.facts.hub_url}/{record.handle}.md"}
+        results.append(_result(record, accuracy.dataset, metrics, source))
+    reported = accuracy.reported
+    if reported and (url := _address(reported.source)):  # Hugging Face requires an address of every source
+        source = {"name": f"quoted: {reported.source}", "url": url}
+        metrics = [{"name": "top-1 accuracy", "value": reported.top1}]
+        results.append(_result(record, accuracy.expected_dataset, metrics, source))
+    return results
+
+
+def _result(record: Record, dataset: str, metrics: list[dict[str, Any]], source: dict[str, str]) -> dict[str, Any]:
+    """Returns an entry of the results, which Hugging Face has not verified.
+
+    Only the member's own data set has an id on Hugging Face.
+    """
+    collection, own = record.facts.collection, record.report.accuracy.expected_dataset
+    own_id = collection.huggingface_dataset or collection.dataset_tag
+    return {
+        "task": {"type": PIPELINE_TAGS[Head.CLASSIFICATION], "name": "Image classification"},
+        "dataset": {"type": own_id if dataset == own else "other", "name": dataset},
+        "metrics": [{"type": "accuracy"} | metric | {"verified": False} for metric in metrics],
+        "source": source,
+    }
+
+
+def _address(source: str) -> str | None:
+    """Returns the first address in the source of a quoted figure, as http; None where there is none."""
+    match = re.search(r"\b(?:https?|gs)://[^\s,;)]+", source)
+    return match[0].replace("gs://", "https://storage.googleapis.com/", 1) if match else None
+
+
+# The rules ------------------------------------------------------------------------------------------------------------
+def check_readme(text: str, accuracy: Accuracy, where: str) -> None:
+    """Refuses a README.md that Hugging Face would refuse, or whose results are not the report's.
+
+    Raises:
+        Fault: lists the problems, each after `where`.
+    """
+    refuse(where, _problems(text, accuracy))
+
+
+def _problems(text: str, accuracy: Accuracy) -> Iterator[str]:
+    match = re.match(r"---\n(.*?\n)---\n\n# \S", text, re.DOTALL)
+    if not match:
+        yield "expected YAML between two lines '---', an empty line and a title"
+        return
+    try:
+        matter = yaml.safe_load(match[1])
+    except yaml.YAMLError as error:
+        yield f"the front matter is not YAML ({' '.join(str(error).split())})"
+        return
+    if not isinstance(matter, dict):
+        yield f"the front matter must be a mapping, got {matter!r}"
+        return
+    yield from wrong_keys(matter, FRONT_MATTER, _REQUIRED)
+    yield from _wrong_values(matter)
+    yield from _wrong_results(matter, accuracy)
+
+
+def _wrong_values(matter: dict[str, Any]) -> Iterator[str]:
+    if matter.get("license") not in LICENSES | {"other"}:
+        yield f"license {matter.get('license')!r} is not one of Hugging Face's; use other, and its name as license_name"
+    if matter.get("license") == "other" and "license_name" not in matter:
+        yield "license is other, but license_name is missing"
+    if matter.get("pipeline_tag") not in PIPELINE_TAGS.values():
+        yield f"pipeline_tag must be {' or '.join(PIPELINE_TAGS.values())}, got {matter.get('pipeline_tag')!r}"
+
+
+def _wrong_results(matter: dict[str, Any], accuracy: Accuracy) -> Iterator[str]:
+    figures = {accuracy.measured.top1, accuracy.measured.top5} if accuracy.measured else set()
+    figures |= {accuracy.reported.top1} if accuracy.reported else set()
+    for number, model in enumerate(matter.get("model-index") or []):
+        where = f"model-index[{number}]"
+        yield from _missing_keys(model, where, "name", "results")
+        for index, result in enumerate(model.get("results") or [] if isinstance(model, dict) else []):
+            yield from _wrong_result(result, f"{where}.results[{index}]", figures)
+
+
+def _wrong_result(result: Any, where: str, figures: set[float | None]) -> Iterator[str]:
+    if not isinstance(result, dict):
+        yield f"{where} must be a mapping, got {result!r}"
+        return
+    yield from _missing_keys(result.get("task"), f"{where}.task", "type")
+    yield from _missing_keys(result.get("dataset"), f"{where}.dataset", "type", "name")
+    source = result.get("source")
+    yield from _missing_keys(source, f"{where}.source", "name", "url")
+    if isinstance(source, dict) and not re.match(r"https?://", str(source.get("url"))):
+        yield f"{where}.source.url must be an http or https address, got {source.get('url')!r}"
+    for number, metric in enumerate(result.get("metrics") or [None]):
+        yield from _wrong_metric(metric, f"{where}.metrics[{number}]", figures)
+
+
+def _wrong_metric(metric: Any, where: str, figures: set[float | None]) -> Iterator[str]:
+    yield from _missing_keys(metric, where, "type", "value")
+    if isinstance(metric, dict):
+        if metric.get("verified", False) is not False:
+            yield f"{where}.verified must be false: Hugging Face alone verifies"
+        if metric.get("value") not in figures:
+            yield f"{where}.value is {metric.get('value')!r}, which is not in the report"
+
+
+def _missing_keys(value: Any, where: str, *keys: str) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield f"{where} must be a mapping, got {value!r}"
+    else:
+        yield from (f"{where} has no {key!r}" for key in keys if value.get(key) in (None, ""))

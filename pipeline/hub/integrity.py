@@ -1,0 +1,84 @@
+"""Compares the files of a hub with its index: what is missing, damaged, published twice or not listed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pipeline.base.files import sha256_of
+from pipeline.cards.page import Page, Problem
+from pipeline.hub.index import Index
+
+Contents = Mapping[str, Sequence[tuple[str, str]]]  # the paths and SHA-256 of the files in each module's tarball
+
+
+def first_lines(index: Index) -> dict[str, str]:
+    """Returns the first line that each page of a hub must have, by the page's path."""
+    modules = {f"{handle}.md": f"# Module {handle}" for handle in index.modules}
+    collections = {
+        f"{address}.md": f"# Collection {entry.publisher}/{entry.name}/1"
+        for address, entry in index.collections.items()
+    }
+    publishers = {f"{name}/{name}.md": f"# Publisher {name}" for name in index.publishers}
+    return modules | collections | publishers
+
+
+def damaged_files(folder: Path, index: Index) -> Iterator[str]:
+    """Yields the listed files that are missing or have another size or digest than index.json says."""
+    for name, entry in index.entries.items():
+        for file in entry.files:
+            path = folder / file.path
+            if not path.is_file():
+                yield f"{path}: missing, but index.json lists it for {name}; publish it again"
+            elif (size := path.stat().st_size) != file.size:
+                text = f"{size:,} bytes, index.json says {file.size:,}"
+                yield f"{path}: {text}; delete it and publish {name} again"
+            elif (sha256 := sha256_of(path)) != file.sha256:
+                text = f"sha256 {sha256}, index.json says {file.sha256}"
+                yield f"{path}: {text}; delete it and publish {name} again"
+
+
+def unlisted_pages(folder: Path, index: Index) -> Iterator[str]:
+    """Yields the Markdown files that index.json does not list."""
+    listed = first_lines(index)
+    for path in sorted(folder.rglob("*.md")):
+        if path.relative_to(folder).as_posix() not in listed:
+            yield f"{path}: a page that index.json does not list; publish its module or collection, or remove it"
+
+
+def equal_tarballs(folder: Path, index: Index) -> Iterator[str]:
+    """Yields the modules of a publisher that have the same bytes; versions of one module may be equal."""
+    first: dict[tuple[str, str], str] = {}
+    for handle, entry in index.modules.items():
+        other = first.setdefault((entry.publisher, entry.tarball.sha256), handle)
+        if index.modules[other].name != entry.name:
+            text = f"{handle} and {other} are the same bytes (sha256 {entry.tarball.sha256})"
+            yield f"{folder / 'index.json'}: {text}; one of them has another's model, publish it again"
+
+
+def equal_weights(folder: Path, index: Index, contents: Contents) -> Iterator[str]:
+    """Yields the modules of a publisher with the same weights whose tarballs differ in other files.
+
+    A member that fetched another's checkpoint differs from it in provenance.json alone.
+    """
+    first: dict[tuple[str, frozenset[str]], str] = {}
+    for handle, files in contents.items():
+        entry = index.modules[handle]
+        weights = frozenset(sha256 for path, sha256 in files if "variables/variables.data-" in path)
+        other = first.setdefault((entry.publisher, weights), handle)
+        if weights and index.modules[other].name != entry.name and contents[other] != files:
+            text = f"{handle} and {other} have the same weights (sha256 {', '.join(sorted(weights))})"
+            yield f"{folder / 'index.json'}: {text}; one of them has another's model, publish it again"
+
+
+def dead_links(folder: Path, path: Path, page: Page) -> Iterator[Problem]:
+    """Yields the relative links of a page that lead to no file, or out of the hub."""
+    root = folder.resolve()
+    for link in page.links():
+        parts = urlsplit(link.text)
+        if parts.scheme or not parts.path:
+            continue
+        target = (path.parent / unquote(parts.path)).resolve()
+        if not target.is_relative_to(root):
+            yield Problem(link.line, f"the link {link.text!r} leads out of the hub")
+        elif not target.is_file():
+            yield Problem(link.line, f"the link {link.text!r} is dead: there is no such file in the hub")
