@@ -6,7 +6,6 @@ The plots suit light and dark pages, describe their figures in <desc>, and have 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.accuracy.statistics import percent
 from pipeline.base.axes import Axis, percent_label
@@ -29,11 +28,38 @@ class Frame:
     width: int = 760
 
 
+@dataclass(frozen=True)
+class _Limit:
+    """A vertical line and its name, which stays within the plot."""
+
+    x: float
+    text: str
+    text_x: float
+
+
+def _place_limit(x: float, text: str, frame: Frame) -> _Limit:
+    half = 3.5 * len(text)
+    return _Limit(x, text, round(min(max(x, frame.left + half), frame.right - half), 1))
+
+
 def _count(number: int, noun: str, plural: str) -> str:
     return f"{number:,} {noun if number == 1 else plural}"
 
 
 # Calibration ----------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _PlacedBin:
+    """A bin: the bar of its accuracy, the mark of its confidence, and the bar of its number of images."""
+
+    left: float
+    right: float
+    middle: float
+    top: float
+    mark: float
+    count_top: float
+    images: int
+
+
 def plot_calibration(title: str, calibration: Calibration) -> str:
     """Returns the reliability diagram: the accuracy and the mean confidence of each bin, and its number of images.
 
@@ -68,16 +94,16 @@ def _describe_bin(one_bin: CalibrationBin) -> str:
     )
 
 
-def _place_bin(one_bin: CalibrationBin, across: Axis, up: Axis, counts: Axis) -> dict[str, Any]:
-    return {
-        "left": across.place(one_bin.low) + 1,
-        "right": across.place(one_bin.high) - 1,
-        "middle": across.place((one_bin.low + one_bin.high) / 2),
-        "top": up.place(one_bin.accuracy or 0),
-        "mark": up.place(one_bin.confidence or 0),
-        "count_top": counts.place(one_bin.images),
-        "images": one_bin.images,
-    }
+def _place_bin(one_bin: CalibrationBin, across: Axis, up: Axis, counts: Axis) -> _PlacedBin:
+    return _PlacedBin(
+        left=across.place(one_bin.low) + 1,
+        right=across.place(one_bin.high) - 1,
+        middle=across.place((one_bin.low + one_bin.high) / 2),
+        top=up.place(one_bin.accuracy or 0),
+        mark=up.place(one_bin.confidence or 0),
+        count_top=counts.place(one_bin.images),
+        images=one_bin.images,
+    )
 
 
 # Accuracy -------------------------------------------------------------------------------------------------------------
@@ -93,6 +119,17 @@ class _Row:
     def text(self) -> str:
         ends = f" ({100 * self.interval[0]:.2f} to {100 * self.interval[1]:.2f})" if self.interval else ""
         return percent(self.value) + ends
+
+
+@dataclass(frozen=True)
+class _PlacedRow:
+    """An accuracy as a dot, and the ends of its interval; without an interval it is a diamond."""
+
+    name: str
+    y: int
+    x: float
+    text: str
+    ends: Sequence[float] | None
 
 
 def _accuracy_rows(figures: Figures, reported: AgainstReported | None) -> list[_Row]:
@@ -142,12 +179,23 @@ def _accuracy_axis(values: Sequence[float], frame: Frame) -> Axis:
     return Axis(max(0.0, min(values) - room), min(1.0, max(values) + room), frame.left, frame.right)
 
 
-def _place_accuracy(row: _Row, y: int, across: Axis) -> dict[str, Any]:
+def _place_accuracy(row: _Row, y: int, across: Axis) -> _PlacedRow:
     ends = [across.place(end) for end in row.interval] if row.interval else None
-    return {"name": row.name, "y": y, "x": across.place(row.value), "ends": ends, "text": row.text}
+    return _PlacedRow(row.name, y, across.place(row.value), row.text, ends)
 
 
 # Blocks ---------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _PlacedError:
+    """A block's error as a line and a dot; x is None for an error of 0."""
+
+    name: str
+    y: int
+    x: float | None
+    text: str
+    is_above: bool
+
+
 def plot_block_errors(title: str, errors: Sequence[tuple[str, float]], tolerance: float, notes: Sequence[str]) -> str:
     """Returns the relative error of each block on a logarithmic scale, filled where it exceeds the tolerance.
 
@@ -177,8 +225,13 @@ def plot_block_errors(title: str, errors: Sequence[tuple[str, float]], tolerance
         x_ticks=across.ticks(lambda value: f"{value:.0e}", [10.0**power for power in powers]),
         limit=_place_limit(across.place(tolerance), f"limit {tolerance:.0e}", frame),
         rows=[
-            {"name": name, "y": top + 12 + 16 * number, "x": _place_error(error, across), "text": _error_text(error)}
-            | {"over": not error <= tolerance}
+            _PlacedError(
+                name=name,
+                y=top + 12 + 16 * number,
+                x=_place_error(error, across),
+                text=_error_text(error),
+                is_above=not error <= tolerance,
+            )
             for number, (name, error) in enumerate(errors)
         ],
     )
@@ -193,12 +246,6 @@ def _place_error(error: float, across: Axis) -> float | None:
     if error == 0:
         return None
     return across.place(error) if math.isfinite(error) else across.end
-
-
-def _place_limit(x: float, text: str, frame: Frame) -> dict[str, Any]:
-    """Returns where a vertical line and its name are drawn; the name stays within the plot."""
-    half = 3.5 * len(text)
-    return {"x": x, "text": text, "text_x": round(min(max(x, frame.left + half), frame.right - half), 1)}
 
 
 # All plots ------------------------------------------------------------------------------------------------------------

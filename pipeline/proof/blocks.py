@@ -17,6 +17,8 @@ from pipeline.saved_model.computation import header_version
 from pipeline.saved_model.graph import find_xla_calls, saved_model_class
 
 Outputs = dict[str, np.ndarray]
+MlirValue = Any
+Variable = Any  # of TensorFlow
 
 INPUT = "input of "  # before the path of the first block
 
@@ -40,7 +42,7 @@ def _forward_node(folder: Path, weights: int) -> Any:
     raise UnknownStructure(f"none of its computations takes {weights} weights and a batch of images")
 
 
-def _block_values(body: Any, names: list[str]) -> dict[str, Any]:
+def _block_values(body: Any, names: list[str]) -> dict[str, MlirValue]:
     """Returns the MLIR values at the blocks' ends by path, and the first block's input, in order of computation.
 
     Args:
@@ -49,7 +51,7 @@ def _block_values(body: Any, names: list[str]) -> dict[str, Any]:
         names: the names of the weights.
     """
     paths = dict(zip(list(body.arguments)[2:-1], names, strict=True))
-    values: dict[str, Any] = {}
+    values: dict[str, MlirValue] = {}
     for operation in body.operations:
         if operation.operation.name != "func.call":
             continue
@@ -65,7 +67,7 @@ def _block_values(body: Any, names: list[str]) -> dict[str, Any]:
     return values
 
 
-def _shape(value: Any) -> list[int]:
+def _shape(value: MlirValue) -> list[int]:
     """Returns the shape of an MLIR value as TensorFlow writes it, -1 for a dynamic dimension."""
     from jaxlib.mlir import ir
 
@@ -73,7 +75,7 @@ def _shape(value: Any) -> list[int]:
     return [-1 if kind.is_dynamic_dim(axis) else kind.get_dim_size(axis) for axis in range(kind.rank)]
 
 
-def _replace_results(function: Any, values: list[Any]) -> None:
+def _replace_results(function: Any, values: list[MlirValue]) -> None:
     """Makes a function return the given values instead of its own."""
     from jaxlib.mlir import ir
     from jaxlib.mlir.dialects import func
@@ -128,7 +130,7 @@ def _return_blocks(
         return stablehlo.serialize_portable_artifact(parsed, version), result_shapes
 
 
-def of_saved_model(folder: Path, variables: Mapping[str, Any], inputs: np.ndarray) -> Outputs:
+def of_saved_model(folder: Path, variables: Mapping[str, Variable], inputs: np.ndarray) -> Outputs:
     """Returns the outputs of a SavedModel's blocks with training=False, by path in the checkpoint.
 
     Args:

@@ -30,6 +30,7 @@ from pipeline.saved_model.load import start_tensorflow
 from pipeline.saved_model.selftest import scaled
 
 Gradients = dict[str, np.ndarray]
+Tensor = Any  # of TensorFlow; None in place of a missing gradient
 _MODULE = "pipeline.proof.gradients"
 LARGE = 500_000_000  # bytes of a checkpoint; one head of L/16, 1.2 GB, takes 5.3 GB here
 
@@ -73,7 +74,7 @@ class TrainableModule:
         """Takes a loaded SavedModel, whose variables take_step() changes, and float32 (n, size, size, 3) in [-1, 1]."""
         self._module, self._inputs = module, inputs
 
-    def loss(self, training: bool) -> Any:
+    def loss(self, training: bool) -> Tensor:
         """Returns the mean cross-entropy of the made-up labels, a scalar tensor."""
         import tensorflow as tf
 
@@ -81,7 +82,7 @@ class TrainableModule:
         labels = make_up_labels(*outputs.shape)
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=outputs))
 
-    def gradients(self, training: bool) -> dict[str, Any]:
+    def gradients(self, training: bool) -> dict[str, Tensor]:
         """Returns the gradient of the loss by each variable's name; None where there is none."""
         import tensorflow as tf
 
@@ -90,7 +91,7 @@ class TrainableModule:
         names = [variable.name.removesuffix(":0") for variable in self._module.trainable_variables]
         return dict(zip(names, tape.gradient(loss, self._module.trainable_variables), strict=True))
 
-    def take_step(self, gradients: Mapping[str, Any]) -> FineTuningCheck:
+    def take_step(self, gradients: Mapping[str, Tensor]) -> FineTuningCheck:
         """Takes one step of gradient descent, which must lower the loss of training=False.
 
         The step would lower the loss by a hundredth if the loss were linear.
@@ -110,7 +111,7 @@ class TrainableModule:
         )
 
 
-def compare(got: Mapping[str, Any], expected: Gradients, tolerance: float) -> GradientCheck:
+def compare(got: Mapping[str, Tensor], expected: Gradients, tolerance: float) -> GradientCheck:
     """Compares the gradients of two implementations, variable by variable.
 
     The relative error of a gradient is the Euclidean norm of the difference divided by the expected gradient's norm, or
