@@ -1,4 +1,4 @@
-"""fetch from timm's copy: converted back, pinned by its arrays together with upstream's own file."""
+"""fetch from timm's copy: it is converted back, and its arrays are pinned together with those of upstream's file."""
 
 import hashlib
 import json
@@ -13,12 +13,10 @@ from pipeline.base.fault import Fault
 from pipeline.checkpoints import provenance
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.checkpoints.section import Checkpoint
-from pipeline.download.obtain import Access
-from pipeline.download.retry import Policy
-from pipeline.fetch import Settings, fetch
 from pipeline.model.variants import Model
 from tests.conftest import ROOT
 from tests.faulty_server import cut, faulty, redirect, status
+from tests.fetch import fetching
 
 pytestmark = pytest.mark.slow
 
@@ -28,21 +26,11 @@ FILE = lzma.decompress((ROOT / "tests/data/timm/R_Ti_16.safetensors.xz").read_by
 SHA256 = hashlib.sha256(FILE).hexdigest()
 
 
-@pytest.fixture(autouse=True)
-def _no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("CLOUDSDK_AUTH_ACCESS_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS", "HF_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
-    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
-
-
 def run(folder: Path, *sources: str, sha256: str | None = None) -> Path:
-    """Fetches into artifacts of the test's own and returns the checkpoint."""
-    settings = Settings(
-        None, folder / "checkpoints.lock", Access(folder / "cache", policy=Policy(sleep=lambda _: None))
-    )
-    fetch(Checkpoint("tiny", sources, sha256), folder, folder / "m/checkpoint.npz", settings)
-    return folder / "m/checkpoint.npz"
+    """Fetches into the test's folder and returns the checkpoint."""
+    out = folder / "m/checkpoint.npz"
+    fetching.run(Checkpoint("tiny", sources, sha256), folder, out)
+    return out
 
 
 def upstream(folder: Path, **change: np.ndarray) -> bytes:
@@ -52,7 +40,7 @@ def upstream(folder: Path, **change: np.ndarray) -> bytes:
     return (folder / "upstream.npz").read_bytes()
 
 
-def test_the_copy_stands_in_for_the_closed_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_copy_is_used_while_the_bucket_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         faulty(b"", status(403), status(403)) as bucket,
         faulty(FILE, cut(len(FILE) // 2)) as store,
@@ -94,13 +82,13 @@ def test_a_copy_of_other_weights_is_refused(tmp_path: Path, monkeypatch: pytest.
         assert (tmp_path / "m/checkpoint.npz").read_bytes() == before
 
 
-def test_a_copy_beside_the_member(tmp_path: Path) -> None:
+def test_a_copy_beside_the_yaml_file(tmp_path: Path) -> None:
     (tmp_path / "mine.safetensors").write_bytes(FILE)
     known = provenance.read(run(tmp_path, "missing.safetensors", "mine.safetensors"))
     assert (known.source, known.converted_from) == ("mine.safetensors", "timm safetensors")
 
 
-def test_a_copy_that_the_pinned_digest_says_nothing_of_is_refused(tmp_path: Path) -> None:
+def test_a_copy_that_no_pinned_digest_applies_to_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.safetensors").write_bytes(FILE)
     lock = tmp_path / "checkpoints.lock"
     with pytest.raises(Fault) as raised:
@@ -115,7 +103,7 @@ def test_a_copy_that_the_pinned_digest_says_nothing_of_is_refused(tmp_path: Path
     assert provenance.read(run(tmp_path, "mine.safetensors", sha256="0" * 64)).arrays_sha256 == arrays
 
 
-def test_a_copy_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_broken_copy_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.safetensors").write_bytes(FILE[:-1])
     with pytest.raises(Fault, match="not a whole safetensors file"):
         run(tmp_path, "mine.safetensors")

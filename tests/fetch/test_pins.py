@@ -1,0 +1,212 @@
+"""What fetch records of a first download, and what it refuses from then on."""
+
+import json
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pipeline.base.fault import Fault
+from pipeline.checkpoints import provenance
+from pipeline.checkpoints.lock_file import LockFile
+from pipeline.checkpoints.section import Checkpoint
+from pipeline.dag.weights import has_other_weights, has_outdated_card, read_lock
+from tests.conftest import serving_folder
+from tests.faulty_server import faulty, redirect
+from tests.fetch.fetching import archive, digest, refuse, run, sha256
+
+
+def test_the_digest_in_the_yaml_file_is_checked(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(archive())
+    message = refuse(Checkpoint("a", ("a.npz",), "0" * 64), tmp_path, out)
+    assert f"wrong sha256: expected {'0' * 64}, got {sha256(archive())}" in message
+    run(Checkpoint("a", ("a.npz",), sha256(archive())), tmp_path, out)
+    assert provenance.read(out).sha256 == sha256(archive())
+
+
+def test_the_first_download_is_recorded(tmp_path: Path, out: Path) -> None:
+    with faulty(archive()) as server:
+        url = server.url("a.npz")
+        run(Checkpoint("a", (f"{server.address}/{{name}}.npz",)), tmp_path, out)
+    lock = (tmp_path / "checkpoints.lock").read_text()
+    assert json.loads(lock) == {"a": {"arrays": digest(archive(), tmp_path), "files": {url: sha256(archive())}}}
+    assert lock == json.dumps(json.loads(lock), indent=2, sort_keys=True) + "\n"
+    assert provenance.read(out).facts() == {
+        "source": url,
+        "sha256": sha256(archive()),
+        "arrays_sha256": digest(archive(), tmp_path),
+    }
+
+
+def test_another_file_at_a_recorded_address_is_refused(tmp_path: Path, out: Path) -> None:
+    with faulty(archive()) as server:
+        checkpoint = Checkpoint("a", (server.url(),))
+        run(checkpoint, tmp_path, out)
+        server.resource.content, server.resource.etag = archive(1), '"two"'
+        shutil.rmtree(tmp_path / "cache")
+        message = refuse(checkpoint, tmp_path, out)
+        lock = tmp_path / "checkpoints.lock"
+        assert f"{server.url()}: wrong sha256: {lock} has {sha256(archive())}, got {sha256(archive(1))}" in message
+        assert f"you accept it: remove the line of this source from {lock}" in message
+        # As it says.
+        lock.unlink()
+        run(checkpoint, tmp_path, out)
+    assert out.read_bytes() == archive(1)
+
+
+def test_another_source_must_have_the_same_arrays(tmp_path: Path, out: Path) -> None:
+    with faulty(archive()) as first, faulty(archive(compress=True)) as second, faulty(archive(1)) as third:
+        run(Checkpoint("a", (first.url(),)), tmp_path, out)
+        run(Checkpoint("a", (second.url(),)), tmp_path, out)  # in another container
+        message = refuse(Checkpoint("a", (third.url(),)), tmp_path, out)
+    assert f"{third.url()}: other weights than {tmp_path}/checkpoints.lock has for a" in message
+    assert f"is {digest(archive(1), tmp_path)}, expected {digest(archive(), tmp_path)}" in message
+    assert "remove the entry 'a'" in message
+    pin = LockFile(tmp_path / "checkpoints.lock").pins["a"]
+    assert pin.files == {first.url(): sha256(archive()), second.url(): sha256(archive(compress=True))}
+
+
+def test_a_compressed_archive_of_the_same_weights(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(archive(compress=True))
+    run(Checkpoint("a", ("a.npz",)), tmp_path, out)
+    assert provenance.read(out).arrays_sha256 == digest(archive(), tmp_path)
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_users_file_is_checked_and_not_recorded(tmp_path: Path, out: Path, remote: bool) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/a.npz").write_bytes(archive())
+    with serving_folder(tmp_path / "mine") as address, faulty(archive(1)) as server:
+        mine = address if remote else str(tmp_path / "mine")
+        run(Checkpoint("a", ()), tmp_path, out, mine)
+        assert not (tmp_path / "checkpoints.lock").exists()
+        assert provenance.read(out).source == "a.npz"
+        run(Checkpoint("a", (server.url(),)), tmp_path, out)
+        assert f"{mine}/a.npz: other weights than {tmp_path}/checkpoints.lock has for a" in refuse(
+            Checkpoint("a", ()), tmp_path, out, mine
+        )
+
+
+def test_a_copy_of_a_sources_file_is_recorded_as_that_source(tmp_path: Path, out: Path) -> None:
+    with faulty(archive()) as server:
+        checkpoint = Checkpoint("a", (server.url(),))
+        run(checkpoint, tmp_path, out)
+        downloaded = provenance.read(out)
+    shutil.copy(out, tmp_path / "a.npz")
+    run(checkpoint, tmp_path, out, str(tmp_path))
+    assert provenance.read(out) == downloaded
+
+
+def test_of_two_sources_with_the_same_file_the_downloaded_one_is_recorded(tmp_path: Path, out: Path) -> None:
+    """And of a copy that the user brings the one that the member names first, whatever their names' order."""
+    with faulty(archive()) as server:
+        one, two = server.url("1.npz"), server.url("2.npz")
+        for url in (one, two, one):
+            run(Checkpoint("a", (url,)), tmp_path, out)
+            assert provenance.read(out).source == url
+        shutil.copy(out, tmp_path / "a.npz")
+        for urls in ((one, two), (two, one)):
+            run(Checkpoint("a", urls), tmp_path, out, str(tmp_path))
+            assert provenance.read(out).source == urls[0]
+
+
+def test_a_redirected_download_is_recorded_under_its_first_address(tmp_path: Path, out: Path) -> None:
+    """The second address is signed and changes each time."""
+    with faulty(archive()) as store, faulty(b"", redirect(f"{store.address}/signed?x=y")) as front:
+        run(Checkpoint("a", (front.url(),)), tmp_path, out)
+    assert list(LockFile(tmp_path / "checkpoints.lock").pins["a"].files) == [front.url()]
+
+
+def test_no_record_has_a_password(tmp_path: Path, out: Path) -> None:
+    with faulty(archive()) as server:
+        url = server.url().replace("://", "://me:secret@")
+        for _ in range(2):  # the second time, it is known
+            run(Checkpoint("a", (url,)), tmp_path, out)
+            assert provenance.read(out).source == server.url()
+    assert list(LockFile(tmp_path / "checkpoints.lock").pins["a"].files) == [server.url()]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"checkpoints.lock", "checkpoint.json", "whole.json"} <= {path.name for path in files}
+    assert not [path for path in files if b"secret" in path.read_bytes()]
+
+
+def test_parallel_fetches_lose_no_record(tmp_path: Path) -> None:
+    names = [f"m{number}" for number in range(8)]
+    with faulty(archive()) as server, ThreadPoolExecutor(8) as pool:
+        tasks = [
+            pool.submit(run, Checkpoint(name, (server.url(name),)), tmp_path, tmp_path / name / "checkpoint.npz")
+            for name in names
+        ]
+        for task in tasks:
+            task.result()
+    assert sorted(LockFile(tmp_path / "checkpoints.lock").pins) == names
+
+
+def test_a_broken_download_does_not_keep_another_from_being_recorded(tmp_path: Path) -> None:
+    """Two fetches at once, one of them broken: the other one's record stays."""
+    with faulty(archive()) as good, faulty(b"<html>") as bad, ThreadPoolExecutor(2) as pool:
+        barrier = threading.Barrier(2)
+
+        def one(name: str, url: str) -> str:
+            barrier.wait()
+            return run(Checkpoint(name, (url,)), tmp_path, tmp_path / name / "checkpoint.npz")
+
+        tasks = [pool.submit(one, "good", good.url()), pool.submit(one, "bad", bad.url())]
+        assert tasks[0].result() == good.url()
+        with pytest.raises(Fault):
+            tasks[1].result()
+    assert list(LockFile(tmp_path / "checkpoints.lock").pins) == ["good"]
+
+
+def test_a_broken_lock_file_is_refused(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(archive())
+    (tmp_path / "checkpoints.lock").write_text("<<<<<<< ours\n{}")
+    assert "checkpoints.lock: not valid JSON" in refuse(Checkpoint("a", ("a.npz",)), tmp_path, out)
+
+
+def test_only_a_checkpoint_with_other_weights_than_the_lock_file_is_fetched_again(tmp_path: Path, out: Path) -> None:
+    lock = tmp_path / "checkpoints.lock"
+    assert not has_other_weights(out, read_lock(lock), "a")
+    with faulty(archive()) as server:
+        run(Checkpoint("a", (server.url(),)), tmp_path, out)
+    assert not has_other_weights(out, read_lock(lock), "a")
+    assert not has_other_weights(out, read_lock(lock), "b")
+    lock.write_text(json.dumps({"a": {"arrays": "0" * 64}}))
+    assert has_other_weights(out, read_lock(lock), "a")
+    lock.write_text("{")
+    assert has_other_weights(out, read_lock(lock), "a")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"source": "a", "sha256": "b", "arrays_sha256": "c", "new": 1}'])
+def test_a_record_of_another_version_is_replaced(tmp_path: Path, out: Path, text: str) -> None:
+    out.write_bytes(archive())
+    provenance.path_of(out).write_text(text)
+    assert provenance.read(out) == provenance.Origin("checkpoint.npz", sha256(archive()), digest(archive(), tmp_path))
+    assert has_other_weights(out, read_lock(tmp_path / "checkpoints.lock"), "a")
+    assert not has_outdated_card(out, read_lock(tmp_path / "checkpoints.lock"), Checkpoint("a", ()))
+
+
+def test_a_card_is_outdated_when_lock_file_or_yaml_file_change_what_it_says(tmp_path: Path, out: Path) -> None:
+    """Brought by the user, recorded later, forgotten again, pinned: a card is remade when it has become untrue."""
+    lock, page = tmp_path / "checkpoints.lock", out.with_name("fe.md")
+    (tmp_path / "a.npz").write_bytes(archive())
+    assert not has_outdated_card(out, read_lock(lock), Checkpoint("a", ()))
+    run(Checkpoint("a", ()), tmp_path, out, str(tmp_path))
+    known = digest(archive(), tmp_path)
+    recorded = {"a": {"arrays": known}}
+    assert not has_outdated_card(out, read_lock(lock), Checkpoint("a", ()))  # there is no card yet
+    for entries, pinned, said in (
+        ({}, None, "no digest is pinned for this member"),
+        (recorded, None, f"the digest of its arrays, `{known}`, is the one recorded for this member at its first"),
+        ({}, "0" * 64, "no digest is pinned for this member"),
+        (recorded, sha256(archive()), "the digest is the one pinned for this member"),
+    ):
+        lock.write_text(json.dumps(entries))
+        section = Checkpoint("a", (), pinned)
+        assert has_outdated_card(out, read_lock(lock), section) is page.exists()
+        page.write_text(LockFile(lock).pin_of("a").describe_verification(pinned, sha256(archive()), known))
+        assert said in page.read_text()
+        assert not has_outdated_card(out, read_lock(lock), section)
+    lock.write_text("{")
+    assert has_outdated_card(out, read_lock(lock), Checkpoint("a", ()))

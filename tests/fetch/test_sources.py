@@ -1,0 +1,96 @@
+"""fetch against real folders and HTTP servers: the order of sources, and files that cannot be used."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.checkpoints import provenance
+from pipeline.checkpoints.section import Checkpoint
+from tests.conftest import ROOT, serving_folder
+from tests.faulty_server import faulty
+from tests.fetch.fetching import archive, refuse, run
+
+
+def test_a_relative_path_starts_at_the_yaml_file(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(archive())
+    assert run(Checkpoint("a", ("{name}.npz",)), tmp_path, out) == str(tmp_path / "a.npz")
+    assert out.read_bytes() == archive()
+
+
+def test_a_file_url_may_have_spaces(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "a b.npz").write_bytes(archive())
+    run(Checkpoint("a", ((tmp_path / "a b.npz").as_uri(),)), tmp_path, out)
+    assert out.read_bytes() == archive()
+    assert provenance.read(out).source == "a b.npz"
+
+
+def test_the_users_folder_is_tried_first(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(archive(1))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/a.npz").write_bytes(archive(2))
+    run(Checkpoint("a", ("a.npz",)), tmp_path, out, str(tmp_path / "mine"))
+    assert out.read_bytes() == archive(2)
+
+
+def test_the_users_address_is_tried_first(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(archive(1))
+    with faulty(archive(2)) as server:
+        run(Checkpoint("a", ("a.npz",)), tmp_path, out, f"{server.address}/folder/")
+    assert server.requests[0].path == "/folder/a.npz"
+    assert out.read_bytes() == archive(2)
+
+
+def test_the_next_source_is_tried_when_one_lacks_the_file(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(archive())
+    with serving_folder(tmp_path) as address:
+        checkpoint = Checkpoint("a", ("missing.npz", f"{address}/{{name}}.npz"))
+        assert run(checkpoint, tmp_path, out) == f"{address}/a.npz"
+    assert out.read_bytes() == archive()
+
+
+def test_an_unknown_scheme_in_checkpoints_is_refused(tmp_path: Path, out: Path) -> None:
+    message = refuse(Checkpoint("a", ("a.npz",)), tmp_path, out, "ftp://host/augreg")
+    assert "CHECKPOINTS: 'ftp://host/augreg/a.npz' has the unknown scheme 'ftp'" in message
+
+
+def test_checkpoints_may_begin_with_a_tilde(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """make hands `CHECKPOINTS=~/augreg` on as it stands."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "augreg").mkdir()
+    (tmp_path / "augreg/a.npz").write_bytes(archive())
+    run(Checkpoint("a", ()), tmp_path, out, "~/augreg")
+    assert out.read_bytes() == archive()
+
+
+def test_the_seven_name_the_bucket_and_timms_copies() -> None:
+    """Five of the seven have a copy, as the table of timm's own configurations says."""
+    from pipeline.base import yaml_sections
+
+    copies = {}
+    for path in sorted((ROOT / "model_cards/vit").glob("vit_*.yaml")):
+        first, *others = yaml_sections.load(path, "checkpoint", Checkpoint).sources
+        assert first == "gs://vit_models/augreg/{name}.npz"
+        copies[path.stem] = others
+    assert copies == {
+        "vit_b16": [],
+        "vit_b32": ["hf://timm/vit_base_patch32_224.augreg_in21k_ft_in1k/model.safetensors"],
+        "vit_l16": ["hf://timm/vit_large_patch16_224.augreg_in21k_ft_in1k/model.safetensors"],
+        "vit_r26_s32_lightaug": ["hf://timm/vit_small_r26_s32_224.augreg_in21k_ft_in1k/model.safetensors"],
+        "vit_r26_s32_medaug": [],
+        "vit_r50_l32": ["hf://timm/vit_large_r50_s32_224.augreg_in21k_ft_in1k/model.safetensors"],
+        "vit_s16": ["hf://timm/vit_small_patch16_224.augreg_in21k_ft_in1k/model.safetensors"],
+    }
+
+
+@pytest.mark.parametrize("content", [archive()[:-30], b"", b"<html>Sign in</html>"])
+def test_a_file_that_is_no_whole_archive_is_refused(tmp_path: Path, out: Path, content: bytes) -> None:
+    (tmp_path / "a.npz").write_bytes(content)
+    assert "not a whole .npz file" in refuse(Checkpoint("a", ("a.npz",)), tmp_path, out)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_damaged_array_is_refused(tmp_path: Path, out: Path, compress: bool) -> None:
+    content = bytearray(archive(compress=compress))
+    content[20_000] ^= 1
+    (tmp_path / "a.npz").write_bytes(content)
+    assert "the array 'a.npy' is damaged" in refuse(Checkpoint("a", ("a.npz",)), tmp_path, out)
