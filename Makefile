@@ -197,7 +197,7 @@ add: | $(STAMPS) ## make CHECKPOINT, one of the pool's files, a member: write it
 
 ##@ Development
 test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
-	OLDEST_TENSORFLOW_PYTHON='$(CURDIR)/$(OLDEST_VENV)/bin/python' '$(PYTHON)' -m pytest --numprocesses=2 --dist=loadfile
+	OLDEST_TENSORFLOW_PYTHON='$(CURDIR)/$(OLDEST_VENV)/bin/python' '$(PYTHON)' -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 test-fast: | $(READY) ## run the tests that need neither TensorFlow nor JAX nor a browser, in less than a minute
 	'$(PYTHON)' -m pytest --fast --numprocesses=2
 lint: | $(READY) ## check style and types
