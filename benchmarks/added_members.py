@@ -19,6 +19,8 @@ from pathlib import Path
 
 from benchmarks import synthetic_index
 from benchmarks.stage_lines import read_stage_lines
+from pipeline.base.heads import Head
+from pipeline.facts.report import load_report
 from pipeline.pool.names import FINE_TUNING, RESOLUTIONS, VARIANTS, variant_token
 
 ROOT = Path(__file__).parents[1]
@@ -95,14 +97,14 @@ def publish(folder: Path, checkpoint: str) -> str:
 
 def table_row(outputs: Path, seconds: float, peak: float) -> str:
     """Returns a member's row of the table from its outputs, the seconds to publish it and the peak memory in GB."""
-    report = json.loads((outputs / "report.json").read_text())
+    report = load_report(outputs / "report.json")
     published = json.loads((outputs / "published.json").read_text())["published"]
     if len(published) != 2:
         raise SystemExit(f"{outputs.name}: expected two modules, got {list(published)}")
-    model = report["model"]
-    differences = [report["modules"][head]["parity"]["max_rel"] for head in ("classification", "fe")]
+    model = report.model
+    differences = [report.modules[head].parity.max_rel for head in Head]
     return (
-        f"| {outputs.name} | {model['variant']} | {model['image_size']} | {model['classes']:,} | {seconds:.0f} |"
+        f"| {outputs.name} | {model.variant} | {model.image_size} | {model.classes:,} | {seconds:.0f} |"
         f" {peak:.2f} | {differences[0]:.1e}, {differences[1]:.1e} |"
     )
 

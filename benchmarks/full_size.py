@@ -23,6 +23,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from benchmarks.stage_lines import StageLine, read_stage_lines
+from pipeline.base.heads import Head
+from pipeline.facts.report import load_report
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("fetch", "convert", "validate", "package", "publish")
@@ -71,8 +73,8 @@ def table(lines: Sequence[StageLine], folder: Path) -> str:
         for stage in STAGES:
             runs = [line for line in lines if (line.stage, line.subject) == (stage, member)]  # package: one per head
             cells.append(f"{sum(run.seconds for run in runs):.1f} / {max(run.peak for run in runs):.2f}")
-        modules = json.loads(report_path.read_text())["modules"]
-        differences = [modules[head]["parity"]["max_rel"] for head in ("classification", "fe")]
+        modules = load_report(report_path).modules
+        differences = [modules[head].parity.max_rel for head in Head]
         rows.append(f"| {member} | {' | '.join(cells)} | {differences[0]:.1e}, {differences[1]:.1e} |")
     return "\n".join(rows)
 
@@ -99,8 +101,8 @@ def load_everything(hub: Path) -> int:
     with serve_folder(hub) as address:
         for handle in modules:
             member, head = re.fullmatch(r".*/(\w+)_(classification|fe)/\d+", handle).groups()  # type: ignore[union-attr]
-            report = json.loads((hub.parent / member / "report.json").read_text())
-            load(f"{address}/{handle}.tar.gz", report["modules"][head]["output_width"])
+            report = load_report(hub.parent / member / "report.json")
+            load(f"{address}/{handle}.tar.gz", report.modules[Head(head)].output_width)
             print(f"loaded {handle}", flush=True)
     return len(modules)
 

@@ -240,7 +240,7 @@ def test_a_card_that_breaks_a_rule_is_not_written(stage: Stage, report: Report, 
     facts.write_text(facts.read_text().replace("dataset_tag: fashion-mnist", "dataset_tag: fashion"))
     done = stage("card", member, tmp_path / "report.json", tmp_path / "out")
     assert_refused(
-        done, f"{tmp_path}/out/classification.md:11: 'fashion' is no dataset of tfhub.dev (did you mean 'fash"
+        done, f"{tmp_path}/out/classification.md:11: 'fashion' is not a dataset of tfhub.dev (did you mean 'fash"
     )
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 

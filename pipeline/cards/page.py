@@ -1,4 +1,4 @@
-"""A page of the hub, read: the kind and handle of its first line, description, tags, and the parts checks look at."""
+"""Parses a page of a hub: first line, description, tags, and the parts of its Markdown that checks read."""
 
 import re
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from pipeline.base.fault import Fault
 
 # `<!-- key: value -->` alone on a line; tensorflow/tfhub.dev, tools/validator.py, METADATA_LINE_PATTERN.
 TAG = re.compile(r"<!--\s*(?P<key>[\w\s-]+?)\s*:\s*(?P<value>.+?)\s*-->")
-# An address that a browser asks of another host than the page's, or hands to another program.
+# An address on another host than the page's, or of another program.
 _ELSEWHERE = re.compile(r"(?!data:)[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
-# What may stand beside the tags: a publisher's picture, and a link to a notebook; the validator's consume_metadata.
+# The other lines allowed among the tags: a publisher's picture, a link to a notebook; the validator's consume_metadata.
 BADGES = ("[![Icon URL]]", "[![Open Colab notebook]]")
 
 
 class _Reader(MarkdownIt):
-    """Reads every link: markdown-it takes those to file: and its like for text, and a check would not see them."""
+    """Parses every link: markdown-it takes links to file: and the like for text, which would hide them from checks."""
 
     def validateLink(self, url: str) -> bool:  # noqa: N802 (markdown-it's name)
         return True
@@ -31,7 +31,7 @@ _MARKDOWN = _Reader("commonmark").enable("table")
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with a page: its line, counted from 1, and what, in a clause that follows "file:line: "."""
+    """A problem of a page: its line, counted from 1, and a clause that follows "file:line: "."""
 
     line: int
     text: str
@@ -57,14 +57,14 @@ class Piece:
 
 @dataclass(frozen=True)
 class Page:
-    """A page's text, taken apart as tfhub.dev's validator does; what is Markdown is left to markdown-it.
+    """A page, parsed as tfhub.dev's validator does; markdown-it parses the Markdown.
 
     Attributes:
         text: all of it.
-        lines: the same, without line ends.
+        lines: of the text, without line ends.
         description: from the second line to the first empty one or comment; an empty second line is skipped.
         tags: the metadata, up to the first section.
-        strays: the lines among them that are neither.
+        strays: the numbers of the lines among them that are neither tags nor badges.
         body: the index in `lines` of the first section.
     """
 
@@ -77,12 +77,12 @@ class Page:
 
     @property
     def first(self) -> str:
-        """The first line; "&zwnj;" was allowed there to keep a handle from being read as a link."""
+        """The first line, without "&zwnj;", which was allowed there to keep a handle from becoming a link."""
         return self.lines[0].replace("&zwnj;", "")
 
     @property
     def handle(self) -> str:
-        """What follows the kind in the first line, such as "sayakpaul/vit_s16_fe/1"."""
+        """The rest of the first line after the kind, such as "sayakpaul/vit_s16_fe/1"."""
         return self.first.split(" ", 2)[-1]
 
     def values(self, key: str) -> list[str]:
@@ -103,19 +103,19 @@ class Page:
 
     def links(self) -> list[Piece]:
         """Returns the targets of links and images."""
-        found = ((line, child.attrs.get("href", child.attrs.get("src"))) for line, child in self._inline())
-        return [Piece(line, str(target)) for line, target in found if target is not None]
+        targets = ((line, child.attrs.get("href", child.attrs.get("src"))) for line, child in self._inline())
+        return [Piece(line, str(target)) for line, target in targets if target is not None]
 
     def images(self) -> list[Piece]:
-        """Returns where images are loaded from."""
+        """Returns the addresses of images."""
         return [Piece(line, str(child.attrs["src"])) for line, child in self._inline() if child.type == "image"]
 
     def words(self) -> list[Piece]:
-        """Returns running text, line by line: no code, no HTML, no headings' marks."""
+        """Returns running text, line by line, without code, HTML and the marks of headings."""
         return [Piece(line, child.content) for line, child in self._inline() if child.type == "text" and child.content]
 
     def paragraphs(self) -> list[Piece]:
-        """Returns running text, each paragraph, heading or table cell as one, with its line breaks."""
+        """Returns the text of each paragraph, heading and table cell, with its line breaks."""
         breaks = {"softbreak": "\n", "hardbreak": "\n"}
         return [
             Piece((token.map or [0])[0] + 1, "".join(breaks.get(child.type, child.content) for child in token.children))
@@ -124,7 +124,7 @@ class Page:
         ]
 
     def html(self) -> list[Piece]:
-        """Returns the raw HTML of the page, comments among it."""
+        """Returns the raw HTML of the page, including comments."""
         blocks = [
             Piece((token.map or [0])[0] + 1, token.content.strip())
             for token in self._tokens
@@ -156,12 +156,12 @@ class Page:
 
 
 def is_elsewhere(address: str) -> bool:
-    """Whether a picture is loaded from elsewhere than its page; one in a data: address is part of the page."""
+    """Whether the address of a picture is on another host; a data: address is part of the page."""
     return bool(_ELSEWHERE.match(address))
 
 
 def parse_page(text: str) -> Page:
-    """Takes a page apart; nothing is checked yet."""
+    """Parses a page without checking it."""
     lines = tuple(text.split("\n"))
     at = 2 if len(lines) > 1 and not lines[1] else 1
     start = at

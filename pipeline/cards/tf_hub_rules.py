@@ -1,13 +1,12 @@
-"""The rules of tfhub.dev for pages, as a check.
+"""Checks pages against the rules of tfhub.dev.
 
     python -m pipeline.cards.tf_hub_rules PAGE.md ...
 
-They are those of its guide (https://www.tensorflow.org/hub/writing_documentation) and of the program that enforced them
-(tensorflow/tfhub.dev, tools/validator.py): the first line's form, a description, which tags a kind of page must and may
-have, which may be repeated, and the values that tags may have (templates/hub_tags.yaml). They set no length for the
-description: the guide calls it one sentence, and that is checked. Ours beyond theirs: an overview, headings without
-gaps, no HTML but comments, links that can work elsewhere too, pictures that no other host is asked for, and citations
-that the references have.
+The rules are those of its guide (https://www.tensorflow.org/hub/writing_documentation) and of the program that enforced
+them (tensorflow/tfhub.dev, tools/validator.py): the form of the first line, a description of one sentence, the tags
+that a kind of page must and may have, the tags that may be repeated, and the values of tags (templates/hub_tags.yaml).
+This project adds: an overview, headings without gaps, no HTML but comments, links that work on every host, no pictures
+from other hosts, and citations that are in the references.
 """
 
 import argparse
@@ -36,11 +35,11 @@ DOMAINS = ("image-", "text-", "audio-", "video-")
 
 @dataclass(frozen=True)
 class Kind:
-    """What the pages of one kind, the first word of their first line, must have.
+    """What the pages of a kind must have; the kind is the first word of their first line.
 
     Attributes:
-        first: the pattern of what follows that word.
-        example: such a thing.
+        first: the pattern of the rest of the first line.
+        example: a text that matches it.
         required, optional: the tags.
         suffix: of the file that the tag asset-path leads to.
     """
@@ -82,7 +81,7 @@ KINDS = {
 
 @functools.cache
 def known_tags() -> dict[str, Any]:
-    """Returns the values of each tag that has a list, tfhub.dev's and our own."""
+    """Returns the allowed values of each tag that has a list: those of tfhub.dev and this project's."""
     lists: dict[str, Any] = yaml.safe_load((TEMPLATES / "hub_tags.yaml").read_text(encoding="utf-8"))
     own = lists.pop("own")
     return {key: frozenset(values) | own.get(key, {}).keys() for key, values in lists.items()}
@@ -97,12 +96,12 @@ def _head(page: Page) -> Iterator[Problem]:
         yield Problem(1, f"{text}, got {page.first!r}{nearest(word, KINDS)}; the kinds are {', '.join(KINDS)}")
         return
     if not re.fullmatch(rf"# {word} {kind.first}", page.first):
-        text = f"{page.first!r} is no {word.lower()}'s first line: expected one like '# {word} {kind.example}'"
+        text = f"{page.first!r} is not the first line of a {word.lower()}; expected '# {word} {kind.example}', say"
         yield Problem(1, f"{text} (a publisher has lower-case letters, digits and '-' only)")
     yield from _description(page, word)
     for line in page.strays:
-        text = f"{page.lines[line - 1]!r} stands among the tags, expected a line '<!-- key: value -->'"
-        yield Problem(line, f"{text}; after the description other text begins with a heading")
+        text = f"{page.lines[line - 1]!r} is among the tags; expected a line '<!-- key: value -->'"
+        yield Problem(line, f"{text}, or a heading before other text")
     yield from _tags(page, word, kind)
 
 
@@ -110,7 +109,7 @@ def _description(page: Page, word: str) -> Iterator[Problem]:
     line = 3 if len(page.lines) > 1 and not page.lines[1] else 2
     if not page.description:
         yield Problem(line, "there is no description, expected one sentence below the first line")
-    elif word != "Publisher":  # whose description is a name
+    elif word != "Publisher":  # its description is a name
         if re.search(r"[.!?]\s+[A-Z]", page.description):
             yield Problem(line, f"the description must be one sentence, got {page.description!r}")
         if not page.description.endswith("."):
@@ -119,9 +118,9 @@ def _description(page: Page, word: str) -> Iterator[Problem]:
 
 def _tags(page: Page, word: str, kind: Kind) -> Iterator[Problem]:
     allowed = kind.required | kind.optional
-    seen: dict[str, list[Tag]] = {}
+    by_key: dict[str, list[Tag]] = {}
     for tag in page.tags:
-        seen.setdefault(tag.key, []).append(tag)
+        by_key.setdefault(tag.key, []).append(tag)
         if tag.key not in allowed:
             expected = f"expected {', '.join(sorted(allowed))}" if allowed else "expected none"
             text = f"the page of a {word.lower()} has no tag {tag.key!r}{nearest(tag.key, allowed)}"
@@ -129,9 +128,9 @@ def _tags(page: Page, word: str, kind: Kind) -> Iterator[Problem]:
         elif problem := _value(tag, kind):
             yield Problem(tag.line, problem)
     last = max((tag.line for tag in page.tags), default=min(3, len(page.lines)))
-    for key in sorted(kind.required - seen.keys()):
+    for key in sorted(kind.required - by_key.keys()):
         yield Problem(last, f"the tag {key!r} is missing, which the page of a {word.lower()} must have")
-    for key, tags in seen.items():
+    for key, tags in by_key.items():
         if len({tag.value for tag in tags}) > 1 and key not in REPEATED:
             values = ", ".join(repr(tag.value) for tag in tags)
             yield Problem(tags[-1].line, f"the tag {key!r} may have one value, got {values}")
@@ -143,7 +142,7 @@ def _value(tag: Tag, kind: Kind) -> str | None:
     if key == "task" and not value.startswith(DOMAINS):
         return f"a task begins with {', '.join(DOMAINS)}, got {value!r}"
     if key in known_tags() and value not in known_tags()[key]:
-        text = f"{value!r} is no {key} of tfhub.dev{nearest(value, known_tags()[key])}"
+        text = f"{value!r} is not a {key} of tfhub.dev{nearest(value, known_tags()[key])}"
         return f"{text}; choose one that templates/hub_tags.yaml lists, or add it under `own` there with a reason"
     if key == "fine-tunable" and value not in ("true", "false"):
         return f"fine-tunable must be true or false, got {value!r}"
@@ -164,7 +163,7 @@ def _value(tag: Tag, kind: Kind) -> str | None:
 def _asset_path(value: str, kind: Kind) -> str | None:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        return f"asset-path must be an address that anybody can read, https://..., got {value!r}"
+        return f"asset-path must be a public address, https://..., got {value!r}"
     if kind.suffix and not value.endswith(kind.suffix):
         return f"asset-path must end with {kind.suffix}, got {value!r}"
     if parts.hostname == "github.com" and "/releases/download/" in parts.path:
@@ -195,7 +194,7 @@ def _html(page: Page) -> Iterator[Problem]:
             got = piece.text.splitlines()[0]
             yield Problem(piece.line, f"raw HTML, {got!r}: expected Markdown, and HTML for comments only")
         elif piece.line > page.body and TAG.search(piece.text):
-            yield Problem(piece.line, f"the tag {piece.text!r} is not read here; move it above the first heading")
+            yield Problem(piece.line, f"the tag {piece.text!r} has no effect here; move it above the first heading")
 
 
 def _links(page: Page) -> Iterator[Problem]:
@@ -209,8 +208,8 @@ def _links(page: Page) -> Iterator[Problem]:
 def _images(page: Page) -> Iterator[Problem]:
     for image in page.images():
         if is_elsewhere(image.text):
-            text = f"the picture {image.text!r} lies on another host, which would learn who reads the page"
-            yield Problem(image.line, f"{text}; link to it, [its name](its address), in place of showing it")
+            text = f"the picture {image.text!r} is on another host, which would learn who reads the page"
+            yield Problem(image.line, f"{text}; link to it instead, [its name](its address)")
 
 
 def _citations(page: Page) -> Iterator[Problem]:
@@ -226,12 +225,12 @@ def _citations(page: Page) -> Iterator[Problem]:
 
 
 def problems(page: Page) -> list[Problem]:
-    """Returns what breaks the rules above."""
+    """Returns where a page breaks the rules."""
     return [problem for rule in (_head, _headings, _html, _links, _images, _citations) for problem in rule(page)]
 
 
 def check(text: str, where: str) -> None:
-    """Refuses a page that breaks a rule; raises Fault, which names `where` and the line of each."""
+    """Raises a Fault for a page that breaks a rule; it names `where` and the line of each problem."""
     refuse_problems(where, problems(parse_page(text)))
 
 
@@ -239,16 +238,16 @@ def main(arguments: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(prog="python -m pipeline.cards.tf_hub_rules", description="Checks pages of a hub.")
     parser.add_argument("page", type=Path, nargs="+", help="a Markdown file")
     args = parser.parse_args(arguments)
-    wrong = []
+    problems_by_page = []
     for path in args.page:
         try:
             refuse_problems(str(path), problems(read_page(path)))
         except FileNotFoundError:
-            wrong.append(f"{path}: no such file")
+            problems_by_page.append(f"{path}: no such file")
         except Fault as fault:
-            wrong.append(str(fault))
-    if wrong:
-        raise Fault("\n".join(wrong))
+            problems_by_page.append(str(fault))
+    if problems_by_page:
+        raise Fault("\n".join(problems_by_page))
     return f"{len(args.page)} pages"
 
 

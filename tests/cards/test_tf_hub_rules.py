@@ -1,4 +1,4 @@
-"""tfhub.dev's rules for pages: what they allow, and that each fault is refused with file and line."""
+"""tfhub.dev's rules for pages: pages that keep them pass, and each fault is refused with file and line."""
 
 from pathlib import Path
 
@@ -88,11 +88,11 @@ NOTEBOOK = "[![Open Colab notebook]](https://colab.research.google.com/a.ipynb)"
         MODULE.replace("## Overview", f"{NOTEBOOK}\n\n## Overview"),
     ],
 )
-def test_pages_as_the_guide_has_them_pass(text: str) -> None:
+def test_the_pages_of_the_guide_pass(text: str) -> None:
     check(text, "1.md")
 
 
-def test_a_page_is_taken_apart() -> None:
+def test_a_page_is_parsed() -> None:
     page = parse_page(COLLECTION)
     assert page.handle == "vtab/benchmark/1"
     assert page.description == "Collection of visual representations that have been evaluated on the VTAB benchmark."
@@ -110,7 +110,7 @@ def test_a_page_is_taken_apart() -> None:
 FAULTS = {
     "no title": ("# Module", "Module", r"1\.md:1: the first line must be '# <kind> <handle>', such as '# Module"),
     "unknown kind": ("# Module", "# Modul", r"1\.md:1: .*got '# Modul vtab/sup-100/1' \(did you mean 'Module'\?\)"),
-    "no version": ("sup-100/1\n", "sup-100\n", r"1\.md:1: .*is no module's first line: expected one like '# Module "),
+    "no version": ("sup-100/1\n", "sup-100\n", r"1\.md:1: .*is not the first line of a module; expected '# Module "),
     "publisher with underscore": ("# Module vtab", "# Module v_tab", r"1\.md:1: .*lower-case letters, digits and '-'"),
     "no description": ("Image feature vectors learned from labels [1].\n", "", r"1\.md:3: there is no description"),
     "no sentence": ("labels [1].", "labels [1]", r"1\.md:3: the description must be a sentence that ends with '\.'"),
@@ -118,7 +118,7 @@ FAULTS = {
     "text among tags": (
         "<!-- task: image-feature-vector -->",
         "See below.\n<!-- task: image-feature-vector -->",
-        r"1\.md:6: 'See below\.' stands among the tags, expected a line '<!-- key: value -->'",
+        r"1\.md:6: 'See below\.' is among the tags; expected a line '<!-- key: value -->', or",
     ),
     "missing tag": ("<!-- format: saved_model_2 -->\n", "", r"1\.md:11: the tag 'format' is missing, which the page"),
     "unknown tag": ("<!-- license:", "<!-- licence:", r"1\.md:11: .*no tag 'licence' \(did you mean 'license'\?\)"),
@@ -132,15 +132,15 @@ FAULTS = {
     "unknown task": (
         "image-feature-vector",
         "image-features-vector",
-        r"1\.md:6: 'image-features-vector' is no task of tfhub\.dev \(did you mean 'image-feature-vector'\?\); choose",
+        r"1\.md:6: 'image-features-vector' is not a task of tfhub\.dev \(did you mean 'image-feature-vector'\?\)",
     ),
-    "unknown dataset": ("imagenet-21k", "imagenet-22k", r"1\.md:9: 'imagenet-22k' is no dataset of tfhub\.dev"),
-    "unknown license": ("apache-2.0", "apache", r"1\.md:11: 'apache' is no license of tfhub\.dev"),
-    "unknown architecture": (": vit -", ": vision -", r"1\.md:12: 'vision' is no network-architecture of tfhub\.dev"),
+    "unknown dataset": ("imagenet-21k", "imagenet-22k", r"1\.md:9: 'imagenet-22k' is not a dataset of tfhub\.dev"),
+    "unknown license": ("apache-2.0", "apache", r"1\.md:11: 'apache' is not a license of tfhub\.dev"),
+    "unknown architecture": (": vit -", ": vision -", r"1\.md:12: 'vision' is not a network-architecture of"),
     "fine-tunable": ("fine-tunable: true", "fine-tunable: yes", r"1\.md:7: fine-tunable must be true or false, got"),
     "format": ("saved_model_2", "keras", r"1\.md:8: format must be hub, saved_model, saved_model_2, got 'keras'"),
     "asset of another kind": ("1.tar.gz", "1.zip", r"1\.md:5: asset-path must end with \.tar\.gz, got 'https://hub"),
-    "asset without address": ("https://hub.example/", "/srv/", r"1\.md:5: asset-path must be an address that anybody"),
+    "asset without address": ("https://hub.example/", "/srv/", r"1\.md:5: asset-path must be a public address"),
     "asset of a release": (
         "https://hub.example/vtab/sup-100/",
         "https://github.com/a/b/releases/download/v1/",
@@ -153,10 +153,10 @@ FAULTS = {
     "no overview": ("## Overview", "## Summary", r"1\.md:\d+: there is no section '## Overview'"),
     "html": ("Code may", "<b>Code</b> may", r"1\.md:21: raw HTML, '<b>': expected Markdown, and HTML for"),
     "html block": ("Code may", "<script>a</script>\n\nCode may", r"1\.md:21: raw HTML, '<script>a</script>'"),
-    "tag too late": ("Code may", "<!-- task: a -->\n\nCode may", r"1\.md:21: the tag '<!-- task: a -->' is not read"),
+    "tag too late": ("Code may", "<!-- task: a -->\n\nCode may", r"1\.md:21: the tag '<!-- task: a -->' has no effect"),
     "link to a file": ("https://arxiv.org/abs/1910.04867) says", "file:///a) says", r"1\.md:16: the link 'file:///a'"),
     "link to a host": ("https://arxiv.org/abs/1910.04867) says", "/a.md) says", r"1\.md:16: the link '/a\.md'"),
-    "remote picture": ("Code may", "![a](https://b.c/d) Code", r"1\.md:21: the picture 'https://b\.c/d' lies on"),
+    "remote picture": ("Code may", "![a](https://b.c/d) Code", r"1\.md:21: the picture 'https://b\.c/d' is on"),
     "citation": ("[1, 2]", "[1, 3]", r"1\.md:17: \[3\] is cited, but the references end at \[2\]"),
 }  # fmt: skip
 
@@ -193,7 +193,7 @@ def test_every_fault_of_a_page_is_listed() -> None:
         check(text, "a/1.md")
 
 
-def test_our_own_tags_are_few_and_have_reasons() -> None:
+def test_tags_have_lists_of_values() -> None:
     assert "fashion-mnist" in known_tags()["dataset"]
     assert "own" not in known_tags()
     for kind in KINDS.values():
@@ -208,7 +208,7 @@ def test_the_command_names_each_file(stage: Stage, tmp_path: Path) -> None:
     done = stage("cards.tf_hub_rules", *(tmp_path / f"{name}.md" for name in ("bad", "good", "none", "picture")))
     assert_refused(
         done,
-        f"{tmp_path}/bad.md:11: 'apache' is no license",
+        f"{tmp_path}/bad.md:11: 'apache' is not a license",
         f"{tmp_path}/none.md: no such file",
         f"{tmp_path}/picture.md: not UTF-8 text ('utf-8' codec can't decode byte 0x89",
     )
