@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that does what it is told, also wrong: one behaviour for each request, in order."""
+"""A real HTTP server on loopback with faults on demand: a behaviour for each request, in order."""
 
 import contextlib
 import datetime
@@ -24,7 +24,7 @@ from tests.conftest import serving
 
 @dataclass
 class Resource:
-    """What the server has, under every path; a test may change it while the server runs."""
+    """The file that the server has under every path; a test may change it while the server runs."""
 
     content: bytes
     etag: str | None = '"one"'
@@ -33,16 +33,16 @@ class Resource:
 
 @dataclass
 class Request:
-    """What a client asked."""
+    """A request of a client."""
 
     path: str
     headers: dict[str, str]
 
     @property
     def start(self) -> int | None:
-        """Where the asked range begins; None if all was asked for."""
-        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("range", ""))
-        return int(found[1]) if found else None
+        """The first byte of the requested range; None for the whole file."""
+        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("range", ""))
+        return int(match[1]) if match else None
 
 
 Behaviour = Callable[["Handler", Resource], None]
@@ -50,20 +50,28 @@ Behaviour = Callable[["Handler", Resource], None]
 
 @dataclass
 class Faulty:
-    """A running server: its address, what it has, what it will do to the next requests, and what it was asked."""
+    """A running server.
+
+    Attributes:
+        address: its URL, without a path.
+        resource: the file that it has.
+        script: the behaviours for the next requests.
+        requests: those that have come.
+        sent: the bytes of bodies so far.
+    """
 
     address: str
     resource: Resource
     script: list[Behaviour] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
-    sent: int = 0  # bytes of bodies
+    sent: int = 0
 
     def url(self, name: str = "a.npz") -> str:
         return f"{self.address}/{name}"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers with the next behaviour of the script, and well once there is none left."""
+    """Answers with the next behaviour of the script, and correctly after the last."""
 
     protocol_version = "HTTP/1.1"
     faulty: Faulty
@@ -73,14 +81,14 @@ class Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.faulty.requests.append(Request(self.path, headers))
         behaviour = self.faulty.script.pop(0) if self.faulty.script else good
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the client had enough
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the client closed the connection
             behaviour(self, self.faulty.resource)
 
     def do_POST(self) -> None:
         self.do_GET()
 
     @property
-    def asked(self) -> Request:
+    def current(self) -> Request:
         return self.faulty.requests[-1]
 
     def answer(self, status: int, resource: Resource, **headers: object) -> None:
@@ -98,18 +106,18 @@ class Handler(BaseHTTPRequestHandler):
         self.faulty.sent += len(content)
 
     def reset(self) -> None:
-        """Ends the connection with a reset instead of a farewell."""
+        """Resets the connection instead of closing it."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 def begin(handler: Handler, resource: Resource) -> int | None:
-    """Sends the headers that a good server would; returns where the body begins, None if there is none."""
-    headers = handler.asked.headers
-    size, start = len(resource.content), handler.asked.start
+    """Sends the right headers; returns the first byte of the body, or None if there is no body."""
+    headers = handler.current.headers
+    size, start = len(resource.content), handler.current.start
     if resource.etag and headers.get("if-none-match") == resource.etag:
         handler.answer(304, resource)
         return None
@@ -125,14 +133,14 @@ def begin(handler: Handler, resource: Resource) -> int | None:
 
 
 def good(handler: Handler, resource: Resource) -> None:
-    """Does everything right."""
+    """Answers correctly."""
     start = begin(handler, resource)
     if start is not None:
         handler.body(resource.content[start:])
 
 
 def cut(position: int, reset: bool = False) -> Behaviour:
-    """Cuts the line once the file's bytes up to `position` are sent."""
+    """Closes or resets the connection when the file's bytes up to `position` are sent."""
 
     def behave(handler: Handler, resource: Resource) -> None:
         start = begin(handler, resource)
@@ -156,12 +164,12 @@ def status(code: int, **headers: object) -> Behaviour:
 
 
 def redirect(location: str, **headers: object) -> Behaviour:
-    """Sends the client elsewhere."""
+    """Redirects the client."""
     return status(302, Location=location, **headers)
 
 
 def whole(**headers: object) -> Behaviour:
-    """Sends everything with status 200, whatever was asked, with headers changed."""
+    """Sends the whole file with status 200, whatever the request, and with changed headers."""
 
     def behave(handler: Handler, resource: Resource) -> None:
         handler.answer(200, resource, **({"Content_Length": len(resource.content)} | headers))
@@ -194,7 +202,7 @@ def dripping(stop: threading.Event) -> Behaviour:
 
 
 def stalling(position: int, reached: threading.Event, go_on: threading.Event) -> Behaviour:
-    """Sends the bytes up to a position and then, until it may go on, nothing; then it ends."""
+    """Sends the bytes up to a position, waits until it may go on, and closes the connection."""
 
     def behave(handler: Handler, resource: Resource) -> None:
         start = begin(handler, resource)

@@ -22,10 +22,10 @@ CREDENTIALS = ("CLOUDSDK_AUTH_ACCESS_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS", "
 
 @pytest.fixture(autouse=True)
 def _no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Whoever runs the tests may have some."""
+    """Removes the credentials of the person who runs the tests."""
     for name in (*CREDENTIALS, "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_GCE_CHECK", "true")  # google-auth otherwise looks for the metadata server
+    monkeypatch.setenv("NO_GCE_CHECK", "true")  # or google-auth looks for the metadata server
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
 
 
@@ -39,16 +39,16 @@ def _no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("https://example.org/a?b=c", "https://example.org/a?b=c"),
     ],
 )
-def test_where_an_address_leads(source: str, url: str) -> None:
+def test_the_url_of_an_address(source: str, url: str) -> None:
     address = resolve(source)
     assert address.url == url
     assert address.token() is None
 
 
-def test_other_hosts_and_tokens_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hosts_and_tokens_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (
         ("HF_ENDPOINT", "https://mirror.example/"),
-        ("HF_TOKEN", "hf\r\n"),  # as a file written elsewhere gives it
+        ("HF_TOKEN", "hf\r\n"),  # as read from a file with such line ends
         ("CLOUDSDK_AUTH_ACCESS_TOKEN", " google\r"),
     ):
         monkeypatch.setenv(name, value)
@@ -77,7 +77,7 @@ def test_other_hosts_and_tokens_of_the_environment(monkeypatch: pytest.MonkeyPat
         ("gs://me:secret@bucket", "'gs://bucket' is incomplete"),
     ],
 )
-def test_an_address_that_leads_nowhere(source: str, message: str) -> None:
+def test_an_invalid_address_is_refused(source: str, message: str) -> None:
     with pytest.raises(Fault) as raised:
         scheme_of(source, "checkpoint.sources")
     assert message in str(raised.value)
@@ -90,7 +90,7 @@ def test_messages_show_no_password() -> None:
     assert shown("https://me:sec@ret@host/a") == "https://host/a"
     assert shown("https://secret@host/a") == "https://host/a"
     assert shown("https:/me:secret@host/a") == "https:/host/a"
-    # Not escaped as it must be, it is none of the address, and still a password.
+    # A password that is not escaped makes the address invalid, and is hidden all the same.
     for password in ("sec/ret", "sec?ret", "1sec#ret"):
         assert shown(f"https://me:{password}@host/a") == "https://host/a"
     for address in (
@@ -147,7 +147,9 @@ def test_google_cloud_storage_with_a_service_account(
         assert resolve("gs://b/a.npz").token() == "fresh"
 
 
-def test_google_credentials_that_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, private_key: str) -> None:
+def test_unusable_google_credentials_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, private_key: str
+) -> None:
     with faulty(b"", status(401)) as issuer:
         account = service_account(tmp_path / "account.json", private_key, issuer.url("token"))
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
@@ -163,7 +165,7 @@ def test_google_credentials_that_are_refused(monkeypatch: pytest.MonkeyPatch, tm
         get("gs://b/a.npz", tmp_path)
 
 
-def test_hugging_face_sends_its_files_from_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_hugging_faces_redirect_gets_no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with faulty(b"weights") as store, faulty(b"") as front:
         front.script.append(redirect(store.url("signed?x=y")))
         monkeypatch.setenv("HF_ENDPOINT", front.address)
@@ -175,13 +177,13 @@ def test_hugging_face_sends_its_files_from_elsewhere(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.skipif(find_spec("s3fs") is not None, reason="s3fs is installed")
-def test_s3_says_what_is_missing(tmp_path: Path) -> None:
+def test_s3_names_the_missing_library(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"s3: needs fsspec with s3fs .*; install it with pip install '.\[cloud\]'"):
         get("s3://bucket/a.npz", tmp_path)
 
 
 class _S3(MemoryFileSystem):
-    """fsspec's own file system in memory, under the name of the one that needs a cloud."""
+    """fsspec's file system in memory, under the name of S3's."""
 
     protocol = "s3"
     short = False

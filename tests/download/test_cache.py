@@ -57,7 +57,7 @@ def test_a_damaged_file_is_downloaded_again(client: Client) -> None:
 
 @pytest.mark.parametrize("closed", [False, True])
 def test_a_kill_between_the_steps_of_finish_part_loses_neither_file(client: Client, closed: bool) -> None:
-    """The new file's record is there already, and the old file still is."""
+    """The record is the new file's already, and the file still the old one."""
     with faulty(CONTENT[::-1], etag='"zero"') as server:
         client.get(server.url())
         with cache.open_entry(client.folder, server.url(), "get") as entry:
@@ -133,7 +133,7 @@ def test_folder_of_the_cache(
 
 
 def test_a_full_disk_names_the_file(client: Client) -> None:
-    """/dev/full answers every write as a full disk does; what the server has is not to blame."""
+    """/dev/full answers every write as a full disk does; the server is not to blame."""
     with faulty(CONTENT) as server:
         with cache.open_entry(client.folder, server.url(), "get") as entry:
             entry.part_file.symlink_to("/dev/full")

@@ -166,7 +166,7 @@ def test_no_message_has_a_token(client: Client, token: str) -> None:
 def test_a_redirect_from_https_to_http_is_refused(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """https, http, https: whoever is on the way could have changed the second address."""
+    """From https to http to https: anybody on the way could have changed the second address."""
     certificate = self_signed(tmp_path / "certificate.pem")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     with faulty(CONTENT, certificate=certificate) as secure, faulty(b"", redirect(secure.url("b"))) as plain:

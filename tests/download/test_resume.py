@@ -36,9 +36,9 @@ KNOWN = Record("u", etag='"one"', generation="7", length=100, checksums={"md5": 
     [
         (None, Answer(200, KNOWN, 0), Step.RESTART),
         (Part(KNOWN, 40), Answer(206, KNOWN, 40), Step.RESUME),
-        (Part(KNOWN, 40), Answer(206, Record("u", length=100), 40), Step.RESUME),  # it need not say it all again
-        (Part(KNOWN, 40), Answer(206, KNOWN, 39), Step.RESTART),  # from elsewhere
-        (Part(KNOWN, 40), Answer(206, KNOWN, None), Step.RESTART),  # from nobody knows where
+        (Part(KNOWN, 40), Answer(206, Record("u", length=100), 40), Step.RESUME),  # fewer headers are enough
+        (Part(KNOWN, 40), Answer(206, KNOWN, 39), Step.RESTART),  # another range
+        (Part(KNOWN, 40), Answer(206, KNOWN, None), Step.RESTART),  # no range
         (Part(KNOWN, 40), Answer(206, Record("u", etag='"two"', length=100), 40), Step.RESTART),
         (Part(KNOWN, 40), Answer(206, Record("u", etag='"one"', generation="8", length=100), 40), Step.RESTART),
         (Part(KNOWN, 40), Answer(206, Record("u", etag='"one"', length=101), 40), Step.RESTART),
@@ -53,7 +53,7 @@ KNOWN = Record("u", etag='"one"', generation="7", length=100, checksums={"md5": 
         (Part(KNOWN, 40), Answer(416, Record("u", length=100), None), Step.RESTART),
         (Part(KNOWN, 120), Answer(416, Record("u", length=100), None), Step.RESTART),
         (Part(KNOWN, 100), Answer(416, Record("u", etag='"two"', length=100), None), Step.RESTART),
-        (Part(Record("u", etag='"one"'), 40), Answer(416, Record("u"), None), Step.RESTART),  # no length known at all
+        (Part(Record("u", etag='"one"'), 40), Answer(416, Record("u"), None), Step.RESTART),  # no length
     ],
 )
 def test_choose_step(part: Part | None, answer: Answer, step: Step) -> None:
@@ -101,7 +101,7 @@ def test_a_changed_file_restarts(client: Client) -> None:
 
 
 def test_a_range_of_a_changed_file_is_refused(client: Client) -> None:
-    """The server gives the range although If-Range does not agree: only its ETag tells."""
+    """The server ignores If-Range and sends the range of the new file; only its ETag shows it."""
     other = CONTENT[::-1]
 
     def change(handler: Handler, resource: Resource) -> None:
@@ -143,7 +143,7 @@ def test_a_wrong_range_restarts(client: Client, wrong: Behaviour) -> None:
 
 
 def test_416_after_the_last_byte_keeps_the_file(client: Client) -> None:
-    """As when the process was killed right after the last byte."""
+    """For instance after a kill right after the last byte."""
     with faulty(CONTENT) as server:
         client.get(server.url())
         with cache.open_entry(client.folder, server.url(), "get") as entry:
@@ -165,7 +165,7 @@ def test_without_a_strong_etag_nothing_is_resumed(client: Client, etag: str | No
 
 
 def test_a_redirected_download_is_resumed(client: Client) -> None:
-    """As from Hugging Face: each try begins at the first address, since the second one is signed and does not last."""
+    """Each try begins at the first address, since Hugging Face's second address is signed and expires."""
     with faulty(CONTENT, cut(400_000)) as store, faulty(b"") as front:
         front.script += [redirect(store.url(), X_Linked_Etag=f'"{SHA256}"')] * 2
         assert client.get(front.url()) == CONTENT
@@ -188,7 +188,7 @@ def run_client(server: Faulty, folder: Path) -> "subprocess.Popen[str]":
 
 
 def test_kills_at_random_points(tmp_path: Path) -> None:
-    """One download, killed again and again; what came before is never fetched again."""
+    """Kills one download again and again; no byte is downloaded twice."""
     points = sorted(random.Random(0).sample(range(1, len(CONTENT)), 12))
     with faulty(CONTENT) as server:
         for point in points:

@@ -21,7 +21,7 @@ from tests.faulty_server import (
 
 
 def test_progress_starts_the_count_of_tries_again(client: Client) -> None:
-    """Fifty cuts don't stop a download that gets on, six in one place do."""
+    """A download survives fifty cuts as long as it progresses, but not six at the same place."""
     positions = list(range(0, len(CONTENT), len(CONTENT) // 50))[1:]
     with faulty(CONTENT, *map(cut, positions)) as server:
         assert client.get(server.url()) == CONTENT

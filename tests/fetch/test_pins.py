@@ -12,7 +12,6 @@ from pipeline.base.fault import Fault
 from pipeline.checkpoints import provenance
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.checkpoints.section import Checkpoint
-from pipeline.dag.weights import has_other_weights, has_outdated_card, read_lock
 from tests.conftest import serving_folder
 from tests.faulty_server import faulty, redirect
 from tests.fetch.fetching import archive, digest, refuse, run, sha256
@@ -100,7 +99,7 @@ def test_a_copy_of_a_sources_file_is_recorded_as_that_source(tmp_path: Path, out
 
 
 def test_of_two_sources_with_the_same_file_the_downloaded_one_is_recorded(tmp_path: Path, out: Path) -> None:
-    """And of a copy that the user brings the one that the member names first, whatever their names' order."""
+    """For a copy that the user brings, the first of the member's sources with the same file is recorded."""
     with faulty(archive()) as server:
         one, two = server.url("1.npz"), server.url("2.npz")
         for url in (one, two, one):
@@ -144,15 +143,15 @@ def test_parallel_fetches_lose_no_record(tmp_path: Path) -> None:
 
 
 def test_a_broken_download_does_not_keep_another_from_being_recorded(tmp_path: Path) -> None:
-    """Two fetches at once, one of them broken: the other one's record stays."""
+    """Both are fetched at once."""
     with faulty(archive()) as good, faulty(b"<html>") as bad, ThreadPoolExecutor(2) as pool:
         barrier = threading.Barrier(2)
 
-        def one(name: str, url: str) -> str:
+        def start(name: str, url: str) -> str:
             barrier.wait()
             return run(Checkpoint(name, (url,)), tmp_path, tmp_path / name / "checkpoint.npz")
 
-        tasks = [pool.submit(one, "good", good.url()), pool.submit(one, "bad", bad.url())]
+        tasks = [pool.submit(start, "good", good.url()), pool.submit(start, "bad", bad.url())]
         assert tasks[0].result() == good.url()
         with pytest.raises(Fault):
             tasks[1].result()
@@ -163,50 +162,3 @@ def test_a_broken_lock_file_is_refused(tmp_path: Path, out: Path) -> None:
     (tmp_path / "a.npz").write_bytes(archive())
     (tmp_path / "checkpoints.lock").write_text("<<<<<<< ours\n{}")
     assert "checkpoints.lock: not valid JSON" in refuse(Checkpoint("a", ("a.npz",)), tmp_path, out)
-
-
-def test_only_a_checkpoint_with_other_weights_than_the_lock_file_is_fetched_again(tmp_path: Path, out: Path) -> None:
-    lock = tmp_path / "checkpoints.lock"
-    assert not has_other_weights(out, read_lock(lock), "a")
-    with faulty(archive()) as server:
-        run(Checkpoint("a", (server.url(),)), tmp_path, out)
-    assert not has_other_weights(out, read_lock(lock), "a")
-    assert not has_other_weights(out, read_lock(lock), "b")
-    lock.write_text(json.dumps({"a": {"arrays": "0" * 64}}))
-    assert has_other_weights(out, read_lock(lock), "a")
-    lock.write_text("{")
-    assert has_other_weights(out, read_lock(lock), "a")
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"source": "a", "sha256": "b", "arrays_sha256": "c", "new": 1}'])
-def test_a_record_of_another_version_is_replaced(tmp_path: Path, out: Path, text: str) -> None:
-    out.write_bytes(archive())
-    provenance.path_of(out).write_text(text)
-    assert provenance.read(out) == provenance.Origin("checkpoint.npz", sha256(archive()), digest(archive(), tmp_path))
-    assert has_other_weights(out, read_lock(tmp_path / "checkpoints.lock"), "a")
-    assert not has_outdated_card(out, read_lock(tmp_path / "checkpoints.lock"), Checkpoint("a", ()))
-
-
-def test_a_card_is_outdated_when_lock_file_or_yaml_file_change_what_it_says(tmp_path: Path, out: Path) -> None:
-    """Brought by the user, recorded later, forgotten again, pinned: a card is remade when it has become untrue."""
-    lock, page = tmp_path / "checkpoints.lock", out.with_name("fe.md")
-    (tmp_path / "a.npz").write_bytes(archive())
-    assert not has_outdated_card(out, read_lock(lock), Checkpoint("a", ()))
-    run(Checkpoint("a", ()), tmp_path, out, str(tmp_path))
-    known = digest(archive(), tmp_path)
-    recorded = {"a": {"arrays": known}}
-    assert not has_outdated_card(out, read_lock(lock), Checkpoint("a", ()))  # there is no card yet
-    for entries, pinned, said in (
-        ({}, None, "no digest is pinned for this member"),
-        (recorded, None, f"the digest of its arrays, `{known}`, is the one recorded for this member at its first"),
-        ({}, "0" * 64, "no digest is pinned for this member"),
-        (recorded, sha256(archive()), "the digest is the one pinned for this member"),
-    ):
-        lock.write_text(json.dumps(entries))
-        section = Checkpoint("a", (), pinned)
-        assert has_outdated_card(out, read_lock(lock), section) is page.exists()
-        page.write_text(LockFile(lock).pin_of("a").describe_verification(pinned, sha256(archive()), known))
-        assert said in page.read_text()
-        assert not has_outdated_card(out, read_lock(lock), section)
-    lock.write_text("{")
-    assert has_outdated_card(out, read_lock(lock), Checkpoint("a", ()))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import provenance
 from pipeline.checkpoints.section import Checkpoint
 from tests.conftest import ROOT, serving_folder
@@ -54,7 +55,7 @@ def test_an_unknown_scheme_in_checkpoints_is_refused(tmp_path: Path, out: Path) 
 
 
 def test_checkpoints_may_begin_with_a_tilde(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """make hands `CHECKPOINTS=~/augreg` on as it stands."""
+    """The shell does not expand it in `make CHECKPOINTS=~/augreg`."""
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "augreg").mkdir()
     (tmp_path / "augreg/a.npz").write_bytes(archive())
@@ -63,12 +64,10 @@ def test_checkpoints_may_begin_with_a_tilde(tmp_path: Path, out: Path, monkeypat
 
 
 def test_the_seven_name_the_bucket_and_timms_copies() -> None:
-    """Five of the seven have a copy, as the table of timm's own configurations says."""
-    from pipeline.base import yaml_sections
-
+    """Five of the seven have a copy, by timm's table of configurations."""
     copies = {}
     for path in sorted((ROOT / "model_cards/vit").glob("vit_*.yaml")):
-        first, *others = yaml_sections.load(path, "checkpoint", Checkpoint).sources
+        first, *others = Member(path).section("checkpoint", Checkpoint).sources
         assert first == "gs://vit_models/augreg/{name}.npz"
         copies[path.stem] = others
     assert copies == {
