@@ -117,7 +117,7 @@ def main() -> None:
     folder = args.folder.resolve()
     copy_project(folder / "tree")
     synthetic_index.write(folder / "index.csv")
-    print("| member | variant | pixels | classes | publish, s | peak, GB | difference from JAX: logits, features |")
+    print("| member | variant | pixels | classes | publish, s | peak, GB | relative error: logits, features |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for checkpoint in args.checkpoints:
         print(publish(folder, checkpoint), flush=True)

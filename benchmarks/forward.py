@@ -223,7 +223,10 @@ def table(figures: Mapping[str, Figures], errors: Mapping[str, float]) -> str:
     }
     columns = ["import, s", "load, s", *(f"first call of {batch}, s" for batch in BATCHES)]
     columns += [column for batch in BATCHES for column in (f"images/s, {batch} at once", "ours / this")]
-    rows = ["| contender | " + " | ".join(columns) + " | off upstream |", "|---|" + "---|" * (len(columns) + 1)]
+    rows = [
+        "| contender | " + " | ".join(columns) + " | difference from upstream |",
+        "|---|" + "---|" * (len(columns) + 1),
+    ]
     for name, median in medians.items():
         cells = [f"{median[figure]:.2f}" for figure in ("import", "load", *(f"first {batch}" for batch in BATCHES))]
         for batch in BATCHES:

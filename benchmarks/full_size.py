@@ -62,9 +62,7 @@ def make(folder: Path, *arguments: str) -> tuple[str, float]:
 def table(lines: Sequence[StageLine], folder: Path) -> str:
     """Returns a Markdown table: wall time and peak memory of each stage, and the differences from JAX."""
     rows = [
-        "| member | "
-        + " | ".join(f"{stage}, s / GB" for stage in STAGES)
-        + " | difference from JAX: logits, features |",
+        "| member | " + " | ".join(f"{stage}, s / GB" for stage in STAGES) + " | relative error: logits, features |",
         "|---|" + "---|" * (len(STAGES) + 1),
     ]
     for report_path in sorted(folder.glob("*/report.json")):

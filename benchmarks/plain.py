@@ -19,22 +19,19 @@ from benchmarks.upstream import UpstreamTransformer
 from pipeline.model.variants import variant
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Converts one head of a checkpoint the plain way.")
-    parser.add_argument("variant")
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("head", choices=("classification", "fe"))
-    parser.add_argument("out", type=Path)
-    args = parser.parse_args()
-    with np.load(args.checkpoint, allow_pickle=False) as archive:
+def read_arrays(checkpoint: Path, head: str) -> dict[str, np.ndarray]:
+    """Returns a checkpoint's arrays for a head by path, with GroupNorm's (1, 1, 1, C) as (C,)."""
+    with np.load(checkpoint, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    classes = arrays["head/bias"].size if args.head == "classification" else None
-    arrays = {
+    return {
         name: value.reshape(-1) if value.shape[:-1] == (1, 1, 1) and "/gn" in f"/{name}" else value
         for name, value in arrays.items()
-        if classes or not name.startswith("head/")
+        if head == "classification" or not name.startswith("head/")
     }
-    model = UpstreamTransformer(variant(args.variant), classes)
+
+
+def make_module(model: UpstreamTransformer, arrays: dict[str, np.ndarray]) -> tf.Module:
+    """Converts a model with its parameters, with gradients, for any number of 224x224 images."""
     variables = tf.nest.map_structure(tf.Variable, unflatten_dict(arrays, sep="/"))
     converted = jax2tf.convert(
         lambda parameters, images: model.apply({"params": parameters}, images),
@@ -48,6 +45,19 @@ def main() -> None:
         autograph=False,
         input_signature=[tf.TensorSpec((None, 224, 224, 3), tf.float32)],
     )
+    return module
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Converts one head of a checkpoint the plain way.")
+    parser.add_argument("variant")
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("head", choices=("classification", "fe"))
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    arrays = read_arrays(args.checkpoint, args.head)
+    classes = arrays["head/bias"].size if args.head == "classification" else None
+    module = make_module(UpstreamTransformer(variant(args.variant), classes), arrays)
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
     tf.saved_model.save(module, str(args.out), options=options)
 
