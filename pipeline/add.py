@@ -61,7 +61,7 @@ def find_row(recipe: Recipe, pool: Index) -> Row:
 
 
 def _name_member(recipe: Recipe, cards: Path, name: str | None) -> str:
-    """Returns the new member's name: `name`, else the usual name, else the long one where the usual is in use.
+    """Returns the new member's name: `name`, else the usual name, else the long one if the usual is in use.
 
     Raises:
         Fault: for a name that is malformed or in use, or a checkpoint that is a member already.
@@ -103,7 +103,7 @@ def _mismatch(recipe: Recipe, row: Row | None, criteria: Criteria) -> str | None
 
 
 def _check_collection(path: Path, recipe: Recipe, row: Row | None) -> list[str]:
-    """Refuses a collection whose pages would be wrong about the checkpoint; returns notes on what was not checked."""
+    """Refuses a collection with other criteria than the checkpoint meets; returns notes on what was not checked."""
     criteria = read_criteria(path)
     if reason := _mismatch(recipe, row, criteria):
         raise Fault(

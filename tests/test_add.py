@@ -245,7 +245,7 @@ def test_members_that_exist_are_refused(folder: Path) -> None:
 
 
 def test_a_second_member_of_the_same_checkpoint_is_seen_and_kept(folder: Path) -> None:
-    """An edited copy of a member, whose name sorts before the other's, so that the other would stand for both."""
+    """An edited copy of a member has the same checkpoint, and its name sorts first."""
     text = (folder / "vit/vit_s16.yaml").read_text()
     mine = folder / "vit/mine.yaml"
     mine.write_text(text.replace("image_size: 224", "image_size: 384"))
@@ -355,7 +355,7 @@ def test_make_add_writes_a_member_that_every_stage_is_planned_for(tmp_path: Path
 
 
 def test_words_of_the_environment_are_no_settings(tmp_path: Path) -> None:
-    """WSL exports NAME, the computer's name; on the command line each word is taken, whatever the environment has."""
+    """WSL exports NAME, the computer's name. Settings come from the command line only."""
     words = {"NAME": "my-pc", "INDEX": "mysql", "DIFF": "meld", "LOCK": "held", "CACHE": "redis"}
     for settings, target in (
         ("NAME INDEX CACHE", ("add", f"CHECKPOINT={TUNED}")),

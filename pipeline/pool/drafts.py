@@ -1,7 +1,7 @@
 """Drafts the YAML files of a new member and a new collection from a checkpoint's name and its row in the index.
 
 A member is named vit_<variant>[_<pre-training>][_<fine-tuning>][_<pixels>], without the usual values: ImageNet-21k
-before a fine-tuning, ImageNet-1k after it, 224 pixels. Where that name is taken, the hyper-parameters are added. Its
+before a fine-tuning, ImageNet-1k after it, 224 pixels. If that name is in use, the hyper-parameters are added. Its
 collection is named augreg_<pre-training>[_<fine-tuning>], since a collection's pages describe all of its members.
 """
 
@@ -27,7 +27,7 @@ STEPS = {"0k": "500", "2k": "2,500", "10k": "10,000", "20k": "20,000"}  # the in
 
 
 def dataset_of(recipe: Recipe) -> Dataset:
-    """Returns the data set whose classes the logits stand for."""
+    """Returns the data set whose classes the logits are."""
     return datasets.FINE_TUNING[recipe.fine_tuning.ds] if recipe.fine_tuning else datasets.PRETRAINING[recipe.ds]
 
 
@@ -89,7 +89,7 @@ def _describe_training(recipe: Recipe, reference: str) -> str:
 
 
 def _describe_hyperparameters(recipe: Recipe) -> str:
-    """Returns the note for a card: the hyper-parameters, and what the data set's classes need explained."""
+    """Returns the note for a card: the hyper-parameters, and the data set's note on its classes."""
     note = (
         f"Its file name says how it was trained: {recipe.epochs} epochs with augmentation {recipe.aug}, learning rate"
         f" {recipe.lr}, weight decay {recipe.wd}, dropout {recipe.do} and stochastic depth {recipe.sd}"
@@ -111,7 +111,7 @@ def _title(recipe: Recipe) -> str:
 
 @dataclass(frozen=True)
 class ReportedAccuracy:
-    """The top-1 accuracy in an index, 0 to 1, and the column and index that it stands in."""
+    """A top-1 accuracy from an index, 0 to 1, and its source: the column and the index."""
 
     top1: float
     source: str

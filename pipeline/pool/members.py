@@ -1,4 +1,4 @@
-"""The members of a collection beside what its criteria select."""
+"""Reads the members of a collection and compares them with what its criteria select."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -39,11 +39,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Selection:
-    """What the criteria select.
+    """What the criteria of a collection select.
 
     Attributes:
-        criteria: what they were.
-        candidates: the rows that meet them by variant, the best first, each checkpoint once.
+        criteria: the conditions and the score.
+        candidates: the rows that meet the criteria by variant, the best first, each checkpoint once.
         choices: the best of each variant, the highest score first.
     """
 
@@ -57,7 +57,7 @@ class Selection:
 
 
 def select_checkpoints(rows: Iterable[Row], criteria: Criteria) -> Selection:
-    """Selects the best of each variant; without any row that meets the criteria there are no choices."""
+    """Selects the best checkpoint of each variant; there are no choices when no row meets the criteria."""
     candidates = _rank_candidates(rows, criteria)
     choices = [_choose_first(variant, ranked, criteria) for variant, ranked in candidates.items()]
     choices.sort(key=lambda choice: (-choice.score, choice.variant))

@@ -8,7 +8,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_a_plot_without_points_is_well_formed() -> None:
-    assert ElementTree.fromstring(scatter("a & b", "<none>", "score", [], [])) is not None
+    root = ElementTree.fromstring(scatter("a & b", "<none>", "score", [], []))
+    assert (root.findtext(f"{SVG}title"), root.findtext(f"{SVG}desc")) == ("a & b", "<none>")
 
 
 def test_points_with_a_label_stand_out() -> None:
