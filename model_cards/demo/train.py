@@ -4,14 +4,15 @@
 
 The files are those of https://github.com/zalandoresearch/fashion-mnist (MIT licence); Debian's package
 dataset-fashion-mnist installs them in /usr/share/datasets/fashion-mnist. The model is a Mini/4 Vision Transformer on
-the 28x28 images as they are, grey repeated over three channels. The test images are read only to be written as
-PNG files and never take part in training; there is no choice among epochs, the last one is kept.
+the 28x28 images, with the grey values repeated over three channels. The test images are written as PNG files and
+never used in training. The weights are those of the last epoch; none is selected by its accuracy.
 """
 
 import argparse
 import functools
 import gzip
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -26,8 +27,9 @@ from pipeline.model.variants import variant
 from pipeline.model.vit import VisionTransformer
 
 HERE = Path(__file__).parent
-SIZE, BATCH, WARMUP, PEAK, DECAY, SMOOTHING = 28, 256, 500, 2e-3, 0.05, 0.1
-Step = tuple[Parameters, optax.OptState, jax.Array]  # parameters, the optimizer's state, the loss
+SIZE, BATCH = 28, 256  # pixels, images in a step
+WARMUP, PEAK, DECAY, SMOOTHING = 500, 2e-3, 0.05, 0.1  # steps, learning rate, weight decay, label smoothing
+State = tuple[Parameters, optax.OptState, jax.Array]  # parameters, the optimizer's state, the loss
 MODEL = VisionTransformer(variant("Mini/4"), classes=10)
 
 
@@ -40,7 +42,7 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def augment(key: jax.Array, grey: jax.Array) -> jax.Array:
-    """Mirrors half of the uint8 images (n, 28, 28), shifts each by up to 2 pixels, cuts out an 8x8 square of half."""
+    """Augments uint8 images (n, 28, 28): mirrors half, shifts by up to 2 pixels, blackens an 8x8 square of half."""
     mirror, shift, cut, place = jax.random.split(key, 4)
     n = grey.shape[0]
     x = jnp.where(jax.random.bernoulli(mirror, 0.5, (n, 1, 1)), grey[:, :, ::-1], grey)
@@ -60,31 +62,37 @@ def to_inputs(grey: jax.Array) -> jax.Array:
     return jnp.repeat(scaled[..., None], 3, axis=-1)
 
 
-def optimizer(steps: int) -> optax.GradientTransformation:
-    """AdamW with linear warm-up and cosine decay; only matrices decay."""
+def make_optimizer(steps: int) -> optax.GradientTransformation:
+    """Returns AdamW with linear warm-up and cosine decay; weight decay applies to matrices only."""
     rate = optax.warmup_cosine_decay_schedule(0, PEAK, WARMUP, steps)
     matrices = functools.partial(jax.tree.map, lambda leaf: leaf.ndim > 1)
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=DECAY, mask=matrices))
 
 
-def train(images: np.ndarray, labels: np.ndarray, epochs: int) -> Parameters:
-    """Trains from scratch on uint8 images (n, 28, 28) and labels (n,); the seed fixes everything."""
-    steps_per_epoch = len(images) // BATCH
-    tx = optimizer(steps_per_epoch * epochs)
-    params = MODEL.init(jax.random.key(0), jnp.zeros((1, SIZE, SIZE, 3)))["params"]
-    state = tx.init(params)
+def make_step(optimizer: optax.GradientTransformation) -> Callable[..., State]:
+    """Returns a compiled training step, which takes parameters, the optimizer's state, a key, images and labels."""
 
     @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def step(params: Parameters, state: optax.OptState, key: jax.Array, grey: jax.Array, label: jax.Array) -> Step:
+    def step(params: Parameters, state: optax.OptState, key: jax.Array, grey: jax.Array, label: jax.Array) -> State:
         def loss(params: Parameters) -> jax.Array:
             logits = MODEL.apply({"params": params}, to_inputs(augment(key, grey)))
             target = optax.smooth_labels(jax.nn.one_hot(label, 10), SMOOTHING)
             return optax.softmax_cross_entropy(logits, target).mean()
 
         value, gradients = jax.value_and_grad(loss)(params)
-        updates, state = tx.update(gradients, state, params)
+        updates, state = optimizer.update(gradients, state, params)
         return optax.apply_updates(params, updates), state, value
 
+    return step
+
+
+def train(images: np.ndarray, labels: np.ndarray, epochs: int) -> Parameters:
+    """Trains from scratch on uint8 images (n, 28, 28) and labels (n,); all seeds are fixed."""
+    steps_per_epoch = len(images) // BATCH
+    optimizer = make_optimizer(steps_per_epoch * epochs)
+    step = make_step(optimizer)
+    params = MODEL.init(jax.random.key(0), jnp.zeros((1, SIZE, SIZE, 3)))["params"]
+    state = optimizer.init(params)
     order = np.random.default_rng(0)
     for epoch in range(epochs):
         started = time.monotonic()
@@ -92,14 +100,14 @@ def train(images: np.ndarray, labels: np.ndarray, epochs: int) -> Parameters:
         losses = []
         for i, batch in enumerate(shuffled):
             key = jax.random.key(1 + epoch * steps_per_epoch + i)
-            params, state, value = step(params, state, key, images[batch], labels[batch])
-            losses.append(value)
+            params, state, loss = step(params, state, key, images[batch], labels[batch])
+            losses.append(loss)
         print(f"epoch {epoch + 1}/{epochs}: loss {np.mean(losses):.4f}, {time.monotonic() - started:.0f} s", flush=True)
     return params
 
 
 def write_checkpoint(params: Parameters, path: Path) -> None:
-    """Writes the parameters in the layout of the AugReg files: float32 arrays under '/'-separated paths."""
+    """Writes the parameters in the AugReg layout: float32 arrays named by their paths, joined by '/'."""
     flat = {name: np.asarray(value, np.float32) for name, value in flatten_dict(params, sep="/").items()}
     np.savez(path, allow_pickle=False, **flat)
 
@@ -114,7 +122,7 @@ def write_test_images(images: np.ndarray, labels: np.ndarray, names: list[str], 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, help="the folder of the four .gz files")
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--all-test-images", type=Path, help="also write all 10,000 test images to this folder")
     parser.add_argument("--images-only", action="store_true", help="write the images and train nothing")
