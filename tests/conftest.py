@@ -1,4 +1,4 @@
-"""What the tests share: a tiny collection on disk, a static HTTP server, and how a stage's command is run."""
+"""Fixtures and helpers of many tests: tiny collections, runs of make and stages, HTTP servers; fast and slow tests."""
 
 import fcntl
 import functools
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("red", "green", "blue")
-# What a copy of the project needs for make to run in it.
+# The files that make needs; copy_project() copies them.
 PROJECT = ("Makefile", "setup.mk", "pipeline", "templates", "requirements.lock", "pyproject.toml")
 
 MEMBER = """\
@@ -69,7 +69,7 @@ references:
 
 
 def write_images(folder: Path, per_class: int) -> None:
-    """Writes folders of single-coloured PNG files, (10, 12) pixels each, named after CLASSES."""
+    """Writes a folder for each of CLASSES with PNG files of that colour, 12 by 10 pixels."""
     for index, name in enumerate(CLASSES):
         (folder / name).mkdir(parents=True)
         for number in range(per_class):
@@ -79,7 +79,7 @@ def write_images(folder: Path, per_class: int) -> None:
 
 
 def write_members(folder: Path, members: dict[str, tuple[str, int]]) -> None:
-    """Writes a collection of members, each (variant, image size), with labels and images."""
+    """Writes a collection with labels and images; `members` gives the variant and the image size of each by name."""
     folder.mkdir(parents=True)
     (folder / "collection.yaml").write_text(COLLECTION)
     (folder / "labels.tsv").write_text("".join(f"{name}\t{name.title()}\n" for name in CLASSES))
@@ -89,7 +89,7 @@ def write_members(folder: Path, members: dict[str, tuple[str, int]]) -> None:
 
 
 def write_collection(folder: Path, members: dict[str, tuple[str, int]]) -> None:
-    """Writes a collection like write_members, with random checkpoints."""
+    """Writes a collection as write_members() does, and a random checkpoint for each member."""
     from benchmarks.random_checkpoints import random_arrays
     from pipeline.model.variants import Model
 
@@ -99,9 +99,9 @@ def write_collection(folder: Path, members: dict[str, tuple[str, int]]) -> None:
 
 
 # Fast and slow tests -----------------------------------------------------------------------------------------------
-# A test that needs TensorFlow, JAX or a browser is slow: it has the mark `slow`, or its module has the line PYTESTMARK,
-# or it uses one of SLOW_FIXTURES. `make test-fast` runs the others, and there nobody can import these packages: a test
-# without the mark fails.
+# A test that needs TensorFlow, JAX or a browser is slow: it is marked with `slow`, or its module has the line
+# PYTESTMARK, or it uses one of SLOW_FIXTURES. `make test-fast` runs the other tests, and refuses to import these
+# packages (tests/fast/sitecustomize.py), so that a slow test without the mark fails.
 PYTESTMARK = "pytestmark = pytest.mark.slow"
 SLOW_FIXTURES = {"published", "dropping", "demo_hub", "mini_checkpoint"}
 
@@ -157,7 +157,7 @@ def mini_checkpoint(tiny: Path) -> Path:
 
 
 def copy_project(folder: Path) -> Path:
-    """Copies what make needs, without the model cards."""
+    """Copies the project without the model cards, so that make runs there; returns the folder."""
     folder.mkdir(parents=True)
     for name in PROJECT:
         source = ROOT / name
@@ -169,7 +169,7 @@ def copy_project(folder: Path) -> Path:
 
 
 def run_make(tree: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs make in a tree, without the settings of the make that runs the tests."""
+    """Runs make in a tree, without the settings of the make that started the tests."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(
         ["make", *arguments],
@@ -178,12 +178,12 @@ def run_make(tree: Path, *arguments: str, **environment: str) -> subprocess.Comp
 
 
 def make(tree: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs make in a tree with the interpreter of the tests."""
+    """Runs make in a tree with the interpreter that runs the tests."""
     return run_make(tree, f"PYTHON={sys.executable}", *arguments, **environment)
 
 
 def once(tmp_path_factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
-    """Returns a folder that one of the processes that share the tests has built; the others wait for it."""
+    """Builds a folder once per run of the tests; other workers of pytest-xdist wait for it. Returns its path."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with folder.with_suffix(".lock").open("w") as lock:
@@ -198,7 +198,7 @@ def once(tmp_path_factory: pytest.TempPathFactory, name: str, build: Callable[[P
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tree where `make publish-all COLLECTION=tiny` has run: `mini` is plain, `rati` a hybrid. Not to be changed."""
+    """A tree after `make publish-all COLLECTION=tiny`: `mini` is plain, `rati` a hybrid. Tests must not change it."""
 
     def build(tree: Path) -> None:
         copy_project(tree)
@@ -211,7 +211,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def dropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both SavedModels of a Mini/8 with dropout, which drops units while it is trained. Not to be changed."""
+    """A folder with both SavedModels of a Mini/8 with dropout. Tests must not change it."""
 
     def build(folder: Path) -> None:
         write_collection(folder / "tiny", {"drop": ("Mini/8", 16)})
@@ -226,10 +226,10 @@ def dropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tree(published: Path, tmp_path: Path) -> Path:
-    """A copy of the published tree, times included, to change at will."""
+    """A copy of `published` that a test may change; files keep their times."""
     copy = tmp_path / "tree"
     subprocess.run(["cp", "-a", published, copy], check=True)
-    # Receipts name their hub by its absolute path.
+    # Receipts contain the absolute path of their hub.
     for receipt in copy.rglob("published.json"):
         stat = receipt.stat()
         receipt.write_text(receipt.read_text().replace(str(published), str(copy)))
@@ -253,7 +253,7 @@ def stage() -> Stage:
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
-    """The command failed as inputs' faults must: status 1, the parts in one message, no traceback."""
+    """Asserts that a command refused its input: exit status 1, a message with the parts, no traceback."""
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     for part in parts:
@@ -262,18 +262,18 @@ def assert_refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 @contextmanager
 def serving(
     handler: Callable[..., http.server.BaseHTTPRequestHandler], context: ssl.SSLContext | None = None
 ) -> Iterator[str]:
-    """Serves on a free port of this machine, over https where there is a context for it; yields the address."""
+    """Serves on a free port, over https if there is an SSL context; yields the address, such as http://127.0.0.1:8000."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))  # seconds until it sees shutdown()
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))  # poll for shutdown() every 20 ms
     thread.start()
     try:
         yield f"http{'s' if context else ''}://127.0.0.1:{server.server_address[1]}"
@@ -285,30 +285,32 @@ def serving(
 
 @contextmanager
 def serving_folder(folder: Path) -> Iterator[str]:
-    """Serves a folder as any static host would."""
+    """Serves a folder as a static web server does; yields the address."""
     with serving(functools.partial(_Quiet, directory=str(folder))) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
 def report() -> Report:
-    """A report as validate writes it, of a member whose accuracy was measured."""
+    """A report of validate, with a measured accuracy."""
     return REPORT
 
 
 @pytest.fixture(scope="session")
 def pool_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made-up index.csv of the pool's size. Not to be changed."""
+    """A made-up index.csv as large as the pool's. Tests must not change it."""
     from benchmarks import synthetic_index
 
-    path = tmp_path_factory.mktemp("pool") / "index.csv"
-    synthetic_index.write(path)
-    return path
+    def build(folder: Path) -> None:
+        folder.mkdir()
+        synthetic_index.write(folder / "index.csv")
+
+    return once(tmp_path_factory, "pool", build) / "index.csv"
 
 
 @pytest.fixture(scope="session")
 def pool_rows(pool_index: Path) -> tuple["Row", ...]:
-    """The rows of `pool_index`."""
+    """All rows of `pool_index`."""
     from pipeline.pool import index
 
     return index.read(pool_index).rows
