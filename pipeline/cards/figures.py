@@ -17,7 +17,12 @@ from pipeline.base.templates import render
 from pipeline.cards.page import Page, Problem
 from pipeline.facts.report import Report, report_text
 
-_NUMBER = re.compile(r"(?<![a-z]-)(?<!\d)(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:e[+-]?\d+)?)", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"(?<!\d)(?<![a-z]-)"  # the 5 of "top-5" is part of a name
+    r"(?:(?<![^\s(\[])-)?"
+    r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:e[+-]?\d+)?)",
+    re.IGNORECASE,
+)
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _CARD_AGAIN, _PAGE_AGAIN = "write the card again (make card)", "write the page again (make publish-all)"
 

@@ -157,7 +157,7 @@ def test_no_figure_is_typed_into_a_template() -> None:
         "overview.md.jinja": {"1"},  # [1]
         "results.md.jinja": {"95"},  # the confidence of the intervals
         "requirements.md.jinja": set(),
-        "interface.md.jinja": {"32", "3", "1"},  # float32, channels, any n from 1, [-1, 1]
+        "interface.md.jinja": {"32", "3", "-1", "1"},  # float32, channels, any n from 1, [-1, 1]
         "performance_row.md.jinja": set(),
     }
     assert typed.keys() == {part.template for part in PARTS} | {"performance_row.md.jinja"}
@@ -167,8 +167,8 @@ def test_no_figure_is_typed_into_a_template() -> None:
 
 
 def test_numbers_are_read_as_they_are_printed() -> None:
-    assert numbers("1.0e-06; 2 of 1,000, top-5, 90.04 %, 224x224, (n, 28, 28)") == [
-        "1.0e-06", "2", "1,000", "90.04", "224", "224", "28", "28",
+    assert numbers("1.0e-06; 2 of 1,000, top-5, 90.04 %, 224x224, (n, 28, 28), [-1, 1], 2026-11-28") == [
+        "1.0e-06", "2", "1,000", "90.04", "224", "224", "28", "28", "-1", "1", "2026", "11", "28",
     ]  # fmt: skip
 
 
