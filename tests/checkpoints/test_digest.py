@@ -26,7 +26,7 @@ def digest_of(folder: Path, content: Arrays) -> str:
     return arrays_digest(folder / "x.npz", "x.npz")
 
 
-def test_the_digest_is_the_one_that_is_documented(tmp_path: Path) -> None:
+def test_the_digest_is_computed_as_documented(tmp_path: Path) -> None:
     content = example()
     expected = b"vit-publisher arrays 1\n"
     for name, shape in (("a", ""), ("b/kernel", "6,4"), ("gn_root/scale", "3")):
@@ -46,7 +46,9 @@ def test_the_digest_is_the_one_that_is_documented(tmp_path: Path) -> None:
         lambda a: a | {"pre_logits/kernel": EMPTY, "pre_logits": EMPTY.reshape(0, 3)},
     ],
 )
-def test_the_same_weights_in_another_form(tmp_path: Path, same: Callable[[Arrays], Arrays]) -> None:
+def test_the_same_weights_in_another_form_give_the_same_digest(
+    tmp_path: Path, same: Callable[[Arrays], Arrays]
+) -> None:
     assert digest_of(tmp_path, same(example())) == digest_of(tmp_path, example())
 
 
@@ -64,11 +66,11 @@ def test_the_same_weights_in_another_form(tmp_path: Path, same: Callable[[Arrays
         lambda a: {name: value for name, value in a.items() if name != "a"},
     ],
 )
-def test_other_weights(tmp_path: Path, other: Callable[[Arrays], Arrays]) -> None:
+def test_other_weights_give_another_digest(tmp_path: Path, other: Callable[[Arrays], Arrays]) -> None:
     assert digest_of(tmp_path, other(example())) != digest_of(tmp_path, example())
 
 
-def test_compression_does_not_count(tmp_path: Path) -> None:
+def test_compression_does_not_change_the_digest(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "small.npz", allow_pickle=False, **example())
     assert arrays_digest(tmp_path / "small.npz", "") == digest_of(tmp_path, example())
 
@@ -101,7 +103,7 @@ def test_a_pickle_is_refused(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_what_is_no_array_is_refused(tmp_path: Path, names: list[str], message: str) -> None:
+def test_an_entry_that_is_no_array_is_refused(tmp_path: Path, names: list[str], message: str) -> None:
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         for name in names:
             archive.writestr(name, b"hello")
@@ -109,7 +111,7 @@ def test_what_is_no_array_is_refused(tmp_path: Path, names: list[str], message: 
 
 
 @pytest.mark.parametrize("change", [-4, 4])
-def test_an_array_that_is_not_as_long_as_its_shape_says(tmp_path: Path, change: int) -> None:
+def test_an_array_of_the_wrong_length_is_refused(tmp_path: Path, change: int) -> None:
     np.save(tmp_path / "a.npy", np.ones(10, np.float32))
     content = (tmp_path / "a.npy").read_bytes()
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:

@@ -1,4 +1,4 @@
-"""Checkpoints: what is accepted, and how each kind of misfit is refused."""
+"""Loading checkpoints: which files are accepted, and how each kind of mismatch is refused."""
 
 import zipfile
 from pathlib import Path
@@ -72,7 +72,7 @@ def test_a_pre_logits_layer_is_refused(tmp_path: Path) -> None:
     assert "  + pre_logits/bias (64,)" in refuse(tmp_path, arrays)
 
 
-def test_misfits_are_listed_on_both_sides(tmp_path: Path) -> None:
+def test_mismatches_are_listed_on_both_sides(tmp_path: Path) -> None:
     arrays = random_arrays(MINI)
     arrays["extra/kernel"] = arrays.pop("cls")
     arrays["head/bias"] = np.zeros(4, np.float32)
@@ -169,7 +169,7 @@ def test_entries_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
         npz.load(path, MINI)
 
 
-def test_single_array_is_refused(tmp_path: Path) -> None:
+def test_an_npy_file_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "a.npz").open("wb") as stream:
         np.save(stream, np.zeros(3))
     with pytest.raises(Fault, match=r"not a whole \.npz file \(File is not a zip file\)"):
@@ -188,13 +188,13 @@ def resident() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux' /proc")
-def test_what_is_read_of_a_file_holds_memory_only_while_it_is_used(tmp_path: Path) -> None:
+def test_a_mapped_array_needs_memory_only_while_it_is_used(tmp_path: Path) -> None:
     path = tmp_path / "large.npz"
     written = np.arange(16_000_000, dtype=np.float32)  # 64 MB
     np.savez(path, allow_pickle=False, large=written)
     before = resident()
     arrays = npz.read(path)
-    assert resident() - before < 10_000_000  # though its checksum was taken
+    assert resident() - before < 10_000_000  # though its checksum was computed
     np.testing.assert_array_equal(arrays["large"], written)
     assert resident() - before > 60_000_000
     give_back([arrays["large"].reshape(4, -1), written, None])

@@ -1,6 +1,6 @@
-"""timm's files: taken back exactly, told apart, and refused where they are something else.
+"""timm's files: converted back exactly, their variant identified, and other files refused.
 
-tests/data/timm holds what timm itself made of checkpoints (python -m benchmarks.timm_round_trip --record).
+tests/data/timm holds checkpoints that timm itself converted (python -m benchmarks.timm_round_trip --record).
 """
 
 import json
@@ -52,7 +52,7 @@ def refuse(path: Path) -> str:
 
 
 @pytest.mark.parametrize("facts", FILES, ids=[facts["file"] for facts in FILES])
-def test_what_timm_made_of_a_checkpoint_comes_back_byte_for_byte(facts: dict[str, Any], tmp_path: Path) -> None:
+def test_a_checkpoint_that_timm_converted_comes_back_byte_for_byte(facts: dict[str, Any], tmp_path: Path) -> None:
     model = Model(facts["variant"], facts["image_size"], facts["classes"])
     path = tmp_path / "model.safetensors"
     path.write_bytes(lzma.decompress((DATA / facts["file"]).read_bytes()))
@@ -65,7 +65,7 @@ def test_what_timm_made_of_a_checkpoint_comes_back_byte_for_byte(facts: dict[str
 
 
 def test_a_difference_is_seen(tmp_path: Path) -> None:
-    """What the test above and the proof rest on: each kind of difference gives a line."""
+    """The test above relies on it: each kind of difference gives a line."""
     arrays = counting_arrays(MINI)
     np.savez(tmp_path / "a.npz", allow_pickle=False, pre_logits=np.zeros(0, np.float32), **arrays)
     assert differences(tmp_path / "a.npz", arrays) == []
@@ -98,7 +98,7 @@ def test_no_two_values_of_a_counting_checkpoint_are_equal() -> None:
     ("name", "size"),
     [*((name, 224) for name in (*VARIANTS, "Mini/8", "H/14")), ("S/16", 384), ("R+Ti/16", 384), ("R26+S/32", 384)],
 )
-def test_every_variant_is_recognised_and_gives_the_arrays_of_the_model(name: str, size: int) -> None:
+def test_every_variant_is_identified_and_gives_the_arrays_of_the_model(name: str, size: int) -> None:
     tokens = 1 + (size // variant(name).stride) ** 2
     tensors = layout(name, tokens, 10)
     assert identify_variant({tensor: one.shape for tensor, one in tensors.items()}, Path("a")) == name
@@ -108,7 +108,7 @@ def test_every_variant_is_recognised_and_gives_the_arrays_of_the_model(name: str
         assert np.prod(one.shape) == len(one.names) * np.prod(one.upstream)
 
 
-def test_sizes_differ_in_what_the_number_of_heads_is_known_by() -> None:
+def test_sizes_differ_in_width_and_layers() -> None:
     assert len({(width, layers) for width, layers, _, _ in SIZES.values()}) == len(SIZES)
 
 
@@ -120,7 +120,7 @@ def test_a_model_without_a_head_gives_no_head(tmp_path: Path) -> None:
         npz.fit(arrays, MINI, path)
 
 
-def test_nan_is_left_to_the_checkpoints_check(tmp_path: Path) -> None:
+def test_nan_is_refused_by_npz_fit(tmp_path: Path) -> None:
     arrays = timm_arrays()
     arrays["blocks.3.attn.qkv.bias"][70] = np.nan  # the seventh of the second head's key
     path = save(tmp_path / "a.safetensors", arrays)
@@ -130,14 +130,14 @@ def test_nan_is_left_to_the_checkpoints_check(tmp_path: Path) -> None:
         npz.fit(augreg_arrays(path), MINI, path)
 
 
-def test_another_resolution_is_named_by_the_checkpoints_check(tmp_path: Path) -> None:
+def test_another_resolution_is_refused_by_npz_fit(tmp_path: Path) -> None:
     path = save(tmp_path / "a.safetensors", timm_arrays(tokens=17))
     with pytest.raises(Fault, match="its arrays look like Mini/8 with 32 pixels and 3 classes"):
         npz.fit(augreg_arrays(path), MINI, path)
 
 
-def test_the_arrays_make_the_same_npz_at_any_time(tmp_path: Path) -> None:
-    """numpy gives its archives' entries the zip format's first day; a digest of the file may rest on that."""
+def test_the_same_arrays_make_the_same_npz_at_any_time(tmp_path: Path) -> None:
+    """NumPy dates the entries of its archives 1980-01-01, which keeps the digest of the file."""
     arrays = augreg_arrays(save(tmp_path / "a.safetensors", timm_arrays()))
     np.savez(tmp_path / "a.npz", allow_pickle=False, **arrays)
     with zipfile.ZipFile(tmp_path / "a.npz") as archive:
@@ -145,7 +145,7 @@ def test_the_arrays_make_the_same_npz_at_any_time(tmp_path: Path) -> None:
         assert archive.namelist() == [f"{name}.npy" for name in sorted(arrays)]
 
 
-def test_reading_timms_files_starts_neither_jax_nor_tensorflow() -> None:
+def test_reading_timms_files_imports_neither_jax_nor_tensorflow() -> None:
     heavy = "{'jax', 'flax', 'tensorflow', 'torch'}"
     code = f"import sys, pipeline.checkpoints.timm; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], cwd=DATA.parents[2], capture_output=True, text=True, check=True)
@@ -262,7 +262,7 @@ def test_patches_without_pixels_are_refused(tmp_path: Path) -> None:
     assert refuse(save(tmp_path / "a.safetensors", arrays)).startswith("not a Vision Transformer of timm: ")
 
 
-def test_a_hybrids_root_is_told_from_a_backbone_with_stages(tmp_path: Path) -> None:
+def test_a_hybrids_root_is_not_a_backbone_with_stages(tmp_path: Path) -> None:
     arrays = timm_arrays("R+Ti/16")
     arrays["patch_embed.backbone.stem.conv.weight"] = arrays.pop("patch_embed.backbone.conv.weight")
     message = refuse(save(tmp_path / "a.safetensors", arrays))
