@@ -27,7 +27,7 @@ from pipeline.hub.entries import ModuleEntry
 from pipeline.hub.folder import hub_folder, published_index
 from pipeline.hub.index import Index
 from pipeline.hub.integrity import Contents
-from pipeline.saved_model.files import content_digest, file_faults, tarball_files
+from pipeline.saved_model.files import content_digest, find_file_faults, read_tarball_digests
 from pipeline.saved_model.inspection import Inspection, inspect_saved_model
 
 
@@ -82,7 +82,7 @@ def _read_contents(folder: Path, index: Index) -> Contents:
     contents = {}
     for handle in index.modules:
         with suppress(Fault, FileNotFoundError):  # damaged_files() and _tarball() report these
-            contents[handle] = tarball_files(folder / f"{handle}.tar.gz")
+            contents[handle] = read_tarball_digests(folder / f"{handle}.tar.gz")
     return contents
 
 
@@ -99,7 +99,7 @@ def _read_reports(
         except Fault as fault:
             unreadable[str(fault)] = None  # both modules of a member have the same report
             continue
-        packed = content_digest(iter(contents.get(handle, ())))
+        packed = content_digest(contents.get(handle, ()))
         if report and packed == report.report.modules[report.head].content_sha256:
             reports[handle] = report
     return reports, unreadable
@@ -172,7 +172,7 @@ def _tarball(hub: Hub, page: Page, handle: str) -> Iterator[Problem]:
         yield from claims.task_problems(page, output)
     yield from claims.training_problems(page, training_of(inspection))
     line = next((tag.line for tag in page.tags if tag.key == "asset-path"), 1)
-    for finding in file_faults(inspection.files):
+    for finding in find_file_faults(inspection.files):
         text = finding.text.removeprefix(f"{tarball}: ")
         yield Problem(line, f"TF-Hub would refuse the tarball that asset-path leads to: {text}")
 

@@ -1,4 +1,4 @@
-"""The doctor: right about plain jax2tf artifacts, ours and TensorFlow's own; every fault has an input."""
+"""doctor: models as jax2tf, convert and TensorFlow write them, and a model with each fault."""
 
 import gzip
 import io
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 
 def save_jax(folder: Path, portable: bool) -> None:
-    """Saves a JAX function of one float32 (3, 2) variable: as plain jax2tf makes it, or as convert does."""
+    """Saves a JAX function of one float32 (3, 2) variable as jax2tf writes it, or made portable as convert does."""
     import jax
     import numpy as np
     import tensorflow as tf
@@ -54,7 +54,7 @@ def save_jax(folder: Path, portable: bool) -> None:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of SavedModels, not to be changed: plain (jax2tf alone), ours (made portable), tensorflow (no JAX)."""
+    """A read-only folder of SavedModels: plain (jax2tf), ours (made portable), tensorflow (without JAX)."""
     from pipeline.saved_model.load import start_tensorflow
 
     start_tensorflow()
@@ -73,7 +73,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ours(models: Path, tmp_path: Path) -> Path:
-    """A copy of a portable model, to damage."""
+    """A writable copy of a portable model."""
     shutil.copytree(models / "ours", tmp_path / "ours")
     return tmp_path / "ours"
 
@@ -90,56 +90,56 @@ def edit(folder: Path, change: Callable[[Any], None]) -> None:
     (folder / "saved_model.pb").write_bytes(saved_model.SerializeToString())
 
 
-def kinds(path: Path) -> dict[str, str]:
-    """Returns the faults of a model, which name its path, by kind."""
+def faults_of(path: Path) -> dict[str, str]:
+    """Returns the texts of a model's faults by kind; each starts with the model's path."""
     findings = find_faults(inspect_saved_model(path))
     assert all(finding.text.startswith(f"{path}: ") for finding in findings)
     assert len({finding.kind for finding in findings}) == len(findings)
     return {finding.kind: finding.text for finding in findings}
 
 
-# What is right --------------------------------------------------------------------------------------------------------
-def test_a_portable_model(models: Path) -> None:
-    found = inspect_saved_model(models / "ours")
-    assert find_faults(found) == []
-    assert (found.tensorflow, found.platforms, found.conventions) == ("2.14", ("cpu", "cuda", "tpu"), (8,))
-    assert {(one.stablehlo, one.features, one.debug_info) for one in found.computations} == {("0.9.0", "0.9.0", False)}
-    assert len(found.computations) == 2  # forward and gradient
-    assert {call for one in found.computations for call in one.custom_calls} == {"shape_assertion"}
-    assert found.gradients is True
-    assert found.variables is not None
-    assert (found.variables.count, found.variables.bytes, found.variables.trainable) == (2, 24 + 8, 1)  # and a counter
-    signature = found.signatures["serving_default"]
+# Models without faults ------------------------------------------------------------------------------------------------
+def test_a_portable_model_has_no_faults(models: Path) -> None:
+    model = inspect_saved_model(models / "ours")
+    assert find_faults(model) == []
+    assert (model.tensorflow, model.platforms, model.conventions) == ("2.14", ("cpu", "cuda", "tpu"), (8,))
+    assert {(one.stablehlo, one.features, one.debug_info) for one in model.computations} == {("0.9.0", "0.9.0", False)}
+    assert len(model.computations) == 2  # forward and gradient
+    assert {call for one in model.computations for call in one.custom_calls} == {"shape_assertion"}
+    assert model.gradients is True
+    assert model.variables is not None
+    assert (model.variables.count, model.variables.bytes, model.variables.trainable) == (2, 24 + 8, 1)  # and a counter
+    signature = model.signatures["serving_default"]
     assert signature.inputs["x"].shape == (None, 3)
     assert (signature.outputs["y"].dtype, signature.outputs["y"].shape) == ("float32", (None, 2))
-    assert found.written_by.startswith("2.")
-    assert found.paths == ()
+    assert model.written_by.startswith("2.")
+    assert model.paths == ()
 
 
-def test_a_plain_jax2tf_model(models: Path) -> None:
-    found = inspect_saved_model(models / "plain")
-    assert found.tensorflow == "2.20"
-    assert found.platforms == ("cpu",)
-    assert found.conventions == (10,)
-    assert found.gradients is True  # TensorFlow 2.21 saves them unasked
-    assert any(path.endswith("tests/test_doctor.py") for path in found.paths)
-    said = kinds(models / "plain")
-    assert set(said) == {"tensorflow", "platforms", "debug_info", "paths"}
+def test_a_plain_jax2tf_model_has_four_faults(models: Path) -> None:
+    model = inspect_saved_model(models / "plain")
+    assert model.tensorflow == "2.20"
+    assert model.platforms == ("cpu",)
+    assert model.conventions == (10,)
+    assert model.gradients is True  # TensorFlow 2.21 saves them by default
+    assert any(path.endswith("tests/test_doctor.py") for path in model.paths)
+    faults = faults_of(models / "plain")
+    assert set(faults) == {"tensorflow", "platforms", "debug_info", "paths"}
     assert (
         "needs TensorFlow 2.20 because of calling convention 10 (2.20), StableHLO features of 1.9.0 (2.19), ranges"
-        in said["tensorflow"]
+        in faults["tensorflow"]
     )
-    assert "lowered for cpu only, cuda and tpu missing" in said["platforms"]
-    assert "say where in their author's program they come from" in said["debug_info"]
+    assert "lowered for cpu only, cuda and tpu missing" in faults["platforms"]
+    assert "have debug information" in faults["debug_info"]
 
 
-def test_a_model_of_tensorflows_own_operations(models: Path) -> None:
-    found = inspect_saved_model(models / "tensorflow")
-    assert find_faults(found) == []
-    assert (found.tensorflow, found.platforms, found.gradients, found.computations) == (None, None, None, ())
-    assert 0 < found.min_consumer < found.producer
-    assert found.variables is not None
-    assert (found.variables.count, found.variables.bytes, found.variables.trainable) == (1, 24, 0)
+def test_a_model_without_jax_has_no_faults(models: Path) -> None:
+    model = inspect_saved_model(models / "tensorflow")
+    assert find_faults(model) == []
+    assert (model.tensorflow, model.platforms, model.gradients, model.computations) == (None, None, None, ())
+    assert 0 < model.min_consumer < model.producer
+    assert model.variables is not None
+    assert (model.variables.count, model.variables.bytes, model.variables.trainable) == (1, 24, 0)
 
 
 def test_a_published_member_has_no_faults(published: Path, stage: Stage) -> None:
@@ -154,8 +154,8 @@ def test_a_published_member_has_no_faults(published: Path, stage: Stage) -> None
     assert made.stdout.count("faults:\n  none") == 2
 
 
-def test_tensorflow_is_neither_started_nor_disturbed(models: Path) -> None:
-    """In a process of its own: read, then import TensorFlow and load the same model, then read again."""
+def test_reading_a_model_neither_starts_nor_breaks_tensorflow(models: Path) -> None:
+    """In a process of its own: reads a model, imports TensorFlow and loads the model, then reads it again."""
     script = f"""
 import sys
 from pathlib import Path
@@ -175,7 +175,7 @@ assert inspect_saved_model(Path({str(models / "ours")!r})) == before
     assert done.returncode == 0, done.stderr
 
 
-# What is wrong with a model -------------------------------------------------------------------------------------------
+# Faults of a model ----------------------------------------------------------------------------------------------------
 def set_convention(number: int) -> Callable[[Any], None]:
     def change(saved_model: Any) -> None:
         next(iter(calls(saved_model))).attr["version"].i = number
@@ -192,7 +192,7 @@ def set_token_effect(saved_model: Any) -> None:
 
 
 def prevent_gradients(saved_model: Any) -> None:
-    """As jax2tf does of a function converted with with_gradient=False, beside others that have one."""
+    """Adds the node that jax2tf writes for a function converted with with_gradient=False."""
     for function in saved_model.meta_graphs[0].graph_def.library.function:
         if any(node.op == "XlaCallModule" for node in function.node_def):
             function.node_def.add(name="prevented", op="PreventGradient")
@@ -235,48 +235,64 @@ def leak(path: bytes) -> Callable[[Any], None]:
         ),
         (set_convention(11), "tensorflow", "it needs TensorFlow newer than 2.21 because of calling convention 11"),
         (drop_tpu, "platforms", "it is lowered for cpu and cuda only, tpu missing"),
-        (set_token_effect, "effects", "has side effects (has_token_input_output), expected none"),
-        (prevent_gradients, "gradients", "not saved though 1 of 2 variables can be trained"),
-        (drop_gradients, "gradients", "not saved though 1 of 2 variables can be trained"),
-        (drop_marks, "gradients", "not saved though 1 of 2 variables can be trained; convert with with_gradient=True"),
+        (set_token_effect, "effects", "it has side effects (has_token_input_output), expected none"),
+        (
+            prevent_gradients,
+            "gradients",
+            "1 of 2 variables are trainable, but the gradients of the JAX function are not saved",
+        ),
+        (
+            drop_gradients,
+            "gradients",
+            "1 of 2 variables are trainable, but the gradients of the JAX function are not saved",
+        ),
+        (
+            drop_marks,
+            "gradients",
+            "the gradients of the JAX function are not saved; convert with with_gradient=True",
+        ),
         (damage_module, "module", "1 of 3 StableHLO modules cannot be parsed (attempting to parse"),
         (drop_signature, "signature", "there is no signature serving_default, got other; pass signatures="),
-        (leak(b"/home/ann/vit.py"), "paths", "names paths of its author's machine (/home/ann/vit.py), expected none"),
+        (
+            leak(b"/home/ann/vit.py"),
+            "paths",
+            "contains paths of its author's machine (/home/ann/vit.py), expected none",
+        ),
         (leak(b"/opt/models/train.ipynb"), "paths", "(/opt/models/train.ipynb)"),
         (leak(rb"C:\Users\ann\weights"), "paths", r"(C:\Users\ann\weights)"),
     ],
 )
-def test_a_fault_is_found_alone(ours: Path, change: Callable[[Any], None], kind: str, message: str) -> None:
+def test_each_fault_is_found_and_no_other(ours: Path, change: Callable[[Any], None], kind: str, message: str) -> None:
     edit(ours, change)
-    said = kinds(ours)
-    assert set(said) == {kind}
-    assert message in said[kind]
+    faults = faults_of(ours)
+    assert set(faults) == {kind}
+    assert message in faults[kind]
 
 
-def test_no_gradients_are_needed_where_nothing_is_trainable(ours: Path) -> None:
+def test_gradients_are_not_needed_without_trainable_variables(ours: Path) -> None:
     def change(saved_model: Any) -> None:
         drop_gradients(saved_model)
         for node in saved_model.meta_graphs[0].object_graph_def.nodes:
             node.variable.trainable = False if node.HasField("variable") else node.variable.trainable
 
     edit(ours, change)
-    assert kinds(ours) == {}
+    assert faults_of(ours) == {}
 
 
 def test_missing_variables_are_found(ours: Path) -> None:
     (ours / "variables/variables.index").unlink()
-    assert "2 variables are declared but variables/variables.index is missing" in kinds(ours)["variables"]
+    assert "2 variables are declared, but variables/variables.index is missing" in faults_of(ours)["variables"]
 
 
-def test_harmless_names_are_no_paths(ours: Path) -> None:
+def test_other_names_are_not_paths(ours: Path) -> None:
     for text in (b"/job:localhost/replica:0/task:0/device:CPU:0", b"Transformer/encoderblock_0/scale", b"a/b.python"):
         edit(ours, leak(text))
-        assert kinds(ours) == {}
+        assert faults_of(ours) == {}
 
 
-# What a StableHLO module asks for -------------------------------------------------------------------------------------
+# Requirements of a StableHLO module -----------------------------------------------------------------------------------
 def exported(function: Callable[..., Any]) -> bytes:
-    """Returns what jax makes of a function of one float32 (4, 4) array."""
+    """Returns the module that jax exports for a function of one float32 (4, 4) array."""
     import jax
     import jax.numpy as jnp
     from jax import export
@@ -308,17 +324,17 @@ def written(operation: str, version: str, location: str = "unknown", kind: str =
 
 
 @pytest.mark.parametrize(("version", "features"), [("0.9.0", "0.9.0"), ("0.14.3", "0.14.0"), ("1.17.0", "0.15.0")])
-def test_features_and_not_the_header_count(version: str, features: str) -> None:
+def test_the_features_count_and_not_the_header(version: str, features: str) -> None:
     """TensorFlow 2.16 with StableHLO 0.17.7 was measured to run such modules with the header 1.0.0."""
-    found = computation.read(written(ADD, version))
-    assert (found.stablehlo, found.features, found.problem) == (version, features, "")
-    assert not found.debug_info
+    module = computation.read(written(ADD, version))
+    assert (module.stablehlo, module.features, module.problem) == (version, features, "")
+    assert not module.debug_info
 
 
-def test_an_operation_raises_the_need() -> None:
-    found = computation.read(written(TAN, "1.5.0"))
-    assert found.features == "1.4.0"
-    assert found.requirements() == {"StableHLO features of 1.4.0": "2.18"}
+def test_a_newer_operation_requires_a_newer_tensorflow() -> None:
+    module = computation.read(written(TAN, "1.5.0"))
+    assert module.features == "1.4.0"
+    assert module.requirements() == {"StableHLO features of 1.4.0": "2.18"}
 
 
 @pytest.mark.parametrize(
@@ -326,10 +342,10 @@ def test_an_operation_raises_the_need() -> None:
     [('"a.py":1:2', False), ('"name"', False), ('"a.py":1:2 to 3:4', True), ('"a.py":1:2 to :4', True)],
 )
 def test_debug_locations_are_found(location: str, ranges: bool) -> None:
-    found = computation.read(written(ADD, "0.9.0", location))
-    assert found.debug_info
-    assert found.ranges is ranges
-    assert ("ranges in its debug locations" in found.requirements()) is ranges
+    module = computation.read(written(ADD, "0.9.0", location))
+    assert module.debug_info
+    assert module.ranges is ranges
+    assert ("ranges in its debug locations" in module.requirements()) is ranges
 
 
 @pytest.mark.parametrize(
@@ -344,11 +360,11 @@ def test_debug_locations_are_found(location: str, ranges: bool) -> None:
 def test_effects_and_custom_calls_are_found(
     operation: str, kind: str, effects: tuple[str, ...], foreign: tuple[str, ...]
 ) -> None:
-    found = computation.read(written(operation, "0.9.0", kind=kind))
-    assert (found.effects, found.foreign_calls()) == (effects, foreign)
+    module = computation.read(written(operation, "0.9.0", kind=kind))
+    assert (module.effects, module.foreign_calls()) == (effects, foreign)
 
 
-def test_what_jax_makes_of_lapack_composites_and_callbacks() -> None:
+def test_custom_calls_and_composites_that_jax_exports() -> None:
     import jax
     import jax.numpy as jnp
 
@@ -363,18 +379,18 @@ def test_effects_and_custom_calls_become_faults(ours: Path) -> None:
         next(iter(calls(saved_model))).attr["module"].s = written(CALL.replace("NAME", "printer"), "0.9.0")
 
     edit(ours, change)
-    said = kinds(ours)
-    assert set(said) == {"effects", "custom_calls"}
-    assert "its computation calls printer, which TensorFlow does not have" in said["custom_calls"]
-    assert "has side effects (custom call printer)" in said["effects"]
+    faults = faults_of(ours)
+    assert set(faults) == {"effects", "custom_calls"}
+    assert "it calls printer, which TensorFlow does not have" in faults["custom_calls"]
+    assert "has side effects (custom call printer)" in faults["effects"]
 
 
 def test_damaged_modules_are_problems() -> None:
     whole = written(CALL.replace("NAME", "printer"), "0.9.0")
     for damaged in (b"garbage", b"", whole[:-9], whole.replace(b"printer", b"prin\xff\xfer")):
-        found = computation.read(damaged)
-        assert found.problem
-        assert found.effects == ()
+        module = computation.read(damaged)
+        assert module.problem
+        assert module.effects == ()
     assert computation.read(b"garbage").requirements() == {}
     assert computation.read(whole[:-9]).requirements() == {"StableHLO features of 0.9.0": "2.14"}
 
@@ -390,11 +406,11 @@ def test_damaged_modules_are_problems() -> None:
         ("1.13.7", "2.21"),
     ],
 )
-def test_the_table(version: str, tensorflow: str) -> None:
+def test_the_table_gives_the_oldest_tensorflow(version: str, tensorflow: str) -> None:
     assert runtimes.for_stablehlo(version) == tensorflow
 
 
-def test_the_table_ascends_and_ends() -> None:
+def test_the_table_is_sorted_and_newer_versions_are_unknown() -> None:
     for column in ("tensorflow", "stablehlo"):
         versions = [runtimes.parse(getattr(one, column)) for one in runtimes.RUNTIMES]
         assert versions == sorted(versions)
@@ -405,7 +421,7 @@ def test_the_table_ascends_and_ends() -> None:
     assert runtimes.for_ranges() == "2.19"
 
 
-# Files and their order ------------------------------------------------------------------------------------------------
+# Faults of files ------------------------------------------------------------------------------------------------------
 def pack(folder: Path, out: Path, names: Iterable[str], *more: tarfile.TarInfo) -> Path:
     """Packs entries of a folder in the order given, then further headers without content."""
     with tarfile.open(out, "w:gz") as archive:
@@ -430,7 +446,7 @@ VARIABLES = ("variables", "variables/variables.index", "variables/variables.data
     ("names", "more", "kind", "message"),
     [
         (("saved_model.pb", *VARIABLES), (), "order", "the last entry is variables/variables.data-00000-of-00001;"),
-        ((*VARIABLES[1:], "saved_model.pb"), (), "order", "no folder entry stands before variables/variables.index, "),
+        ((*VARIABLES[1:], "saved_model.pb"), (), "order", "no folder entry comes before variables/variables.index, "),
         ((*VARIABLES, "saved_model.pb", "saved_model.pb"), (), "files", "come more than once: saved_model.pb"),
         ((), (ASSETS, header("assets/a", tarfile.SYMTYPE)), "files", "got links or special files: assets/a"),
         ((), (ASSETS, header("assets/a", tarfile.LNKTYPE)), "files", "got links or special files: assets/a"),
@@ -440,7 +456,7 @@ VARIABLES = ("variables", "variables/variables.index", "variables/variables.data
         ((), (header("notes.txt"), header("debug", tarfile.DIRTYPE)), "files", "TF-Hub allows only"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_tarball(
+def test_faults_of_a_tarball(
     ours: Path, tmp_path: Path, names: tuple[str, ...], more: tuple[tarfile.TarInfo, ...], kind: str, message: str
 ) -> None:
     path = pack(ours, tmp_path / "m.tar.gz", names or (*VARIABLES, "saved_model.pb"), *more)
@@ -451,35 +467,35 @@ def test_what_is_wrong_with_a_tarball(
     assert message in findings[0].text
 
 
-def test_tarballs_that_are_right(ours: Path, tmp_path: Path) -> None:
+def test_tarballs_without_faults(ours: Path, tmp_path: Path) -> None:
     package(ours, tmp_path / "m.tar.gz")
-    assert kinds(tmp_path / "m.tar.gz") == {}
+    assert faults_of(tmp_path / "m.tar.gz") == {}
     names = [".", *(f"./{name}" for name in (*VARIABLES, "saved_model.pb"))]
-    assert kinds(pack(ours, tmp_path / "dotted.tar.gz", names)) == {}
+    assert faults_of(pack(ours, tmp_path / "dotted.tar.gz", names)) == {}
 
 
-def test_a_tarball_of_the_folder_itself(ours: Path, tmp_path: Path) -> None:
+def test_a_tarball_with_the_folder_itself(ours: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.tar.gz"
     pack(tmp_path, path, ["ours", *(f"ours/{name}" for name in (*VARIABLES, "saved_model.pb"))])
-    said = kinds(path)
-    assert set(said) == {"files"}
-    assert "saved_model.pb lies in ours/; expected it at the archive's root" in said["files"]
+    faults = faults_of(path)
+    assert set(faults) == {"files"}
+    assert "saved_model.pb lies in ours/; expected it at the archive's root" in faults["files"]
 
 
-def test_what_is_wrong_with_a_folder(ours: Path) -> None:
+def test_faults_of_a_folder(ours: Path) -> None:
     (ours / "assets.extra").mkdir()
     (ours / "assets.extra/labels.tsv").symlink_to("/etc/passwd")
-    assert "got links or special files: assets.extra/labels.tsv" in kinds(ours)["files"]
+    assert "got links or special files: assets.extra/labels.tsv" in faults_of(ours)["files"]
     (ours / "assets.extra/labels.tsv").unlink()
     (ours / "keras_metadata.pb").write_bytes(b"")
-    assert "got keras_metadata.pb; remove them" in kinds(ours)["files"]
+    assert "got keras_metadata.pb; remove them" in faults_of(ours)["files"]
 
 
-# What cannot be read --------------------------------------------------------------------------------------------------
+# Damaged models -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("content", [b"", b"\x08\x01", b"not a protobuf", bytes(1000), b"\x00\xff" * 500])
-def test_what_is_no_saved_model_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_other_content_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "saved_model.pb").write_bytes(content)
-    with pytest.raises(Fault, match=r"its saved_model\.pb \([\d,]+ bytes\) is cut short, damaged or no SavedModel"):
+    with pytest.raises(Fault, match=r"its saved_model\.pb \([\d,]+ bytes\) is cut short, damaged or not a SavedModel"):
         inspect_saved_model(tmp_path)
 
 
@@ -500,7 +516,7 @@ def test_a_cut_tarball_is_refused(ours: Path, tmp_path: Path, cut: int) -> None:
         inspect_saved_model(path)
 
 
-def test_other_things_are_refused(ours: Path, tmp_path: Path, stage: Stage) -> None:
+def test_other_files_and_folders_are_refused(ours: Path, tmp_path: Path, stage: Stage) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.gz").write_bytes(gzip.compress(b"no tarball"))
     for path, message in (
@@ -530,11 +546,11 @@ def test_the_command_prints_facts_and_faults(models: Path, stage: Stage) -> None
     assert "\nfaults:\n  tensorflow: it needs TensorFlow 2.20 because of" in done.stdout
     done = stage("doctor", models / "tensorflow")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "  TensorFlow                not known: its nodes are TensorFlow's own, see who wrote it\n" in done.stdout
+    assert "  TensorFlow                unknown: no XlaCallModule operations; see written by\n" in done.stdout
     assert "faults:\n  none\n" in done.stdout
 
 
-def test_json(models: Path, stage: Stage) -> None:
+def test_json_has_facts_and_faults(models: Path, stage: Stage) -> None:
     done = stage("doctor", models / "plain", "--json")
     assert done.returncode == 1
     found = json.loads(done.stdout)

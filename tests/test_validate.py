@@ -121,7 +121,7 @@ def test_a_module_with_side_effects_is_refused(arguments: list[Path]) -> None:
         node.attr["has_token_input_output"].b = True
     refuse(
         arguments,
-        f"{arguments[3]}: its computation has side effects (has_token_input_output), expected none",
+        f"{arguments[3]}: it has side effects (has_token_input_output), expected none",
     )
 
 

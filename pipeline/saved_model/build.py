@@ -1,4 +1,7 @@
-"""The Flax model as a Reusable SavedModel (https://www.tensorflow.org/hub/reusable_saved_models)."""
+"""Builds a Reusable SavedModel (https://www.tensorflow.org/hub/reusable_saved_models) of the Flax model.
+
+The names of the functions that JAX and TensorFlow trace are part of a module's bytes.
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 def _random_key() -> "tf.Tensor":
     """Draws a key for JAX's default generator, threefry2x32: uint32 (2,).
 
-    Its bits are plain arithmetic in StableHLO, so that a mask is the same on every platform. A key of the kind rbg
+    In StableHLO this generator is plain arithmetic, which gives the same mask on every platform. The generator rbg
     makes a smaller module, but with a batch of any size it is a custom call, stablehlo.dynamic_rng_bit_generator.
     """
     import tensorflow as tf
@@ -29,17 +32,17 @@ def _random_key() -> "tf.Tensor":
 def _forward(
     model: Model, head: str, variables: Mapping[str, "tf.Variable"], dropout: float
 ) -> "tf.types.experimental.ConcreteFunction":
-    """Converts the forward pass of a head, with the given rate of dropout.
+    """Converts the forward pass of a head with a rate of dropout.
 
-    Returns a concrete function rather than a tf.function, so that its callers share it: a tf.function would be traced
-    anew by its second caller, since its first trace is kept apart to create variables.
+    Returns a concrete function, which callers share: a tf.function would be traced again for its second caller, since
+    TensorFlow keeps the first trace, in which variables may be created, apart.
     """
     import jax
     import tensorflow as tf
     from jax.experimental import jax2tf
 
     flax_module = VisionTransformer(
-        variant(model.variant), model.classes if head == "classification" else None, dropout
+        variant(model.variant), model.classes if head == Head.CLASSIFICATION else None, dropout
     )
 
     def apply(parameters: Mapping, images: "jax.Array", *key: "jax.Array") -> "jax.Array":
@@ -61,16 +64,16 @@ def _forward(
 
 
 def build(model: Model, head: str, variables: Mapping[str, "tf.Variable"]) -> "tf.train.Checkpoint":
-    """Builds what tf.saved_model.save takes.
+    """Builds the object for tf.saved_model.save.
 
-    `obj(inputs, training=False)` maps float32 (n, size, size, 3) in [-1, 1], n from 1, to logits or features (n, k).
-    With training=True it drops units at the rate the checkpoint was trained with, after a random key of its own.
-    `obj.train(inputs)` is the same as a function of one argument, as keras.layers.TFSMLayer wants it.
+    `obj(inputs, training=False)` maps float32 (n, size, size, 3) in [-1, 1], n at least 1, to logits or features
+    (n, k). With training=True it applies dropout at the rate the checkpoint was trained with, by a random key drawn in
+    each call. `obj.train(inputs)` is the same as a function of one argument, which keras.layers.TFSMLayer needs.
 
     Args:
         model: the section.
         head: "classification" or "fe".
-        variables: the parameters this head uses, by their upstream paths.
+        variables: the parameters that this head uses, by path.
     """
     import tensorflow as tf
 
@@ -95,9 +98,10 @@ def build(model: Model, head: str, variables: Mapping[str, "tf.Variable"]) -> "t
 def signatures(
     module: "tf.train.Checkpoint", model: Model, head: str
 ) -> dict[str, "tf.types.experimental.GenericFunction"]:
-    """Returns the module's signatures: `serving_default`, as a call, and `serving_images`, uint8 pixels of any size.
+    """Returns the module's signatures by name.
 
-    `serving_images` takes `images`, (n, height, width, 3) in RGB, and does to them what validation does.
+    `serving_default` takes `inputs`, as a call does. `serving_images` takes `images`, uint8 (n, height, width, 3) in
+    RGB of any size, and preprocesses them as validation does.
     """
     import tensorflow as tf
 
@@ -106,7 +110,7 @@ def signatures(
     images = tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")
 
     def default(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        # A server's clients get no further than here with another shape; XLA's own words for it fill a page.
+        # Stops inputs of another shape here: XLA's message about them fills a page.
         inputs = tf.ensure_shape(inputs, (None, model.image_size, model.image_size, 3))
         return {output: module.__call__(inputs, training=False)}
 

@@ -1,4 +1,4 @@
-"""What one serialized StableHLO module asks of a runtime, read with jaxlib's MLIR and without running it."""
+"""Reads what a serialized StableHLO module requires of a runtime, with jaxlib's MLIR and without running it."""
 
 import re
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from typing import Any
 
 from pipeline.saved_model import runtimes
 
-# Custom calls that TensorFlow and XLA know themselves, on every platform; the rest are functions that a runtime must
-# have registered (of jaxlib's LAPACK: "No FFI handler registered for lapack_spotrf_ffi", TensorFlow 2.21).
-_KNOWN_CALLS = re.compile(
+# Custom calls that TensorFlow and XLA implement on every platform. All others are functions that a runtime must have
+# registered (for jaxlib's LAPACK: "No FFI handler registered for lapack_spotrf_ffi", TensorFlow 2.21).
+_BUILTIN_CALLS = re.compile(
     r"shape_assertion|tf\.call_tf_function|Sharding|SPMDFullToShardShape|SPMDShardToFullShape|(mhlo|chlo|stablehlo)\..+"
 )
 _EFFECTFUL = {f"stablehlo.{name}" for name in ("infeed", "outfeed", "send", "recv")}
@@ -21,18 +21,18 @@ _RANGE = re.compile(r'^#loc\d* = loc\(.*":\d+:\d+ to ', re.MULTILINE)
 
 @dataclass(frozen=True)
 class Computation:
-    """A StableHLO module. What only a parsed module tells is empty where `problem` says why it could not be parsed.
+    """A StableHLO module. If it could not be parsed, `problem` says why, and only size and stablehlo are set.
 
     Attributes:
-        size: in bytes.
-        stablehlo: the version in its header, such as "0.9.0"; None when it has none.
-        features: the oldest StableHLO version whose encoding it has; this and not the header decides who can read it.
-            None where jaxlib cannot write the module again (some custom calls, sharding annotations).
+        size: bytes.
+        stablehlo: the version in its header, such as "0.9.0"; None without one.
+        features: the oldest StableHLO version that has the same encoding; it decides, and not the header, which runtime
+            can read the module. None where jaxlib cannot serialize it again (some custom calls, sharding annotations).
         composite: whether it has the operation `composite`.
-        effects: what side effects it has, in words.
-        custom_calls: the names of the functions it calls that are no StableHLO operations, sorted.
-        debug_info: whether it says where in a program its operations come from.
-        ranges: whether that debug information holds ranges of lines or columns.
+        effects: its side effects, in words.
+        custom_calls: the names of the functions that it calls and that are not StableHLO operations, sorted.
+        debug_info: whether it has the source locations of its operations.
+        ranges: whether these locations are ranges of lines or columns.
         problem: why it could not be parsed, or "".
     """
 
@@ -47,55 +47,74 @@ class Computation:
     problem: str = ""
 
     def foreign_calls(self) -> tuple[str, ...]:
-        """Returns the custom calls that only a runtime that registered them can run."""
-        return tuple(name for name in self.custom_calls if not _KNOWN_CALLS.fullmatch(name))
+        """Returns the custom calls that a runtime can run only after registering them."""
+        return tuple(name for name in self.custom_calls if not _BUILTIN_CALLS.fullmatch(name))
 
     def requirements(self) -> dict[str, str]:
-        """Returns the oldest TensorFlow for each property that decides over it, see pipeline.saved_model.runtimes."""
-        found = {}
+        """Returns the oldest TensorFlow that supports each demanding property, see pipeline.saved_model.runtimes."""
+        oldest = {}
         if version := self.stablehlo if self.problem else self.features:
-            found[f"StableHLO features of {version}"] = runtimes.for_stablehlo(version)
+            oldest[f"StableHLO features of {version}"] = runtimes.for_stablehlo(version)
         if self.ranges:
-            found["ranges in its debug locations"] = runtimes.for_ranges()
+            oldest["ranges in its debug locations"] = runtimes.for_ranges()
         if self.composite:
-            found["the operation composite"] = runtimes.COMPOSITE
-        return found
+            oldest["the operation composite"] = runtimes.COMPOSITE
+        return oldest
 
 
 def header_version(module: bytes) -> str | None:
     """Returns the StableHLO version in the header of MLIR bytecode (a magic number, a varint, the producer's name)."""
-    found = re.match(rb"ML\xefR.{1,9}?StableHLO_v(\d+\.\d+\.\d+)\0", module, re.DOTALL)
-    return found[1].decode() if found else None
+    match = re.match(rb"ML\xefR.{1,9}?StableHLO_v(\d+\.\d+\.\d+)\0", module, re.DOTALL)
+    return match[1].decode() if match else None
 
 
-def _content(module: bytes) -> bytes:
-    """Returns bytecode without the producer's name, which holds the version."""
-    start, _, rest = module.partition(b"StableHLO_v")
-    return start + rest.partition(b"\0")[2]
+def read(module: bytes) -> Computation:
+    """Reads the `module` attribute of an XlaCallModule node."""
+    from jaxlib.mlir import ir
+    from jaxlib.mlir.dialects import chlo, mhlo, sdy, stablehlo
 
+    version = header_version(module)
+    diagnostics: list[str] = []
 
-def _features(serialize: Callable[[str], bytes], version: str) -> str:
-    """Returns the oldest StableHLO version for which `serialize` gives the same encoding as for `version`.
+    def keep(diagnostic: Any) -> bool:  # MLIR would write it to stderr
+        with suppress(RuntimeError):  # it quotes bytes that are not text
+            diagnostics.append(str(diagnostic))
+        return True
 
-    Between two versions that give the same encoding nothing changed, so halving finds it.
-
-    Raises:
-        ValueError: when `serialize` fails for `version` itself.
-    """
-    same = _content(serialize(version))
-
-    def is_same(older: str) -> bool:
+    with ir.Context() as context:
+        stablehlo.register_dialect(context)
+        chlo.register_dialect(context)
+        mhlo.register_mhlo_dialect(context)
+        sdy.register_dialect(context)
+        context.attach_diagnostic_handler(keep)
         try:
-            return _content(serialize(older)) == same
-        except ValueError:  # it has an operation that the older version lacks
-            return False
+            return _parse(module, version, context)
+        except (ValueError, RuntimeError) as error:
+            problem = diagnostics[0] if diagnostics else str(error)
+            return Computation(len(module), version, problem=problem[:200])
 
-    older = [minor for minor in _MINORS if runtimes.parse(minor) < runtimes.parse(version)]
-    low, high = 0, len(older)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if is_same(older[middle]) else (middle + 1, high)
-    return [*older, version][low]
+
+def _parse(module: bytes, version: str | None, context: Any) -> Computation:
+    """Parses a module; raises ValueError or RuntimeError (a name that is not text) when it is damaged."""
+    from jaxlib.mlir.dialects import stablehlo
+
+    if not module:
+        raise ValueError("it is empty")
+    parsed = stablehlo.deserialize_portable_artifact(context, module)
+    operations, calls = _walk(parsed)
+    effects = sorted(f"custom call {name}" for name, has_effect in calls if has_effect and name != "shape_assertion")
+    effects += sorted(operations & _EFFECTFUL) + (["tokens of main"] if _has_tokens(parsed) else [])
+    assembly = parsed.operation.get_asm(enable_debug_info=True, large_elements_limit=8)
+    return Computation(
+        size=len(module),
+        stablehlo=version,
+        features=_features(module, version, context) if version else None,
+        composite="stablehlo.composite" in operations,
+        effects=tuple(effects),
+        custom_calls=tuple(sorted({name for name, _ in calls})),
+        debug_info=bool(_LOCATION.search(assembly)),
+        ranges=bool(_RANGE.search(assembly)),
+    )
 
 
 def _walk(parsed: Any) -> tuple[set[str], set[tuple[str, bool]]]:
@@ -109,15 +128,15 @@ def _walk(parsed: Any) -> tuple[set[str], set[tuple[str, bool]]]:
         operations.add(operation.name)
         if operation.name == "stablehlo.custom_call":
             attributes = operation.attributes
-            effect = "has_side_effect" in attributes and bool(attributes["has_side_effect"].value)
-            calls.add((attributes["call_target_name"].value, effect))
+            has_effect = "has_side_effect" in attributes and bool(attributes["has_side_effect"].value)
+            calls.add((attributes["call_target_name"].value, has_effect))
         return ir.WalkResult.ADVANCE
 
     parsed.operation.walk(visit)
     return operations, calls
 
 
-def _tokens(parsed: Any) -> bool:
+def _has_tokens(parsed: Any) -> bool:
     """Whether main takes or returns a token, which orders side effects."""
     return any(
         operation.name.value == "main" and "stablehlo.token" in str(operation.type)
@@ -126,58 +145,46 @@ def _tokens(parsed: Any) -> bool:
     )
 
 
-def _parsed(module: bytes, version: str | None, context: Any) -> Computation:
-    """Reads a module; raises ValueError or RuntimeError (a name that is no text) when it is damaged."""
+def _features(module: bytes, version: str, context: Any) -> str | None:
+    """Returns the oldest StableHLO version that has the module's encoding; None where jaxlib cannot serialize it."""
     from jaxlib.mlir.dialects import stablehlo
 
-    def serialize(target: str) -> bytes:  # which rewrites the module it is given, so it is given one of its own
-        fresh = stablehlo.deserialize_portable_artifact(context, module)
-        serialized: bytes = stablehlo.serialize_portable_artifact(fresh, target)
-        return serialized
+    def encode(target: str) -> bytes:
+        fresh = stablehlo.deserialize_portable_artifact(context, module)  # serializing changes what it is given
+        return _without_producer(stablehlo.serialize_portable_artifact(fresh, target))
 
-    if not module:
-        raise ValueError("it is empty")
-    parsed = stablehlo.deserialize_portable_artifact(context, module)
-    operations, calls = _walk(parsed)
-    effects = sorted(f"custom call {name}" for name, effect in calls if effect and name != "shape_assertion")
-    effects += sorted(operations & _EFFECTFUL) + (["tokens of main"] if _tokens(parsed) else [])
-    assembly = parsed.operation.get_asm(enable_debug_info=True, large_elements_limit=8)
-    features = None
+    # This jaxlib could parse the module: it has no features newer than jaxlib's own version, whatever its header says.
+    newest = min(version, stablehlo.get_current_version(), key=runtimes.parse)
     with suppress(ValueError):
-        # What this jaxlib could parse has no features newer than its own, whatever the header says.
-        newest = min(version or _MINORS[0], stablehlo.get_current_version(), key=runtimes.parse)
-        features = _features(serialize, newest) if version else None
-    return Computation(
-        size=len(module),
-        stablehlo=version,
-        features=features,
-        composite="stablehlo.composite" in operations,
-        effects=tuple(effects),
-        custom_calls=tuple(sorted({name for name, _ in calls})),
-        debug_info=bool(_LOCATION.search(assembly)),
-        ranges=bool(_RANGE.search(assembly)),
-    )
+        return _oldest_with_same_encoding(encode, newest)
+    return None
 
 
-def read(module: bytes) -> Computation:
-    """Reads the `module` attribute of an XlaCallModule node."""
-    from jaxlib.mlir import ir
-    from jaxlib.mlir.dialects import chlo, mhlo, sdy, stablehlo
+def _without_producer(module: bytes) -> bytes:
+    """Returns bytecode without the producer's name, which has the version."""
+    start, _, rest = module.partition(b"StableHLO_v")
+    return start + rest.partition(b"\0")[2]
 
-    version, said = header_version(module), []
 
-    def keep(diagnostic: Any) -> bool:  # instead of writing it to stderr
-        with suppress(RuntimeError):  # it quotes bytes that are no text
-            said.append(str(diagnostic))
-        return True
+def _oldest_with_same_encoding(encode: Callable[[str], bytes], version: str) -> str:
+    """Returns the oldest StableHLO version for which `encode` gives the same bytes as for `version`.
 
-    with ir.Context() as context:
-        stablehlo.register_dialect(context)
-        chlo.register_dialect(context)
-        mhlo.register_mhlo_dialect(context)
-        sdy.register_dialect(context)
-        context.attach_diagnostic_handler(keep)
+    If two versions give the same bytes, so do all versions between them; hence the bisection.
+
+    Raises:
+        ValueError: when `encode` fails for `version` itself.
+    """
+    expected = encode(version)
+
+    def is_same(older: str) -> bool:
         try:
-            return _parsed(module, version, context)
-        except (ValueError, RuntimeError) as error:
-            return Computation(len(module), version, problem=(said[0] if said else str(error))[:200])
+            return encode(older) == expected
+        except ValueError:  # the older version lacks an operation
+            return False
+
+    older = [minor for minor in _MINORS if runtimes.parse(minor) < runtimes.parse(version)]
+    low, high = 0, len(older)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_same(older[middle]) else (middle + 1, high)
+    return [*older, version][low]

@@ -1,9 +1,9 @@
-"""export: one head of a checkpoint as a SavedModel, in a process of its own.
+"""export: writes one head of a checkpoint as a SavedModel, in a process of its own.
 
     python -m pipeline.saved_model.export MODEL HEAD CHECKPOINT OUT
 
-MODEL is the section `model` as JSON, OUT an empty folder. The checkpoint is one that fits: convert sees to that, and
-ends this process if it does not. To start it takes no JAX; the process itself does.
+MODEL is the section `model` as JSON, OUT an empty folder. The checkpoint must fit the model: convert checks it at the
+same time, and ends this process if it does not. start_export() imports neither TensorFlow nor JAX.
 """
 
 import argparse
@@ -30,8 +30,8 @@ _MODULE = "pipeline.saved_model.export"
 def _quick_save() -> Iterator[None]:
     """Compares tensors by identity while saving.
 
-    The save looks captured tensors up in lists by comparing them. TensorFlow's own comparison builds an operation each
-    time, or at least asks whether it should: a third of the save of a large model. The bytes written are the same.
+    tf.saved_model.save searches lists for captured tensors. TensorFlow's own comparison builds an operation each time,
+    or checks whether it should, which takes a third of the save of a large model. The bytes written are the same.
     """
     import tensorflow as tf
 
@@ -46,8 +46,8 @@ def _quick_save() -> Iterator[None]:
 
 
 @contextmanager
-def _disk_errors_as_such(folder: Path) -> Iterator[None]:
-    """TensorFlow reports a full disk as an error of its own; callers expect the operating system's."""
+def _raise_disk_errors(folder: Path) -> Iterator[None]:
+    """Turns TensorFlow's errors about a full or read-only disk into OSError."""
     import tensorflow as tf
 
     try:
@@ -60,7 +60,7 @@ def _disk_errors_as_such(folder: Path) -> Iterator[None]:
 
 
 def export(model: Model, head: str, path: Path, out: Path) -> None:
-    """Writes a head's SavedModel, made portable, into an empty folder.
+    """Writes a head's SavedModel into an empty folder and makes it portable.
 
     Args:
         model: the section `model`.
@@ -80,20 +80,20 @@ def export(model: Model, head: str, path: Path, out: Path) -> None:
     from pipeline.saved_model import build, portable
 
     jax.config.update("jax_export_calling_convention_version", portable.CALLING_CONVENTION + 1)
-    # Where in our source an operation comes from is stripped later (stablehlo.make_portable); here it costs time.
+    # make_portable() removes the source locations of operations; not recording them saves time.
     jax.config.update("jax_traceback_in_locations_limit", 0)
     arrays = select_parameters(npz.normalize(npz.read(path)), head)
-    with _quick_save(), _disk_errors_as_such(out):
-        # pop() lets go of the mapped file, array by array.
+    with _quick_save(), _raise_disk_errors(out):
+        # pop() releases the mapped file, array by array.
         variables = {name: tf.Variable(arrays.pop(name), name=name) for name in list(arrays)}
         module = build.build(model, head, variables)
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
         tf.saved_model.save(module, str(out), build.signatures(module, model, head), options)
     with ThreadPoolExecutor(1) as disk:
-        written = disk.submit(sync_folder, out / "variables")  # takes seconds, and no processor
+        written = disk.submit(sync_folder, out / "variables")  # takes seconds of the disk, not of the processor
         portable.make_portable(out)
         written.result()
-    (out / "assets").rmdir()  # always written, always empty here
+    (out / "assets").rmdir()  # TensorFlow always writes it; here it is empty
     sync_folder(out)
 
 
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
     parser.add_argument("out", type=Path, help="an empty folder")
     args = parser.parse_args(arguments)
-    gc.disable()  # looking for garbage among the millions of objects of a large model takes a tenth of the time
+    gc.disable()  # with the millions of objects of a large model, collections take a tenth of the time
     export(Model(**args.model), args.head, args.checkpoint, args.out)
 
 

@@ -1,45 +1,76 @@
-"""The files of a SavedModel in a folder or a .tar.gz: which belong there, and their digests."""
+"""The files of a SavedModel in a folder or a .tar.gz: which are allowed, what a model has, and their digests."""
 
 import hashlib
 import re
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from isal import igzip, isal_zlib
 
 from pipeline.base.fault import Fault, list_names
 from pipeline.base.files import CHUNK, sha256_of, stream_digest
+from pipeline.saved_model.findings import FaultKind, Finding
+
+# The files that tfhub.dev allowed in a module, in words and as patterns.
+_ALLOWED = "saved_model.pb, fingerprint.pb, variables/variables.*, assets/* and assets.extra/*"
+_FILES = re.compile(r"saved_model\.pb|fingerprint\.pb|variables/variables\.[^/]+|(assets|assets\.extra)/.+")
+_FOLDERS = re.compile(r"variables|(assets|assets\.extra)(/.+)?")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something that is wrong with a model: its kind, which programs can rely on, and a sentence for a person."""
+def is_allowed(name: str, is_folder: bool) -> bool:
+    """Whether TF-Hub allows a file or folder of that name below a model's folder."""
+    return bool((_FOLDERS if is_folder else _FILES).fullmatch(name))
 
-    kind: str
-    text: str
+
+@contextmanager
+def _open_tarball(path: Path) -> Iterator[tarfile.TarFile]:
+    """Opens a .tar.gz as a stream, and reads it to its end, where gzip's checksum is.
+
+    Raises:
+        Fault: when the archive is cut short or damaged.
+    """
+    try:
+        with igzip.open(path, "rb") as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
+            yield archive
+            while unpacked.read(CHUNK):
+                pass
+    except (EOFError, tarfile.TarError, isal_zlib.error, igzip.BadGzipFile) as error:  # type: ignore[misc]
+        raise Fault(f"{path}: not a whole .tar.gz ({error}); fetch or package it again") from None
+
+
+# Any model ------------------------------------------------------------------------------------------------------------
+class EntryKind(StrEnum):
+    """What an entry of a folder or archive is."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    LINK = "link"
+    SPECIAL = "special file"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A "file", "folder", "link" or "special file" of a model; its name is relative and has no slash at its end."""
+    """A file or folder of a model; `name` is its path in the folder or archive, without a slash at its end."""
 
     name: str
-    kind: str
+    kind: EntryKind
     size: int = 0
 
 
 @dataclass(frozen=True)
 class Files:
-    """What lies in a model.
+    """The files of a model.
 
     Attributes:
         path: the folder or tarball.
         is_tarball: whether the order of the entries counts.
-        root: the folder that holds the model inside a tarball; "" where it is the archive's root, as it should be.
-        entries: in archive order, those of a folder sorted.
+        root: the folder inside a tarball that holds the model; "" for the archive's root, where it should be.
+        entries: in archive order; those of a folder are sorted.
     """
 
     path: str
@@ -54,49 +85,8 @@ class Files:
 
     def has(self, name: str) -> bool:
         """Whether the model has a file of that name."""
-        return any(entry.kind == "file" and entry.name == str(PurePosixPath(self.root, name)) for entry in self.entries)
-
-
-def _read_folder(folder: Path) -> tuple[Files, bytes]:
-    kinds = {stat.S_IFDIR: "folder", stat.S_IFREG: "file", stat.S_IFLNK: "link"}
-    entries = []
-    for path in sorted(folder.rglob("*")):
-        status = path.lstat()
-        kind = kinds.get(stat.S_IFMT(status.st_mode), "special file")
-        entries.append(Entry(path.relative_to(folder).as_posix(), kind, status.st_size if kind == "file" else 0))
-    if not (folder / "saved_model.pb").is_file():
-        raise Fault(f"{folder}: no saved_model.pb in this folder; name the folder of a SavedModel")
-    return Files(str(folder), False, "", tuple(entries)), (folder / "saved_model.pb").read_bytes()
-
-
-def _entry(member: tarfile.TarInfo) -> Entry:
-    name = re.sub(r"^(\./+)+|^\.$", "", member.name)
-    if member.isdir() or member.isreg():
-        return Entry(name, "folder" if member.isdir() else "file", member.size)
-    return Entry(name, "link" if member.issym() or member.islnk() else "special file")
-
-
-def _read_tarball(path: Path) -> tuple[Files, bytes]:
-    """Reads the archive once, as a stream; of its files only saved_model.pb is kept, and nothing goes to the disk."""
-    entries, found = [], {}
-    try:
-        with igzip.open(path, "rb") as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
-            for member in archive:
-                entry = _entry(member)
-                if entry.name:  # "./" itself is none
-                    entries.append(entry)
-                named = PurePosixPath(entry.name).name == "saved_model.pb" and entry.kind == "file"
-                if named and (stream := archive.extractfile(member)):
-                    found[entry.name] = stream.read()
-            while unpacked.read(CHUNK):  # to the end, where gzip's checksum is
-                pass
-    except (EOFError, tarfile.TarError, isal_zlib.error, igzip.BadGzipFile) as error:  # type: ignore[misc]
-        raise Fault(f"{path}: not a whole .tar.gz ({error}); fetch or package it again") from None
-    if not found:
-        raise Fault(f"{path}: no saved_model.pb in this tarball; name one that holds a SavedModel")
-    topmost = min(found, key=lambda name: name.count("/"))
-    root = topmost.removesuffix("saved_model.pb").rstrip("/")
-    return Files(str(path), True, root, tuple(entries)), found[topmost]
+        path = str(PurePosixPath(self.root, name))
+        return any(entry.kind is EntryKind.FILE and entry.name == path for entry in self.entries)
 
 
 def read_files(path: Path) -> tuple[Files, bytes]:
@@ -116,78 +106,103 @@ def read_files(path: Path) -> tuple[Files, bytes]:
     return _read_tarball(path)
 
 
-def _order_faults(files: Files, prefix: str) -> Iterator[str]:
-    """Yields what is wrong with a tarball's order; see artifact.archive_order() for the reason."""
+def _read_folder(folder: Path) -> tuple[Files, bytes]:
+    kinds = {stat.S_IFDIR: EntryKind.FOLDER, stat.S_IFREG: EntryKind.FILE, stat.S_IFLNK: EntryKind.LINK}
+    entries = []
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        kind = kinds.get(stat.S_IFMT(status.st_mode), EntryKind.SPECIAL)
+        size = status.st_size if kind is EntryKind.FILE else 0
+        entries.append(Entry(path.relative_to(folder).as_posix(), kind, size))
+    if not (folder / "saved_model.pb").is_file():
+        raise Fault(f"{folder}: no saved_model.pb in this folder; name the folder of a SavedModel")
+    return Files(str(folder), False, "", tuple(entries)), (folder / "saved_model.pb").read_bytes()
+
+
+def _read_tarball(path: Path) -> tuple[Files, bytes]:
+    """Reads an archive as a stream; only saved_model.pb is kept in memory, and nothing is written to disk."""
+    entries, contents = [], {}
+    with _open_tarball(path) as archive:
+        for member in archive:
+            entry = _entry_of(member)
+            if entry.name:  # "./" has none
+                entries.append(entry)
+            is_graph = entry.kind is EntryKind.FILE and PurePosixPath(entry.name).name == "saved_model.pb"
+            if is_graph and (stream := archive.extractfile(member)):
+                contents[entry.name] = stream.read()
+    if not contents:
+        raise Fault(f"{path}: no saved_model.pb in this tarball; name one that holds a SavedModel")
+    topmost = min(contents, key=lambda name: name.count("/"))
+    root = topmost.removesuffix("saved_model.pb").rstrip("/")
+    return Files(str(path), True, root, tuple(entries)), contents[topmost]
+
+
+def _entry_of(member: tarfile.TarInfo) -> Entry:
+    name = re.sub(r"^(\./+)+|^\.$", "", member.name)
+    if member.isdir() or member.isreg():
+        return Entry(name, EntryKind.FOLDER if member.isdir() else EntryKind.FILE, member.size)
+    return Entry(name, EntryKind.LINK if member.issym() or member.islnk() else EntryKind.SPECIAL)
+
+
+def find_file_faults(files: Files) -> Iterator[Finding]:
+    """Yields the faults of a model's files, of the kinds FILES and ORDER."""
+    yield from (Finding(FaultKind.FILES, f"{files.path}: {text}") for text in _name_faults(files))
+    if files.is_tarball:
+        for text in _order_faults(files):
+            yield Finding(FaultKind.ORDER, f"{files.path}: {text}; package it again")
+
+
+def _name_faults(files: Files) -> Iterator[str]:
     names = [entry.name for entry in files.entries]
-    early = [
-        entry.name
-        for number, entry in enumerate(files.entries)
-        if (parent := str(PurePosixPath(entry.name).parent)) != "." and parent not in names[:number]
-    ]
-    if early:
-        yield f"no folder entry stands before {list_names(early)}; expected each folder before what is in it"
-    if names[-1] != f"{prefix}saved_model.pb":
-        yield (
-            f"the last entry is {names[-1]}; expected saved_model.pb, without which TensorFlow Hub's client takes a"
-            " download that was cut short for a whole one"
-        )
-
-
-def file_faults(files: Files) -> Iterator[Finding]:
-    """Yields what is wrong with a model's files, of the kinds "files" and "order"."""
+    special = [entry.name for entry in files.entries if entry.kind not in (EntryKind.FILE, EntryKind.FOLDER)]
+    unsafe = [name for name in names if name.startswith("/") or ".." in name.split("/")]
+    excepted = {*special, *unsafe, files.root, *map(str, PurePosixPath(files.root).parents)}
     prefix = f"{files.root}/" if files.root else ""
-    if files.root:
-        yield Finding(
-            "files",
-            f"{files.path}: saved_model.pb lies in {files.root}/; expected it at the archive's root: pack the content"
-            " of the folder and not the folder",
-        )
-    special = [entry.name for entry in files.entries if entry.kind not in ("file", "folder")]
-    unsafe = [entry.name for entry in files.entries if entry.name.startswith("/") or ".." in entry.name.split("/")]
     foreign = [
         entry.name
         for entry in files.entries
-        if entry.name not in {*special, *unsafe, files.root, *map(str, PurePosixPath(files.root).parents)}
-        and not is_allowed(entry.name.removeprefix(prefix), entry.kind == "folder")
+        if entry.name not in excepted
+        and not is_allowed(entry.name.removeprefix(prefix), entry.kind is EntryKind.FOLDER)
     ]
-    names = [entry.name for entry in files.entries]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if files.root:
+        yield (
+            f"saved_model.pb lies in {files.root}/; expected it at the archive's root: pack the content of the folder"
+            " and not the folder"
+        )
     if special:
-        text = (
-            f"expected only folders and regular files, got links or special files: {list_names(special)}; remove them"
-        )
-        yield Finding("files", f"{files.path}: {text}")
+        yield f"expected only folders and regular files, got links or special files: {list_names(special)}; remove them"
     if unsafe:
-        text = f"expected names below the model's folder, got {list_names(unsafe)}; do not unpack it"
-        yield Finding("files", f"{files.path}: {text}")
+        yield f"expected names below the model's folder, got {list_names(unsafe)}; do not unpack it"
     if foreign:
-        yield Finding("files", f"{files.path}: TF-Hub allows only {_ALLOWED}, got {list_names(foreign)}; remove them")
-    if twice:
-        yield Finding(
-            "files", f"{files.path}: these entries come more than once: {list_names(twice)}; package it again"
+        yield f"TF-Hub allows only {_ALLOWED}, got {list_names(foreign)}; remove them"
+    if repeated:
+        yield f"these entries come more than once: {list_names(repeated)}; package it again"
+
+
+def _order_faults(files: Files) -> Iterator[str]:
+    """Yields the faults of a tarball's order; see archive_order() for the reason."""
+    names = [entry.name for entry in files.entries]
+    early = [
+        name
+        for number, name in enumerate(names)
+        if (parent := str(PurePosixPath(name).parent)) != "." and parent not in names[:number]
+    ]
+    if early:
+        yield f"no folder entry comes before {list_names(early)}; expected each folder before its files"
+    if names[-1] != str(PurePosixPath(files.root, "saved_model.pb")):
+        yield (
+            f"the last entry is {names[-1]}; expected saved_model.pb, without which TensorFlow Hub's client accepts a"
+            " download that was cut short"
         )
-    if files.is_tarball:
-        yield from (
-            Finding("order", f"{files.path}: {text}; package it again") for text in _order_faults(files, prefix)
-        )
 
 
-# The files that tfhub.dev allowed in a module, in words and as patterns.
-_ALLOWED = "saved_model.pb, fingerprint.pb, variables/variables.*, assets/* and assets.extra/*"
-_FILES = re.compile(r"saved_model\.pb|fingerprint\.pb|variables/variables\.[^/]+|(assets|assets\.extra)/.+")
-_FOLDERS = re.compile(r"variables|(assets|assets\.extra)(/.+)?")
-
-
-def is_allowed(name: str, is_folder: bool) -> bool:
-    """Whether TF-Hub allows a file or folder of that name below a model's folder."""
-    return bool((_FOLDERS if is_folder else _FILES).fullmatch(name))
-
-
+# Modules of ours ------------------------------------------------------------------------------------------------------
 def archive_order(folder: Path) -> list[str]:
     """Returns the paths below a model's folder in archive order, folders with a trailing slash.
 
-    Every folder stands before its files and saved_model.pb last: TensorFlow Hub's client takes an archive cut at a
-    member's end for a whole one and caches it for ever; without its saved_model.pb such a cut fails at once.
+    Every folder comes before its files, and saved_model.pb last: TensorFlow Hub's client accepts an archive that was
+    cut between two members, and caches it for ever; without its saved_model.pb such an archive fails at once.
 
     Raises:
         Fault: for a link or special file, a file TF-Hub does not allow, or a missing saved_model.pb.
@@ -205,7 +220,12 @@ def archive_order(folder: Path) -> list[str]:
     return sorted(names, key=lambda name: (name == "saved_model.pb", name))
 
 
-def content_digest(files: Iterator[tuple[str, str]]) -> str:
+def folder_size(folder: Path) -> int:
+    """Returns the bytes of a model's files."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def content_digest(files: Iterable[tuple[str, str]]) -> str:
     """Returns one SHA-256 for a module from the (name, sha256) of its files, in any order."""
     lines = sorted(f"{sha256}  {name}\n" for name, sha256 in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -217,32 +237,20 @@ def folder_digest(folder: Path) -> str:
     return content_digest((name, sha256_of(folder / name)) for name in names)
 
 
-def folder_size(folder: Path) -> int:
-    """Returns the bytes of a model's files."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def tarball_files(path: Path) -> list[tuple[str, str]]:
+def read_tarball_digests(path: Path) -> list[tuple[str, str]]:
     """Returns the (name, sha256) of each file of a packed module, in the order of the archive.
 
     Raises:
         Fault: when the archive is cut short or damaged.
     """
-    files = []
-    try:
-        with igzip.open(path, "rb") as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
-            for entry in archive:
-                if stream := archive.extractfile(entry):
-                    files.append((entry.name, stream_digest(stream)))
-    except (EOFError, tarfile.TarError, isal_zlib.error, igzip.BadGzipFile) as error:  # type: ignore[misc]
-        raise Fault(f"{path}: not a whole tarball ({error}); delete it and package again") from None
-    return files
+    with _open_tarball(path) as archive:
+        return [(member.name, stream_digest(stream)) for member in archive if (stream := archive.extractfile(member))]
 
 
 def tarball_digest(path: Path) -> str:
-    """Returns content_digest() of a packed module, to hold it against the folder that was validated.
+    """Returns content_digest() of a packed module, which equals folder_digest() of the folder that was packed.
 
     Raises:
-        Fault: as tarball_files() does.
+        Fault: when the archive is cut short or damaged.
     """
-    return content_digest(iter(tarball_files(path)))
+    return content_digest(read_tarball_digests(path))

@@ -1,4 +1,4 @@
-"""What stands in saved_model.pb beside the computations: signatures, variables, gradients; read without TensorFlow."""
+"""Reads signatures, variables, gradients and XlaCallModule nodes from a saved_model.pb, without TensorFlow."""
 
 import math
 import sys
@@ -23,7 +23,7 @@ _SIZES = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """The type of a signature's input or output; None stands for what only a call decides."""
+    """The type of a signature's input or output; None for a dimension or rank that depends on the call."""
 
     dtype: str
     shape: tuple[int | None, ...] | None
@@ -31,7 +31,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a signature takes and returns, by name."""
+    """The inputs and outputs of a signature, by name."""
 
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
@@ -39,7 +39,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class Variables:
-    """Numbers from the object graph; bytes are those of the types that have a fixed size."""
+    """The number of variables, their size in bytes (types without a fixed size count 0), and how many are trainable."""
 
     count: int
     bytes: int
@@ -49,17 +49,18 @@ class Variables:
 def saved_model_class() -> Any:
     """Returns the protobuf class SavedModel without running tensorflow/__init__.py, which takes eight seconds.
 
-    A stand-in holds the package's place meanwhile. What was imported through it is forgotten again, so that a later
-    `import tensorflow` starts from nothing; protobuf's pool has one class per message, so both get the same.
+    An empty module takes the place of the package during the import. It and all that was imported through it are then
+    removed from sys.modules, so that a later `import tensorflow` is complete. Both imports give the same class, since
+    protobuf's pool has one class per message.
     """
     spec = None if "tensorflow" in sys.modules else find_spec("tensorflow")
     if spec is None or spec.submodule_search_locations is None:
         from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
         return SavedModel
-    stand_in = ModuleType("tensorflow")
-    stand_in.__path__ = list(spec.submodule_search_locations)
-    sys.modules["tensorflow"] = stand_in
+    placeholder = ModuleType("tensorflow")
+    placeholder.__path__ = list(spec.submodule_search_locations)
+    sys.modules["tensorflow"] = placeholder
     try:
         from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
     finally:
@@ -69,7 +70,15 @@ def saved_model_class() -> Any:
 
 
 def parse(content: bytes, path: Path) -> Any:
-    """Returns the parsed content of saved_model.pb, or raises Fault; `path` is the model's, for the message."""
+    """Parses the content of a saved_model.pb.
+
+    Args:
+        content: the file.
+        path: the model's, for the message.
+
+    Raises:
+        Fault: when it is damaged, or not a SavedModel.
+    """
     from google.protobuf.message import DecodeError
 
     try:
@@ -78,15 +87,14 @@ def parse(content: bytes, path: Path) -> Any:
         parsed = None
     if parsed is None or not parsed.meta_graphs:
         raise Fault(
-            f"{path}: its saved_model.pb ({len(content):,} bytes) is cut short, damaged or no SavedModel at all;"
+            f"{path}: its saved_model.pb ({len(content):,} bytes) is cut short, damaged or not a SavedModel;"
             " fetch or convert it again"
         )
     return parsed
 
 
-# The graph ------------------------------------------------------------------------------------------------------------
 def function_nodes(graph: Any) -> dict[str, Sequence[Any]]:
-    """Returns the nodes of each function of a GraphDef, and under "" those of the graph itself."""
+    """Returns the nodes of each function of a GraphDef by its name, and of the graph itself under ""."""
     return {"": graph.node} | {function.signature.name: function.node_def for function in graph.library.function}
 
 
@@ -97,42 +105,18 @@ def find_xla_calls(saved_model: Any) -> Iterator[Any]:
             yield from (node for node in nodes if node.op == "XlaCallModule")
 
 
-def _called(node: Any) -> Iterator[str]:
-    """Yields the names of the functions that a node may call."""
-    yield node.op
-    for value in node.attr.values():
-        yield value.func.name
-        yield from (function.name for function in value.list.func)
+def has_saved_gradients(meta_graph: Any) -> bool | None:
+    """Whether the gradients of the XlaCallModule nodes in the forward pass are saved; None without such nodes.
 
-
-def _forward(meta_graph: Any) -> list[Any]:
-    """Returns the nodes that a call can reach, gradient functions aside: those of the forward pass."""
-    functions = function_nodes(meta_graph.graph_def)
-    gradients = {gradient.gradient_func for gradient in meta_graph.graph_def.library.registered_gradients}
-    waiting, seen = ["", *meta_graph.object_graph_def.concrete_functions], set(gradients)
-    nodes: list[Any] = []
-    while waiting:
-        name = waiting.pop()
-        if name in seen or name not in functions:
-            continue
-        seen.add(name)
-        nodes += functions[name]
-        waiting += [called for node in functions[name] for called in _called(node)]
-    return nodes
-
-
-def gradients(meta_graph: Any) -> bool | None:
-    """Returns whether the gradients of the XlaCallModule nodes in the forward pass are saved; None without such nodes.
-
-    TensorFlow cannot derive an XlaCallModule node; jax2tf marks the node after it with the name of a gradient, and
-    SaveOptions(experimental_custom_gradients=True) saves the function of that name.
+    TensorFlow cannot differentiate an XlaCallModule node. jax2tf marks the node after it with the name of a gradient,
+    and SaveOptions(experimental_custom_gradients=True) saves the function of that name.
     """
-    nodes = _forward(meta_graph)
+    nodes = _forward_nodes(meta_graph)
     if not any(node.op == "XlaCallModule" for node in nodes):
         return None
-    if any(node.op == "PreventGradient" for node in nodes):  # what with_gradient=False leaves; it raises when asked
+    if any(node.op == "PreventGradient" for node in nodes):  # from with_gradient=False; differentiating it raises
         return False
-    # As TensorFlow's loader does: of calls the mark means nothing.
+    # TensorFlow's loader also ignores the mark on calls.
     calls = ("PartitionedCall", "StatefulPartitionedCall")
     marks = {
         node.attr["_gradient_op_type"].s for node in nodes if "_gradient_op_type" in node.attr and node.op not in calls
@@ -141,37 +125,62 @@ def gradients(meta_graph: Any) -> bool | None:
     return bool(marks) and marks <= saved
 
 
-def _dtype(number: int, meta_graph: Any) -> str:
-    enum = meta_graph.DESCRIPTOR.file.pool.FindEnumTypeByName("tensorflow.DataType")
-    value = enum.values_by_number.get(number)
-    name = value.name.removeprefix("DT_").removesuffix("_REF").lower() if value else f"unknown type {number}"
-    return _NAMES.get(name, name)
+def _forward_nodes(meta_graph: Any) -> list[Any]:
+    """Returns the nodes of the forward pass: those that a call can reach without gradient functions."""
+    functions = function_nodes(meta_graph.graph_def)
+    seen = {gradient.gradient_func for gradient in meta_graph.graph_def.library.registered_gradients}
+    waiting = ["", *meta_graph.object_graph_def.concrete_functions]
+    nodes: list[Any] = []
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in functions:
+            continue
+        seen.add(name)
+        nodes += functions[name]
+        waiting += [called for node in functions[name] for called in _called_functions(node)]
+    return nodes
 
 
-def _tensors(infos: Any, meta_graph: Any) -> dict[str, Tensor]:
-    found = {}
-    for name, info in sorted(infos.items()):
-        shape = tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
-        found[name] = Tensor(_dtype(info.dtype, meta_graph), None if info.tensor_shape.unknown_rank else shape)
-    return found
+def _called_functions(node: Any) -> Iterator[str]:
+    """Yields the names of the functions that a node may call."""
+    yield node.op
+    for value in node.attr.values():
+        yield value.func.name
+        yield from (function.name for function in value.list.func)
 
 
-def signatures(meta_graph: Any) -> dict[str, Signature]:
+def read_signatures(meta_graph: Any) -> dict[str, Signature]:
     """Returns the signatures by name, without those that TensorFlow itself adds."""
     return {
-        name: Signature(_tensors(signature.inputs, meta_graph), _tensors(signature.outputs, meta_graph))
+        name: Signature(_read_tensors(signature.inputs, meta_graph), _read_tensors(signature.outputs, meta_graph))
         for name, signature in sorted(meta_graph.signature_def.items())
         if not name.startswith("__saved_model_")
     }
 
 
-def variables(meta_graph: Any) -> Variables | None:
-    """Returns the numbers of the object graph, or None without one."""
+def _read_tensors(infos: Any, meta_graph: Any) -> dict[str, Tensor]:
+    tensors = {}
+    for name, info in sorted(infos.items()):
+        shape = tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
+        tensors[name] = Tensor(_dtype_name(info.dtype, meta_graph), None if info.tensor_shape.unknown_rank else shape)
+    return tensors
+
+
+def read_variables(meta_graph: Any) -> Variables | None:
+    """Counts the variables of the object graph; None without an object graph."""
     if not meta_graph.object_graph_def.nodes:
         return None
-    declared = [node.variable for node in meta_graph.object_graph_def.nodes if node.HasField("variable")]
-    total = 0
-    for variable in declared:
+    variables = [node.variable for node in meta_graph.object_graph_def.nodes if node.HasField("variable")]
+    size = 0
+    for variable in variables:
         count = math.prod(max(dim.size, 0) for dim in variable.shape.dim)
-        total += count * _SIZES.get(_dtype(variable.dtype, meta_graph), 0)
-    return Variables(len(declared), total, sum(variable.trainable for variable in declared))
+        size += count * _SIZES.get(_dtype_name(variable.dtype, meta_graph), 0)
+    return Variables(len(variables), size, sum(variable.trainable for variable in variables))
+
+
+def _dtype_name(number: int, meta_graph: Any) -> str:
+    """Returns NumPy's name of a tensorflow.DataType."""
+    enum = meta_graph.DESCRIPTOR.file.pool.FindEnumTypeByName("tensorflow.DataType")
+    value = enum.values_by_number.get(number)
+    name = value.name.removeprefix("DT_").removesuffix("_REF").lower() if value else f"unknown type {number}"
+    return _NAMES.get(name, name)

@@ -1,39 +1,26 @@
-"""What a SavedModel needs and holds, ours or a stranger's, read from its files without running any of it.
+"""Reads what a SavedModel of any origin needs and contains, without running it, and lists its faults.
 
-inspect_saved_model() reads a model's folder or tarball; find_faults() lists what a published module must not have:
-
-| kind | fault |
-|---|---|
-| tensorflow | an XlaCallModule node needs a newer TensorFlow than 2.14, the oldest we promise |
-| platforms | an XlaCallModule node is not lowered for all of cpu, cuda and tpu |
-| effects | a StableHLO module has side effects, which calling convention 8 cannot order |
-| custom_calls | a StableHLO module calls functions that TensorFlow does not have |
-| module | a StableHLO module cannot be parsed |
-| gradients | there are trainable variables and XlaCallModule nodes, but the nodes' gradients are not saved |
-| debug_info | a StableHLO module says where in its author's program its operations come from |
-| paths | saved_model.pb names files or folders of its author's machine |
-| signature | there is no signature serving_default |
-| variables | there are variables, but no variables/variables.index |
-| files | a file, folder, link or name that TF-Hub does not allow, or saved_model.pb is not at the root |
-| order | a tarball whose folders don't stand before their files, or whose saved_model.pb is not its last entry |
-
-Everything else is a fact and no fault: who wrote it, checks that it disables, numbers and sizes, custom calls that
-TensorFlow knows. A model without XlaCallModule nodes is one of TensorFlow's own operations: it runs on every platform,
-TensorFlow derives its gradients, and its files don't tell which TensorFlow is the oldest that has its operations.
+FaultKind lists what counts as a fault. Everything else is a fact: who wrote it, the checks that it disables, numbers
+and sizes, custom calls that TensorFlow implements. A model without XlaCallModule nodes consists of TensorFlow's own
+operations: it runs on every platform, TensorFlow differentiates it, and its files do not tell which TensorFlow is the
+oldest that has its operations.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.saved_model import computation, graph, portable, runtimes
+from pipeline.base.fault import list_names
+from pipeline.saved_model import computation, graph, runtimes
 from pipeline.saved_model.computation import Computation
-from pipeline.saved_model.files import Files, Finding, file_faults, read_files
+from pipeline.saved_model.files import Files, find_file_faults, read_files
+from pipeline.saved_model.findings import FaultKind, Finding
 from pipeline.saved_model.graph import Signature, Variables
+from pipeline.saved_model.portable import PLATFORMS
 
-# Paths of source files, and whatever lies below a home or temporary folder.
+# Paths of source files, and everything below a home or temporary folder.
 _PATHS = re.compile(
     rb"(?:/[\w.@+~-]+)+/[\w.@+~-]+\.(?:py|ipynb|cc|cpp|h|npz|mlir)\b"
     rb"|/(?:home|Users|root|tmp|mnt|content|workspace)/[\w.@+~/-]{2,}"
@@ -41,27 +28,29 @@ _PATHS = re.compile(
 )
 
 
+_MAX_PATHS = 10
+
+
 @dataclass(frozen=True)
 class Inspection:
-    """What a SavedModel needs and holds.
+    """What a SavedModel needs and contains.
 
     Attributes:
-        files: what lies in the folder or tarball.
+        files: the files of the folder or tarball.
         written_by: the version of the TensorFlow that wrote it.
         producer, min_consumer: that TensorFlow's GraphDef version, and the oldest that may read it.
         tensorflow: the oldest measured TensorFlow that runs every XlaCallModule node, see
-            pipeline.saved_model.runtimes; None without such nodes. Of "2.14" nobody measured whether an older one would
-            do.
-        requirements: the properties that decide over it, each with the oldest TensorFlow.
-        platforms: on which every XlaCallModule node runs, in lower case; None for no restriction.
+            pipeline.saved_model.runtimes; None without such nodes. For "2.14", older versions were not measured.
+        requirements: the properties that decide this, each with the oldest TensorFlow that supports it.
+        platforms: those on which every XlaCallModule node runs, in lower case; None for no restriction.
         conventions: the calling conventions of the XlaCallModule nodes, ascending.
         disabled_checks: the safety checks that XlaCallModule nodes disable.
         token_effects: whether an XlaCallModule node has has_token_input_output set.
         computations: the distinct StableHLO modules.
         signatures: by name.
-        variables: None where there is no object graph (TensorFlow 1).
+        variables: None without an object graph (TensorFlow 1).
         gradients: whether the gradients of the XlaCallModule nodes are saved; None without such nodes.
-        paths: of other machines, found in saved_model.pb; ten at most.
+        paths: file names of other machines in saved_model.pb, at most _MAX_PATHS.
     """
 
     files: Files
@@ -81,38 +70,20 @@ class Inspection:
     paths: tuple[str, ...]
 
 
-def _paths(content: bytes) -> tuple[str, ...]:
-    found: set[str] = set()
-    for match in _PATHS.finditer(content):
-        found.add(match[0].decode(errors="replace"))
-        if len(found) == 10:
-            break
-    return tuple(sorted(found))
-
-
-def _strings(node: Any, name: str) -> list[str]:
-    return [value.decode(errors="replace") for value in node.attr[name].list.s] if name in node.attr else []
-
-
 def inspect_saved_model(path: Path) -> Inspection:
-    """Reads a SavedModel's folder or .tar.gz; a tarball is read as a stream, its variables are not kept.
+    """Reads a SavedModel's folder or .tar.gz; a tarball is read as a stream, and its variables are not kept.
 
     Raises:
-        Fault: when it is not there, not whole, or no SavedModel.
+        Fault: when it is missing, damaged, or not a SavedModel.
     """
     files, content = read_files(path)
-    parsed = graph.parse(content, path)
-    serving = next((meta for meta in parsed.meta_graphs if "serve" in meta.meta_info_def.tags), parsed.meta_graphs[0])
-    nodes = list(graph.find_xla_calls(parsed))
+    saved_model = graph.parse(content, path)
+    metas = saved_model.meta_graphs
+    serving = next((meta for meta in metas if "serve" in meta.meta_info_def.tags), metas[0])
+    nodes = list(graph.find_xla_calls(saved_model))
     conventions = sorted({node.attr["version"].i for node in nodes})
     computations = tuple(map(computation.read, sorted({node.attr["module"].s for node in nodes})))
-    requirements = {
-        f"calling convention {convention}": runtimes.for_convention(convention) for convention in conventions
-    }
-    for one in computations:
-        requirements |= one.requirements()
-    # Before calling convention 6 an empty list means that nothing is checked.
-    lowered = [set(map(str.lower, listed)) for node in nodes if (listed := _strings(node, "platforms"))]
+    requirements = _find_requirements(conventions, computations)
     return Inspection(
         files=files,
         written_by=serving.meta_info_def.tensorflow_version,
@@ -120,69 +91,107 @@ def inspect_saved_model(path: Path) -> Inspection:
         min_consumer=serving.graph_def.versions.min_consumer,
         tensorflow=max(requirements.values(), key=runtimes.parse, default=None),
         requirements=requirements,
-        platforms=tuple(sorted(set.intersection(*lowered))) if lowered else None,
+        platforms=_find_platforms(nodes),
         conventions=tuple(conventions),
         disabled_checks=tuple(sorted({check for node in nodes for check in _strings(node, "disabled_checks")})),
         token_effects=any(node.attr["has_token_input_output"].b for node in nodes),
         computations=computations,
-        signatures=graph.signatures(serving),
-        variables=graph.variables(serving),
-        gradients=graph.gradients(serving),
-        paths=_paths(content),
+        signatures=graph.read_signatures(serving),
+        variables=graph.read_variables(serving),
+        gradients=graph.has_saved_gradients(serving),
+        paths=_find_paths(content),
     )
 
 
+def _find_requirements(conventions: Sequence[int], computations: Sequence[Computation]) -> dict[str, str]:
+    """Returns the oldest TensorFlow that supports each property of the XlaCallModule nodes."""
+    requirements = {f"calling convention {number}": runtimes.for_convention(number) for number in conventions}
+    for module in computations:
+        requirements |= module.requirements()
+    return requirements
+
+
+def _find_platforms(nodes: Sequence[Any]) -> tuple[str, ...] | None:
+    # Before calling convention 6 an empty list means that nothing is checked.
+    platforms = [set(map(str.lower, names)) for node in nodes if (names := _strings(node, "platforms"))]
+    return tuple(sorted(set.intersection(*platforms))) if platforms else None
+
+
+def _strings(node: Any, name: str) -> list[str]:
+    return [value.decode(errors="replace") for value in node.attr[name].list.s] if name in node.attr else []
+
+
+def _find_paths(content: bytes) -> tuple[str, ...]:
+    paths: set[str] = set()
+    for match in _PATHS.finditer(content):
+        paths.add(match[0].decode(errors="replace"))
+        if len(paths) == _MAX_PATHS:
+            break
+    return tuple(sorted(paths))
+
+
 # Faults ---------------------------------------------------------------------------------------------------------------
-def _computation_faults(found: Inspection) -> Iterator[Finding]:
-    modules = found.computations
-    effects = sorted({effect for one in modules for effect in one.effects})
-    if found.token_effects:
+def find_faults(model: Inspection) -> list[Finding]:
+    """Returns the faults of a SavedModel as a published module; each text starts with the model's path."""
+    findings = (
+        *_runtime_faults(model),
+        *_computation_faults(model),
+        *_gradient_faults(model),
+        *_graph_faults(model),
+    )
+    with_path = [Finding(finding.kind, f"{model.files.path}: {finding.text}") for finding in findings]
+    return [*with_path, *find_file_faults(model.files)]
+
+
+def _runtime_faults(model: Inspection) -> Iterator[Finding]:
+    supported = runtimes.parse(runtimes.OLDEST)
+    if model.tensorflow and runtimes.parse(model.tensorflow) > supported:
+        newer = {reason: oldest for reason, oldest in model.requirements.items() if runtimes.parse(oldest) > supported}
+        reasons = ", ".join(f"{reason} ({oldest})" for reason, oldest in newer.items())
+        text = f"{model.tensorflow} because of {reasons}, expected {runtimes.OLDEST}; make it portable"
+        yield Finding(FaultKind.TENSORFLOW, f"it needs TensorFlow {text} (pipeline.saved_model.portable)")
+    if model.platforms is not None and (missing := sorted(set(PLATFORMS) - set(model.platforms))):
+        text = f"{' and '.join(model.platforms) or 'no platform'} only, {' and '.join(missing)} missing"
+        todo = f"convert with native_serialization_platforms={PLATFORMS}"
+        yield Finding(FaultKind.PLATFORMS, f"it is lowered for {text}; {todo}")
+
+
+def _computation_faults(model: Inspection) -> Iterator[Finding]:
+    modules = model.computations
+    effects = sorted({effect for module in modules for effect in module.effects})
+    if model.token_effects:
         effects.append("has_token_input_output")
     if effects:
-        text = (
-            f"has side effects ({', '.join(effects)}), expected none; remove callbacks and prints from the JAX function"
-        )
-        yield Finding("effects", f"its computation {text}")
-    if calls := sorted({call for one in modules for call in one.foreign_calls()}):
-        text = f"calls {', '.join(calls)}, which TensorFlow does not have; write the JAX function without them"
-        yield Finding("custom_calls", f"its computation {text}")
-    if problems := [one.problem for one in modules if one.problem]:
-        text = f"cannot be parsed ({problems[0]}); convert it again"
-        yield Finding("module", f"{len(problems)} of {len(modules)} StableHLO modules {text}")
-    if number := sum(one.debug_info for one in modules):
-        text = "say where in their author's program they come from, expected no debug information; strip it"
-        yield Finding("debug_info", f"{number} of {len(modules)} StableHLO modules {text} (strip-debuginfo)")
+        text = f"it has side effects ({', '.join(effects)}), expected none"
+        yield Finding(FaultKind.EFFECTS, f"{text}; remove callbacks and prints from the JAX function")
+    if calls := sorted({call for module in modules for call in module.foreign_calls()}):
+        text = f"it calls {', '.join(calls)}, which TensorFlow does not have"
+        yield Finding(FaultKind.CUSTOM_CALLS, f"{text}; write the JAX function without them")
+    if problems := [module.problem for module in modules if module.problem]:
+        text = f"{len(problems)} of {len(modules)} StableHLO modules cannot be parsed ({problems[0]})"
+        yield Finding(FaultKind.MODULE, f"{text}; convert it again")
+    if number := sum(module.debug_info for module in modules):
+        text = f"{number} of {len(modules)} StableHLO modules have debug information, expected none"
+        yield Finding(FaultKind.DEBUG_INFO, f"{text}; remove it (MLIR's pass strip-debuginfo)")
 
 
-def _model_faults(found: Inspection) -> Iterator[Finding]:
-    promised = runtimes.parse(runtimes.OLDEST)
-    if found.tensorflow and runtimes.parse(found.tensorflow) > promised:
-        newer = {reason: oldest for reason, oldest in found.requirements.items() if runtimes.parse(oldest) > promised}
-        reasons = ", ".join(f"{reason} ({oldest})" for reason, oldest in newer.items())
-        text = f"{found.tensorflow} because of {reasons}, expected {runtimes.OLDEST}; make it portable"
-        yield Finding("tensorflow", f"it needs TensorFlow {text} (pipeline.saved_model.portable)")
-    if found.platforms is not None and (missing := sorted(set(portable.PLATFORMS) - set(found.platforms))):
-        text = f"{' and '.join(found.platforms) or 'no platform'} only, {' and '.join(missing)} missing"
-        todo = "convert with native_serialization_platforms=('cpu', 'cuda', 'tpu')"
-        yield Finding("platforms", f"it is lowered for {text}; {todo}")
-    yield from _computation_faults(found)
-    if found.gradients is False and found.variables and found.variables.trainable:
-        trained = f"{found.variables.trainable} of {found.variables.count} variables can be trained"
-        text = f"the gradients of the JAX function are not saved though {trained}"
+def _gradient_faults(model: Inspection) -> Iterator[Finding]:
+    if model.gradients is False and model.variables and model.variables.trainable:
+        trainable = f"{model.variables.trainable} of {model.variables.count} variables are trainable"
         todo = "convert with with_gradient=True and save with SaveOptions(experimental_custom_gradients=True)"
-        yield Finding("gradients", f"{text}; {todo}, or make the variables not trainable")
-    if found.paths:
-        text = f"names paths of its author's machine ({', '.join(found.paths[:3])}), expected none"
-        yield Finding("paths", f"saved_model.pb {text}; strip the debug information (strip-debuginfo)")
-    if "serving_default" not in found.signatures:
-        text = f"got {', '.join(found.signatures) or 'none'}; pass signatures= to tf.saved_model.save"
-        yield Finding("signature", f"there is no signature serving_default, {text}")
-    if found.variables and found.variables.count and not found.files.has("variables/variables.index"):
-        text = f"{found.variables.count} variables are declared but variables/variables.index is missing"
-        yield Finding("variables", f"{text}; fetch or convert it again")
+        yield Finding(
+            FaultKind.GRADIENTS,
+            f"{trainable}, but the gradients of the JAX function are not saved; {todo}, or make them not trainable",
+        )
 
 
-def find_faults(found: Inspection) -> list[Finding]:
-    """Returns what keeps a SavedModel from being a well-behaved published module; the kinds are listed above."""
-    of_model = (Finding(one.kind, f"{found.files.path}: {one.text}") for one in _model_faults(found))
-    return [*of_model, *file_faults(found.files)]
+def _graph_faults(model: Inspection) -> Iterator[Finding]:
+    if model.paths:
+        text = f"saved_model.pb contains paths of its author's machine ({list_names(model.paths, 3)}), expected none"
+        yield Finding(FaultKind.PATHS, f"{text}; remove the debug information (MLIR's pass strip-debuginfo)")
+    if "serving_default" not in model.signatures:
+        text = f"there is no signature serving_default, got {', '.join(model.signatures) or 'none'}"
+        yield Finding(FaultKind.SIGNATURE, f"{text}; pass signatures= to tf.saved_model.save")
+    if model.variables and model.variables.count and not model.files.has("variables/variables.index"):
+        text = f"{model.variables.count} variables are declared, but variables/variables.index is missing"
+        yield Finding(FaultKind.VARIABLES, f"{text}; fetch or convert it again")

@@ -1,4 +1,4 @@
-"""Starts TensorFlow without its greeting, and loads a SavedModel."""
+"""Starts TensorFlow without its log lines, and loads a SavedModel."""
 
 import gc
 import os
@@ -11,27 +11,27 @@ from pipeline.base.fault import Fault
 
 
 def start_tensorflow() -> None:
-    """Imports TensorFlow and wakes its devices, with file descriptor 2 turned away meanwhile.
+    """Imports TensorFlow and initializes its devices, with stderr redirected meanwhile.
 
-    TensorFlow 2.21 writes half a dozen lines about processor features and missing GPUs there before any setting of its
-    log level takes effect. When the import fails, what it wrote is shown after all.
+    TensorFlow 2.21 writes several lines about processor features and missing GPUs to file descriptor 2 before its log
+    level takes effect. They are shown only if the import fails.
 
-    Garbage is left alone meanwhile, which takes a quarter off the import, and what is there by then is never looked at
-    again: modules, classes and functions stay.
+    Garbage collection is off meanwhile, which makes the import a quarter faster, and later collections ignore all
+    objects that exist by its end: modules, classes and functions stay anyway.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     terminal, collecting = os.dup(2), gc.isenabled()
     gc.disable()
-    with tempfile.TemporaryFile() as aside:
-        os.dup2(aside.fileno(), 2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
         try:
             import tensorflow as tf
 
             tf.constant(0)
         except BaseException:
-            aside.seek(0)
-            os.write(terminal, aside.read())
+            log.seek(0)
+            os.write(terminal, log.read())
             raise
         finally:
             gc.freeze()
@@ -42,7 +42,7 @@ def start_tensorflow() -> None:
 
 
 def load_saved_model(folder: Path) -> Any:
-    """Loads a SavedModel as a user would.
+    """Loads a SavedModel with tf.saved_model.load.
 
     Raises:
         Fault: when it is missing or damaged.
@@ -51,6 +51,6 @@ def load_saved_model(folder: Path) -> Any:
 
     try:
         return tf.saved_model.load(str(folder))
-    except (OSError, IndexError, ValueError, tf.errors.OpError) as error:  # all seen of damaged files
+    except (OSError, IndexError, ValueError, tf.errors.OpError) as error:  # each was seen with damaged files
         message = " ".join(str(error).split())
         raise Fault(f"{folder}: TensorFlow cannot load this SavedModel ({message}); run make convert again") from error

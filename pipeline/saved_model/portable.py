@@ -1,4 +1,12 @@
-"""Makes a SavedModel run in older TensorFlows and on every platform, and removes what only its author needed."""
+"""Makes a SavedModel run in older TensorFlows and on every platform, and removes what only its author needed.
+
+    StableHLO modules  are rewritten for STABLEHLO_VERSION, without debug information
+    XlaCallModule      nodes get CALLING_CONVENTION, which every TensorFlow since 2.14 runs
+    gradients          that are not saved are no longer announced, so that TensorFlow does not warn of them
+    the graph          loses shapes, names and Identity nodes that nothing reads
+
+pipeline.saved_model.runtimes has the measurements behind the two versions.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -7,10 +15,46 @@ from pipeline.saved_model.graph import find_xla_calls, function_nodes
 
 STABLEHLO_VERSION = "0.9.0"
 CALLING_CONVENTION = 8
-PLATFORMS = ("cpu", "cuda", "tpu")
+PLATFORMS = ("cpu", "cuda", "tpu")  # as jax2tf's native_serialization_platforms names them
+
+# Operations whose shapes follow from inputs, attributes or the variable. Calls and XlaCallModule keep their shapes.
+_SHAPED_BY_INPUTS = ("Identity", "IdentityN", "ReadVariableOp", "VarHandleOp", "AssignVariableOp", "DisableCopyOnRead")
 
 
-def _portable(module: bytes) -> bytes:
+def make_portable(folder: Path) -> None:
+    """Rewrites folder/saved_model.pb and removes fingerprint.pb, which no longer fits.
+
+    TensorFlow loads a model without a fingerprint. The one that it wrote also has a random identifier.
+
+    Raises:
+        RuntimeError: when a node has side effects or another calling convention than jax2tf was told to use.
+    """
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    path = folder / "saved_model.pb"
+    saved_model = SavedModel.FromString(path.read_bytes())
+    _lower_xla_calls(saved_model)
+    _remove_unsaved_gradient_marks(saved_model)
+    _slim_graphs(saved_model)
+    path.write_bytes(saved_model.SerializeToString(deterministic=True))
+    (folder / "fingerprint.pb").unlink(missing_ok=True)
+
+
+def _lower_xla_calls(saved_model: Any) -> None:
+    """Lowers every XlaCallModule node to CALLING_CONVENTION and its module to STABLEHLO_VERSION."""
+    lowered: dict[bytes, bytes] = {}
+    for node in find_xla_calls(saved_model):
+        version, effects = node.attr["version"].i, node.attr["has_token_input_output"].b
+        if version != CALLING_CONVENTION + 1 or effects:
+            raise RuntimeError(f"{node.name}: cannot lower calling convention {version} (effects: {effects})")
+        module = node.attr["module"].s
+        if module not in lowered:
+            lowered[module] = _lower_module(module)
+        node.attr["module"].s = lowered[module]
+        node.attr["version"].i = CALLING_CONVENTION
+
+
+def _lower_module(module: bytes) -> bytes:
     """Returns a serialized StableHLO module without debug information, for STABLEHLO_VERSION."""
     from jax._src.interpreters.mlir import make_ir_context
     from jaxlib.mlir.dialects import stablehlo
@@ -23,11 +67,11 @@ def _portable(module: bytes) -> bytes:
         return serialized
 
 
-def _strip_unsaved_gradients(saved_model: Any) -> None:
+def _remove_unsaved_gradient_marks(saved_model: Any) -> None:
     """Removes the mark of a custom gradient from operations whose gradient is not in the file.
 
-    These stand in the gradients themselves: second derivatives, which jax2tf does not export. TensorFlow fails when one
-    is asked for, with the mark or without, but with it warns of that at every load.
+    These operations are part of the gradients themselves: jax2tf exports no second derivatives. TensorFlow fails when a
+    second derivative is needed, with the mark or without, but with it also warns at every load.
     """
     for meta_graph in saved_model.meta_graphs:
         library = meta_graph.graph_def.library
@@ -38,40 +82,8 @@ def _strip_unsaved_gradients(saved_model: Any) -> None:
                     del node.attr["_gradient_op_type"]
 
 
-def make_portable(folder: Path) -> None:
-    """Rewrites folder/saved_model.pb as the module's docstring says and removes fingerprint.pb, which no longer fits.
-
-    TensorFlow loads a model without a fingerprint; the one it wrote bears a random identifier besides.
-
-    Raises:
-        RuntimeError: when a node has side effects or another calling convention than jax2tf was told to use.
-    """
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
-    path = folder / "saved_model.pb"
-    saved_model = SavedModel.FromString(path.read_bytes())
-    seen: dict[bytes, bytes] = {}
-    for node in find_xla_calls(saved_model):
-        version, effects = node.attr["version"].i, node.attr["has_token_input_output"].b
-        if version != CALLING_CONVENTION + 1 or effects:
-            raise RuntimeError(f"{node.name}: cannot lower calling convention {version} (effects: {effects})")
-        module = node.attr["module"].s
-        if module not in seen:
-            seen[module] = _portable(module)
-        node.attr["module"].s = seen[module]
-        node.attr["version"].i = CALLING_CONVENTION
-    _strip_unsaved_gradients(saved_model)
-    slim(saved_model)
-    path.write_bytes(saved_model.SerializeToString(deterministic=True))
-    (folder / "fingerprint.pb").unlink(missing_ok=True)
-
-
-# Of these the shapes follow from inputs, attributes or the variable. Calls and XlaCallModule keep theirs.
-_SHAPED_BY_INPUTS = ("Identity", "IdentityN", "ReadVariableOp", "VarHandleOp", "AssignVariableOp", "DisableCopyOnRead")
-
-
-def slim(saved_model: Any) -> None:
-    """Slims a SavedModel protocol buffer in place."""
+def _slim_graphs(saved_model: Any) -> None:
+    """Removes redundant attributes and, from gradient functions, redundant Identity nodes."""
     for meta_graph in saved_model.meta_graphs:
         library = meta_graph.graph_def.library
         gradients = {gradient.gradient_func for gradient in library.registered_gradients}
@@ -83,27 +95,27 @@ def slim(saved_model: Any) -> None:
         for function in library.function:
             _shorten_captures(function)
             if function.signature.name in gradients:
-                _hand_on(function)
+                _remove_identities(function)
 
 
 def _shorten_captures(function: Any) -> None:
-    """Numbers the variables that a function captures, v0, v1, and so on; they are bound by position."""
+    """Renames the variables that a function captures to v0, v1, and so on; they are bound by position."""
     from tensorflow.core.framework.types_pb2 import DT_RESOURCE
 
-    taken = {node.name for node in function.node_def} | {argument.name for argument in function.signature.input_arg}
-    short = {}
+    names = {node.name for node in function.node_def} | {argument.name for argument in function.signature.input_arg}
+    short_names = {}
     for index, argument in enumerate(function.signature.input_arg):
-        if argument.type == DT_RESOURCE and f"v{index}" not in taken:
-            short[argument.name] = f"v{index}"
+        if argument.type == DT_RESOURCE and f"v{index}" not in names:
+            short_names[argument.name] = f"v{index}"
             argument.name = f"v{index}"
             function.arg_attr[index].attr.pop("_user_specified_name", None)
     for node in function.node_def:
-        node.input[:] = [short.get(name, name) for name in node.input]
+        node.input[:] = [short_names.get(name, name) for name in node.input]
 
 
-def _hand_on(function: Any) -> None:
-    """Removes every Identity and IdentityN that has no control input: who reads it reads its input instead."""
-    idle = {
+def _remove_identities(function: Any) -> None:
+    """Removes every Identity and IdentityN without control inputs; nodes that read it read its input instead."""
+    inputs_of_identities = {
         node.name: list(node.input)
         for node in function.node_def
         if node.op in ("Identity", "IdentityN") and not any(name.startswith("^") for name in node.input)
@@ -111,14 +123,14 @@ def _hand_on(function: Any) -> None:
 
     def source(name: str) -> str:
         node, _, output = name.partition(":output:")
-        while node in idle:
-            name = idle[node][int(output)]
+        while node in inputs_of_identities:
+            name = inputs_of_identities[node][int(output)]
             node, _, output = name.partition(":output:")
         return name
 
-    kept = [node for node in function.node_def if node.name not in idle]
+    kept = [node for node in function.node_def if node.name not in inputs_of_identities]
     for node in kept:
-        node.input[:] = [source(name) for name in node.input if name.removeprefix("^") not in idle]
+        node.input[:] = [source(name) for name in node.input if name.removeprefix("^") not in inputs_of_identities]
     for key, name in function.ret.items():
         function.ret[key] = source(name)
     del function.node_def[:]
