@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-_LINE = re.compile(r"^(\w+) (\w+)\b.*: ([\d.]+) s,.*?([\d.]+) GB\b.*$", re.MULTILINE)
+_LINE = re.compile(r"^(\w+) (\w+)\b.*: ([\d.]+) s, peak memory ([\d.]+) GB$", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+from pipeline.base.heads import Head
 from pipeline.checkpoints import provenance
+from pipeline.facts.report import Report
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "artifacts/bench"  # checkpoints are kept there for the next run
@@ -70,3 +72,8 @@ def plain(variant: str, weights: Path, head: str, out: Path) -> list[str]:
 def published(yaml: Path, weights: Path, out: Path) -> list[str]:
     """Returns the command that converts both heads as the pipeline does."""
     return [sys.executable, "-m", "pipeline.convert", str(yaml), str(weights), str(out)]
+
+
+def relative_errors(report: Report) -> str:
+    """Returns the largest differences of logits and features from JAX, as a cell of a table."""
+    return ", ".join(f"{report.modules[head].parity.max_rel:.1e}" for head in Head)
