@@ -139,6 +139,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = slow + fast if "PYTEST_XDIST_WORKER" in os.environ else fast + slow
 
 
+def write_weights(path: Path) -> Path:
+    """Writes an .npz file that fetch accepts; no stage after it would."""
+    np.savez(path, allow_pickle=False, a=np.zeros(3, np.float32))
+    return path
+
+
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     """A collection folder with one member, `mini`, without its checkpoint: Mini/8 on 16 pixels, 3 classes."""
@@ -235,6 +241,15 @@ def tree(published: Path, tmp_path: Path) -> Path:
         receipt.write_text(receipt.read_text().replace(str(published), str(copy)))
         os.utime(receipt, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     return copy
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Path:
+    """A tree with the member `mini`, of which nothing has been made; its checkpoint is one for fetch alone."""
+    tree = copy_project(tmp_path / "tree")
+    write_members(tree / "model_cards/tiny", {"mini": ("Mini/8", 16)})
+    write_weights(tree / "model_cards/tiny/mini.npz")
+    return tree
 
 
 Stage = Callable[..., subprocess.CompletedProcess[str]]

@@ -35,8 +35,8 @@ class Settings:
         """Raises Fault for the first setting that no stage can use."""
         if self.checkpoints and "://" not in self.checkpoints and not Path(self.checkpoints).is_dir():
             raise Fault(
-                f"CHECKPOINTS={self.checkpoints}: no such folder; expected a folder or URL of checkpoints under their"
-                " upstream names"
+                f"CHECKPOINTS={shown(self.checkpoints)}: no such folder; expected a folder or URL of checkpoints under"
+                " their upstream names"
             )
         if self.imagenet and not Path(self.imagenet).exists():
             raise Fault(f"IMAGENET={self.imagenet}: no such folder or file; expected labelled images, see README.md")

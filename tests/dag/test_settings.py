@@ -15,6 +15,7 @@ NAMES = ("IMAGENET", "REQUIRE_ACCURACY", "CHECKPOINTS", "CHECKPOINT", "MODEL", "
     ("name", "value", "message"),
     [
         ("checkpoints", "/nonexistent", "CHECKPOINTS=/nonexistent: no such folder; expected a folder or URL"),
+        ("checkpoints", "https:/me:secret@host", "CHECKPOINTS=https:/host: no such folder"),
         ("imagenet", "/nonexistent", "IMAGENET=/nonexistent: no such folder or file; expected labelled images"),
         ("real", "/tmp", "REAL=/tmp: no such file; expected the ReaL labels"),
         ("samples", "0", "SAMPLES=0: expected a whole number from 1"),
