@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks import synthetic_index
 from benchmarks.stage_lines import read_stage_lines
-from pipeline.base.heads import Head
+from benchmarks.subjects import relative_errors
 from pipeline.facts.report import load_report
 from pipeline.pool.names import FINE_TUNING, RESOLUTIONS, VARIANTS, variant_token
 
@@ -102,10 +102,9 @@ def table_row(outputs: Path, seconds: float, peak: float) -> str:
     if len(published) != 2:
         raise SystemExit(f"{outputs.name}: expected two modules, got {list(published)}")
     model = report.model
-    differences = [report.modules[head].parity.max_rel for head in Head]
     return (
-        f"| {outputs.name} | {model.variant} | {model.image_size} | {model.classes:,} | {seconds:.0f} |"
-        f" {peak:.2f} | {differences[0]:.1e}, {differences[1]:.1e} |"
+        f"| {outputs.name} | {model.variant} | {model.image_size} | {model.classes:,} | {seconds:.0f} | {peak:.2f} |"
+        f" {relative_errors(report)} |"
     )
 
 

@@ -23,6 +23,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from benchmarks.stage_lines import StageLine, read_stage_lines
+from benchmarks.subjects import relative_errors
 from pipeline.base.heads import Head
 from pipeline.facts.report import load_report
 
@@ -60,7 +61,7 @@ def make(folder: Path, *arguments: str) -> tuple[str, float]:
 
 
 def table(lines: Sequence[StageLine], folder: Path) -> str:
-    """Returns a Markdown table: wall time and peak memory of each stage, and the differences from JAX."""
+    """Returns a Markdown table: wall time and peak memory of each stage, and the relative errors."""
     rows = [
         "| member | " + " | ".join(f"{stage}, s / GB" for stage in STAGES) + " | relative error: logits, features |",
         "|---|" + "---|" * (len(STAGES) + 1),
@@ -71,9 +72,7 @@ def table(lines: Sequence[StageLine], folder: Path) -> str:
         for stage in STAGES:
             runs = [line for line in lines if (line.stage, line.subject) == (stage, member)]  # package: one per head
             cells.append(f"{sum(run.seconds for run in runs):.1f} / {max(run.peak for run in runs):.2f}")
-        modules = load_report(report_path).modules
-        differences = [modules[head].parity.max_rel for head in Head]
-        rows.append(f"| {member} | {' | '.join(cells)} | {differences[0]:.1e}, {differences[1]:.1e} |")
+        rows.append(f"| {member} | {' | '.join(cells)} | {relative_errors(load_report(report_path))} |")
     return "\n".join(rows)
 
 
