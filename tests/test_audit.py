@@ -55,7 +55,6 @@ def write_saved_model(folder: Path, name: str, width: int, trainable: int = 104,
 
 def publish(folder: Path, hub: Path, report: Report, **changes: Any) -> None:
     """Publishes vit_demo with SavedModels of a few bytes; `changes` are of the classifier's."""
-    own = report
     for head in Head:
         checks, name = report.modules[head], head.output
         assert checks.fine_tuning
@@ -64,16 +63,16 @@ def publish(folder: Path, hub: Path, report: Report, **changes: Any) -> None:
             folder / head, name, width, **({"trainable": variables} | (changes if name == "logits" else {}))
         )
         package(folder / head, folder / f"{head}.tar.gz")
-        own = with_checks(own, head, content_sha256=folder_digest(folder / head))
-    write_report(folder / "report.json", own)
-    write_plots(folder, own)
+        report = with_checks(report, head, content_sha256=folder_digest(folder / head))
+    write_report(folder / "report.json", report)
+    write_plots(folder, report)
     collection = read_collection(DEMO / "collection.yaml")
     module = yaml_sections.load(DEMO / "vit_demo.yaml", "module", Module)
-    found = records("vit_demo", module, collection, "https://hub.example", own, {"name": "vit_demo"})
-    for path, text in files_of(found, folder).items():
+    members_records = records("vit_demo", module, collection, "https://hub.example", report, {"name": "vit_demo"})
+    for path, text in files_of(members_records, folder).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    publish_member(Outputs("vit_demo", module, collection, folder, own), hub, folder / "published.json")
+    publish_member(Outputs("vit_demo", module, collection, folder, report), hub, folder / "published.json")
     (folder / "page.md").write_text(page(collection, DEMO, folder.parent))
     publish_collection(collection, folder / "page.md", hub, folder / "page.json")
 
@@ -236,17 +235,17 @@ def test_a_task_that_the_output_contradicts(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "found"),
+    ("changes", "text"),
     [
         ({"trainable": 0}, "0 trainable variables of which 0 have a gradient"),
         ({"prevented": True}, "104 trainable variables of which 0 have a gradient"),
     ],
 )
-def test_fine_tunable_without_variables_or_gradients(report: Report, tmp_path: Path, changes: dict, found: str) -> None:
+def test_fine_tunable_without_variables_or_gradients(report: Report, tmp_path: Path, changes: dict, text: str) -> None:
     publish(tmp_path / "artifacts/vit_demo", tmp_path / "hub", report, **changes)
     assert faults(tmp_path) == [
         "vit-publisher/vit_demo_classification/1.md:9: fine-tunable is true, but the module has"
-        f" {found}; correct the tag"
+        f" {text}; correct the tag"
     ]
 
 

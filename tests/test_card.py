@@ -108,7 +108,7 @@ def test_preprocessing_is_described_as_it_was_measured(report: Report) -> None:
 
 
 def test_dropout_is_stated_where_there_is_any(report: Report) -> None:
-    """Without a rate in the facts it is not known how the model was trained, only what it computes."""
+    """A rate of 0 says what the model computes; it may still have been trained with dropout."""
 
     def card(rate: float) -> str:
         changed = with_model(report, dropout=rate)
@@ -121,8 +121,8 @@ def test_dropout_is_stated_where_there_is_any(report: Report) -> None:
 
 def test_top_5_of_five_classes_is_no_result(report: Report) -> None:
     report = with_measured(report, outputs=5, top5=1.0)
-    found = records("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, ORIGIN)
-    for path, text in files_of(found, Path("out")).items():
+    members_records = records("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, ORIGIN)
+    for path, text in files_of(members_records, Path("out")).items():
         assert "top-5" not in text, path
 
 
@@ -172,7 +172,7 @@ def test_a_card_says_where_the_weights_come_from(report: Report) -> None:
         return cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", changed, ORIGIN)[Head.FE]
 
     assert "from `gs://bucket/a.npz`;" in page(source="gs://bucket/a.npz")
-    assert "from `" not in page(source="a.npz")  # a file of the user's own, whose place is nobody's business
+    assert "from `" not in page(source="a.npz")  # a path on the publisher's machine stays private
     converted = page(source="hf://a/b/c.safetensors", converted_from="timm safetensors", source_sha256="1" * 64)
     assert (
         "converted back, bit for bit, from the timm safetensors of `hf://a/b/c.safetensors`, SHA-256 `111" in converted
@@ -208,8 +208,8 @@ def test_every_members_cards_pass_every_check(path: Path, measured: bool, report
     reported = Reported(**quoted) if quoted else None
     own = with_accuracy(own, reported=reported) if measured else not_measured(own, "no images were given", reported)
     module = yaml_sections.load(path, "module", Module)
-    found = records(path.stem, module, collection, "https://hub.example", own, facts["checkpoint"])
-    files = files_of(found, Path("out"))
+    members_records = records(path.stem, module, collection, "https://hub.example", own, facts["checkpoint"])
+    files = files_of(members_records, Path("out"))
     assert {str(file) for file in files} == {
         *(f"out/{head}{ending}" for head in Head for ending in (".md", ".huggingface.md")),
         "out/kaggle/model-metadata.json",
@@ -360,8 +360,8 @@ def test_publishers_pages_pass_every_check(name: str) -> None:
 
 
 def test_a_classifier_refers_to_the_feature_extractor_for_other_classes(pages: dict[Head, str]) -> None:
-    better = "For classes of your own, start from [sayakpaul/vit_s16_fe/1](../vit_s16_fe/1.md) instead"
-    assert better in pages[Head.CLASSIFICATION]
+    advice = "For classes of your own, start from [sayakpaul/vit_s16_fe/1](../vit_s16_fe/1.md) instead"
+    assert advice in pages[Head.CLASSIFICATION]
     assert "For classes of your own" not in pages[Head.FE]
 
 

@@ -149,8 +149,8 @@ def _values(content: Any) -> Iterator[float]:
 
 def _digests(page: Page, report: Report) -> Iterator[Problem]:
     """Yields the digests on a page that the report does not have: whoever verifies a copy would refuse a right one."""
-    known = set(_DIGEST.findall(report_text(report)))
+    digests = set(_DIGEST.findall(report_text(report)))
     for line, text in enumerate(page.lines, start=1):
         for digest in _DIGEST.findall(text):
-            if digest not in known:
+            if digest not in digests:
                 yield Problem(line, f"the digest {digest} is not in the report; {_CARD_AGAIN}")

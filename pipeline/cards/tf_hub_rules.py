@@ -83,8 +83,8 @@ KINDS = {
 def known_tags() -> dict[str, Any]:
     """Returns the allowed values of each tag that has a list: those of tfhub.dev and this project's."""
     lists: dict[str, Any] = yaml.safe_load((TEMPLATES / "hub_tags.yaml").read_text(encoding="utf-8"))
-    own = lists.pop("own")
-    return {key: frozenset(values) | own.get(key, {}).keys() for key, values in lists.items()}
+    added = lists.pop("own")
+    return {key: frozenset(values) | added.get(key, {}).keys() for key, values in lists.items()}
 
 
 # The head: first line, description, tags -----------------------------------------------------------------------------
@@ -220,8 +220,8 @@ def _citations(page: Page) -> Iterator[Problem]:
             cited = [int(number) for number in group.split(",") if number.strip()]
             missing = [number for number in cited if number not in listed]
             if piece.line < start and missing and 0 not in cited:  # [0, 1] is an interval
-                known = f"end at [{max(listed)}]" if listed else "are missing"
-                yield Problem(piece.line, f"[{missing[0]}] is cited, but the references {known}")
+                references = f"end at [{max(listed)}]" if listed else "are missing"
+                yield Problem(piece.line, f"[{missing[0]}] is cited, but the references {references}")
 
 
 def problems(page: Page) -> list[Problem]:
