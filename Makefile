@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# Settings. `make help` prints what follows ##; it touches a default, since a space before it would be part of the value.
+# Settings. `make help` prints what follows ##. There is no space before it: that would be part of a default.
 ##@ Which models
 MODEL ?=## one member; without it, the stages run for every member of COLLECTION
 COLLECTION ?= $(or $(if $(MODEL),$(firstword $(call folders,$(filter %/$(MODEL).yaml,$(YAMLS))))),vit)## a folder of model_cards/; default: the one of MODEL, or vit
@@ -72,6 +72,10 @@ RUN := '$(PYTHON)' -m pipeline.
 
 # Files -------------------------------------------------------------------------------------------------------------
 in = $(foreach file,$(2),$(addprefix $A/,$(addsuffix /$(file),$(1))))
+# For pattern rules: outputs of a member, its stamps, and the stamps that all members share.
+outputs = $(addprefix $A/%/,$(1))
+stamps = $(addprefix $S/%.,$(1))
+shared = $(addprefix $S/,$(1))
 HEADS := classification fe
 CHECKPOINT_FILES := checkpoint.npz checkpoint.json
 MODEL_FILES := $(HEADS:%=%/saved_model.pb)
@@ -82,12 +86,12 @@ PACKAGE_FILES := $(foreach head,$(HEADS),$(head).tar.gz $(head).tar.gz.sha256)
 ALL_FILES := $(CHECKPOINT_FILES) $(MODEL_FILES) report.json $(CARD_FILES) $(OTHER_CARD_FILES) $(PACKAGE_FILES) published.json
 
 STAGES := fetch convert validate card collection package publish
-STAMPS := $(addprefix $S/,$(STAGES:%=%.code) check.code templates site requirements hub hub_url require_accuracy measured \
+STAMPS := $(call shared,$(STAGES:%=%.code) check.code templates site requirements hub hub_url require_accuracy measured \
     $(COLLECTIONS:%=collection-%.facts) collection-$(COLLECTION).hub \
     $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint source pin verified model evaluation images module hub)))
 
 # Without it, make deletes the untouched peers of a grouped target that failed.
-.PRECIOUS: $(STAMPS) $S/%.checked $(foreach file,$(ALL_FILES),$A/%/$(file)) $(PAGE)/page.md $(PAGE)/published.json
+.PRECIOUS: $(STAMPS) $S/%.checked $(call outputs,$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json
 
 # IMAGENET is for members evaluated on ImageNet; the others bring their own images. REQUIRE_ACCURACY is about publishing:
 # it may stand in an environment where checkpoints are fetched, and no images are.
@@ -114,42 +118,42 @@ $(STAMPS) &: FORCE | $(READY)
 	  --set hub='$(HUB)' hub_url='$(HUB_URL)' require_accuracy='$(required)' measured='$(measured)'
 
 # Stages ------------------------------------------------------------------------------------------------------------
-# Reads a whole member before the stages that take long: they meet no fault of a later stage's section.
-$S/%.checked: $(foreach section,checkpoint model evaluation images module,$S/%.$(section)) $S/hub_url $S/measured $S/check.code
+# Reads all of a member before the stages that take long, so that none of them runs before a later one finds a fault.
+$S/%.checked: $(call stamps,checkpoint model evaluation images module) $(call shared,hub_url measured check.code)
 	@$(RUN)check $(yaml) $(images) $(measured) $(hub_url)
 	@touch $@
 
 # A checkpoint is defined by its digest, in the YAML file or of the local file: code cannot change it.
-$A/%/checkpoint.npz $A/%/checkpoint.json: $S/%.checkpoint $S/%.source $S/%.pin | $S/%.checked
+$(call outputs,$(CHECKPOINT_FILES)): $(call stamps,checkpoint source pin) | $S/%.checked
 	$(call stage,fetch $*)$(RUN)fetch $(yaml) $A/$*/checkpoint.npz $(if $(CHECKPOINTS),--checkpoints $(call quoted,CHECKPOINTS)) $(lock) $(cached)
 
-$A/%/classification/saved_model.pb $A/%/fe/saved_model.pb: $A/%/checkpoint.npz $A/%/checkpoint.json $S/%.checkpoint $S/%.model $S/convert.code $S/requirements | $S/%.checked
+$(call outputs,$(MODEL_FILES)): $(call outputs,$(CHECKPOINT_FILES)) $(call stamps,checkpoint model) $(call shared,convert.code requirements) | $S/%.checked
 	$(call stage,convert $*)$(RUN)convert $(yaml) $< $A/$*
 
-$A/%/report.json: $A/%/checkpoint.npz $A/%/classification/saved_model.pb $A/%/fe/saved_model.pb $S/%.model $S/%.evaluation $S/%.images $S/validate.code $S/requirements | $S/%.checked
+$A/%/report.json: $(call outputs,checkpoint.npz $(MODEL_FILES)) $(call stamps,model evaluation images) $(call shared,validate.code requirements) | $S/%.checked
 	$(call stage,validate $*)$(RUN)validate $(yaml) $< $A/$*/classification $A/$*/fe $@ $(images)
 
-$(foreach file,$(CARD_FILES) $(OTHER_CARD_FILES),$A/%/$(file)): $A/%/report.json $S/%.checkpoint $S/%.verified $S/%.module $S/hub_url $S/templates $S/card.code
+$(call outputs,$(CARD_FILES) $(OTHER_CARD_FILES)): $A/%/report.json $(call stamps,checkpoint verified module) $(call shared,hub_url templates card.code)
 	$(call stage,card $*)$(RUN)card $(yaml) $< $A/$* $(hub_url) $(lock)
 
 define package_rule
-$A/%/$(1).tar.gz $A/%/$(1).tar.gz.sha256: $A/%/$(1)/saved_model.pb $S/package.code $S/requirements
+$(call outputs,$(1).tar.gz $(1).tar.gz.sha256): $A/%/$(1)/saved_model.pb $(call shared,package.code requirements)
 	$$(call stage,package $$* $(1))$(RUN)package $A/$$*/$(1) $A/$$*/$(1).tar.gz
 endef
 $(foreach head,$(HEADS),$(eval $(call package_rule,$(head))))
 
-$A/%/published.json: $A/%/report.json $(foreach file,$(CARD_FILES) $(PACKAGE_FILES),$A/%/$(file)) $S/%.module $S/%.hub $S/hub $S/require_accuracy $S/templates $S/site $S/publish.code
+$A/%/published.json: $(call outputs,report.json $(CARD_FILES) $(PACKAGE_FILES)) $(call stamps,module hub) $(call shared,hub require_accuracy templates site publish.code)
 	$(DONE)$(call stage,publish $*)$(RUN)publish member $(yaml) $A/$* '$(HUB)' $@ $(required)
 
-$(PAGE)/page.md: $(call in,$(OF_COLLECTION),report.json) $(OF_COLLECTION:%=$S/%.module) $S/collection-$(COLLECTION).facts $S/templates $S/collection.code
+$(PAGE)/page.md: $(call in,$(OF_COLLECTION),report.json) $(OF_COLLECTION:%=$S/%.module) $(call shared,collection-$(COLLECTION).facts templates collection.code)
 	$(call stage,collection $(COLLECTION))$(RUN)collection model_cards/$(COLLECTION)/collection.yaml $A $@
 
 # After its members (order only), so that the page's links lead somewhere.
-$(PAGE)/published.json: $(PAGE)/page.md $S/collection-$(COLLECTION).hub $S/hub $S/templates $S/site $S/publish.code | $(call in,$(OF_COLLECTION),published.json)
+$(PAGE)/published.json: $(PAGE)/page.md $(call shared,collection-$(COLLECTION).hub hub templates site publish.code) | $(call in,$(OF_COLLECTION),published.json)
 	$(DONE)$(call stage,publish collection $(COLLECTION))$(RUN)publish collection model_cards/$(COLLECTION)/collection.yaml $< '$(HUB)' $@
 
-# publish says so where nothing was published, unless nothing may be done (-n, -q) or printed (-s). make alone would say
-# nothing, since the stamps were looked at.
+# publish prints a line where there was nothing to publish, but not with -n or -q, which do nothing, nor with -s. make
+# itself prints nothing then, since it has made the stamps.
 PUBLISHED :=
 DONE = $(eval PUBLISHED := yes)
 idle = $(if $(PUBLISHED)$(strip $(call flags,n q s)),,$(info nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
@@ -179,8 +183,9 @@ check-hub: | $(READY) ## check HUB: bytes, pages, tags, links, counts, figures
 imagenet: | $(READY) ## download validation images of ten classes (340 MB), and print how to get the others
 	$(Q)$(RUN)imagenette $A/imagenet $(cached)
 evaluate: | $(STAMPS) ## measure any MODULE on the images of IMAGENET, and AGAINST another one
-	$(call stage,evaluate)$(RUN)evaluate $(call quoted,MODULE) --images '$(IMAGENET)' $(if $(LABELS),--labels '$(LABELS)') $(if $(RANGE),--range='$(RANGE)') $(if $(ACTIVATION),--activation '$(ACTIVATION)') \
-	  $(if $(AGAINST),--against $(call quoted,AGAINST)) $(if $(REAL),--real '$(REAL)') $(if $(SAMPLES),--samples '$(SAMPLES)')
+	$(call stage,evaluate)$(RUN)evaluate $(call quoted,MODULE) --images '$(IMAGENET)' $(if $(AGAINST),--against $(call quoted,AGAINST)) \
+	  $(if $(LABELS),--labels '$(LABELS)') $(if $(RANGE),--range='$(RANGE)') $(if $(ACTIVATION),--activation '$(ACTIVATION)') \
+	  $(if $(REAL),--real '$(REAL)') $(if $(SAMPLES),--samples '$(SAMPLES)')
 contact-sheet: | $(STAMPS) ## show the wrong predictions of MODEL, after validate, on a page
 	$(Q)$(RUN)contact_sheet $(filter %/$(MODEL).yaml,$(YAMLS)) $A/$(MODEL)/report.json $A/$(MODEL)/mistakes.html $(if $(IMAGENET),--imagenet '$(IMAGENET)')
 doctor: | $(READY) ## show what the SavedModels of MODEL need and their faults; or those of any SAVED_MODEL

@@ -68,7 +68,7 @@ def write_selected(
         stamps: the folder of stamps; it lies in that of all members' outputs.
         member: the member.
         settings: where its checkpoint and images are.
-        digests: those of large files.
+        digests: the digests of large files.
         lock: its lock file; None for one that is not valid.
     """
     name = member.path.stem
@@ -87,9 +87,8 @@ def write_collections(stamps: Stamps, paths: Sequence[Path]) -> None:
     """Writes the stamp of each collection: its facts and the names of its members."""
     for folder in sorted({path.parent for path in paths}):
         names = sorted(path.stem for path in paths if path.parent == folder)
-        stamps.write(
-            f"collection-{folder.name}.facts", " ".join([digest_texts([folder / "collection.yaml"], folder), *names])
-        )
+        facts = digest_texts([folder / "collection.yaml"], folder)
+        stamps.write(f"collection-{folder.name}.facts", " ".join([facts, *names]))
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

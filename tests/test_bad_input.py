@@ -171,5 +171,5 @@ def test_a_read_only_hub_is_named(tiny: Path, out: Path, read_only: Path, stage:
 
 
 def test_the_outputs_above_are_real(out: Path) -> None:
-    """Guards the fixture: what the tests find unchanged is a published member."""
+    """The fixture `out` has the outputs of a published member."""
     assert tarball_digest(out / "fe.tar.gz") == folder_digest(out / "fe")
