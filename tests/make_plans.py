@@ -1,0 +1,40 @@
+"""Which stages make would run, and which it ran, in a tree whose collection is `tiny`."""
+
+import re
+from pathlib import Path
+
+from pipeline.stamps import STAGES
+from tests.conftest import make
+
+ALL = ("publish-all", "COLLECTION=tiny")
+# convert and the stages after it; the collection's page apart.
+AFTER_CONVERT = {"convert", "validate", "card", "package", "publish"}
+COLLECTION_PAGE = {("collection", "tiny"), ("publish", "tiny")}
+
+
+def planned(tree: Path, *arguments: str) -> set[tuple[str, str]]:
+    """Returns the (stage, member or collection) that `make -n` would run."""
+    done = make(tree, "-n", *(arguments or ALL))
+    assert done.returncode == 0, done.stderr
+    commands = re.findall(r"-m pipeline\.(\w+) (?:member |collection )?(\S+)", done.stdout)
+    # package takes a SavedModel's folder, the others a YAML file.
+    return {
+        (stage, Path(path).parent.name if stage == "package" or "collection.yaml" in path else Path(path).stem)
+        for stage, path in commands
+        if stage in STAGES
+    }
+
+
+def stages_run(output: str) -> set[tuple[str, str]]:
+    """Returns the (stage, member or collection) of the lines that make printed, one for each stage."""
+    return set(re.findall(rf"^({'|'.join(STAGES)}) (?:collection )?(\S+)", output, re.MULTILINE))
+
+
+def stages_of(member: str, stages: set[str]) -> set[tuple[str, str]]:
+    return {(stage, member) for stage in stages}
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
