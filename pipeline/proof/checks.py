@@ -148,9 +148,11 @@ def read_needs(folder: Path) -> Needs:
     needs = inspection.inspect_saved_model(folder)
     if faults := inspection.find_faults(needs):
         raise Fault("; ".join(finding.text for finding in faults) + ". It is not published; correct the conversion")
+    if needs.tensorflow is None or needs.platforms is None:
+        raise Fault(f"{folder}: not a module of this project: it has no XlaCallModule node; run make convert again")
     return Needs(
-        needs.tensorflow or "",
-        needs.platforms or (),
+        needs.tensorflow,
+        needs.platforms,
         needs.conventions,
         tuple(sorted({computation.stablehlo for computation in needs.computations if computation.stablehlo})),
         tuple(sorted(needs.signatures)),

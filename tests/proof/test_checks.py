@@ -162,6 +162,14 @@ def test_a_module_without_a_selftest_is_refused(tmp_path: Path) -> None:
         checks.replay_selftest(Linear(), tmp_path)
 
 
+def test_a_module_of_tensorflow_operations_alone_is_refused(tmp_path: Path) -> None:
+    module = tf.Module()
+    call = tf.function(lambda inputs: {"logits": inputs}).get_concrete_function(tf.TensorSpec((None, 3)))
+    tf.saved_model.save(module, str(tmp_path), signatures=call)
+    with pytest.raises(Fault, match="not a module of this project: it has no XlaCallModule node; run make convert"):
+        checks.read_needs(tmp_path)
+
+
 @pytest.mark.parametrize("wrong", [0.0, 1.001, np.nan])
 def test_other_gradients_fail_naming_the_worst(wrong: float, report: Report) -> None:
     expected = {"a": np.ones((2, 3), np.float32), "b": np.full(4, 2.0, np.float32), "c": np.full(1, 1e-9, np.float32)}
