@@ -18,9 +18,9 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ import numpy as np
 
 from benchmarks import subjects
 from benchmarks.random_checkpoints import random_arrays
-from benchmarks.selftests import SelftestResult, replay
+from benchmarks.selftests import Replay, replay
 from benchmarks.tensorflow_versions import find_interpreters
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
@@ -98,54 +98,39 @@ def probe_digest(folder: Path) -> str:
 
 
 # The record ---------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Measurement:
-    """The self-tests of all modules in all versions of TensorFlow.
-
-    Attributes:
-        tensorflow: the full version for each minor version.
-        results: by member, minor version and head.
-    """
-
-    tensorflow: dict[str, str]
-    results: dict[str, dict[str, dict[str, SelftestResult]]]
-
-
-def measure(modules: Mapping[str, Path], pythons: Mapping[str, Path]) -> Measurement:
+def replay_all(modules: Mapping[str, Path], pythons: Mapping[str, Path]) -> dict[tuple[str, str, Head], Replay]:
     """Runs every module's self-test in every TensorFlow, one process per processor.
 
     Args:
         modules: the members' folders by name.
         pythons: the interpreters by TensorFlow's minor version.
 
+    Returns:
+        The self-tests by member, minor version and head.
+
     Raises:
         Fault: when any fails, after all have run; lists the failures.
     """
-    versions: dict[str, str] = {}
-    results: dict[str, dict[str, dict[str, SelftestResult]]] = {
-        name: {minor: {} for minor in pythons} for name in modules
-    }
-    failures = []
-    # One process each, since old TensorFlows compile on one processor only.
+    replays, failures = {}, []
+    # Old TensorFlows compile on one processor only.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         futures = {
-            (minor, name, head): pool.submit(replay, minor, python, folder / head)
+            (name, minor, head): pool.submit(replay, minor, python, folder / head)
             for minor, python in pythons.items()
             for name, folder in modules.items()
             for head in Head
         }
-        for (minor, name, head), future in futures.items():
+        for (name, minor, head), future in futures.items():
             try:
-                passed = future.result()
+                passed = replays[name, minor, head] = future.result()
             except Fault as fault:
                 failures.append(str(fault))
                 print(f"FAILED: {fault}", flush=True)
-                continue
-            versions[minor], results[name][minor][head] = passed.tensorflow, passed.result
-            print(f"{name}/{head} in TensorFlow {passed.tensorflow}: passed", flush=True)
+            else:
+                print(f"{name}/{head} in TensorFlow {passed.tensorflow}: passed", flush=True)
     if failures:
         raise Fault("\n".join([f"{len(failures)} failed, nothing is written:", *failures]))
-    return Measurement(versions, results)
+    return replays
 
 
 def describe_machine() -> str:
@@ -172,28 +157,30 @@ def make_record(modules: Mapping[str, Path], pythons: Mapping[str, Path], folder
         pythons: the interpreters by TensorFlow's minor version.
         folder: for PROBES.
     """
-    measured = measure(modules, pythons)
-    models = {name: Model(VARIANTS[name], 224, 1000, dropout=DROPOUT[name]) for name in modules}
+    replays = replay_all(modules, pythons)
     return {
         "date": date.today().isoformat(),
         "python": python_versions(pythons),
         "machine": describe_machine(),
         "command": COMMAND,
-        "tensorflow": measured.tensorflow,
+        "tensorflow": {minor: passed.tensorflow for (_, minor, _), passed in replays.items()},
         "computations_sha256": probe_digest(folder),
-        "models": {
-            name: {
-                "variant": models[name].variant,
-                "dropout": models[name].dropout,
-                "tolerance": models[name].tolerance,
-                "needs": read_needs(folder),
-                "results": {
-                    minor: {head: asdict(result) for head, result in heads.items()}
-                    for minor, heads in measured.results[name].items()
-                },
-            }
-            for name, folder in modules.items()
-        },
+        "models": {name: model_record(name, folder, pythons, replays) for name, folder in modules.items()},
+    }
+
+
+def model_record(
+    name: str, folder: Path, minors: Iterable[str], replays: Mapping[tuple[str, str, Head], Replay]
+) -> dict[str, Any]:
+    """Returns the part of the record on a member, converted to `folder`."""
+    model = Model(VARIANTS[name], 224, 1000, dropout=DROPOUT[name])
+    results = {minor: {head: asdict(replays[name, minor, head].result) for head in Head} for minor in minors}
+    return {
+        "variant": model.variant,
+        "dropout": model.dropout,
+        "tolerance": model.tolerance,
+        "needs": read_needs(folder),
+        "results": results,
     }
 
 
