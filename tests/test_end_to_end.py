@@ -112,7 +112,7 @@ assert len(weights) == {trainable}, len(weights)
 moved = [np.any(was != now.numpy()) for was, now in zip(weights, layer.trainable_variables)]
 assert all(moved), moved
 """
-# Runs scripts one after the other, each with names of its own: what takes long is to start TensorFlow.
+# Runs scripts one after the other, each with a namespace of its own: TensorFlow takes seconds to start.
 RUNNER = "import json, sys\nfor script in json.load(sys.stdin): exec(script, {'__name__': '__main__'})"
 
 
@@ -246,11 +246,11 @@ def test_reports_show_tensorflow_and_jax_agree(published: Path) -> None:
     for member, tolerance in (("mini", 1e-5), ("rati", 5e-5)):
         report = json.loads((published / f"artifacts/{member}/report.json").read_text())
         for head in ("classification", "fe"):
-            found = report["modules"][head]
-            assert found["parity"]["tolerance"] == found["batch_sizes"]["tolerance"] == tolerance
-            assert 0 < found["parity"]["max_rel"] <= tolerance
-            assert max(found["batch_sizes"]["max_rel"].values()) <= tolerance
-            assert found["weights"]["verdict"] == "pass"
+            checks = report["modules"][head]
+            assert checks["parity"]["tolerance"] == checks["batch_sizes"]["tolerance"] == tolerance
+            assert 0 < checks["parity"]["max_rel"] <= tolerance
+            assert max(checks["batch_sizes"]["max_rel"].values()) <= tolerance
+            assert checks["weights"]["verdict"] == "pass"
 
 
 @pytest.mark.parametrize("head", ["classification", "fe"])
@@ -292,8 +292,8 @@ def test_gradients_equal_those_of_the_jax_model_and_a_step_lowers_the_loss(
     assert loss() < before
 
 
-def test_the_real_client_loads_from_it(published: Path, tmp_path: Path) -> None:
-    """By handle, by the unversioned one and as a tarball from here; as a tarball from any static host."""
+def test_tensorflow_hub_loads_from_the_server(published: Path, tmp_path: Path) -> None:
+    """By handle, by handle without a version, and as a tarball from our server and from a static one."""
     hub = published / "artifacts/hub"
     with running(hub, "gs://bucket") as here, serving_folder(hub) as static:
         program = f"""
@@ -307,8 +307,8 @@ for address in ("{here.address}/" + name + "/1", "{here.address}/" + name, "{her
                 "{static}/" + name + "/1.tar.gz"):
     model = hub.load(address)
     outputs.append(model(np.ones((1, 16, 16, 3), np.float32)).numpy().tolist())
-asked = "{here.address}/" + name + "/1?tf-hub-format=uncompressed"
-location = HttpUncompressedFileResolver()._request_gcs_location(asked)
+address = "{here.address}/" + name + "/1?tf-hub-format=uncompressed"
+location = HttpUncompressedFileResolver()._request_gcs_location(address)
 print(json.dumps([outputs, location, len([n for n in os.listdir(os.environ["TFHUB_CACHE_DIR"]) if "." not in n])]))
 """
         environment = os.environ | {"TFHUB_CACHE_DIR": str(tmp_path / "cache")}
@@ -320,4 +320,4 @@ print(json.dumps([outputs, location, len([n for n in os.listdir(os.environ["TFHU
     assert len(outputs[0][0]) == 3
     assert outputs == [outputs[0]] * 4
     assert location == "gs://bucket/tester/mini_classification/1"
-    assert cached == 4  # the client caches by address, an unversioned one, too: forever
+    assert cached == 4  # the client caches by address and never looks again, even without a version

@@ -28,7 +28,7 @@ from tests.server.harness import MODULE, TARBALL, Running, head, rest, sha256, w
         (("strange",), ("strange/index.json: expected an object 'modules' of objects",)),
         (("hub", "--port", "eighty"), ("PORT=eighty: expected a whole number",)),
         (("hub", "--port", "65536"), ("PORT=65536: expected a whole number from 0",)),
-        (("hub", "--port", "TAKEN"), ("cannot listen on 127.0.0.1, port", "choose another PORT")),
+        (("hub", "--port", "OCCUPIED"), ("cannot listen on 127.0.0.1, port", "choose another PORT")),
         (("hub", "--host", "192.0.2.1"), ("cannot listen on 192.0.2.1", "choose another HOST")),
         (("hub", "--host", "no host"), ("HOST=no host: not an address of this machine",)),
         (("hub", "--gcs", "s3://bucket"), ("GCS=s3://bucket: expected gs://bucket/prefix",)),
@@ -47,8 +47,8 @@ def test_the_command_refuses(
         (tmp_path / name / "index.json").write_bytes(index)
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(Fault) as refused:
-        main([argument.replace("TAKEN", str(taken.getsockname()[1])) for argument in arguments])
+    with socket.create_server(("127.0.0.1", 0)) as occupied, pytest.raises(Fault) as refused:
+        main([argument.replace("OCCUPIED", str(occupied.getsockname()[1])) for argument in arguments])
     for part in parts:
         assert part in str(refused.value)
 
@@ -60,9 +60,9 @@ def commanded(root: Path, drain: int = 5) -> Iterator[tuple[subprocess.Popen[str
         try:
             assert process.stderr
             first, second = process.stderr.readline(), process.stderr.readline()
-            found = re.search(r"serving 2 modules of .* at http://127\.0\.0\.1:(\d+)/ until Ctrl-C", first)
-            assert found, first
-            port = int(found[1])
+            line = re.search(r"serving 2 modules of .* at http://127\.0\.0\.1:(\d+)/ until Ctrl-C", first)
+            assert line, first
+            port = int(line[1])
             assert second.strip() == f'hub.load("http://127.0.0.1:{port}/alice/net/1")'
             yield process, Running(port, root)
         finally:

@@ -62,7 +62,7 @@ def write_hub(hub: Path) -> Path:
         write(hub / f"alice/net/{version}.md", b"# net %d\n" % version)
     write(hub / "alice/net/11.md", b"# its tarball is still being copied\n")
     write(hub / "alice/net/1/plots/accuracy.svg", b"<svg/>")
-    write(hub / "alice/old/1.md", b"# nobody rendered this one\n")
+    write(hub / "alice/old/1.md", b"# it has no HTML page\n")
     write(hub / "alice/old/1.tar.gz", b"old")
     write(hub / "alice/alice.html", HTML)
     write(hub / "alice/alice.md", b"# alice\n")

@@ -152,17 +152,17 @@ def test_what_is_no_file_of_the_hub_is_not_there(shared: Running, target: str) -
 
 
 def test_no_answer_names_a_folder_of_the_machine(own: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither an error page nor /healthz; whoever runs the server has it on standard error."""
+    """Neither an error page nor /healthz; the operator reads it on standard error."""
     place = str(own.root.parent).encode()
 
     def answers(*expected: int) -> None:
         targets = ("/", "/healthz", "/metrics", "/alice", MODULE, MODULE + ".tar.gz", "/nowhere", "/index.json")
-        found = [own.ask(target) for target in targets] + [own.ask("/", "POST")]
-        assert {answer.status for answer in found} == set(expected)
-        for answer in found:
-            said = answer.body if answer.status != 200 or answer["content-type"] == "application/json" else b""
-            assert place not in said + repr(answer.headers).encode()
-            assert b"Traceback" not in said
+        received = [own.ask(target) for target in targets] + [own.ask("/", "POST")]
+        assert {answer.status for answer in received} == set(expected)
+        for answer in received:
+            text = answer.body if answer.status != 200 or answer["content-type"] == "application/json" else b""
+            assert place not in text + repr(answer.headers).encode()
+            assert b"Traceback" not in text
 
     answers(200, 302, 404, 405)
     (own.root / "index.json").write_text("{")

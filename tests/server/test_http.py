@@ -31,7 +31,7 @@ def test_a_file_brings_its_digest(shared: Running, target: str, content: bytes) 
     assert {**head.headers, "date": ""} == {**answer.headers, "date": ""}
 
 
-def test_tarballs_are_kept_forever_and_pages_are_asked_for_again(shared: Running) -> None:
+def test_tarballs_are_cached_forever_and_pages_are_revalidated(shared: Running) -> None:
     tarball = shared.ask(MODULE + "?tf-hub-format=compressed", "HEAD")
     assert tarball["cache-control"] == "public, max-age=31536000, immutable"
     assert tarball["content-disposition"] == 'attachment; filename="net_1.tar.gz"'
@@ -42,7 +42,7 @@ def test_tarballs_are_kept_forever_and_pages_are_asked_for_again(shared: Running
 @pytest.mark.parametrize(
     ("accepted", "sent"), [("gzip, br", True), ("gzip;q=0", False), ("*", True), ("br", False), ("", False)]
 )
-def test_pages_are_compressed_for_who_asks(shared: Running, accepted: str, sent: bool) -> None:
+def test_pages_are_compressed_for_clients_that_accept_it(shared: Running, accepted: str, sent: bool) -> None:
     answer = shared.ask(MODULE, Accept_Encoding=accepted)
     assert answer["vary"] == "Accept, Accept-Encoding"
     assert answer["content-encoding"] == ("gzip" if sent else None)
@@ -93,7 +93,7 @@ def test_conditions(shared: Running, target: str, headers: dict[str, str], statu
 
 @pytest.mark.parametrize(("target", "content"), [(MODULE + ".tar.gz", TARBALL), (MODULE + ".html", HTML)], ids=short)
 @pytest.mark.parametrize(
-    ("asked", "start", "stop"),
+    ("header", "start", "stop"),
     [
         ("bytes=0-0", 0, 1),
         ("bytes=7-99", 7, 100),
@@ -103,8 +103,8 @@ def test_conditions(shared: Running, target: str, headers: dict[str, str], statu
         ("bytes=10-999999999999999999", 10, None),
     ],
 )
-def test_ranges(shared: Running, target: str, content: bytes, asked: str, start: int, stop: int | None) -> None:
-    answer = shared.ask(target, Range=asked)
+def test_ranges(shared: Running, target: str, content: bytes, header: str, start: int, stop: int | None) -> None:
+    answer = shared.ask(target, Range=header)
     expected = content[start:stop]
     assert answer.status == 206
     assert answer.body == expected
@@ -113,19 +113,19 @@ def test_ranges(shared: Running, target: str, content: bytes, asked: str, start:
     assert answer["etag"] == f'"{sha256(content)}"'  # of the whole file, as is its digest
 
 
-@pytest.mark.parametrize("asked", [f"bytes={len(TARBALL)}-", "bytes=999999999999-", "bytes=-0"])
-def test_a_range_behind_the_end_is_refused(shared: Running, asked: str) -> None:
-    answer = shared.ask(MODULE + ".tar.gz", Range=asked)
+@pytest.mark.parametrize("header", [f"bytes={len(TARBALL)}-", "bytes=999999999999-", "bytes=-0"])
+def test_a_range_behind_the_end_is_refused(shared: Running, header: str) -> None:
+    answer = shared.ask(MODULE + ".tar.gz", Range=header)
     assert answer.status == 416
     assert answer["content-range"] == f"bytes */{len(TARBALL)}"
     assert b"behind the end of 12000000 bytes" in answer.body
 
 
 @pytest.mark.parametrize(
-    "asked", ["bytes=5-4", "bytes=a-b", "bytes=-", "bytes=", "lines=1-2", "bytes=0-1,5-6", "bytes=" + "9" * 5000 + "-"]
+    "header", ["bytes=5-4", "bytes=a-b", "bytes=-", "bytes=", "lines=1-2", "bytes=0-1,5-6", "bytes=" + "9" * 5000 + "-"]
 )
-def test_other_ranges_are_ignored(shared: Running, asked: str) -> None:
-    answer = shared.ask(MODULE + ".html", Range=asked)
+def test_other_ranges_are_ignored(shared: Running, header: str) -> None:
+    answer = shared.ask(MODULE + ".html", Range=header)
     assert (answer.status, answer.body) == (200, HTML)
 
 

@@ -94,7 +94,7 @@ def test_what_is_no_request_is_refused(shared: Running, request_bytes: bytes) ->
 def test_a_slow_head_is_given_up(shared: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Connection, "head_seconds", 0.05)
     assert shared.raw(b"GET / HTTP/1.1\r\nHost:").startswith(b"HTTP/1.1 408 ")
-    assert shared.raw(b"") == b""  # one that says nothing gets nothing
+    assert shared.raw(b"") == b""  # a connection without a request gets no answer
     # The second request of a connection, too.
     received = shared.raw(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n")
     assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"408"]
@@ -201,8 +201,8 @@ def test_each_request_is_one_line(shared: Running) -> None:
         ACCESS.removeHandler(handler)
         ACCESS.setLevel(level)
     form = r'127\.0\.0\.1 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\] "(.*)" (\d{3}) (\d+|-)'
-    found = [re.fullmatch(form, line) for line in lines]
-    assert [match and match.groups() for match in found] == [
+    matches = [re.fullmatch(form, line) for line in lines]
+    assert [match and match.groups() for match in matches] == [
         ("GET /alice/net/1.md?a=\\x22b\\x22\\\\ HTTP/1.1", "200", "8"),
         ("GET /alice/net/1.tar.gz HTTP/1.1", "206", "100"),
         ("GET /%0d%0aevil%1b HTTP/1.1", "404", "38"),

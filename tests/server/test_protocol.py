@@ -29,7 +29,7 @@ from tests.server.harness import HTML, MODULE, TARBALL, Running, short
         (MODULE + ".tar.gz?tf-hub-format=uncompressed", 303, "text/plain; charset=utf-8", None),
         (MODULE + "?tf-hub-format=zip", 400, "text/plain; charset=utf-8", b"expected compressed or uncompressed"),
         (MODULE + "?lite-format=tflite", 404, "text/plain; charset=utf-8", b"they are TensorFlow SavedModels"),
-        ("/alice/old/1", 200, "text/markdown; charset=utf-8", b"# nobody rendered this one\n"),
+        ("/alice/old/1", 200, "text/markdown; charset=utf-8", b"# it has no HTML page\n"),
         ("/alice/collections/nets/1", 200, "text/html; charset=utf-8", HTML),
         ("/alice/collections/nets/1?tf-hub-format=compressed", 404, "text/plain; charset=utf-8", None),
         ("/alice/net/3", 404, "text/plain; charset=utf-8", b"no such module, page or file"),
