@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.base.command import command
-from pipeline.base.fault import Fault, Unavailable, shown
+from pipeline.base.fault import Fault, Unavailable, hide_password
 from pipeline.base.files import replacing
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import lock_file, provenance
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str]) -> str:
     access = Access(cache.folder(args.cache), args.offline)
     settings = Settings(args.checkpoints or None, lock_file.locate(member.folder, args.lock), access)
     source = fetch(checkpoint, member.folder, args.out, settings)
-    return f"{member.name} from {shown(source.address)}"
+    return f"{member.name} from {hide_password(source.address)}"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import logit
 
 from pipeline.accuracy.classify import BATCH
-from pipeline.base.fault import Fault, shown
+from pipeline.base.fault import Fault, hide_password
 from pipeline.saved_model.files import folder_digest
 from pipeline.saved_model.load import load_saved_model
 
@@ -39,9 +39,9 @@ def open_module(module: str) -> Iterator[Path]:
     Raises:
         Fault: when it is none of these, or the address has a password, which is not shown.
     """
-    if shown(module) != module:
+    if hide_password(module) != module:
         raise Fault(
-            f"{shown(module)}: tensorflow_hub sends no user name and no password; download it and name the file"
+            f"{hide_password(module)}: tensorflow_hub sends no user name and no password; download it and name the file"
         )
     path = Path(module).expanduser()
     if "://" in module:

@@ -1,4 +1,4 @@
-"""The exceptions for faults of inputs, and how messages show names and addresses."""
+"""The exceptions for faults of inputs, and the names and addresses in their messages."""
 
 import difflib
 import re
@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 class Fault(Exception):
     """Something outside the program is wrong: YAML, a checkpoint, images, a gate, a hub, a disk.
 
-    The message is one sentence (or a sentence and a list) for a person: what, where, expected, got, what to do.
-    A broken invariant of ours is never a Fault; it keeps its traceback.
+    The message is one sentence (or a sentence and a list) for a person: what is wrong, where, what was expected, what
+    is there, and what to do. A bug of the pipeline is never a Fault; it keeps its traceback.
     """
 
 
@@ -18,15 +18,15 @@ class Unavailable(Exception):
 
 
 class Unreachable(Unavailable):
-    """No connection to the source's host came about: it is down, or this machine has no network."""
+    """The source's host does not answer: it is down, or this machine has no network."""
 
 
 class Forbidden(Unavailable):
-    """The source answers, and gives the file to others only."""
+    """The source answers, but does not give this user the file."""
 
 
 class NotCached(Unavailable):
-    """Offline mode is on, and the cache does not have the file, or has it damaged."""
+    """Offline mode is on, and the cache does not have the file, or only a damaged copy of it."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -41,14 +41,14 @@ def list_names(names: Sequence[str], limit: int = 5) -> str:
     return ", ".join(names[:limit]) + more
 
 
-def shown(source: str) -> str:
-    """Returns an address as messages and records may have it: without user name and password."""
-    begun = re.match("(?!file:)[a-z][a-z0-9+.-]*://?", source, re.IGNORECASE)  # one slash: a typing error
-    if not begun:
-        return source  # a path
-    rest = source[begun.end() :]
+def hide_password(source: str) -> str:
+    """Returns an address without user name and password, for messages and records; a path is returned as it is."""
+    scheme = re.match("(?!file:)[a-z][a-z0-9+.-]*://?", source, re.IGNORECASE)  # one slash: a typing error
+    if not scheme:
+        return source
+    rest = source[scheme.end() :]
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
-    # A password with one of these in it, which is no valid address, begins where a port would stand.
-    cut_short = re.search(r":(?!\d*$)[^\]]*$", authority) and "@" not in authority
-    secret = (rest if cut_short else authority).rpartition("@")[0]
-    return begun[0] + rest[len(secret) :].removeprefix("@")
+    # A password that contains "/", "?" or "#" makes the address invalid; it starts where a port would stand.
+    cuts_password = re.search(r":(?!\d*$)[^\]]*$", authority) and "@" not in authority
+    secret = (rest if cuts_password else authority).rpartition("@")[0]
+    return scheme[0] + rest[len(secret) :].removeprefix("@")

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from pipeline.base.fault import Fault, nearest, shown
+from pipeline.base.fault import Fault, hide_password, nearest
 
 Section = TypeVar("Section")
 SECTIONS = ("checkpoint", "model", "evaluation", "module")
@@ -188,7 +188,7 @@ def _build(place: _Place, node: yaml.Node, kind: Any) -> Any:
             )
     value = _plain(place.path, node)
     if not _fits(value, kind):
-        got = shown(value) if isinstance(value, str) else value
+        got = hide_password(value) if isinstance(value, str) else value
         raise Fault(f"{place} must be {_describe(kind)}, got {got!r} ({type(value).__name__})")
     return float(value) if isinstance(value, int) and not isinstance(value, bool) and _accepts_float(kind) else value
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline.base.fault import Fault, shown
+from pipeline.base.fault import Fault, hide_password
 from pipeline.download.address import is_remote, local_path, scheme_of
 
 
@@ -82,7 +82,7 @@ def list_sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) ->
         listed.append(Source(address, file, is_from_user=True))
     for address in checkpoint.addresses:
         if is_remote(address):
-            listed.append(Source(address, shown(address)))
+            listed.append(Source(address, hide_password(address)))
         else:
             path = address if address.startswith("file:") else str(home / address)
             listed.append(Source(path, local_path(address).name))

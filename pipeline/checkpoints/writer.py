@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.base.fault import Unavailable, shown
+from pipeline.base.fault import Unavailable, hide_password
 from pipeline.base.files import sha256_of
 from pipeline.checkpoints.digest import arrays_digest, write_npz
 from pipeline.checkpoints.identify import digests_of, find_owner
@@ -71,7 +71,7 @@ class CheckpointWriter:
         try:
             file_sha256 = self._write_npz(source, path, out, sha256)
             out.flush()
-            arrays = arrays_digest(npz, shown(source.address))
+            arrays = arrays_digest(npz, hide_password(source.address))
             self._check_arrays(source, file_sha256, arrays)
         except WrongDigest as fault:
             owner = self._describe_owner(path, npz if source.is_timm else path)
@@ -92,16 +92,16 @@ class CheckpointWriter:
         sha256 = copy(path, out, self.label)
         if self.checkpoint.sha256 not in (None, sha256):
             raise WrongDigest(
-                f"{shown(source.address)}: wrong sha256: expected {self.checkpoint.sha256}, got {sha256}; nothing was"
-                " kept. If the file is damaged, download it again. If it is the checkpoint that you want, correct"
-                " checkpoint.sha256"
+                f"{hide_password(source.address)}: wrong sha256: expected {self.checkpoint.sha256}, got {sha256};"
+                " nothing was kept. If the file is damaged, download it again. If it is the checkpoint that you want,"
+                " correct checkpoint.sha256"
             )
         self.lock.check_file(self.checkpoint.name, source.name, sha256)
         return sha256
 
     def _check_arrays(self, source: Source, file_sha256: str, arrays: str) -> None:
         """Refuses other arrays than the pinned ones, and records those of a first download."""
-        self.lock.check_arrays(self.checkpoint.name, shown(source.address), arrays)
+        self.lock.check_arrays(self.checkpoint.name, hide_password(source.address), arrays)
         if source.is_recorded:
             self.lock.record(self.checkpoint.name, source.name, file_sha256, arrays)
 
@@ -118,5 +118,5 @@ class CheckpointWriter:
         if source.is_recorded:
             return source.name
         files = self.lock.pin_of(self.checkpoint.name).files
-        names = (shown(address) for address in self.checkpoint.addresses)
+        names = (hide_password(address) for address in self.checkpoint.addresses)
         return next((name for name in names if files.get(name) == sha256), source.name)

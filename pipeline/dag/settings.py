@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.fault import Fault, shown
+from pipeline.base.fault import Fault, hide_password
 
 _LEAST = 7  # letters of a setting whose misspelling is recognised: shorter ones resemble too many other words
 
@@ -35,8 +35,8 @@ class Settings:
         """Raises Fault for the first setting that no stage can use."""
         if self.checkpoints and "://" not in self.checkpoints and not Path(self.checkpoints).is_dir():
             raise Fault(
-                f"CHECKPOINTS={shown(self.checkpoints)}: no such folder; expected a folder or URL of checkpoints under"
-                " their upstream names"
+                f"CHECKPOINTS={hide_password(self.checkpoints)}: no such folder; expected a folder or URL of"
+                " checkpoints under their upstream names"
             )
         if self.imagenet and not Path(self.imagenet).exists():
             raise Fault(f"IMAGENET={self.imagenet}: no such folder or file; expected labelled images, see README.md")
@@ -46,8 +46,8 @@ class Settings:
             raise Fault(f"SAMPLES={self.samples}: expected a whole number from 1")
         if "://" in self.hub and not self.hub.startswith("file://"):
             raise Fault(
-                f"HUB={shown(self.hub)}: cannot publish to a URL yet; expected a folder, whose content can be copied"
-                " there"
+                f"HUB={hide_password(self.hub)}: cannot publish to a URL yet; expected a folder, whose content can be"
+                " copied there"
             )
 
 

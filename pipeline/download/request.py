@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import requests
 
-from pipeline.base.fault import Forbidden, Unavailable, shown
+from pipeline.base.fault import Forbidden, Unavailable, hide_password
 from pipeline.download.address import Address
 from pipeline.download.resume import retry_after
 from pipeline.download.retry import Policy, TryAgain
@@ -68,7 +68,9 @@ def check_status(response: requests.Response) -> None:
         raise kind(f"HTTP {status} {response.reason}{with_token}")
     for before, after in pairwise([*response.history, response]):
         if before.url.startswith("https:") and after.url.startswith("http:"):
-            raise Unavailable(f"redirects from https to {shown(after.url)}, which anybody on the way could change")
+            raise Unavailable(
+                f"redirects from https to {hide_password(after.url)}, which anybody on the way could change"
+            )
 
 
 def check_encoding(response: requests.Response) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from pipeline.base.fault import Fault, Forbidden, Unavailable, nearest, shown
+from pipeline.base.fault import Fault, Forbidden, Unavailable, hide_password, nearest
 from pipeline.base.files import replacing
 from pipeline.download.address import is_remote, local_path, scheme_of
 
@@ -171,9 +171,11 @@ def _origin_of_file(path: Path) -> str:
 
 def _origin_of_download(address: str) -> str:
     """Returns the origin of a download: its address without passwords and signatures."""
-    parts = urlsplit(shown(address))
+    parts = urlsplit(hide_password(address))
     # In other schemes a `?` belongs to the file's name (pipeline.download.address).
-    return urlunsplit(parts._replace(query="", fragment="")) if parts.scheme in ("http", "https") else shown(address)
+    if parts.scheme in ("http", "https"):
+        return urlunsplit(parts._replace(query="", fragment=""))
+    return hide_password(address)
 
 
 def read(path: Path, origin: str | None = None, label: str | None = None) -> Index:
@@ -205,7 +207,7 @@ def _download(address: str, copy: Path, downloads: Path, offline: bool) -> Index
 
     try:
         with obtain.obtain_file(address, obtain.Access(downloads, offline), "index") as download:
-            index = read(download.path, _origin_of_download(address), shown(address))
+            index = read(download.path, _origin_of_download(address), hide_password(address))
             if address == UPSTREAM:
                 with replacing(copy) as stream:
                     stream.write(download.path.read_bytes())
@@ -213,7 +215,9 @@ def _download(address: str, copy: Path, downloads: Path, offline: bool) -> Index
     except Unavailable as reason:
         refused = address == UPSTREAM and isinstance(reason, Forbidden)
         closed = "; the pool's bucket has been closed to anonymous readers since February 2026" if refused else ""
-        raise Fault(f"{shown(address)}: {reason}{closed}; set INDEX=<a copy of index.csv, a file or URL>") from None
+        raise Fault(
+            f"{hide_password(address)}: {reason}{closed}; set INDEX=<a copy of index.csv, a file or URL>"
+        ) from None
 
 
 def load(source: str | None, copy: Path, downloads: Path, offline: bool = False) -> Index:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fsspec.implementations.memory import MemoryFileSystem
 
-from pipeline.base.fault import Fault, Unavailable, shown
+from pipeline.base.fault import Fault, Unavailable, hide_password
 from pipeline.download.address import resolve, scheme_of
 from pipeline.download.obtain import Access, obtain_file
 from tests.faulty_server import Handler, Resource, faulty, redirect, status
@@ -86,13 +86,13 @@ def test_an_invalid_address_is_refused(source: str, message: str) -> None:
 
 
 def test_messages_show_no_password() -> None:
-    assert shown("https://me:secret@host:1/a?b") == "https://host:1/a?b"
-    assert shown("https://me:sec@ret@host/a") == "https://host/a"
-    assert shown("https://secret@host/a") == "https://host/a"
-    assert shown("https:/me:secret@host/a") == "https:/host/a"
+    assert hide_password("https://me:secret@host:1/a?b") == "https://host:1/a?b"
+    assert hide_password("https://me:sec@ret@host/a") == "https://host/a"
+    assert hide_password("https://secret@host/a") == "https://host/a"
+    assert hide_password("https:/me:secret@host/a") == "https:/host/a"
     # A password that is not escaped makes the address invalid, and is hidden all the same.
     for password in ("sec/ret", "sec?ret", "1sec#ret"):
-        assert shown(f"https://me:{password}@host/a") == "https://host/a"
+        assert hide_password(f"https://me:{password}@host/a") == "https://host/a"
     for address in (
         "/a@b/c",
         "file:/home/me@work/a",
@@ -102,7 +102,7 @@ def test_messages_show_no_password() -> None:
         "hf://owner/repo@main/file",
         "gs://b/a:c@d",
     ):
-        assert shown(address) == address
+        assert hide_password(address) == address
 
 
 def get(source: str, folder: Path) -> bytes:
