@@ -20,7 +20,7 @@ SIZE = 8
 
 
 class Colours(tf.Module):
-    """Sees which colour a picture of [0, 1] has, or else of [-1, 1]; `wrong` takes red for green.
+    """Recognises the colour of a picture of [0, 1], or else of [-1, 1]; `wrong` confuses red with green.
 
     It returns logits, or what the activation `probabilities` makes of them.
     """
@@ -130,7 +130,7 @@ def test_two_modules_are_compared_on_the_same_images(
     assert not (tmp_path / "report.json.shards").exists()
 
 
-def test_a_module_against_itself_is_told_apart(
+def test_a_module_is_compared_with_itself(
     options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     module = saved(tmp_path / "module", Colours())
@@ -163,7 +163,7 @@ def test_a_module_of_this_project_keeps_its_range_beside_another(options: list[s
 
 
 def served(folder: Path, *inputs: Any) -> str:
-    """Saves a module that has nothing but a signature of these inputs."""
+    """Saves a module that has only a signature of these inputs."""
     call = tf.function(lambda *tensors: {"logits": tf.zeros((tf.shape(tensors[0])[0], 3))})
     tf.saved_model.save(tf.Module(), str(folder), signatures=call.get_concrete_function(*inputs))
     return str(folder)
@@ -224,7 +224,7 @@ def test_an_address_with_a_password_is_refused_and_not_shown() -> None:
         pass
 
 
-def test_what_fails_in_a_downloaded_module_is_not_blamed_on_the_download(
+def test_a_failure_in_the_block_is_not_reported_as_one_of_the_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))

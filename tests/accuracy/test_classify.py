@@ -76,7 +76,7 @@ def test_pixels_have_the_range_that_the_model_takes(unit_range: bool, images: Pa
     assert values.max() >= colour - 1e-6
 
 
-def test_a_stopped_run_goes_on_where_it_was(images: Path, tmp_path: Path) -> None:
+def test_a_stopped_run_is_resumed(images: Path, tmp_path: Path) -> None:
     whole = evaluate(choose(images), colours, "model", tmp_path / "whole", "test")
     calls, predict = counting(colours, stop_after=5)
     with pytest.raises(KeyboardInterrupt):
@@ -91,7 +91,7 @@ def test_a_stopped_run_goes_on_where_it_was(images: Path, tmp_path: Path) -> Non
     assert calls == []
 
 
-def test_only_shards_of_the_same_task_are_taken(images: Path, tmp_path: Path) -> None:
+def test_only_shards_of_the_same_task_are_reused(images: Path, tmp_path: Path) -> None:
     evaluate(choose(images), colours, "model", tmp_path / "shards", "test")
     for task, model in ((choose(images), "another"), (choose(images, 20), "model"), (choose(images), "model")):
         calls, predict = counting(colours)
@@ -113,7 +113,7 @@ def test_a_damaged_shard_is_computed_again(images: Path, tmp_path: Path) -> None
 def test_images_that_were_replaced_are_classified_again(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A message says to replace a damaged image; the shard that counts it is not believed any more."""
+    """A message says to replace a damaged image; the shard that counts it is discarded."""
     monkeypatch.setattr(classify, "DAMAGED_SHARE", 0.04)
     task = choose(images)
     path = images / task.chosen[-1].name
@@ -137,8 +137,8 @@ def test_a_shard_whose_record_is_damaged_is_computed_again(content: str | None, 
     assert evaluated.predictions.right.all()
 
 
-def test_an_image_that_is_hardly_but_a_line_is_damaged(images: Path) -> None:
-    """The protocol crop would make an image of gigabytes of it on the way."""
+def test_an_extremely_long_image_is_damaged(images: Path) -> None:
+    """The protocol crop would resize it to gigabytes first."""
     Image.new("RGB", (60_000, 2)).save(images / "green/3.png")
     task = replace(choose(images), size=224, protocol="crop")
     (example,) = (example for example in task.chosen if example.name == "green/3.png")
@@ -153,7 +153,7 @@ def test_a_damaged_image_is_named_counted_and_left_out(
     monkeypatch.setattr(classify, "DAMAGED_SHARE", 0.04)  # one of the 30
     (images / "green/3.png").write_bytes(b"no image")
     task = choose(images)
-    for _ in range(2):  # the second run takes it from the shards
+    for _ in range(2):  # the second run reads it from the shards
         evaluated = evaluate(task, colours, "model", tmp_path / "shards", "test")
         assert list(evaluated.damaged) == ["green/3.png"]
         assert f"{images}/green/3.png: cannot be read as an image" in evaluated.damaged["green/3.png"]

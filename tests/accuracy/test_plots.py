@@ -1,4 +1,4 @@
-"""The cards' plots: well-formed, readable at every extreme, and with a description for those who cannot see them."""
+"""plots: well-formed, readable at every extreme, and with a description for screen readers."""
 
 import re
 from xml.etree import ElementTree
@@ -53,7 +53,7 @@ EXTREMES = {
 
 
 def boxes(root: ElementTree.Element) -> list[tuple[str, float, float, float, float]]:
-    """Returns about which rectangle each text fills, (text, left, top, right, bottom); letters of 0.6 em."""
+    """Returns the approximate rectangle of each text, (text, left, top, right, bottom); letters of 0.6 em."""
     rectangles = []
     for text in root.iter(f"{SVG}text"):
         letters = text.text or ""
@@ -103,7 +103,7 @@ def description(text: str) -> str:
     return ElementTree.fromstring(text).findtext(f"{SVG}desc") or ""
 
 
-def test_the_reliability_diagram_says_each_bin() -> None:
+def test_the_reliability_diagram_describes_each_bin() -> None:
     calibration = measured(10, 0.5, 0.9).calibration
     assert description(plot_calibration("t", calibration)) == (
         "Reliability diagram, expected calibration error 40.00 %, 10 images. confidence 86.67 % to 93.33 %: 10 images,"
@@ -111,7 +111,7 @@ def test_the_reliability_diagram_says_each_bin() -> None:
     )
 
 
-def test_the_reliability_diagram_draws_what_is_right_and_how_sure() -> None:
+def test_the_reliability_diagram_draws_accuracy_and_confidence() -> None:
     root = ElementTree.fromstring(plot_calibration("t", measured(10, 0.5, 0.9).calibration))
     (mark,) = root.findall(f"{SVG}path[@class='mark']")
     bar, count = root.findall(f"{SVG}path[@class='bar']")
@@ -120,7 +120,7 @@ def test_the_reliability_diagram_draws_what_is_right_and_how_sure() -> None:
     assert re.findall(r"V([\d.]+)", count.attrib["d"]) == ["420"]
 
 
-def test_the_accuracy_plot_says_every_figure() -> None:
+def test_the_accuracy_plot_describes_every_figure() -> None:
     assert description(EXTREMES["ten classes"]) == (
         "Accuracy on 3,925 images of 10 classes: top-1 over all 1,000 outputs 99.01 % (98.64 to 99.27); top-1 among 10"
         " classes 99.01 % (98.64 to 99.27); ReaL labels, 1,962 images 10.04 % (8.79 to 11.45); reported, not comparable"

@@ -63,7 +63,7 @@ def test_few_outputs_have_few_columns() -> None:
 
 
 @pytest.mark.parametrize("row", [[np.nan, 1, 2], [np.inf, 1, 2], [np.nan, np.inf, 2], [-np.inf] * 3])
-def test_what_is_not_a_number_is_never_right(row: list[float]) -> None:
+def test_logits_that_are_not_numbers_are_never_right(row: list[float]) -> None:
     logits = np.array([row, [0, 1, 2]], np.float32)
     for label in range(3):
         predictions = of_logits(logits, np.array([label, 2]), range(3), "softmax")
@@ -73,7 +73,7 @@ def test_what_is_not_a_number_is_never_right(row: list[float]) -> None:
         assert predictions.confidence[0] == 0
 
 
-def test_a_class_ruled_out_is_an_ordinary_loser() -> None:
+def test_a_logit_of_minus_infinity_loses() -> None:
     predictions = of_logits(np.array([[0, -np.inf, 0]], np.float32), np.array([0]), range(3), "softmax")
     assert predictions.top5.tolist() == [[0, 2, 1]]
     assert predictions.confidence.tolist() == [0.5]
@@ -95,7 +95,7 @@ def test_other_shapes_and_types_are_refused(name: str, value: np.ndarray) -> Non
         Predictions(**arrays | {name: value})
 
 
-def test_joined_keeps_the_order() -> None:
+def test_join_keeps_the_order() -> None:
     whole = some(10)
     parts = [
         Predictions(*(getattr(whole, field.name)[start:end] for field in fields(Predictions)))
@@ -116,11 +116,11 @@ def test_files_come_back_and_stay_small(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["0.npz"]
 
 
-def test_a_missing_file_is_nothing(tmp_path: Path) -> None:
+def test_a_missing_file_gives_none(tmp_path: Path) -> None:
     assert load_predictions(tmp_path / "none.npz") is None
 
 
-def test_every_cut_and_every_flipped_byte_is_noticed(tmp_path: Path) -> None:
+def test_every_cut_and_every_flipped_byte_is_detected(tmp_path: Path) -> None:
     path = tmp_path / "0.npz"
     some(9).save(path)
     whole = path.read_bytes()
@@ -135,7 +135,7 @@ def test_every_cut_and_every_flipped_byte_is_noticed(tmp_path: Path) -> None:
         assert back is None or equal(back, some(9))  # times and comments of the archive may be anything
 
 
-def test_another_archive_is_nothing(tmp_path: Path) -> None:
+def test_another_archive_gives_none(tmp_path: Path) -> None:
     path = tmp_path / "0.npz"
     good = {field.name: getattr(some(3), field.name) for field in fields(Predictions)}
     for other in ({"label": good["label"]}, good | {"label": np.zeros(2, np.int32)}, good | {"top5": good["label"]}):
@@ -145,6 +145,6 @@ def test_another_archive_is_nothing(tmp_path: Path) -> None:
     assert load_predictions(path) is None
 
 
-def test_an_unreadable_file_is_no_damaged_one(tmp_path: Path) -> None:
+def test_an_unreadable_file_raises(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         load_predictions(tmp_path)
