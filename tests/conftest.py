@@ -176,7 +176,8 @@ def copy_project(folder: Path) -> Path:
 
 def run_make(tree: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs make in a tree, without the settings of the make that started the tests."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    # make hands the settings of its command line down in both.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "PYTHON"}
     return subprocess.run(
         ["make", *arguments],
         cwd=tree, env=inherited | environment, capture_output=True, text=True, check=False, timeout=600,
