@@ -36,7 +36,7 @@ def _list_remedies(checkpoint: Checkpoint, reasons: Reasons) -> list[str]:
     kinds = {type(reason) for reason in reasons.values()}
     kinds_of_hosts = {type(reason) for source, reason in reasons.items() if is_remote(source.address)}
     remedies = {
-        "leave out OFFLINE=1, which forbids fetch the network": NotCached in kinds,
+        "leave out OFFLINE=1, which keeps fetch off the network": NotCached in kinds,
         # If some host was reached, the network works and the other hosts are down.
         "check your network (it may need HTTPS_PROXY=<its proxy>) and run the same command again": (
             kinds_of_hosts == {Unreachable}
