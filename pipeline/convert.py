@@ -88,8 +88,8 @@ def convert(model: Model, names: Sequence[labels.Label], name: str, path: Path, 
 
         arrays = npz.load(path, model)  # what does not fit is refused here, and the exports end with the block
         progress = stack.enter_context(Progress(f"convert {label}", len(folders), "modules"))
-        pixels = float64.pixels(model)
-        outputs = float64.outputs(model, arrays, selftest.scaled(pixels))
+        pixels = float64.selftest_pixels(model)
+        outputs = float64.compute_outputs(model, arrays, selftest.scaled(pixels))
         del arrays  # and the mapped file with them; the exports need the memory
         record = provenance_record(path, model, name)
         for head, folder in folders.items():

@@ -21,7 +21,7 @@ from pipeline.base.files import write_text
 from pipeline.base.progress import Progress
 from pipeline.images.decoding import decode
 from pipeline.images.image_set import Example, ImageSet
-from pipeline.model.preprocessing import Unfit, prepare
+from pipeline.model.preprocessing import UnsuitableImage, prepare
 
 Predict = Callable[[np.ndarray], np.ndarray]  # float32 (n, size, size, 3) to logits, float32 (n, classes)
 
@@ -110,7 +110,7 @@ def prepare_image(task: Task, example: Example) -> np.ndarray:
     pixels = decode(task.images.read(example), where)
     try:
         values = prepare(pixels, task.size, task.protocol)
-    except Unfit as reason:
+    except UnsuitableImage as reason:
         raise Fault(f"{where}: {reason}; replace or remove it") from None
     return (values + np.float32(1)) / np.float32(2) if task.unit_range else values
 

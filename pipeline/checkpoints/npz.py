@@ -17,7 +17,7 @@ from isal import isal_zlib
 
 from pipeline.base.fault import Fault
 from pipeline.checkpoints.digest import BROKEN_ZIP, model_shape
-from pipeline.model.parameters import give_back
+from pipeline.model.parameters import release_memory
 from pipeline.model.variants import HYBRIDS, SIZES, Model
 from pipeline.model.vit import parameter_shapes
 
@@ -96,7 +96,7 @@ def _check_values(name: str, value: np.ndarray, path: Path) -> None:
     if value.dtype != np.float32:
         raise Fault(f"{path}: the array {name!r} is {value.dtype}, expected float32")
     bad = value.size - int(np.isfinite(value).sum())
-    give_back([value])
+    release_memory([value])
     if bad:
         raise Fault(f"{path}: {bad} of {value.size} values of {name!r} are NaN or infinite; the checkpoint is broken")
 
@@ -171,7 +171,7 @@ def _map_array(stream: BinaryIO, entry: zipfile.ZipInfo) -> np.ndarray | None:
         if isal_zlib.crc32(data) != entry.CRC:  # five times as fast as zlib's
             raise zipfile.BadZipFile(f"Bad CRC-32 for file {entry.filename!r}")
     array = np.frombuffer(content, dtype, count, before + header).reshape(shape)
-    give_back([array])
+    release_memory([array])
     return array
 
 

@@ -1,25 +1,26 @@
-"""What the JAX model computes in float64, for the golden self-test that travels inside a module and for validate."""
+"""Computes the JAX model in float64: the reference for the self-test inside each module and for validate."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
 
+from pipeline.base.heads import Head
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import VisionTransformer
 
-COMPILED_WHOLE = 100_000_000  # parameters; 0.8 GB in float64
+COMPILED_WHOLE = 100_000_000  # the most parameters of a model that is compiled as a whole; 0.8 GB in float64
 
 
-def pixels(model: Model) -> np.ndarray:
+def selftest_pixels(model: Model) -> np.ndarray:
     """Returns the self-test's image: uint8 noise (1, size, size, 3) from a fixed seed."""
     return np.random.default_rng(0).integers(0, 256, (1, model.image_size, model.image_size, 3), np.uint8)
 
 
 @contextmanager
-def _quick_compilation() -> Iterator[None]:
-    """Compiles without optimisation: every operation runs once, and compiling a hybrid's takes longer than that."""
+def _compile_quickly() -> Iterator[None]:
+    """Compiles without optimisation, which takes longer than it saves: every operation runs once."""
     import jax
 
     before = jax.config.read("jax_disable_most_optimizations")
@@ -30,12 +31,12 @@ def _quick_compilation() -> Iterator[None]:
         jax.config.update("jax_disable_most_optimizations", before)
 
 
-def outputs(model: Model, arrays: Mapping[str, np.ndarray], inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns what the Flax model computes of the inputs, by head: float32 (n, classes) and (n, width).
+def compute_outputs(model: Model, arrays: Mapping[str, np.ndarray], inputs: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the Flax model's outputs by head, rounded from float64: float32 (n, classes) and (n, width).
 
-    It is computed in float64 and rounded, for two reasons: it is closer to the truth than any float32 result that it
-    will be compared with, and it is the same on every machine, where float32 sums differ in their last bits between
-    processors. A module's bytes depend on it.
+    Two reasons for float64: the outputs are more exact than any float32 result that is compared with them, and they are
+    the same on every machine, where the last bits of float32 sums depend on the processor. A module's bytes depend on
+    them.
 
     Args:
         model: the section.
@@ -45,12 +46,12 @@ def outputs(model: Model, arrays: Mapping[str, np.ndarray], inputs: np.ndarray) 
     import jax
     from flax import linen as nn
 
-    with jax.enable_x64(True), _quick_compilation():
+    with jax.enable_x64(True), _compile_quickly():
         trunk = VisionTransformer(variant(model.variant), classes=None)
-        parameters = {"params": nest_parameters(select_parameters(arrays, "fe"))}
-        # Compiled as one function it holds all parameters in float64 at once; else only those of one block.
-        small = sum(value.size for value in arrays.values()) < COMPILED_WHOLE
-        features = (jax.jit(trunk.apply) if small else trunk.apply)(parameters, inputs.astype(np.float64))
+        parameters = {"params": nest_parameters(select_parameters(arrays, Head.FE))}
+        # Compiled as a whole it needs all parameters in float64 at once; else those of one block.
+        is_small = sum(value.size for value in arrays.values()) < COMPILED_WHOLE
+        features = (jax.jit(trunk.apply) if is_small else trunk.apply)(parameters, inputs.astype(np.float64))
         head = {"params": {name: arrays[f"head/{name}"] for name in ("kernel", "bias")}}
         logits = nn.Dense(model.classes).apply(head, features)
-    return {"classification": np.asarray(logits, np.float32), "fe": np.asarray(features, np.float32)}
+    return {Head.CLASSIFICATION: np.asarray(logits, np.float32), Head.FE: np.asarray(features, np.float32)}

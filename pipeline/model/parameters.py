@@ -1,4 +1,4 @@
-"""Parameters by path: which of them a head uses, the tree that Flax takes, and their memory."""
+"""Selects the parameters of a head, nests them for Flax, and releases their memory."""
 
 import mmap
 from collections.abc import Iterable, Mapping
@@ -7,25 +7,28 @@ from typing import Any, TypeVar
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-Parameters = dict[str, Any]  # nested by path, as Flax takes them
+from pipeline.base.heads import Head
+
+Parameters = dict[str, Any]  # nested by path, as Flax expects them
 Value = TypeVar("Value")
 
 
 def select_parameters(arrays: Mapping[str, Value], head: str) -> dict[str, Value]:
-    """Returns the parameters, by path, that a module uses: the feature extractor has no classification head."""
-    return {name: value for name, value in arrays.items() if head == "classification" or not name.startswith("head/")}
+    """Returns the parameters that a head uses by path: all, or for the feature extractor all but the last layer."""
+    has_classifier = head == Head.CLASSIFICATION
+    return {name: value for name, value in arrays.items() if has_classifier or not name.startswith("head/")}
 
 
 def nest_parameters(arrays: Mapping[str, np.ndarray]) -> Parameters:
-    """Nests '/'-separated paths into the tree that Flax takes."""
+    """Nests '/'-separated paths into the tree that Flax expects."""
     nested: Parameters = unflatten_dict(dict(arrays), sep="/")
     return nested
 
 
-def give_back(arrays: Iterable[object]) -> None:
-    """Gives the memory back that views of a file hold; they stay what they are, and are read again when used.
+def release_memory(arrays: Iterable[object]) -> None:
+    """Releases the memory of views of a mapped file; they stay valid, and are read again when used.
 
-    The file's pages stay in the system's cache while it has room for them. Anything but such a view is left alone.
+    The file's pages stay in the system's cache while it has room for them. Arrays that are not such views are ignored.
     """
     for array in arrays:
         owner = array

@@ -1,9 +1,10 @@
-"""What happens to an image before the model sees it: the two protocols, and the one that is published in the signature.
+"""Preprocesses images for the model, by either of two protocols.
 
-    resize  straight to (size, size), bilinear without antialias: what the checkpoints' authors evaluate with
-    crop    the shorter side to size / 0.9, bicubic with antialias, then the middle: what timm evaluates them with
+    resize  to (size, size), bilinear without antialias: with this the checkpoints' authors evaluate
+    crop    the shorter side to size / 0.9, bicubic with antialias, then the centre: with this timm evaluates them
 
-Both then scale to [-1, 1]. A figure means something only beside the name of its protocol.
+Both then scale to [-1, 1]. An accuracy depends on the protocol, so reports name it. The signature `serving_images` of
+a published module has `resize`.
 """
 
 from typing import TYPE_CHECKING
@@ -17,19 +18,18 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 CROP = 0.9  # the part of the shorter side that `crop` keeps: crop_pct of timm's augreg configurations
+MAX_PIXELS = 1 << 26  # of the resized image before `crop` cuts it, 200 MB: sides of about 1 to 350
 
-LARGEST = 1 << 26  # pixels of an image on the way of `crop`, 200 MB: sides of about 1 to 350
-
-_BAND = 32  # rows at a time: their float32 copies stay in the processor's cache, and are allocated without page faults
+_BAND = 32  # rows at a time, so that their float32 copies fit the processor's cache
 _HALF = np.float32(127.5)
 
 
-class Unfit(ValueError):
-    """An image that a protocol can make nothing of."""
+class UnsuitableImage(ValueError):
+    """An image that a protocol cannot process."""
 
 
 def preprocess(pixels: "tf.Tensor", size: int) -> "tf.Tensor":
-    """Resizes straight to (size, size), bilinear without antialias, and scales to [-1, 1]: the protocol `resize`.
+    """Applies the protocol `resize` in TensorFlow, for the signature `serving_images`.
 
     Source: vit_jax/input_pipeline.py of google-research/vision_transformer, which evaluates with tf.image.resize and
     (x - 127.5) / 127.5.
@@ -48,7 +48,7 @@ def preprocess(pixels: "tf.Tensor", size: int) -> "tf.Tensor":
 
 
 def prepare(pixels: np.ndarray, size: int, protocol: str) -> np.ndarray:
-    """Makes of one image what the model takes, without TensorFlow.
+    """Preprocesses one image without TensorFlow.
 
     Args:
         pixels: uint8 (height, width, 3), RGB.
@@ -59,17 +59,17 @@ def prepare(pixels: np.ndarray, size: int, protocol: str) -> np.ndarray:
         float32 (size, size, 3) in [-1, 1]; for `resize` bit for bit what preprocess() returns on a CPU.
 
     Raises:
-        Unfit: when `crop` would need an image of more than LARGEST pixels on the way, of one that is hardly but a line.
+        UnsuitableImage: when `crop` would need more than MAX_PIXELS before it cuts: the image is almost a line.
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"unknown protocol {protocol!r}")
     return _resize(pixels, size) if protocol == "resize" else _crop(pixels, size)
 
 
-def _weights(length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns, for each of `size` results along one side: the pixels before and after, and the part of the latter.
+def _interpolation(length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns for each of `size` pixels along one side the two source pixels, and the weight of the second.
 
-    Half-pixel centres, in float32, as compute_interpolation_weights of TensorFlow's resize_bilinear_op.cc has it.
+    Half-pixel centres, in float32, as in compute_interpolation_weights of TensorFlow's resize_bilinear_op.cc.
 
     Returns:
         int64 (size,) and int64 (size,) in 0 to length - 1; float32 (size,) in [0, 1).
@@ -81,13 +81,14 @@ def _weights(length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def _resize(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Applies the protocol `resize` in NumPy."""
     height, width, _ = pixels.shape
-    (top, bottom, down), (left, right, across) = _weights(height, size), _weights(width, size)
+    (top, bottom, down), (left, right, across) = _interpolation(height, size), _interpolation(width, size)
     flat = pixels.reshape(height, width * 3)
     columns = [(side[:, np.newaxis] * 3 + np.arange(3)).ravel() for side in (left, right)]
     weights = np.repeat(across, 3)
 
-    def between(rows: np.ndarray) -> np.ndarray:
+    def interpolate(rows: np.ndarray) -> np.ndarray:
         band = flat[rows]
         start, end = (band[:, column].astype(np.float32) for column in columns)
         end -= start
@@ -95,11 +96,11 @@ def _resize(pixels: np.ndarray, size: int) -> np.ndarray:
         end += start
         return end
 
-    # Along the rows first, then down, each as a + (b - a) * weight: TensorFlow's order, so that it rounds the same way.
+    # Along the rows first, then down, each as a + (b - a) * weight: TensorFlow's order, which rounds the same way.
     result = np.empty((size, size * 3), np.float32)
     for first in range(0, size, _BAND):
         band = slice(first, first + _BAND)
-        above, below = between(top[band]), between(bottom[band])
+        above, below = interpolate(top[band]), interpolate(bottom[band])
         below -= above
         below *= down[band, np.newaxis]
         below += above
@@ -109,7 +110,7 @@ def _resize(pixels: np.ndarray, size: int) -> np.ndarray:
 
 
 def _crop(pixels: np.ndarray, size: int) -> np.ndarray:
-    """The protocol `crop`.
+    """Applies the protocol `crop`.
 
     Source: timm 1.0.31, data/transforms_factory.py, transforms_imagenet_eval: torchvision's Resize of the shorter side
     to floor(size / crop_pct), its CenterCrop (which rounds halves to even), mean and standard deviation 0.5.
@@ -118,8 +119,8 @@ def _crop(pixels: np.ndarray, size: int) -> np.ndarray:
     shorter = int(size / CROP)
     narrower = min(width, height)
     resized = (int(shorter * width / narrower), int(shorter * height / narrower))
-    if resized[0] * resized[1] > LARGEST:
-        raise Unfit(f"with its {width}x{height} pixels, it would have {resized[0]}x{resized[1]} before it is cropped")
+    if resized[0] * resized[1] > MAX_PIXELS:
+        raise UnsuitableImage(f"its {width}x{height} pixels would become {resized[0]}x{resized[1]} before the crop")
     left, top = (round((side - size) / 2) for side in resized)
     whole = np.asarray(Image.fromarray(pixels).resize(resized, Image.Resampling.BICUBIC))
     middle = whole[top : top + size, left : left + size].astype(np.float32)

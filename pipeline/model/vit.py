@@ -1,9 +1,10 @@
-"""The Vision Transformers of the AugReg pool, as one Flax module; the table of variants is in variants.py.
+"""The Vision Transformers of the AugReg pool as one Flax module; variants.py has the table of architectures.
 
 Sources: "An Image is Worth 16x16 Words" (https://arxiv.org/abs/2010.11929), "How to train your ViT?"
 (https://arxiv.org/abs/2106.10270) and, for what the papers leave open (epsilons, paddings, names of parameters),
 vit_jax/models_vit.py and vit_jax/models_resnet.py of https://github.com/google-research/vision_transformer.
-Sub-modules bear the names that the published checkpoints use, so a checkpoint's keys are the parameters' paths.
+Submodules have the names that the published checkpoints use, so a checkpoint's keys are the parameters' paths.
+The names of functions that JAX traces are part of the bytes of published modules.
 """
 
 import functools
@@ -15,10 +16,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pipeline.model.parameters import give_back
-from pipeline.model.variants import Variant, fitting
+from pipeline.model.parameters import release_memory
+from pipeline.model.variants import Variant, variant_for_size
 
-BLOCKS = "blocks"  # the Flax collection of what goes into the blocks and comes out, for who compares them
+BLOCKS = "blocks"  # the Flax collection of the inputs and outputs of blocks, which the proof compares
 
 
 @functools.cache
@@ -26,20 +27,20 @@ def _apply(module: nn.Module) -> Callable[..., jax.Array]:
     return jax.jit(module.apply)
 
 
-def call_alike(parent: nn.Module, module: nn.Module, name: str, x: jax.Array) -> jax.Array:
-    """Calls a module as the submodule `name`, as one function of its weights that all modules alike share.
+def call_shared(parent: nn.Module, module: nn.Module, name: str, x: jax.Array) -> jax.Array:
+    """Calls a module as the submodule `name`; equal modules share one function of their weights.
 
-    The function is traced, differentiated and lowered once, where nn.jit traces and differentiates each module anew:
-    for L/16 that makes the gradient's trace 12 times as fast. StableHLO then holds it once, too.
+    The function is traced, differentiated and lowered once for all of them, where nn.jit traces and differentiates each
+    module: for L/16 this makes tracing the gradient 12 times as fast. StableHLO has the function once, too.
     """
     if parent.is_initializing():
         return module.clone(parent=parent, name=name)(x)
     rngs = {"dropout": parent.make_rng("dropout")} if parent.has_rng("dropout") else None
     weights = parent.variables["params"][name]
-    # Outside of a trace each call waits for its result: calls that queue up would hold all their weights at once.
+    # Outside of a trace each call waits for its result: queued calls would need all their weights at once.
     y = jax.block_until_ready(_apply(module)({"params": weights}, x, rngs=rngs))
-    give_back(jax.tree.leaves(weights))
-    parent.sow(BLOCKS, name, (x, y))  # kept only where a caller says mutable=[BLOCKS]
+    release_memory(jax.tree.leaves(weights))
+    parent.sow(BLOCKS, name, (x, y))  # kept only for callers with mutable=[BLOCKS]
     return y
 
 
@@ -62,15 +63,15 @@ class StdConv(nn.Module):
         )
 
 
-# The variance in two passes, as the mean of (x - mean)^2: with the one-pass E[x^2] - E[x]^2 that Flax takes by default,
-# float32 logits of random R26+S/32 and R50+L/32 are 2.4 times further from the float64 ones (9.4e-6 and 5.6e-5 of the
-# largest logit, against 3.7e-6 and 2.5e-5; benchmarks/precision.py). LayerNorm gains nothing by it.
+# The variance in two passes, as the mean of (x - mean)^2. With Flax's default, E[x^2] - E[x]^2 in one pass, the
+# relative error of float32 logits is about 2.4 times as large: 9.4e-6 and 5.6e-5 for random R26+S/32 and R50+L/32,
+# instead of 3.7e-6 and 2.5e-5 (benchmarks/precision.py). LayerNorm gains nothing by it.
 GroupNorm = functools.partial(nn.GroupNorm, num_groups=32, epsilon=1e-6, use_fast_variance=False)
 LayerNorm = functools.partial(nn.LayerNorm, epsilon=1e-6)
 
 
 class ResidualUnit(nn.Module):
-    """A bottleneck unit with the activation after the sum; the second convolution carries the stride."""
+    """A bottleneck unit with the activation after the sum; the second convolution has the stride."""
 
     features: int
     stride: int
@@ -88,7 +89,7 @@ class ResidualUnit(nn.Module):
 
 
 class ResNetStage(nn.Module):
-    """A run of residual units; the first one carries the stride."""
+    """A sequence of residual units; the first has the stride."""
 
     features: int
     units: int
@@ -98,16 +99,16 @@ class ResNetStage(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         for unit in range(1, self.units + 1):
             stride = self.stride if unit == 1 else 1
-            x = call_alike(self, ResidualUnit(self.features, stride, parent=None), f"unit{unit}", x)
+            x = call_shared(self, ResidualUnit(self.features, stride, parent=None), f"unit{unit}", x)
         return x
 
 
 def resnet(units: tuple[int, ...], stage: type[nn.Module], x: jax.Array) -> jax.Array:
-    """Maps images to what the hybrids cut into patches; to be called inside a module, whose submodules it makes.
+    """Maps images to the features that the hybrids cut into patches; called in a module, it adds submodules to it.
 
     Args:
-        units: how many residual units each stage has; none for the root alone.
-        stage: the kind of the stages, ResNetStage or like it.
+        units: the number of residual units in each stage; () for the root alone.
+        stage: the class of the stages, such as ResNetStage.
         x: (n, height, width, 3).
     """
     x = nn.relu(GroupNorm(name="gn_root")(StdConv(64, 7, 2, name="conv_root")(x)))
@@ -118,9 +119,9 @@ def resnet(units: tuple[int, ...], stage: type[nn.Module], x: jax.Array) -> jax.
 
 
 class Patches(nn.Module):
-    """Cuts images into patches and maps each to a vector: upstream's convolution whose stride is its size.
+    """Cuts images into patches and maps each to a vector, as a convolution does whose stride is its size.
 
-    It is written as one product of matrices, which a CPU computes faster.
+    Upstream has that convolution. One product of matrices is faster on a CPU.
     """
 
     width: int
@@ -139,11 +140,11 @@ class Patches(nn.Module):
 
 
 class Projection(nn.Module):
-    """A dense layer between the tokens and the attention's heads, as one product of two matrices.
+    """A dense layer between tokens and attention heads, as one product of two matrices.
 
     Attributes:
-        shape: of the kernel, (width, heads, depth) or (heads, depth, width), as the checkpoints have it.
-        inputs: how many of its axes, from the first, are summed over; the bias has the others.
+        shape: the kernel's, (width, heads, depth) or (heads, depth, width), as in the checkpoints.
+        inputs: the number of its first axes that are summed over; the bias has the others.
     """
 
     shape: tuple[int, ...]
@@ -165,7 +166,7 @@ class SelfAttention(nn.Module):
 
     Attributes:
         heads: divides the width.
-        queries: how many tokens, from the first, ask; None for all. The others are only attended to.
+        queries: the number of first tokens that are computed, None for all; they attend to all tokens.
     """
 
     heads: int
@@ -201,13 +202,13 @@ class MlpBlock(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """Pre-norm self-attention and MLP. The counters in the names are those of the Flax API before linen.
+    """Pre-norm self-attention and MLP. The numbers in the names are from the Flax API before linen.
 
     Attributes:
-        heads: of the attention.
-        mlp: the width of its hidden layer.
+        heads: the number of attention heads.
+        mlp: the width of the MLP's hidden layer.
         dropout: the rate after the attention and in the MLP; 0 for none.
-        queries: how many tokens, from the first, it maps; None for all.
+        queries: the number of first tokens that are computed; None for all.
     """
 
     heads: int
@@ -232,7 +233,7 @@ class AddPositionEmbedding(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The stack of encoder blocks between the position embedding and the last LayerNorm; returns the class token."""
+    """Position embedding, encoder blocks and LayerNorm; returns the class token."""
 
     variant: Variant
     dropout: float = 0.0
@@ -243,10 +244,10 @@ class Encoder(nn.Module):
         x = AddPositionEmbedding(name="posembed_input")(x)
         x = nn.Dropout(self.dropout, deterministic=False)(x)
         for layer in range(self.variant.layers):
-            # Nobody reads what the last block makes of the other tokens.
+            # Only the class token of the last block is used.
             queries = 1 if layer == self.variant.layers - 1 else None
             block = EncoderBlock(self.variant.heads, self.variant.mlp, self.dropout, queries, parent=None)
-            x = call_alike(self, block, f"encoderblock_{layer}", x)
+            x = call_shared(self, block, f"encoderblock_{layer}", x)
         return LayerNorm(name="encoder_norm")(x[:, 0])
 
 
@@ -256,8 +257,8 @@ class VisionTransformer(nn.Module):
     Attributes:
         variant: the architecture.
         classes: the number of logits; None for the feature extractor, which has no head.
-        dropout: the rate, where upstream has it: after the position embedding, after each attention and twice in each
-            MLP. Positive only while training; it takes a random key, `rngs={"dropout": key}`.
+        dropout: the rate, applied where upstream does: after the position embedding, after each attention and twice in
+            each MLP. Positive only while training; it needs a random key, `rngs={"dropout": key}`.
     """
 
     variant: Variant
@@ -277,19 +278,19 @@ class VisionTransformer(nn.Module):
         features = Encoder(self.variant, self.dropout, name="Transformer")(x)
         if self.classes is None:
             return features
-        # A zero head is how upstream starts fine-tuning: every class equally likely.
+        # Upstream starts fine-tuning with a zero head, so that every class is equally likely.
         return nn.Dense(self.classes, kernel_init=nn.initializers.zeros, name="head")(features)
 
 
 def parameter_shapes(name: str, image_size: int, classes: int | None) -> dict[str, tuple[int, ...]]:
-    """Returns the shape of every parameter by its path, such as "Transformer/encoder_norm/scale", without computing.
+    """Returns the shape of every parameter by its path, such as "Transformer/encoder_norm/scale".
 
     Raises:
         Fault: for an unknown variant, or an image size that its tokens do not divide.
     """
-    architecture = fitting(name, image_size)
+    architecture = variant_for_size(name, image_size)
     image = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
-    # One encoder block is traced and stands for all, which are alike.
+    # One encoder block is traced for all, since they are equal.
     module = VisionTransformer(replace(architecture, layers=1), classes)
     tree = jax.eval_shape(module.init, jax.random.key(0), image)["params"]
     encoder = tree["Transformer"]

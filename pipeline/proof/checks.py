@@ -99,7 +99,7 @@ def compute_reference(model: Model, arrays: npz.Arrays, inputs: np.ndarray) -> R
     Raises:
         Fault: when all outputs are zero.
     """
-    outputs = float64.outputs(model, arrays, inputs)
+    outputs = float64.compute_outputs(model, arrays, inputs)
     if not np.any(outputs[Head.CLASSIFICATION]):
         raise Fault("the JAX model's outputs are all zero, so nothing can be compared: is its head untrained?")
     fingerprints = {name: fingerprint(value) for name, value in arrays.items()}

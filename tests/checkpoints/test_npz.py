@@ -10,7 +10,7 @@ import pytest
 from benchmarks.random_checkpoints import random_arrays
 from pipeline.base.fault import Fault
 from pipeline.checkpoints import npz
-from pipeline.model.parameters import give_back
+from pipeline.model.parameters import release_memory
 from pipeline.model.variants import Model
 
 pytestmark = pytest.mark.slow
@@ -197,6 +197,6 @@ def test_a_mapped_array_needs_memory_only_while_it_is_used(tmp_path: Path) -> No
     assert resident() - before < 10_000_000  # though its checksum was computed
     np.testing.assert_array_equal(arrays["large"], written)
     assert resident() - before > 60_000_000
-    give_back([arrays["large"].reshape(4, -1), written, None])
+    release_memory([arrays["large"].reshape(4, -1), written, None])
     assert resident() - before < 10_000_000
     np.testing.assert_array_equal(arrays["large"], written)

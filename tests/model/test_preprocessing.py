@@ -1,4 +1,4 @@
-"""The two protocols: `resize` bit for bit what TensorFlow computes, `crop` what timm computes."""
+"""The two protocols: `resize` equals TensorFlow bit for bit, `crop` equals timm."""
 
 import io
 from pathlib import Path
@@ -16,8 +16,8 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.mark.slow
-def test_resize_is_bit_for_bit_what_tensorflow_computes() -> None:
-    """Larger, smaller, equal, one pixel, and sides whose ratio float32 cannot hold."""
+def test_resize_equals_tensorflow_bit_for_bit() -> None:
+    """Larger, smaller and equal sizes, one pixel, and ratios that float32 cannot represent."""
     from pipeline.model.preprocessing import preprocess
     from pipeline.saved_model.load import start_tensorflow
 
@@ -34,7 +34,7 @@ def test_resize_is_bit_for_bit_what_tensorflow_computes() -> None:
 
 @pytest.mark.slow
 def test_files_are_decoded_as_tensorflow_does() -> None:
-    """Bit for bit where the format has no loss; JPEG decoders may round otherwise, and convert CMYK."""
+    """Lossless formats bit for bit; JPEG decoders may round differently."""
     import tensorflow as tf
 
     colours = Image.fromarray(noise(17, 11))
@@ -54,7 +54,7 @@ def test_files_are_decoded_as_tensorflow_does() -> None:
         assert np.abs(decode(data.getvalue(), image.mode).astype(int) - expected).max() <= 1
 
 
-def test_crop_is_what_timm_computes() -> None:
+def test_crop_equals_timm() -> None:
     with np.load(DATA / "timm_crops.npz") as expected:
         assert len(expected.files) == 14
         for name in expected.files:
@@ -68,7 +68,7 @@ def test_crop_is_what_timm_computes() -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_result_is_what_the_model_takes(protocol: str) -> None:
+def test_pixels_are_scaled_to_the_range_of_the_model(protocol: str) -> None:
     for value, expected in ((0, -1.0), (255, 1.0)):
         got = prepare(np.full((30, 40, 3), value, np.uint8), 16, protocol)
         assert got.shape == (16, 16, 3)
@@ -77,7 +77,7 @@ def test_the_result_is_what_the_model_takes(protocol: str) -> None:
 
 
 def test_the_protocols_differ() -> None:
-    """A bar at the left edge is in the picture for `resize` alone; the colours keep their order in both."""
+    """A bar at the left edge is kept by `resize` and cut off by `crop`, and is red in the result."""
     pixels = np.zeros((40, 80, 3), np.uint8)
     pixels[:, :8, 0] = 255
     assert prepare(pixels, 20, "resize")[..., 0].max() == 1

@@ -1,4 +1,4 @@
-"""The model computes what upstream's code computes, gradients included, and drops units only when told to."""
+"""The model's outputs and gradients equal those of upstream's code, and dropout follows its key."""
 
 from collections.abc import Callable
 from typing import Any
@@ -67,7 +67,7 @@ def test_outputs_and_gradients_equal_upstreams(name: str) -> None:
     ours, by_images, logits = differentiate(VisionTransformer(variant, CLASSES))
     theirs, expected_by_images, expected = differentiate(UpstreamTransformer(variant, CLASSES))
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
-    # Relative to the largest of all: some gradients are zero but for rounding, the keys' biases' for one.
+    # Relative to the largest of all: some gradients are zero except for rounding, such as that of the keys' bias.
     atol = 1e-4 * max(np.abs(gradient).max() for gradient in theirs.values())
     assert ours.keys() == theirs.keys() == by_path(parameters_of(variant)).keys()
     for path, gradient in theirs.items():
@@ -98,8 +98,8 @@ def test_dropout_follows_its_key() -> None:
     logits = np.asarray(compiled(forward)(keys.at[1].set(keys[0])))
     np.testing.assert_array_equal(logits[0], logits[1])
     assert len(np.unique(logits, axis=0)) == 255
-    # Units that stay are scaled up, so the mean over many keys is near what inference computes. Only near, since a
-    # network is not linear: hence the low rate.
+    # Dropout scales up the units that it keeps, so the mean over many keys is close to inference. Only close, and only
+    # at a low rate, since the network is not linear.
     inference = np.asarray(VisionTransformer(variant, CLASSES).apply(parameters, images))
     single = np.abs(logits - inference).mean()
     assert np.abs(logits.mean(0) - inference).mean() < 0.25 * single

@@ -1,4 +1,4 @@
-"""The model: sizes as published, outputs as timm's."""
+"""The model: published parameter counts, and the same logits as timm."""
 
 import json
 import math
@@ -33,7 +33,7 @@ def test_parameter_counts(name: str) -> None:
     assert count(name) - count(name, classes=None) == 1000 * (variant(name).width + 1)
 
 
-def test_any_patch_and_resolution_without_new_code() -> None:
+def test_any_patch_size_and_resolution_is_supported() -> None:
     assert parameter_shapes("S/14", 224, None)["embedding/kernel"] == (14, 14, 3, 384)
     position = "Transformer/posembed_input/pos_embedding"
     assert parameter_shapes("B/16", 384, 1000)[position] == (1, 1 + 24 * 24, 768)
@@ -42,7 +42,7 @@ def test_any_patch_and_resolution_without_new_code() -> None:
 
 @pytest.mark.parametrize("name", TIMM_LOGITS)
 def test_logits_equal_timms(name: str) -> None:
-    """timm is another implementation, read from another file format: tests/data/make_timm_logits.py."""
+    """timm is another implementation, with another file format: tests/data/make_timm_logits.py."""
     model = Model(name, 224, 1000)
     arrays = npz.fit(random_arrays(model), model, Path("random"))
     images = np.random.default_rng(0).uniform(-1, 1, (2, 224, 224, 3)).astype(np.float32)
@@ -75,7 +75,7 @@ def test_image_sizes_that_tokens_do_not_divide_are_refused(name: str, size: int)
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("model_cards/*/vit_*.yaml")), ids=lambda path: path.stem)
-def test_every_member_names_a_model(path: Path) -> None:
+def test_every_member_has_a_valid_model(path: Path) -> None:
     model = yaml_sections.load(path, "model", Model)
     shapes = parameter_shapes(model.variant, model.image_size, model.classes)
     assert shapes["head/bias"] == (model.classes,)

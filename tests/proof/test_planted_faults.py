@@ -119,7 +119,7 @@ def exported(file: Path, tmp_path: Path) -> Iterator[Callable[[str, Head], Path]
         folder.mkdir()
         with patch.object(where, name, wrong):
             export.export(MODEL, head, file, folder)
-        pixels = float64.pixels(MODEL)
+        pixels = float64.selftest_pixels(MODEL)
         outputs = tf.saved_model.load(str(folder))(selftest.scaled(pixels)).numpy()
         (folder / "assets.extra").mkdir()
         test = {"pixels": pixels, "outputs": outputs, "tolerance": np.array(MODEL.tolerance)}
