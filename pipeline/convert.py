@@ -1,10 +1,9 @@
-"""convert: a checkpoint to two SavedModels, the classifier and the feature extractor.
+"""convert: converts a checkpoint into two SavedModels, the classifier and the feature extractor.
 
     python -m pipeline.convert MEMBER.yaml CHECKPOINT OUT
 
-writes OUT/classification and OUT/fe: each head's graph in a process of its own (pipeline/saved_model/export.py), since
-most of the work is Python of one thread; meanwhile this one computes the self-test's outputs and the checkpoint's
-digest.
+writes OUT/classification and OUT/fe, each head in a process of its own (pipeline/saved_model/export.py), since most of
+the work is Python in one thread. Meanwhile this process computes the outputs for the self-test.
 """
 
 import argparse
@@ -31,10 +30,10 @@ from pipeline.version import VERSION
 
 
 def provenance_record(path: Path, model: Model, name: str) -> dict[str, Any]:
-    """Returns what a module says of its making; nothing that differs between machines, users or days.
+    """Returns the content of provenance.json, which is the same on every machine, for every user and on every day.
 
-    That includes the source of the checkpoint: the same weights from another source are the same variables in a module
-    that says another thing of where they come from.
+    It includes the source of the checkpoint: the same weights from another source make a module with the same variables
+    and another provenance.json.
     """
     return {
         "checkpoint": {"name": name} | provenance.read(path).facts(),
@@ -50,7 +49,7 @@ def provenance_record(path: Path, model: Model, name: str) -> dict[str, Any]:
 def _write_extra(
     folder: Path, names: Sequence[labels.Label], record: Mapping[str, Any], test: Mapping[str, np.ndarray]
 ) -> None:
-    """Writes what travels inside the module beside the graph: labels, provenance, the self-test and its script."""
+    """Writes a module's assets.extra: labels, provenance, the self-test's data and its script."""
     extra = folder / "assets.extra"
     extra.mkdir()
     (extra / "provenance.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
@@ -69,11 +68,11 @@ def convert(model: Model, names: Sequence[labels.Label], name: str, path: Path, 
         names: the labels in the order of the logits, or none.
         name: the checkpoint's upstream name.
         path: the checkpoint, an AugReg .npz.
-        out: the member's folder. The SavedModels are replaced one after the other once both are whole.
+        out: the member's folder. Its SavedModels are replaced when both are complete.
         label: the member's name, for progress.
 
     Raises:
-        Fault: when the checkpoint does not fit; nothing is converted then.
+        Fault: when the checkpoint does not fit; out stays as it is.
         OSError: when the disk is full or not writable.
     """
     with ExitStack() as stack:
@@ -82,25 +81,27 @@ def convert(model: Model, names: Sequence[labels.Label], name: str, path: Path, 
             head: stack.enter_context(export.start_export(model, head, path, folder))
             for head, folder in folders.items()
         }
-        # These import JAX, for which the exports need not wait.
+        # Imported after the exports have started, since these import JAX.
         from pipeline.checkpoints import npz
         from pipeline.model import float64
 
-        arrays = npz.load(path, model)  # what does not fit is refused here, and the exports end with the block
+        arrays = npz.load(path, model)  # raises if the checkpoint does not fit; leaving the block ends the exports
         progress = stack.enter_context(Progress(f"convert {label}", len(folders), "modules"))
         pixels = float64.selftest_pixels(model)
         outputs = float64.compute_outputs(model, arrays, selftest.scaled(pixels))
-        del arrays  # and the mapped file with them; the exports need the memory
+        del arrays  # releases the mapped file: the exports need the memory
         record = provenance_record(path, model, name)
         for head, folder in folders.items():
             exports[head].wait()
             test = {"pixels": pixels, "outputs": outputs[head], "tolerance": np.array(model.tolerance)}
-            _write_extra(folder, names if head == "classification" else (), record, test)
+            _write_extra(folder, names if head is Head.CLASSIFICATION else (), record, test)
             progress.advance(1)
 
 
 def main(arguments: Sequence[str]) -> str:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.convert", description="Converts a checkpoint.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.convert", description="Converts a checkpoint into two SavedModels."
+    )
     parser.add_argument("member", type=Path, help="the member's YAML file")
     parser.add_argument("checkpoint", type=Path, help="its checkpoint, an .npz file")
     parser.add_argument("out", type=Path, help="the member's folder, for classification/ and fe/")

@@ -1,11 +1,11 @@
-"""imagenet: validation images that may be had without a login, and where to get the others.
+"""imagenet: downloads validation images that need no login, and says where to get others.
 
     python -m pipeline.imagenette OUT [--address ADDRESS] [--sha256 DIGEST] [--cache FOLDER] [--offline]
 
-downloads Imagenette (fastai/imagenette: ten classes of ImageNet, shorter side 320 pixels) and unpacks of it the images
-of ImageNet's validation set, into OUT/imagenette2-320/<synset>. Imagenette's own split into train and val mixes
-ImageNet's training and validation images (its issue 47), and the checkpoints were trained on the former: accuracy on
-those would be flattery. The file names tell them apart, and a class has 50 of the latter.
+downloads Imagenette (fastai/imagenette: ten classes of ImageNet, shorter side 320 pixels) and unpacks the images of
+ImageNet's validation set, 50 of a class, into OUT/imagenette2-320/<synset>. Imagenette's own split into train and val
+mixes ImageNet's training and validation images (its issue 47); on training images, which the checkpoints have seen, the
+accuracy would be too high. The file names tell them apart.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from pipeline.download.obtain import Access, obtain_file
 
 NAME = "imagenette2-320"
 ADDRESS = f"https://s3.amazonaws.com/fast-ai-imageclas/{NAME}.tgz"
-# 341,663,724 bytes; as TensorFlow Datasets records them (tensorflow_datasets/datasets/imagenette/checksums.tsv).
+# Of 341,663,724 bytes, as TensorFlow Datasets records it (tensorflow_datasets/datasets/imagenette/checksums.tsv).
 SHA256 = "569b4497c98db6dd29f335d1f109cf315fe127053cedf69010d047f0188e158c"
 
-_WANTED = re.compile(rf"(?:\./)?{NAME}/(?:train|val)/(n\d{{8}}/ILSVRC2012_val_\d{{8}}\.JPEG)")
+_VALIDATION_IMAGE = re.compile(rf"(?:\./)?{NAME}/(?:train|val)/(n\d{{8}}/ILSVRC2012_val_\d{{8}}\.JPEG)")
 
-_OTHERS = """\
+_OTHER_SETS = """\
 IMAGENET= also takes
   ImageNet's validation set (50,000 images): ILSVRC2012_img_val.tar and ILSVRC2012_devkit_t12.tar.gz in one folder, or
     their files; from https://image-net.org/download-images, with a login
@@ -45,46 +45,46 @@ def unpack(archive: Path, out: Path) -> int:
 
     Args:
         archive: a .tar.gz file.
-        out: the folder to write; nothing outside of it is, whatever the archive says.
+        out: the folder to write; an archive cannot write outside of it.
 
     Returns:
-        How many images there are.
+        The number of images.
 
     Raises:
-        Fault: when the archive is damaged or has no such image.
+        Fault: when the archive is damaged or has no validation images.
     """
-    found = 0
+    count = 0
     with replacing_folder(out) as folder:
         try:
-            with tarfile.open(archive, "r:gz") as opened:
-                for member in opened:
-                    wanted = _WANTED.fullmatch(member.name)
-                    if wanted and member.isreg():
-                        opened.extract(member.replace(name=wanted[1], deep=False), folder, filter="data")
-                        found += 1
+            with tarfile.open(archive, "r:gz") as tar:
+                for member in tar:
+                    match = _VALIDATION_IMAGE.fullmatch(member.name)
+                    if match and member.isreg():
+                        tar.extract(member.replace(name=match[1], deep=False), folder, filter="data")
+                        count += 1
         except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # of the disk, not of the archive
-            raise Fault(f"{archive}: not a sound .tar.gz archive ({error}); nothing was kept") from None
-        if not found:
+            raise Fault(f"{archive}: not a whole .tar.gz ({error}); nothing was kept") from None
+        if not count:
             raise Fault(f"{archive}: no {NAME}/.../<synset>/ILSVRC2012_val_<8 digits>.JPEG in it; nothing was kept")
-    return found
+    return count
 
 
 def fetch(out: Path, address: str, sha256: str, access: Access) -> int:
-    """Downloads and unpacks Imagenette, unless it is there.
+    """Downloads and unpacks Imagenette, unless the folder exists.
 
     Args:
         out: the folder to write.
         address: where the archive is.
         sha256: its digest.
-        access: cache, offline mode and patience.
+        access: cache, offline mode and retries.
 
     Returns:
-        How many images there are.
+        The number of images.
 
     Raises:
-        Fault: when the archive is not to be had, or is another one.
+        Fault: when the archive cannot be downloaded, is another one, or is damaged.
     """
     if out.is_dir():
         return sum(1 for _ in out.glob("*/*"))
@@ -92,14 +92,14 @@ def fetch(out: Path, address: str, sha256: str, access: Access) -> int:
         with obtain_file(address, access, "imagenet", sha256) as file:
             if file.sha256 != sha256:
                 raise Fault(
-                    f"{address}: wrong sha256: expected {sha256}, got {file.sha256}; nothing was kept. If another"
-                    " archive lies there now and you trust it, run python -m pipeline.imagenette with --sha256"
+                    f"{address}: wrong sha256: expected {sha256}, got {file.sha256}; nothing was kept. If the"
+                    " archive there has changed and you trust it, run python -m pipeline.imagenette with --sha256"
                 )
             return unpack(file.path, out)
     except Unavailable as error:
         raise Fault(
-            f"{address}: {error}; say --address of a mirror to python -m pipeline.imagenette, or bring images of your"
-            f" own.\n{_OTHERS.rstrip()}"
+            f"{address}: {error}; give --address of a mirror to python -m pipeline.imagenette, or use images of your"
+            f" own.\n{_OTHER_SETS.rstrip()}"
         ) from None
 
 
@@ -107,12 +107,12 @@ def main(arguments: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(prog="python -m pipeline.imagenette", description="Downloads validation images.")
     parser.add_argument("out", type=Path, help=f"the folder in which to make {NAME}")
     parser.add_argument("--address", default=ADDRESS, help=f"where the archive is (default: {ADDRESS})")
-    parser.add_argument("--sha256", default=SHA256, help="its digest, if it is another archive")
+    parser.add_argument("--sha256", default=SHA256, help="its SHA-256, if it is another archive")
     cache.add_options(parser)
     args = parser.parse_args(arguments)
     folder = args.out / NAME
     count = fetch(folder, args.address, args.sha256, Access(cache.folder(args.cache), args.offline))
-    sys.stdout.write(f"{count} images of ImageNet's validation set: say IMAGENET={folder}\n{_OTHERS}")
+    sys.stdout.write(f"{count} images of ImageNet's validation set; use them with IMAGENET={folder}\n{_OTHER_SETS}")
     return str(folder)
 
 

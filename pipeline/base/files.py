@@ -1,4 +1,4 @@
-"""Writes files so that either the old one or the new one is left, computes digests, and locks files."""
+"""Replaces files and folders atomically, computes digests, and locks files."""
 
 import fcntl
 import glob
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO
 
-CHUNK = 1 << 22
+CHUNK = 1 << 22  # bytes read at a time
 
 
 def stream_digest(stream: IO[bytes]) -> str:
@@ -30,7 +30,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _sync(path: Path) -> None:
-    """Forces a file's content, or a folder's names, to the disk."""
+    """Flushes a file's content, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -39,37 +39,37 @@ def _sync(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Forces everything in a folder to the disk."""
+    """Flushes everything in a folder to the disk."""
     for entry in sorted(folder.rglob("*")):
         _sync(entry)
 
 
 def _sibling(path: Path, suffix: str) -> Path:
-    """Returns a hidden name beside `path` that this process alone uses, after sweeping what dead ones left behind."""
+    """Returns a hidden name beside `path` for this process alone, and removes what ended processes left there."""
     host = socket.gethostname()
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(host)}.*.{suffix}"):
         process = int(leftover.name.split(".")[-2])
-        if process == os.getpid() or not _alive(process):
+        if process == os.getpid() or not _is_alive(process):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     return path.with_name(f".{path.name}.{host}.{os.getpid()}.{suffix}")
 
 
-def _alive(process: int) -> bool:
+def _is_alive(process: int) -> bool:
+    """Whether a process of this machine runs; a zombie does not (proc(5), where there is a /proc)."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # another user's
         return True
-    # A killed process that its parent has not asked for yet is dead all the same (proc(5), where there is a /proc).
     stat = Path(f"/proc/{process}/stat")
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """A failed write() does not know its file; the message to the person should."""
+    """Adds the file's name to an OSError without one, such as that of a failed write()."""
     try:
         yield
     except OSError as error:
@@ -81,10 +81,10 @@ def naming(path: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Opens a sibling of `path` for writing and renames it onto `path` once the block ends without an exception.
 
-    The sibling is removed when anything fails; one that a killed process left is removed by the next writer.
+    The sibling is removed if the block fails. If the process is killed, the next writer removes it.
 
     Raises:
-        OSError: with the name of the target, whatever the write ran into.
+        OSError: with the name of the target, when writing fails.
     """
     sibling = _sibling(path, "part")
     try:
@@ -124,30 +124,30 @@ def locked(path: Path, waiting: str = "") -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text as replacing() does."""
+    """Replaces a file by UTF-8 text, as replacing() does."""
     with replacing(path) as stream:
         stream.write(text.encode())
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty sibling folder to fill, which takes the place of `path` once the block ends without an exception.
+    """Yields an empty sibling folder to fill, which replaces `path` once the block ends without an exception.
 
-    Every file is forced to the disk first. Two renames swap the folders, since POSIX has no call that replaces a full
-    folder at once. What fails between the two puts the old folder back; a kill between the two leaves no folder at
-    `path`, which the next make sees and mends.
+    All files are flushed to the disk first. Two renames swap the folders, since POSIX cannot replace a folder that is
+    not empty at once. A failure between the two restores the old folder; a kill between them leaves no folder at
+    `path`, and the next make builds it again.
     """
-    sibling, retired = _sibling(path, "part"), _sibling(path, "old")
+    sibling, old = _sibling(path, "part"), _sibling(path, "old")
     sibling.mkdir()
     try:
         yield sibling
         sync_folder(sibling)
         if path.exists():
-            path.rename(retired)
+            path.rename(old)
         sibling.rename(path)
         _sync(path.parent)
     finally:
-        if retired.exists() and not path.exists():
-            retired.rename(path)
+        if old.exists() and not path.exists():
+            old.rename(path)
         shutil.rmtree(sibling, ignore_errors=True)
-        shutil.rmtree(retired, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

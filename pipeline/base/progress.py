@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
+"""Shows the progress of long work: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -7,20 +7,29 @@ from tqdm import tqdm
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a plain line every ten seconds and one at the end, so that logs stay readable.
+    """Shows how much is done, at which rate, and how long the rest will take.
 
-    Both say how much is done, at which rate, and how long the rest will take.
+    On a terminal it is a bar; elsewhere a plain line every ten seconds and one at the end, so that logs stay readable.
+    Work that is shorter than that prints no line.
     """
 
     def __init__(self, label: str, total: int | None, unit: str, interval: float = 10.0, done: int = 0) -> None:
-        """Begins; `done` of `total` units were done by an earlier run and don't count for the rate."""
+        """Starts at `done` of `total` units, which an earlier run did and which do not count for the rate.
+
+        Args:
+            label: the first words of each line.
+            total: the number of units, None if it is unknown.
+            unit: a plural, or "B" for bytes.
+            interval: seconds between lines.
+            done: the units that are done already.
+        """
         self._label, self._total, self._unit, self._interval = label, total, unit, interval
-        self._count, self._before, self._started = done, done, time.monotonic()
-        self._spoken, self._note = self._started, ""
-        terminal = sys.stderr.isatty()
+        self._count, self._initial, self._started = done, done, time.monotonic()
+        self._last_line, self._note = self._started, ""
+        is_terminal = sys.stderr.isatty()
         self._bar = (
             tqdm(desc=label, total=total, initial=done, unit=unit, unit_scale=unit == "B", unit_divisor=1000)
-            if terminal
+            if is_terminal
             else None
         )
 
@@ -30,30 +39,28 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif self._spoken > self._started:  # short work stays silent
-            self._say()
+        elif self._last_line > self._started:
+            self._print_line()
 
     def advance(self, count: int, note: str = "") -> None:
-        """Adds to what is done; the note, on what came of it so far, takes the place of the one before."""
+        """Adds `count` units; the note, such as an interim result, replaces the one before."""
         self._count += count
         self._note = note
         if self._bar is not None:
             if note:
                 self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(count)
-        elif time.monotonic() - self._spoken >= self._interval:
-            self._spoken = time.monotonic()
-            self._say()
+        elif time.monotonic() - self._last_line >= self._interval:
+            self._last_line = time.monotonic()
+            self._print_line()
 
-    def _say(self) -> None:
-        rate = (self._count - self._before) / (time.monotonic() - self._started)
-        left = (self._total or 0) - self._count
-        rest = f", {left / rate:.0f} s left" if left > 0 and rate > 0 else ""
-        done = (
-            f"{self._amount(self._count)} of {self._amount(self._total)}" if self._total else self._amount(self._count)
-        )
+    def _print_line(self) -> None:
+        rate = (self._count - self._initial) / (time.monotonic() - self._started)
+        rest = (self._total or 0) - self._count
+        scale, unit = (1e6, "MB") if self._unit == "B" else (1, self._unit)
+        number = ",.1f" if self._unit == "B" else ",.0f"
+        total = f"/{self._total / scale:{number}}" if self._total else ""
+        left = f", {rest / rate:.0f} s left" if rest > 0 and rate > 0 else ""
         note = f"; {self._note}" if self._note else ""
-        print(f"{self._label}: {done}, {self._amount(rate)}/s{rest}{note}", file=sys.stderr, flush=True)
-
-    def _amount(self, count: float) -> str:
-        return f"{count / 1e6:.1f} MB" if self._unit == "B" else f"{count:.4g} {self._unit}"
+        done = f"{self._count / scale:{number}}{total} {unit}, {rate / scale:.3g} {unit}/s"
+        print(f"{self._label}: {done}{left}{note}", file=sys.stderr, flush=True)

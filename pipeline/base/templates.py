@@ -1,4 +1,4 @@
-"""Renders a template with the facts that a page is made of."""
+"""Renders pages from templates."""
 
 import functools
 from pathlib import Path
@@ -7,35 +7,33 @@ from typing import Any
 import jinja2
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
-
-
 NUMBER_WORDS = (
     "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 )  # fmt: skip
 
 
 def cosine(value: float) -> str:
-    """Returns a cosine similarity with so many digits that only an exact 1 looks like one: 0.9999998 and not 1.0000."""
+    """Returns a cosine similarity with enough digits that only an exact 1 is shown as 1: 0.9999998 and not 1.0000."""
     texts = (f"{value:.{digits}f}" for digits in range(4, 17))
     return "1" if value == 1 else next((text for text in texts if float(text) != 1), "1")
 
 
 def cell(text: str) -> str:
-    """Returns text as a cell of a Markdown table has it: on one line, its bars no ends of the cell."""
+    """Returns text for a cell of a Markdown table: on one line, with its bars escaped."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
 def in_words(count: int) -> str:
-    """Spells a number up to twelve, as running text does; larger ones stay digits."""
+    """Spells out a number up to twelve; larger numbers stay digits."""
     return NUMBER_WORDS[count] if count < len(NUMBER_WORDS) else str(count)
 
 
 def make_environment(folder: Path, autoescape: bool) -> jinja2.Environment:
-    """Returns an environment that renders a folder's templates and raises UndefinedError where a fact is missing.
+    """Returns an environment for a folder of templates, which raises UndefinedError where a fact is missing.
 
     Args:
-        folder: of the templates.
-        autoescape: True for HTML; False for Markdown and for SVG, whose templates escape texts by `| e`.
+        folder: the templates.
+        autoescape: True for HTML; False for Markdown and for SVG, whose templates escape text with `| e`.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
@@ -61,7 +59,7 @@ def make_environment(folder: Path, autoescape: bool) -> jinja2.Environment:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    """Returns the environment of render(); made once, since a hub may have a thousand pages."""
+    """Returns the environment of render(), made once for what may be a thousand pages."""
     return make_environment(TEMPLATES, autoescape=False)
 
 
@@ -69,6 +67,6 @@ def render(template: str, **facts: Any) -> str:
     """Renders a template of the folder templates/.
 
     Raises:
-        jinja2.UndefinedError: when a fact the template names is missing; a page with gaps is never written.
+        jinja2.UndefinedError: when a fact is missing that the template names.
     """
     return _environment().get_template(template).render(**facts)

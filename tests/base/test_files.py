@@ -1,4 +1,4 @@
-"""Writing: the old file or the new one, whatever happens in between."""
+"""Files are replaced whole or not at all, locks, and progress lines."""
 
 import contextlib
 import errno
@@ -54,7 +54,7 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["replacing", "replacing_folder"])
-def test_a_kill_keeps_the_old_one(tmp_path: Path, what: str) -> None:
+def test_a_kill_keeps_the_old_content(tmp_path: Path, what: str) -> None:
     path = tmp_path / "a"
     if what == "replacing":
         path.write_text("old")
@@ -73,7 +73,7 @@ with {what}(Path(sys.argv[1])) as out:
     assert path.read_text() == "old" if what == "replacing" else [p.name for p in path.iterdir()] == ["old"]
 
 
-def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+def test_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     path = tmp_path / "a"
     code = """
 import os, signal, sys
@@ -110,7 +110,7 @@ def test_a_failure_between_the_renames_puts_the_old_folder_back(
 
 
 def test_a_full_device_names_the_target(tmp_path: Path) -> None:
-    """/dev/full answers every write as a full disk does."""
+    """/dev/full fails every write as a full disk does."""
     with pytest.raises(OSError) as raised, replacing(tmp_path / "a"), Path("/dev/full").open("wb") as full:  # noqa: PT011
         full.write(b"x")
     assert raised.value.errno == errno.ENOSPC
@@ -127,17 +127,17 @@ def test_progress_off_a_terminal_is_plain_lines(capsys: pytest.CaptureFixture[st
         progress.advance(1_000_000)
         progress.advance(1_000_000)
     lines = capsys.readouterr().err.splitlines()
-    assert re.fullmatch(r"fetch m: 1.0 MB of 2.0 MB, [\d.]+ MB/s, \d+ s left", lines[0])
-    assert lines[-1].startswith("fetch m: 2.0 MB of 2.0 MB, ")
+    assert re.fullmatch(r"fetch m: 1\.0/2\.0 MB, [\d.e+]+ MB/s, \d+ s left", lines[0])
+    assert lines[-1].startswith("fetch m: 2.0/2.0 MB, ")
     assert "\r" not in "".join(lines)
 
 
-def test_progress_counts_what_an_earlier_run_did(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_starts_at_what_an_earlier_run_did(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("fetch m", 3_000_000_000, "B", interval=0, done=2_000_000_000) as progress:
         progress.advance(1)
     line = capsys.readouterr().err.splitlines()[0]
-    assert line.startswith("fetch m: 2000.0 MB of 3000.0 MB, ")
-    assert float(line.split(", ")[1].removesuffix(" MB/s")) < 1  # of the one byte
+    assert line.startswith("fetch m: 2,000.0/3,000.0 MB, ")
+    assert float(line.split(", ")[1].removesuffix(" MB/s")) < 1  # MB/s, of the one byte of this run
 
 
 def test_progress_on_a_terminal_is_a_bar() -> None:
@@ -163,9 +163,9 @@ def test_short_work_stays_silent(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_what_a_killed_process_left_is_swept_before_its_parent_asks_for_it(tmp_path: Path) -> None:
+def test_files_of_a_killed_process_are_removed_before_its_parent_waits_for_it(tmp_path: Path) -> None:
     process = subprocess.Popen(["true"])
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and its number still stands
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended and is a zombie
     leftover = tmp_path / f".a.{socket.gethostname()}.{process.pid}.part"
     leftover.write_text("half")
     write_text(tmp_path / "a", "whole")
