@@ -1,6 +1,6 @@
-"""The modules run in the oldest TensorFlow that this Python can install, and their self-test notices what is broken.
+"""Modules run in the oldest TensorFlow that this Python can install, and their self-test fails for broken modules.
 
-`make test` names the interpreter with that TensorFlow and no JAX in OLDEST_TENSORFLOW_PYTHON.
+`make test` sets OLDEST_TENSORFLOW_PYTHON to an interpreter with that TensorFlow and without JAX.
 """
 
 import json
@@ -29,7 +29,7 @@ from tests.conftest import ROOT, make
 pytestmark = pytest.mark.slow
 
 SETUP = (ROOT / "setup.mk").read_text()
-# As `make test` chooses it.
+# The version that `make test` installs.
 OLDEST = dict(re.findall(r"\b(3\.\d+):(2\.\d+)", SETUP))[f"3.{sys.version_info.minor}"]
 MINORS = [runtime.tensorflow for runtime in runtimes.RUNTIMES]
 PASSED = """\
@@ -48,7 +48,7 @@ TensorFlow 2.14.1: FAILED
 
 @pytest.fixture(scope="session")
 def oldest() -> Path:
-    """The interpreter with the oldest TensorFlow."""
+    """Returns the interpreter with the oldest TensorFlow."""
     if "OLDEST_TENSORFLOW_PYTHON" not in os.environ:
         pytest.skip("OLDEST_TENSORFLOW_PYTHON is not set; `make test` makes an environment and sets it")
     interpreter = Path(os.environ["OLDEST_TENSORFLOW_PYTHON"])
@@ -58,7 +58,7 @@ def oldest() -> Path:
 
 @pytest.fixture(scope="module")
 def unpacked(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
-    """Unpacks a published tarball of the tiny collection into a new folder."""
+    """Returns a function that unpacks a published tarball of the tiny collection into a new folder."""
 
     def unpack(member: str, head: str) -> Path:
         folder = tmp_path_factory.mktemp("unpacked") / member / head
@@ -71,7 +71,7 @@ def unpacked(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
 
 # In the oldest TensorFlow ---------------------------------------------------------------------------------------------
 def assert_passes(interpreter: Path, saved_model: Path, variables: int) -> None:
-    """The self-test passes in the oldest TensorFlow, with a gradient for each of so many variables."""
+    """Asserts that the self-test passes in the oldest TensorFlow, with a gradient for each of the variables."""
     done = selftests.run_selftest(interpreter, saved_model)
     assert done.returncode == 0, done.stdout + done.stderr
     passed = parse(done.stdout)
@@ -80,7 +80,7 @@ def assert_passes(interpreter: Path, saved_model: Path, variables: int) -> None:
     assert passed.result.gradients == {"training=False": variables, "training=True": variables}
 
 
-def test_the_oldest_tensorflow_stands_alone(oldest: Path) -> None:
+def test_the_environment_of_the_oldest_tensorflow_has_no_jax(oldest: Path) -> None:
     script = "import importlib.util as u; print([name for name in ('jax', 'flax', 'tensorflow') if u.find_spec(name)])"
     done = subprocess.run([oldest, "-I", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "['tensorflow']\n"
@@ -110,15 +110,15 @@ def test_dropout_runs_in_the_oldest_tensorflow(oldest: Path, dropping: Path) -> 
     assert_passes(oldest, dropping / "classification", 104)
 
 
-# What is broken is noticed --------------------------------------------------------------------------------------------
+# Broken modules -------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def broken(unpacked: Callable[[str, str], Path]) -> Path:
-    """A published feature extractor, to damage."""
+    """Returns a copy of a published feature extractor, for a test to damage."""
     return unpacked("mini", "fe")
 
 
-def failed(saved_model: Path) -> list[str]:
-    """Returns what the self-test prints; it must fail."""
+def run_failing_selftest(saved_model: Path) -> list[str]:
+    """Returns the lines that the self-test prints; asserts that it fails."""
     done = selftests.run_selftest(Path(sys.executable), saved_model)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -131,7 +131,7 @@ def test_other_outputs_fail_the_selftest(broken: Path) -> None:
         golden = dict(archive)
     golden["outputs"][0, np.abs(golden["outputs"]).argmax()] *= 1.001
     np.savez(path, allow_pickle=False, **golden)
-    lines = failed(broken)
+    lines = run_failing_selftest(broken)
     for way, line in zip(("call", "serving_default", "serving_images"), lines, strict=False):
         assert re.fullmatch(rf"{way}: 1\.0e-03 of the largest output, 1e-05 allowed: FAILED", line)
     for training, line in zip((False, True), lines[3:], strict=False):
@@ -144,7 +144,7 @@ def test_a_module_saved_without_gradients_fails_the_selftest(broken: Path) -> No
     saved_model = saved_model_class().FromString(path.read_bytes())
     del saved_model.meta_graphs[0].graph_def.library.registered_gradients[:]
     path.write_bytes(saved_model.SerializeToString())
-    lines = failed(broken)
+    lines = run_failing_selftest(broken)
     assert [line.rpartition(" ")[2] for line in lines[:3]] == ["ok"] * 3
     for training, line in zip((False, True), lines[3:], strict=False):
         start = f"training={training}: 0 of 102 variables have a gradient: FAILED: "
@@ -164,7 +164,7 @@ def test_findings_are_read_from_a_passed_selftest() -> None:
 
 
 def fake_interpreter(path: Path, output: str, status: int = 0) -> Path:
-    """Writes a program that prints `output` whatever it is asked to run."""
+    """Writes a program that prints `output` for any command line."""
     path.write_text(f"#!/bin/sh\ncat <<'END'\n{output}END\nexit {status}\n")
     path.chmod(0o755)
     return path
@@ -214,7 +214,7 @@ def test_an_environment_is_made_again_only_for_another_lock(tmp_path: Path) -> N
         tensorflow_versions.make_environment("2.14", "/bin/false", tmp_path)
 
 
-def test_a_missing_python_is_known_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_python_is_refused_before_installing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(NEWEST_PYTHON, "2.17", 10)
     with pytest.raises(
@@ -235,7 +235,7 @@ def test_a_wrong_interpreter_is_refused(pair: str) -> None:
 # The record -----------------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def record() -> dict[str, Any]:
-    """templates/compatibility.json, once `make check-full` has written it; cards claim nothing without it."""
+    """Returns templates/compatibility.json, which `make check-full` writes and which cards quote."""
     if not compatibility.RECORD.exists():
         pytest.skip("no record yet: make check-full writes templates/compatibility.json")
     loaded: dict[str, Any] = json.loads(compatibility.RECORD.read_text())
@@ -251,14 +251,14 @@ def test_the_record_covers_every_tensorflow_model_and_head(record: dict[str, Any
         assert list(model["results"]) == MINORS
         for result in model["results"].values():
             assert list(result) == list(Head)
-            for found in result.values():
-                assert set(found["differences"]) == {"call", "serving_default", "serving_images"}
-                assert 0 < max(found["differences"].values()) <= model["tolerance"]
-                assert set(found["gradients"].values()) == {found["variables"]}
+            for head in result.values():
+                assert set(head["differences"]) == {"call", "serving_default", "serving_images"}
+                assert 0 < max(head["differences"].values()) <= model["tolerance"]
+                assert set(head["gradients"].values()) == {head["variables"]}
 
 
-def test_the_record_is_of_what_the_conversion_makes(record: dict[str, Any], dropping: Path, published: Path) -> None:
-    """Another conversion may run elsewhere, or nowhere; `python -m benchmarks.compatibility` makes a new record."""
+def test_the_record_is_about_the_current_conversion(record: dict[str, Any], dropping: Path, published: Path) -> None:
+    """If the conversion changes, `python -m benchmarks.compatibility` must write the record again."""
     folders = [dropping / "classification", published / "artifacts/rati/classification"]
     assert compatibility.computations_digest(folders) == record["computations_sha256"]
     assert compatibility.computations_digest(folders[::-1]) != record["computations_sha256"]

@@ -1,4 +1,4 @@
-"""convert: what its modules offer beyond a call, what lies inside, and that their bytes depend on nothing else."""
+"""convert: signatures, dropout and provenance of its modules, and that their bytes are reproducible."""
 
 import json
 import os
@@ -22,10 +22,10 @@ from pipeline.version import VERSION
 from tests.conftest import ROOT, write_collection
 
 
-def test_the_provenance_says_what_the_files_say(published: Path) -> None:
+def test_the_provenance_agrees_with_the_files(published: Path) -> None:
     folder = published / "artifacts/mini/classification"
     record = json.loads((folder / "assets.extra/provenance.json").read_text())
-    found = inspect_saved_model(folder)
+    model = inspect_saved_model(folder)
     assert record["checkpoint"] == {
         "name": "mini",
         "source": "mini.npz",
@@ -33,15 +33,15 @@ def test_the_provenance_says_what_the_files_say(published: Path) -> None:
         "arrays_sha256": arrays_digest(published / "model_cards/tiny/mini.npz", "mini"),
     }
     assert record["model"] == {"variant": "Mini/8", "image_size": 16, "classes": 3, "dropout": 0.0}
-    assert sorted(record["platforms"]) == list(found.platforms or ())
-    assert (record["calling_convention"],) == found.conventions
-    assert {record["stablehlo"]} == {one.stablehlo for one in found.computations}
+    assert sorted(record["platforms"]) == list(model.platforms or ())
+    assert (record["calling_convention"],) == model.conventions
+    assert {record["stablehlo"]} == {module.stablehlo for module in model.computations}
     assert record["versions"]["vit-publisher"] == VERSION
-    assert record["versions"]["tensorflow"] == found.written_by
+    assert record["versions"]["tensorflow"] == model.written_by
 
 
 def test_another_process_folder_and_user_give_the_same_bytes(published: Path, tmp_path: Path) -> None:
-    """The published tree is the one run; the other has its own names for everything that a process may look at."""
+    """A second run differs in folders, user, time zone, hash seed and temporary folder."""
     write_collection(tmp_path / "elsewhere/tiny", {"mini": ("Mini/8", 16)})
     out = tmp_path / "another folder/mini"
     others = {
@@ -63,11 +63,11 @@ def test_another_process_folder_and_user_give_the_same_bytes(published: Path, tm
         for name in archive_order(earlier):
             if not name.endswith("/"):
                 assert (out / head / name).read_bytes() == (earlier / name).read_bytes(), name
-    assert list(temporary.iterdir()) == []  # nothing is left behind
+    assert list(temporary.iterdir()) == []  # temporary files are removed
 
 
 @pytest.mark.parametrize("head", ["classification", "fe"])
-def test_dropout_is_active_in_training_alone(dropping: Path, head: str) -> None:
+def test_dropout_is_active_only_while_training(dropping: Path, head: str) -> None:
     import tensorflow as tf
 
     module = tf.saved_model.load(str(dropping / head))
@@ -76,9 +76,9 @@ def test_dropout_is_active_in_training_alone(dropping: Path, head: str) -> None:
     np.testing.assert_array_equal(module(images, training=False), result)
     first, second = module(images, training=True), module.train(images)
     assert np.abs(first - result).max() > 1e-3
-    assert np.abs(first - second).max() > 1e-3  # another key each time
+    assert np.abs(first - second).max() > 1e-3  # a new key for each call
     twice = module(tf.repeat(images[:1], 2, axis=0), training=True)
-    assert np.abs(twice[0] - twice[1]).max() > 1e-3  # and another mask for each image
+    assert np.abs(twice[0] - twice[1]).max() > 1e-3  # and a mask for each image
 
 
 def test_both_signatures_preprocess_as_validation_does(published: Path, tmp_path: Path) -> None:
