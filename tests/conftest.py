@@ -231,6 +231,20 @@ def dropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return once(tmp_path_factory, "dropping", build) / "drop"
 
 
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the SavedModels of tests.saved_model.models.write_models(). Tests must not change it."""
+    from tests.saved_model.models import write_models
+
+    return once(tmp_path_factory, "models", write_models)
+
+
+@pytest.fixture
+def ours(models: Path, tmp_path: Path) -> Path:
+    """A copy of the portable SavedModel of `models` that a test may change."""
+    return Path(shutil.copytree(models / "ours", tmp_path / "ours"))
+
+
 @pytest.fixture
 def tree(published: Path, tmp_path: Path) -> Path:
     """A copy of `published` that a test may change; files keep their times."""

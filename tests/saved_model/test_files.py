@@ -1,0 +1,126 @@
+"""The files of a model in a folder or a tarball, their order, and damaged ones."""
+
+import gzip
+import io
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from pipeline.base.fault import Fault
+from pipeline.package import package
+from pipeline.saved_model.inspection import find_faults, inspect_saved_model
+from tests.saved_model.models import faults_of
+
+pytestmark = pytest.mark.slow
+
+
+def pack(folder: Path, out: Path, names: Iterable[str], *more: tarfile.TarInfo) -> Path:
+    """Packs entries of a folder in the order given, then further headers without content."""
+    with tarfile.open(out, "w:gz") as archive:
+        for name in names:
+            archive.add(folder / name, name, recursive=False)
+        for entry in more:
+            archive.addfile(entry, io.BytesIO())
+    return out
+
+
+def header(name: str, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = kind, "/etc/passwd" if kind == tarfile.SYMTYPE else ""
+    return entry
+
+
+ASSETS = header("assets", tarfile.DIRTYPE)
+VARIABLES = ("variables", "variables/variables.index", "variables/variables.data-00000-of-00001")
+
+
+@pytest.mark.parametrize(
+    ("names", "more", "kind", "message"),
+    [
+        (("saved_model.pb", *VARIABLES), (), "order", "the last entry is variables/variables.data-00000-of-00001;"),
+        ((*VARIABLES[1:], "saved_model.pb"), (), "order", "no folder entry comes before variables/variables.index, "),
+        ((*VARIABLES, "saved_model.pb", "saved_model.pb"), (), "files", "come more than once: saved_model.pb"),
+        ((), (ASSETS, header("assets/a", tarfile.SYMTYPE)), "files", "got links or special files: assets/a"),
+        ((), (ASSETS, header("assets/a", tarfile.LNKTYPE)), "files", "got links or special files: assets/a"),
+        ((), (ASSETS, header("assets/a", tarfile.FIFOTYPE)), "files", "got links or special files: assets/a"),
+        ((), (ASSETS, header("assets/../../evil")), "files", "got assets/../../evil; do not unpack it"),
+        ((), (header("/evil"),), "files", "expected names below the model's folder, got /evil; do not unpack it"),
+        ((), (header("notes.txt"), header("debug", tarfile.DIRTYPE)), "files", "TF-Hub allows only"),
+    ],
+)  # fmt: skip
+def test_faults_of_a_tarball(
+    ours: Path, tmp_path: Path, names: tuple[str, ...], more: tuple[tarfile.TarInfo, ...], kind: str, message: str
+) -> None:
+    path = pack(ours, tmp_path / "m.tar.gz", names or (*VARIABLES, "saved_model.pb"), *more)
+    findings = [
+        finding for finding in find_faults(inspect_saved_model(path)) if not (names == () and finding.kind == "order")
+    ]
+    assert [finding.kind for finding in findings] == [kind]
+    assert message in findings[0].text
+
+
+def test_tarballs_without_faults(ours: Path, tmp_path: Path) -> None:
+    package(ours, tmp_path / "m.tar.gz")
+    assert faults_of(tmp_path / "m.tar.gz") == {}
+    names = [".", *(f"./{name}" for name in (*VARIABLES, "saved_model.pb"))]
+    assert faults_of(pack(ours, tmp_path / "dotted.tar.gz", names)) == {}
+
+
+def test_a_tarball_with_the_folder_itself(ours: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.tar.gz"
+    pack(tmp_path, path, ["ours", *(f"ours/{name}" for name in (*VARIABLES, "saved_model.pb"))])
+    faults = faults_of(path)
+    assert set(faults) == {"files"}
+    assert "saved_model.pb lies in ours/; expected it at the archive's root" in faults["files"]
+
+
+def test_faults_of_a_folder(ours: Path) -> None:
+    (ours / "assets.extra").mkdir()
+    (ours / "assets.extra/labels.tsv").symlink_to("/etc/passwd")
+    assert "got links or special files: assets.extra/labels.tsv" in faults_of(ours)["files"]
+    (ours / "assets.extra/labels.tsv").unlink()
+    (ours / "keras_metadata.pb").write_bytes(b"")
+    assert "got keras_metadata.pb; remove them" in faults_of(ours)["files"]
+
+
+# Damaged models -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("content", [b"", b"\x08\x01", b"not a protobuf", bytes(1000), b"\x00\xff" * 500])
+def test_other_content_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(content)
+    with pytest.raises(Fault, match=r"its saved_model\.pb \([\d,]+ bytes\) is cut short, damaged or not a SavedModel"):
+        inspect_saved_model(tmp_path)
+
+
+@pytest.mark.parametrize("part", [0.01, 0.5, 0.999])
+def test_a_cut_saved_model_is_refused(ours: Path, part: float) -> None:
+    content = (ours / "saved_model.pb").read_bytes()
+    (ours / "saved_model.pb").write_bytes(content[: int(len(content) * part)])
+    with pytest.raises(Fault, match="is cut short, damaged"):
+        inspect_saved_model(ours)
+
+
+@pytest.mark.parametrize("cut", [10, 300])
+def test_a_cut_tarball_is_refused(ours: Path, tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "m.tar.gz"
+    package(ours, path)
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(Fault, match=r"not a whole \.tar\.gz"):
+        inspect_saved_model(path)
+
+
+def test_other_files_and_folders_are_refused(ours: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.gz").write_bytes(gzip.compress(b"no tarball"))
+    for path, message in (
+        (tmp_path / "nowhere", "no such file or folder; name a SavedModel's folder or its .tar.gz"),
+        (tmp_path / "empty", "no saved_model.pb in this folder"),
+        (ours / "saved_model.pb", "neither a folder nor a .tar.gz"),
+        (tmp_path / "text.gz", "not a whole .tar.gz"),
+        (pack(ours, tmp_path / "v.tar.gz", VARIABLES), "no saved_model.pb in this tarball"),
+    ):
+        with pytest.raises(Fault) as raised:
+            inspect_saved_model(path)
+        assert str(raised.value).startswith(f"{path}: ")
+        assert message in str(raised.value)
