@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
+from pipeline.base.heads import Head
 from pipeline.base.jobs import Job
 from pipeline.checkpoints.digest import arrays_digest
 from pipeline.model.variants import Model
@@ -58,7 +59,7 @@ def test_another_process_folder_and_user_give_the_same_bytes(published: Path, tm
     command = [sys.executable, "-m", "pipeline.convert", str(member), str(member.with_suffix(".npz")), str(out)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for head in ("classification", "fe"):
+    for head in Head:
         earlier = published / "artifacts/mini" / head
         for name in archive_order(earlier):
             if not name.endswith("/"):
@@ -66,8 +67,8 @@ def test_another_process_folder_and_user_give_the_same_bytes(published: Path, tm
     assert list(temporary.iterdir()) == []  # temporary files are removed
 
 
-@pytest.mark.parametrize("head", ["classification", "fe"])
-def test_dropout_is_active_only_while_training(dropping: Path, head: str) -> None:
+@pytest.mark.parametrize("head", Head)
+def test_dropout_is_active_only_while_training(dropping: Path, head: Head) -> None:
     import tensorflow as tf
 
     module = tf.saved_model.load(str(dropping / head))
@@ -98,7 +99,7 @@ def test_both_signatures_preprocess_as_validation_does(published: Path, tmp_path
 
 def exporting(path: Path, out: Path) -> AbstractContextManager[Job]:
     out.mkdir()
-    return export.start_export(Model("Mini/8", 16, 3), "fe", path, out)
+    return export.start_export(Model("Mini/8", 16, 3), Head.FE, path, out)
 
 
 def test_an_export_that_is_killed_is_a_fault(mini_checkpoint: Path, tmp_path: Path) -> None:

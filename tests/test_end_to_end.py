@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from pipeline.base import yaml_sections
+from pipeline.base.heads import Head
 from pipeline.checkpoints import npz
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
@@ -253,9 +254,9 @@ def test_reports_show_tensorflow_and_jax_agree(published: Path) -> None:
             assert checks["weights"]["verdict"] == "pass"
 
 
-@pytest.mark.parametrize("head", ["classification", "fe"])
+@pytest.mark.parametrize("head", Head)
 def test_gradients_equal_those_of_the_jax_model_and_a_step_lowers_the_loss(
-    published: Path, saved_model: tuple[str, Path], head: str
+    published: Path, saved_model: tuple[str, Path], head: Head
 ) -> None:
     import jax
     import tensorflow as tf
@@ -263,7 +264,7 @@ def test_gradients_equal_those_of_the_jax_model_and_a_step_lowers_the_loss(
     member, folder = saved_model
     model = yaml_sections.load(published / f"model_cards/tiny/{member}.yaml", "model", Model)
     arrays = select_parameters(npz.load(folder / "checkpoint.npz", model), head)
-    flax_module = VisionTransformer(variant(model.variant), model.classes if head == "classification" else None)
+    flax_module = VisionTransformer(variant(model.variant), model.classes if head is Head.CLASSIFICATION else None)
     images = np.random.default_rng(0).uniform(-1, 1, (4, model.image_size, model.image_size, 3)).astype(np.float32)
     target = np.array([0, 1, 2, 0])
 

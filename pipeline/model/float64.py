@@ -31,7 +31,7 @@ def _compile_quickly() -> Iterator[None]:
         jax.config.update("jax_disable_most_optimizations", before)
 
 
-def compute_outputs(model: Model, arrays: Mapping[str, np.ndarray], inputs: np.ndarray) -> dict[str, np.ndarray]:
+def compute_outputs(model: Model, arrays: Mapping[str, np.ndarray], inputs: np.ndarray) -> dict[Head, np.ndarray]:
     """Returns the Flax model's outputs by head, rounded from float64: float32 (n, classes) and (n, width).
 
     Two reasons for float64: the outputs are more exact than any float32 result that is compared with them, and they are

@@ -13,9 +13,9 @@ Parameters = dict[str, Any]  # nested by path, as Flax expects them
 Value = TypeVar("Value")
 
 
-def select_parameters(arrays: Mapping[str, Value], head: str) -> dict[str, Value]:
+def select_parameters(arrays: Mapping[str, Value], head: Head) -> dict[str, Value]:
     """Returns the parameters that a head uses by path: all, or for the feature extractor all but the last layer."""
-    has_classifier = head == Head.CLASSIFICATION
+    has_classifier = head is Head.CLASSIFICATION
     return {name: value for name, value in arrays.items() if has_classifier or not name.startswith("head/")}
 
 

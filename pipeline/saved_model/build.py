@@ -30,7 +30,7 @@ def _random_key() -> "tf.Tensor":
 
 
 def _forward(
-    model: Model, head: str, variables: Mapping[str, "tf.Variable"], dropout: float
+    model: Model, head: Head, variables: Mapping[str, "tf.Variable"], dropout: float
 ) -> "tf.types.experimental.ConcreteFunction":
     """Converts the forward pass of a head with a rate of dropout.
 
@@ -42,7 +42,7 @@ def _forward(
     from jax.experimental import jax2tf
 
     flax_module = VisionTransformer(
-        variant(model.variant), model.classes if head == Head.CLASSIFICATION else None, dropout
+        variant(model.variant), model.classes if head is Head.CLASSIFICATION else None, dropout
     )
 
     def apply(parameters: Mapping, images: "jax.Array", *key: "jax.Array") -> "jax.Array":
@@ -63,7 +63,7 @@ def _forward(
     return forward.get_concrete_function(tf.TensorSpec(shape, tf.float32, name="inputs"))
 
 
-def build(model: Model, head: str, variables: Mapping[str, "tf.Variable"]) -> "tf.train.Checkpoint":
+def build(model: Model, head: Head, variables: Mapping[str, "tf.Variable"]) -> "tf.train.Checkpoint":
     """Builds the object for tf.saved_model.save.
 
     `obj(inputs, training=False)` maps float32 (n, size, size, 3) in [-1, 1], n at least 1, to logits or features
@@ -72,7 +72,7 @@ def build(model: Model, head: str, variables: Mapping[str, "tf.Variable"]) -> "t
 
     Args:
         model: the section.
-        head: "classification" or "fe".
+        head: which of the two modules.
         variables: the parameters that this head uses, by path.
     """
     import tensorflow as tf
@@ -96,7 +96,7 @@ def build(model: Model, head: str, variables: Mapping[str, "tf.Variable"]) -> "t
 
 
 def signatures(
-    module: "tf.train.Checkpoint", model: Model, head: str
+    module: "tf.train.Checkpoint", model: Model, head: Head
 ) -> dict[str, "tf.types.experimental.GenericFunction"]:
     """Returns the module's signatures by name.
 
@@ -105,7 +105,7 @@ def signatures(
     """
     import tensorflow as tf
 
-    output = Head(head).output
+    output = head.output
     inputs = tf.TensorSpec((None, model.image_size, model.image_size, 3), tf.float32, name="inputs")
     images = tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")
 

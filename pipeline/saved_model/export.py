@@ -59,12 +59,12 @@ def _raise_disk_errors(folder: Path) -> Iterator[None]:
         raise
 
 
-def export(model: Model, head: str, path: Path, out: Path) -> None:
+def export(model: Model, head: Head, path: Path, out: Path) -> None:
     """Writes a head's SavedModel into an empty folder and makes it portable.
 
     Args:
         model: the section `model`.
-        head: "classification" or "fe".
+        head: which of the two modules.
         path: the checkpoint, an AugReg .npz that fits.
         out: the folder.
 
@@ -97,7 +97,7 @@ def export(model: Model, head: str, path: Path, out: Path) -> None:
     sync_folder(out)
 
 
-def start_export(model: Model, head: str, path: Path, out: Path) -> AbstractContextManager[Job]:
+def start_export(model: Model, head: Head, path: Path, out: Path) -> AbstractContextManager[Job]:
     """Starts export() in a process of its own, which ends at the latest with the block."""
     return start_job(_MODULE, [json.dumps(asdict(model)), head, path, out], f"the export of {head}")
 
@@ -105,7 +105,7 @@ def start_export(model: Model, head: str, path: Path, out: Path) -> AbstractCont
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description="Writes one head of a checkpoint.")
     parser.add_argument("model", type=json.loads, help="the section model as JSON")
-    parser.add_argument("head", choices=list(Head))
+    parser.add_argument("head", type=Head, choices=list(Head))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
     parser.add_argument("out", type=Path, help="an empty folder")
     args = parser.parse_args(arguments)
