@@ -214,7 +214,7 @@ def test_interface_of_a_reusable_saved_model(saved_model: tuple[str, Path], publ
         assert len(module.trainable_variables) == len(names)
         assert module.regularization_losses == []
         rng = np.random.default_rng(0)
-        for n in (1, 2, 7, 64):
+        for n in (1, 7):  # TensorFlow compiles each function for each batch size
             images = tf.constant(rng.uniform(-1, 1, (n, size, size, 3)), tf.float32)
             result = module(images)
             assert result.shape == (n, outputs)
