@@ -49,11 +49,10 @@ def parse(output: str) -> Replay | None:
     return Replay(verdict[1], SelftestResult(differences, variables, gradients))
 
 
-def run_selftest(interpreter: Path, saved_model: Path, gradients: bool = True) -> subprocess.CompletedProcess[str]:
-    """Runs a SavedModel's self-test on the CPU, with only the interpreter's installed packages."""
+def run_selftest(interpreter: Path, saved_model: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a SavedModel's self-test with gradients, on the CPU, with only the interpreter's installed packages."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    command = [str(interpreter), "-I", str(saved_model / "assets.extra/selftest.py")]
-    command += ["--gradients"] if gradients else []
+    command = [str(interpreter), "-I", str(saved_model / "assets.extra/selftest.py"), "--gradients"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 

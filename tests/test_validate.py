@@ -14,7 +14,7 @@ from pipeline.accuracy.predictions import load_predictions
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
-from pipeline.facts.report import load_report
+from pipeline.facts.report import TrainingChecks, load_report
 from pipeline.proof import gradients
 from pipeline.saved_model.graph import find_xla_calls, saved_model_class
 from tests.conftest import Stage, assert_refused, write_collection
@@ -54,19 +54,15 @@ def refuse(arguments: Sequence[object], *parts: str) -> None:
         assert part in str(refused.value)
 
 
-@pytest.fixture(scope="module")
-def gradients_once() -> Iterator[None]:
-    """Computes the gradients of `mini`, which takes two processes, once for all tests that validate it."""
-    compute, computed = gradients.run_in_processes, list[Any]()
-
-    def remember(*arguments: Any) -> Any:
-        if not computed:
-            computed.append(compute(*arguments))
-        return computed[0]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gradients, "run_in_processes", remember)
-        yield
+@pytest.fixture
+def published_gradients(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives validate the gradients that it measured of `mini` when it was published, instead of two more processes."""
+    training = {}
+    for head, module in load_report(published / "artifacts/mini/report.json").modules.items():
+        assert module.gradients
+        assert module.fine_tuning
+        training[head] = TrainingChecks(module.gradients, module.fine_tuning)
+    monkeypatch.setattr(gradients, "run_in_processes", lambda *_: training)
 
 
 def test_the_model_of_another_checkpoint_fails(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:
@@ -139,7 +135,7 @@ def change_calls(folder: Path) -> Iterator[Any]:
     path.write_bytes(saved_model.SerializeToString(deterministic=True))
 
 
-@pytest.mark.usefixtures("gradients_once")
+@pytest.mark.usefixtures("published_gradients")
 def test_permuted_labels_fail_the_gate(
     arguments: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,7 +184,7 @@ def test_permuted_labels_fail_the_gate(
     assert (tmp_path / "predictions.npz").read_bytes() == stored
 
 
-@pytest.mark.usefixtures("gradients_once")
+@pytest.mark.usefixtures("published_gradients")
 def test_without_images_the_report_says_not_measured(
     arguments: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
