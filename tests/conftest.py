@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("red", "green", "blue")
+# For processes that test whether a module runs, not how fast: XLA compiles without LLVM's optimizations, a gradient in
+# a quarter of the time. `make check-full` runs modules as users do, and so does validate where a test publishes.
+QUICK_XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 # The files that make needs; copy_project() copies them.
 PROJECT = ("Makefile", "setup.mk", "pipeline", "templates", "requirements.lock", "pyproject.toml")
 

@@ -24,7 +24,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.saved_model import runtimes
 from pipeline.saved_model.graph import saved_model_class
-from tests.conftest import ROOT, make
+from tests.conftest import QUICK_XLA_FLAGS, ROOT, make
 
 pytestmark = pytest.mark.slow
 
@@ -58,9 +58,7 @@ def oldest() -> Path:
 
 @pytest.fixture(autouse=True)
 def quick_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets TensorFlow compile without LLVM's optimizations, in a quarter of the time; `make check-full` has them."""
-    flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    monkeypatch.setenv("XLA_FLAGS", flags)
+    monkeypatch.setenv("XLA_FLAGS", QUICK_XLA_FLAGS)
 
 
 @pytest.fixture(scope="module")

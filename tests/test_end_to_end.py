@@ -21,7 +21,7 @@ from pipeline.checkpoints import npz
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import VisionTransformer
-from tests.conftest import CLASSES, ROOT, make, serving_folder
+from tests.conftest import CLASSES, QUICK_XLA_FLAGS, ROOT, make, serving_folder
 from tests.server.harness import running
 
 pytestmark = pytest.mark.slow
@@ -121,9 +121,14 @@ def run_scripts(folder: Path, *scripts: str) -> list[str]:
     """Runs Python in a folder with an image of a bag in it; returns the lines it prints."""
     bag = next((DEMO / "fashion_mnist_test/bag").iterdir())
     Image.open(bag).convert("RGB").resize((90, 60)).save(folder / "image.jpg")
+    settings = {
+        "TFHUB_CACHE_DIR": str(folder / "tfhub"),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "XLA_FLAGS": QUICK_XLA_FLAGS,
+    }
     done = subprocess.run(
         [sys.executable, "-c", RUNNER], input=json.dumps(scripts), cwd=folder, capture_output=True, text=True,
-        env=os.environ | {"TFHUB_CACHE_DIR": str(folder / "tfhub"), "TF_CPP_MIN_LOG_LEVEL": "2"}, check=False,
+        env=os.environ | settings, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "unsaved custom gradients" not in done.stderr  # the warning at every load that convert prevents
