@@ -106,7 +106,7 @@ def problems(path: Path, settings: Settings) -> list[str]:
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.check", description="Checks a member's YAML file.")
     parser.add_argument("member", type=Path, help="the member's YAML file")
-    parser.add_argument("--imagenet", type=Path, help="the place of the images, as for validate")
+    parser.add_argument("--imagenet", type=Path, metavar="PLACE", help="the place of the images, as for validate")
     parser.add_argument("--real", type=Path, help="the ReaL labels, as for validate")
     parser.add_argument("--samples", type=int, help="how many images to use, as for validate")
     parser.add_argument("--require-accuracy", action="store_true", help="require a measured accuracy")

@@ -213,7 +213,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         prog="python -m pipeline.evaluate", description="Measures any image classifier on labelled images."
     )
     parser.add_argument("module", help="a SavedModel's folder, its .tar.gz, or an http(s):// address")
-    parser.add_argument("--images", type=Path, required=True, help="the images, in any layout that README lists")
+    parser.add_argument(
+        "--images", type=Path, metavar="PLACE", required=True, help="the images, in any layout that README lists"
+    )
     parser.add_argument("--labels", type=Path, default=IMAGENET_LABELS, help="the label file (default: ImageNet-1k's)")
     parser.add_argument("--against", help="a second module, to compare with on the same images")
     parser.add_argument("--samples", type=int, help="how many images to use (default: all)")

@@ -266,9 +266,14 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("fe", type=Path, help="the feature extractor's SavedModel")
     parser.add_argument("report", type=Path, help="the report to write, JSON")
     parser.add_argument(
-        "--imagenet", type=Path, help="images for a member without its own, in any layout that README lists"
+        "--imagenet",
+        type=Path,
+        metavar="PLACE",
+        help="images for a member without its own, in any layout that README lists",
     )
-    parser.add_argument("--images", type=Path, help="images of the member's own data set, instead of all others")
+    parser.add_argument(
+        "--images", type=Path, metavar="PLACE", help="images of the member's own data set, instead of all others"
+    )
     parser.add_argument("--real", type=Path, help="the ReaL labels of ImageNet's validation set, real.json")
     parser.add_argument("--samples", type=int, help="how many images to use (default: all)")
     return parser.parse_args(arguments)

@@ -117,6 +117,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("fast"):
         from tests.fast import sitecustomize
 
+        sitecustomize.install()
         paths = [str(Path(sitecustomize.__file__).parent), os.environ.get("PYTHONPATH", "")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 

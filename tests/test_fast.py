@@ -25,6 +25,15 @@ def test_slow_packages_cannot_be_imported(package: str) -> None:
     assert done.stderr.endswith(f"RuntimeError: a fast test imports {package}; mark it slow (see tests/conftest.py)\n")
 
 
+def test_other_runs_may_import_them() -> None:
+    """This module imports SLOW, and in a run of all tests browser tests follow it in the same process."""
+    code = "import tests.fast.sitecustomize, playwright; print('imported')"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "imported\n", done.stderr
+
+
 def test_saved_models_can_be_parsed() -> None:
     assert run_fast("-c", "from pipeline.saved_model.graph import *; saved_model_class()()").returncode == 0
 
