@@ -107,7 +107,9 @@ def main(arguments: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(prog="python -m pipeline.imagenette", description="Downloads validation images.")
     parser.add_argument("out", type=Path, help=f"the folder in which to make {NAME}")
     parser.add_argument("--address", default=ADDRESS, help=f"where the archive is (default: {ADDRESS})")
-    parser.add_argument("--sha256", default=SHA256, help="its SHA-256 digest, if it is another archive")
+    parser.add_argument(
+        "--sha256", metavar="DIGEST", default=SHA256, help="its SHA-256 digest, if it is another archive"
+    )
     cache.add_options(parser)
     args = parser.parse_args(arguments)
     folder = args.out / NAME
