@@ -7,7 +7,7 @@ any member. FOLDER gets their checkpoints and SavedModels, and an environment fo
 benchmarks/tensorflow/<minor>.lock, kept until the lock changes; 12 GB in all. --interpreter names an existing
 environment's instead. Each runs the modules' own assets.extra/selftest.py with --gradients, on the CPU.
 
-Writes templates/compatibility.json, which the cards quote, and prints it as the table that README.md shows. When a
+Writes templates/compatibility.json, which the cards quote, and prints it as the table of docs/compatibility.md. When a
 module fails in any TensorFlow, exits without writing. Takes about half an hour on 2 cores.
 """
 

@@ -12,8 +12,9 @@ from pipeline.base.heads import Head
 from pipeline.base.templates import render
 from pipeline.base.verdict import Verdict
 from pipeline.cards.record import CardFacts, cards
+from pipeline.facts.accuracy import Reported
 from pipeline.facts.collection import Collection, Module, collection_of, handle
-from pipeline.facts.report import Report, Reported
+from pipeline.facts.report import Report
 from pipeline.hub.entries import PublishedFile, module_entry
 from pipeline.hub.folder import write_index
 from pipeline.hub.index import Index

@@ -24,7 +24,8 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.templates import render
 from pipeline.base.yaml_sections import Member
-from pipeline.facts.report import Measured, load_report
+from pipeline.facts.accuracy import Measured
+from pipeline.facts.report import load_report
 from pipeline.images import image_set, labels
 from pipeline.images.decoding import decode
 from pipeline.images.image_set import Example, ImageSet

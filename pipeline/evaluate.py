@@ -29,8 +29,8 @@ from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.verdict import Verdict
+from pipeline.facts.accuracy import Figures, Interval, LabelOrder
 from pipeline.facts.collection import ACTIVATIONS
-from pipeline.facts.report import Figures, Interval, LabelOrder
 from pipeline.images import image_set, labels
 from pipeline.model.protocols import PROTOCOLS
 from pipeline.saved_model.load import start_tensorflow
@@ -78,7 +78,7 @@ class ModuleFigures(Figures):
     Attributes:
         module, content_sha256: its name, and the digest of its files.
         image_size, range, activation: of its input in pixels, of the pixels, and of the probabilities.
-        layout, protocol, manifest_sha256, damaged: of the images, as in facts.report.Measured.
+        layout, protocol, manifest_sha256, damaged: of the images, as in facts.accuracy.Measured.
         images_per_second: from file to logits; None where too few were timed.
         forward_images_per_second: of the model alone.
         label_order: whether the labels are in the order of the outputs.
@@ -214,7 +214,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("module", help="a SavedModel's folder, its .tar.gz, or an http(s):// address")
     parser.add_argument(
-        "--images", type=Path, metavar="PLACE", required=True, help="the images, in any layout that README lists"
+        "--images", type=Path, metavar="PLACE", required=True, help="the images, in a layout of docs/images.md"
     )
     parser.add_argument("--labels", type=Path, default=IMAGENET_LABELS, help="the label file (default: ImageNet-1k's)")
     parser.add_argument("--against", help="a second module, to compare with on the same images")

@@ -33,8 +33,9 @@ from pipeline.base.files import replacing_folder, write_text
 from pipeline.base.heads import Head
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import npz, provenance
+from pipeline.facts.checks import Needs
 from pipeline.facts.collection import collection_of
-from pipeline.facts.report import CheckpointFacts, Environment, ModelFacts, Needs, Report, report_text
+from pipeline.facts.report import CheckpointFacts, Environment, ModelFacts, Report, report_text
 from pipeline.images import image_set, labels
 from pipeline.model.variants import HYBRIDS, Model
 from pipeline.proof import checks, gradients, ladder
@@ -269,7 +270,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--imagenet",
         type=Path,
         metavar="PLACE",
-        help="images for a member without its own, in any layout that README lists",
+        help="images for a member without its own, in a layout of docs/images.md",
     )
     parser.add_argument(
         "--images", type=Path, metavar="PLACE", help="images of the member's own data set, instead of all others"

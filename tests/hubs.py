@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pipeline.base import yaml_sections
 from pipeline.base.heads import Head
+from pipeline.facts.accuracy import Reported
 from pipeline.facts.collection import Module, collection_of
-from pipeline.facts.report import Report, Reported
+from pipeline.facts.report import Report
 from pipeline.hub.index import Document
 from pipeline.package import package
 from pipeline.publish import Outputs, publish_collection, publish_member

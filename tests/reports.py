@@ -6,7 +6,8 @@ from typing import Any
 
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
-from pipeline.facts.report import Report, Reported, load_report, report_text
+from pipeline.facts.accuracy import Reported
+from pipeline.facts.report import Report, load_report, report_text
 
 ROOT = Path(__file__).parents[1]
 REPORT = load_report(ROOT / "tests/data/report.json")  # as validate wrote it; the accuracy was measured

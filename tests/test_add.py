@@ -17,8 +17,9 @@ from pipeline.base.heads import Head
 from pipeline.collection import page
 from pipeline.dag.members import images_text, read_sections
 from pipeline.dag.settings import Settings
+from pipeline.facts.accuracy import Reported
 from pipeline.facts.collection import Module, read_collection
-from pipeline.facts.report import Report, Reported
+from pipeline.facts.report import Report
 from pipeline.images import labels
 from pipeline.model.variants import Model, variant
 from pipeline.pool import datasets

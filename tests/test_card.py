@@ -19,8 +19,9 @@ from pipeline.cards import tf_hub_rules
 from pipeline.cards.page import parse_page
 from pipeline.checkpoints.lock_file import NO_PIN, Pin
 from pipeline.collection import page
+from pipeline.facts.accuracy import Reported
 from pipeline.facts.collection import Module, handle, read_collection
-from pipeline.facts.report import Plot, Report, Reported, load_report
+from pipeline.facts.report import Plot, Report, load_report
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
 from pipeline.model.variants import Model, variant
 from tests import card_facts

@@ -10,8 +10,9 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
+from pipeline.facts.accuracy import Reported
 from pipeline.facts.collection import Collection, Module, Publisher, Reference
-from pipeline.facts.report import Plot, Report, Reported, load_report
+from pipeline.facts.report import Plot, Report, load_report
 from pipeline.hub.folder import hub_folder
 from pipeline.package import package
 from pipeline.publish import Outputs, check_measured, publish_collection, publish_member

@@ -14,7 +14,8 @@ from pipeline.accuracy.predictions import load_predictions
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
-from pipeline.facts.report import TrainingChecks, load_report
+from pipeline.facts.checks import TrainingChecks
+from pipeline.facts.report import load_report
 from pipeline.proof import gradients
 from pipeline.saved_model.graph import find_xla_calls, saved_model_class
 from tests.conftest import Stage, assert_refused, write_collection

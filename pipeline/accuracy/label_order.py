@@ -32,7 +32,7 @@ import numpy as np
 from pipeline.accuracy.predictions import NOTHING, Predictions
 from pipeline.accuracy.statistics import class_name, percent
 from pipeline.base.verdict import Verdict
-from pipeline.facts.report import ClassName, LabelOrder, MovedLabel
+from pipeline.facts.accuracy import ClassName, LabelOrder, MovedLabel
 from pipeline.images.labels import Label
 
 SHIFTS = (-2, -1, 1, 2)

@@ -11,7 +11,8 @@ from pipeline.accuracy.statistics import percent
 from pipeline.base.axes import Axis, percent_label
 from pipeline.base.heads import Head
 from pipeline.base.templates import render
-from pipeline.facts.report import AgainstReported, Calibration, CalibrationBin, Figures, Interval, Plot, Report
+from pipeline.facts.accuracy import AgainstReported, Calibration, CalibrationBin, Figures, Interval
+from pipeline.facts.report import Plot, Report
 
 _LETTER = 6.8  # the width of a digit of the small text; hardly any letter is wider
 

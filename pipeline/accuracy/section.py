@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.fault import Fault
-from pipeline.facts.report import Reported
+from pipeline.facts.accuracy import Reported
 from pipeline.model.protocols import PROTOCOLS
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.accuracy.predictions import NOTHING, TOP, Predictions
 from pipeline.base.verdict import Verdict
-from pipeline.facts.report import (
+from pipeline.facts.accuracy import (
     AgainstReported,
     Calibration,
     CalibrationBin,

@@ -7,7 +7,7 @@ from pipeline.accuracy.classify import Evaluated, Task
 from pipeline.accuracy.label_order import check_label_order
 from pipeline.accuracy.section import Evaluation
 from pipeline.base.verdict import Verdict
-from pipeline.facts.report import Accuracy, Figures, Measured
+from pipeline.facts.accuracy import Accuracy, Figures, Measured
 from pipeline.images.ground_truth import validation_number
 from pipeline.images.image_set import is_training_image, manifest_digest
 from pipeline.images.labels import Label

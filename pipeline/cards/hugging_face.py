@@ -12,7 +12,7 @@ import yaml
 from pipeline.base.heads import Head
 from pipeline.cards.metadata import Kinds, refuse, wrong_keys
 from pipeline.cards.record import Record
-from pipeline.facts.report import Accuracy
+from pipeline.facts.accuracy import Accuracy
 
 PIPELINE_TAGS = {Head.CLASSIFICATION: "image-classification", Head.FE: "image-feature-extraction"}
 # TF-Hub's licences that Hugging Face has an id for; the same id each (hub-docs, docs/hub/repositories-licenses.md).

@@ -6,8 +6,9 @@ from typing import Any
 
 from pipeline.base.heads import Head
 from pipeline.base.templates import TEMPLATES, render
+from pipeline.facts.checks import ModuleReport
 from pipeline.facts.collection import Collection, Module, handle
-from pipeline.facts.report import ModuleReport, Report
+from pipeline.facts.report import Report
 
 
 @dataclass(frozen=True)

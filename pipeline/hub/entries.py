@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pipeline.base.heads import Head
+from pipeline.facts.accuracy import Accuracy, sample_in_words
 from pipeline.facts.collection import Collection, Module
-from pipeline.facts.report import Accuracy, Report, sample_in_words
+from pipeline.facts.report import Report
 
 Entry = dict[str, Any]  # an entry as JSON has it
 _Value = TypeVar("_Value")

@@ -13,7 +13,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
 from pipeline.checkpoints import npz
-from pipeline.facts.report import BatchSizes, BlockTrace, Comparison, ModuleReport, Needs, SelfTestReplay, WeightsCheck
+from pipeline.facts.checks import BatchSizes, BlockTrace, Comparison, ModuleReport, Needs, SelfTestReplay, WeightsCheck
 from pipeline.model import float64
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.preprocessing import prepare

@@ -22,7 +22,7 @@ from pipeline.base.jobs import run_job, start_job
 from pipeline.base.strict_json import parse_json
 from pipeline.base.verdict import Verdict
 from pipeline.checkpoints import npz
-from pipeline.facts.report import FineTuningCheck, GradientCheck, TrainingChecks
+from pipeline.facts.checks import FineTuningCheck, GradientCheck, TrainingChecks
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import VisionTransformer

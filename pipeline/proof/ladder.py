@@ -4,7 +4,7 @@ Each rung rests on those before it: the weights are the checkpoint's, the module
 the JAX model, for every batch size, its two heads belong together, it can be differentiated and trained, and last, how
 well it classifies.
 
-A new rung is a dataclass in pipeline.facts.report, the code that fills it in (pipeline.proof.checks), and its sentence
+A new rung is a dataclass in pipeline.facts.checks, the code that fills it in (pipeline.proof.checks), and its sentence
 here.
 """
 
@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
-from pipeline.facts.report import Accuracy, BlockTrace, Comparison, Measured, ModuleReport, Report, Rung
+from pipeline.facts.accuracy import Accuracy, Measured
+from pipeline.facts.checks import BlockTrace, Comparison, ModuleReport
+from pipeline.facts.report import Report, Rung
 
 SKIPPED = "an earlier check failed"
 

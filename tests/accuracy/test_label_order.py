@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.accuracy.label_order import check_label_order
 from pipeline.accuracy.predictions import NOTHING, Predictions
-from pipeline.facts.report import LabelOrder
+from pipeline.facts.accuracy import LabelOrder
 from pipeline.images.labels import Label
 
 IMAGENETTE = np.array([0, 217, 482, 491, 497, 566, 569, 571, 574, 701])

@@ -9,7 +9,7 @@ import pytest
 from pipeline.accuracy.plots import plot_accuracy, plot_block_errors, plot_calibration
 from pipeline.accuracy.predictions import Predictions
 from pipeline.accuracy.statistics import against_reported, figures
-from pipeline.facts.report import Figures, Reported
+from pipeline.facts.accuracy import Figures, Reported
 
 SVG = "{http://www.w3.org/2000/svg}"
 BLOCKS = [

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.accuracy.section import Evaluation
 from pipeline.base.fault import Fault
-from pipeline.facts.report import Reported
+from pipeline.facts.accuracy import Reported
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, 80.462])

@@ -17,7 +17,7 @@ from pipeline.accuracy.statistics import (
     reassessed_accuracy,
 )
 from pipeline.base.verdict import Verdict
-from pipeline.facts.report import (
+from pipeline.facts.accuracy import (
     AgainstReported,
     CalibrationBin,
     ClassName,

@@ -10,7 +10,7 @@ from pipeline.accuracy.classify import Evaluated, Task
 from pipeline.accuracy.predictions import of_logits
 from pipeline.accuracy.section import Evaluation
 from pipeline.base.verdict import Verdict
-from pipeline.facts.report import Reported
+from pipeline.facts.accuracy import Reported
 from pipeline.images import image_set
 from pipeline.images.labels import Label
 from tests.conftest import CLASSES, write_images

@@ -10,7 +10,8 @@ import yaml
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.cards.hugging_face import check_readme, readme
-from pipeline.facts.report import Report, Reported
+from pipeline.facts.accuracy import Reported
+from pipeline.facts.report import Report
 from tests.card_facts import VIT, seed_records
 from tests.reports import not_measured, with_accuracy, with_measured
 

@@ -12,7 +12,8 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
-from pipeline.facts.report import SCHEMA, BlockTrace, Report, load_report, parse_report, report_text
+from pipeline.facts.checks import BlockTrace
+from pipeline.facts.report import SCHEMA, Report, load_report, parse_report, report_text
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
-from pipeline.facts.report import FineTuningCheck, Report
+from pipeline.facts.checks import FineTuningCheck
+from pipeline.facts.report import Report
 from pipeline.model.variants import Model
 from pipeline.proof import checks, gradients, ladder
 from tests.reports import with_checks

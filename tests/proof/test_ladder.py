@@ -9,7 +9,8 @@ import pytest
 from pipeline.accuracy.statistics import against_reported, interval
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
-from pipeline.facts.report import Report, Reported, Rung
+from pipeline.facts.accuracy import Reported
+from pipeline.facts.report import Report, Rung
 from pipeline.proof import ladder
 from tests.reports import not_measured, with_accuracy, with_checks, with_measured
 

@@ -1,0 +1,148 @@
+"""The checks of one module in report.json: what was compared, by how much it differs, and the verdict.
+
+`max_abs` is the largest absolute difference, `max_rel` that divided by the largest expected magnitude.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pipeline.base.strict_json import STRICT
+from pipeline.base.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a module needs of its users: the oldest TensorFlow, platforms, versions of what is serialised."""
+
+    tensorflow: str
+    platforms: tuple[str, ...]
+    calling_conventions: tuple[int, ...]
+    stablehlo: tuple[str, ...]
+    signatures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The outputs of two implementations on the same inputs.
+
+    Attributes:
+        images: how many inputs.
+        max_abs, max_rel: the largest difference, see the module.
+        cosine: the smallest cosine similarity of the inputs' outputs, -1 to 1.
+        tolerance: the largest max_rel that passes.
+        verdict: of this check.
+        argmax_agreement: the share of inputs with the same class; None for features.
+    """
+
+    images: int
+    max_abs: float
+    max_rel: float
+    cosine: float
+    tolerance: float
+    verdict: Verdict
+    argmax_agreement: float | None = None
+
+
+@dataclass(frozen=True)
+class WeightsCheck:
+    """The module's variables beside the checkpoint's arrays; `different` names those that are not equal bit for bit."""
+
+    arrays: int
+    parameters: int
+    different: tuple[str, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class SelfTestReplay:
+    """The self-test inside the module: max_rel by the way to call it."""
+
+    max_rel: dict[str, float]
+    tolerance: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class BatchSizes:
+    """Outputs in small batches beside those in one batch of `of` images: max_rel by the batch size."""
+
+    of: int
+    max_rel: dict[str, float]
+    tolerance: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class BlockTrace:
+    """Where a difference from the JAX model begins: max_rel after each block, in order; no verdict.
+
+    `reason` says why the blocks could not be compared; `images` is None then.
+    """
+
+    images: int | None = None
+    max_rel: tuple[tuple[str, float], ...] = ()
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """The module's gradients beside JAX's, relative to each gradient's norm.
+
+    `max_rel` and `worst`, the variable with it, are None where the variables do not match.
+    """
+
+    variables: int
+    expected: int
+    max_rel: float | None
+    worst: str | None
+    tolerance: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class FineTuningCheck:
+    """One step of gradient descent with `training=True`: variables, those without a gradient, the loss."""
+
+    variables: int
+    without_gradient: tuple[str, ...]
+    loss_before: float
+    loss_after: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class TrainingChecks:
+    """The checks that differentiate a module; pipeline.proof.gradients prints them as JSON."""
+
+    gradients: GradientCheck
+    fine_tuning: FineTuningCheck
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+
+@dataclass(frozen=True)
+class ModuleReport:
+    """The checks of one module.
+
+    Attributes:
+        content_sha256: the digest of its files (pipeline.saved_model.files).
+        bytes: its size unpacked.
+        output_width: how many logits or features it returns per image.
+        needs: what it needs of its users.
+        weights, selftest, preprocessing, parity, batch_sizes: the checks of the same names on the ladder.
+        blocks: explains a failed parity.
+        gradients, fine_tuning: None where an earlier check failed.
+    """
+
+    content_sha256: str
+    bytes: int
+    output_width: int
+    needs: Needs
+    weights: WeightsCheck
+    selftest: SelfTestReplay
+    preprocessing: Comparison
+    parity: Comparison
+    batch_sizes: BatchSizes
+    blocks: BlockTrace
+    gradients: GradientCheck | None = None
+    fine_tuning: FineTuningCheck | None = None
