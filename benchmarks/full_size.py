@@ -2,7 +2,7 @@
 
     python -m benchmarks.full_size FOLDER
 
-FOLDER gets the checkpoints (3.5 GB, kept for the next run), the outputs and the hub, about 30 GB in all. Outputs of an
+FOLDER gets the checkpoints (3.4 GB, kept for the next run), the outputs and the hub, about 30 GB in all. Outputs of an
 earlier run are removed. Fails when the hub lacks something, a difference exceeds its tolerance, a published module does
 not load or run, a stage of L/16 needs more than 6 GB, or a second make does any work or takes more than 0.5 s.
 """

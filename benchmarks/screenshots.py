@@ -1,4 +1,4 @@
-"""Takes the pictures of the README: the start page and a module's page, of a hub with the demo and the seven.
+"""Takes the pictures of the documentation: the start page and a module's page, of a hub with the demo and the seven.
 
     python -m benchmarks.screenshots [FOLDER]
 
