@@ -151,7 +151,10 @@ def _card(hub: Hub, page: Page, handle: str) -> Iterator[Problem]:
     problems = [*_asset_path(page, handle), *_tarball(hub, page, handle)]
     yield from problems
     if file := hub.reports.get(handle):
-        others = claims.card_problems(page, file.report, file.head)
+        others = [
+            *claims.card_problems(page, file.report, file.head),
+            *figures.card_figures(page, file.report, file.head),
+        ]
         yield from _with_report(file, (problem for problem in others if problem not in problems))
 
 

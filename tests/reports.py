@@ -12,8 +12,6 @@ from pipeline.facts.report import Report, load_report, report_text
 ROOT = Path(__file__).parents[1]
 REPORT = load_report(ROOT / "tests/data/report.json")  # as validate wrote it; the accuracy was measured
 QUOTED = Reported(0.80462, "the paper")
-# The results of the demo's classifier in the words of the releases before 2026-11-28.
-EARLIER = ROOT / "tests/data/earlier_results.md"
 
 
 def with_model(report: Report, **changes: Any) -> Report:

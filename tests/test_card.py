@@ -246,6 +246,23 @@ def test_a_card_that_breaks_a_rule_is_not_written(stage: Stage, report: Report, 
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize(
+    ("note", "message"),
+    [
+        (
+            "## Results\n\nTop-1 accuracy 99.9 %.",
+            r"classification\.md:\d+: expected one section 'Results', got 2; correct",
+        ),
+        ("```", r"classification\.md:\d+: expected one section 'Results', got 0; correct the YAML"),
+        ("The digest is " + "0" * 64, r"classification\.md:\d+: the digest 0{64} is not in the report; correct"),
+    ],
+)
+def test_a_note_that_contradicts_the_report_is_refused(report: Report, note: str, message: str) -> None:
+    members_records = records("vit_s16", Module(1, "S", note), COLLECTION, "http://h", report, ORIGIN)
+    with pytest.raises(Fault, match=message):
+        files_of(members_records, Path("out"))
+
+
 def test_a_card_has_sections_on_use_provenance_and_citation(pages: dict[Head, str], report: Report) -> None:
     headings = (
         "Overview", "Results", "Plots", "Compatibility", "Inputs and outputs", "Usage", "Preprocessing",
