@@ -4,7 +4,8 @@ The keys are those of https://github.com/huggingface/hub-docs, modelcard.md.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -27,6 +28,22 @@ FRONT_MATTER: Kinds = {
 _REQUIRED = ("license", "library_name", "pipeline_tag", "tags")
 
 
+@dataclass(frozen=True)
+class _Result:
+    """Accuracies with one source.
+
+    Attributes:
+        dataset: what the images are of.
+        figures: each from 0 to 1, by its name.
+        source, url: who measured or reported them, and where that stands.
+    """
+
+    dataset: str
+    figures: dict[str, float]
+    source: str
+    url: str
+
+
 # The page -------------------------------------------------------------------------------------------------------------
 def readme(record: Record) -> str:
     """Returns the README.md of a module's repository."""
@@ -46,29 +63,29 @@ def _front_matter(record: Record) -> dict[str, Any]:
     if collection.huggingface_dataset:
         matter["datasets"] = [collection.huggingface_dataset]
     if record.head is Head.CLASSIFICATION and (results := _results(record)):
-        matter |= {"metrics": ["accuracy"], "model-index": [{"name": record.name, "results": results}]}
+        entries = [_result_entry(record, result) for result in results]
+        matter |= {"metrics": ["accuracy"], "model-index": [{"name": record.name, "results": entries}]}
     return matter
 
 
-def _results(record: Record) -> list[dict[str, Any]]:
+def _results(record: Record) -> list[_Result]:
     """Returns the classifier's results, measured and quoted apart."""
     accuracy, results = record.report.accuracy, []
     if (measured := accuracy.measured) is not None:
-        metrics = [{"name": f"top-1 accuracy on {accuracy.sample}", "value": measured.top1}]
-        if measured.outputs > 5:
-            metrics.append({"name": f"top-5 accuracy on {accuracy.sample}", "value": measured.top5})
-        source = {"name": "measured by the publisher", "url": f"{record.facts.hub_url}/{record.handle}.md"}
-        results.append(_result(record, accuracy.dataset, metrics, source))
+        figures = {f"top-1 accuracy on {accuracy.sample}": measured.top1}
+        if measured.top5 is not None and measured.outputs > 5:
+            figures[f"top-5 accuracy on {accuracy.sample}"] = measured.top5
+        page = f"{record.facts.hub_url}/{record.handle}.md"
+        results.append(_Result(accuracy.dataset, figures, "measured by the publisher", page))
     reported = accuracy.reported
     if reported and (url := _address(reported.source)):  # Hugging Face requires an address of every source
-        source = {"name": f"quoted: {reported.source}", "url": url}
-        metrics = [{"name": "top-1 accuracy", "value": reported.top1}]
-        results.append(_result(record, accuracy.expected_dataset, metrics, source))
+        figures = {"top-1 accuracy": reported.top1}
+        results.append(_Result(accuracy.expected_dataset, figures, f"quoted: {reported.source}", url))
     return results
 
 
-def _result(record: Record, dataset: str, metrics: list[dict[str, Any]], source: dict[str, str]) -> dict[str, Any]:
-    """Returns an entry of the results, which Hugging Face has not verified.
+def _result_entry(record: Record, result: _Result) -> dict[str, Any]:
+    """Returns a result as the front matter has it; Hugging Face has not verified it.
 
     Only the member's own data set has an id on Hugging Face.
     """
@@ -76,9 +93,12 @@ def _result(record: Record, dataset: str, metrics: list[dict[str, Any]], source:
     own_id = collection.huggingface_dataset or collection.dataset_tag
     return {
         "task": {"type": PIPELINE_TAGS[Head.CLASSIFICATION], "name": "Image classification"},
-        "dataset": {"type": own_id if dataset == own else "other", "name": dataset},
-        "metrics": [{"type": "accuracy"} | metric | {"verified": False} for metric in metrics],
-        "source": source,
+        "dataset": {"type": own_id if result.dataset == own else "other", "name": result.dataset},
+        "metrics": [
+            {"type": "accuracy", "name": name, "value": value, "verified": False}
+            for name, value in result.figures.items()
+        ],
+        "source": {"name": result.source, "url": result.url},
     }
 
 
@@ -116,7 +136,7 @@ def _problems(text: str, accuracy: Accuracy) -> Iterator[str]:
     yield from _wrong_results(matter, accuracy)
 
 
-def _wrong_values(matter: dict[str, Any]) -> Iterator[str]:
+def _wrong_values(matter: Mapping[str, object]) -> Iterator[str]:
     if matter.get("license") not in LICENSES | {"other"}:
         yield f"license {matter.get('license')!r} is not one of Hugging Face's; use other, and its name as license_name"
     if matter.get("license") == "other" and "license_name" not in matter:

@@ -6,8 +6,7 @@ each of its modules an instance, or variation.
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from pipeline.base.heads import Head
 from pipeline.cards.metadata import Kinds, refuse, wrong_keys
@@ -73,7 +72,7 @@ def _slug(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _json(values: dict[str, Any]) -> str:
+def _json(values: Mapping[str, object]) -> str:
     """Returns values as JSON; keys without a value are left out."""
     return json.dumps({key: value for key, value in values.items() if value is not None}, indent=2) + "\n"
 

@@ -1,14 +1,13 @@
 """Checks the metadata that other hosts read: which keys there are, and of which types."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from pipeline.base.fault import Fault, nearest
 
 Kinds = Mapping[str, type]
 
 
-def wrong_keys(values: Mapping[str, Any], kinds: Kinds, required: Iterable[str]) -> Iterator[str]:
+def wrong_keys(values: Mapping[str, object], kinds: Kinds, required: Iterable[str]) -> Iterator[str]:
     """Yields the keys that are unknown, missing, empty or of another type than `kinds` says."""
     for key, value in values.items():
         if key not in kinds:

@@ -137,6 +137,21 @@ class Record:
         )
 
 
+@dataclass(frozen=True)
+class _Runs:
+    """The runs of one model's modules.
+
+    Attributes:
+        variant: its architecture.
+        needs: the oldest TensorFlow, the calling convention and the sorted platforms of its modules.
+        max_rel: by TensorFlow's minor version, the largest of both modules and every way to call them.
+    """
+
+    variant: str
+    needs: tuple[str, int, list[str]]
+    max_rel: dict[str, float]
+
+
 def compatibility_of(checks: ModuleReport) -> Compatibility | None:
     """Returns in which TensorFlow versions modules with the same needs as this one were run.
 
@@ -147,25 +162,29 @@ def compatibility_of(checks: ModuleReport) -> Compatibility | None:
     if not path.is_file():
         return None
     measured = json.loads(path.read_text(encoding="utf-8"))
-    models = list(measured["models"].values())
+    models = [_read_runs(model) for model in measured["models"].values()]
     needs = checks.needs
     expected = (needs.tensorflow, max(needs.calling_conventions), sorted(needs.platforms))
-    keys = ("tensorflow", "calling_convention", "platforms")
-    if any(tuple(model["needs"][key] for key in keys) != expected for model in models):
+    if any(model.needs != expected for model in models):
         return None
-
-    def largest(model: dict[str, Any], minor: str) -> float:
-        replays = model["results"][minor].values()
-        return max(float(difference) for replay in replays for difference in replay["differences"].values())
-
     return Compatibility(
         measured["date"],
-        tuple(model["variant"] for model in models),
+        tuple(model.variant for model in models),
         tuple(
-            (version, tuple(largest(model, minor) for model in models))
+            (version, tuple(model.max_rel[minor] for model in models))
             for minor, version in measured["tensorflow"].items()
         ),
     )
+
+
+def _read_runs(model: dict[str, Any]) -> _Runs:
+    """Reads a model's part of templates/compatibility.json."""
+    needs = model["needs"]
+    max_rel = {
+        minor: max(float(difference) for replay in replays.values() for difference in replay["differences"].values())
+        for minor, replays in model["results"].items()
+    }
+    return _Runs(model["variant"], (needs["tensorflow"], needs["calling_convention"], needs["platforms"]), max_rel)
 
 
 def records(facts: CardFacts, report: Report) -> dict[Head, Record]:
