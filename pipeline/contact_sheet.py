@@ -177,10 +177,14 @@ def main(arguments: Sequence[str]) -> str:
     member = Member(args.member)
     model, evaluation = member.section("model", Model), member.section("evaluation", Evaluation)
     place = args.images or images_of(evaluation, member.folder, args.imagenet)
-    if place is None or model.labels is None:
-        raise Fault(f"{member.name}: no images, or no labels; set IMAGENET= as for make validate")
-    names = labels.read(member.folder / model.labels, model.classes)
     files = find_latest(ResultFiles(args.report))
+    if not files.report.is_file():
+        raise Fault(f"{files.report}: no report; run make validate MODEL={member.name} first, with images")
+    if model.labels is None:
+        raise Fault(f"{member.path}: model.labels is missing, so the classes have no names; add a label file")
+    if place is None:
+        raise Fault(f"{member.name}: no images; set IMAGENET= as for make validate")
+    names = labels.read(member.folder / model.labels, model.classes)
     write_text(args.out, render_member(member.name, files, place, names))
     print(f"wrote {args.out}: wrong predictions of {files.report}")
     return member.name

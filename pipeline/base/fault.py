@@ -30,9 +30,11 @@ class NotCached(Unavailable):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Returns " (did you mean 'x'?)" for the known name closest to `name`, or "" when none is close."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    """Returns " (did you mean 'x'?)" for the known name closest to `name` in any case, or "" when none is close."""
+    names = {other.casefold(): other for other in known}
+    close = difflib.get_close_matches(name.casefold(), names, n=3)
+    close.sort(key=lambda other: sorted(other) != sorted(name.casefold()))  # swapped letters are the likelier slip
+    return f" (did you mean {names[close[0]]!r}?)" if close else ""
 
 
 def list_names(names: Sequence[str], limit: int = 5) -> str:

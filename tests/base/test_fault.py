@@ -1,8 +1,8 @@
-"""Messages: how they list names."""
+"""Messages: how they list and suggest names."""
 
 import pytest
 
-from pipeline.base.fault import list_names
+from pipeline.base.fault import list_names, nearest
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,18 @@ from pipeline.base.fault import list_names
 )
 def test_names_beyond_the_limit_are_counted(names: list[str], text: str) -> None:
     assert list_names(names, 3) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("IMAGNET", "IMAGENET"),
+        ("MODLE", "MODEL"),  # as close to MODULE by its letters, which are not swapped ones
+        ("model", "MODEL"),
+        ("Modul", "MODULE"),
+        ("FOO", None),
+    ],
+)
+def test_the_nearest_name_is_suggested(name: str, suggestion: str | None) -> None:
+    expected = f" (did you mean {suggestion!r}?)" if suggestion else ""
+    assert nearest(name, ("IMAGENET", "MODULE", "MODEL", "SAMPLES")) == expected
