@@ -69,7 +69,7 @@ def _check_images(member: Member, evaluation: Evaluation, names: Sequence[Label]
         image_set.choose(image_set.open_images(place, names, settings.real), settings.samples)
     elif settings.require_accuracy:
         how = how_to_give_images(evaluation)
-        raise Fault(f"{member.path}: REQUIRE_ACCURACY asks for a measured accuracy, and there are no images; {how}")
+        raise Fault(f"{member.path}: REQUIRE_ACCURACY requires a measured accuracy, and there are no images; {how}")
 
 
 def _check_member(member: Member, settings: Settings, faults: _Faults) -> Module | None:

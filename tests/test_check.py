@@ -84,7 +84,7 @@ def test_settings_that_a_later_stage_would_refuse_are_reported(tiny: Path, tmp_p
     (found,) = problems(member, Settings(require_accuracy=True))
     assert (
         found
-        == f"{member}: REQUIRE_ACCURACY asks for a measured accuracy, and there are no images; say IMAGENET=<images>"
+        == f"{member}: REQUIRE_ACCURACY requires a measured accuracy, and there are no images; set IMAGENET=<images>"
     )
     write_images(tmp_path / "val", per_class=1)
     assert problems(member, Settings(imagenet=tmp_path / "val", require_accuracy=True)) == []

@@ -137,7 +137,7 @@ def test_settings_are_for_the_selected_members(tree: Path) -> None:
     [
         ("minimum_top1: 0.0", "minimum_top1: 90", (), "mini.yaml:11: evaluation.minimum_top1 must lie in 0 to 1"),
         ("  title: mini\n", "", (), "mini.yaml:16: module lacks the key 'title' (a string)"),
-        ("  images: images\n", "", ("REQUIRE_ACCURACY=1",), "REQUIRE_ACCURACY asks for a measured accuracy, and there"),
+        ("  images: images\n", "", ("REQUIRE_ACCURACY=1",), "REQUIRE_ACCURACY requires a measured accuracy, and there"),
     ],
 )
 def test_faults_of_later_stages_are_reported_before_the_first(

@@ -194,7 +194,7 @@ def test_without_images_the_report_says_not_measured(
     arguments[0] = home / "mini.yaml"
     arguments[0].write_text(arguments[0].read_text().replace("  images: images\n", ""))
     run(arguments)
-    assert "accuracy is not measured: no images (say IMAGENET=<images>)" in capsys.readouterr().err
+    assert "accuracy is not measured: no images (set IMAGENET=<images>)" in capsys.readouterr().err
     report = load_report(arguments[4])
     assert (report.accuracy.verdict, report.accuracy.measured) == (Verdict.NOT_MEASURED, None)
     assert report.accuracy.reason == "no images of the test set of colours"

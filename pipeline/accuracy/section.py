@@ -52,4 +52,4 @@ def images_of(evaluation: Evaluation, home: Path, imagenet: Path | None) -> Path
 
 def how_to_give_images(evaluation: Evaluation) -> str:
     """Returns how to give a member images, a clause in the imperative."""
-    return "say IMAGENET=<images>" if evaluation.imagenet else "name a folder in evaluation.images"
+    return "set IMAGENET=<images>" if evaluation.imagenet else "name a folder in evaluation.images"

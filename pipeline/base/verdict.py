@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What came of a check, as report.json has it."""
+    """The outcome of a check, as report.json has it."""
 
     PASS = "pass"
     FAIL = "fail"

@@ -113,7 +113,7 @@ class CheckpointWriter:
     def _origin_name(self, source: Source, sha256: str) -> str:
         """Returns the name of the source for records.
 
-        A file of the user that equals another source's recorded file is that source's file, whoever has copied it.
+        A file of the user that equals another source's recorded file is that source's file, no matter who copied it.
         """
         if source.is_recorded:
             return source.name

@@ -192,7 +192,7 @@ class Accuracy:
 
     @property
     def sample(self) -> str:
-        """What was measured on, with all that keeps the accuracy from being compared; "" where nothing was measured."""
+        """What was measured on, and why it cannot be compared with others; "" where nothing was measured."""
         if self.measured is None:
             return ""
         other = self.dataset if self.dataset != self.expected_dataset else None
@@ -205,7 +205,7 @@ def sample_in_words(images: int, classes: int, outputs: int, dataset: str | None
 
     Args:
         images, classes, outputs, training_images: see Measured.
-        dataset: what the images are of, where that must be said.
+        dataset: what the images are of, if that is to be named.
     """
     text = f"{images:,} images"
     if classes < outputs:
