@@ -86,12 +86,12 @@ PACKAGE_FILES := $(foreach head,$(HEADS),$(head).tar.gz $(head).tar.gz.sha256)
 ALL_FILES := $(CHECKPOINT_FILES) $(MODEL_FILES) report.json $(CARD_FILES) $(OTHER_CARD_FILES) $(PACKAGE_FILES) published.json
 
 STAGES := fetch convert validate card collection package publish
-STAMPS := $(call shared,$(STAGES:%=%.code) check.code templates site requirements hub hub_url require_accuracy measured \
+STAMPS := $(call shared,$(STAGES:%=%.code) templates site requirements hub hub_url require_accuracy \
     $(COLLECTIONS:%=collection-%.facts) collection-$(COLLECTION).hub \
     $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint source pin verified model evaluation images module hub)))
 
 # Without it, make deletes the untouched peers of a grouped target that failed.
-.PRECIOUS: $(STAMPS) $S/%.checked $(call outputs,$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json
+.PRECIOUS: $(STAMPS) $(call outputs,$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json
 
 # IMAGENET is for members evaluated on ImageNet; the others bring their own images. REQUIRE_ACCURACY is about publishing:
 # it may stand in an environment where checkpoints are fetched, and no images are.
@@ -115,22 +115,24 @@ $(STAMPS) &: FORCE | $(READY)
 	  --receipts $(foreach model,$(MODELS),$(model)=$A/$(model)/published.json) collection-$(COLLECTION)=$(PAGE)/published.json \
 	  --selected $(SELECTED) --settings $(SETTINGS) --checkpoints $(call quoted,CHECKPOINTS) \
 	  --lock '$(LOCK)' --imagenet '$(IMAGENET)' --real '$(REAL)' --samples '$(SAMPLES)' \
-	  --set hub='$(HUB)' hub_url='$(HUB_URL)' require_accuracy='$(required)' measured='$(measured)'
+	  --set hub='$(HUB)' hub_url='$(HUB_URL)' require_accuracy='$(required)'
 
 # Stages ------------------------------------------------------------------------------------------------------------
-# Reads all of a member before the stages that take long, so that none of them runs before a later one finds a fault.
-$S/%.checked: $(call stamps,checkpoint model evaluation images module) $(call shared,hub_url measured check.code)
-	@$(RUN)check $(yaml) $(images) $(measured) $(hub_url)
-	@touch $@
+# Reads all of a member before its first long stage in this make, so that none runs before a later one finds a fault.
+CHECKED :=
+check = $(if $(filter $*,$(CHECKED)),,$(eval CHECKED += $*)@$(RUN)check $(yaml) $(images) $(measured) $(hub_url))
 
 # A checkpoint is defined by its digest, in the YAML file or of the local file: code cannot change it.
-$(call outputs,$(CHECKPOINT_FILES)): $(call stamps,checkpoint source pin) | $S/%.checked
+$(call outputs,$(CHECKPOINT_FILES)): $(call stamps,checkpoint source pin)
+	$(check)
 	$(call stage,fetch $*)$(RUN)fetch $(yaml) $A/$*/checkpoint.npz $(if $(CHECKPOINTS),--checkpoints $(call quoted,CHECKPOINTS)) $(lock) $(cached)
 
-$(call outputs,$(MODEL_FILES)): $(call outputs,$(CHECKPOINT_FILES)) $(call stamps,checkpoint model) $(call shared,convert.code requirements) | $S/%.checked
+$(call outputs,$(MODEL_FILES)): $(call outputs,$(CHECKPOINT_FILES)) $(call stamps,checkpoint model) $(call shared,convert.code requirements)
+	$(check)
 	$(call stage,convert $*)$(RUN)convert $(yaml) $< $A/$*
 
-$A/%/report.json: $(call outputs,checkpoint.npz $(MODEL_FILES)) $(call stamps,model evaluation images) $(call shared,validate.code requirements) | $S/%.checked
+$A/%/report.json: $(call outputs,checkpoint.npz $(MODEL_FILES)) $(call stamps,model evaluation images) $(call shared,validate.code requirements)
+	$(check)
 	$(call stage,validate $*)$(RUN)validate $(yaml) $< $A/$*/classification $A/$*/fe $@ $(images)
 
 $(call outputs,$(CARD_FILES) $(OTHER_CARD_FILES)): $A/%/report.json $(call stamps,checkpoint verified module) $(call shared,hub_url templates card.code)

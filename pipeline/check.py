@@ -4,7 +4,7 @@
                              [--hub-url URL]
 
 reads every section, collection.yaml, the label file and the list of evaluation images. It writes nothing; it prints
-every fault, or nothing. make runs it once for each change of a member, before the stages that take long.
+every fault, or nothing. make runs it before the first stage of a member that takes long.
 """
 
 import argparse

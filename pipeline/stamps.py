@@ -39,7 +39,7 @@ STAGES = ("fetch", "convert", "validate", "card", "collection", "package", "publ
 def write_code(stamps: Stamps) -> None:
     """Writes the stamps of code, templates and requirements, which all members share."""
     code = StageCode(stamps.folder / "code.json")
-    for stage in (*STAGES, "check"):
+    for stage in STAGES:
         stamps.write(f"{stage}.code", code.digest(stage))
     code.keep()
     templates = ROOT / "templates"

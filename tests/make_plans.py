@@ -38,3 +38,12 @@ def replace(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
+
+
+def snapshot(tree: Path) -> dict[Path, int]:
+    """Returns the modification time of every file that a stage made."""
+    return {
+        path: path.stat().st_mtime_ns
+        for path in (tree / "artifacts").rglob("*")
+        if path.is_file() and path.name not in (".lock", "digests.json")  # bookkeeping
+    }

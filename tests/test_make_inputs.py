@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -107,7 +108,6 @@ def test_other_images_in_any_layout_are_measured_again(tree: Path) -> None:
     validate = ("validate", "MODEL=mini")
     assert make(tree, "-q", *validate).returncode == 1
     (tree / "artifacts/mini/report.json").touch()
-    assert make(tree, "artifacts/.stamps/mini.checked", "COLLECTION=tiny").returncode == 0
     assert make(tree, "-q", *validate).returncode == 0
     (images / "val/red/0.png").write_bytes((images / "val/red/1.png").read_bytes())
     assert make(tree, "-q", *validate).returncode == 1
@@ -164,12 +164,44 @@ def test_they_are_reported_whichever_stage_is_the_first(tree: Path, old: str, ne
     assert stages_run(done.stdout) == set()
 
 
-def test_a_member_is_checked_once(fresh: Path) -> None:
-    assert make(fresh, "-n", "publish", "MODEL=mini").stdout.count("-m pipeline.check ") == 1
-    assert make(fresh, "fetch", "MODEL=mini").returncode == 0
-    assert "-m pipeline.check " not in make(fresh, "-n", "publish", "MODEL=mini").stdout
-    replace(fresh / "model_cards/tiny/mini.yaml", "title: mini", "title: Minimal")
-    assert make(fresh, "-n", "publish", "MODEL=mini").stdout.count("-m pipeline.check ") == 1
+def checks(output: str) -> list[str]:
+    """Returns the members that make checks, in order."""
+    return re.findall(r"-m pipeline\.check model_cards/tiny/(\w+)\.yaml", output)
+
+
+def test_a_member_is_checked_once_before_its_first_long_stage(tree: Path) -> None:
+    assert checks(make(tree, "-n", *ALL).stdout) == []
+    for member, stage in (("mini", "checkpoint.json"), ("rati", "fe/saved_model.pb")):
+        (tree / "artifacts" / member / stage).unlink()
+        plan = make(tree, "-n", "-j4", *ALL).stdout
+        assert checks(plan).count(member) == 1
+        assert plan.index(f"check model_cards/tiny/{member}.yaml") < plan.index(f"model_cards/tiny/{member}.yaml art")
+    assert sorted(checks(plan)) == ["mini", "rati"]
+
+
+def test_no_member_is_checked_where_no_long_stage_runs(tree: Path) -> None:
+    replace(tree / "model_cards/tiny/mini.yaml", "title: mini", "title: Minimal")
+    plan = make(tree, "-n", "publish", "MODEL=mini").stdout
+    assert "-m pipeline.card " in plan
+    assert checks(plan) == []
+
+
+def test_require_accuracy_needs_images_where_a_long_stage_runs_and_only_there(tree: Path, tmp_path: Path) -> None:
+    """The report stands in for one that was measured on IMAGENET."""
+    replace(tree / "model_cards/tiny/mini.yaml", "  images: images\n", "")
+    card, images = ("-j4", "card", "MODEL=mini", "REQUIRE_ACCURACY=1"), f"IMAGENET={tmp_path}"
+    assert planned(tree, *card, images) == stages_of("mini", {"validate", "card"})  # writes the stamps
+    (tree / "artifacts/mini/report.json").touch()
+    # What IMAGENET measured stays, without IMAGENET.
+    for goal in ("card", "publish"):
+        done = make(tree, "-j4", goal, "MODEL=mini", "REQUIRE_ACCURACY=1")
+        assert done.returncode == 0, done.stderr
+        assert stages_run(done.stdout) == {(goal, "mini")}
+    (tree / "artifacts/mini/fe/saved_model.pb").unlink()
+    done = make(tree, *card)
+    assert done.returncode == 2
+    assert "REQUIRE_ACCURACY asks for a measured accuracy, and there are no images" in done.stderr
+    assert stages_run(done.stdout) == set()
 
 
 def test_the_repair_of_a_file_that_was_not_valid_rebuilds_cards_only(tree: Path) -> None:
@@ -178,8 +210,8 @@ def test_the_repair_of_a_file_that_was_not_valid_rebuilds_cards_only(tree: Path)
     path.write_text(text + "module: [\n")
     done = make(tree, "publish", "MODEL=mini")
     assert done.returncode == 2
-    assert f"check: model_cards/tiny/mini.yaml:{len(text.splitlines()) + 2}: not valid YAML: " in done.stderr
-    assert stages_run(done.stdout) == set()
+    assert f"card: model_cards/tiny/mini.yaml:{len(text.splitlines()) + 2}: not valid YAML: " in done.stderr
+    assert stages_run(done.stdout) == {("card", "mini")}
     path.write_text(text)
     assert planned(tree, "publish", "MODEL=mini") == stages_of("mini", {"card", "publish"})
 
