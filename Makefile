@@ -110,12 +110,16 @@ stage = $(if $Q,@$(if $(strip $(call flags,s)),,echo '$(1)'; ))
 
 # '+' keeps `make -n` and `make -q` truthful. A dry run on a fresh clone has no interpreter, and needs no stamps to know
 # that everything is to be built.
+run_stamps = ! test -x '$(or $(INTERPRETER),$(PYTHON))' || $(RUN)stamps $S $(YAMLS) \
+  --receipts $(foreach model,$(MODELS),$(model)=$A/$(model)/published.json) \
+  collection-$(COLLECTION)=$(PAGE)/published.json --selected $(SELECTED) --settings $(SETTINGS) \
+  --checkpoints $(call quoted,CHECKPOINTS) --lock '$(LOCK)' --imagenet '$(IMAGENET)' --real '$(REAL)' \
+  --samples '$(SAMPLES)' --set hub='$(HUB)' hub_url='$(HUB_URL)' require_accuracy='$(required)'
 $(STAMPS) &: FORCE | $(READY)
-	+@! test -x '$(or $(INTERPRETER),$(PYTHON))' || $(RUN)stamps $S $(YAMLS) \
-	  --receipts $(foreach model,$(MODELS),$(model)=$A/$(model)/published.json) collection-$(COLLECTION)=$(PAGE)/published.json \
-	  --selected $(SELECTED) --settings $(SETTINGS) --checkpoints $(call quoted,CHECKPOINTS) \
-	  --lock '$(LOCK)' --imagenet '$(IMAGENET)' --real '$(REAL)' --samples '$(SAMPLES)' \
-	  --set hub='$(HUB)' hub_url='$(HUB_URL)' require_accuracy='$(required)'
+	+@$(run_stamps)
+# For commands that make no output of a stage: their settings must not reach the stamps.
+checked_settings: FORCE | $(READY)
+	+@$(run_stamps) --check-only
 
 # Stages ------------------------------------------------------------------------------------------------------------
 # Reads all of a member before its first long stage in this make, so that none runs before a later one finds a fault.
@@ -184,11 +188,11 @@ check-hub: | $(READY) ## check HUB: bytes, pages, tags, links, counts, figures
 ##@ Images and SavedModels
 imagenet: | $(READY) ## download validation images of ten classes (340 MB), and print how to get the others
 	$(Q)$(RUN)imagenette $A/imagenet $(cached)
-evaluate: | $(STAMPS) ## measure any MODULE on the images of IMAGENET, and AGAINST another one
+evaluate: | checked_settings ## measure any MODULE on the images of IMAGENET, and AGAINST another one
 	$(call stage,evaluate)$(RUN)evaluate $(call quoted,MODULE) --images '$(IMAGENET)' $(if $(AGAINST),--against $(call quoted,AGAINST)) \
 	  $(if $(LABELS),--labels '$(LABELS)') $(if $(RANGE),--range='$(RANGE)') $(if $(ACTIVATION),--activation '$(ACTIVATION)') \
 	  $(if $(REAL),--real '$(REAL)') $(if $(SAMPLES),--samples '$(SAMPLES)')
-contact-sheet: | $(STAMPS) ## show the wrong predictions of MODEL, after validate, on a page
+contact-sheet: | checked_settings ## show the wrong predictions of MODEL, after validate, on a page
 	$(Q)$(RUN)contact_sheet $(filter %/$(MODEL).yaml,$(YAMLS)) $A/$(MODEL)/report.json $A/$(MODEL)/mistakes.html $(if $(IMAGENET),--imagenet '$(IMAGENET)')
 doctor: | $(READY) ## show what the SavedModels of MODEL need and their faults; or those of any SAVED_MODEL
 	$(if $(or $(SAVED_MODEL),$(filter 2,$(words $(wildcard $(call in,$(MODEL),$(MODEL_FILES)))))),,$(error $A/$(MODEL) does not hold both SavedModels yet; run make convert MODEL=$(MODEL) first))
@@ -196,10 +200,10 @@ doctor: | $(READY) ## show what the SavedModels of MODEL need and their faults; 
 
 ##@ Add an AugReg model
 pool_index = $(if $(INDEX),--index $(call quoted,INDEX)) --kept $A/selection/index.csv $(cached)
-select: | $(STAMPS) ## choose checkpoints of the pool by the criteria of COLLECTION; DIFF=1 compares them with its members
+select: | checked_settings ## choose checkpoints of the pool by the criteria of COLLECTION; DIFF=1 compares them with its members
 	$(Q)$(RUN)select model_cards/$(COLLECTION)/collection.yaml $A/selection/$(COLLECTION) $(pool_index) $(if $(DIFF),--diff)
 # Without COLLECTION=, the collection follows from what the checkpoint was trained on.
-add: | $(STAMPS) ## make CHECKPOINT, one of the pool's files, a member: write its YAML file
+add: | checked_settings ## make CHECKPOINT, one of the pool's files, a member: write its YAML file
 	$(Q)$(RUN)add '$(CHECKPOINT)' $(pool_index) $(if $(filter file,$(origin COLLECTION)),,--collection '$(COLLECTION)') $(if $(NAME),--name '$(NAME)')
 
 ##@ Development

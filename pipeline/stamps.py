@@ -2,9 +2,9 @@
 
     python -m pipeline.stamps FOLDER MEMBER.yaml... [--receipts NAME=RECEIPT...] [--set NAME=VALUE...]
                               [--selected NAME...] [--settings NAME...] [--checkpoints FOLDER_OR_URL] [--lock FILE]
-                              [--imagenet PLACE] [--real FILE] [--samples N]
+                              [--imagenet PLACE] [--real FILE] [--samples N] [--check-only]
 
-refuses settings that no stage can use, then writes into FOLDER, where the text differs:
+refuses settings that no stage can use, then, without --check-only, writes into FOLDER, where the text differs:
 
     <stage>.code               the code of a stage and of all that it imports
     <member>.<section>         a section, with the digests of the files that it names
@@ -105,6 +105,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--imagenet", default="", help="the setting IMAGENET")
     parser.add_argument("--real", default="", help="the setting REAL")
     parser.add_argument("--samples", default="", help="the setting SAMPLES")
+    parser.add_argument("--check-only", action="store_true", help="refuse wrong settings, and write nothing")
     return parser.parse_args(arguments)
 
 
@@ -116,6 +117,8 @@ def main(arguments: Sequence[str]) -> None:
     settings.check()
     check_environment(os.environ, args.settings)
     check_collections(args.members)
+    if args.check_only:
+        return
     stamps = Stamps(args.folder)
     digests = Digests(args.folder / "digests.json")
     write_code(stamps)

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.facts.report import CheckpointFacts, Report
 from tests.conftest import copy_project, make, serving_folder, write_collection, write_weights
-from tests.make_plans import AFTER_CONVERT, ALL, COLLECTION_PAGE, planned, replace, stages_of, stages_run
+from tests.make_plans import AFTER_CONVERT, ALL, COLLECTION_PAGE, planned, replace, snapshot, stages_of, stages_run
 from tests.reports import write_report
 
 
@@ -202,6 +202,32 @@ def test_require_accuracy_needs_images_where_a_long_stage_runs_and_only_there(tr
     assert done.returncode == 2
     assert "REQUIRE_ACCURACY asks for a measured accuracy, and there are no images" in done.stderr
     assert stages_run(done.stdout) == set()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("evaluate", "MODULE=/nonexistent", "LABELS=model_cards/tiny/labels.tsv"), "evaluate: /nonexistent: "),
+        (("select", "INDEX=/nonexistent"), "select: /nonexistent: no such"),
+        (("add", "CHECKPOINT=a.npz", "INDEX=/nonexistent"), "add: /nonexistent: no such"),
+        (("contact-sheet", "MODEL=mini"), "contact-sheet: artifacts/mini/report.json: no report"),
+    ],
+)
+def test_commands_beside_the_stages_check_their_settings_and_change_no_stamp(
+    fresh: Path, tmp_path: Path, command: tuple[str, ...], message: str
+) -> None:
+    replace(fresh / "model_cards/tiny/mini.yaml", "  images: images\n", "")
+    planned(fresh, "publish", "MODEL=mini")  # writes the stamps
+    before = snapshot(fresh)
+    (tmp_path / "mine").mkdir()
+    write_weights(tmp_path / "mine/mini.npz")
+    settings = (f"CHECKPOINTS={tmp_path}/mine", "IMAGENET=model_cards/tiny/images")
+    done = make(fresh, *command, "COLLECTION=tiny", *settings, "SAMPLES=5", "HUB=elsewhere")
+    assert message in done.stderr
+    assert snapshot(fresh) == before
+    done = make(fresh, *command, "COLLECTION=tiny", *settings, "SAMPLES=five")
+    assert "SAMPLES=five: expected a whole number from 1" in done.stderr
+    assert "nonexistent" not in done.stdout + done.stderr
 
 
 def test_the_repair_of_a_file_that_was_not_valid_rebuilds_cards_only(tree: Path) -> None:
