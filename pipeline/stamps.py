@@ -49,10 +49,10 @@ def write_code(stamps: Stamps) -> None:
     stamps.write("requirements", sha256_of(ROOT / "requirements.lock"))
 
 
-def write_member(stamps: Stamps, path: Path, digests: Digests) -> members.Sections:
+def write_member(stamps: Stamps, path: Path, collection: members.CollectionFacts, digests: Digests) -> members.Sections:
     """Writes the stamps of a member's sections; returns what it read."""
     member = members.read_sections(path)
-    for section, text in members.section_texts(member, digests).items():
+    for section, text in members.section_texts(member, collection, digests).items():
         stamps.write_unless_empty(f"{path.stem}.{section}", text)
     for name in ("source", "images", "pin", "verified"):  # write_selected() fills them in
         stamps.write_unless_empty(f"{path.stem}.{name}", "")
@@ -83,12 +83,27 @@ def write_selected(
         stamps.write(f"{name}.verified", "", renew=True)
 
 
-def write_collections(stamps: Stamps, paths: Sequence[Path]) -> None:
-    """Writes the stamp of each collection: its facts and the names of its members."""
-    for folder in sorted({path.parent for path in paths}):
-        names = sorted(path.stem for path in paths if path.parent == folder)
-        facts = digest_texts([folder / "collection.yaml"], folder)
-        stamps.write(f"collection-{folder.name}.facts", " ".join([facts, *names]))
+def write_collection(
+    stamps: Stamps, paths: Sequence[Path], selected: Sequence[str], settings: Settings, digests: Digests
+) -> None:
+    """Writes the stamps of a collection and of its members; reads collection.yaml and the lock file once.
+
+    Args:
+        stamps: the folder of stamps.
+        paths: the members' files, all in the collection's folder.
+        selected: the names of the members that the settings are for.
+        settings: where checkpoints and images are.
+        digests: the digests of large files.
+    """
+    folder = paths[0].parent
+    collection = members.read_collection(folder)
+    lock = weights.read_lock(lock_file.locate(folder, settings.lock))
+    for path in paths:
+        member = write_member(stamps, path, collection, digests)
+        if path.stem in selected:
+            write_selected(stamps, member, settings, digests, lock)
+    names = sorted(path.stem for path in paths)
+    stamps.write(f"collection-{folder.name}.facts", " ".join([collection.digest, *names]))
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -122,13 +137,10 @@ def main(arguments: Sequence[str]) -> None:
     stamps = Stamps(args.folder)
     digests = Digests(args.folder / "digests.json")
     write_code(stamps)
-    for path in args.members:
-        member = write_member(stamps, path, digests)
-        if path.stem in args.selected:
-            lock = weights.read_lock(lock_file.locate(path.parent, settings.lock))
-            write_selected(stamps, member, settings, digests, lock)
+    for folder in sorted({path.parent for path in args.members}):
+        paths = [path for path in args.members if path.parent == folder]
+        write_collection(stamps, paths, args.selected, settings, digests)
     digests.keep()
-    write_collections(stamps, args.members)
     for name, value in values.items():
         stamps.write(name, value)
     for pair in args.receipts:

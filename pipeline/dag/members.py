@@ -1,4 +1,4 @@
-"""The stamps of a member: its sections, its checkpoint's file, its images, and whether its lock file still agrees."""
+"""The stamps of a member: its sections, its checkpoint's file and its images."""
 
 import json
 from dataclasses import dataclass
@@ -15,6 +15,29 @@ from pipeline.download.address import is_remote, local_path
 from pipeline.model.variants import Model
 
 Section = TypeVar("Section")
+
+
+@dataclass(frozen=True)
+class CollectionFacts:
+    """What collection.yaml adds to the stamps of its members.
+
+    Attributes:
+        activation: the activation of the logits; "" where the file has a fault, which a stage reports.
+        digest: the digest of the whole file.
+    """
+
+    activation: str
+    digest: str
+
+
+def read_collection(folder: Path) -> CollectionFacts:
+    """Parses collection.yaml once for all members of the folder."""
+    path = folder / "collection.yaml"
+    try:
+        activation = str(YamlFile(path).key("activation", str))
+    except Fault:
+        activation = ""
+    return CollectionFacts(activation, digest_texts([path], folder))
 
 
 @dataclass(frozen=True)
@@ -56,14 +79,13 @@ def _valid(file: YamlFile, name: str, kind: type[Section]) -> Section | None:
         return None
 
 
-def section_texts(member: Sections, digests: Digests) -> dict[str, str]:
+def section_texts(member: Sections, collection: CollectionFacts, digests: Digests) -> dict[str, str]:
     """Returns the stamp text of each section, with the digests of the files that the section names.
 
     `module` includes collection.yaml, which the cards are made of too, and `evaluation` the collection's activation. Of
     a file that cannot be read, `module` holds the fault and the others are empty, "as before": once the file is
-    repaired, nothing but the check and the cards is made again.
+    repaired, nothing but the cards is made again.
     """
-    collection = member.path.with_name("collection.yaml")
     if member.fault:
         return dict.fromkeys(SECTIONS, "") | {"module": member.fault}
     texts = {name: json.dumps(member.plain.get(name), default=str) for name in SECTIONS}
@@ -71,17 +93,9 @@ def section_texts(member: Sections, digests: Digests) -> dict[str, str]:
         texts["model"] += digest_texts([member.path.parent / member.model.labels], member.path.parent)
     if member.evaluation and (place := images_of(member.evaluation, member.path.parent, imagenet=None)):
         texts["evaluation"] += digests.place(place)
-    texts["evaluation"] += _activation(collection)
-    texts["module"] += digest_texts([collection], collection.parent)
+    texts["evaluation"] += collection.activation
+    texts["module"] += collection.digest
     return texts
-
-
-def _activation(collection: Path) -> str:
-    """Returns what collection.yaml says of the logits; "" where the file has a fault, which `check` reports."""
-    try:
-        return str(YamlFile(collection).key("activation", str))
-    except Fault:
-        return ""
 
 
 def source_text(member: Sections, settings: Settings, digests: Digests) -> str:

@@ -7,7 +7,7 @@ import pytest
 from pipeline.accuracy.section import Evaluation, images_of
 from pipeline.base.yaml_sections import SECTIONS
 from pipeline.dag.digests import Digests
-from pipeline.dag.members import images_text, read_sections, section_texts, source_text
+from pipeline.dag.members import images_text, read_collection, read_sections, section_texts, source_text
 from pipeline.dag.settings import Settings
 
 SAMPLES = Path(__file__).parents[1] / "data/members"
@@ -40,7 +40,7 @@ def write_member(folder: Path, sources: str = "a.npz", sha256: str = "null", ima
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_no_fault_stops_the_stamps_of_other_members(path: Path, digests: Digests) -> None:
     member = read_sections(path)
-    assert set(section_texts(member, digests)) == set(SECTIONS)
+    assert set(section_texts(member, read_collection(member.path.parent), digests)) == set(SECTIONS)
     source_text(member, Settings(), digests)
     images_text(member, Settings())
 
@@ -48,7 +48,7 @@ def test_no_fault_stops_the_stamps_of_other_members(path: Path, digests: Digests
 def test_a_file_that_cannot_be_read_changes_the_stamp_of_the_cards_alone(tmp_path: Path, digests: Digests) -> None:
     path = write_member(tmp_path)
     path.write_text(path.read_text() + "module: [\n")
-    texts = section_texts(read_sections(path), digests)
+    texts = section_texts(read_sections(path), read_collection(tmp_path), digests)
     assert texts.pop("module").startswith(f"{path}:")
     assert set(texts.values()) == {""}
 
@@ -104,17 +104,17 @@ def test_other_images_of_a_member_change_the_stamp(tmp_path: Path, digests: Dige
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"an image")
     member = read_sections(write_member(tmp_path, images=f"images: {Path(file).parts[0]}"))
-    before = section_texts(member, digests)
+    before = section_texts(member, read_collection(member.path.parent), digests)
     path.write_bytes(b"another image")
-    after = section_texts(member, digests)
+    after = section_texts(member, read_collection(member.path.parent), digests)
     assert {name for name in SECTIONS if before[name] != after[name]} == {"evaluation"}
 
 
 def test_the_activation_is_part_of_the_evaluation_and_the_prose_is_not(tmp_path: Path, digests: Digests) -> None:
     member = read_sections(write_member(tmp_path))
-    before = section_texts(member, digests)
+    before = section_texts(member, read_collection(member.path.parent), digests)
     (tmp_path / "collection.yaml").write_text("activation: sigmoid\nabout: prose\n")
-    after = section_texts(member, digests)
+    after = section_texts(member, read_collection(member.path.parent), digests)
     assert {name for name in SECTIONS if before[name] != after[name]} == {"module"}
     (tmp_path / "collection.yaml").write_text("activation: softmax\nabout: prose\n")
-    assert section_texts(member, digests)["evaluation"] != before["evaluation"]
+    assert section_texts(member, read_collection(member.path.parent), digests)["evaluation"] != before["evaluation"]
