@@ -8,7 +8,7 @@ What the pipeline does stands on this floor, each module a command, `python -m p
 
 What it is made of lies in packages. Imports run one way: a module on this floor may import any package and no other
 module of this floor but `version`; a package may import those that its row names. tests/test_layers.py reads this
-    table.
+table.
 
     package      may import                              owns
     base         -                                       faults, commands, jobs, files, YAML sections, templates, axes

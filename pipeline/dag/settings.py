@@ -39,7 +39,9 @@ class Settings:
                 " checkpoints under their upstream names"
             )
         if self.imagenet and not Path(self.imagenet).exists():
-            raise Fault(f"IMAGENET={self.imagenet}: no such folder or file; expected labelled images, see README.md")
+            raise Fault(
+                f"IMAGENET={self.imagenet}: no such folder or file; expected labelled images, see docs/images.md"
+            )
         if self.real and not Path(self.real).is_file():
             raise Fault(f"REAL={self.real}: no such file; expected the ReaL labels, real.json")
         if self.samples and not re.fullmatch(r"[1-9][0-9]*", self.samples):
@@ -55,7 +57,7 @@ def check_environment(environment: Mapping[str, str], settings: Sequence[str]) -
     """Refuses a variable of the environment whose name is one letter away from that of a setting.
 
     make refuses every unknown setting on its command line. An environment has many names of other programs, so there
-    one that resembles a setting is refused alone.
+    only one that looks misspelt is refused; a plural or singular of a setting (SAMPLE, COLLECTIONS) is not.
 
     Args:
         environment: the names and values of all variables.
@@ -67,10 +69,10 @@ def check_environment(environment: Mapping[str, str], settings: Sequence[str]) -
     long = [setting for setting in settings if len(setting) >= _LEAST]
     for name in sorted(name for name, value in environment.items() if value and name not in settings):
         for setting in long:
-            if is_one_edit_away(name, setting):
+            if is_one_edit_away(name, setting) and name.removesuffix("S") != setting.removesuffix("S"):
                 raise Fault(
                     f"{name}: unknown setting in the environment (did you mean {setting!r}?); correct its name, or"
-                    f" unset it if it belongs to another program"
+                    f" unset it for make if it belongs to another program: env -u {name} make ..."
                 )
 
 

@@ -8,7 +8,10 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.dag.settings import Settings, check_collections, check_environment, is_one_edit_away
 
-NAMES = ("IMAGENET", "REQUIRE_ACCURACY", "CHECKPOINTS", "CHECKPOINT", "MODEL", "HUB_URL")
+NAMES = (
+    *("IMAGENET", "REQUIRE_ACCURACY", "CHECKPOINTS", "CHECKPOINT", "MODEL"),
+    *("HUB_URL", "SAMPLES", "ARTIFACTS", "COLLECTION"),
+)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +40,8 @@ def test_usable_settings_pass(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["IMAGNET", "IMAGEENT", "IMAGENET1", "REQUIRE_ACURACY", "REQIURE_ACCURACY", "HUB_URI"])
 def test_a_misspelt_setting_in_the_environment_is_refused(name: str) -> None:
-    with pytest.raises(Fault, match=rf"^{name}: unknown setting in the environment \(did you mean '[A-Z_]+'\?\)"):
+    message = rf"^{name}: unknown setting in the environment \(did you mean '[A-Z_]+'\?\).* env -u {name} make"
+    with pytest.raises(Fault, match=message):
         check_environment({"PATH": "/bin", name: "1"}, NAMES)
 
 
@@ -45,6 +49,11 @@ def test_a_misspelt_setting_in_the_environment_is_refused(name: str) -> None:
 def test_other_names_in_the_environment_pass(name: str) -> None:
     check_environment({name: "1"}, NAMES)
     check_environment({"IMAGNET": ""}, NAMES)
+
+
+@pytest.mark.parametrize("name", ["SAMPLE", "ARTIFACT", "COLLECTIONS", "IMAGENETS"])
+def test_a_plural_or_singular_of_a_setting_belongs_to_another_program(name: str) -> None:
+    check_environment({name: "1"}, NAMES)
 
 
 @pytest.mark.parametrize(
