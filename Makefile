@@ -65,6 +65,7 @@ MODELS := $(sort $(basename $(notdir $(YAMLS))))
 COLLECTIONS := $(sort $(call folders,$(wildcard model_cards/*/*.yaml)))
 OF_COLLECTION := $(basename $(notdir $(filter model_cards/$(COLLECTION)/%,$(YAMLS))))
 SELECTED := $(or $(MODEL),$(OF_COLLECTION))
+FACTS := model_cards/$(COLLECTION)/collection.yaml
 PAGE := $A/collections/$(COLLECTION)
 
 include setup.mk
@@ -93,13 +94,15 @@ STAMPS := $(call shared,$(STAGES:%=%.code) templates site requirements hub hub_u
 # Without it, make deletes the untouched peers of a grouped target that failed.
 .PRECIOUS: $(STAMPS) $(call outputs,$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json
 
-# IMAGENET is for members evaluated on ImageNet; the others bring their own images. REQUIRE_ACCURACY is about publishing:
-# it may stand in an environment where checkpoints are fetched, and no images are.
+# IMAGENET is for members evaluated on ImageNet; the others bring their own images. REQUIRE_ACCURACY is about
+# publishing: it may stand in an environment where checkpoints are fetched, and no images are.
 yaml = $(filter %/$*.yaml,$(YAMLS))
-images = $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(if $(REAL),--real '$(REAL)') $(if $(SAMPLES),--samples '$(SAMPLES)')
+number_and_labels = $(if $(REAL),--real '$(REAL)') $(if $(SAMPLES),--samples '$(SAMPLES)')
+images = $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(number_and_labels)
 required = $(if $(filter-out 0,$(REQUIRE_ACCURACY)),--require-accuracy)
 measured = $(if $(filter-out fetch convert package,$(MAKECMDGOALS)),$(required))
 hub_url = $(if $(HUB_URL),--hub-url '$(HUB_URL)')
+checkpoints = $(if $(CHECKPOINTS),--checkpoints $(call quoted,CHECKPOINTS))
 lock = $(if $(LOCK),--lock '$(LOCK)')
 cached = $(if $(CACHE),--cache '$(CACHE)') $(if $(filter-out 0,$(OFFLINE)),--offline)
 
@@ -129,17 +132,20 @@ check = $(if $(filter $*,$(CHECKED)),,$(eval CHECKED += $*)@$(RUN)check $(yaml) 
 # A checkpoint is defined by its digest, in the YAML file or of the local file: code cannot change it.
 $(call outputs,$(CHECKPOINT_FILES)): $(call stamps,checkpoint source pin)
 	$(check)
-	$(call stage,fetch $*)$(RUN)fetch $(yaml) $A/$*/checkpoint.npz $(if $(CHECKPOINTS),--checkpoints $(call quoted,CHECKPOINTS)) $(lock) $(cached)
+	$(call stage,fetch $*)$(RUN)fetch $(yaml) $A/$*/checkpoint.npz $(checkpoints) $(lock) $(cached)
 
-$(call outputs,$(MODEL_FILES)): $(call outputs,$(CHECKPOINT_FILES)) $(call stamps,checkpoint model) $(call shared,convert.code requirements)
+$(call outputs,$(MODEL_FILES)): $(call outputs,$(CHECKPOINT_FILES)) \
+    $(call stamps,checkpoint model) $(call shared,convert.code requirements)
 	$(check)
 	$(call stage,convert $*)$(RUN)convert $(yaml) $< $A/$*
 
-$A/%/report.json: $(call outputs,checkpoint.npz $(MODEL_FILES)) $(call stamps,model evaluation images) $(call shared,validate.code requirements)
+$A/%/report.json: $(call outputs,checkpoint.npz $(MODEL_FILES)) \
+    $(call stamps,model evaluation images) $(call shared,validate.code requirements)
 	$(check)
 	$(call stage,validate $*)$(RUN)validate $(yaml) $< $A/$*/classification $A/$*/fe $@ $(images)
 
-$(call outputs,$(CARD_FILES) $(OTHER_CARD_FILES)): $A/%/report.json $(call stamps,checkpoint verified module) $(call shared,hub_url templates card.code)
+$(call outputs,$(CARD_FILES) $(OTHER_CARD_FILES)): $A/%/report.json \
+    $(call stamps,checkpoint verified module) $(call shared,hub_url templates card.code)
 	$(call stage,card $*)$(RUN)card $(yaml) $< $A/$* $(hub_url) $(lock)
 
 define package_rule
@@ -148,21 +154,25 @@ $(call outputs,$(1).tar.gz $(1).tar.gz.sha256): $A/%/$(1)/saved_model.pb $(call 
 endef
 $(foreach head,$(HEADS),$(eval $(call package_rule,$(head))))
 
-$A/%/published.json: $(call outputs,report.json $(CARD_FILES) $(PACKAGE_FILES)) $(call stamps,module hub) $(call shared,hub require_accuracy templates site publish.code)
+$A/%/published.json: $(call outputs,report.json $(CARD_FILES) $(PACKAGE_FILES)) \
+    $(call stamps,module hub) $(call shared,hub require_accuracy templates site publish.code)
 	$(DONE)$(call stage,publish $*)$(RUN)publish member $(yaml) $A/$* '$(HUB)' $@ $(required)
 
-$(PAGE)/page.md: $(call in,$(OF_COLLECTION),report.json) $(OF_COLLECTION:%=$S/%.module) $(call shared,collection-$(COLLECTION).facts templates collection.code)
-	$(call stage,collection $(COLLECTION))$(RUN)collection model_cards/$(COLLECTION)/collection.yaml $A $@
+$(PAGE)/page.md: $(call in,$(OF_COLLECTION),report.json) \
+    $(OF_COLLECTION:%=$S/%.module) $(call shared,collection-$(COLLECTION).facts templates collection.code)
+	$(call stage,collection $(COLLECTION))$(RUN)collection $(FACTS) $A $@
 
 # After its members (order only), so that the page's links lead somewhere.
-$(PAGE)/published.json: $(PAGE)/page.md $(call shared,collection-$(COLLECTION).hub hub templates site publish.code) | $(call in,$(OF_COLLECTION),published.json)
-	$(DONE)$(call stage,publish collection $(COLLECTION))$(RUN)publish collection model_cards/$(COLLECTION)/collection.yaml $< '$(HUB)' $@
+$(PAGE)/published.json: $(PAGE)/page.md $(call shared,collection-$(COLLECTION).hub hub templates site publish.code) \
+    | $(call in,$(OF_COLLECTION),published.json)
+	$(DONE)$(call stage,publish collection $(COLLECTION))$(RUN)publish collection $(FACTS) $< '$(HUB)' $@
 
 # publish prints a line where there was nothing to publish, but not with -n or -q, which do nothing, nor with -s. make
 # itself prints nothing then, since it has made the stamps.
 PUBLISHED :=
 DONE = $(eval PUBLISHED := yes)
-idle = $(if $(PUBLISHED)$(strip $(call flags,n q s)),,$(info nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
+idle = $(if $(PUBLISHED)$(strip $(call flags,n q s)),,$(info \
+  nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
 
 .PHONY: help FORCE fetch convert validate card package publish publish-all select add contact-sheet evaluate imagenet check-hub serve doctor test test-fast browser lint bench check-full clean
 FORCE:
@@ -189,26 +199,30 @@ check-hub: | $(READY) ## check HUB: bytes, pages, tags, links, counts, figures
 imagenet: | $(READY) ## download validation images of ten classes (340 MB), and print how to get the others
 	$(Q)$(RUN)imagenette $A/imagenet $(cached)
 evaluate: | checked_settings ## measure any MODULE on the images of IMAGENET, and AGAINST another one
-	$(call stage,evaluate)$(RUN)evaluate $(call quoted,MODULE) --images '$(IMAGENET)' $(if $(AGAINST),--against $(call quoted,AGAINST)) \
-	  $(if $(LABELS),--labels '$(LABELS)') $(if $(RANGE),--range='$(RANGE)') $(if $(ACTIVATION),--activation '$(ACTIVATION)') \
-	  $(if $(REAL),--real '$(REAL)') $(if $(SAMPLES),--samples '$(SAMPLES)')
+	$(call stage,evaluate)$(RUN)evaluate $(call quoted,MODULE) --images '$(IMAGENET)' \
+	  $(if $(AGAINST),--against $(call quoted,AGAINST)) $(if $(LABELS),--labels '$(LABELS)') \
+	  $(if $(RANGE),--range='$(RANGE)') $(if $(ACTIVATION),--activation '$(ACTIVATION)') $(number_and_labels)
 contact-sheet: | checked_settings ## show the wrong predictions of MODEL, after validate, on a page
-	$(Q)$(RUN)contact_sheet $(filter %/$(MODEL).yaml,$(YAMLS)) $A/$(MODEL)/report.json $A/$(MODEL)/mistakes.html $(if $(IMAGENET),--imagenet '$(IMAGENET)')
+	$(Q)$(RUN)contact_sheet $(filter %/$(MODEL).yaml,$(YAMLS)) $A/$(MODEL)/report.json $A/$(MODEL)/mistakes.html \
+	  $(if $(IMAGENET),--imagenet '$(IMAGENET)')
 doctor: | $(READY) ## show what the SavedModels of MODEL need and their faults; or those of any SAVED_MODEL
-	$(if $(or $(SAVED_MODEL),$(filter 2,$(words $(wildcard $(call in,$(MODEL),$(MODEL_FILES)))))),,$(error $A/$(MODEL) does not hold both SavedModels yet; run make convert MODEL=$(MODEL) first))
+	$(if $(or $(SAVED_MODEL),$(filter 2,$(words $(wildcard $(call in,$(MODEL),$(MODEL_FILES)))))),,$(error \
+	  $A/$(MODEL) does not hold both SavedModels yet; run make convert MODEL=$(MODEL) first))
 	$(Q)$(RUN)doctor $(if $(SAVED_MODEL),'$(SAVED_MODEL)',$(HEADS:%=$A/$(MODEL)/%))
 
 ##@ Add an AugReg model
 pool_index = $(if $(INDEX),--index $(call quoted,INDEX)) --kept $A/selection/index.csv $(cached)
 select: | checked_settings ## choose checkpoints of the pool by the criteria of COLLECTION; DIFF=1 compares them with its members
-	$(Q)$(RUN)select model_cards/$(COLLECTION)/collection.yaml $A/selection/$(COLLECTION) $(pool_index) $(if $(DIFF),--diff)
+	$(Q)$(RUN)select $(FACTS) $A/selection/$(COLLECTION) $(pool_index) $(if $(DIFF),--diff)
 # Without COLLECTION=, the collection follows from what the checkpoint was trained on.
 add: | checked_settings ## make CHECKPOINT, one of the pool's files, a member: write its YAML file
-	$(Q)$(RUN)add '$(CHECKPOINT)' $(pool_index) $(if $(filter file,$(origin COLLECTION)),,--collection '$(COLLECTION)') $(if $(NAME),--name '$(NAME)')
+	$(Q)$(RUN)add '$(CHECKPOINT)' $(pool_index) $(if $(NAME),--name '$(NAME)') \
+	  $(if $(filter file,$(origin COLLECTION)),,--collection '$(COLLECTION)')
 
 ##@ Development
 test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
-	OLDEST_TENSORFLOW_PYTHON='$(CURDIR)/$(OLDEST_VENV)/bin/python' '$(PYTHON)' -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+	OLDEST_TENSORFLOW_PYTHON='$(CURDIR)/$(OLDEST_VENV)/bin/python' \
+	  '$(PYTHON)' -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 test-fast: | $(READY) ## run the tests that need neither TensorFlow nor JAX nor a browser, in less than a minute
 	'$(PYTHON)' -m pytest --fast --numprocesses=2
 lint: | $(READY) ## check style and types
@@ -217,7 +231,8 @@ lint: | $(READY) ## check style and types
 	'$(PYTHON)' -m mypy
 # Debian's package, as root; elsewhere any Chromium on the path will do.
 browser: ## install Chromium for the tests of the website, unless there is one
-	@command -v chromium chromium-browser google-chrome || { apt-get -q -o Acquire::http::Timeout=20 update && apt-get -q install -y --no-install-recommends chromium; }
+	@command -v chromium chromium-browser google-chrome || { \
+	  apt-get -q -o Acquire::http::Timeout=20 update && apt-get -q install -y --no-install-recommends chromium; }
 bench: | $(READY) ## measure speed and memory beside plain code; fail where a limit is missed (half an hour on 2 cores, 8 GB of disk)
 	'$(PYTHON)' -m benchmarks.packing
 	'$(PYTHON)' -m benchmarks.downloading
@@ -231,12 +246,14 @@ check-full: | $(READY) ## publish full-size members and members of every variant
 	'$(PYTHON)' -m benchmarks.full_size $A/full
 	'$(PYTHON)' -m benchmarks.compatibility $A/compatibility
 	'$(PYTHON)' -m benchmarks.added_members $A/added
-	$(if $(TORCH_PYTHON),'$(PYTHON)' -m benchmarks.timm_round_trip --torch-python '$(TORCH_PYTHON)' --folder '$A/timm',@echo "check-full: the round trip through timm was NOT run: set TORCH_PYTHON=<an interpreter with benchmarks/requirements-forward.txt>")
+	$(if $(TORCH_PYTHON),'$(PYTHON)' -m benchmarks.timm_round_trip --torch-python '$(TORCH_PYTHON)' --folder '$A/timm',\
+	  @echo "check-full: the round trip through timm was NOT run: set TORCH_PYTHON=<an interpreter with benchmarks/requirements-forward.txt>")
 clean: ## remove what the stages made; the hub stays
 	rm -rf $(addprefix $A/,$(MODELS)) $A/collections $S
 help: ## print this
 	@$(call list,^[a-z-]+:.*## )
 	@$(call list,^[A-Z_]+ [?]=.*##)
 	@echo; echo "Members: $(MODELS)"
-list = awk '/^\#\#@/ { heading = substr($$0, 5) } /$(1)/ { if (heading) print "\n" heading; heading = ""; name = $$1; sub(/:$$/, "", name); \
+list = awk '/^\#\#@/ { heading = substr($$0, 5) } \
+    /$(1)/ { if (heading) print "\n" heading; heading = ""; name = $$1; sub(/:$$/, "", name); \
     sub(/.*\#\# ?/, ""); printf "  %-16s %s\n", name, $$0 }' $(firstword $(MAKEFILE_LIST))

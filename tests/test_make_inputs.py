@@ -220,7 +220,7 @@ def test_commands_beside_the_stages_check_their_settings_and_change_no_stamp(
     planned(fresh, "publish", "MODEL=mini")  # writes the stamps
     before = snapshot(fresh)
     (tmp_path / "mine").mkdir()
-    write_weights(tmp_path / "mine/mini.npz")
+    (tmp_path / "mine/mini.npz").write_bytes(b"other weights")
     settings = (f"CHECKPOINTS={tmp_path}/mine", "IMAGENET=model_cards/tiny/images")
     done = make(fresh, *command, "COLLECTION=tiny", *settings, "SAMPLES=5", "HUB=elsewhere")
     assert message in done.stderr
