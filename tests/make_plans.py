@@ -1,4 +1,4 @@
-"""Which stages make would run, and which it ran, in a tree whose collection is `tiny`."""
+"""Which stages make would run, which it ran, and which files it changed, in a tree whose collection is `tiny`."""
 
 import re
 from pathlib import Path
