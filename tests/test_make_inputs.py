@@ -200,7 +200,7 @@ def test_require_accuracy_needs_images_where_a_long_stage_runs_and_only_there(tr
     (tree / "artifacts/mini/fe/saved_model.pb").unlink()
     done = make(tree, *card)
     assert done.returncode == 2
-    assert "REQUIRE_ACCURACY asks for a measured accuracy, and there are no images" in done.stderr
+    assert "REQUIRE_ACCURACY requires a measured accuracy, and there are no images" in done.stderr
     assert stages_run(done.stdout) == set()
 
 
