@@ -213,7 +213,7 @@ doctor: | $(READY) ## show what the SavedModels of MODEL need and their faults; 
 ##@ Add an AugReg model
 pool_index = $(if $(INDEX),--index $(call quoted,INDEX)) --kept $A/selection/index.csv $(cached)
 select: | checked_settings ## choose checkpoints of the pool by the criteria of COLLECTION; DIFF=1 compares them with its members
-	$(Q)$(RUN)select $(FACTS) $A/selection/$(COLLECTION) $(pool_index) $(if $(DIFF),--diff)
+	$(Q)$(RUN)select $(FACTS) $A/selection/$(COLLECTION) $(pool_index) $(if $(filter-out 0,$(DIFF)),--diff)
 # Without COLLECTION=, the collection follows from what the checkpoint was trained on.
 add: | checked_settings ## make CHECKPOINT, one of the pool's files, a member: write its YAML file
 	$(Q)$(RUN)add '$(CHECKPOINT)' $(pool_index) $(if $(NAME),--name '$(NAME)') \

@@ -371,3 +371,4 @@ def test_words_of_the_environment_are_no_settings(tmp_path: Path) -> None:
         for name in settings.split():
             assert f"--{name.lower()} 'mine_{words[name]}'" in recipe
     assert "--diff" in make(ROOT, "-n", "select", "DIFF=1").stdout
+    assert "--diff" not in make(ROOT, "-n", "select", "DIFF=0").stdout
