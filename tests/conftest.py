@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 CLASSES = ("red", "green", "blue")
 # For processes that test whether a module runs, not how fast: XLA compiles without LLVM's optimizations, a gradient in
-# a quarter of the time. `make check-full` runs modules as users do, and so does validate where a test publishes.
+# a quarter of the time. The demo is published as users publish it, and `make check-full` runs modules as they do.
 QUICK_XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 # The files that make needs; copy_project() copies them.
 PROJECT = ("Makefile", "setup.mk", "pipeline", "templates", "requirements.lock", "pyproject.toml")
@@ -189,8 +189,12 @@ def run_make(tree: Path, *arguments: str, **environment: str) -> subprocess.Comp
 
 
 def make(tree: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs make in a tree with the interpreter that runs the tests."""
-    return run_make(tree, f"PYTHON={sys.executable}", *arguments, **environment)
+    """Runs make in a tree with the interpreter that runs the tests.
+
+    The tiny models of a test's own tree are compiled quickly; in the project itself make runs as users run it.
+    """
+    quick = {} if tree == ROOT else {"XLA_FLAGS": QUICK_XLA_FLAGS}
+    return run_make(tree, f"PYTHON={sys.executable}", *arguments, **quick | environment)
 
 
 def once(tmp_path_factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:

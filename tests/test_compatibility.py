@@ -310,8 +310,8 @@ def test_make_installs_the_oldest_tensorflow_where_its_lock_changed(tmp_path: Pa
 @pytest.mark.parametrize(("version", "tensorflow"), [("3.11", "2.14"), ("3.12", "2.16"), ("3.13", "2.20")])
 def test_make_chooses_by_the_version_of_python(tmp_path: Path, version: str, tensorflow: str) -> None:
     python = fake_interpreter(tmp_path / "python", f"{version}\n")
-    done = make(ROOT, "-n", "test", f"PYTHON={python}")
-    assert f"/.venv-tensorflow-{tensorflow}/bin/python' '{python}' -m pytest" in done.stdout
+    recipe = make(ROOT, "-n", "test", f"PYTHON={python}").stdout.replace("\\\n", "")
+    assert re.search(rf"/\.venv-tensorflow-{tensorflow}/bin/python' +'{python}' -m pytest", recipe)
 
 
 def test_make_refuses_to_test_with_another_python(tmp_path: Path) -> None:
