@@ -207,7 +207,11 @@ def test_require_accuracy_needs_images_where_a_long_stage_runs_and_only_there(tr
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (("evaluate", "MODULE=/nonexistent", "LABELS=model_cards/tiny/labels.tsv"), "evaluate: /nonexistent: "),
+        pytest.param(
+            ("evaluate", "MODULE=/nonexistent", "LABELS=model_cards/tiny/labels.tsv"),
+            "evaluate: /nonexistent: ",
+            marks=pytest.mark.slow,  # it imports TensorFlow
+        ),
         (("select", "INDEX=/nonexistent"), "select: /nonexistent: no such"),
         (("add", "CHECKPOINT=a.npz", "INDEX=/nonexistent"), "add: /nonexistent: no such"),
         (("contact-sheet", "MODEL=mini"), "contact-sheet: artifacts/mini/report.json: no report"),
