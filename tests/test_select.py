@@ -5,10 +5,10 @@ import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from pipeline.base.axes import BOTTOM, LEFT, RIGHT, TOP
 from pipeline.pool.criteria import read_criteria
 from pipeline.pool.index import Row
 from pipeline.pool.members import members_by_checkpoint, read_members
+from pipeline.pool.plot import FRAME
 from pipeline.pool.selection import select_checkpoints
 from pipeline.select import draw, table
 from tests.conftest import ROOT, Stage, assert_refused, make
@@ -47,8 +47,8 @@ def test_the_plot_is_well_formed_and_labels_the_choices(pool_rows: tuple[Row, ..
     groups = selection.candidates
     assert len(root.findall(f"{svg}circle")) == sum(map(len, groups.values())) - len(groups["B/8"])
     for circle in root.findall(f"{svg}circle"):
-        assert LEFT <= float(circle.attrib["cx"]) <= RIGHT
-        assert TOP <= float(circle.attrib["cy"]) <= BOTTOM
+        assert FRAME.left <= float(circle.attrib["cx"]) <= FRAME.right
+        assert FRAME.top <= float(circle.attrib["cy"]) <= FRAME.bottom
 
 
 def test_make_select_prints_the_table_and_leaves_three_files(pool_index: Path, tmp_path: Path) -> None:

@@ -8,25 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.accuracy.statistics import percent
-from pipeline.base.axes import Axis, percent_label
+from pipeline.base.axes import Axis, Frame, percent_label
 from pipeline.base.heads import Head
 from pipeline.base.templates import render
 from pipeline.facts.accuracy import AgainstReported, Calibration, CalibrationBin, Figures, Interval
 from pipeline.facts.report import Plot, Report
 
 _LETTER = 6.8  # the width of a digit of the small text; hardly any letter is wider
-
-
-@dataclass(frozen=True)
-class Frame:
-    """The size of a picture and the edges of the plot in it, in SVG's pixels."""
-
-    left: int
-    right: int
-    top: int
-    bottom: int
-    height: int
-    width: int = 760
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,21 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 760, 480  # of the picture, pixels
-LEFT, RIGHT, TOP, BOTTOM = 68, 736, 90, 424  # of the plot within it
+LEFT, RIGHT = 68, 736  # of a scatter plot within its picture, pixels
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 _LETTER, _LINE = 6.8, 15  # approximate width of a letter and height of a line, pixels
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The size of a picture and the edges of the plot in it, in SVG's pixels."""
+
+    left: int
+    right: int
+    top: int
+    bottom: int
+    height: int
+    width: int = 760
 
 
 def log_ticks(low: float, high: float) -> list[float]:

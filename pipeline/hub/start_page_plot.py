@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.base.axes import LEFT, RIGHT, WIDTH, Axis, percent_label, place_labels
+from pipeline.base.axes import LEFT, RIGHT, Axis, Frame, percent_label, place_labels
 from pipeline.hub.entries import Measured, ModuleEntry, Quoted
 
-HEIGHT, TOP, BOTTOM = 450, 34, 380  # of the picture, and of the plot within it, pixels
+FRAME = Frame(LEFT, RIGHT, top=34, bottom=380, height=450)
 COLOURS = 6  # data sets that have a colour of their own; the others share the last
 LABELLED = 12  # with more dots than this, names would overlap
 DECADES = 0.8  # of sizes at least, so that a lone model has a tick on either side
@@ -44,12 +44,7 @@ class Plot:
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
     legend: tuple[tuple[int, str], ...]
-    width: int = WIDTH
-    height: int = HEIGHT
-    left: int = LEFT
-    right: int = RIGHT
-    top: int = TOP
-    bottom: int = BOTTOM
+    frame: Frame = FRAME
 
     @property
     def has_quoted(self) -> bool:
@@ -80,7 +75,9 @@ def plot(entries: Sequence[ModuleEntry]) -> Plot | None:
     if not classifiers:
         return None
     x_axis = _size_axis([classifier.parameters for classifier in classifiers])
-    y_axis = Axis.around([classifier.accuracy.top1 for classifier in classifiers], (BOTTOM, TOP), 0.08, 0.01)
+    y_axis = Axis.around(
+        [classifier.accuracy.top1 for classifier in classifiers], (FRAME.bottom, FRAME.top), 0.08, 0.01
+    )
     datasets = sorted({classifier.dataset for classifier in classifiers})
     dots = tuple(_dot(classifier, x_axis, y_axis, datasets) for classifier in classifiers)
     return Plot(

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.base.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis, percent_label, place_labels
+from pipeline.base.axes import LEFT, RIGHT, Axis, Frame, percent_label, place_labels
 from pipeline.base.templates import render
+
+FRAME = Frame(LEFT, RIGHT, top=90, bottom=424, height=480)
 
 
 @dataclass(frozen=True)
@@ -34,18 +36,13 @@ class _Layout:
     y_ticks: Sequence[tuple[float, str]] = ()
     dots: Sequence[tuple[float, float]] = ()
     labels: Sequence[_Label] = ()
-    width: int = WIDTH
-    height: int = HEIGHT
-    left: int = LEFT
-    right: int = RIGHT
-    top: int = TOP
-    bottom: int = BOTTOM
+    frame: Frame = FRAME
 
 
 def _layout(points: Sequence[Point]) -> _Layout:
     """Places at least one point, and the labels from top to bottom."""
     x_axis = Axis.around([point.rate for point in points], (LEFT, RIGHT), 0.07, 0.1, is_log=True)
-    y_axis = Axis.around([point.accuracy for point in points], (BOTTOM, TOP), 0.07, 0.005)
+    y_axis = Axis.around([point.accuracy for point in points], (FRAME.bottom, FRAME.top), 0.07, 0.005)
     placed = [(x_axis.place(point.rate), y_axis.place(point.accuracy), point.label) for point in points]
     dots = [(x, y) for x, y, label in placed if not label]
     labelled = sorted((point for point in placed if point[2]), key=lambda point: point[1])

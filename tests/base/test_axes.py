@@ -2,7 +2,9 @@
 
 import pytest
 
-from pipeline.base.axes import BOTTOM, RIGHT, TOP, Axis, linear_ticks, log_ticks, percent_label, place_labels
+from pipeline.base.axes import RIGHT, Axis, linear_ticks, log_ticks, percent_label, place_labels
+
+TOP, BOTTOM = 90, 424
 
 
 def test_an_axis_places_values_between_its_ends() -> None:

@@ -10,6 +10,7 @@ from pipeline.checkpoints.section import Checkpoint
 from tests.conftest import ROOT, serving_folder
 from tests.faulty_server import faulty
 from tests.fetch.fetching import archive, refuse, run
+from tests.timm_copies import TIMM_COPIES_OF_THE_SEVEN
 
 
 def test_a_relative_path_starts_at_the_yaml_file(tmp_path: Path, out: Path) -> None:
@@ -70,15 +71,7 @@ def test_the_seven_name_the_bucket_and_timms_copies() -> None:
         first, *others = Member(path).section("checkpoint", Checkpoint).sources
         assert first == "gs://vit_models/augreg/{name}.npz"
         copies[path.stem] = others
-    assert copies == {
-        "vit_b16": [],
-        "vit_b32": ["hf://timm/vit_base_patch32_224.augreg_in21k_ft_in1k/model.safetensors"],
-        "vit_l16": ["hf://timm/vit_large_patch16_224.augreg_in21k_ft_in1k/model.safetensors"],
-        "vit_r26_s32_lightaug": ["hf://timm/vit_small_r26_s32_224.augreg_in21k_ft_in1k/model.safetensors"],
-        "vit_r26_s32_medaug": [],
-        "vit_r50_l32": ["hf://timm/vit_large_r50_s32_224.augreg_in21k_ft_in1k/model.safetensors"],
-        "vit_s16": ["hf://timm/vit_small_patch16_224.augreg_in21k_ft_in1k/model.safetensors"],
-    }
+    assert copies == TIMM_COPIES_OF_THE_SEVEN
 
 
 @pytest.mark.parametrize("content", [archive()[:-30], b"", b"<html>Sign in</html>"])

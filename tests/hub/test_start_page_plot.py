@@ -33,6 +33,6 @@ def test_models_of_one_size_have_a_scale(published: Path, sizes: list[int]) -> N
     assert len(drawn.x_ticks) >= 2
     assert len(drawn.y_ticks) >= 2
     places = [place for place, _ in drawn.x_ticks]
-    assert all(drawn.left <= place <= drawn.right for place in (*places, *(dot.x for dot in drawn.dots)))
+    assert all(drawn.frame.left <= place <= drawn.frame.right for place in (*places, *(dot.x for dot in drawn.dots)))
     assert min(places) < max(dot.x for dot in drawn.dots)
     assert max(places) > min(dot.x for dot in drawn.dots)

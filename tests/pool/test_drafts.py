@@ -6,6 +6,7 @@ from pipeline.pool.drafts import TIMM_COPIES, collection_name, long_name, member
 from pipeline.pool.members import read_members
 from pipeline.pool.names import FINE_TUNING, parse
 from tests.conftest import ROOT
+from tests.timm_copies import TIMM_COPIES_OF_THE_SEVEN
 
 S16 = "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0"
 TUNED = f"{S16}--imagenet2012-steps_20k-lr_0.01-res_224"
@@ -15,15 +16,7 @@ def test_sources_are_the_bucket_and_timms_copy_where_there_is_one() -> None:
     sources = {member: sources_of(checkpoint) for member, checkpoint in read_members(ROOT / "model_cards/vit").items()}
     assert {first for first, *_ in sources.values()} == {"gs://vit_models/augreg/{name}.npz"}
     copies = {member: others for member, (_, *others) in sources.items()}
-    assert copies == {
-        "vit_s16": ["hf://timm/vit_small_patch16_224.augreg_in21k_ft_in1k/model.safetensors"],
-        "vit_b16": [],
-        "vit_b32": ["hf://timm/vit_base_patch32_224.augreg_in21k_ft_in1k/model.safetensors"],
-        "vit_l16": ["hf://timm/vit_large_patch16_224.augreg_in21k_ft_in1k/model.safetensors"],
-        "vit_r26_s32_lightaug": ["hf://timm/vit_small_r26_s32_224.augreg_in21k_ft_in1k/model.safetensors"],
-        "vit_r26_s32_medaug": [],
-        "vit_r50_l32": ["hf://timm/vit_large_r50_s32_224.augreg_in21k_ft_in1k/model.safetensors"],
-    }
+    assert copies == TIMM_COPIES_OF_THE_SEVEN
 
 
 def test_every_copy_of_timms_is_of_a_file_of_the_pool() -> None:
