@@ -10,7 +10,8 @@ last line names the reports that were used, and the modules without one.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,11 +94,12 @@ def _read_reports(
     """Returns the reports of the published bytes by handle, and the faults of those that cannot be read."""
     reports: dict[str, ReportFile] = {}
     unreadable: dict[str, None] = {}
+    load = functools.cache(load_report)  # both modules of a member have the same report
     for handle, entry in index.modules.items():
         try:
-            report = _report_of(entry, artifacts) if artifacts else None
+            report = _report_of(entry, artifacts, load) if artifacts else None
         except Fault as fault:
-            unreadable[str(fault)] = None  # both modules of a member have the same report
+            unreadable[str(fault)] = None
             continue
         packed = content_digest(contents.get(handle, ()))
         if report and packed == report.report.modules[report.head].content_sha256:
@@ -105,11 +107,11 @@ def _read_reports(
     return reports, unreadable
 
 
-def _report_of(entry: ModuleEntry, artifacts: Path) -> ReportFile | None:
-    """Reads <artifacts>/<member>/report.json; returns None where there is none."""
+def _report_of(entry: ModuleEntry, artifacts: Path, load: Callable[[Path], Report]) -> ReportFile | None:
+    """Returns <artifacts>/<member>/report.json as `load` reads it, or None where there is none."""
     member, _, head = entry.name.rpartition("_")
     path = artifacts / member / "report.json"
-    return ReportFile(path, load_report(path), Head(head)) if head in list(Head) and path.is_file() else None
+    return ReportFile(path, load(path), Head(head)) if head in list(Head) and path.is_file() else None
 
 
 def _with_report(file: ReportFile, problems: Iterator[Problem]) -> Iterator[Problem]:

@@ -24,7 +24,7 @@ from pipeline.base.yaml_sections import Member
 from pipeline.cards import tf_hub_rules
 from pipeline.download.checksums import copy
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
-from pipeline.facts.report import Report, load_report
+from pipeline.facts.report import Plot, Report, load_report
 from pipeline.hub import website
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, module_entry
 from pipeline.hub.folder import hub_folder, locked, read_index, write_index
@@ -52,15 +52,6 @@ class Outputs:
 
 
 @dataclass(frozen=True)
-class Plot:
-    """A plot of a card: the name of its file, what it shows, and the SVG."""
-
-    file: str
-    title: str
-    svg: str
-
-
-@dataclass(frozen=True)
 class Packed:
     """A module that is ready to be published.
 
@@ -70,7 +61,7 @@ class Packed:
         tarball: the file, which holds the model that was validated.
         sha256: of the tarball, in hexadecimal.
         card: the text of its card.
-        plots: those of the card.
+        plots: the SVG of each plot of the card.
     """
 
     head: Head
@@ -78,22 +69,19 @@ class Packed:
     tarball: Path
     sha256: str
     card: str
-    plots: tuple[Plot, ...]
+    plots: Mapping[Plot, str]
 
 
-def read_plots(folder: Path, report: Report) -> tuple[Plot, ...]:
-    """Reads each plot that the report names; raises Fault for one that is missing."""
-    paths = [folder / "plots" / plot.file for plot in report.plots]
-    for path in paths:
+def read_plots(folder: Path, report: Report) -> dict[Plot, str]:
+    """Returns the SVG of each plot that the report names; raises Fault for one that is missing."""
+    paths = {plot: folder / "plots" / plot.file for plot in report.plots}
+    for path in paths.values():
         if not path.is_file():
             raise Fault(f"{path}: no such file, but report.json names it; delete report.json and run make validate")
-    return tuple(
-        Plot(path.name, plot.title, path.read_text(encoding="utf-8"))
-        for path, plot in zip(paths, report.plots, strict=True)
-    )
+    return {plot: path.read_text(encoding="utf-8") for plot, path in paths.items()}
 
 
-def read_packed(outputs: Outputs, head: Head, handle: str, plots: tuple[Plot, ...]) -> Packed:
+def read_packed(outputs: Outputs, head: Head, handle: str, plots: Mapping[Plot, str]) -> Packed:
     """Reads the tarball and the card of one of a member's modules.
 
     Raises:
@@ -186,8 +174,8 @@ def _write_card(module: Packed, hub: Path) -> tuple[PublishedFile, ...]:
     for path in (hub / name / "plots").glob("*.svg"):
         if path.name not in {plot.file for plot in module.plots}:
             path.unlink()
-    for plot in module.plots:
-        write_text(hub / name / "plots" / plot.file, plot.svg)
+    for plot, svg in module.plots.items():
+        write_text(hub / name / "plots" / plot.file, svg)
     return (
         _published_file(hub, f"{name}.tar.gz", module.sha256),
         _published_file(hub, f"{name}.md"),
