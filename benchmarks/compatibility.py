@@ -37,7 +37,7 @@ from pipeline.base.files import write_text
 from pipeline.base.heads import Head
 from pipeline.model.variants import Model
 from pipeline.saved_model import runtimes
-from pipeline.saved_model.graph import find_xla_calls, saved_model_class
+from pipeline.saved_model.graph import attribute, find_xla_calls, saved_model_class
 from pipeline.saved_model.inspection import inspect_saved_model
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +80,7 @@ def computations_digest(folders: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for folder in folders:
         saved_model = saved_model_class().FromString((folder / "saved_model.pb").read_bytes())
-        for module in sorted(node.attr["module"].s for node in find_xla_calls(saved_model)):
+        for module in sorted(attribute(node, "module").s for node in find_xla_calls(saved_model)):
             digest.update(hashlib.sha256(module).digest())
     return digest.hexdigest()
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from pipeline.base.fault import Fault
 
-_DIFFERENCE = re.compile(r"^(\w+): (\S+) of the largest output, \S+ allowed: ok$", re.MULTILINE)
+_DIFFERENCE = re.compile(r"^(\w+): relative error (\S+) \(limit \S+\): ok$", re.MULTILINE)
 _GRADIENTS = re.compile(r"^training=(False|True): (\d+) of (\d+) variables have a gradient: ok$", re.MULTILINE)
 _VERDICT = re.compile(r"^TensorFlow (\S+): passed$", re.MULTILINE)
 WAYS = {"call", "serving_default", "serving_images"}
+SESSION_WAYS = {"session_serving_default", "session_serving_images"}
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class SelftestResult:
     """The figures of a self-test that passed.
 
     Attributes:
-        differences: the largest difference from the JAX model divided by the largest output, for each of WAYS.
+        differences: the relative error against the JAX model for each of WAYS and SESSION_WAYS.
         variables: the number of trainable variables.
         gradients: how many of them have a finite gradient, by "training=False" and "training=True".
     """
@@ -42,7 +43,7 @@ def parse(output: str) -> Replay | None:
     verdict = _VERDICT.search(output)
     differences = {way: float(value) for way, value in _DIFFERENCE.findall(output)}
     counts = {f"training={training}": (int(count), int(total)) for training, count, total in _GRADIENTS.findall(output)}
-    if not verdict or set(differences) != WAYS or len(counts) != 2:
+    if not verdict or set(differences) != WAYS | SESSION_WAYS or len(counts) != 2:
         return None
     (variables,) = {total for _, total in counts.values()}
     gradients = {training: count for training, (count, _) in counts.items()}
@@ -50,9 +51,9 @@ def parse(output: str) -> Replay | None:
 
 
 def run_selftest(interpreter: Path, saved_model: Path) -> subprocess.CompletedProcess[str]:
-    """Runs a SavedModel's self-test with gradients, on the CPU, with only the interpreter's installed packages."""
+    """Runs a SavedModel's whole self-test on the CPU, with only the interpreter's installed packages."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    command = [str(interpreter), "-I", str(saved_model / "assets.extra/selftest.py"), "--gradients"]
+    command = [str(interpreter), "-I", str(saved_model / "assets.extra/selftest.py"), "--gradients", "--session"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -26,14 +26,13 @@ from pipeline.checkpoints import provenance
 from pipeline.images import labels
 from pipeline.model.variants import Model
 from pipeline.saved_model import export, portable, selftest
-from pipeline.version import VERSION
 
 
 def provenance_record(path: Path, model: Model, name: str) -> dict[str, Any]:
     """Returns the content of provenance.json, which is the same on every machine, for every user and on every day.
 
     It includes the source of the checkpoint: the same weights from another source make a module with the same variables
-    and another provenance.json.
+    and another provenance.json. It has no version of this project, which would make every release another module.
     """
     return {
         "checkpoint": {"name": name} | provenance.read(path).facts(),
@@ -41,8 +40,7 @@ def provenance_record(path: Path, model: Model, name: str) -> dict[str, Any]:
         "platforms": portable.PLATFORMS,
         "calling_convention": portable.CALLING_CONVENTION,
         "stablehlo": portable.STABLEHLO_VERSION,
-        "versions": {"vit-publisher": VERSION}
-        | {package: version(package) for package in ("flax", "jax", "tensorflow")},
+        "versions": {package: version(package) for package in ("flax", "jax", "tensorflow")},
     }
 
 

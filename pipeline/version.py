@@ -1,3 +1,3 @@
-"""The version of this project, which every module that it makes records."""
+"""The version of this project."""
 
 VERSION = "0.2.0"

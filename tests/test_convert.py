@@ -19,7 +19,6 @@ from pipeline.model.variants import Model
 from pipeline.saved_model import export
 from pipeline.saved_model.files import archive_order
 from pipeline.saved_model.inspection import inspect_saved_model
-from pipeline.version import VERSION
 from tests.conftest import ROOT, write_collection
 
 
@@ -37,7 +36,7 @@ def test_the_provenance_agrees_with_the_files(published: Path) -> None:
     assert sorted(record["platforms"]) == list(model.platforms or ())
     assert (record["calling_convention"],) == model.conventions
     assert {record["stablehlo"]} == {module.stablehlo for module in model.computations}
-    assert record["versions"]["vit-publisher"] == VERSION
+    assert record["versions"].keys() == {"flax", "jax", "tensorflow"}  # a release of the project changes no module
     assert record["versions"]["tensorflow"] == model.written_by
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.saved_model.computation import header_version
-from pipeline.saved_model.graph import find_xla_calls, saved_model_class
+from pipeline.saved_model.graph import attribute, find_xla_calls, saved_model_class
 
 Outputs = dict[str, np.ndarray]
 MlirValue = Any
@@ -37,7 +37,7 @@ def _forward_node(folder: Path, weights: int) -> Any:
     """Returns the XlaCallModule node of training=False: it takes the weights and images, and returns one tensor."""
     saved_model = saved_model_class().FromString((folder / "saved_model.pb").read_bytes())
     for node in find_xla_calls(saved_model):
-        if len(node.input) == weights + 1 and len(node.attr["Sout"].list.shape) == 1:
+        if len(node.input) == weights + 1 and len(attribute(node, "Sout").list.shape) == 1:
             return node
     raise UnknownStructure(f"none of its computations takes {weights} weights and a batch of images")
 
@@ -146,18 +146,18 @@ def of_saved_model(folder: Path, variables: Mapping[str, Variable], inputs: np.n
 
     ordered = dict(sorted(variables.items()))
     node = _forward_node(folder, len(ordered))
-    version = header_version(node.attr["module"].s)
+    version = header_version(attribute(node, "module").s)
     if version is None:
         raise UnknownStructure("its computation does not say its version of StableHLO")
     shapes = {name: tuple(variable.shape) for name, variable in ordered.items()}
-    module, result_shapes = _return_blocks(node.attr["module"].s, shapes, version)
+    module, result_shapes = _return_blocks(attribute(node, "module").s, shapes, version)
     results = xla.call_module(
         [*ordered.values(), inputs],
-        version=node.attr["version"].i,
+        version=attribute(node, "version").i,
         module=module,
         Sout=[tf.TensorShape([None if size < 0 else size for size in shape]) for shape in result_shapes.values()],
         Tout=[tf.float32] * len(result_shapes),
-        platforms=[platform.decode() for platform in node.attr["platforms"].list.s],
+        platforms=[platform.decode() for platform in attribute(node, "platforms").list.s],
     )
     return {path: result.numpy() for path, result in zip(result_shapes, results, strict=True)}
 

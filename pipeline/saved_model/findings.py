@@ -15,6 +15,7 @@ class FaultKind(StrEnum):
     GRADIENTS = "gradients"  # there are trainable variables, but the gradients of XlaCallModule nodes are not saved
     DEBUG_INFO = "debug_info"  # a StableHLO module says where in its author's program its operations come from
     PATHS = "paths"  # saved_model.pb contains names of files or folders of its author's machine
+    ATTRIBUTES = "attributes"  # an attribute has no value, which TensorFlow's C++ loader (Serving, C, Java, v1) refuses
     SIGNATURE = "signature"  # there is no signature serving_default
     VARIABLES = "variables"  # there are variables, but no variables/variables.index
     FILES = "files"  # a file, folder, link or name that TF-Hub does not allow, or saved_model.pb is not at the root

@@ -1,8 +1,11 @@
-"""Reads signatures, variables, gradients and XlaCallModule nodes from a saved_model.pb, without TensorFlow."""
+"""Reads signatures, variables, gradients and nodes from a saved_model.pb, without TensorFlow.
+
+What reads attributes must not insert them, see attribute().
+"""
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -105,6 +108,60 @@ def find_xla_calls(saved_model: Any) -> Iterator[Any]:
             yield from (node for node in nodes if node.op == "XlaCallModule")
 
 
+def attribute(node: Any, name: str) -> Any:
+    """Returns an attribute of a NodeDef, an AttrValue without a value if the node lacks it.
+
+    `node.attr[name]` would insert that one, and TensorFlow's C++ loader refuses it: see find_empty_attributes().
+    """
+    return node.attr[name] if name in node.attr else type(node)().attr[name]  # the new node is thrown away
+
+
+@dataclass(frozen=True)
+class EmptyAttribute:
+    """An attribute without a value.
+
+    Attributes:
+        text: "<attribute> of node <node> in function <function>", say.
+        is_refused: whether TensorFlow's C++ loader refuses the model because of it.
+    """
+
+    text: str
+    is_refused: bool
+
+
+def find_empty_attributes(saved_model: Any) -> Iterator[EmptyAttribute]:
+    """Yields the attributes without a value.
+
+    Such an attribute comes from reading a key that a protobuf map lacks. TensorFlow's Python loader ignores it. The C++
+    loader, which is that of TensorFlow Serving, the C, Go and Java APIs, tf.compat.v1 and TFLite's converter, refuses a
+    model with one ("Failed to bind all placeholders in <Unknown AttrValue type>"), but for the private attributes of
+    the graph's own nodes, those of functions and their arguments, and functions that the graph does not call.
+    """
+    for meta_graph in saved_model.meta_graphs:
+        graph = meta_graph.graph_def
+        functions = function_nodes(graph)
+        called = _reachable_functions(functions, [""], ())
+        for function, nodes in functions.items():
+            place = f" in function {function}" if function else ""
+            for node in nodes:
+                for name in _empty_names(node.attr):
+                    is_private = not function and name.startswith("_")
+                    yield EmptyAttribute(f"{name} of node {node.name}{place}", function in called and not is_private)
+        for function in graph.library.function:
+            for attributes in (function.attr, *(argument.attr for argument in function.arg_attr.values())):
+                for name in _empty_names(attributes):
+                    yield EmptyAttribute(f"{name} of function {function.signature.name}", False)
+
+
+def _empty_names(attributes: Any) -> Iterator[str]:
+    """Yields the names of attributes without a value, and of those of the functions that the attributes name."""
+    for name, value in sorted(attributes.items()):
+        if value.WhichOneof("value") is None:
+            yield name
+        for function in [value.func, *value.list.func]:
+            yield from (f"{name}.{function.name}.{inner}" for inner in _empty_names(function.attr))
+
+
 def has_saved_gradients(meta_graph: Any) -> bool | None:
     """Whether the gradients of the XlaCallModule nodes in the forward pass are saved; None without such nodes.
 
@@ -128,17 +185,32 @@ def has_saved_gradients(meta_graph: Any) -> bool | None:
 def _forward_nodes(meta_graph: Any) -> list[Any]:
     """Returns the nodes of the forward pass: those that a call can reach without gradient functions."""
     functions = function_nodes(meta_graph.graph_def)
-    seen = {gradient.gradient_func for gradient in meta_graph.graph_def.library.registered_gradients}
-    waiting = ["", *meta_graph.object_graph_def.concrete_functions]
-    nodes: list[Any] = []
+    gradients = {gradient.gradient_func for gradient in meta_graph.graph_def.library.registered_gradients}
+    reached = _reachable_functions(functions, ["", *meta_graph.object_graph_def.concrete_functions], gradients)
+    return [node for name in reached for node in functions[name]]
+
+
+def _reachable_functions(
+    functions: Mapping[str, Sequence[Any]], roots: Iterable[str], excluded: Collection[str]
+) -> list[str]:
+    """Returns the functions that the roots call, directly or not, and the roots, without the excluded ones.
+
+    Args:
+        functions: the nodes of each function, as function_nodes() returns them.
+        roots: names of functions.
+        excluded: names of functions that are not followed.
+    """
+    seen = set(excluded)
+    waiting = list(roots)
+    reached = []
     while waiting:
         name = waiting.pop()
         if name in seen or name not in functions:
             continue
         seen.add(name)
-        nodes += functions[name]
+        reached.append(name)
         waiting += [called for node in functions[name] for called in _called_functions(node)]
-    return nodes
+    return reached
 
 
 def _called_functions(node: Any) -> Iterator[str]:

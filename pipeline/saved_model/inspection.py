@@ -17,7 +17,7 @@ from pipeline.saved_model import computation, graph, runtimes
 from pipeline.saved_model.computation import Computation
 from pipeline.saved_model.files import Files, find_file_faults, read_files
 from pipeline.saved_model.findings import FaultKind, Finding
-from pipeline.saved_model.graph import Signature, Variables
+from pipeline.saved_model.graph import Signature, Variables, attribute
 from pipeline.saved_model.portable import PLATFORMS
 
 # Paths of source files, and everything below a home or temporary folder.
@@ -51,6 +51,7 @@ class Inspection:
         variables: None without an object graph (TensorFlow 1).
         gradients: whether the gradients of the XlaCallModule nodes are saved; None without such nodes.
         paths: file names of other machines in saved_model.pb, at most _MAX_PATHS.
+        empty_attributes: those without a value that TensorFlow's C++ loader refuses, see graph.find_empty_attributes().
     """
 
     files: Files
@@ -68,6 +69,7 @@ class Inspection:
     variables: Variables | None
     gradients: bool | None
     paths: tuple[str, ...]
+    empty_attributes: tuple[str, ...]
 
 
 def inspect_saved_model(path: Path) -> Inspection:
@@ -81,8 +83,8 @@ def inspect_saved_model(path: Path) -> Inspection:
     metas = saved_model.meta_graphs
     serving = next((meta for meta in metas if "serve" in meta.meta_info_def.tags), metas[0])
     nodes = list(graph.find_xla_calls(saved_model))
-    conventions = sorted({node.attr["version"].i for node in nodes})
-    computations = tuple(map(computation.read, sorted({node.attr["module"].s for node in nodes})))
+    conventions = sorted({attribute(node, "version").i for node in nodes})
+    computations = tuple(map(computation.read, sorted({attribute(node, "module").s for node in nodes})))
     requirements = _find_requirements(conventions, computations)
     return Inspection(
         files=files,
@@ -94,12 +96,13 @@ def inspect_saved_model(path: Path) -> Inspection:
         platforms=_find_platforms(nodes),
         conventions=tuple(conventions),
         disabled_checks=tuple(sorted({check for node in nodes for check in _strings(node, "disabled_checks")})),
-        token_effects=any(node.attr["has_token_input_output"].b for node in nodes),
+        token_effects=any(attribute(node, "has_token_input_output").b for node in nodes),
         computations=computations,
         signatures=graph.read_signatures(serving),
         variables=graph.read_variables(serving),
         gradients=graph.has_saved_gradients(serving),
         paths=_find_paths(content),
+        empty_attributes=tuple(one.text for one in graph.find_empty_attributes(saved_model) if one.is_refused),
     )
 
 
@@ -118,7 +121,7 @@ def _find_platforms(nodes: Sequence[Any]) -> tuple[str, ...] | None:
 
 
 def _strings(node: Any, name: str) -> list[str]:
-    return [value.decode(errors="replace") for value in node.attr[name].list.s] if name in node.attr else []
+    return [value.decode(errors="replace") for value in attribute(node, name).list.s]
 
 
 def _find_paths(content: bytes) -> tuple[str, ...]:
@@ -189,6 +192,9 @@ def _graph_faults(model: Inspection) -> Iterator[Finding]:
     if model.paths:
         text = f"saved_model.pb contains paths of its author's machine ({list_names(model.paths, 3)}), expected none"
         yield Finding(FaultKind.PATHS, f"{text}; remove the debug information (MLIR's pass strip-debuginfo)")
+    if model.empty_attributes:
+        text = f"it loads in TensorFlow's Python loader only: no value for {list_names(model.empty_attributes, 3)}"
+        yield Finding(FaultKind.ATTRIBUTES, f"{text}; remove these attributes, or convert it again")
     if "serving_default" not in model.signatures:
         text = f"there is no signature serving_default, got {', '.join(model.signatures) or 'none'}"
         yield Finding(FaultKind.SIGNATURE, f"{text}; pass signatures= to tf.saved_model.save")

@@ -11,7 +11,7 @@ pipeline.saved_model.runtimes has the measurements behind the two versions.
 from pathlib import Path
 from typing import Any
 
-from pipeline.saved_model.graph import find_xla_calls, function_nodes
+from pipeline.saved_model.graph import attribute, find_empty_attributes, find_xla_calls, function_nodes
 
 STABLEHLO_VERSION = "0.9.0"
 CALLING_CONVENTION = 8
@@ -27,7 +27,8 @@ def make_portable(folder: Path) -> None:
     TensorFlow loads a model without a fingerprint. The one that it wrote also has a random identifier.
 
     Raises:
-        RuntimeError: when a node has side effects or another calling convention than jax2tf was told to use.
+        RuntimeError: when a node has side effects or another calling convention than jax2tf was told to use, or an
+            attribute has no value.
     """
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
@@ -36,6 +37,8 @@ def make_portable(folder: Path) -> None:
     _lower_xla_calls(saved_model)
     _remove_unsaved_gradient_marks(saved_model)
     _slim_graphs(saved_model)
+    if empty := [one.text for one in find_empty_attributes(saved_model)]:
+        raise RuntimeError(f"{path}: attributes without a value: {', '.join(empty)}")
     path.write_bytes(saved_model.SerializeToString(deterministic=True))
     (folder / "fingerprint.pb").unlink(missing_ok=True)
 
@@ -44,7 +47,7 @@ def _lower_xla_calls(saved_model: Any) -> None:
     """Lowers every XlaCallModule node to CALLING_CONVENTION and its module to STABLEHLO_VERSION."""
     lowered: dict[bytes, bytes] = {}
     for node in find_xla_calls(saved_model):
-        version, effects = node.attr["version"].i, node.attr["has_token_input_output"].b
+        version, effects = attribute(node, "version").i, attribute(node, "has_token_input_output").b
         if version != CALLING_CONVENTION + 1 or effects:
             raise RuntimeError(f"{node.name}: cannot lower calling convention {version} (effects: {effects})")
         module = node.attr["module"].s

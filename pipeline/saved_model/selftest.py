@@ -1,11 +1,12 @@
 """Replays the self-test that lies beside this file; it needs TensorFlow and nothing else.
 
-    python assets.extra/selftest.py [--gradients]
+    python assets.extra/selftest.py [--gradients] [--session]
 
 selftest.npz holds `pixels`, uint8 (n, size, size, 3), `outputs`, float32 (n, k), and `tolerance`. The outputs are what
 the JAX model computes of the pixels, scaled to [-1, 1], in float64: the exact result but for its last digits. Every way
 to call the module must come that close, where 1 is the largest output. With --gradients, every variable must have a
-finite gradient too, with and without training=True.
+finite gradient too, with and without training=True. With --session, both signatures must come that close in a session
+of TensorFlow 1 too.
 """
 
 import argparse
@@ -40,6 +41,28 @@ def differences(module: Any, pixels: np.ndarray, outputs: np.ndarray) -> dict[st
     return found
 
 
+def session_differences(folder: Path, pixels: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+    """Returns the same for each signature in a session of tf.compat.v1, by "session_<signature>".
+
+    The session imports the graph as it is, as TensorFlow Serving and the C and Java APIs do, where tf.saved_model.load
+    builds new functions from it.
+
+    Raises:
+        ValueError or tf.errors.OpError: when the session cannot load or run it.
+    """
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")  # tf.compat.v1.saved_model.load warns that it is old
+    scale, found = float(np.max(np.abs(outputs))), {}
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        signatures = tf.compat.v1.saved_model.load(session, ["serve"], str(folder)).signature_def
+        for name, images in (("serving_default", scaled(pixels)), ("serving_images", pixels)):
+            (fed,), (fetched,) = signatures[name].inputs.values(), signatures[name].outputs.values()
+            result = session.run(fetched.name, {fed.name: images}).astype(np.float64)
+            found[f"session_{name}"] = float(np.max(np.abs(result - outputs))) / scale
+    return found
+
+
 def without_gradient(module: Any, pixels: np.ndarray, training: bool) -> list[str]:
     """Returns the names of the trainable variables whose gradient is missing, or not finite."""
     import tensorflow as tf
@@ -58,9 +81,42 @@ def without_gradient(module: Any, pixels: np.ndarray, training: bool) -> list[st
     ]
 
 
+def report(differences: dict[str, float], tolerance: float) -> bool:
+    """Prints the difference of each way to call the module; returns whether all are within the tolerance."""
+    passed = True
+    for way, difference in differences.items():
+        good = math.isfinite(difference) and difference <= tolerance
+        passed = passed and good
+        print(f"{way}: relative error {difference:.1e} (limit {tolerance:.0e}): {'ok' if good else 'FAILED'}")
+    return passed
+
+
+def report_gradients(module: Any, pixels: np.ndarray) -> bool:
+    """Prints how many variables have a gradient; returns whether all have."""
+    passed = True
+    for training in (False, True):
+        missing, count = without_gradient(module, pixels, training), len(module.trainable_variables)
+        passed = passed and not missing
+        verdict = "ok" if not missing else f"FAILED: {', '.join(missing[:5])}"
+        print(f"training={training}: {count - len(missing)} of {count} variables have a gradient: {verdict}")
+    return passed
+
+
+def report_session(folder: Path, pixels: np.ndarray, outputs: np.ndarray, tolerance: float) -> bool:
+    """Prints the difference of each signature in a session; returns whether all are within the tolerance."""
+    import tensorflow as tf
+
+    try:
+        return report(session_differences(folder, pixels, outputs), tolerance)
+    except (ValueError, tf.errors.OpError) as error:
+        print(f"session: {' '.join(str(error).split())}: FAILED")
+        return False
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Replays the self-test of the SavedModel this file lies in.")
     parser.add_argument("--gradients", action="store_true", help="also ask for the gradient of every variable")
+    parser.add_argument("--session", action="store_true", help="also load it as TensorFlow 1 and TensorFlow Serving do")
     arguments = parser.parse_args()
     import tensorflow as tf
 
@@ -69,19 +125,13 @@ def main() -> int:
     module = tf.saved_model.load(str(extra.parent))
     with np.load(extra / "selftest.npz", allow_pickle=False) as golden:
         pixels, outputs, tolerance = golden["pixels"], golden["outputs"], float(golden["tolerance"])
-    passed = True
-    for way, difference in differences(module, pixels, outputs).items():
-        good = math.isfinite(difference) and difference <= tolerance
-        passed = passed and good
-        print(f"{way}: {difference:.1e} of the largest output, {tolerance:.0e} allowed: {'ok' if good else 'FAILED'}")
-    for training in (False, True) if arguments.gradients else ():
-        missing = without_gradient(module, pixels, training)
-        passed = passed and not missing
-        found = len(module.trainable_variables) - len(missing)
-        verdict = "ok" if not missing else f"FAILED: {', '.join(missing[:5])}"
-        print(f"training={training}: {found} of {len(module.trainable_variables)} variables have a gradient: {verdict}")
-    print(f"TensorFlow {tf.__version__}: {'passed' if passed else 'FAILED'}")
-    return 0 if passed else 1
+    passed = [report(differences(module, pixels, outputs), tolerance)]
+    if arguments.gradients:
+        passed.append(report_gradients(module, pixels))
+    if arguments.session:
+        passed.append(report_session(extra.parent, pixels, outputs, tolerance))
+    print(f"TensorFlow {tf.__version__}: {'passed' if all(passed) else 'FAILED'}")
+    return 0 if all(passed) else 1
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.saved_model import graph
 from pipeline.saved_model.inspection import find_faults, inspect_saved_model
+from pipeline.saved_model.portable import CALLING_CONVENTION, make_portable
 from tests.conftest import ROOT
 from tests.saved_model.models import calls, edit, faults_of
 from tests.saved_model.test_computation import CALL, written
@@ -88,6 +90,11 @@ def set_convention(number: int) -> Callable[[Any], None]:
     return change
 
 
+def undo_lowering(saved_model: Any) -> None:
+    for node in calls(saved_model):
+        node.attr["version"].i = CALLING_CONVENTION + 1
+
+
 def drop_tpu(saved_model: Any) -> None:
     del next(iter(calls(saved_model))).attr["platforms"].list.s[2]
 
@@ -121,6 +128,12 @@ def damage_module(saved_model: Any) -> None:
 def drop_signature(saved_model: Any) -> None:
     signatures = saved_model.meta_graphs[0].signature_def
     signatures["other"].CopyFrom(signatures.pop("serving_default"))
+
+
+def read_token_effect(saved_model: Any) -> None:
+    """Inserts empty attributes, as reading an attribute that a node lacks does."""
+    for node in calls(saved_model):
+        assert not node.attr["has_token_input_output"].b
 
 
 def leak(path: bytes) -> Callable[[Any], None]:
@@ -157,6 +170,11 @@ def leak(path: bytes) -> Callable[[Any], None]:
             "the gradients of the JAX function are not saved; convert with with_gradient=True",
         ),
         (damage_module, "module", "1 of 3 StableHLO modules cannot be parsed (attempting to parse"),
+        (
+            read_token_effect,
+            "attributes",
+            "it loads in TensorFlow's Python loader only: no value for has_token_input_output of node ",
+        ),
         (drop_signature, "signature", "there is no signature serving_default, got other; pass signatures="),
         (
             leak(b"/home/ann/vit.py"),
@@ -172,6 +190,16 @@ def test_each_fault_is_found_and_no_other(ours: Path, change: Callable[[Any], No
     faults = faults_of(ours)
     assert set(faults) == {kind}
     assert message in faults[kind]
+
+
+def test_rewriting_a_model_inserts_no_attributes(ours: Path) -> None:
+    edit(ours, undo_lowering)
+    make_portable(ours)
+    assert list(graph.find_empty_attributes(graph.parse((ours / "saved_model.pb").read_bytes(), ours))) == []
+    edit(ours, undo_lowering)
+    edit(ours, read_token_effect)
+    with pytest.raises(RuntimeError, match="attributes without a value: has_token_input_output of node "):
+        make_portable(ours)
 
 
 def test_gradients_are_not_needed_without_trainable_variables(ours: Path) -> None:
