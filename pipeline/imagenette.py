@@ -11,11 +11,11 @@ accuracy would be too high. The file names tell them apart.
 import argparse
 import re
 import sys
-import tarfile
-import zlib
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
+from pipeline.base.archives import EntryKind, read_archive
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, Unavailable
 from pipeline.base.files import replacing_folder
@@ -54,18 +54,12 @@ def unpack(archive: Path, out: Path) -> int:
         Fault: when the archive is damaged or has no validation images.
     """
     count = 0
-    with replacing_folder(out) as folder:
-        try:
-            with tarfile.open(archive, "r:gz") as tar:
-                for member in tar:
-                    match = _VALIDATION_IMAGE.fullmatch(member.name)
-                    if match and member.isreg():
-                        tar.extract(member.replace(name=match[1], deep=False), folder, filter="data")
-                        count += 1
-        except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # of the disk, not of the archive
-            raise Fault(f"{archive}: not a whole .tar.gz ({error}); nothing was kept") from None
+    with replacing_folder(out) as folder, closing(read_archive(archive)) as members:
+        for member in members:
+            match = _VALIDATION_IMAGE.fullmatch(member.entry.name)
+            if match and member.entry.kind is EntryKind.FILE:
+                member.write(folder / match[1])
+                count += 1
         if not count:
             raise Fault(f"{archive}: no {NAME}/.../<synset>/ILSVRC2012_val_<8 digits>.JPEG in it; nothing was kept")
     return count

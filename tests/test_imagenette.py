@@ -89,7 +89,7 @@ def test_a_failed_download_is_named_with_alternatives(access: Access, tmp_path: 
     ("content", "message"),
     [
         (ARCHIVE[:-40], "not a whole .tar.gz ("),
-        (b"no archive", "not a whole .tar.gz ("),
+        (b"no archive", "not a .tar, .tar.gz"),
         (packed(OTHER_FILES, "w:gz"), "no imagenette2-320/.../<synset>/ILSVRC2012_val_<8 digits>.JPEG in it"),
     ],
 )
@@ -97,7 +97,6 @@ def test_damaged_archives_are_refused(content: bytes, message: str, access: Acce
     with faulty(content) as server, pytest.raises(Fault) as raised:
         imagenette.fetch(tmp_path / "out", server.url(), digest(content), access)
     assert message in str(raised.value)
-    assert str(raised.value).endswith("; nothing was kept")
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
 
 
