@@ -208,7 +208,7 @@ contact-sheet: | checked_settings ## show the wrong predictions of MODEL, after 
 doctor: | $(READY) ## show what the SavedModels of MODEL need and their faults; or those of any SAVED_MODEL
 	$(if $(or $(SAVED_MODEL),$(filter 2,$(words $(wildcard $(call in,$(MODEL),$(MODEL_FILES)))))),,$(error \
 	  $A/$(MODEL) does not hold both SavedModels yet; run make convert MODEL=$(MODEL) first))
-	$(Q)$(RUN)doctor $(if $(SAVED_MODEL),'$(SAVED_MODEL)',$(HEADS:%=$A/$(MODEL)/%))
+	$(Q)$(RUN)doctor $(if $(SAVED_MODEL),'$(SAVED_MODEL)',--publish $(HEADS:%=$A/$(MODEL)/%))
 
 ##@ Add an AugReg model
 pool_index = $(if $(INDEX),--index $(call quoted,INDEX)) --kept $A/selection/index.csv $(cached)

@@ -3,7 +3,7 @@
     python -m pipeline.audit HUB [--artifacts FOLDER]
 
 reads all of the hub and changes nothing. It fails with a list of problems: files that are missing or damaged, a tarball
-or weights that two modules share, tarballs that TF-Hub would refuse, pages that break a rule or have another handle, an
+or weights that two modules share, tarballs or pages that break a rule, pages with another handle, an
 asset-path to another module, tags that the SavedModel contradicts, dead links, counts that differ from their list, and
 figures that differ from FOLDER/<member>/report.json. A report of other bytes than the published ones is not used; the
 last line names the reports that were used, and the modules without one.
@@ -28,7 +28,7 @@ from pipeline.hub.entries import ModuleEntry
 from pipeline.hub.folder import hub_folder, published_index
 from pipeline.hub.index import Index
 from pipeline.hub.integrity import Contents
-from pipeline.saved_model.files import content_digest, find_file_faults, read_tarball_digests
+from pipeline.saved_model.files import content_digest, find_packing_faults, find_unsafe_names, read_tarball_digests
 from pipeline.saved_model.inspection import Inspection, inspect_saved_model
 
 
@@ -177,9 +177,9 @@ def _tarball(hub: Hub, page: Page, handle: str) -> Iterator[Problem]:
         yield from claims.task_problems(page, output)
     yield from claims.training_problems(page, training_of(inspection))
     line = next((tag.line for tag in page.tags if tag.key == "asset-path"), 1)
-    for finding in find_file_faults(inspection.files):
+    for finding in (*find_unsafe_names(inspection.files), *find_packing_faults(inspection.files)):
         text = finding.text.removeprefix(f"{tarball}: ")
-        yield Problem(line, f"TF-Hub would refuse the tarball that asset-path leads to: {text}")
+        yield Problem(line, f"the tarball that asset-path leads to breaks a rule for published files: {text}")
 
 
 def output_of(inspection: Inspection) -> Output | None:

@@ -1,9 +1,10 @@
 """doctor: shows what a SavedModel needs and contains, and what is wrong with it, without running it.
 
-    python -m pipeline.doctor SAVED_MODEL ... [--json]
+    python -m pipeline.doctor SAVED_MODEL ... [--publish] [--json]
 
-SAVED_MODEL is the folder or .tar.gz of any SavedModel. The exit status is 1 if any of them has a fault
-(pipeline/saved_model/findings.py lists the kinds), else 0.
+SAVED_MODEL is the folder or .tar.gz of any SavedModel. The exit status is 1 if any of them has a fault, something that
+keeps it from being loaded or run, else 0; with --publish also if it breaks a rule for publication by this project.
+pipeline/saved_model/findings.py lists the kinds of both.
 """
 
 import argparse
@@ -11,29 +12,52 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault, list_names
 from pipeline.saved_model import runtimes
-from pipeline.saved_model.files import EntryKind
+from pipeline.saved_model.files import EntryKind, Files, belongs_to_model
 from pipeline.saved_model.findings import Finding
 from pipeline.saved_model.graph import Tensor
-from pipeline.saved_model.inspection import Inspection, find_faults, inspect_saved_model
+from pipeline.saved_model.inspection import Inspection, find_faults, find_publication_faults, inspect_saved_model
 
 
-def render_json(model: Inspection, faults: Sequence[Finding]) -> str:
-    """Returns all facts and faults as one JSON object on one line."""
-    return json.dumps(asdict(model) | {"faults": [asdict(fault) for fault in faults]})
+@dataclass(frozen=True)
+class Diagnosis:
+    """A SavedModel, what keeps it from being loaded or run, and what keeps this project from publishing it."""
+
+    model: Inspection
+    faults: list[Finding]
+    publication: list[Finding]
 
 
-def render_text(model: Inspection, faults: Sequence[Finding]) -> str:
-    """Returns all facts and faults for a person."""
+def diagnose(path: Path) -> Diagnosis:
+    """Reads the folder or .tar.gz of a SavedModel; raises Fault as inspect_saved_model() does."""
+    model = inspect_saved_model(path)
+    return Diagnosis(model, find_faults(model), find_publication_faults(model))
+
+
+def render_json(diagnosis: Diagnosis) -> str:
+    """Returns all facts and findings as one JSON object on one line."""
+    findings = {"faults": diagnosis.faults, "publication": diagnosis.publication}
+    lists = {name: [asdict(finding) for finding in group] for name, group in findings.items()}
+    return json.dumps(asdict(diagnosis.model) | lists)
+
+
+def render_text(diagnosis: Diagnosis) -> str:
+    """Returns all facts and findings for a person."""
+    model = diagnosis.model
     table = [f"  {name:<26}{value}" for name, value in _facts(model)]
+    faults = ["faults:", *_finding_lines(model, diagnosis.faults)]
+    publication = ["to publish it with this project:", *_finding_lines(model, diagnosis.publication)]
+    return "\n".join([model.files.path, *table, *faults, *publication])
+
+
+def _finding_lines(model: Inspection, findings: Sequence[Finding]) -> list[str]:
     prefix = f"{model.files.path}: "
-    lines = [f"  {fault.kind}: {fault.text.removeprefix(prefix)}" for fault in faults] or ["  none"]
-    return "\n".join([model.files.path, *table, "faults:", *lines])
+    return [f"  {finding.kind}: {finding.text.removeprefix(prefix)}" for finding in findings] or ["  none"]
 
 
 def _facts(model: Inspection) -> Iterator[tuple[str, str]]:
@@ -52,8 +76,16 @@ def _facts(model: Inspection) -> Iterator[tuple[str, str]]:
     else:
         yield "variables", "unknown: no object graph"
     yield "gradients", {True: "saved", False: "not saved", None: "computed by TensorFlow"}[model.gradients]
-    count = sum(entry.kind is EntryKind.FILE for entry in model.files.entries)
-    yield "files", f"{count}, {_size(model.files.size)}"
+    yield "files", _files(model.files)
+
+
+def _files(files: Files) -> str:
+    """Returns the number and size of a model's files, and how many others lie beside them."""
+    prefix = f"{files.root}/" if files.root else ""
+    entries = [entry for entry in files.entries if entry.kind in (EntryKind.FILE, EntryKind.LINK)]
+    own = [entry for entry in entries if belongs_to_model(entry.name.removeprefix(prefix))]
+    others = f"; {len(entries) - len(own)} others beside them" if len(entries) > len(own) else ""
+    return f"{len(own)}, {_size(sum(entry.size for entry in own))}{others}"
 
 
 def _computation_facts(model: Inspection) -> Iterator[tuple[str, str]]:
@@ -110,15 +142,15 @@ def main(arguments: Sequence[str]) -> None:
         prog="python -m pipeline.doctor", description="Shows what SavedModels need, and their faults."
     )
     parser.add_argument("saved_model", type=Path, nargs="+", help="the folder or .tar.gz of a SavedModel")
+    parser.add_argument("--publish", action="store_true", help="fail for what keeps it from being published, too")
     parser.add_argument("--json", action="store_true", help="print one line for each SavedModel, a JSON object")
     args = parser.parse_args(arguments)
     count = 0
     for path in args.saved_model:
-        model = inspect_saved_model(path)
-        faults = find_faults(model)
-        count += len(faults)
+        diagnosis = diagnose(path)
+        count += len(diagnosis.faults) + (len(diagnosis.publication) if args.publish else 0)
         try:
-            print(render_json(model, faults) if args.json else render_text(model, faults), flush=True)
+            print(render_json(diagnosis) if args.json else render_text(diagnosis), flush=True)
         except BrokenPipeError:  # of `| head`, say; without this Python would report it again at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if count:

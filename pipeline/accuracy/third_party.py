@@ -17,7 +17,7 @@ from scipy.special import logit
 
 from pipeline.accuracy.classify import BATCH
 from pipeline.base.fault import Fault, hide_password
-from pipeline.saved_model.files import folder_digest
+from pipeline.saved_model.files import model_digest
 from pipeline.saved_model.load import load_saved_model
 
 OUTPUTS = ("logits", "default", "probabilities", "predictions")  # usual names of the output, if there are several
@@ -167,7 +167,7 @@ def load_classifier(name: str, folder: Path) -> Classifier:
         return select_output(outputs, name)
 
     is_own = (folder / "assets.extra" / "provenance.json").is_file()
-    return Classifier(name, folder_digest(folder), size, is_own, call)
+    return Classifier(name, model_digest(folder), size, is_own, call)
 
 
 def _invert_activation(outputs: np.ndarray, activation: str) -> np.ndarray:

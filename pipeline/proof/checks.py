@@ -146,7 +146,7 @@ def read_needs(folder: Path) -> Needs:
             without side effects (pipeline.saved_model.inspection).
     """
     needs = inspection.inspect_saved_model(folder)
-    if faults := inspection.find_faults(needs):
+    if faults := [*inspection.find_faults(needs), *inspection.find_publication_faults(needs)]:
         raise Fault("; ".join(finding.text for finding in faults) + ". It is not published; correct the conversion")
     if needs.tensorflow is None or needs.platforms is None:
         raise Fault(f"{folder}: not a module of this project: it has no XlaCallModule node; run make convert again")

@@ -1,10 +1,14 @@
-"""The files of a SavedModel in a folder or a .tar.gz: which are allowed, what a model has, and their digests."""
+"""The files of a SavedModel in a folder or a .tar.gz: which belong to it, which this project publishes, their digests.
+
+A stranger's folder may hold anything beside the model (a README, .git, .DS_Store): belongs_to_model() tells the files
+that a loader reads from the rest. A module that this project publishes holds nothing else: is_published().
+"""
 
 import hashlib
 import re
 import stat
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,15 +20,28 @@ from pipeline.base.fault import Fault, list_names
 from pipeline.base.files import CHUNK, sha256_of, stream_digest
 from pipeline.saved_model.findings import FaultKind, Finding
 
-# The files that tfhub.dev allowed in a module, in words and as patterns.
-_ALLOWED = "saved_model.pb, fingerprint.pb, variables/variables.*, assets/* and assets.extra/*"
+GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")  # TensorFlow reads the first of these that there is
+
+# The files that this project publishes, in words and as patterns. tfhub.dev also took those of _MODEL.
+_PUBLISHED = "saved_model.pb, fingerprint.pb, variables/variables.*, assets/* and assets.extra/*"
 _FILES = re.compile(r"saved_model\.pb|fingerprint\.pb|variables/variables\.[^/]+|(assets|assets\.extra)/.+")
 _FOLDERS = re.compile(r"variables|(assets|assets\.extra)(/.+)?")
+# The files of any SavedModel. keras_metadata.pb is written by Keras 2.5 to 2.15, tfhub_module.pb by the TF1 Hub
+# format (https://www.tensorflow.org/hub/model_formats), variables/variables without an end by the first checkpoints.
+_MODEL = re.compile(
+    r"saved_model\.(pb|pbtxt)|fingerprint\.pb|keras_metadata\.pb|tfhub_module\.pb|variables/variables[^/]*"
+    r"|(assets|assets\.extra)/.+"
+)
 
 
-def is_allowed(name: str, is_folder: bool) -> bool:
-    """Whether TF-Hub allows a file or folder of that name below a model's folder."""
+def is_published(name: str, is_folder: bool) -> bool:
+    """Whether a module of this project may hold a file or folder of that name below its folder."""
     return bool((_FOLDERS if is_folder else _FILES).fullmatch(name))
+
+
+def belongs_to_model(name: str) -> bool:
+    """Whether a file of that name below a SavedModel's folder is part of the model, whoever wrote it."""
+    return bool(_MODEL.fullmatch(name))
 
 
 @contextmanager
@@ -70,12 +87,14 @@ class Files:
         path: the folder or tarball.
         is_tarball: whether the order of the entries counts.
         root: the folder inside a tarball that holds the model; "" for the archive's root, where it should be.
+        graph: the file of GRAPH_FILES that TensorFlow reads.
         entries: in archive order; those of a folder are sorted.
     """
 
     path: str
     is_tarball: bool
     root: str
+    graph: str
     entries: tuple[Entry, ...]
 
     @property
@@ -84,16 +103,16 @@ class Files:
         return sum(entry.size for entry in self.entries)
 
     def has(self, name: str) -> bool:
-        """Whether the model has a file of that name."""
+        """Whether the model has a file, or a link, of that name."""
         path = str(PurePosixPath(self.root, name))
-        return any(entry.kind is EntryKind.FILE and entry.name == path for entry in self.entries)
+        return any(entry.kind in (EntryKind.FILE, EntryKind.LINK) and entry.name == path for entry in self.entries)
 
 
 def read_files(path: Path) -> tuple[Files, bytes]:
-    """Returns a model's files and the content of its saved_model.pb.
+    """Returns a model's files and the content of the one of GRAPH_FILES that TensorFlow reads.
 
     Raises:
-        Fault: when there is no such file or folder, no saved_model.pb in it, or the tarball is not whole.
+        Fault: when there is no such file or folder, no SavedModel in it, or the tarball is not whole.
     """
     if path.is_dir():
         return _read_folder(path)
@@ -112,29 +131,30 @@ def _read_folder(folder: Path) -> tuple[Files, bytes]:
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
         kind = kinds.get(stat.S_IFMT(status.st_mode), EntryKind.SPECIAL)
-        size = status.st_size if kind is EntryKind.FILE else 0
+        size = path.stat().st_size if path.is_file() else 0  # of what a link leads to
         entries.append(Entry(path.relative_to(folder).as_posix(), kind, size))
-    if not (folder / "saved_model.pb").is_file():
-        raise Fault(f"{folder}: no saved_model.pb in this folder; name the folder of a SavedModel")
-    return Files(str(folder), False, "", tuple(entries)), (folder / "saved_model.pb").read_bytes()
+    graph = next((name for name in GRAPH_FILES if (folder / name).is_file()), None)
+    if graph is None:
+        raise Fault(f"{folder}: no {' or '.join(GRAPH_FILES)} in this folder; name the folder of a SavedModel")
+    return Files(str(folder), False, "", graph, tuple(entries)), (folder / graph).read_bytes()
 
 
 def _read_tarball(path: Path) -> tuple[Files, bytes]:
-    """Reads an archive as a stream; only saved_model.pb is kept in memory, and nothing is written to disk."""
+    """Reads an archive as a stream; only GRAPH_FILES are kept in memory, and nothing is written to disk."""
     entries, contents = [], {}
     with _open_tarball(path) as archive:
         for member in archive:
             entry = _entry_of(member)
             if entry.name:  # "./" has none
                 entries.append(entry)
-            is_graph = entry.kind is EntryKind.FILE and PurePosixPath(entry.name).name == "saved_model.pb"
+            is_graph = entry.kind is EntryKind.FILE and PurePosixPath(entry.name).name in GRAPH_FILES
             if is_graph and (stream := archive.extractfile(member)):
                 contents[entry.name] = stream.read()
     if not contents:
-        raise Fault(f"{path}: no saved_model.pb in this tarball; name one that holds a SavedModel")
-    topmost = min(contents, key=lambda name: name.count("/"))
-    root = topmost.removesuffix("saved_model.pb").rstrip("/")
-    return Files(str(path), True, root, tuple(entries)), contents[topmost]
+        raise Fault(f"{path}: no {' or '.join(GRAPH_FILES)} in this tarball; name one that holds a SavedModel")
+    topmost = min(contents, key=lambda name: (name.count("/"), len(name)))  # .pb before .pbtxt
+    root, _, graph = topmost.rpartition("/")
+    return Files(str(path), True, root, graph, tuple(entries)), contents[topmost]
 
 
 def _entry_of(member: tarfile.TarInfo) -> Entry:
@@ -144,8 +164,19 @@ def _entry_of(member: tarfile.TarInfo) -> Entry:
     return Entry(name, EntryKind.LINK if member.issym() or member.islnk() else EntryKind.SPECIAL)
 
 
-def find_file_faults(files: Files) -> Iterator[Finding]:
-    """Yields the faults of a model's files, of the kinds FILES and ORDER."""
+def find_unsafe_names(files: Files) -> Iterator[Finding]:
+    """Yields a finding of the kind FILES if unpacking would write outside the model's folder."""
+    if unsafe := [entry.name for entry in files.entries if _is_unsafe(entry.name)]:
+        text = f"expected names below the model's folder, got {list_names(unsafe)}; do not unpack it"
+        yield Finding(FaultKind.FILES, f"{files.path}: {text}")
+
+
+def _is_unsafe(name: str) -> bool:
+    return name.startswith("/") or ".." in name.split("/")
+
+
+def find_packing_faults(files: Files) -> Iterator[Finding]:
+    """Yields what keeps a model's files from being published by this project, of the kinds FILES and ORDER."""
     yield from (Finding(FaultKind.FILES, f"{files.path}: {text}") for text in _name_faults(files))
     if files.is_tarball:
         for text in _order_faults(files):
@@ -155,15 +186,6 @@ def find_file_faults(files: Files) -> Iterator[Finding]:
 def _name_faults(files: Files) -> Iterator[str]:
     names = [entry.name for entry in files.entries]
     special = [entry.name for entry in files.entries if entry.kind not in (EntryKind.FILE, EntryKind.FOLDER)]
-    unsafe = [name for name in names if name.startswith("/") or ".." in name.split("/")]
-    excepted = {*special, *unsafe, files.root, *map(str, PurePosixPath(files.root).parents)}
-    prefix = f"{files.root}/" if files.root else ""
-    foreign = [
-        entry.name
-        for entry in files.entries
-        if entry.name not in excepted
-        and not is_allowed(entry.name.removeprefix(prefix), entry.kind is EntryKind.FOLDER)
-    ]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if files.root:
         yield (
@@ -171,13 +193,34 @@ def _name_faults(files: Files) -> Iterator[str]:
             " and not the folder"
         )
     if special:
-        yield f"expected only folders and regular files, got links or special files: {list_names(special)}; remove them"
-    if unsafe:
-        yield f"expected names below the model's folder, got {list_names(unsafe)}; do not unpack it"
-    if foreign:
-        yield f"TF-Hub allows only {_ALLOWED}, got {list_names(foreign)}; remove them"
+        yield (
+            f"expected only folders and regular files, got links or special files: {list_names(special)}; publish a"
+            " copy with files in their place"
+        )
+    if foreign := _foreign_names(files, special):
+        text = f"a published module holds only {_PUBLISHED}, got {list_names(foreign)}"
+        yield f"{text}; publish a copy {_todo(foreign)}"
     if repeated:
         yield f"these entries come more than once: {list_names(repeated)}; package it again"
+
+
+def _foreign_names(files: Files, special: Sequence[str]) -> list[str]:
+    """Returns the topmost files and folders that a published module may not hold."""
+    excepted = {*special, files.root, *map(str, PurePosixPath(files.root).parents)}
+    prefix = f"{files.root}/" if files.root else ""
+    foreign: dict[str, None] = {}
+    for entry in files.entries:
+        is_allowed = is_published(entry.name.removeprefix(prefix), entry.kind is EntryKind.FOLDER)
+        is_below = any(str(parent) in foreign for parent in PurePosixPath(entry.name).parents)
+        if not (is_allowed or is_below or entry.name in excepted or _is_unsafe(entry.name)):
+            foreign[entry.name] = None
+    return list(foreign)
+
+
+def _todo(foreign: Sequence[str]) -> str:
+    if GRAPH_FILES[1] in foreign:  # removing it would destroy the model
+        return "that has the content of saved_model.pbtxt as saved_model.pb, in protobuf's binary form"
+    return "without them"
 
 
 def _order_faults(files: Files) -> Iterator[str]:
@@ -190,7 +233,7 @@ def _order_faults(files: Files) -> Iterator[str]:
     ]
     if early:
         yield f"no folder entry comes before {list_names(early)}; expected each folder before its files"
-    if names[-1] != str(PurePosixPath(files.root, "saved_model.pb")):
+    if names[-1] != str(PurePosixPath(files.root, files.graph)):
         yield (
             f"the last entry is {names[-1]}; expected saved_model.pb, without which TensorFlow Hub's client accepts a"
             " download that was cut short"
@@ -205,15 +248,15 @@ def archive_order(folder: Path) -> list[str]:
     cut between two members, and caches it for ever; without its saved_model.pb such an archive fails at once.
 
     Raises:
-        Fault: for a link or special file, a file TF-Hub does not allow, or a missing saved_model.pb.
+        Fault: for a link or special file, a file that is not published, or a missing saved_model.pb.
     """
     names = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
             raise Fault(f"{path}: a module holds only folders and regular files; remove it")
-        if not is_allowed(name, path.is_dir()):
-            raise Fault(f"{path}: TF-Hub allows only {_ALLOWED}; remove it")
+        if not is_published(name, path.is_dir()):
+            raise Fault(f"{path}: a published module holds only {_PUBLISHED}; remove it")
         names.append(name + "/" if path.is_dir() else name)
     if "saved_model.pb" not in names:
         raise Fault(f"{folder}: no saved_model.pb; convert the member first")
@@ -235,6 +278,20 @@ def folder_digest(folder: Path) -> str:
     """Returns content_digest() of a model's folder; raises Fault as archive_order() does."""
     names = [name for name in archive_order(folder) if not name.endswith("/")]
     return content_digest((name, sha256_of(folder / name)) for name in names)
+
+
+def model_digest(folder: Path) -> str:
+    """Returns content_digest() of the files that belong to a SavedModel of any origin, whatever lies beside them.
+
+    It equals folder_digest() for a module of this project. Links are followed.
+
+    Raises:
+        Fault: when there is no SavedModel in the folder.
+    """
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    if not set(GRAPH_FILES) & set(names):
+        raise Fault(f"{folder}: no {' or '.join(GRAPH_FILES)} in this folder; name the folder of a SavedModel")
+    return content_digest((name, sha256_of(folder / name)) for name in names if belongs_to_model(name))
 
 
 def read_tarball_digests(path: Path) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Reads signatures, variables, gradients and nodes from a saved_model.pb, without TensorFlow.
+"""Reads signatures, variables, gradients and nodes of a SavedModel, without starting TensorFlow.
 
 What reads attributes must not insert them, see attribute().
 """
@@ -72,25 +72,30 @@ def saved_model_class() -> Any:
     return SavedModel
 
 
-def parse(content: bytes, path: Path) -> Any:
-    """Parses the content of a saved_model.pb.
+def parse(content: bytes, path: Path, name: str = "saved_model.pb") -> Any:
+    """Parses a saved_model.pb, or a saved_model.pbtxt, which has the same in protobuf's text form.
 
     Args:
         content: the file.
         path: the model's, for the message.
+        name: the file's.
 
     Raises:
         Fault: when it is damaged, or not a SavedModel.
     """
+    from google.protobuf import text_format
     from google.protobuf.message import DecodeError
 
     try:
-        parsed = saved_model_class().FromString(content)
-    except DecodeError:
+        if name.endswith(".pbtxt"):
+            parsed = text_format.Parse(content.decode(), saved_model_class()())
+        else:
+            parsed = saved_model_class().FromString(content)
+    except (DecodeError, text_format.ParseError, UnicodeDecodeError):
         parsed = None
     if parsed is None or not parsed.meta_graphs:
         raise Fault(
-            f"{path}: its saved_model.pb ({len(content):,} bytes) is cut short, damaged or not a SavedModel;"
+            f"{path}: its {name} ({len(content):,} bytes) is cut short, damaged or not a SavedModel;"
             " fetch or convert it again"
         )
     return parsed

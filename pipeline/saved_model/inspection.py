@@ -1,13 +1,13 @@
 """Reads what a SavedModel of any origin needs and contains, without running it, and lists its faults.
 
-FaultKind lists what counts as a fault. Everything else is a fact: who wrote it, the checks that it disables, numbers
-and sizes, custom calls that TensorFlow implements. A model without XlaCallModule nodes consists of TensorFlow's own
-operations: it runs on every platform, TensorFlow differentiates it, and its files do not tell which TensorFlow is the
-oldest that has its operations.
+FaultKind lists what counts as a fault, and the rules for publication, which are apart from that. Everything else is a
+fact: who wrote it, the checks that it disables, numbers and sizes, custom calls that TensorFlow implements. A model
+without XlaCallModule nodes consists of TensorFlow's own operations: it runs on every platform, TensorFlow
+differentiates it, and its files do not tell which TensorFlow is the oldest that has its operations.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.base.fault import list_names
 from pipeline.saved_model import computation, graph, runtimes
 from pipeline.saved_model.computation import Computation
-from pipeline.saved_model.files import Files, find_file_faults, read_files
+from pipeline.saved_model.files import Files, find_packing_faults, find_unsafe_names, read_files
 from pipeline.saved_model.findings import FaultKind, Finding
 from pipeline.saved_model.graph import Signature, Variables, attribute
 from pipeline.saved_model.portable import PLATFORMS
@@ -79,7 +79,7 @@ def inspect_saved_model(path: Path) -> Inspection:
         Fault: when it is missing, damaged, or not a SavedModel.
     """
     files, content = read_files(path)
-    saved_model = graph.parse(content, path)
+    saved_model = graph.parse(content, path, files.graph)
     metas = saved_model.meta_graphs
     serving = next((meta for meta in metas if "serve" in meta.meta_info_def.tags), metas[0])
     nodes = list(graph.find_xla_calls(saved_model))
@@ -133,52 +133,79 @@ def _find_paths(content: bytes) -> tuple[str, ...]:
     return tuple(sorted(paths))
 
 
-# Faults ---------------------------------------------------------------------------------------------------------------
+# Findings -------------------------------------------------------------------------------------------------------------
 def find_faults(model: Inspection) -> list[Finding]:
-    """Returns the faults of a SavedModel as a published module; each text starts with the model's path."""
-    findings = (
-        *_runtime_faults(model),
-        *_computation_faults(model),
-        *_gradient_faults(model),
-        *_graph_faults(model),
-    )
-    with_path = [Finding(finding.kind, f"{model.files.path}: {finding.text}") for finding in findings]
-    return [*with_path, *find_file_faults(model.files)]
+    """Returns what keeps a SavedModel from being loaded or run; each text starts with the model's path."""
+    faults = (*_runtime_faults(model), *_computation_faults(model), *_loading_faults(model))
+    return [*_with_path(model, faults), *find_unsafe_names(model.files)]
+
+
+def find_publication_faults(model: Inspection) -> list[Finding]:
+    """Returns what keeps this project from publishing a SavedModel as it is, beside its faults."""
+    findings = (*_portability_findings(model), *_gradient_findings(model), *_graph_findings(model))
+    return [*_with_path(model, findings), *find_packing_faults(model.files)]
+
+
+def _with_path(model: Inspection, findings: Iterable[Finding]) -> list[Finding]:
+    return [Finding(finding.kind, f"{model.files.path}: {finding.text}") for finding in findings]
 
 
 def _runtime_faults(model: Inspection) -> Iterator[Finding]:
-    supported = runtimes.parse(runtimes.OLDEST)
-    if model.tensorflow and runtimes.parse(model.tensorflow) > supported:
-        newer = {reason: oldest for reason, oldest in model.requirements.items() if runtimes.parse(oldest) > supported}
-        reasons = ", ".join(f"{reason} ({oldest})" for reason, oldest in newer.items())
-        text = f"{model.tensorflow} because of {reasons}, expected {runtimes.OLDEST}; make it portable"
-        yield Finding(FaultKind.TENSORFLOW, f"it needs TensorFlow {text} (pipeline.saved_model.portable)")
-    if model.platforms is not None and (missing := sorted(set(PLATFORMS) - set(model.platforms))):
-        text = f"{' and '.join(model.platforms) or 'no platform'} only, {' and '.join(missing)} missing"
-        todo = f"convert with native_serialization_platforms={PLATFORMS}"
-        yield Finding(FaultKind.PLATFORMS, f"it is lowered for {text}; {todo}")
+    if model.tensorflow == runtimes.UNKNOWN:
+        text = f"no TensorFlow up to {runtimes.NEWEST} runs it, because of {_reasons(model)}"
+        yield Finding(
+            FaultKind.TENSORFLOW, f"{text}; use a newer one, or make it portable (pipeline.saved_model.portable)"
+        )
+
+
+def _reasons(model: Inspection) -> str:
+    """Returns what needs a newer TensorFlow than the oldest of the table."""
+    oldest = runtimes.parse(runtimes.OLDEST)
+    newer = {reason: needed for reason, needed in model.requirements.items() if runtimes.parse(needed) > oldest}
+    return ", ".join(f"{reason} ({needed})" for reason, needed in newer.items())
 
 
 def _computation_faults(model: Inspection) -> Iterator[Finding]:
     modules = model.computations
-    effects = sorted({effect for module in modules for effect in module.effects})
-    if model.token_effects:
-        effects.append("has_token_input_output")
-    if effects:
-        text = f"it has side effects ({', '.join(effects)}), expected none"
-        yield Finding(FaultKind.EFFECTS, f"{text}; remove callbacks and prints from the JAX function")
     if calls := sorted({call for module in modules for call in module.foreign_calls()}):
         text = f"it calls {', '.join(calls)}, which TensorFlow does not have"
         yield Finding(FaultKind.CUSTOM_CALLS, f"{text}; write the JAX function without them")
     if problems := [module.problem for module in modules if module.problem]:
         text = f"{len(problems)} of {len(modules)} StableHLO modules cannot be parsed ({problems[0]})"
         yield Finding(FaultKind.MODULE, f"{text}; convert it again")
+
+
+def _loading_faults(model: Inspection) -> Iterator[Finding]:
+    if model.empty_attributes:
+        text = f"it loads in TensorFlow's Python loader only: no value for {list_names(model.empty_attributes, 3)}"
+        yield Finding(FaultKind.ATTRIBUTES, f"{text}; remove these attributes, or convert it again")
+    if model.variables and model.variables.count and not model.files.has("variables/variables.index"):
+        text = f"{model.variables.count} variables are declared, but variables/variables.index is missing"
+        yield Finding(FaultKind.VARIABLES, f"{text}; fetch or convert it again")
+
+
+def _portability_findings(model: Inspection) -> Iterator[Finding]:
+    """Yields what keeps a JAX function from running in every supported TensorFlow and on every platform."""
+    modules = model.computations
+    if model.tensorflow and runtimes.OLDEST != model.tensorflow != runtimes.UNKNOWN:
+        text = f"{model.tensorflow} because of {_reasons(model)}, expected {runtimes.OLDEST}; make it portable"
+        yield Finding(FaultKind.TENSORFLOW, f"it needs TensorFlow {text} (pipeline.saved_model.portable)")
+    if model.platforms is not None and (missing := sorted(set(PLATFORMS) - set(model.platforms))):
+        text = f"{' and '.join(model.platforms) or 'no platform'} only, {' and '.join(missing)} missing"
+        todo = f"convert with native_serialization_platforms={PLATFORMS}"
+        yield Finding(FaultKind.PLATFORMS, f"it is lowered for {text}; {todo}")
+    effects = sorted({effect for module in modules for effect in module.effects})
+    if model.token_effects:
+        effects.append("has_token_input_output")
+    if effects:
+        text = f"it has side effects ({', '.join(effects)}), expected none"
+        yield Finding(FaultKind.EFFECTS, f"{text}; remove callbacks and prints from the JAX function")
     if number := sum(module.debug_info for module in modules):
         text = f"{number} of {len(modules)} StableHLO modules have debug information, expected none"
         yield Finding(FaultKind.DEBUG_INFO, f"{text}; remove it (MLIR's pass strip-debuginfo)")
 
 
-def _gradient_faults(model: Inspection) -> Iterator[Finding]:
+def _gradient_findings(model: Inspection) -> Iterator[Finding]:
     if model.gradients is False and model.variables and model.variables.trainable:
         trainable = f"{model.variables.trainable} of {model.variables.count} variables are trainable"
         todo = "convert with with_gradient=True and save with SaveOptions(experimental_custom_gradients=True)"
@@ -188,16 +215,10 @@ def _gradient_faults(model: Inspection) -> Iterator[Finding]:
         )
 
 
-def _graph_faults(model: Inspection) -> Iterator[Finding]:
+def _graph_findings(model: Inspection) -> Iterator[Finding]:
     if model.paths:
         text = f"saved_model.pb contains paths of its author's machine ({list_names(model.paths, 3)}), expected none"
         yield Finding(FaultKind.PATHS, f"{text}; remove the debug information (MLIR's pass strip-debuginfo)")
-    if model.empty_attributes:
-        text = f"it loads in TensorFlow's Python loader only: no value for {list_names(model.empty_attributes, 3)}"
-        yield Finding(FaultKind.ATTRIBUTES, f"{text}; remove these attributes, or convert it again")
     if "serving_default" not in model.signatures:
         text = f"there is no signature serving_default, got {', '.join(model.signatures) or 'none'}"
         yield Finding(FaultKind.SIGNATURE, f"{text}; pass signatures= to tf.saved_model.save")
-    if model.variables and model.variables.count and not model.files.has("variables/variables.index"):
-        text = f"{model.variables.count} variables are declared, but variables/variables.index is missing"
-        yield Finding(FaultKind.VARIABLES, f"{text}; fetch or convert it again")
