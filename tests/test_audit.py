@@ -394,7 +394,7 @@ def test_pages_that_are_missing_or_unknown(folder: Path) -> None:
     ]
 
 
-def test_a_tarball_that_tf_hub_would_not_take(folder: Path) -> None:
+def test_a_tarball_that_publish_would_not_take(folder: Path) -> None:
     shutil.rmtree(folder / "artifacts")
     write_saved_model(folder / "model", "features", 64)
     (folder / "model/notes.txt").write_text("")
@@ -403,9 +403,9 @@ def test_a_tarball_that_tf_hub_would_not_take(folder: Path) -> None:
     refresh(folder)
     (fault, *_) = faults(folder)
     assert fault.startswith(
-        "vit-publisher/vit_demo_fe/1.md:5: TF-Hub would refuse the tarball that asset-path leads to: "
+        "vit-publisher/vit_demo_fe/1.md:5: the tarball that asset-path leads to breaks a rule for published files: "
     )
-    assert any("notes.txt; remove them" in fault for fault in faults(folder))
+    assert any("notes.txt; publish a copy without them" in fault for fault in faults(folder))
 
 
 def test_a_tarball_that_is_no_saved_model_is_named(folder: Path) -> None:

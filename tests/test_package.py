@@ -68,18 +68,18 @@ def test_digest_beside_it_is_sha256sums(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "variables/extra", "saved_model.pbtxt"])
-def test_files_tf_hub_does_not_allow_are_refused(model: Path, tmp_path: Path, name: str) -> None:
+def test_files_that_are_not_published_are_refused(model: Path, tmp_path: Path, name: str) -> None:
     (model / name).parent.mkdir(parents=True, exist_ok=True)
     (model / name).write_text("")
     with pytest.raises(Fault) as raised:
         package(model, tmp_path / "a.tar.gz")
-    assert str(raised.value).startswith(f"{model / name}: TF-Hub allows only")
+    assert str(raised.value).startswith(f"{model / name}: a published module holds only")
     assert not list(tmp_path.glob("*a.tar.gz*"))
 
 
 def test_unknown_folders_are_refused_even_when_empty(model: Path, tmp_path: Path) -> None:
     (model / "debug").mkdir()
-    with pytest.raises(Fault, match="debug: TF-Hub allows only"):
+    with pytest.raises(Fault, match="debug: a published module holds only"):
         package(model, tmp_path / "a.tar.gz")
 
 

@@ -1,11 +1,12 @@
 """SavedModels of small functions, and changes to them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.saved_model.findings import Finding
 from pipeline.saved_model.graph import saved_model_class
-from pipeline.saved_model.inspection import find_faults, inspect_saved_model
+from pipeline.saved_model.inspection import find_faults, find_publication_faults, inspect_saved_model
 from pipeline.saved_model.portable import CALLING_CONVENTION, PLATFORMS, make_portable
 
 
@@ -68,7 +69,15 @@ def edit(folder: Path, change: Callable[[Any], None]) -> None:
 
 def faults_of(path: Path) -> dict[str, str]:
     """Returns the texts of a model's faults by kind; each starts with the model's path."""
-    findings = find_faults(inspect_saved_model(path))
+    return _by_kind(path, find_faults(inspect_saved_model(path)))
+
+
+def publication_faults_of(path: Path) -> dict[str, str]:
+    """Returns what keeps a model from being published, as faults_of() does."""
+    return _by_kind(path, find_publication_faults(inspect_saved_model(path)))
+
+
+def _by_kind(path: Path, findings: Sequence[Finding]) -> dict[str, str]:
     assert all(finding.text.startswith(f"{path}: ") for finding in findings)
     assert len({finding.kind for finding in findings}) == len(findings)
     return {finding.kind: finding.text for finding in findings}

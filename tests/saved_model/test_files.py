@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from google.protobuf import text_format
 
 from pipeline.base.fault import Fault
 from pipeline.package import package
-from pipeline.saved_model.inspection import find_faults, inspect_saved_model
-from tests.saved_model.models import faults_of
+from pipeline.saved_model import graph
+from pipeline.saved_model.files import folder_digest, model_digest
+from pipeline.saved_model.inspection import find_faults, find_publication_faults, inspect_saved_model
+from tests.saved_model.models import faults_of, publication_faults_of
 
 pytestmark = pytest.mark.slow
 
@@ -45,44 +48,106 @@ VARIABLES = ("variables", "variables/variables.index", "variables/variables.data
         ((), (ASSETS, header("assets/a", tarfile.SYMTYPE)), "files", "got links or special files: assets/a"),
         ((), (ASSETS, header("assets/a", tarfile.LNKTYPE)), "files", "got links or special files: assets/a"),
         ((), (ASSETS, header("assets/a", tarfile.FIFOTYPE)), "files", "got links or special files: assets/a"),
-        ((), (ASSETS, header("assets/../../evil")), "files", "got assets/../../evil; do not unpack it"),
-        ((), (header("/evil"),), "files", "expected names below the model's folder, got /evil; do not unpack it"),
-        ((), (header("notes.txt"), header("debug", tarfile.DIRTYPE)), "files", "TF-Hub allows only"),
+        ((), (header("notes.txt"), header("debug", tarfile.DIRTYPE)), "files", "got notes.txt, debug; publish a"),
     ],
 )  # fmt: skip
-def test_faults_of_a_tarball(
+def test_rules_for_a_published_tarball(
     ours: Path, tmp_path: Path, names: tuple[str, ...], more: tuple[tarfile.TarInfo, ...], kind: str, message: str
 ) -> None:
     path = pack(ours, tmp_path / "m.tar.gz", names or (*VARIABLES, "saved_model.pb"), *more)
+    assert faults_of(path) == {}
     findings = [
-        finding for finding in find_faults(inspect_saved_model(path)) if not (names == () and finding.kind == "order")
+        finding
+        for finding in find_publication_faults(inspect_saved_model(path))
+        if not (names == () and finding.kind == "order")
     ]
     assert [finding.kind for finding in findings] == [kind]
     assert message in findings[0].text
 
 
+@pytest.mark.parametrize("name", ["assets/../../evil", "/evil"])
+def test_a_tarball_that_would_write_elsewhere(ours: Path, tmp_path: Path, name: str) -> None:
+    path = pack(ours, tmp_path / "m.tar.gz", (*VARIABLES, "saved_model.pb"), header(name))
+    (finding,) = find_faults(inspect_saved_model(path))
+    assert finding.kind == "files"
+    assert f"expected names below the model's folder, got {name}; do not unpack it" in finding.text
+
+
 def test_tarballs_without_faults(ours: Path, tmp_path: Path) -> None:
     package(ours, tmp_path / "m.tar.gz")
-    assert faults_of(tmp_path / "m.tar.gz") == {}
+    assert publication_faults_of(tmp_path / "m.tar.gz") == {}
     names = [".", *(f"./{name}" for name in (*VARIABLES, "saved_model.pb"))]
-    assert faults_of(pack(ours, tmp_path / "dotted.tar.gz", names)) == {}
+    assert publication_faults_of(pack(ours, tmp_path / "dotted.tar.gz", names)) == {}
 
 
 def test_a_tarball_with_the_folder_itself(ours: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.tar.gz"
     pack(tmp_path, path, ["ours", *(f"ours/{name}" for name in (*VARIABLES, "saved_model.pb"))])
-    faults = faults_of(path)
+    assert faults_of(path) == {}
+    faults = publication_faults_of(path)
     assert set(faults) == {"files"}
     assert "saved_model.pb lies in ours/; expected it at the archive's root" in faults["files"]
 
 
-def test_faults_of_a_folder(ours: Path) -> None:
-    (ours / "assets.extra").mkdir()
-    (ours / "assets.extra/labels.tsv").symlink_to("/etc/passwd")
-    assert "got links or special files: assets.extra/labels.tsv" in faults_of(ours)["files"]
-    (ours / "assets.extra/labels.tsv").unlink()
+def test_links_are_no_faults_of_a_folder(ours: Path, tmp_path: Path) -> None:
+    """As in the cache of huggingface_hub, where every file is a link."""
+    for name in (*VARIABLES[1:], "saved_model.pb"):
+        (ours / name).rename(tmp_path / Path(name).name)
+        (ours / name).symlink_to(tmp_path / Path(name).name)
+    assert faults_of(ours) == {}
+    assert "got links or special files: saved_model.pb" in publication_faults_of(ours)["files"]
+
+
+STRANGE = ("README.md", ".gitattributes", ".DS_Store", ".git/HEAD", ".git/refs/heads/main", "__MACOSX/._saved_model.pb")
+
+
+@pytest.mark.parametrize("names", [("keras_metadata.pb",), ("tfhub_module.pb",), STRANGE])
+def test_other_files_beside_a_model_are_no_faults(ours: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (ours / name).parent.mkdir(parents=True, exist_ok=True)
+        (ours / name).write_bytes(b"")
+    assert faults_of(ours) == {}
+    found = publication_faults_of(ours)
+    assert set(found) == {"files"}
+    assert (
+        f"got {', '.join(sorted({name.partition('/')[0] for name in names}))}; publish a copy without them"
+        in (found["files"])
+    )
+    assert "remove" not in found["files"]
+
+
+def test_the_digest_of_a_model_leaves_out_what_lies_beside_it(ours: Path) -> None:
+    digest = folder_digest(ours)
+    for name in STRANGE:
+        (ours / name).parent.mkdir(parents=True, exist_ok=True)
+        (ours / name).write_bytes(b"")
+    assert model_digest(ours) == digest
     (ours / "keras_metadata.pb").write_bytes(b"")
-    assert "got keras_metadata.pb; remove them" in faults_of(ours)["files"]
+    assert model_digest(ours) != digest
+    with pytest.raises(Fault, match=r"\.git: no saved_model\.pb or saved_model\.pbtxt in this folder"):
+        model_digest(ours / ".git")
+
+
+def test_a_model_in_text_form_is_read(ours: Path) -> None:
+    before = inspect_saved_model(ours)
+    (ours / "saved_model.pbtxt").write_text("ignored beside saved_model.pb")
+    assert inspect_saved_model(ours).files.graph == "saved_model.pb"
+    content = graph.parse((ours / "saved_model.pb").read_bytes(), ours)
+    (ours / "saved_model.pbtxt").write_text(text_format.MessageToString(content))
+    (ours / "saved_model.pb").unlink()
+    model = inspect_saved_model(ours)
+    assert (model.signatures, model.variables, model.files.graph) == (
+        before.signatures,
+        before.variables,
+        "saved_model.pbtxt",
+    )
+    assert faults_of(ours) == {}
+    assert "has the content of saved_model.pbtxt as saved_model.pb" in publication_faults_of(ours)["files"]
+    (ours / "saved_model.pbtxt").write_text("meta_graphs { no_such_field: 1 }")
+    with pytest.raises(
+        Fault, match=r"its saved_model\.pbtxt \([\d,]+ bytes\) is cut short, damaged or not a SavedModel"
+    ):
+        inspect_saved_model(ours)
 
 
 # Damaged models -------------------------------------------------------------------------------------------------------
@@ -115,10 +180,10 @@ def test_other_files_and_folders_are_refused(ours: Path, tmp_path: Path) -> None
     (tmp_path / "text.gz").write_bytes(gzip.compress(b"no tarball"))
     for path, message in (
         (tmp_path / "nowhere", "no such file or folder; name a SavedModel's folder or its .tar.gz"),
-        (tmp_path / "empty", "no saved_model.pb in this folder"),
+        (tmp_path / "empty", "no saved_model.pb or saved_model.pbtxt in this folder"),
         (ours / "saved_model.pb", "neither a folder nor a .tar.gz"),
         (tmp_path / "text.gz", "not a whole .tar.gz"),
-        (pack(ours, tmp_path / "v.tar.gz", VARIABLES), "no saved_model.pb in this tarball"),
+        (pack(ours, tmp_path / "v.tar.gz", VARIABLES), "no saved_model.pb or saved_model.pbtxt in this tarball"),
     ):
         with pytest.raises(Fault) as raised:
             inspect_saved_model(path)
