@@ -89,7 +89,7 @@ ALL_FILES := $(CHECKPOINT_FILES) $(MODEL_FILES) report.json $(CARD_FILES) $(OTHE
 STAGES := fetch convert validate card collection package publish
 STAMPS := $(call shared,$(STAGES:%=%.code) templates site requirements hub hub_url require_accuracy \
     $(COLLECTIONS:%=collection-%.facts) collection-$(COLLECTION).hub \
-    $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint source pin verified model evaluation images module hub)))
+    $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint source pin model evaluation images module hub)))
 
 # Without it, make deletes the untouched peers of a grouped target that failed.
 .PRECIOUS: $(STAMPS) $(call outputs,$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json
@@ -145,8 +145,8 @@ $A/%/report.json: $(call outputs,checkpoint.npz $(MODEL_FILES)) \
 	$(call stage,validate $*)$(RUN)validate $(yaml) $< $A/$*/classification $A/$*/fe $@ $(images)
 
 $(call outputs,$(CARD_FILES) $(OTHER_CARD_FILES)): $A/%/report.json \
-    $(call stamps,checkpoint verified module) $(call shared,hub_url templates card.code)
-	$(call stage,card $*)$(RUN)card $(yaml) $< $A/$* $(hub_url) $(lock)
+    $(call stamps,checkpoint module) $(call shared,hub_url templates card.code)
+	$(call stage,card $*)$(RUN)card $(yaml) $< $A/$* $(hub_url)
 
 define package_rule
 $(call outputs,$(1).tar.gz $(1).tar.gz.sha256): $A/%/$(1)/saved_model.pb $(call shared,package.code requirements)

@@ -61,7 +61,7 @@ def write(hub: Path, modules: int, base: Report, members: Path = ROOT / "model_c
         variant = random_.choice(list(_PARAMETERS))
         member, module = f"vit_{number:04}", Module(1, f"ViT-{variant.replace('/', '')} {number}")
         report = _report(base, random_, variant, measured=random_.random() < 0.5)
-        facts = CardFacts(member, module, collection, hub_url, member, "the weights are made up")
+        facts = CardFacts(member, module, collection, hub_url, member)
         for head, text in cards(facts, report).items():
             name = handle(collection, member, head, 1)
             (hub / name).parent.mkdir(parents=True, exist_ok=True)

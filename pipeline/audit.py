@@ -2,11 +2,12 @@
 
     python -m pipeline.audit HUB [--artifacts FOLDER]
 
-reads all of the hub and changes nothing. It fails with a list of problems: files that are missing or damaged, a tarball
-or weights that two modules share, tarballs or pages that break a rule, pages with another handle, an
-asset-path to another module, tags that the SavedModel contradicts, dead links, counts that differ from their list, and
-figures that differ from FOLDER/<member>/report.json. A report of other bytes than the published ones is not used; the
-last line names the reports that were used, and the modules without one.
+reads all of it and changes nothing. It fails with a list of problems: files that are missing or damaged, a tarball or
+weights that two modules share, tarballs or pages that break a rule, pages with another handle, an
+asset-path to another module, tags that the SavedModel contradicts, dead links, counts that differ from their list,
+figures that are quoted for weights which are not verified, and figures that differ from FOLDER/<member>/report.json. A
+report of other bytes than the published ones is not used; the last line names the reports that were used, and the
+modules without one.
 """
 
 import argparse
@@ -73,6 +74,7 @@ def audit(folder: Path, index: Index, artifacts: Path | None) -> Findings:
         *integrity.equal_tarballs(folder, index),
         *integrity.equal_weights(folder, index, contents),
         *integrity.unlisted_pages(folder, index),
+        *integrity.unverified_quotes(folder, index),
         *unreadable,
         *_pages(Hub(folder, index, contents, reports)),
     )
@@ -150,14 +152,23 @@ def _page(hub: Hub, path: Path, first: str) -> Iterator[Problem]:
 
 def _card(hub: Hub, page: Page, handle: str) -> Iterator[Problem]:
     """Checks a card against its handle, the tarball and the report; a problem that two of them show is yielded once."""
-    problems = [*_asset_path(page, handle), *_tarball(hub, page, handle)]
+    weights = hub.index.modules[handle].weights
+    problems = [*_asset_path(page, handle), *_tarball(hub, page, handle), *claims.quote_problems(page, weights)]
     yield from problems
     if file := hub.reports.get(handle):
         others = [
+            *_verification(hub.index.modules[handle], file.report),
             *claims.card_problems(page, file.report, file.head),
             *figures.card_figures(page, file.report, file.head),
         ]
         yield from _with_report(file, (problem for problem in others if problem not in problems))
+
+
+def _verification(entry: ModuleEntry, report: Report) -> Iterator[Problem]:
+    """Yields that the index says otherwise than the report how the weights were verified; an older index is silent."""
+    expected = report.checkpoint.verification
+    if entry.weights not in (None, expected):
+        yield Problem(1, f"index.json calls the weights {entry.weights}, the report {expected}; publish the card again")
 
 
 def _asset_path(page: Page, handle: str) -> Iterator[Problem]:
@@ -198,14 +209,18 @@ def training_of(inspection: Inspection) -> Training:
 
 
 def _performance(hub: Hub, path: Path, page: Page) -> Iterator[Problem]:
-    """Checks the table of a collection's page against the reports of the modules that its rows link to."""
-    handles = {(hub.folder / f"{handle}.md").resolve(): handle for handle in hub.reports}
+    """Checks the table of a collection's page against the index and the reports of its modules."""
+    handles = {(hub.folder / f"{handle}.md").resolve(): handle for handle in hub.index.modules}
     section = page.section("Performance")
     for link in page.links():
         handle = handles.get((path.parent / link.text).resolve())
-        if link.line in section and handle:
-            file, title = hub.reports[handle], hub.index.modules[handle].title
-            yield from _with_report(file, figures.performance_figures(page, link.line, title, link.text, file.report))
+        if link.line not in section or handle is None:
+            continue
+        entry = hub.index.modules[handle]
+        yield from claims.row_quote_problems(page, link.line, entry.weights)
+        if file := hub.reports.get(handle):
+            problems = figures.performance_figures(page, link.line, entry.title, link.text, file.report)
+            yield from _with_report(file, problems)
 
 
 # The command ----------------------------------------------------------------------------------------------------------

@@ -1,10 +1,9 @@
 """card: the pages of a member's two modules, from its facts and its report and nothing else.
 
-    python -m pipeline.card MEMBER.yaml REPORT OUT [--hub-url URL] [--lock FILE]
+    python -m pipeline.card MEMBER.yaml REPORT OUT [--hub-url URL]
 
 writes OUT/classification.md and OUT/fe.md for TensorFlow Hub, OUT/<head>.huggingface.md for Hugging Face and
-OUT/kaggle/ for Kaggle, after checking each. Whether the weights are verified follows from the digests that the YAML
-file and the lock file pin when it runs.
+OUT/kaggle/ for Kaggle, after checking each.
 """
 
 import argparse
@@ -18,9 +17,6 @@ from pipeline.base.yaml_sections import Member
 from pipeline.cards import claims, hugging_face, kaggle, tf_hub_rules
 from pipeline.cards.page import parse_page, refuse_problems
 from pipeline.cards.record import CardFacts, Record, records, render_tf_hub
-from pipeline.checkpoints import lock_file
-from pipeline.checkpoints.lock_file import LockFile
-from pipeline.checkpoints.section import Checkpoint
 from pipeline.facts.collection import Module, collection_of
 from pipeline.facts.report import load_report
 
@@ -45,7 +41,7 @@ def _module_files(record: Record, out: Path) -> Iterator[tuple[Path, str]]:
     refuse_problems(str(path), [*tf_hub_rules.problems(page), *claims.card_problems(page, record.report, head)])
     yield path, page.text
     path, text = out / f"{head}.huggingface.md", hugging_face.readme(record)
-    hugging_face.check_readme(text, record.report.accuracy, str(path))
+    hugging_face.check_readme(text, record.report, str(path))
     yield path, text
     path, text = out / "kaggle" / head / "model-instance-metadata.json", kaggle.instance_metadata(record)
     kaggle.check_instance(text, str(path))
@@ -58,17 +54,12 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("report", type=Path, help="its report.json")
     parser.add_argument("out", type=Path, help="the folder for classification.md, fe.md and the pages for other hosts")
     parser.add_argument("--hub-url", help="the public address of the hub (default: the collection's)")
-    lock_file.add_option(parser)
     args = parser.parse_args(arguments)
     member = Member(args.member)
-    module, checkpoint = member.section("module", Module), member.section("checkpoint", Checkpoint)
+    module, checkpoint = member.section("module", Module), member.checkpoint_name()
     collection, hub_url = collection_of(args.member, args.hub_url)
-    report = load_report(args.report)
-    pin = LockFile(lock_file.locate(member.folder, args.lock)).pin_of(checkpoint.name)
-    weights = report.checkpoint
-    verified = pin.describe_verification(checkpoint.sha256, weights.sha256, weights.arrays_sha256)
-    facts = CardFacts(member.name, module, collection, hub_url, checkpoint.name, verified)
-    for path, text in files_of(records(facts, report), args.out).items():
+    facts = CardFacts(member.name, module, collection, hub_url, checkpoint)
+    for path, text in files_of(records(facts, load_report(args.report)), args.out).items():
         write_text(path, text)
     return member.name
 

@@ -10,6 +10,7 @@ hold random weights for a trial.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from pipeline.checkpoints import lock_file, provenance
 from pipeline.checkpoints.digest import UnusableFile
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.checkpoints.no_source import describe_failure
-from pipeline.checkpoints.provenance import Origin
+from pipeline.checkpoints.provenance import Origin, read_record
 from pipeline.checkpoints.section import Checkpoint, Source, list_sources
 from pipeline.checkpoints.writer import CheckpointWriter
 from pipeline.download import cache
@@ -87,6 +88,17 @@ def _write_from(source: Source, writer: CheckpointWriter, access: Access, out: B
             raise
 
 
+def describe_unverified(member: Path, origin: Origin) -> str | None:
+    """Returns what unverified weights mean for the cards and how to pin them; None for verified ones."""
+    if origin.verification.is_verified:
+        return None
+    return (
+        f"{member}: the weights are not verified: checkpoint.sha256 is not set, and the file is not from an address in"
+        " checkpoint.sources; the cards will say so and quote no accuracy. If it is the right file, write into the"
+        f" section checkpoint: sha256: {origin.sha256}"
+    )
+
+
 def main(arguments: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(prog="python -m pipeline.fetch", description="Fetches a member's checkpoint.")
     parser.add_argument("member", type=Path, help="the member's YAML file")
@@ -100,6 +112,9 @@ def main(arguments: Sequence[str]) -> str:
     access = Access(cache.folder(args.cache), args.offline)
     settings = Settings(args.checkpoints or None, lock_file.locate(member.folder, args.lock), access)
     source = fetch(checkpoint, member.folder, args.out, settings)
+    origin = read_record(args.out)
+    if origin and (warning := describe_unverified(args.member, origin)):
+        print(f"fetch {member.name}: {warning}", file=sys.stderr)
     return f"{member.name} from {hide_password(source.address)}"
 
 

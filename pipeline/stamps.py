@@ -9,8 +9,7 @@ refuses settings that no stage can use, then, without --check-only, writes into 
     <stage>.code               the code of a stage and of all that it imports
     <member>.<section>         a section, with the digests of the files that it names
     <member>.source, .images   the checkpoint's file and the images, as the settings have them
-    <member>.pin               renewed when the lock file has other weights than the fetched checkpoint
-    <member>.verified          renewed when a card's statement on pinned digests is no longer true
+    <member>.pin               renewed when the lock file has other weights than those fetched, or verifies them now
     <name>.hub                 renewed when the hub lacks something that the receipt lists
     collection-<name>.facts, templates, site, requirements, and a stamp for each --set
 
@@ -54,7 +53,7 @@ def write_member(stamps: Stamps, path: Path, collection: members.CollectionFacts
     member = members.read_sections(path)
     for section, text in members.section_texts(member, collection, digests).items():
         stamps.write_unless_empty(f"{path.stem}.{section}", text)
-    for name in ("source", "images", "pin", "verified"):  # write_selected() fills them in
+    for name in ("source", "images", "pin"):  # write_selected() fills them in
         stamps.write_unless_empty(f"{path.stem}.{name}", "")
     return member
 
@@ -77,10 +76,8 @@ def write_selected(
     if member.checkpoint is None:
         return
     fetched = stamps.folder.parent / name / "checkpoint.npz"
-    if weights.has_other_weights(fetched, lock, member.checkpoint.name):
+    if weights.is_outdated(fetched, lock, member.checkpoint.name):
         stamps.write(f"{name}.pin", "", renew=True)
-    if weights.has_outdated_card(fetched, lock, member.checkpoint):
-        stamps.write(f"{name}.verified", "", renew=True)
 
 
 def write_collection(

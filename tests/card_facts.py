@@ -6,7 +6,6 @@ from typing import Any
 from pipeline.base.heads import Head
 from pipeline.cards import record
 from pipeline.cards.record import CardFacts, Record
-from pipeline.checkpoints.lock_file import NO_PIN, Pin
 from pipeline.facts.collection import Collection, Module, read_collection
 from pipeline.facts.report import Report
 from tests.reports import ROOT
@@ -21,12 +20,9 @@ def records(
     hub_url: str,
     report: Report,
     origin: Mapping[str, Any],
-    pin: Pin = NO_PIN,
 ) -> dict[Head, Record]:
     """Returns the record of each module; `origin` is the section `checkpoint`, as plain values."""
-    weights = report.checkpoint
-    verified = pin.describe_verification(origin.get("sha256"), weights.sha256, weights.arrays_sha256)
-    return record.records(CardFacts(member, module, collection, hub_url, origin["name"], verified), report)
+    return record.records(CardFacts(member, module, collection, hub_url, origin["name"]), report)
 
 
 def cards(*facts: Any) -> dict[Head, str]:

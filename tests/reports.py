@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
+from pipeline.base.verification import Verification
 from pipeline.facts.accuracy import Reported
 from pipeline.facts.report import Report, load_report, report_text
 
@@ -22,6 +23,11 @@ def with_model(report: Report, **changes: Any) -> Report:
 def with_checks(report: Report, head: Head, **changes: Any) -> Report:
     """Returns the report with changes of one module's part."""
     return replace(report, modules=report.modules | {head: replace(report.modules[head], **changes)})
+
+
+def with_weights(report: Report, verification: Verification) -> Report:
+    """Returns the report of weights that were verified in another way."""
+    return replace(report, checkpoint=replace(report.checkpoint, verification=verification))
 
 
 def with_accuracy(report: Report, **changes: Any) -> Report:

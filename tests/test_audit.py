@@ -15,6 +15,7 @@ from pipeline.audit import audit, describe_reports
 from pipeline.base import yaml_sections
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
+from pipeline.base.verification import Verification
 from pipeline.card import files_of
 from pipeline.collection import page
 from pipeline.facts.collection import Module, read_collection
@@ -29,7 +30,7 @@ from pipeline.saved_model.graph import saved_model_class
 from tests.card_facts import records
 from tests.conftest import ROOT, Stage, assert_refused
 from tests.hubs import write_plots
-from tests.reports import REPORT, with_checks, write_report
+from tests.reports import QUOTED, REPORT, with_accuracy, with_checks, with_weights, write_report
 
 DEMO = ROOT / "model_cards/demo"
 FLOAT = 1  # tensorflow.DataType
@@ -278,6 +279,11 @@ def test_a_hub_of_another_release_is_to_be_published_again(folder: Path) -> None
     earlier = json.loads((ROOT / "tests/data/report_schema_1.json").read_text())
     for head, checks in load_report(path).modules.items():
         earlier["modules"][head]["content_sha256"] = checks.content_sha256
+    earlier["checkpoint"]["source"] = "https://hub.example/vit_demo.npz"
+    index = json.loads((folder / "hub/index.json").read_text())
+    for entry in index["modules"].values():
+        del entry["weights"]  # as that release wrote it
+    (folder / "hub/index.json").write_text(json.dumps(index))
     path.write_text(json.dumps(earlier))
     assert faults(folder) == []
 
@@ -293,6 +299,52 @@ def test_a_hub_of_another_release_is_to_be_published_again(folder: Path) -> None
         r" \(cards may be corrected in place\); expected 'This module",
         fault,
     )
+
+
+def set_weights(folder: Path, weights: str | None) -> None:
+    """Has the index say how all weights were verified."""
+    path = folder / "hub/index.json"
+    index = json.loads(path.read_text())
+    for entry in index["modules"].values():
+        entry["weights"] = weights
+    path.write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ("unverified", "that are not verified; publish"),
+        (None, "that are not known to be verified (an earlier release published them); publish"),
+    ],
+)
+def test_a_quoted_figure_beside_weights_that_are_not_verified(
+    report: Report, tmp_path: Path, weights: str | None, words: str
+) -> None:
+    """In the index, on the card and on the collection's page, without any report."""
+    publish(tmp_path / "artifacts/vit_demo", tmp_path / "hub", with_accuracy(report, reported=QUOTED))
+    assert faults(tmp_path) == []
+    shutil.rmtree(tmp_path / "artifacts")
+    set_weights(tmp_path, weights)
+    found = faults(tmp_path)
+    for place in ("vit_demo_classification/1.md", "vit_demo_fe/1.md", "collections/demo/1.md"):
+        assert any(re.match(rf"vit-publisher/{place}:\d+: a quoted figure beside weights {re.escape(words)}", line)
+                   for line in found), place  # fmt: skip
+    assert sum("has a quoted accuracy, and its weights are not known to be the ones" in line for line in found) == 2
+    assert sum("the weights are not verified, and the card does not say so" in line for line in found) == (
+        0 if weights is None else 2
+    )
+
+
+def test_a_hub_of_unverified_weights_that_quotes_nothing(report: Report, tmp_path: Path) -> None:
+    report = with_weights(with_accuracy(report, reported=QUOTED), Verification.UNVERIFIED)
+    publish(tmp_path / "artifacts/vit_demo", tmp_path / "hub", report)
+    assert faults(tmp_path) == []
+    for path in (tmp_path / "hub").rglob("*"):
+        assert not path.is_file() or b"80.46" not in path.read_bytes(), path
+    assert "weights not verified" in (tmp_path / "hub/index.html").read_text()
+    set_weights(tmp_path, "pinned")
+    found = faults(tmp_path)
+    assert any(":1: index.json calls the weights pinned, the report unverified; publish" in line for line in found)
 
 
 @pytest.mark.parametrize(

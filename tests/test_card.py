@@ -10,16 +10,18 @@ import jinja2
 import pytest
 import yaml
 
+from pipeline.accuracy.plots import render_plots
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.templates import in_words, render
+from pipeline.base.verification import Verification
 from pipeline.card import files_of
 from pipeline.cards import tf_hub_rules
 from pipeline.cards.page import parse_page
-from pipeline.checkpoints.lock_file import NO_PIN, Pin
+from pipeline.cards.record import Record
 from pipeline.collection import page
-from pipeline.facts.accuracy import Reported
+from pipeline.facts.accuracy import AgainstReported, Reported
 from pipeline.facts.collection import Module, handle, read_collection
 from pipeline.facts.report import Plot, Report, load_report
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
@@ -35,6 +37,7 @@ from tests.reports import (
     with_checks,
     with_measured,
     with_model,
+    with_weights,
     write_report,
 )
 
@@ -146,25 +149,49 @@ def test_an_accuracy_that_was_not_measured_is_stated_in_words(report: Report) ->
         assert "; the reported figure is that of the original model.\n" in card
 
 
-def test_a_card_says_whether_the_weights_were_verified(report: Report, pages: dict[Head, str]) -> None:
-    assert "the digest is the one pinned for this member" in pages[Head.FE]
-    for origin in ({"name": "S_16", "sources": []}, {"name": "S_16", "sha256": None}, ORIGIN | {"sha256": "0" * 64}):
-        arrays = report.checkpoint.arrays_sha256
-        text = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin, Pin(arrays))[Head.FE]
-        assert (
-            f"the digest of its arrays, `{arrays}`, is the one recorded for this member at its first download" in text
-        )
-        text = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin)[Head.FE]
-        assert "it was **not verified** that these are the original weights" in text
+def test_a_card_says_how_the_weights_were_verified(report: Report) -> None:
+    for weights, words in (
+        (Verification.PINNED, "the digest is the one pinned for this member"),
+        (
+            Verification.DOWNLOADED,
+            "are those of the first download from the member's addresses;\n  that download itself",
+        ),
+        (Verification.UNVERIFIED, "so it was **not verified** that these are\n  the original weights"),
+    ):
+        for text in cards(
+            "vit_s16", Module(1, "S"), COLLECTION, "http://h", with_weights(report, weights), ORIGIN
+        ).values():
+            assert words in text
+            assert ("not verified**" in text) is (weights is Verification.UNVERIFIED)
 
 
-def test_a_card_has_the_sentence_on_pins_letter_for_letter(report: Report) -> None:
-    """pipeline.stamps searches for it."""
-    checkpoint = report.checkpoint
-    for pinned, pin in ((checkpoint.sha256, NO_PIN), (None, Pin(checkpoint.arrays_sha256)), (None, NO_PIN)):
-        origin = ORIGIN | {"sha256": pinned}
-        for text in cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, origin, pin).values():
-            assert pin.describe_verification(pinned, checkpoint.sha256, checkpoint.arrays_sha256) in text
+@pytest.mark.parametrize("measured", [True, False])
+def test_nothing_is_quoted_for_unverified_weights(report: Report, measured: bool, tmp_path: Path) -> None:
+    """Random weights under a real publisher's handle are not 80.46 % accurate; the first words of a page say so."""
+    against = AgainstReported(0.80462, "the paper", True, "the reported 80.46 % is inside the 95 % interval")
+    report = with_accuracy(report if measured else not_measured(report), reported=QUOTED)
+    report = with_measured(report, against_reported=against) if measured else report
+    quoting = {path.name: text for path, text in files_of(records_of(report), Path("out")).items()}
+    assert "80.46 %" in quoting["classification.md"]
+    report = with_weights(report, Verification.UNVERIFIED)
+    for path, text in files_of(records_of(report), Path("out")).items():
+        assert "80.46" not in text, path
+        assert "0.804" not in text, path
+        assert re.search("not verified|unverified weights", text.split("\n---\n")[-1][:400]), path
+    for svg in render_plots("vit_s16", report).values():
+        assert "80.46" not in svg
+        assert "reported" not in svg
+    (tmp_path / "vit").mkdir()
+    for name in ("collection.yaml", "vit_s16.yaml"):
+        (tmp_path / "vit" / name).write_text((VIT / name).read_text())
+    reports_of(tmp_path / "vit", tmp_path, report)
+    text = page(COLLECTION, tmp_path / "vit", tmp_path)
+    assert "80.46" not in text
+    assert "## Overview\n\n**Not verified: the weights of ViT-S16.** Nothing shows" in text
+
+
+def records_of(report: Report) -> dict[Head, Record]:
+    return records("vit_s16", Module(1, "ViT-S16"), COLLECTION, "https://hub.example", report, ORIGIN)
 
 
 def test_a_card_says_where_the_weights_come_from(report: Report) -> None:

@@ -250,7 +250,8 @@ def render_plots(name: str, report: Report) -> dict[Plot, str]:
     if measured is not None:
         plot = Plot("accuracy.svg", "top-1 accuracy")
         title = f"{name}: {plot.title}"
-        plots[plot] = plot_accuracy(title, measured, accuracy.minimum_top1, measured.against_reported)
+        quoted = measured.against_reported if report.quoted else None
+        plots[plot] = plot_accuracy(title, measured, accuracy.minimum_top1, quoted)
         plot = Plot("reliability.svg", "calibration")
         plots[plot] = plot_calibration(f"{name}: {plot.title}", measured.calibration)
     classifier = report.modules[Head.CLASSIFICATION]

@@ -1,16 +1,23 @@
 """Compares what a card claims with the report and with what the SavedModel itself says.
 
-Each check is of a mistake that the reference collection published: feature extractors tagged as classifiers, and
-classifiers tagged as fine-tunable that had no gradients.
+Most checks are of mistakes that the reference collection published: feature extractors tagged as classifiers, and
+classifiers tagged as fine-tunable that had no gradients. The others are of figures that are quoted for weights which
+are not known to be the ones that the figures are about.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.base.heads import Head
+from pipeline.base.verification import Verification
 from pipeline.cards import figures
 from pipeline.cards.page import Page, Problem
 from pipeline.facts.report import Report
+
+UNVERIFIED = "The weights are not verified."  # as templates/overview.md.jinja has it
+_CELL = re.compile(r"(?<!\\)\|")  # what ends a cell of a table
+_NO_SOURCE = "; publish the module again (make publish), from a checkpoint that is pinned or downloaded"
 
 
 @dataclass(frozen=True)
@@ -60,3 +67,35 @@ def training_problems(page: Page, training: Training) -> Iterator[Problem]:
         if tag.key == "fine-tunable" and (tag.value == "true") != is_fine_tunable:
             text = f"{training.trainable} trainable variables of which {training.with_gradient} have a gradient"
             yield Problem(tag.line, f"fine-tunable is {tag.value}, but the module has {text}; correct the tag")
+
+
+def quote_problems(page: Page, weights: Verification | None) -> Iterator[Problem]:
+    """Yields the figures that a card quotes for weights that are not verified, and a missing word of that.
+
+    Args:
+        page: the card.
+        weights: how they were verified; None where that is not known.
+    """
+    if weights and weights.is_verified:
+        return
+    for line in page.section("Results"):
+        if "| quoted: " in page.lines[line - 1]:
+            yield Problem(line, f"a quoted figure beside weights that are {_in_words(weights)}{_NO_SOURCE}")
+    if weights is Verification.UNVERIFIED and UNVERIFIED not in page.text:
+        yield Problem(
+            3, f"the weights are not verified, and the card does not say so, {UNVERIFIED!r}; publish it again"
+        )
+
+
+def row_quote_problems(page: Page, line: int, weights: Verification | None) -> Iterator[Problem]:
+    """Yields the quoted figure in a row of a collection's table, whose module has weights that are not verified."""
+    cells = _CELL.split(page.lines[line - 1])
+    header = next((_CELL.split(page.lines[number - 1]) for number in page.section("Performance")
+                   if "quoted |" in page.lines[number - 1]), [])  # fmt: skip
+    column = next((number for number, cell in enumerate(header) if "quoted" in cell), len(cells))
+    if not (weights and weights.is_verified) and column < len(cells) and "%" in cells[column]:
+        yield Problem(line, f"a quoted figure beside weights that are {_in_words(weights)}{_NO_SOURCE}")
+
+
+def _in_words(weights: Verification | None) -> str:
+    return "not verified" if weights else "not known to be verified (an earlier release published them)"

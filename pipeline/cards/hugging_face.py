@@ -13,7 +13,7 @@ import yaml
 from pipeline.base.heads import Head
 from pipeline.cards.metadata import Kinds, refuse, wrong_keys
 from pipeline.cards.record import Record
-from pipeline.facts.accuracy import Accuracy
+from pipeline.facts.report import Report
 
 PIPELINE_TAGS = {Head.CLASSIFICATION: "image-classification", Head.FE: "image-feature-extraction"}
 # TF-Hub's licences that Hugging Face has an id for; the same id each (hub-docs, docs/hub/repositories-licenses.md).
@@ -60,7 +60,7 @@ def _front_matter(record: Record) -> dict[str, Any]:
         "pipeline_tag": PIPELINE_TAGS[record.head],
         "tags": ["tensorflow", "saved-model", "tensorflow-hub", "vision-transformer", "jax2tf"],
     }
-    if collection.huggingface_dataset:
+    if collection.huggingface_dataset and record.report.is_verified:
         matter["datasets"] = [collection.huggingface_dataset]
     if record.head is Head.CLASSIFICATION and (results := _results(record)):
         entries = [_result_entry(record, result) for result in results]
@@ -77,7 +77,7 @@ def _results(record: Record) -> list[_Result]:
             figures[f"top-5 accuracy on {accuracy.sample}"] = measured.top5
         page = f"{record.facts.hub_url}/{record.handle}.md"
         results.append(_Result(accuracy.dataset, figures, "measured by the publisher", page))
-    reported = accuracy.reported
+    reported = record.report.quoted
     if reported and (url := _address(reported.source)):  # Hugging Face requires an address of every source
         figures = {"top-1 accuracy": reported.top1}
         results.append(_Result(accuracy.expected_dataset, figures, f"quoted: {reported.source}", url))
@@ -109,16 +109,16 @@ def _address(source: str) -> str | None:
 
 
 # The rules ------------------------------------------------------------------------------------------------------------
-def check_readme(text: str, accuracy: Accuracy, where: str) -> None:
+def check_readme(text: str, report: Report, where: str) -> None:
     """Refuses a README.md that Hugging Face would refuse, or whose results are not the report's.
 
     Raises:
         Fault: lists the problems, each after `where`.
     """
-    refuse(where, _problems(text, accuracy))
+    refuse(where, _problems(text, report))
 
 
-def _problems(text: str, accuracy: Accuracy) -> Iterator[str]:
+def _problems(text: str, report: Report) -> Iterator[str]:
     match = re.match(r"---\n(.*?\n)---\n\n# \S", text, re.DOTALL)
     if not match:
         yield "expected YAML between two lines '---', an empty line and a title"
@@ -133,7 +133,7 @@ def _problems(text: str, accuracy: Accuracy) -> Iterator[str]:
         return
     yield from wrong_keys(matter, FRONT_MATTER, _REQUIRED)
     yield from _wrong_values(matter)
-    yield from _wrong_results(matter, accuracy)
+    yield from _wrong_results(matter, report)
 
 
 def _wrong_values(matter: Mapping[str, object]) -> Iterator[str]:
@@ -145,9 +145,10 @@ def _wrong_values(matter: Mapping[str, object]) -> Iterator[str]:
         yield f"pipeline_tag must be {' or '.join(PIPELINE_TAGS.values())}, got {matter.get('pipeline_tag')!r}"
 
 
-def _wrong_results(matter: dict[str, Any], accuracy: Accuracy) -> Iterator[str]:
-    figures = {accuracy.measured.top1, accuracy.measured.top5} if accuracy.measured else set()
-    figures |= {accuracy.reported.top1} if accuracy.reported else set()
+def _wrong_results(matter: dict[str, Any], report: Report) -> Iterator[str]:
+    measured, quoted = report.accuracy.measured, report.quoted
+    figures = {measured.top1, measured.top5} if measured else set()
+    figures |= {quoted.top1} if quoted else set()
     for number, model in enumerate(matter.get("model-index") or []):
         where = f"model-index[{number}]"
         yield from _missing_keys(model, where, "name", "results")

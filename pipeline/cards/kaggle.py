@@ -44,11 +44,13 @@ def model_metadata(record: Record) -> str:
         "ownerSlug": collection.publisher.kaggle,
         "title": facts.module.title,
         "slug": _slug(facts.member),
-        "subtitle": f"Vision Transformer {report.model.variant}, {collection.summary}",
+        "subtitle": f"Vision Transformer {report.model.variant}, "
+            + (collection.summary if report.is_verified else "weights not verified"),
         "isPrivate": True,
         "description": record.render("kaggle.md.jinja", record.links_elsewhere()),
         "provenanceSources":
-            f"{facts.checkpoint_name}.npz, SHA-256 {report.checkpoint.sha256}, converted from JAX with jax2tf",
+            f"{facts.checkpoint_name}.npz, SHA-256 {report.checkpoint.sha256}, converted from JAX with jax2tf"
+            + ("" if report.is_verified else "; not verified to be the original weights"),
     })  # fmt: skip
 
 
@@ -64,7 +66,7 @@ def instance_metadata(record: Record) -> str:
         "usage": record.render("kaggle_usage.md.jinja", record.links_elsewhere()),
         "licenseName": LICENSES.get(collection.license),
         "fineTunable": record.is_fine_tunable,
-        "trainingData": [collection.dataset_name],
+        "trainingData": [collection.dataset_name] if record.report.is_verified else None,
     })  # fmt: skip
 
 

@@ -21,7 +21,6 @@ class CardFacts:
         collection: the collection it belongs to.
         hub_url: the public address of the hub, without a final slash.
         checkpoint_name: the checkpoint's file name upstream, without `.npz`.
-        verified: whether the weights' digest was verified, as a clause.
     """
 
     member: str
@@ -29,7 +28,6 @@ class CardFacts:
     collection: Collection
     hub_url: str
     checkpoint_name: str
-    verified: str
 
     def handle(self, head: Head) -> str:
         """Returns the handle of one of the member's modules."""
@@ -103,8 +101,14 @@ class Record:
 
     @property
     def description(self) -> str:
-        """What the module is, in one sentence."""
-        return f"Vision Transformer {self.report.model.variant} {self.head.noun}: {self.facts.collection.summary}."
+        """What the module is, in one sentence; of unverified weights, that comes first."""
+        name, summary = (
+            f"Vision Transformer {self.report.model.variant} {self.head.noun}",
+            self.facts.collection.summary,
+        )
+        if self.report.is_verified:
+            return f"{name}: {summary}."
+        return f"{name} with unverified weights, which are not known to be those {summary}."
 
     @property
     def is_fine_tunable(self) -> bool:

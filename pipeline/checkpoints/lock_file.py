@@ -38,23 +38,6 @@ class Pin:
         """Returns the checkpoint's entry in the lock file."""
         return ({} if self.arrays is None else {"arrays": self.arrays}) | {"files": dict(self.files)}
 
-    def describe_verification(self, pinned_sha256: str | None, sha256: str | None, arrays: str | None) -> str:
-        """Returns a clause for the cards: how far it was verified that the weights are the original ones.
-
-        Args:
-            pinned_sha256: `checkpoint.sha256` of the member's YAML file, or None.
-            sha256: of the .npz file.
-            arrays: the digest of its arrays.
-        """
-        if pinned_sha256 is not None and pinned_sha256 == sha256:
-            return "the digest is the one pinned for this member"
-        if self.arrays is not None and self.arrays == arrays:
-            return (
-                f"the digest of its arrays, `{arrays}`, is the one recorded for this member at its first download: the"
-                " weights have not changed since; that first download itself was not verified"
-            )
-        return "no digest is pinned for this member, so it was **not verified** that these are the original weights"
-
 
 NO_PIN = Pin()
 

@@ -1,8 +1,8 @@
 """The record of where a checkpoint comes from: `checkpoint.json` beside `checkpoint.npz`.
 
 fetch writes it, convert copies it into the modules, validate into the report. It names no folder or host of one
-machine; of a user's file it keeps only the name. It does not say whether a digest is pinned, since that changes with
-the lock file (pipeline.checkpoints.lock_file) and the YAML file.
+machine; of a user's file it keeps only the name. How the weights were verified goes into the report alone: a module has
+the same bytes whoever made it.
 """
 
 import json
@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.base.files import sha256_of, write_text
+from pipeline.base.verification import Verification
 
 TIMM = "timm safetensors"
 
@@ -22,6 +23,7 @@ class Origin:
         source: the address in the YAML file that had it, or the name of the user's file.
         sha256: of the .npz file, in hexadecimal.
         arrays_sha256: the digest of its arrays, see pipeline.checkpoints.digest.
+        verification: how it was verified that these are the weights of the checkpoint that the YAML file names.
         converted_from: the format of the source's file, if it was converted.
         source_sha256: of the source's file, if it was converted.
     """
@@ -29,12 +31,13 @@ class Origin:
     source: str
     sha256: str
     arrays_sha256: str
+    verification: Verification
     converted_from: str | None = None
     source_sha256: str | None = None
 
     def facts(self) -> dict[str, str]:
-        """Returns the fields that are not None, for provenance.json and the report."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Returns the fields that are not None but for `verification`, for provenance.json."""
+        return {name: value for name, value in asdict(self).items() if value is not None and name != "verification"}
 
 
 def path_of(checkpoint: Path) -> Path:
@@ -50,8 +53,9 @@ def write(checkpoint: Path, origin: Origin) -> None:
 def read_record(checkpoint: Path) -> Origin | None:
     """Returns the record beside a checkpoint, or None if it is missing or another version of this program wrote it."""
     try:
-        return Origin(**json.loads(path_of(checkpoint).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+        record = json.loads(path_of(checkpoint).read_text(encoding="utf-8"))
+        return Origin(**record | {"verification": Verification(record["verification"])})
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
 
 
@@ -62,4 +66,4 @@ def read(checkpoint: Path) -> Origin:
     sha256, origin = sha256_of(checkpoint), read_record(checkpoint)
     if origin is not None and origin.sha256 == sha256:
         return origin
-    return Origin(checkpoint.name, sha256, arrays_digest(checkpoint, str(checkpoint)))
+    return Origin(checkpoint.name, sha256, arrays_digest(checkpoint, str(checkpoint)), Verification.UNVERIFIED)

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from pipeline.base.fault import Fault, hide_password
 from pipeline.download.address import is_remote, local_path, scheme_of
 
+AUTHORS = "gs://vit_models/"  # where the authors of the AugReg pool publish it, each file under its checkpoint's name
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -79,7 +81,7 @@ def list_sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) ->
         address = f"{checkpoints.rstrip('/')}/{file}"
         if not scheme_of(address, "CHECKPOINTS"):
             address = str(Path(address).expanduser())
-        listed.append(Source(address, file, is_from_user=True))
+        listed.append(_users_source(checkpoint, address, file))
     for address in checkpoint.addresses:
         if is_remote(address):
             listed.append(Source(address, hide_password(address)))
@@ -87,3 +89,20 @@ def list_sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) ->
             path = address if address.startswith("file:") else str(home / address)
             listed.append(Source(path, local_path(address).name))
     return listed
+
+
+def _users_source(checkpoint: Checkpoint, address: str, file: str) -> Source:
+    """Returns the source that CHECKPOINTS= names; an address of the member, or of the authors, is not the user's."""
+    bucket = _bucket_address(address)
+    names = {_bucket_address(own): own for own in checkpoint.addresses}
+    if is_remote(address) and (bucket in names or bucket.startswith(AUTHORS)):
+        return Source(address, hide_password(names.get(bucket, bucket)))
+    return Source(address, file, is_from_user=True)
+
+
+def _bucket_address(address: str) -> str:
+    """Returns the gs: form of the https addresses that Google Cloud Storage gives a file; others as they are."""
+    match = re.fullmatch(
+        r"https://(?:storage\.googleapis\.com/([^/]+)|([^/]+)\.storage\.googleapis\.com)/(.+)", address
+    )
+    return f"gs://{match[1] or match[2]}/{match[3]}" if match else address

@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from pipeline.base.fault import Unavailable, hide_password
 from pipeline.base.files import sha256_of
+from pipeline.base.verification import Verification
 from pipeline.checkpoints.digest import arrays_digest, write_npz
 from pipeline.checkpoints.identify import digests_of, find_owner
 from pipeline.checkpoints.lock_file import LockFile, WrongDigest
@@ -77,8 +78,9 @@ class CheckpointWriter:
             owner = self._describe_owner(path, npz if source.is_timm else path)
             raise WrongDigest(f"{fault}{owner}") from None
         if source.is_timm:
-            return Origin(source.name, sha256_of(npz), arrays, TIMM, file_sha256)
-        return Origin(self._origin_name(source, file_sha256), file_sha256, arrays)
+            return Origin(source.name, sha256_of(npz), arrays, self._verify(source, arrays), TIMM, file_sha256)
+        verification = self._verify(source, arrays, file_sha256)
+        return Origin(self._origin_name(source, file_sha256), file_sha256, arrays, verification)
 
     def _write_npz(self, source: Source, path: Path, out: BinaryIO, sha256: str | None) -> str:
         """Copies or converts the source's file, and returns its SHA-256 once that is checked."""
@@ -104,6 +106,20 @@ class CheckpointWriter:
         self.lock.check_arrays(self.checkpoint.name, hide_password(source.address), arrays)
         if source.is_recorded:
             self.lock.record(self.checkpoint.name, source.name, file_sha256, arrays)
+
+    def _verify(self, source: Source, arrays: str, sha256: str | None = None) -> Verification:
+        """Returns how the weights are verified, once their digests have been checked.
+
+        Args:
+            source: that had the file.
+            arrays: the digest of its arrays.
+            sha256: of the file, if it is upstream's .npz.
+        """
+        if sha256 is not None and sha256 == self.checkpoint.sha256:
+            return Verification.PINNED
+        if source.is_recorded or self.lock.pin_of(self.checkpoint.name).arrays == arrays:
+            return Verification.DOWNLOADED
+        return Verification.UNVERIFIED
 
     def _describe_owner(self, file: Path, npz: Path) -> str:
         """Returns the end of a message: whose checkpoint a refused file is, or "" if that is not known."""

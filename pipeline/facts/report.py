@@ -14,20 +14,27 @@ from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.strict_json import STRICT, parse_json
 from pipeline.base.verdict import Verdict
-from pipeline.facts.accuracy import Accuracy
+from pipeline.base.verification import Verification
+from pipeline.facts.accuracy import Accuracy, Reported
 from pipeline.facts.checks import Comparison, ModuleReport
 
-SCHEMA = 2  # 1 had no number, the measured accuracy beside the gate, and "" as the head of rungs about both
+# 1 had no number, the measured accuracy beside the gate, and "" as the head of rungs about both; 2 did not say how the
+# weights were verified.
+SCHEMA = 3
 
 
 @dataclass(frozen=True)
 class CheckpointFacts:
-    """The checkpoint: its digests and size in bytes, and where it comes from (pipeline.checkpoints.provenance)."""
+    """The checkpoint: its digests and size in bytes, where it comes from, and how its weights were verified.
+
+    pipeline.checkpoints.provenance describes the fields.
+    """
 
     source: str
     sha256: str
     arrays_sha256: str
     bytes: int
+    verification: Verification
     converted_from: str | None = None
     source_sha256: str | None = None
 
@@ -116,6 +123,16 @@ class Report:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
+    @property
+    def is_verified(self) -> bool:
+        """Whether the weights are known to be those that the YAML file names."""
+        return self.checkpoint.verification.is_verified
+
+    @property
+    def quoted(self) -> Reported | None:
+        """The accuracy that others report, which is about these weights only if they are verified; pages quote this."""
+        return self.accuracy.reported if self.is_verified else None
+
 
 def report_text(report: Report) -> str:
     """Returns a report as report.json has it."""
@@ -147,6 +164,7 @@ def parse_report(content: Any, where: str) -> Report:
         )
     try:
         upgraded = _from_schema_1(content) if schema == 1 else content
+        upgraded = upgraded if schema == SCHEMA else _from_schema_2(upgraded)
     except (KeyError, TypeError, AttributeError) as error:
         raise Fault(f"{where}: not a report of make validate ({error!r}); delete it and run make validate") from None
     try:
@@ -160,7 +178,7 @@ _GATE = ("dataset", "expected_dataset", "minimum_top1", "verdict", "reason", "re
 
 
 def _from_schema_1(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a report of schema 1, which the releases before 2026-11-28 wrote, as one of schema 2."""
+    """Returns a report of schema 1, which the releases before 2026-11-28 wrote, with the keys of schema 2."""
     accuracy = dict(content["accuracy"])
     gate = {key: accuracy.pop(key) for key in _GATE if key in accuracy}
     ladder = [dict(rung) | {"head": rung["head"] or None} for rung in content.get("ladder", ())]
@@ -168,5 +186,11 @@ def _from_schema_1(content: Mapping[str, Any]) -> dict[str, Any]:
         "accuracy": gate | {"measured": accuracy or None},
         "features": content.get("features"),
         "ladder": ladder,
-        "schema": SCHEMA,
     }
+
+
+def _from_schema_2(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a report of schema 2 as one of schema 3; of a file that was not downloaded it does not say enough."""
+    is_downloaded = "://" in content["checkpoint"]["source"]
+    verification = Verification.DOWNLOADED if is_downloaded else Verification.UNVERIFIED
+    return dict(content) | {"checkpoint": content["checkpoint"] | {"verification": verification}, "schema": SCHEMA}

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pipeline.base.heads import Head
-from pipeline.facts.accuracy import Accuracy, sample_in_words
+from pipeline.base.verification import Verification
+from pipeline.facts.accuracy import Accuracy, Reported, sample_in_words
 from pipeline.facts.collection import Collection, Module
 from pipeline.facts.report import Report
 
@@ -109,8 +110,9 @@ class ModuleEntry:
         image_size: the input's side, pixels.
         parameters: how many there are.
         unpacked: the size of the unpacked module, bytes.
+        weights: how they were verified.
         measured: the accuracy that was measured.
-        quoted: the accuracy that others report.
+        quoted: the accuracy that others report of the original weights.
     """
 
     handle: str
@@ -124,6 +126,7 @@ class ModuleEntry:
     image_size: int | None = None
     parameters: int | None = None
     unpacked: int | None = None
+    weights: Verification | None = None
     measured: Measured | None = None
     quoted: Quoted | None = None
 
@@ -148,10 +151,19 @@ class ModuleEntry:
         return self.task == Head.CLASSIFICATION.task
 
     @property
+    def is_unverified(self) -> bool:
+        """Whether nothing shows that the weights are the original ones; false where an older index does not say."""
+        return self.weights is Verification.UNVERIFIED
+
+    @property
     def accuracies(self) -> tuple[Measured | Quoted, ...]:
-        """The known accuracies: the measured one first where it is comparable, else the quoted one first."""
+        """The known accuracies: the measured one first where it is comparable, else the quoted one first.
+
+        An accuracy that is quoted for weights that are not known to be verified is none of this module.
+        """
+        quoted = self.quoted if self.weights and self.weights.is_verified else None
         quoted_first = self.measured and not self.measured.is_comparable
-        order = (self.quoted, self.measured) if quoted_first else (self.measured, self.quoted)
+        order = (quoted, self.measured) if quoted_first else (self.measured, quoted)
         return tuple(accuracy for accuracy in order if accuracy)
 
     @property
@@ -172,6 +184,7 @@ class ModuleEntry:
             "parameters": self.parameters,
             "bytes": self.unpacked,
             "files": [file.to_json() for file in self.files],
+            "weights": self.weights,
             "measured": self.measured.to_json() if self.measured else None,
             "quoted": self.quoted.to_json() if self.quoted else None,
         }
@@ -247,6 +260,7 @@ def read_module(handle: str, entry: Entry) -> ModuleEntry:
         image_size=_optional(entry, "image_size", int),
         parameters=_optional(entry, "parameters", int),
         unpacked=_optional(entry, "bytes", int),
+        weights=Verification(entry["weights"]) if entry.get("weights") is not None else None,
         measured=_read_measured(measured) if measured else None,
         quoted=Quoted(float(quoted["top1"]), str(quoted["source"])) if quoted else None,
     )
@@ -288,8 +302,9 @@ def module_entry(
         image_size=report.model.image_size,
         parameters=checks.weights.parameters,
         unpacked=checks.bytes,
+        weights=report.checkpoint.verification,
         measured=_measured(report.accuracy),
-        quoted=_quoted(report.accuracy),
+        quoted=_quoted(report.quoted),
     )
 
 
@@ -309,6 +324,5 @@ def _measured(accuracy: Accuracy) -> Measured | None:
     )
 
 
-def _quoted(accuracy: Accuracy) -> Quoted | None:
-    reported = accuracy.reported
+def _quoted(reported: Reported | None) -> Quoted | None:
     return Quoted(reported.top1, reported.source) if reported else None

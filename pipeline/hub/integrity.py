@@ -70,6 +70,14 @@ def equal_weights(folder: Path, index: Index, contents: Contents) -> Iterator[st
             yield f"{folder / 'index.json'}: {text}; one of them has another's model, publish it again"
 
 
+def unverified_quotes(folder: Path, index: Index) -> Iterator[str]:
+    """Yields the modules for which index.json quotes an accuracy, though their weights are not known to be verified."""
+    for handle, entry in index.modules.items():
+        if entry.quoted and not (entry.weights and entry.weights.is_verified):
+            text = f"{handle} has a quoted accuracy, and its weights are not known to be the ones that it is about"
+            yield f"{folder / 'index.json'}: {text}; publish it again (make publish)"
+
+
 def dead_links(folder: Path, path: Path, page: Page) -> Iterator[Problem]:
     """Yields the relative links of a page that lead to no file, or out of the hub."""
     root = folder.resolve()

@@ -30,7 +30,7 @@ MANIFEST = "site/pages.json"
 # The code that turns facts into pages; after a change of it all of them are rendered again.
 _RENDERERS = (
     "hub/website", "hub/markdown", "hub/entries", "hub/index", "hub/start_page_plot", "base/axes", "base/heads",
-    "base/templates", "cards/page", "facts/accuracy",
+    "base/templates", "base/verification", "cards/page", "facts/accuracy",
 )  # fmt: skip
 # What follows a title, which the two modules of a member share, by the task.
 _KINDS = {Head.CLASSIFICATION.task: "classifier", Head.FE.task: Head.FE.noun}
@@ -103,7 +103,7 @@ def _rows(entries: Sequence[ModuleEntry]) -> list[tuple[Any, ...]]:
     """Returns what a table of modules shows."""
     return [
         (entry.handle, entry.title, entry.task, entry.dataset, entry.variant, entry.image_size, entry.parameters,
-         entry.tarball.size, entry.accuracy)
+         entry.tarball.size, entry.accuracy, entry.is_unverified)
         for entry in entries
     ]  # fmt: skip
 

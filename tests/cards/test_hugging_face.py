@@ -45,7 +45,7 @@ def test_results_on_hugging_face_are_measured_or_marked_as_quoted(report: Report
     assert matter["license"] == "apache-2.0"
     assert matter["library_name"] == "tf-keras"
     assert matter["pipeline_tag"] == "image-classification"
-    check_readme(readme(record), report.accuracy, "README.md")
+    check_readme(readme(record), report, "README.md")
 
 
 def test_a_figure_on_hugging_face_names_the_images_it_was_measured_on(report: Report) -> None:
@@ -60,7 +60,7 @@ def test_a_figure_on_hugging_face_names_the_images_it_was_measured_on(report: Re
         "top-1 accuracy on 1,000 images of 10 of the 1,000 classes of ImageNet-V2, 3 of them perhaps trained on"
     )
     assert quoted["dataset"] == {"type": "ILSVRC/imagenet-1k", "name": "the Fashion-MNIST test set"}
-    check_readme(text, report.accuracy, "README.md")
+    check_readme(text, report, "README.md")
 
 
 def test_unknown_facts_are_left_out(report: Report) -> None:
@@ -99,4 +99,4 @@ def test_a_readme_that_hugging_face_would_refuse_is_refused(report: Report, old:
     text = readme(seed_records(report)[Head.CLASSIFICATION])
     assert old in text
     with pytest.raises(Fault, match=message):
-        check_readme(text.replace(old, new), report.accuracy, "README.md")
+        check_readme(text.replace(old, new), report, "README.md")

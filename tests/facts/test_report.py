@@ -12,8 +12,10 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
+from pipeline.base.verification import Verification
 from pipeline.facts.checks import BlockTrace
 from pipeline.facts.report import SCHEMA, Report, load_report, parse_report, report_text
+from tests.reports import with_weights
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -100,17 +102,34 @@ def earlier() -> dict[str, Any]:
 
 
 def reworded(report: Report) -> Report:
-    """Returns a report without its sentences for people, which later releases word differently."""
+    """Returns a report without its sentences for people, and without what is new in schema 3."""
     assert report.accuracy.measured
     order = replace(report.accuracy.measured.label_order, reason="")
     accuracy = replace(report.accuracy, reason="", measured=replace(report.accuracy.measured, label_order=order))
-    return replace(report, accuracy=accuracy, plots=())
+    return with_weights(replace(report, accuracy=accuracy, plots=()), Verification.UNVERIFIED)
 
 
 def test_the_earlier_schema_has_the_same_figures() -> None:
     earlier, today = load_report(DATA / "report_schema_1.json"), load_report(DATA / "report.json")
     assert earlier.schema == SCHEMA
     assert reworded(earlier) == reworded(today)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [("gs://vit_models/augreg/S_16.npz", Verification.DOWNLOADED), ("S_16.npz", Verification.UNVERIFIED)],
+)
+@pytest.mark.parametrize("schema", [1, 2])
+def test_an_earlier_report_is_of_verified_weights_if_they_were_downloaded(
+    schema: int, source: str, expected: Verification
+) -> None:
+    content = json.loads((DATA / ("report_schema_1.json" if schema == 1 else "report.json")).read_text())
+    content["checkpoint"].pop("verification", None)
+    content["checkpoint"]["source"] = source
+    content["accuracy"]["reported"] = {"top1": 0.8, "source": "a table"}
+    report = parse_report(content | {"schema": schema} if schema == 2 else content, "report.json")
+    assert report.checkpoint.verification is expected
+    assert (report.quoted is not None) is expected.is_verified
 
 
 def test_the_earlier_schema_without_images_is_read(earlier: dict[str, Any]) -> None:

@@ -4,14 +4,18 @@ import json
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.base.fault import Fault
+from pipeline.base.verification import Verification
 from pipeline.checkpoints import provenance
 from pipeline.checkpoints.lock_file import LockFile
-from pipeline.checkpoints.section import Checkpoint
+from pipeline.checkpoints.provenance import Origin
+from pipeline.checkpoints.section import Checkpoint, list_sources
+from pipeline.fetch import describe_unverified
 from tests.conftest import serving_folder
 from tests.faulty_server import faulty, redirect
 from tests.fetch.fetching import archive, digest, refuse, run, sha256
@@ -162,3 +166,58 @@ def test_a_broken_lock_file_is_refused(tmp_path: Path, out: Path) -> None:
     (tmp_path / "a.npz").write_bytes(archive())
     (tmp_path / "checkpoints.lock").write_text("<<<<<<< ours\n{}")
     assert "checkpoints.lock: not valid JSON" in refuse(Checkpoint("a", ("a.npz",)), tmp_path, out)
+
+
+# How the weights are verified ----------------------------------------------------------------------------------------
+def test_weights_are_verified_by_the_digest_or_the_address_that_the_member_names(tmp_path: Path, out: Path) -> None:
+    def verification(checkpoint: Checkpoint, checkpoints: str | None = None) -> Verification:
+        run(checkpoint, tmp_path, out, checkpoints)
+        return provenance.read(out).verification
+
+    (tmp_path / "a.npz").write_bytes(archive())
+    named = f"file://{tmp_path}/a.npz"
+    for source in ("a.npz", named):
+        assert verification(Checkpoint("a", (source,))) is Verification.UNVERIFIED
+        assert verification(Checkpoint("a", (source,), sha256(archive()))) is Verification.PINNED
+    assert verification(Checkpoint("a", ()), str(tmp_path)) is Verification.UNVERIFIED
+    with serving_folder(tmp_path) as address:
+        assert verification(Checkpoint("a", ()), address) is Verification.UNVERIFIED  # anybody's address
+        assert verification(Checkpoint("a", ("http://127.0.0.1:9/a.npz",)), address) is Verification.UNVERIFIED
+        assert not (tmp_path / "checkpoints.lock").exists()
+        # The member's own address stays its own in CHECKPOINTS=.
+        assert verification(Checkpoint("a", (f"{address}/{{name}}.npz",)), address) is Verification.DOWNLOADED
+        assert list(LockFile(tmp_path / "checkpoints.lock").pin_of("a").files) == [f"{address}/a.npz"]
+    # A file with the arrays of that download, whoever brings it.
+    assert verification(Checkpoint("a", ("a.npz",))) is Verification.DOWNLOADED
+    (tmp_path / "a.npz").write_bytes(archive(compress=True))
+    assert verification(Checkpoint("a", ("a.npz",))) is Verification.DOWNLOADED
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "is_authors"),
+    [
+        ("gs://vit_models/augreg", True),
+        ("https://storage.googleapis.com/vit_models/augreg", True),
+        ("https://vit_models.storage.googleapis.com/augreg/", True),
+        ("gs://vit_models_of_mine/augreg", False),
+        ("https://example.org/vit_models/augreg", False),
+        ("https://storage.googleapis.com.example.org/vit_models/augreg", False),
+        ("/vit_models/augreg", False),
+    ],
+)
+def test_the_authors_bucket_is_not_the_users(checkpoints: str, is_authors: bool) -> None:
+    for sources in ((), ("gs://vit_models/augreg/{name}.npz",)):
+        first = list_sources(Checkpoint("S_16", sources), Path("home"), checkpoints)[0]
+        assert first.is_recorded is is_authors
+        assert (first.name == "gs://vit_models/augreg/S_16.npz") is is_authors
+
+
+def test_the_user_is_told_what_unverified_weights_mean(tmp_path: Path) -> None:
+    origin = Origin("a.npz", "1" * 64, "2" * 64, Verification.UNVERIFIED)
+    text = describe_unverified(Path("vit/a.yaml"), origin)
+    assert text
+    assert text.startswith("vit/a.yaml: the weights are not verified: checkpoint.sha256 is not set")
+    assert text.endswith(
+        "quote no accuracy. If it is the right file, write into the section checkpoint: sha256: " + "1" * 64
+    )
+    assert describe_unverified(Path("a"), replace(origin, verification=Verification.DOWNLOADED)) is None
