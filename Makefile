@@ -2,8 +2,22 @@
 #
 # Every output is a file. It depends on outputs of earlier stages, on the code of its own stage and on sections of the
 # member's YAML file. Code and sections are stamps (pipeline/stamps.py): files that change only when their content does.
-SHELL := bash
-.SHELLFLAGS := -eu -o pipefail -c
+
+# BSD make stops here; to GNU make it is a target that nothing needs.
+.error : this project needs GNU Make 4.3 or newer, which is often called gmake
+# macOS ships GNU Make 3.81, which would stop at a grouped target (&:) below, with a message about something else.
+$(if $(filter-out 3.% 4.0 4.0.% 4.1 4.1.% 4.2 4.2.%,$(MAKE_VERSION)),,$(error \
+  this project needs GNU Make 4.3 or newer, this is $(MAKE_VERSION); on macOS: brew install make, then run gmake))
+THIS := $(lastword $(MAKEFILE_LIST))
+$(if $(wildcard setup.mk),,$(error run make in the folder of the project: make -C $(dir $(THIS))))
+
+# -p: bash reads no BASH_ENV, and takes no functions and no CDPATH from the environment.
+override SHELL := bash
+.SHELLFLAGS := -p -eu -o pipefail -c
+# They are for other Pythons: with PYTHONSAFEPATH, -m would not find the pipeline in this folder.
+unexport PYTHONHOME PYTHONSAFEPATH PYTHONWARNINGS PYTHONOPTIMIZE PYTHONINSPECT PYTHONIOENCODING
+unexport PIP_USER PIP_TARGET PIP_PREFIX
+export PYTHONUTF8 := 1
 MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -46,16 +60,28 @@ TORCH_PYTHON ?=## bench, check-full: an interpreter with benchmarks/requirements
 PYTHON ?=## an interpreter to use instead of .venv
 BASE_PYTHON ?= python3## the interpreter that .venv is made from; default python3
 
-# Other programs use these words in the environment (WSL sets NAME, csh HOST): only the command line counts.
-$(foreach word,CACHE LOCK INDEX DIFF NAME HOST,$(if $(filter command,$(origin $(word))),,$(eval override $(word) :=)))
+SETTINGS := $(shell sed -n 's/^\([A-Z_]*\) ?=.*/\1/p' '$(THIS)')
+# Other programs use these words in the environment (autotools set PYTHON, WSL NAME, csh HOST): only the command line
+# counts.
+$(foreach word,CACHE LOCK INDEX DIFF NAME HOST PYTHON,\
+  $(if $(filter command,$(origin $(word))),,$(eval override $(word) :=)))
+# What is given is taken as it is: a $ in a path refers to no variable.
+$(foreach name,$(SETTINGS),\
+  $(if $(filter command environment,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
 # Only some shells expand the ~ of `make HUB=~/hub`.
+home = $(subst <home>,,$(subst <home>~/,$(HOME)/,<home>$(1)))
 $(foreach path,CHECKPOINTS CACHE LOCK IMAGENET REAL ARTIFACTS HUB SAVED_MODEL TORCH_PYTHON INDEX,\
-  $(eval override $(path) := $$(patsubst ~/%,$$(HOME)/%,$$($(path)))))
-override INDEX := $(or $(INDEX),$(and $(CHECKPOINTS),$(wildcard $(CHECKPOINTS)/index.csv)))
+  $(eval override $(path) := $$(call home,$$($(path)))))
 
-# An address with an @ may hold a password, which make must not print: the shell reads it from the environment.
-export CHECKPOINTS INDEX MODULE AGAINST
-quoted = $(if $(findstring @,$($(1))),"$$$(1)",'$($(1))')
+# For the shell: a text as one word, and the value of a setting. An address with an @ may hold a password, which make
+# must not print: the shell reads it from the environment.
+quote = '$(subst ','\'',$(1))'
+ADDRESSES := CHECKPOINTS INDEX MODULE AGAINST
+export $(ADDRESSES)
+given = $(if $(and $(filter $(1),$(ADDRESSES)),$(findstring @,$($(1)))),"$$$(1)",$(call quote,$($(1))))
+
+index = $(CHECKPOINTS)/index.csv
+override INDEX := $(or $(INDEX),$(and $(CHECKPOINTS),$(shell ! test -f $(call quote,$(index)) || echo found),$(index)))
 
 A := $(ARTIFACTS)
 S := $A/.stamps
@@ -69,7 +95,7 @@ FACTS := model_cards/$(COLLECTION)/collection.yaml
 PAGE := $A/collections/$(COLLECTION)
 
 include setup.mk
-RUN := '$(PYTHON)' -m pipeline.
+RUN := $(call quote,$(PYTHON)) -m pipeline.
 
 # Files -------------------------------------------------------------------------------------------------------------
 in = $(foreach file,$(2),$(addprefix $A/,$(addsuffix /$(file),$(1))))
@@ -97,14 +123,18 @@ STAMPS := $(call shared,$(STAGES:%=%.code) templates site requirements hub hub_u
 # IMAGENET is for members evaluated on ImageNet; the others bring their own images. REQUIRE_ACCURACY is about
 # publishing: it may stand in an environment where checkpoints are fetched, and no images are.
 yaml = $(filter %/$*.yaml,$(YAMLS))
-number_and_labels = $(if $(REAL),--real '$(REAL)') $(if $(SAMPLES),--samples '$(SAMPLES)')
-images = $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(number_and_labels)
+# The folder of the member's outputs, or a file or folder in it.
+out = $(call quote,$A/$*$(addprefix /,$(1)))
+# An option with its value, where the setting of that name is given.
+option = $(if $($(1)),$(2)=$(call given,$(1)))
+number_and_labels = $(call option,REAL,--real) $(call option,SAMPLES,--samples)
+images = $(call option,IMAGENET,--imagenet) $(number_and_labels)
 required = $(if $(filter-out 0,$(REQUIRE_ACCURACY)),--require-accuracy)
 measured = $(if $(filter-out fetch convert package,$(MAKECMDGOALS)),$(required))
-hub_url = $(if $(HUB_URL),--hub-url '$(HUB_URL)')
-checkpoints = $(if $(CHECKPOINTS),--checkpoints $(call quoted,CHECKPOINTS))
-lock = $(if $(LOCK),--lock '$(LOCK)')
-cached = $(if $(CACHE),--cache '$(CACHE)') $(if $(filter-out 0,$(OFFLINE)),--offline)
+hub_url = $(call option,HUB_URL,--hub-url)
+checkpoints = $(call option,CHECKPOINTS,--checkpoints)
+lock = $(call option,LOCK,--lock)
+cached = $(call option,CACHE,--cache) $(if $(filter-out 0,$(OFFLINE)),--offline)
 
 # Each stage prints a line; the command too with V=1. make writes its flags into one word once all is read.
 flags = $(foreach flag,$(1),$(findstring $(flag),$(firstword -$(MAKEFLAGS))))
@@ -113,11 +143,12 @@ stage = $(if $Q,@$(if $(strip $(call flags,s)),,echo '$(1)'; ))
 
 # '+' keeps `make -n` and `make -q` truthful. A dry run on a fresh clone has no interpreter, and needs no stamps to know
 # that everything is to be built.
-run_stamps = ! test -x '$(or $(INTERPRETER),$(PYTHON))' || $(RUN)stamps $S $(YAMLS) \
-  --receipts $(foreach model,$(MODELS),$(model)=$A/$(model)/published.json) \
-  collection-$(COLLECTION)=$(PAGE)/published.json --selected $(SELECTED) --settings $(SETTINGS) \
-  --checkpoints $(call quoted,CHECKPOINTS) --lock '$(LOCK)' --imagenet '$(IMAGENET)' --real '$(REAL)' \
-  --samples '$(SAMPLES)' --set hub='$(HUB)' hub_url='$(HUB_URL)' require_accuracy='$(required)'
+receipt = $(call quote,$(1)=$(2)/published.json)
+run_stamps = ! test -x $(call quote,$(or $(INTERPRETER),$(PYTHON))) || $(RUN)stamps $(call quote,$S) $(YAMLS) \
+  --receipts $(foreach model,$(MODELS),$(call receipt,$(model),$A/$(model))) \
+  $(call receipt,collection-$(COLLECTION),$(PAGE)) --selected $(SELECTED) --settings $(SETTINGS) \
+  $(checkpoints) $(lock) $(images) \
+  --set $(call quote,hub=$(HUB)) $(call quote,hub_url=$(HUB_URL)) require_accuracy='$(required)'
 $(STAMPS) &: FORCE | $(READY)
 	+@$(run_stamps)
 # For commands that make no output of a stage: their settings must not reach the stamps.
@@ -132,40 +163,43 @@ check = $(if $(filter $*,$(CHECKED)),,$(eval CHECKED += $*)@$(RUN)check $(yaml) 
 # A checkpoint is defined by its digest, in the YAML file or of the local file: code cannot change it.
 $(call outputs,$(CHECKPOINT_FILES)): $(call stamps,checkpoint source pin)
 	$(check)
-	$(call stage,fetch $*)$(RUN)fetch $(yaml) $A/$*/checkpoint.npz $(checkpoints) $(lock) $(cached)
+	$(call stage,fetch $*)$(RUN)fetch $(yaml) $(call out,checkpoint.npz) $(checkpoints) $(lock) $(cached)
 
 $(call outputs,$(MODEL_FILES)): $(call outputs,$(CHECKPOINT_FILES)) \
     $(call stamps,checkpoint model) $(call shared,convert.code requirements)
 	$(check)
-	$(call stage,convert $*)$(RUN)convert $(yaml) $< $A/$*
+	$(call stage,convert $*)$(RUN)convert $(yaml) $(call out,checkpoint.npz) $(call out,)
 
 $A/%/report.json: $(call outputs,checkpoint.npz $(MODEL_FILES)) \
     $(call stamps,model evaluation images) $(call shared,validate.code requirements)
 	$(check)
-	$(call stage,validate $*)$(RUN)validate $(yaml) $< $A/$*/classification $A/$*/fe $@ $(images)
+	$(call stage,validate $*)$(RUN)validate $(yaml) \
+	  $(foreach file,checkpoint.npz $(HEADS) report.json,$(call out,$(file))) $(images)
 
 $(call outputs,$(CARD_FILES) $(OTHER_CARD_FILES)): $A/%/report.json \
     $(call stamps,checkpoint module) $(call shared,hub_url templates card.code)
-	$(call stage,card $*)$(RUN)card $(yaml) $< $A/$* $(hub_url)
+	$(call stage,card $*)$(RUN)card $(yaml) $(call out,report.json) $(call out,) $(hub_url)
 
 define package_rule
-$(call outputs,$(1).tar.gz $(1).tar.gz.sha256): $A/%/$(1)/saved_model.pb $(call shared,package.code requirements)
-	$$(call stage,package $$* $(1))$(RUN)package $A/$$*/$(1) $A/$$*/$(1).tar.gz
+$$(call outputs,$(1).tar.gz $(1).tar.gz.sha256): $$A/%/$(1)/saved_model.pb $$(call shared,package.code requirements)
+	$$(call stage,package $$* $(1))$(RUN)package $$(call out,$(1)) $$(call out,$(1).tar.gz)
 endef
 $(foreach head,$(HEADS),$(eval $(call package_rule,$(head))))
 
 $A/%/published.json: $(call outputs,report.json $(CARD_FILES) $(PACKAGE_FILES)) \
     $(call stamps,module hub) $(call shared,hub require_accuracy templates site publish.code)
-	$(DONE)$(call stage,publish $*)$(RUN)publish member $(yaml) $A/$* '$(HUB)' $@ $(required)
+	$(DONE)$(call stage,publish $*)$(RUN)publish member $(yaml) $(call out,) $(call quote,$(HUB)) \
+	  $(call quote,$@) $(required)
 
 $(PAGE)/page.md: $(call in,$(OF_COLLECTION),report.json) \
     $(OF_COLLECTION:%=$S/%.module) $(call shared,collection-$(COLLECTION).facts templates collection.code)
-	$(call stage,collection $(COLLECTION))$(RUN)collection $(FACTS) $A $@
+	$(call stage,collection $(COLLECTION))$(RUN)collection $(FACTS) $(call quote,$A) $(call quote,$@)
 
 # After its members (order only), so that the page's links lead somewhere.
 $(PAGE)/published.json: $(PAGE)/page.md $(call shared,collection-$(COLLECTION).hub hub templates site publish.code) \
     | $(call in,$(OF_COLLECTION),published.json)
-	$(DONE)$(call stage,publish collection $(COLLECTION))$(RUN)publish collection $(FACTS) $< '$(HUB)' $@
+	$(DONE)$(call stage,publish collection $(COLLECTION))$(RUN)publish collection $(FACTS) $(call quote,$<) \
+	  $(call quote,$(HUB)) $(call quote,$@)
 
 # publish prints a line where there was nothing to publish, but not with -n or -q, which do nothing, nor with -s. make
 # itself prints nothing then, since it has made the stamps.
@@ -191,69 +225,72 @@ package: $(call in,$(SELECTED),$(PACKAGE_FILES)) ## pack them into tarballs
 
 ##@ Hub
 serve: | $(READY) ## serve HUB at http://localhost:PORT, as tfhub.dev did
-	$(Q)exec $(RUN)serve '$(HUB)' --host '$(or $(HOST),127.0.0.1)' --port '$(PORT)' $(if $(GCS),--gcs '$(GCS)')
+	$(Q)exec $(RUN)serve $(call quote,$(HUB)) --host $(call quote,$(or $(HOST),127.0.0.1)) --port $(call quote,$(PORT)) \
+	  $(call option,GCS,--gcs)
 check-hub: | $(READY) ## check HUB: bytes, pages, tags, links, counts, figures
-	$(Q)$(RUN)audit '$(HUB)' --artifacts '$A'
+	$(Q)$(RUN)audit $(call quote,$(HUB)) --artifacts $(call quote,$A)
 
 ##@ Images and SavedModels
 imagenet: | $(READY) ## download validation images of ten classes (340 MB), and print how to get the others
-	$(Q)$(RUN)imagenette $A/imagenet $(cached)
+	$(Q)$(RUN)imagenette $(call quote,$A/imagenet) $(cached)
 evaluate: | checked_settings ## measure any MODULE on the images of IMAGENET, and AGAINST another one
-	$(call stage,evaluate)$(RUN)evaluate $(call quoted,MODULE) --images '$(IMAGENET)' \
-	  $(if $(AGAINST),--against $(call quoted,AGAINST)) $(if $(LABELS),--labels '$(LABELS)') \
-	  $(if $(RANGE),--range='$(RANGE)') $(if $(ACTIVATION),--activation '$(ACTIVATION)') $(number_and_labels)
+	$(call stage,evaluate)$(RUN)evaluate $(call given,MODULE) $(call option,IMAGENET,--images) \
+	  $(call option,AGAINST,--against) $(call option,LABELS,--labels) $(call option,RANGE,--range) \
+	  $(call option,ACTIVATION,--activation) $(number_and_labels)
 contact-sheet: | checked_settings ## show the wrong predictions of MODEL, after validate, on a page
-	$(Q)$(RUN)contact_sheet $(filter %/$(MODEL).yaml,$(YAMLS)) $A/$(MODEL)/report.json $A/$(MODEL)/mistakes.html \
-	  $(if $(IMAGENET),--imagenet '$(IMAGENET)')
+	$(Q)$(RUN)contact_sheet $(filter %/$(MODEL).yaml,$(YAMLS)) $(call quote,$A/$(MODEL)/report.json) \
+	  $(call quote,$A/$(MODEL)/mistakes.html) $(call option,IMAGENET,--imagenet)
 doctor: | $(READY) ## show what the SavedModels of MODEL need and their faults; or those of any SAVED_MODEL
 	$(if $(or $(SAVED_MODEL),$(filter 2,$(words $(wildcard $(call in,$(MODEL),$(MODEL_FILES)))))),,$(error \
 	  $A/$(MODEL) does not hold both SavedModels yet; run make convert MODEL=$(MODEL) first))
-	$(Q)$(RUN)doctor $(if $(SAVED_MODEL),'$(SAVED_MODEL)',--publish $(HEADS:%=$A/$(MODEL)/%))
+	$(Q)$(RUN)doctor \
+	  $(if $(SAVED_MODEL),$(call quote,$(SAVED_MODEL)),--publish $(foreach head,$(HEADS),$(call quote,$A/$(MODEL)/$(head))))
 
 ##@ Add an AugReg model
-pool_index = $(if $(INDEX),--index $(call quoted,INDEX)) --kept $A/selection/index.csv $(cached)
+pool_index = $(call option,INDEX,--index) --kept $(call quote,$A/selection/index.csv) $(cached)
 select: | checked_settings ## choose checkpoints of the pool by the criteria of COLLECTION; DIFF=1 compares them with its members
-	$(Q)$(RUN)select $(FACTS) $A/selection/$(COLLECTION) $(pool_index) $(if $(filter-out 0,$(DIFF)),--diff)
+	$(Q)$(RUN)select $(FACTS) $(call quote,$A/selection/$(COLLECTION)) $(pool_index) $(if $(filter-out 0,$(DIFF)),--diff)
 # Without COLLECTION=, the collection follows from what the checkpoint was trained on.
 add: | checked_settings ## make CHECKPOINT, one of the pool's files, a member: write its YAML file
-	$(Q)$(RUN)add '$(CHECKPOINT)' $(pool_index) $(if $(NAME),--name '$(NAME)') \
-	  $(if $(filter file,$(origin COLLECTION)),,--collection '$(COLLECTION)')
+	$(Q)$(RUN)add $(call quote,$(CHECKPOINT)) $(pool_index) $(call option,NAME,--name) \
+	  $(if $(filter file,$(origin COLLECTION)),,--collection $(call quote,$(COLLECTION)))
 
 ##@ Development
 test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
-	OLDEST_TENSORFLOW_PYTHON='$(CURDIR)/$(OLDEST_VENV)/bin/python' \
-	  '$(PYTHON)' -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+	OLDEST_TENSORFLOW_PYTHON=$(call quote,$(CURDIR)/$(OLDEST_VENV)/bin/python) \
+	  $(call quote,$(PYTHON)) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 test-fast: | $(READY) ## run the tests that need neither TensorFlow nor JAX nor a browser, in less than a minute
-	'$(PYTHON)' -m pytest --fast --numprocesses=2
+	$(call quote,$(PYTHON)) -m pytest --fast --numprocesses=2
 lint: | $(READY) ## check style and types
-	'$(PYTHON)' -m ruff check .
-	'$(PYTHON)' -m ruff format --check .
-	'$(PYTHON)' -m mypy
+	$(call quote,$(PYTHON)) -m ruff check .
+	$(call quote,$(PYTHON)) -m ruff format --check .
+	$(call quote,$(PYTHON)) -m mypy
 # Debian's package, as root; elsewhere any Chromium on the path will do.
 browser: ## install Chromium for the tests of the website, unless there is one
 	@command -v chromium chromium-browser google-chrome || { \
 	  apt-get -q -o Acquire::http::Timeout=20 update && apt-get -q install -y --no-install-recommends chromium; }
 bench: | $(READY) ## measure speed and memory beside plain code; fail where a limit is missed (half an hour on 2 cores, 8 GB of disk)
-	'$(PYTHON)' -m benchmarks.packing
-	'$(PYTHON)' -m benchmarks.downloading
-	'$(PYTHON)' -m benchmarks.selection
-	'$(PYTHON)' -m benchmarks.site
-	'$(PYTHON)' -m benchmarks.serving
-	'$(PYTHON)' -m benchmarks.evaluation --folder '$A/bench'
-	'$(PYTHON)' -m benchmarks.forward --folder '$A/bench' $(if $(TORCH_PYTHON),--torch-python '$(TORCH_PYTHON)')
-	'$(PYTHON)' -m benchmarks.conversion --folder '$A/bench'
+	$(call quote,$(PYTHON)) -m benchmarks.packing
+	$(call quote,$(PYTHON)) -m benchmarks.downloading
+	$(call quote,$(PYTHON)) -m benchmarks.selection
+	$(call quote,$(PYTHON)) -m benchmarks.site
+	$(call quote,$(PYTHON)) -m benchmarks.serving
+	$(call quote,$(PYTHON)) -m benchmarks.evaluation --folder $(call quote,$A/bench)
+	$(call quote,$(PYTHON)) -m benchmarks.forward --folder $(call quote,$A/bench) $(call option,TORCH_PYTHON,--torch-python)
+	$(call quote,$(PYTHON)) -m benchmarks.conversion --folder $(call quote,$A/bench)
 check-full: | $(READY) ## publish full-size members and members of every variant and data set, with random weights (over an hour on 2 cores, 55 GB of disk)
-	'$(PYTHON)' -m benchmarks.full_size $A/full
-	'$(PYTHON)' -m benchmarks.compatibility $A/compatibility
-	'$(PYTHON)' -m benchmarks.added_members $A/added
-	$(if $(TORCH_PYTHON),'$(PYTHON)' -m benchmarks.timm_round_trip --torch-python '$(TORCH_PYTHON)' --folder '$A/timm',\
+	$(call quote,$(PYTHON)) -m benchmarks.full_size $(call quote,$A/full)
+	$(call quote,$(PYTHON)) -m benchmarks.compatibility $(call quote,$A/compatibility)
+	$(call quote,$(PYTHON)) -m benchmarks.added_members $(call quote,$A/added)
+	$(if $(TORCH_PYTHON),\
+	  $(call quote,$(PYTHON)) -m benchmarks.timm_round_trip $(call option,TORCH_PYTHON,--torch-python) --folder $(call quote,$A/timm),\
 	  @echo "check-full: the round trip through timm was NOT run: set TORCH_PYTHON=<an interpreter with benchmarks/requirements-forward.txt>")
 clean: ## remove what the stages made; the hub stays
-	rm -rf $(addprefix $A/,$(MODELS)) $A/collections $S
+	rm -rf $(foreach folder,$(MODELS) collections .stamps,$(call quote,$A/$(folder)))
 help: ## print this
 	@$(call list,^[a-z-]+:.*## )
 	@$(call list,^[A-Z_]+ [?]=.*##)
 	@echo; echo "Members: $(MODELS)"
 list = awk '/^\#\#@/ { heading = substr($$0, 5) } \
     /$(1)/ { if (heading) print "\n" heading; heading = ""; name = $$1; sub(/:$$/, "", name); \
-    sub(/.*\#\# ?/, ""); printf "  %-16s %s\n", name, $$0 }' $(firstword $(MAKEFILE_LIST))
+    sub(/.*\#\# ?/, ""); printf "  %-16s %s\n", name, $$0 }' $(THIS)

@@ -1,31 +1,51 @@
 # Included by the Makefile: the interpreters and their environments, and what is refused before any work.
 
+# Prints the version of an interpreter, and those of the given modules that it lacks.
+look = $(shell PYTHONSAFEPATH= PYTHONHOME= $(call quote,$(1)) -c 'import sys; print("%d.%d" % sys.version_info[:2]); \
+  sys.version_info < (3, 11) and sys.exit(); from importlib.util import find_spec; \
+  print(" ".join(name for name in sys.argv[1:] if not find_spec(name)))' $(2))
+VERSIONS := 3.11 3.12 3.13
+
 # PYTHON= names another interpreter. The lock is compared by content: a fresh checkout of the same lock has a new time.
 VENV := .venv
 READY :=
 ifeq ($(PYTHON),)
 override PYTHON := $(VENV)/bin/python
 READY := $(VENV)/requirements.lock
-INTERPRETER := $(wildcard $(PYTHON))
-ifneq ($(shell cmp -s requirements.lock $(READY) || echo differs),)
+# Not $(wildcard): an update of the system may have removed the interpreter that this links to.
+INTERPRETER := $(shell ! test -x $(PYTHON) || echo $(PYTHON))
+ifneq ($(if $(INTERPRETER),$(shell cmp -s requirements.lock $(READY) || echo differs),missing),)
 $(READY): FORCE
 endif
+BASE := $(call quote,$(BASE_PYTHON))
 $(VENV)/requirements.lock:
-	@$(BASE_PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "make: $(BASE_PYTHON) must be Python 3.11 to 3.13, it is $$($(BASE_PYTHON) --version); set BASE_PYTHON=<another>" >&2; exit 1; }
+	@$(BASE) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
+	  echo make: $(BASE) must be Python 3.11 to 3.13, got: "$$($(BASE) --version 2>&1)"; \
+	  echo 'make: set BASE_PYTHON=<another interpreter>'; exit 1; } >&2
 	@echo "Installing the locked requirements into $(VENV); this takes a few minutes, once."
-	@$(BASE_PYTHON) -m venv $(VENV)
+	@$(BASE) -m venv $(if $(INTERPRETER),,--clear) $(VENV)
 	@$(PYTHON) -m pip install --quiet --require-hashes -r requirements.lock
 	@cp requirements.lock $@
 	@echo "$(VENV) is ready."
 else
-INTERPRETER := $(shell command -v '$(PYTHON)')
-$(if $(INTERPRETER),,$(error PYTHON=$(PYTHON): no such interpreter; without PYTHON= make sets up its own))
+INTERPRETER := $(shell command -v $(call quote,$(PYTHON)))
+without_it := without PYTHON= make sets up its own
+$(if $(INTERPRETER),,$(error PYTHON=$(PYTHON): no such interpreter; $(without_it)))
+# What pipeline/ imports; a test compares them.
+REQUIRED := flax google_crc32c isal jax jinja2 markdown_it numpy PIL pydantic requests safetensors scipy \
+  tensorflow tensorflow_hub tqdm yaml
+FACTS_OF_PYTHON := $(call look,$(PYTHON),$(REQUIRED) $(if $(filter serve,$(MAKECMDGOALS)),starlette uvicorn))
+VERSION := $(firstword $(FACTS_OF_PYTHON))
+$(if $(filter $(VERSIONS),$(VERSION)),,$(error \
+  PYTHON=$(PYTHON): expected Python 3.11 to 3.13, $(if $(VERSION),it is Python $(VERSION),it does not run); $(without_it)))
+LACKING := $(filter-out $(VERSION),$(FACTS_OF_PYTHON))
+$(if $(LACKING),$(error PYTHON=$(PYTHON): it lacks $(LACKING); install requirements.lock there; $(without_it)))
 endif
 
 # The tests run the modules in the oldest TensorFlow that their Python can install, too: <Python>:<TensorFlow>.
 OLDEST_TENSORFLOWS := 3.11:2.14 3.12:2.16 3.13:2.20
 ifneq ($(filter test,$(MAKECMDGOALS)),)
-TEST_PYTHON := $(shell '$(or $(INTERPRETER),$(BASE_PYTHON))' -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+TEST_PYTHON := $(or $(VERSION),$(call look,$(or $(INTERPRETER),$(BASE_PYTHON))))
 OLDEST_TENSORFLOW := $(patsubst $(TEST_PYTHON):%,%,$(filter $(TEST_PYTHON):%,$(OLDEST_TENSORFLOWS)))
 $(if $(OLDEST_TENSORFLOW),,$(error the tests need Python 3.11 to 3.13, this is Python $(TEST_PYTHON): set BASE_PYTHON=<another> or PYTHON=<another>))
 OLDEST_VENV := $(VENV)-tensorflow-$(OLDEST_TENSORFLOW)
@@ -35,7 +55,7 @@ $(OLDEST_VENV)/requirements.lock: FORCE
 endif
 $(OLDEST_VENV)/requirements.lock: | $(READY)
 	@echo "Installing TensorFlow $(OLDEST_TENSORFLOW) into $(OLDEST_VENV) for the tests; this takes a minute or two, once."
-	@'$(PYTHON)' -m venv --clear $(OLDEST_VENV)
+	@$(call quote,$(PYTHON)) -m venv --clear $(OLDEST_VENV)
 	@$(OLDEST_VENV)/bin/python -m pip install --quiet --require-hashes -r $(OLDEST_LOCK)
 	@cp $(OLDEST_LOCK) $@
 	@echo "$(OLDEST_VENV) is ready."
@@ -44,16 +64,31 @@ endif
 
 # The settings are the names that the Makefile assigns with ?=. Any other name on the command line is a mistake, but for
 # the names that come from another make which runs this one.
-SETTINGS := $(shell sed -n 's/^\([A-Z_]*\) ?=.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 is_unknown = $(if $(filter command,$(origin $(1))),$(1))
 UNKNOWN := $(if $(filter 0,$(MAKELEVEL)),$(foreach name,$(filter-out $(SETTINGS),$(.VARIABLES)),$(call is_unknown,$(name))))
-nearest = $(shell '$(or $(INTERPRETER),$(BASE_PYTHON))' -c 'import sys; from pipeline.base.fault import nearest; print(nearest(sys.argv[1], sys.argv[2:]))' $(1) $(SETTINGS))
+nearest = $(shell PYTHONSAFEPATH= PYTHONHOME= $(call quote,$(or $(INTERPRETER),$(BASE_PYTHON))) -c 'import sys; from pipeline.base.fault import nearest; print(nearest(sys.argv[1], sys.argv[2:]))' $(1) $(SETTINGS))
 ifneq ($(strip $(UNKNOWN)),)
 $(error unknown setting $(firstword $(UNKNOWN))$(call nearest,$(firstword $(UNKNOWN))); the settings are $(SETTINGS))
 endif
 
 # Names that make itself must know, and what a goal cannot do without; pipeline.stamps checks the values of settings.
+define newline
+
+
+endef
+found_in = $(strip $(foreach character,$(1),$(findstring $(character),$(2))))
+$(foreach name,$(SETTINGS),$(if $(findstring $(newline),$($(name))),$(error $(name)= has a line break; expected one line)))
+$(foreach name,ARTIFACTS HUB MODULE SAVED_MODEL CHECKPOINT,\
+  $(if $(filter -%,$(firstword $($(name)))),$(error $(name)=$($(name)): begins with -; write ./$($(name)))))
 $(if $(filter-out 1,$(words $(ARTIFACTS))),$(error ARTIFACTS=$(ARTIFACTS): the path must be one word, make cannot work with spaces in it))
+NOT_IN_TARGETS := % : ; | * ? \ [
+in_target = $(call found_in,$(NOT_IN_TARGETS),$(1))
+$(if $(call in_target,$(ARTIFACTS)),$(error \
+  ARTIFACTS=$(ARTIFACTS): make cannot work with $(call in_target,$(ARTIFACTS)) in it; choose another folder))
+NOT_IN_NAMES := $(NOT_IN_TARGETS) ' " ` ( ) < > ! { } & = $$
+$(foreach file,$(wildcard model_cards/*/*.yaml),\
+  $(if $(strip $(filter-out model_cards/%.yaml,$(file)) $(call found_in,$(NOT_IN_NAMES),$(file))),\
+    $(error $(file): the name of a file in model_cards/ may have letters, digits and - _ . but no spaces; rename it)))
 $(if $(filter-out $(MODELS),$(MODEL)),$(error unknown member MODEL=$(MODEL); the members are: $(MODELS)))
 without = $(if $(filter $(1),$(MAKECMDGOALS)),$(if $(2),,missing))
 $(if $(call without,add,$(CHECKPOINT)),$(error say which checkpoint: make add CHECKPOINT=<the name of one of the pool's files>))

@@ -16,7 +16,7 @@ def planned(tree: Path, *arguments: str) -> set[tuple[str, str]]:
     """Returns the (stage, member or collection) that `make -n` would run."""
     done = make(tree, "-n", *(arguments or ALL))
     assert done.returncode == 0, done.stderr
-    commands = re.findall(r"-m pipeline\.(\w+) (?:member |collection )?(\S+)", done.stdout)
+    commands = re.findall(r"-m pipeline\.(\w+) (?:member |collection )?'?([^\s']+)", done.stdout)
     # package takes a SavedModel's folder, the others a YAML file.
     return {
         (stage, Path(path).parent.name if stage == "package" or "collection.yaml" in path else Path(path).stem)

@@ -335,7 +335,7 @@ def test_make_chooses_by_the_version_of_python(tmp_path: Path, version: str, ten
 def test_make_refuses_to_test_with_another_python(tmp_path: Path) -> None:
     done = make(ROOT, "-n", "test", f"PYTHON={fake_interpreter(tmp_path / 'python', '3.14')}")
     assert done.returncode == 2
-    assert "the tests need Python 3.11 to 3.13, this is Python 3.14" in done.stderr
+    assert "expected Python 3.11 to 3.13, it is Python 3.14" in done.stderr
 
 
 def test_another_record_makes_the_cards_again(tree: Path) -> None:

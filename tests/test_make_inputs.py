@@ -175,7 +175,7 @@ def test_a_member_is_checked_once_before_its_first_long_stage(tree: Path) -> Non
         (tree / "artifacts" / member / stage).unlink()
         plan = make(tree, "-n", "-j4", *ALL).stdout
         assert checks(plan).count(member) == 1
-        assert plan.index(f"check model_cards/tiny/{member}.yaml") < plan.index(f"model_cards/tiny/{member}.yaml art")
+        assert plan.index(f"check model_cards/tiny/{member}.yaml") < plan.index(f"model_cards/tiny/{member}.yaml 'art")
     assert sorted(checks(plan)) == ["mini", "rati"]
 
 

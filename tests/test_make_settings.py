@@ -116,9 +116,9 @@ def test_the_users_home_is_understood_whatever_the_shell(tmp_path: Path) -> None
     (tmp_path / "CHECKPOINTS").mkdir()
     settings = [f"{name}=~/{name}" for name in ("CHECKPOINTS", "CACHE", "LOCK", "ARTIFACTS", "HUB")]
     done = make(ROOT, "-n", "publish", "MODEL=vit_s16", *settings, HOME=str(tmp_path))
-    assert f"--checkpoints '{tmp_path}/CHECKPOINTS' --lock '{tmp_path}/LOCK'" in done.stdout
-    assert f"--cache '{tmp_path}/CACHE'" in done.stdout
-    assert f"{tmp_path}/ARTIFACTS/vit_s16 '{tmp_path}/HUB'" in done.stdout
+    assert f"--checkpoints='{tmp_path}/CHECKPOINTS' --lock='{tmp_path}/LOCK'" in done.stdout
+    assert f"--cache='{tmp_path}/CACHE'" in done.stdout
+    assert f"'{tmp_path}/ARTIFACTS/vit_s16' '{tmp_path}/HUB'" in done.stdout
     assert "~" not in done.stdout
 
 
@@ -140,7 +140,7 @@ def test_a_password_is_not_echoed(tmp_path: Path) -> None:
     modules = (f"MODULE={address}/1.tar.gz", f"AGAINST={address}/2.tar.gz")
     done = make(ROOT, "-n", "evaluate", *modules, f"IMAGENET={tmp_path}")
     assert 'evaluate "$MODULE" ' in done.stdout
-    assert '--against "$AGAINST" ' in done.stdout
+    assert '--against="$AGAINST" ' in done.stdout
     assert "secret" not in done.stdout + done.stderr
 
 
@@ -152,4 +152,4 @@ def test_each_stage_prints_a_line_and_its_command_with_v(fresh: Path) -> None:
         assert make(fresh, *fetch, *flags).stdout == expected
     (fresh / "artifacts/mini/checkpoint.npz").unlink()
     (command,) = make(fresh, *fetch, "V=1").stdout.splitlines()
-    assert command.startswith(f"'{sys.executable}' -m pipeline.fetch model_cards/tiny/mini.yaml artifacts/mini/")
+    assert command.startswith(f"'{sys.executable}' -m pipeline.fetch model_cards/tiny/mini.yaml 'artifacts/mini/")

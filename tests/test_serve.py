@@ -115,7 +115,7 @@ def test_too_few_files_are_refused(tmp_path: Path) -> None:
 
 def test_make_serve_passes_its_settings() -> None:
     done = make(ROOT, "-n", "serve", "HUB=some/hub", "PORT=81", "HOST=0.0.0.0", "GCS=gs://bucket")
-    assert " -m pipeline.serve 'some/hub' --host '0.0.0.0' --port '81' --gcs 'gs://bucket'" in done.stdout
+    assert " -m pipeline.serve 'some/hub' --host '0.0.0.0' --port '81' \\\n  --gcs='gs://bucket'" in done.stdout
     done = make(ROOT, "-n", "serve", HOST="of-the-environment")
     assert " -m pipeline.serve 'artifacts/hub' --host '127.0.0.1' --port '8080'" in done.stdout
     done = make(ROOT, "serve", "HUB=no/hub")
