@@ -45,12 +45,12 @@ V ?=## 1: print every command
 PORT ?= 8080## serve: the port; default 8080
 HOST ?=## serve: the address to listen on; default 127.0.0.1, this machine alone
 GCS ?=## serve: gs://bucket/prefix of the unpacked modules, if there are any
-MODULE ?=## evaluate: a SavedModel's folder, its .tar.gz, or an address
+MODULE ?=## evaluate: a SavedModel's folder, archive or address
 AGAINST ?=## evaluate: a second module, to compare with
 LABELS ?=## evaluate: the label file; default ImageNet-1k's
 RANGE ?=## evaluate: the range of the module's pixels, -1,1 or 0,1
 ACTIVATION ?=## evaluate: what turns logits into probabilities, softmax (default) or sigmoid
-SAVED_MODEL ?=## doctor: a SavedModel's folder or .tar.gz, instead of MODEL's
+SAVED_MODEL ?=## doctor: a SavedModel's folder, archive or address, instead of MODEL's
 INDEX ?=## select, add: the pool's index.csv, a file or URL; default index.csv in CHECKPOINTS
 DIFF ?=## select: 1 to compare the choice with the collection's members
 CHECKPOINT ?=## add: the name of one of the pool's files
@@ -76,7 +76,7 @@ $(foreach path,CHECKPOINTS CACHE LOCK IMAGENET REAL ARTIFACTS HUB SAVED_MODEL TO
 # For the shell: a text as one word, and the value of a setting. An address with an @ may hold a password, which make
 # must not print: the shell reads it from the environment.
 quote = '$(subst ','\'',$(1))'
-ADDRESSES := CHECKPOINTS INDEX MODULE AGAINST
+ADDRESSES := CHECKPOINTS INDEX MODULE AGAINST SAVED_MODEL
 export $(ADDRESSES)
 given = $(if $(and $(filter $(1),$(ADDRESSES)),$(findstring @,$($(1)))),"$$$(1)",$(call quote,$($(1))))
 
@@ -236,15 +236,15 @@ imagenet: | $(READY) ## download validation images of ten classes (340 MB), and 
 evaluate: | checked_settings ## measure any MODULE on the images of IMAGENET, and AGAINST another one
 	$(call stage,evaluate)$(RUN)evaluate $(call given,MODULE) $(call option,IMAGENET,--images) \
 	  $(call option,AGAINST,--against) $(call option,LABELS,--labels) $(call option,RANGE,--range) \
-	  $(call option,ACTIVATION,--activation) $(number_and_labels)
+	  $(call option,ACTIVATION,--activation) $(number_and_labels) $(cached)
 contact-sheet: | checked_settings ## show the wrong predictions of MODEL, after validate, on a page
 	$(Q)$(RUN)contact_sheet $(filter %/$(MODEL).yaml,$(YAMLS)) $(call quote,$A/$(MODEL)/report.json) \
 	  $(call quote,$A/$(MODEL)/mistakes.html) $(call option,IMAGENET,--imagenet)
 doctor: | $(READY) ## show what the SavedModels of MODEL need and their faults; or those of any SAVED_MODEL
 	$(if $(or $(SAVED_MODEL),$(filter 2,$(words $(wildcard $(call in,$(MODEL),$(MODEL_FILES)))))),,$(error \
 	  $A/$(MODEL) does not hold both SavedModels yet; run make convert MODEL=$(MODEL) first))
-	$(Q)$(RUN)doctor \
-	  $(if $(SAVED_MODEL),$(call quote,$(SAVED_MODEL)),--publish $(foreach head,$(HEADS),$(call quote,$A/$(MODEL)/$(head))))
+	$(Q)$(RUN)doctor $(cached) \
+	  $(if $(SAVED_MODEL),$(call given,SAVED_MODEL),--publish $(foreach head,$(HEADS),$(call quote,$A/$(MODEL)/$(head))))
 
 ##@ Add an AugReg model
 pool_index = $(call option,INDEX,--index) --kept $(call quote,$A/selection/index.csv) $(cached)

@@ -18,7 +18,7 @@ table.
     download     base                                    one remote file, through the cache
     server       base                                    the hub over HTTP
     checkpoints  base, model, download                   .npz files, digests, the lock file, timm's layout
-    saved_model  base, model, checkpoints                writing, repairing and reading a SavedModel
+    saved_model  base, model, download, checkpoints      writing, repairing, opening and reading a SavedModel
     proof        base, facts, model, checkpoints, saved_model  does a SavedModel compute what its checkpoint does?
     accuracy     base, facts, images, model, saved_model  how well does it classify?
     cards        base, facts                             pages, and the rules that they must keep

@@ -1,10 +1,10 @@
 """doctor: shows what a SavedModel needs and contains, and what is wrong with it, without running it.
 
-    python -m pipeline.doctor SAVED_MODEL ... [--publish] [--json]
+    python -m pipeline.doctor SAVED_MODEL ... [--publish] [--json] [--cache FOLDER] [--offline]
 
-SAVED_MODEL is the folder or .tar.gz of any SavedModel. The exit status is 1 if any of them has a fault, something that
-keeps it from being loaded or run, else 0; with --publish also if it breaks a rule for publication by this project.
-pipeline/saved_model/findings.py lists the kinds of both.
+SAVED_MODEL is a folder, an archive or an address, as pipeline/saved_model/opening.py opens it. The exit status is 1 if
+any of them has a fault, something that keeps it from being loaded or run, else 0; with --publish also if it breaks a
+rule for publication by this project. pipeline/saved_model/findings.py lists the kinds of both.
 """
 
 import argparse
@@ -12,16 +12,18 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 
+from pipeline.base.archives import EntryKind
 from pipeline.base.command import guarded
-from pipeline.base.fault import Fault, list_names
+from pipeline.base.fault import Fault, hide_password, list_names
+from pipeline.download import cache
 from pipeline.saved_model import runtimes
-from pipeline.saved_model.files import EntryKind, Files, belongs_to_model
+from pipeline.saved_model.files import Files, belongs_to_model
 from pipeline.saved_model.findings import Finding
 from pipeline.saved_model.graph import Tensor
 from pipeline.saved_model.inspection import Inspection, find_faults, find_publication_faults, inspect_saved_model
+from pipeline.saved_model.remote import Downloads, local_copy
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,16 @@ class Diagnosis:
     publication: list[Finding]
 
 
-def diagnose(path: Path) -> Diagnosis:
-    """Reads the folder or .tar.gz of a SavedModel; raises Fault as inspect_saved_model() does."""
-    model = inspect_saved_model(path)
+def diagnose(name: str, downloads: Downloads) -> Diagnosis:
+    """Reads a SavedModel that is named by a path or an address.
+
+    Raises:
+        Fault: as local_copy() and inspect_saved_model().
+    """
+    with local_copy(name, "SAVED_MODEL", downloads) as path:
+        model = inspect_saved_model(path)
+    if "://" in name:
+        model = replace(model, files=replace(model.files, path=hide_password(name)))
     return Diagnosis(model, find_faults(model), find_publication_faults(model))
 
 
@@ -62,6 +71,8 @@ def _finding_lines(model: Inspection, findings: Sequence[Finding]) -> list[str]:
 
 def _facts(model: Inspection) -> Iterator[tuple[str, str]]:
     """Yields the facts as (name, value)."""
+    if model.files.note:
+        yield "model", model.files.note
     yield "TensorFlow", _tensorflow(model)
     graph = f"GraphDef version {model.producer}, readable from {model.min_consumer}"
     yield "written by", f"TensorFlow {model.written_by or 'unknown'} ({graph})"
@@ -141,13 +152,14 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.doctor", description="Shows what SavedModels need, and their faults."
     )
-    parser.add_argument("saved_model", type=Path, nargs="+", help="the folder or .tar.gz of a SavedModel")
+    parser.add_argument("saved_model", nargs="+", help="the folder, archive or address of a SavedModel")
     parser.add_argument("--publish", action="store_true", help="fail for what keeps it from being published, too")
     parser.add_argument("--json", action="store_true", help="print one line for each SavedModel, a JSON object")
+    cache.add_options(parser)
     args = parser.parse_args(arguments)
-    count = 0
-    for path in args.saved_model:
-        diagnosis = diagnose(path)
+    count, downloads = 0, Downloads(cache.folder(args.cache), args.offline)
+    for name in args.saved_model:
+        diagnosis = diagnose(name, downloads)
         count += len(diagnosis.faults) + (len(diagnosis.publication) if args.publish else 0)
         try:
             print(render_json(diagnosis) if args.json else render_text(diagnosis), flush=True)

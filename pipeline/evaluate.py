@@ -3,9 +3,9 @@
     python -m pipeline.evaluate MODULE --images PLACE [--labels FILE] [--against MODULE] [--samples N] [--real FILE]
                                 [--protocol resize|crop] [--size N] [--range LOW,HIGH] [--against-range LOW,HIGH]
                                 [--activation softmax|sigmoid] [--against-activation softmax|sigmoid] [--background]
-                                [--report FILE]
+                                [--report FILE] [--cache FOLDER] [--offline]
 
-MODULE is a SavedModel's folder, its .tar.gz, or an address that tensorflow_hub resolves. The module's own statements
+MODULE is a folder, an archive or an address, as pipeline/saved_model/opening.py opens it. The module's own statements
 win: the size of its input, and, for a module of this project, the range of the pixels, whatever --range says. A run
 with --report that is killed is resumed by the next one. The exit status is 1 when the labels are in another order than
 the outputs of a module; the figures are written all the same.
@@ -14,6 +14,7 @@ the outputs of a module; the figures are written all the same.
 import argparse
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,16 +25,18 @@ from pipeline.accuracy.classify import Task
 from pipeline.accuracy.label_order import check_label_order
 from pipeline.accuracy.predictions import Predictions
 from pipeline.accuracy.statistics import McNemarTest, percent
-from pipeline.accuracy.third_party import Classifier, load_classifier, measure_speed, open_module, to_logits
+from pipeline.accuracy.third_party import Classifier, load_classifier, measure_speed, to_logits
 from pipeline.base.command import command
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, hide_password
 from pipeline.base.files import write_text
 from pipeline.base.verdict import Verdict
+from pipeline.download import cache
 from pipeline.facts.accuracy import Figures, Interval, LabelOrder
 from pipeline.facts.collection import ACTIVATIONS
 from pipeline.images import image_set, labels
 from pipeline.model.protocols import PROTOCOLS
 from pipeline.saved_model.load import start_tensorflow
+from pipeline.saved_model.remote import Downloads, open_model
 
 IMAGENET_LABELS = Path(__file__).parents[1] / "model_cards/vit/imagenet2012.tsv"
 RANGES = ("-1,1", "0,1")
@@ -63,12 +66,14 @@ class Conditions:
         names: the labels in the order of the outputs.
         has_background: whether a first output stands for none of the labels.
         size: the side of the input in pixels, for modules that take any; None where it was not given.
+        downloads: where modules are downloaded to.
     """
 
     task: Task
     names: Sequence[labels.Label]
     has_background: bool
     size: int | None
+    downloads: Downloads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +133,9 @@ def measure(candidate: Candidate, conditions: Conditions, shards: Path) -> tuple
         shards: the folder for classify.Shards.
     """
     names = conditions.names
-    with open_module(candidate.name) as folder:
+    with open_model(candidate.name, "MODULE", conditions.downloads) as (folder, note):
+        if note:
+            print(f"evaluate: {hide_password(candidate.name)}: {note}", file=sys.stderr, flush=True)
         classifier = load_classifier(candidate.name, folder)
         size, pixels = _input_size(classifier, conditions.size), _pixel_range(classifier, candidate.range)
         task = replace(conditions.task, size=size, unit_range=pixels == "0,1", activation=candidate.activation)
@@ -212,7 +219,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.evaluate", description="Measures any image classifier on labelled images."
     )
-    parser.add_argument("module", help="a SavedModel's folder, its .tar.gz, or an http(s):// address")
+    parser.add_argument("module", help="the folder, archive or address of a SavedModel")
     parser.add_argument(
         "--images", type=Path, metavar="PLACE", required=True, help="the images, in a layout of docs/images.md"
     )
@@ -233,6 +240,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--against-activation", choices=ACTIVATIONS, help="that of the second (default: --activation)")
     parser.add_argument("--background", action="store_true", help="the first output is none of the labels")
     parser.add_argument("--report", type=Path, help="write the figures to this file as JSON")
+    cache.add_options(parser)
     return parser.parse_args(arguments)
 
 
@@ -246,7 +254,8 @@ def _read_conditions(args: argparse.Namespace) -> Conditions:
         hint = "; for other classes than ImageNet-1k's pass --labels, or LABELS= to make evaluate"
         raise Fault(f"{fault}{hint if args.labels == IMAGENET_LABELS else ''}") from None
     task = Task(images, image_set.choose(images, args.samples), 0, args.protocol)
-    return Conditions(task, names, args.background, args.size)
+    downloads = Downloads(cache.folder(args.cache), args.offline)
+    return Conditions(task, names, args.background, args.size, downloads)
 
 
 def _candidates(args: argparse.Namespace) -> list[Candidate]:

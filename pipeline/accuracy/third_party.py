@@ -1,13 +1,8 @@
-"""Loads any image classifier from a folder, an archive or an address, and calls it as its users do."""
+"""Loads any image classifier, and calls it as its users do."""
 
-import http.client
-import tarfile
-import tempfile
 import textwrap
 import time
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +11,7 @@ import numpy as np
 from scipy.special import logit
 
 from pipeline.accuracy.classify import BATCH
-from pipeline.base.fault import Fault, hide_password
+from pipeline.base.fault import Fault
 from pipeline.saved_model.files import model_digest
 from pipeline.saved_model.load import load_saved_model
 
@@ -27,53 +22,6 @@ TIMED = 5  # batches
 def _brief(error: Exception) -> str:
     """Returns an error's message on one line, without the arrays that TensorFlow prints into it."""
     return textwrap.shorten(str(error), 300, placeholder=" ...")
-
-
-@contextmanager
-def open_module(module: str) -> Iterator[Path]:
-    """Yields the folder of a SavedModel.
-
-    Args:
-        module: a folder, a .tar.gz, which is unpacked for the time of the block, or an address.
-
-    Raises:
-        Fault: when it is none of these, or the address has a password, which is not shown.
-    """
-    if hide_password(module) != module:
-        raise Fault(
-            f"{hide_password(module)}: tensorflow_hub sends no user name and no password; download it and name the file"
-        )
-    path = Path(module).expanduser()
-    if "://" in module:
-        yield _resolve(module)
-    elif path.is_dir():
-        yield path
-    elif path.is_file():
-        with tempfile.TemporaryDirectory() as unpacked:
-            _unpack(path, Path(unpacked))
-            yield Path(unpacked)
-    else:
-        raise Fault(f"{module}: no such file; expected a SavedModel's folder, its .tar.gz, or an http(s):// address")
-
-
-def _resolve(address: str) -> Path:
-    """Downloads a module as tensorflow_hub does, into its cache."""
-    import tensorflow as tf
-    import tensorflow_hub
-
-    broken = (tarfile.TarError, EOFError, zlib.error, http.client.HTTPException)  # of an interrupted download
-    try:
-        return Path(tensorflow_hub.resolve(address))
-    except (OSError, ValueError, RuntimeError, tf.errors.OpError, *broken) as error:
-        raise Fault(f"{address}: tensorflow_hub cannot get it ({_brief(error)})") from None
-
-
-def _unpack(path: Path, folder: Path) -> None:
-    try:
-        with tarfile.open(path) as archive:
-            archive.extractall(folder, filter="data")
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise Fault(f"{path}: not a whole .tar.gz of a SavedModel ({error})") from None
 
 
 def select_output(outputs: Any, where: str) -> np.ndarray:

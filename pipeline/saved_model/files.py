@@ -6,18 +6,13 @@ that a loader reads from the rest. A module that this project publishes holds no
 
 import hashlib
 import re
-import stat
-import tarfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from isal import igzip, isal_zlib
-
+from pipeline.base.archives import Entry, EntryKind, read_archive
 from pipeline.base.fault import Fault, list_names
-from pipeline.base.files import CHUNK, sha256_of, stream_digest
+from pipeline.base.files import sha256_of
 from pipeline.saved_model.findings import FaultKind, Finding
 
 GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")  # TensorFlow reads the first of these that there is
@@ -44,51 +39,18 @@ def belongs_to_model(name: str) -> bool:
     return bool(_MODEL.fullmatch(name))
 
 
-@contextmanager
-def _open_tarball(path: Path) -> Iterator[tarfile.TarFile]:
-    """Opens a .tar.gz as a stream, and reads it to its end, where gzip's checksum is.
-
-    Raises:
-        Fault: when the archive is cut short or damaged.
-    """
-    try:
-        with igzip.open(path, "rb") as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
-            yield archive
-            while unpacked.read(CHUNK):
-                pass
-    except (EOFError, tarfile.TarError, isal_zlib.error, igzip.BadGzipFile) as error:  # type: ignore[misc]
-        raise Fault(f"{path}: not a whole .tar.gz ({error}); fetch or package it again") from None
-
-
 # Any model ------------------------------------------------------------------------------------------------------------
-class EntryKind(StrEnum):
-    """What an entry of a folder or archive is."""
-
-    FILE = "file"
-    FOLDER = "folder"
-    LINK = "link"
-    SPECIAL = "special file"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file or folder of a model; `name` is its path in the folder or archive, without a slash at its end."""
-
-    name: str
-    kind: EntryKind
-    size: int = 0
-
-
 @dataclass(frozen=True)
 class Files:
     """The files of a model.
 
     Attributes:
-        path: the folder or tarball.
-        is_tarball: whether the order of the entries counts.
-        root: the folder inside a tarball that holds the model; "" for the archive's root, where it should be.
+        path: the model's folder, or the archive.
+        is_tarball: whether it is a .tar.gz, in which the order of the entries counts.
+        root: the folder inside an archive that holds the model; "" for the archive's root, where it should be.
         graph: the file of GRAPH_FILES that TensorFlow reads.
         entries: in archive order; those of a folder are sorted.
+        note: how the model was chosen below the folder or in the archive, "" if there was no choice.
     """
 
     path: str
@@ -96,6 +58,7 @@ class Files:
     root: str
     graph: str
     entries: tuple[Entry, ...]
+    note: str = ""
 
     @property
     def size(self) -> int:
@@ -106,62 +69,6 @@ class Files:
         """Whether the model has a file, or a link, of that name."""
         path = str(PurePosixPath(self.root, name))
         return any(entry.kind in (EntryKind.FILE, EntryKind.LINK) and entry.name == path for entry in self.entries)
-
-
-def read_files(path: Path) -> tuple[Files, bytes]:
-    """Returns a model's files and the content of the one of GRAPH_FILES that TensorFlow reads.
-
-    Raises:
-        Fault: when there is no such file or folder, no SavedModel in it, or the tarball is not whole.
-    """
-    if path.is_dir():
-        return _read_folder(path)
-    if not path.is_file():
-        raise Fault(f"{path}: no such file or folder; name a SavedModel's folder or its .tar.gz")
-    with path.open("rb") as stream:
-        is_gzip = stream.read(2) == b"\x1f\x8b"
-    if not is_gzip:
-        raise Fault(f"{path}: neither a folder nor a .tar.gz; name a SavedModel's folder or its .tar.gz")
-    return _read_tarball(path)
-
-
-def _read_folder(folder: Path) -> tuple[Files, bytes]:
-    kinds = {stat.S_IFDIR: EntryKind.FOLDER, stat.S_IFREG: EntryKind.FILE, stat.S_IFLNK: EntryKind.LINK}
-    entries = []
-    for path in sorted(folder.rglob("*")):
-        status = path.lstat()
-        kind = kinds.get(stat.S_IFMT(status.st_mode), EntryKind.SPECIAL)
-        size = path.stat().st_size if path.is_file() else 0  # of what a link leads to
-        entries.append(Entry(path.relative_to(folder).as_posix(), kind, size))
-    graph = next((name for name in GRAPH_FILES if (folder / name).is_file()), None)
-    if graph is None:
-        raise Fault(f"{folder}: no {' or '.join(GRAPH_FILES)} in this folder; name the folder of a SavedModel")
-    return Files(str(folder), False, "", graph, tuple(entries)), (folder / graph).read_bytes()
-
-
-def _read_tarball(path: Path) -> tuple[Files, bytes]:
-    """Reads an archive as a stream; only GRAPH_FILES are kept in memory, and nothing is written to disk."""
-    entries, contents = [], {}
-    with _open_tarball(path) as archive:
-        for member in archive:
-            entry = _entry_of(member)
-            if entry.name:  # "./" has none
-                entries.append(entry)
-            is_graph = entry.kind is EntryKind.FILE and PurePosixPath(entry.name).name in GRAPH_FILES
-            if is_graph and (stream := archive.extractfile(member)):
-                contents[entry.name] = stream.read()
-    if not contents:
-        raise Fault(f"{path}: no {' or '.join(GRAPH_FILES)} in this tarball; name one that holds a SavedModel")
-    topmost = min(contents, key=lambda name: (name.count("/"), len(name)))  # .pb before .pbtxt
-    root, _, graph = topmost.rpartition("/")
-    return Files(str(path), True, root, graph, tuple(entries)), contents[topmost]
-
-
-def _entry_of(member: tarfile.TarInfo) -> Entry:
-    name = re.sub(r"^(\./+)+|^\.$", "", member.name)
-    if member.isdir() or member.isreg():
-        return Entry(name, EntryKind.FOLDER if member.isdir() else EntryKind.FILE, member.size)
-    return Entry(name, EntryKind.LINK if member.issym() or member.islnk() else EntryKind.SPECIAL)
 
 
 def find_unsafe_names(files: Files) -> Iterator[Finding]:
@@ -300,8 +207,14 @@ def read_tarball_digests(path: Path) -> list[tuple[str, str]]:
     Raises:
         Fault: when the archive is cut short or damaged.
     """
-    with _open_tarball(path) as archive:
-        return [(member.name, stream_digest(stream)) for member in archive if (stream := archive.extractfile(member))]
+    digests = []
+    for member in read_archive(path):
+        if member.entry.kind is EntryKind.FILE:
+            digest = hashlib.sha256()
+            for chunk in member.chunks():
+                digest.update(chunk)
+            digests.append((member.entry.name, digest.hexdigest()))
+    return digests
 
 
 def tarball_digest(path: Path) -> str:

@@ -15,9 +15,10 @@ from typing import Any
 from pipeline.base.fault import list_names
 from pipeline.saved_model import computation, graph, runtimes
 from pipeline.saved_model.computation import Computation
-from pipeline.saved_model.files import Files, find_packing_faults, find_unsafe_names, read_files
+from pipeline.saved_model.files import Files, find_packing_faults, find_unsafe_names
 from pipeline.saved_model.findings import FaultKind, Finding
 from pipeline.saved_model.graph import Signature, Variables, attribute
+from pipeline.saved_model.opening import read_files
 from pipeline.saved_model.portable import PLATFORMS
 
 # Paths of source files, and everything below a home or temporary folder.
@@ -73,7 +74,7 @@ class Inspection:
 
 
 def inspect_saved_model(path: Path) -> Inspection:
-    """Reads a SavedModel's folder or .tar.gz; a tarball is read as a stream, and its variables are not kept.
+    """Reads a SavedModel's folder or archive; an archive is read as a stream, and its variables are not kept.
 
     Raises:
         Fault: when it is missing, damaged, or not a SavedModel.

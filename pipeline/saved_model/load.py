@@ -4,6 +4,8 @@ import gc
 import os
 import sys
 import tempfile
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +43,24 @@ def start_tensorflow() -> None:
             os.close(terminal)
 
 
-def load_saved_model(folder: Path) -> Any:
+def load_saved_model(folder: Path, name: str = "", tags: Sequence[str] | None = None) -> Any:
     """Loads a SavedModel with tf.saved_model.load.
 
+    Args:
+        folder: its folder.
+        name: what to call it in messages; the folder where none is given.
+        tags: those of its meta graph; None for TensorFlow's own choice.
+
     Raises:
-        Fault: when it is missing or damaged.
+        Fault: when it is missing or damaged, or this TensorFlow cannot load it.
     """
     import tensorflow as tf
 
     try:
-        return tf.saved_model.load(str(folder))
+        return tf.saved_model.load(str(folder), tags=tags)
     except (OSError, IndexError, ValueError, tf.errors.OpError) as error:  # each was seen with damaged files
-        message = " ".join(str(error).split())
-        raise Fault(f"{folder}: TensorFlow cannot load this SavedModel ({message}); run make convert again") from error
+        message = textwrap.shorten(str(error).replace(str(folder), name or str(folder)), 400, placeholder=" ...")
+        raise Fault(
+            f"{name or folder}: TensorFlow cannot load this SavedModel ({message}); make doctor shows"
+            " what it needs, and a damaged one must be written or downloaded again"
+        ) from error

@@ -1,0 +1,227 @@
+"""Opens a SavedModel for doctor and evaluate alike: whatever name people have for it.
+
+    a folder            with saved_model.pb, or above one: a serving folder (the newest version counts), a cache of
+                        kagglehub, a snapshot of Hugging Face
+    an archive          .tar, .tar.gz, .tar.bz2, .tar.xz or .zip with such a folder
+    its saved_model.pb
+
+read_files() lists the files and reads the graph without writing anything; open_folder() gives a folder to load.
+pipeline.saved_model.remote also takes addresses.
+"""
+
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from pipeline.base.archives import (
+    Entry,
+    EntryKind,
+    Member,
+    Packing,
+    detect_packing,
+    is_safe,
+    read_archive,
+    show_name,
+    unpack,
+)
+from pipeline.base.fault import Fault, list_names
+from pipeline.saved_model.files import GRAPH_FILES, Files
+from pipeline.saved_model.locate import choose_model, find_graphs, find_snapshot
+from pipeline.saved_model.other_formats import HEAD, recognize_content, recognize_file, recognize_wrong_file
+
+_EXPECTED = "expected a SavedModel: its folder, a folder above it, an archive of one, or its address"
+_LISTED, _HEADS = 10_000, 100  # files of a folder or archive without a SavedModel that are listed, and looked into
+
+
+# Places ---------------------------------------------------------------------------------------------------------------
+def _is_archive(path: Path) -> bool:
+    """Whether a path is an archive, not a folder.
+
+    Raises:
+        Fault: when it is neither.
+    """
+    if path.is_dir():
+        return False
+    if not path.is_file():
+        problem = "neither a folder nor a regular file" if path.exists() else "no such file or folder"
+        raise Fault(f"{path}: {problem}; {_EXPECTED}")
+    if detect_packing(path) is not None:
+        return True
+    if not path.stat().st_size:
+        raise Fault(f"{path}: the file is empty; {_EXPECTED}")
+    other = recognize_file(path)
+    raise Fault(other.sentence(path) if other else f"{path}: neither a folder nor an archive; {_EXPECTED}")
+
+
+def _to_folder(path: Path) -> Path:
+    """Returns the folder of a model that is named by its saved_model.pb, else the path."""
+    return path.parent if path.name in GRAPH_FILES and path.is_file() else path
+
+
+def _search(folder: Path, where: object) -> tuple[Path, str]:
+    """Returns the folder of the SavedModel in or below a folder, and a note of the choice.
+
+    Args:
+        folder: where to search.
+        where: what to call it in messages.
+
+    Raises:
+        Fault: when there is none, or something else is in place of its files.
+    """
+    folder = find_snapshot(folder) or folder
+    graphs = find_graphs(folder)
+    if not graphs:
+        files = [path for path in sorted(islice(folder.rglob("*"), _LISTED)) if path.is_file()]
+        heads = {path.relative_to(folder).as_posix(): _read_head(path) for path in files[:_HEADS]}
+        raise _no_model(where, [path.relative_to(folder).as_posix() for path in files], heads)
+    choice = choose_model(where, graphs)
+    model = folder / choice.root
+    for path in (*(model / name for name in GRAPH_FILES), *sorted(model.glob("variables/*"))):
+        if path.is_file():
+            _refuse_wrong_file(where, path.relative_to(folder).as_posix(), _read_head(path))
+    return model, choice.note
+
+
+def _read_head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(HEAD)
+
+
+def _refuse_wrong_file(where: object, name: str, head: bytes) -> None:
+    if other := recognize_wrong_file(PurePosixPath(name).name, head):
+        raise Fault(other.sentence(f"{where}: {show_name(name)}", "the model's file"))
+
+
+def _no_model(where: object, names: Sequence[str], heads: Mapping[str, bytes]) -> Fault:
+    """Returns the fault of a folder or archive without a SavedModel."""
+    if other := recognize_content(str(where), names, heads):
+        return Fault(other.sentence(where))
+    found = list_names([show_name(name) for name in names]) or "nothing"
+    return Fault(f"{where}: no {' or '.join(GRAPH_FILES)} in it, but {found}; {_EXPECTED}")
+
+
+# The files and the graph ----------------------------------------------------------------------------------------------
+def read_files(path: Path) -> tuple[Files, bytes]:
+    """Returns a model's files and the content of the one of GRAPH_FILES that TensorFlow reads.
+
+    Raises:
+        Fault: when there is no such file or folder, no SavedModel in it, or the archive is not whole.
+    """
+    path = _to_folder(path)
+    return _read_packed(path) if _is_archive(path) else _read_folder(*_search(path, path))
+
+
+def _read_folder(folder: Path, note: str) -> tuple[Files, bytes]:
+    kinds = {stat.S_IFDIR: EntryKind.FOLDER, stat.S_IFREG: EntryKind.FILE, stat.S_IFLNK: EntryKind.LINK}
+    entries = []
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        kind = kinds.get(stat.S_IFMT(status.st_mode), EntryKind.SPECIAL)
+        size = path.stat().st_size if path.is_file() else 0  # of what a link leads to
+        entries.append(Entry(path.relative_to(folder).as_posix(), kind, size))
+    graph = next(name for name in GRAPH_FILES if (folder / name).is_file())
+    return Files(str(folder), False, "", graph, tuple(entries), note), (folder / graph).read_bytes()
+
+
+@dataclass
+class _Listing:
+    """What one reading of an archive tells.
+
+    Attributes:
+        entries: all of them, in order.
+        graphs: the names of all GRAPH_FILES.
+        heads: the first HEAD bytes of the model's files and of some others.
+        content: of the first of the graphs, which is that of the model in most archives.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    graphs: list[str] = field(default_factory=list)
+    heads: dict[str, bytes] = field(default_factory=dict)
+    content: bytes = b""
+
+    def add(self, member: Member) -> None:
+        entry = member.entry
+        self.entries.append(entry)
+        if entry.kind is not EntryKind.FILE:
+            return
+        path = PurePosixPath(entry.name)
+        is_hidden = any(part.startswith(".") for part in path.parent.parts)
+        if path.name in GRAPH_FILES and is_safe(entry.name) and not is_hidden:
+            self.graphs.append(entry.name)
+            if len(self.graphs) == 1:
+                self.content = b"".join(member.chunks())
+                self.heads[entry.name] = self.content[:HEAD]
+                return
+        if len(self.heads) < _HEADS or path.name in GRAPH_FILES or path.parent.name == "variables":
+            self.heads[entry.name] = next(member.chunks(), b"")[:HEAD]
+
+
+def _read_packed(path: Path) -> tuple[Files, bytes]:
+    """Reads an archive as a stream; one graph alone is kept in memory, and nothing is written to disk."""
+    listing = _Listing()
+    for member in read_archive(path):
+        if member.entry.name:  # "./" has none
+            listing.add(member)
+    if not listing.graphs:
+        raise _no_packed_model(path, listing)
+    choice = choose_model(path, listing.graphs)
+    names = [str(PurePosixPath(choice.root, name)) for name in GRAPH_FILES]
+    graph = next(name for name in names if name in listing.graphs)
+    for name, head in listing.heads.items():
+        if name in names or name.startswith(str(PurePosixPath(choice.root, "variables/"))):
+            _refuse_wrong_file(path, name, head)
+    is_first = graph == listing.graphs[0] and listing.graphs.count(graph) == 1
+    content = listing.content if is_first else _read_member(path, graph)
+    is_tarball = detect_packing(path) is Packing.GZIP
+    entries = tuple(listing.entries)
+    return Files(str(path), is_tarball, choice.root, PurePosixPath(graph).name, entries, choice.note), content
+
+
+def _no_packed_model(path: Path, listing: _Listing) -> Fault:
+    names = [entry.name for entry in listing.entries if entry.kind is not EntryKind.FOLDER]
+    links = [entry.name for entry in listing.entries if entry.kind is EntryKind.LINK]
+    return _linked_model(path, links) or _no_model(path, names, listing.heads)
+
+
+def _linked_model(path: Path, links: Iterable[str]) -> Fault | None:
+    """Returns the fault of an archive with a link in place of the graph, as a snapshot of Hugging Face has."""
+    if link := next((name for name in links if PurePosixPath(name).name in GRAPH_FILES), None):
+        return Fault(
+            f"{path}: its {show_name(link)} is a link, which is not unpacked; pack the files themselves (tar"
+            " --dereference)"
+        )
+    return None
+
+
+def _read_member(path: Path, name: str) -> bytes:
+    """Returns the content of the last entry of that name: as when it is unpacked, that one counts."""
+    content = b""
+    for member in read_archive(path):
+        if member.entry.name == name and member.entry.kind is EntryKind.FILE:
+            content = b"".join(member.chunks())
+    return content
+
+
+# A folder to load -----------------------------------------------------------------------------------------------------
+@contextmanager
+def open_folder(path: Path) -> Iterator[tuple[Path, str]]:
+    """Yields the folder of a SavedModel, unpacked for the time of the block, and a note of how it was chosen.
+
+    Raises:
+        Fault: as read_files(); when the disk is full.
+    """
+    path = _to_folder(path)
+    if not _is_archive(path):
+        yield _search(path, path)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        left_out = unpack(path, Path(scratch))
+        if fault := None if find_graphs(Path(scratch)) else _linked_model(path, left_out):
+            raise fault
+        folder, note = _search(Path(scratch), path)
+        links = f"left out links and special files: {list_names(left_out)}" if left_out else ""
+        yield folder, "; ".join(filter(None, (note, links)))
