@@ -159,6 +159,7 @@ def _card(hub: Hub, page: Page, handle: str) -> Iterator[Problem]:
         others = [
             *_verification(hub.index.modules[handle], file.report),
             *claims.card_problems(page, file.report, file.head),
+            *figures.digest_problems(page, file.report),
             *figures.card_figures(page, file.report, file.head),
         ]
         yield from _with_report(file, (problem for problem in others if problem not in problems))

@@ -7,45 +7,17 @@ OUT/kaggle/ for Kaggle, after checking each.
 """
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.base.command import command
 from pipeline.base.files import write_text
-from pipeline.base.heads import Head
 from pipeline.base.yaml_sections import Member
-from pipeline.cards import claims, hugging_face, kaggle, tf_hub_rules
-from pipeline.cards.page import parse_page, refuse_problems
-from pipeline.cards.record import CardFacts, Record, records, render_tf_hub
+from pipeline.cards.member_files import member_files
+from pipeline.cards.record import CardFacts, records
 from pipeline.facts.collection import Module, collection_of
 from pipeline.facts.report import load_report
-
-
-def files_of(records: Mapping[Head, Record], out: Path) -> dict[Path, str]:
-    """Returns the text of every file that the stage writes to the folder `out`, each checked.
-
-    Raises:
-        Fault: names file and line where a page breaks TF-Hub's rules or disagrees with the report, and the file that
-            Hugging Face or Kaggle would refuse.
-    """
-    files = {path: text for record in records.values() for path, text in _module_files(record, out)}
-    path = out / "kaggle" / "model-metadata.json"
-    files[path] = kaggle.model_metadata(records[Head.CLASSIFICATION])
-    kaggle.check_model(files[path], str(path))
-    return files
-
-
-def _module_files(record: Record, out: Path) -> Iterator[tuple[Path, str]]:
-    head = record.head
-    path, page = out / f"{head}.md", parse_page(render_tf_hub(record))
-    refuse_problems(str(path), [*tf_hub_rules.problems(page), *claims.card_problems(page, record.report, head)])
-    yield path, page.text
-    path, text = out / f"{head}.huggingface.md", hugging_face.readme(record)
-    hugging_face.check_readme(text, record.report, str(path))
-    yield path, text
-    path, text = out / "kaggle" / head / "model-instance-metadata.json", kaggle.instance_metadata(record)
-    kaggle.check_instance(text, str(path))
-    yield path, text
+from pipeline.prose.read import refuse_text_faults
 
 
 def main(arguments: Sequence[str]) -> str:
@@ -59,8 +31,12 @@ def main(arguments: Sequence[str]) -> str:
     module, checkpoint = member.section("module", Module), member.checkpoint_name()
     collection, hub_url = collection_of(args.member, args.hub_url)
     facts = CardFacts(member.name, module, collection, hub_url, checkpoint)
-    for path, text in files_of(records(facts, load_report(args.report)), args.out).items():
-        write_text(path, text)
+    refuse_text_faults(args.member, args.hub_url)
+    files = list(member_files(records(facts, load_report(args.report)), args.out))
+    for file in files:
+        file.check()
+    for file in files:
+        write_text(file.path, file.text)
     return member.name
 
 

@@ -3,8 +3,9 @@
     python -m pipeline.check MEMBER.yaml [--imagenet PLACE] [--real FILE] [--samples N] [--require-accuracy]
                              [--hub-url URL]
 
-reads every section, collection.yaml, the label file and the list of evaluation images. It writes nothing; it prints
-every fault, or nothing. make runs it before the first stage of a member that takes long.
+reads every section, collection.yaml, the label file and the list of evaluation images, and tries the texts on every
+page of the member. It writes nothing; it prints every fault, or nothing. make runs it before the first stage of a
+member that takes long.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from pipeline.hub.index import handles_of
 from pipeline.images import image_set, labels
 from pipeline.images.labels import Label
 from pipeline.model.variants import Model
+from pipeline.prose.read import find_text_faults
 
 Value = TypeVar("Value")
 
@@ -97,9 +99,12 @@ def problems(path: Path, settings: Settings) -> list[str]:
     faults = _Faults()
     member = faults.catch(lambda: Member(path))
     module = _check_member(member, settings, faults) if member else None
-    collection = faults.catch(lambda: collection_of(path, settings.hub_url)[0])
+    collection = faults.catch(lambda: collection_of(path, settings.hub_url))
     if module and collection:
-        faults.catch(lambda: handles_of(collection, path.stem, module.version))
+        faults.catch(lambda: handles_of(collection[0], path.stem, module.version))
+    if member:
+        for message in faults.catch(lambda: find_text_faults(member, settings.hub_url)) or ():
+            faults.messages[message] = None
     return list(faults.messages)
 
 

@@ -19,7 +19,6 @@ from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import replacing, sha256_of, write_text
 from pipeline.base.heads import Head
-from pipeline.base.templates import render
 from pipeline.base.yaml_sections import Member
 from pipeline.cards import tf_hub_rules
 from pipeline.download.checksums import copy
@@ -29,6 +28,8 @@ from pipeline.hub import website
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, module_entry
 from pipeline.hub.folder import hub_folder, locked, read_index, write_index
 from pipeline.hub.index import Index, handles_of
+from pipeline.hub.publisher_page import render_publisher
+from pipeline.prose.read import refuse_text_faults
 from pipeline.saved_model.files import tarball_digest
 
 
@@ -185,12 +186,7 @@ def _write_card(module: Packed, hub: Path) -> tuple[PublishedFile, ...]:
 
 def _write_lists(hub: Path, index: Index, publisher: Publisher) -> None:
     """Writes what lists the modules: the publisher's page, index.json and the website."""
-    page = render(
-        "publisher.md.jinja",
-        publisher=publisher,
-        modules=[entry for entry in index.modules.values() if entry.publisher == publisher.id],
-        collections=[entry for entry in index.collections.values() if entry.publisher == publisher.id],
-    )
+    page = render_publisher(publisher, index.modules.values(), index.collections.values())
     tf_hub_rules.check(page, f"{publisher.id}.md")
     write_text(hub / publisher.id / f"{publisher.id}.md", page)
     write_index(hub, index)
@@ -273,6 +269,7 @@ def main(arguments: Sequence[str]) -> str:
         collection, _ = collection_of(args.facts, None)
         publish_collection(collection, args.source, hub, args.receipt)
         return f"collection {collection.name} in {hub}"
+    refuse_text_faults(args.facts)
     outputs = read_outputs(args.facts, args.source)
     if args.require_accuracy:
         check_measured(outputs.member, outputs.report)

@@ -1,10 +1,12 @@
 """The records and cards of members, as make card makes them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pipeline.base.heads import Head
 from pipeline.cards import record
+from pipeline.cards.member_files import member_files
 from pipeline.cards.record import CardFacts, Record
 from pipeline.facts.collection import Collection, Module, read_collection
 from pipeline.facts.report import Report
@@ -28,6 +30,14 @@ def records(
 def cards(*facts: Any) -> dict[Head, str]:
     """Returns the card of each module, from what records() takes."""
     return {head: record.render_tf_hub(card) for head, card in records(*facts).items()}
+
+
+def checked_files(members_records: Mapping[Head, Record], out: Path = Path("out")) -> dict[Path, str]:
+    """Returns the text of every file of the stage card, each checked."""
+    files = list(member_files(members_records, out))
+    for file in files:
+        file.check()
+    return {file.path: file.text for file in files}
 
 
 def demo_cards(report: Report) -> dict[Head, str]:

@@ -16,7 +16,6 @@ from pipeline.base import yaml_sections
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
 from pipeline.base.verification import Verification
-from pipeline.card import files_of
 from pipeline.collection import page
 from pipeline.facts.collection import Module, read_collection
 from pipeline.facts.report import Report, load_report
@@ -27,7 +26,7 @@ from pipeline.package import package
 from pipeline.publish import Outputs, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
 from pipeline.saved_model.graph import saved_model_class
-from tests.card_facts import records
+from tests.card_facts import checked_files, records
 from tests.conftest import ROOT, Stage, assert_refused
 from tests.hubs import write_plots
 from tests.reports import QUOTED, REPORT, with_accuracy, with_checks, with_weights, write_report
@@ -70,7 +69,7 @@ def publish(folder: Path, hub: Path, report: Report, **changes: Any) -> None:
     collection = read_collection(DEMO / "collection.yaml")
     module = yaml_sections.load(DEMO / "vit_demo.yaml", "module", Module)
     members_records = records("vit_demo", module, collection, "https://hub.example", report, {"name": "vit_demo"})
-    for path, text in files_of(members_records, folder).items():
+    for path, text in checked_files(members_records, folder).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     publish_member(Outputs("vit_demo", module, collection, folder, report), hub, folder / "published.json")

@@ -16,7 +16,6 @@ from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.templates import in_words, render
 from pipeline.base.verification import Verification
-from pipeline.card import files_of
 from pipeline.cards import tf_hub_rules
 from pipeline.cards.page import parse_page
 from pipeline.cards.record import Record
@@ -27,7 +26,7 @@ from pipeline.facts.report import Plot, Report, load_report
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
 from pipeline.model.variants import Model, variant
 from tests import card_facts
-from tests.card_facts import cards, records
+from tests.card_facts import cards, checked_files, records
 from tests.conftest import ROOT, Stage, assert_refused
 from tests.model.parameter_counts import PARAMETERS
 from tests.reports import (
@@ -126,7 +125,7 @@ def test_dropout_is_stated_where_there_is_any(report: Report) -> None:
 def test_top_5_of_five_classes_is_no_result(report: Report) -> None:
     report = with_measured(report, outputs=5, top5=1.0)
     members_records = records("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, ORIGIN)
-    for path, text in files_of(members_records, Path("out")).items():
+    for path, text in checked_files(members_records).items():
         assert "top-5" not in text, path
 
 
@@ -171,10 +170,10 @@ def test_nothing_is_quoted_for_unverified_weights(report: Report, measured: bool
     against = AgainstReported(0.80462, "the paper", True, "the reported 80.46 % is inside the 95 % interval")
     report = with_accuracy(report if measured else not_measured(report), reported=QUOTED)
     report = with_measured(report, against_reported=against) if measured else report
-    quoting = {path.name: text for path, text in files_of(records_of(report), Path("out")).items()}
+    quoting = {path.name: text for path, text in checked_files(records_of(report)).items()}
     assert "80.46 %" in quoting["classification.md"]
     report = with_weights(report, Verification.UNVERIFIED)
-    for path, text in files_of(records_of(report), Path("out")).items():
+    for path, text in checked_files(records_of(report)).items():
         assert "80.46" not in text, path
         assert "0.804" not in text, path
         assert re.search("not verified|unverified weights", text.split("\n---\n")[-1][:400]), path
@@ -237,7 +236,7 @@ def test_every_members_cards_pass_every_check(path: Path, measured: bool, report
     own = with_accuracy(own, reported=reported) if measured else not_measured(own, "no images were given", reported)
     module = yaml_sections.load(path, "module", Module)
     members_records = records(path.stem, module, collection, "https://hub.example", own, facts["checkpoint"])
-    files = files_of(members_records, Path("out"))
+    files = checked_files(members_records)
     assert {str(file) for file in files} == {
         *(f"out/{head}{ending}" for head in Head for ending in (".md", ".huggingface.md")),
         "out/kaggle/model-metadata.json",
@@ -259,7 +258,7 @@ def test_a_file_that_is_no_report_is_named(stage: Stage, tmp_path: Path, text: s
 def test_a_card_that_breaks_a_rule_is_not_written(stage: Stage, report: Report, tmp_path: Path) -> None:
     member = tmp_path / "demo/vit_demo.yaml"
     member.parent.mkdir()
-    for name in ("vit_demo.yaml", "collection.yaml"):
+    for name in ("vit_demo.yaml", "collection.yaml", "fashion_mnist.tsv"):
         (member.parent / name).write_text((ROOT / "model_cards/demo" / name).read_text())
     write_report(tmp_path / "report.json", report)
     assert stage("card", member, tmp_path / "report.json", tmp_path / "out").returncode == 0
@@ -267,9 +266,7 @@ def test_a_card_that_breaks_a_rule_is_not_written(stage: Stage, report: Report, 
     facts = member.with_name("collection.yaml")
     facts.write_text(facts.read_text().replace("dataset_tag: fashion-mnist", "dataset_tag: fashion"))
     done = stage("card", member, tmp_path / "report.json", tmp_path / "out")
-    assert_refused(
-        done, f"{tmp_path}/out/classification.md:11: 'fashion' is not a dataset of tfhub.dev (did you mean 'fash"
-    )
+    assert_refused(done, f"{facts}:10: dataset_tag: 'fashion' is not a dataset of tfhub.dev (did you mean 'fash")
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 
 
@@ -287,7 +284,7 @@ def test_a_card_that_breaks_a_rule_is_not_written(stage: Stage, report: Report, 
 def test_a_note_that_contradicts_the_report_is_refused(report: Report, note: str, message: str) -> None:
     members_records = records("vit_s16", Module(1, "S", note), COLLECTION, "http://h", report, ORIGIN)
     with pytest.raises(Fault, match=message):
-        files_of(members_records, Path("out"))
+        checked_files(members_records)
 
 
 def test_a_card_has_sections_on_use_provenance_and_citation(pages: dict[Head, str], report: Report) -> None:

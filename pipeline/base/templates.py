@@ -6,6 +6,8 @@ from typing import Any
 
 import jinja2
 
+from pipeline.base.plain_text import code_fence, code_span, escape_markdown, link_target
+
 TEMPLATES = Path(__file__).parents[2] / "templates"
 NUMBER_WORDS = (
     "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
@@ -16,11 +18,6 @@ def cosine(value: float) -> str:
     """Returns a cosine similarity with enough digits that only an exact 1 is shown as 1: 0.9999998 and not 1.0000."""
     texts = (f"{value:.{digits}f}" for digits in range(4, 17))
     return "1" if value == 1 else next((text for text in texts if float(text) != 1), "1")
-
-
-def cell(text: str) -> str:
-    """Returns text for a cell of a Markdown table: on one line, with its bars escaped."""
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def in_words(count: int) -> str:
@@ -51,7 +48,11 @@ def make_environment(folder: Path, autoescape: bool) -> jinja2.Environment:
         "power": lambda value: f"{value:.1e}",
         "limit": lambda value: f"{value:g}",
         "cosine": cosine,
-        "cell": cell,
+        "plain": escape_markdown,
+        "clause": functools.partial(escape_markdown, keep_citations=True),
+        "code": code_span,
+        "fence": code_fence,
+        "target": link_target,
         "in_words": in_words,
     }
     return environment

@@ -75,6 +75,25 @@ class YamlFile:
         line, node = self._items[key]
         return typing.cast(Section, _build(_Place(self.path, line, name or f"{self.path.stem}.{key}"), node, kind))
 
+    def line_of(self, path: Sequence[str | int], line_of_text: int = 1) -> int:
+        """Returns the line of a value in the file, from 1; that of the nearest value around it where it is missing.
+
+        Args:
+            path: the keys and indices that lead to the value.
+            line_of_text: which line of a text is meant, from 1; it counts where the text begins below its key.
+        """
+        node, line = typing.cast(yaml.Node, self._root), 1
+        for part in path:
+            if isinstance(node, yaml.MappingNode) and part in (items := _items(self.path, node)):
+                line, node = items[str(part)]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+                node = node.value[part]
+                line = node.start_mark.line + 1
+            else:
+                return line
+        is_block = isinstance(node, yaml.ScalarNode) and node.style == "|"
+        return line + line_of_text if is_block else line
+
     def whole(self, kind: type[Section], keys_of_others: Sequence[str] = ()) -> Section:
         """Builds the whole file into a dataclass.
 

@@ -37,17 +37,13 @@ class Training:
 
 
 def card_problems(page: Page, report: Report, head: Head) -> list[Problem]:
-    """Returns where a card's tags and digests contradict the report, and which of its sections are not there once.
-
-    All of this may come from the texts of the YAML files, so that a card can fail before it is written.
-    """
+    """Returns where a card's tags contradict the report, and which of its sections are not there once."""
     checks, tuning = report.modules[head], report.modules[head].fine_tuning
     training = Training(tuning.variables, tuning.variables - len(tuning.without_gradient)) if tuning else Training(0, 0)
     return [
         *task_problems(page, Output(head.output, checks.output_width)),
         *training_problems(page, training),
         *figures.section_problems(page),
-        *figures.digest_problems(page, report),
     ]
 
 

@@ -42,7 +42,7 @@ def model_metadata(record: Record) -> str:
     facts, collection, report = record.facts, record.facts.collection, record.report
     return _json({
         "ownerSlug": collection.publisher.kaggle,
-        "title": facts.module.title,
+        "title": " ".join(facts.module.title.split()),
         "slug": _slug(facts.member),
         "subtitle": f"Vision Transformer {report.model.variant}, "
             + (collection.summary if report.is_verified else "weights not verified"),
@@ -71,7 +71,7 @@ def instance_metadata(record: Record) -> str:
 
 
 def _slug(name: str) -> str:
-    return name.replace("_", "-")
+    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _json(values: Mapping[str, object]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.heads import Head
+from pipeline.base.plain_text import escape_markdown
 from pipeline.base.templates import TEMPLATES, render
 from pipeline.facts.checks import ModuleReport
 from pipeline.facts.collection import Collection, Module, handle
@@ -101,11 +102,9 @@ class Record:
 
     @property
     def description(self) -> str:
-        """What the module is, in one sentence; of unverified weights, that comes first."""
-        name, summary = (
-            f"Vision Transformer {self.report.model.variant} {self.head.noun}",
-            self.facts.collection.summary,
-        )
+        """What the module is, in one sentence of Markdown; of unverified weights, that comes first."""
+        name = f"Vision Transformer {self.report.model.variant} {self.head.noun}"
+        summary = escape_markdown(self.facts.collection.summary, keep_citations=True)
         if self.report.is_verified:
             return f"{name}: {summary}."
         return f"{name} with unverified weights, which are not known to be those {summary}."

@@ -219,7 +219,8 @@ def _citations(page: Page) -> Iterator[Problem]:
         for group in re.findall(r"\[([\d, ]+)\]", piece.text):
             cited = [int(number) for number in group.split(",") if number.strip()]
             missing = [number for number in cited if number not in listed]
-            if piece.line < start and missing and 0 not in cited:  # [0, 1] is an interval
+            is_cited = f"[{group}]" in page.lines[piece.line - 1]  # not so where the brackets are escaped
+            if piece.line < start and missing and is_cited and 0 not in cited:  # [0, 1] is an interval
                 references = f"end at [{max(listed)}]" if listed else "are missing"
                 yield Problem(piece.line, f"[{missing[0]}] is cited, but the references {references}")
 

@@ -96,9 +96,12 @@ def check_collections(members: Sequence[Path]) -> None:
     Raises:
         Fault: names the files.
     """
-    counts = Counter(path.stem for path in members)
-    if same := sorted(str(path) for path in members if counts[path.stem] > 1):
-        raise Fault(f"two members have the same name; names are unique across the collections: {' '.join(same)}")
+    counts = Counter(path.stem.lower() for path in members)
+    if same := sorted(str(path) for path in members if counts[path.stem.lower()] > 1):
+        raise Fault(
+            "two members have the same name, in any case of its letters; names are unique across the collections:"
+            f" {' '.join(same)}"
+        )
     for folder in sorted({path.parent for path in members}):
         if not (folder / "collection.yaml").is_file():
             raise Fault(f"each folder of members needs a collection.yaml; it is missing in {folder}")

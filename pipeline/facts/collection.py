@@ -8,6 +8,8 @@ from pipeline.base.fault import Fault, nearest
 from pipeline.base.heads import Head
 from pipeline.base.yaml_sections import YamlFile
 
+# The folder of the website, and an address of the server.
+RESERVED = ("site", "healthz")
 ACTIVATIONS = ("softmax", "sigmoid")  # functions of tf.nn
 
 
@@ -99,6 +101,8 @@ class Collection:
         for what, value in (("name", self.name), ("publisher.id", self.publisher.id)):
             if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value):
                 raise Fault(f"{what} must be lower-case letters, digits, '_' and '-', got {value!r}")
+        if self.publisher.id in RESERVED:
+            raise Fault(f"publisher.id {self.publisher.id!r} is a word that the hub itself uses; choose another")
         if "_" in self.publisher.id:  # tfhub.dev, which allowed it in other names
             raise Fault(f"publisher.id must be lower-case letters, digits and '-', got {self.publisher.id!r}")
 
@@ -127,9 +131,11 @@ def collection_of(member: Path, hub_url: str | None) -> tuple[Collection, str]:
     if collection.name != path.resolve().parent.name:
         raise Fault(f"{path}: name must be that of its folder, {path.resolve().parent.name!r}, got {collection.name!r}")
     address = (hub_url or collection.hub_url).rstrip("/")
-    if not re.match(r"https?://[^/]", address):
+    if not re.fullmatch(r"https?://[^/\s\"'<>`\\][^\s\"'<>`\\]*", address):
         where = f"HUB_URL={hub_url}" if hub_url else f"{path}: hub_url {collection.hub_url!r}"
-        raise Fault(f"{where}: expected an address that begins with http:// or https://")
+        raise Fault(
+            f"{where}: expected an address that begins with http:// or https://, without spaces, quotes and the like"
+        )
     return collection, address
 
 

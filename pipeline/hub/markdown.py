@@ -209,7 +209,8 @@ def _relink(tokens: Sequence[Token], folder: str, pages: Collection[str]) -> lis
 
 def publisher_name(text: str) -> str:
     """Returns the publisher's name from its page, where TF-Hub has the description; "" without one."""
-    return parse_page(text).description
+    tokens = _parser().parse(parse_page(text).description)
+    return "".join(_text(token) for token in tokens if token.type == "inline")
 
 
 def render_page(text: str, path: str, pages: Collection[str], without: Collection[str] = ()) -> Document:

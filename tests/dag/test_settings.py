@@ -73,5 +73,5 @@ def test_members_of_one_name_and_folders_without_facts_are_refused(tmp_path: Pat
     check_collections([tmp_path / "one/a.yaml"])
     with pytest.raises(Fault, match=r"needs a collection\.yaml; it is missing in .*/two$"):
         check_collections([tmp_path / "one/a.yaml", tmp_path / "two/b.yaml"])
-    with pytest.raises(Fault, match=r"^two members have the same name; .*/one/a\.yaml .*/two/a\.yaml$"):
+    with pytest.raises(Fault, match=r"^two members have the same name, .*/one/a\.yaml .*/two/a\.yaml$"):
         check_collections([tmp_path / "one/a.yaml", tmp_path / "two/a.yaml"])

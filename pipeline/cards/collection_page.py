@@ -1,0 +1,47 @@
+"""The page of a collection, from the facts and reports of its members."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipeline.base.heads import Head
+from pipeline.base.templates import render
+from pipeline.cards import counts, tf_hub_rules
+from pipeline.cards.page import parse_page, refuse_problems
+from pipeline.facts.collection import Collection, Module, handle
+from pipeline.facts.report import Report
+
+
+@dataclass(frozen=True)
+class ListedMember:
+    """A member of the collection: its name, its section `module`, its report, and links to its modules' pages."""
+
+    name: str
+    module: Module
+    report: Report
+    links: dict[Head, str]
+
+    @property
+    def rank(self) -> tuple[bool, int, str]:
+        """Its place in the lists: plain Vision Transformers before hybrids, small before large."""
+        weights = self.report.modules[Head.CLASSIFICATION].weights
+        return self.report.model.hybrid, weights.parameters, self.name
+
+
+def list_member(collection: Collection, name: str, module: Module, report: Report) -> ListedMember:
+    """Returns a member as the page of its collection lists it."""
+    handles = {head: handle(collection, name, head, module.version) for head in Head}
+    # From <publisher>/collections/<name>/1.md the modules are two folders up.
+    links = {head: f"../../{path.split('/', 1)[1]}.md" for head, path in handles.items()}
+    return ListedMember(name, module, report, links)
+
+
+def render_collection(collection: Collection, members: Iterable[ListedMember]) -> str:
+    """Returns the page."""
+    ranked = sorted(members, key=lambda member: member.rank)
+    return render("collection.md.jinja", collection=collection, members=ranked)
+
+
+def check_collection(text: str, where: str) -> None:
+    """Raises Fault, with `where` and the lines, for a page that breaks TF-Hub's rules or has counts unlike its list."""
+    page = parse_page(text)
+    refuse_problems(where, [*tf_hub_rules.problems(page), *counts.collection_problems(page)])

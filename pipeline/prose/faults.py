@@ -1,0 +1,139 @@
+"""Finds the texts of YAML files that break a rule for pages, by trying all pages with stand-ins for the figures.
+
+The pages and the rules are those of card, collection and publish, so no rule is known to them alone. A problem of a
+page is traced to its text by leaving out one text after the other: the one without which the problem is gone is named
+with file and line.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pipeline.base.fault import Fault
+from pipeline.base.heads import Head
+from pipeline.base.yaml_sections import YamlFile
+from pipeline.cards import tf_hub_rules
+from pipeline.cards.collection_page import ListedMember, check_collection, list_member, render_collection
+from pipeline.cards.member_files import CardFile, member_files
+from pipeline.cards.record import CardFacts, records
+from pipeline.hub.entries import CollectionEntry, ModuleEntry, module_entry
+from pipeline.hub.publisher_page import render_publisher
+from pipeline.prose.fields import Field, MemberTexts, fields_of
+from pipeline.prose.markdown import form_problems
+from pipeline.prose.stand_in import stand_in_report
+
+_SHOWN = 5  # problems of one text: more are mostly consequences
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem of a page: the page, and the text of the line, "" where the problem is of the whole page."""
+
+    page: str
+    line: str
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files of a member's texts: its YAML file and collection.yaml, and the setting HUB_URL if it is given."""
+
+    member: YamlFile
+    collection: YamlFile
+    hub_url: str | None = None
+
+    def place(self, field: Field, line_of_text: int = 1) -> str:
+        """Returns where a text stands, and what it is called, for messages."""
+        if field.path == ("hub_url",) and self.hub_url:
+            return f"HUB_URL={self.hub_url}"
+        file = self.collection if field.is_of_collection else self.member
+        return f"{file.path}:{file.line_of(field.yaml_path, line_of_text)}: {field.name}"
+
+
+def text_faults(texts: MemberTexts, others: Sequence[MemberTexts], sources: Sources) -> list[str]:
+    """Returns what is wrong with the texts of a member and its collection, a sentence each.
+
+    Args:
+        texts: of the member.
+        others: of the other members of its collection, which the collection's page lists.
+        sources: where they stand.
+    """
+    faults = []
+    for field in fields_of(texts):
+        if field.is_markdown and (problems := list(form_problems(field.get(texts) or ""))):
+            faults += [f"{sources.place(field, problem.line)}: {problem.text}" for problem in problems]
+            texts = field.without(texts)  # whose other problems would be consequences
+    found = find_problems(texts, others)
+    return faults + (list(_trace(found, texts, others, sources)) if found else [])
+
+
+def _trace(
+    found: dict[str, Finding], texts: MemberTexts, others: Sequence[MemberTexts], sources: Sources
+) -> Iterator[str]:
+    """Yields the problems with the texts that they come from, see the module; the rest with their pages."""
+    rest = dict(found)
+    for field in fields_of(texts):
+        if field.get(texts) == field.neutral or not rest:
+            continue
+        gone = rest.keys() - find_problems(field.without(texts), others).keys()
+        for problem in [problem for problem in rest if problem in gone][:_SHOWN]:
+            yield f"{sources.place(field, _line_in(field.get(texts), found[problem].line))}: {problem}"
+        rest = {problem: finding for problem, finding in rest.items() if problem not in gone}
+    for problem, finding in rest.items():
+        yield f"{sources.member.path}: {problem} (on its page {finding.page})"
+
+
+def _line_in(text: object, line: str) -> int:
+    """Returns which line of a text is on a line of a page, from 1; the first where that cannot be told."""
+    lines = [part.strip() for part in str(text).split("\n")]
+    return 1 + lines.index(line.strip()) if line.strip() in lines else 1
+
+
+def find_problems(texts: MemberTexts, others: Sequence[MemberTexts]) -> dict[str, Finding]:
+    """Returns the problems of all pages, each where it is found first; what was got, and the head, are not compared."""
+    found: dict[str, Finding] = {}
+    begun: set[str] = set()
+    for file in _pages(texts, others):
+        try:
+            file.check()
+        except Fault as fault:
+            for message in str(fault).split("\n"):
+                line, problem = _split(message, file)
+                beginning = problem.split(", got ")[0].replace(f"_{Head.FE}/", f"_{Head.CLASSIFICATION}/")
+                if beginning not in begun:
+                    begun.add(beginning)
+                    found[problem] = Finding(str(file.path), line)
+    return found
+
+
+def _split(message: str, file: CardFile) -> tuple[str, str]:
+    """Returns the text of the line that a message names, and the message without file and line."""
+    rest = message.removeprefix(f"{file.path}:")
+    number, _, problem = rest.partition(": ")
+    return (file.text.split("\n")[int(number) - 1], problem) if number.isdecimal() else ("", rest.strip())
+
+
+def _pages(texts: MemberTexts, others: Sequence[MemberTexts]) -> Iterator[CardFile]:
+    """Yields every page of a member, its collection and its publisher."""
+    facts = CardFacts(texts.name, texts.module, texts.collection, texts.hub_url, texts.checkpoint_name)
+    for is_measured in (True, False):
+        report = stand_in_report(texts.model, texts.evaluation, texts.labels, is_measured)
+        yield from member_files(records(facts, report), Path(), digests=False)
+    text = render_collection(texts.collection, [_listed(member) for member in (texts, *others)])
+    yield CardFile(Path("page.md"), text, partial(check_collection, text, "page.md"))
+    text = render_publisher(texts.collection.publisher, _entries(facts, texts), _collections(texts))
+    yield CardFile(Path("publisher.md"), text, partial(tf_hub_rules.check, text, "publisher.md"))
+
+
+def _listed(member: MemberTexts) -> ListedMember:
+    report = stand_in_report(member.model, member.evaluation, member.labels, is_measured=True)
+    return list_member(member.collection, member.name, member.module, report)
+
+
+def _entries(facts: CardFacts, texts: MemberTexts) -> list[ModuleEntry]:
+    report = stand_in_report(texts.model, texts.evaluation, texts.labels, is_measured=True)
+    return [module_entry(facts.handle(head), head, texts.module, texts.collection, report, ()) for head in Head]
+
+
+def _collections(texts: MemberTexts) -> list[CollectionEntry]:
+    return [CollectionEntry(f"{texts.collection.publisher.id}/collections/{texts.collection.name}/1", ())]

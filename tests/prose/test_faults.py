@@ -1,0 +1,152 @@
+"""Texts of YAML files: each rule for pages is known before anything is made, with the text's file and line."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.base.fault import Fault
+from pipeline.base.yaml_sections import Member
+from pipeline.cards.collection_page import list_member, render_collection
+from pipeline.cards.page import parse_page
+from pipeline.cards.record import CardFacts, records
+from pipeline.facts.collection import collection_of
+from pipeline.hub.markdown import publisher_name, render_page
+from pipeline.hub.publisher_page import render_publisher
+from pipeline.prose.read import find_text_faults, read_texts, refuse_text_faults
+from pipeline.prose.stand_in import stand_in_report
+from tests.card_facts import checked_files
+from tests.conftest import ROOT
+
+
+def faults(folder: Path, hub_url: str | None = None) -> list[str]:
+    """Returns the faults of the member `mini` without the folder's path."""
+    return [text.replace(f"{folder}/", "") for text in find_text_faults(Member(folder / "mini.yaml"), hub_url)]
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("member", sorted(ROOT.glob("model_cards/*/vit_*.yaml")), ids=lambda path: path.stem)
+def test_every_member_of_the_project_is_good(member: Path) -> None:
+    refuse_text_faults(member)
+
+
+def test_a_good_member_has_no_faults(tiny: Path) -> None:
+    assert faults(tiny) == []
+
+
+TITLE, NOTE = "title: mini\n", "title: mini\n  note: |\n    A note.\n\n    {}\n"
+FIELDS = ("overview: They are random.", "about: They are tiny.")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        # What a Markdown text does to the page around it; the line is that of the text.
+        ("mini.yaml", TITLE, NOTE.format("```python"), "22: module.note: the code block that begins with '```' on lin"),
+        ("mini.yaml", TITLE, NOTE.format("~~~\n    x"), "22: module.note: the code block that begins with '~~~' on li"),
+        ("mini.yaml", TITLE, NOTE.format("<!-- a"), "22: module.note: the HTML that begins on line 3 of the text is n"),
+        ("mini.yaml", TITLE, NOTE.format("[1]: http://a"), "22: module.note: '[1]:' defines a link for the whole page"),
+        ("mini.yaml", TITLE, NOTE.format("## Results"), "22: module.note: expected one section 'Results', got 2; corr"),
+        ("mini.yaml", TITLE, NOTE.format("# A"), "22: module.note: the heading 'A' has the level of the page's title;"),
+        ("mini.yaml", TITLE, NOTE.format("##### A"), "22: module.note: the heading 'A' is of level 5 below one of lev"),
+        # HTML, links, pictures, citations, tags
+        ("mini.yaml", TITLE, NOTE.format("a <b>b"), "22: module.note: raw HTML, '<b>': expected Markdown, and HTML fo"),
+        ("mini.yaml", TITLE, NOTE.format("<!-- a: b -->"), "22: module.note: the tag '<!-- a: b -->' has no effect he"),
+        ("mini.yaml", TITLE, NOTE.format("[a](/b)"), "22: module.note: the link '/b' works on one machine or host onl"),
+        ("mini.yaml", TITLE, NOTE.format("[a](javascript:b)"), "22: module.note: the link 'javascript:b' works on one"),
+        ("mini.yaml", TITLE, NOTE.format("![a](http://b/c)"), "22: module.note: the picture 'http://b/c' is on anothe"),
+        ("mini.yaml", TITLE, NOTE.format("As [7] says."), "22: module.note: [7] is cited, but the references end at ["),
+        ("mini.yaml", TITLE, 'title: " "\n', "18: module.title: title is empty; leave it out"),
+        ("mini.yaml", "the test set of colours", '""', "12: evaluation.dataset: model-index[0].results[0].dataset has"),
+        ("collection.yaml", FIELDS[0], "overview: A <i>.", "9: overview: raw HTML, '<i>': expected Markdown"),
+        ("collection.yaml", FIELDS[0], "overview: These four models.", "9: overview: 'four models', but the page list"),
+        ("collection.yaml", FIELDS[1], "about: |\n  a\n\n  ```", "13: about: the code block that begins with '```' on"),
+        ("collection.yaml", "For tests.", "A <i>.", "3: publisher.about: raw HTML, '<i>': expected Markdown"),
+        ("collection.yaml", "For tests.", '"```"', "3: publisher.about: the code block that begins with '```' on line"),
+        ("collection.yaml", "name: Tester,", "name: T, kaggle: My Name,", "3: publisher.kaggle: ownerSlug must be low"),
+        ("collection.yaml", "summary: never", "summary: Small. And never", "4: summary: the description must be one s"),
+        ("collection.yaml", "training: never", "training: as [8] says, never", "5: training: [8] is cited, but the re"),
+        ("collection.yaml", "dataset_tag: other", "dataset_tag: mnist", "6: dataset_tag: 'mnist' is not a dataset of"),
+        ("collection.yaml", "apache-2.0", "Apache 2", "8: license: 'Apache 2' is not a license of tfhub.dev (did you"),
+        ("collection.yaml", '"https://github.com/jax-ml/jax"', '"ftp://a/b"', "13: references[1].url: the link 'ftp:/"),
+        (
+            "collection.yaml", "http://localhost:8080", "https://github.com/a/b/releases/download/c",
+            "2: hub_url: asset-path 'https://github.com/a/b/releases/download/c/tester/mini_classification/1.tar.gz' m",
+        ),
+    ],
+)  # fmt: skip
+def test_a_text_that_breaks_a_rule_is_named_with_file_and_line(
+    tiny: Path, file: str, old: str, new: str, message: str
+) -> None:
+    edit(tiny / file, old, new)
+    (fault,) = faults(tiny)
+    assert fault.startswith(f"{file}:{message}")
+
+
+def test_faults_of_several_texts_are_told_at_once(tiny: Path) -> None:
+    edit(tiny / "mini.yaml", TITLE, NOTE.format("```"))
+    edit(tiny / "collection.yaml", "apache-2.0", "Apache 2")
+    edit(tiny / "collection.yaml", "They are tiny.", "They are <b>tiny</b>.")
+    assert [fault.split(": ")[1] for fault in faults(tiny)] == ["module.note", "license", "about", "about"]
+
+
+def test_the_setting_hub_url_is_named(tiny: Path) -> None:
+    url = "https://github.com/a/b/releases/download/c"
+    (fault,) = faults(tiny, url)
+    assert fault.startswith(f"HUB_URL={url}: asset-path '{url}/tester/mini_classification/1.tar.gz' may not be fetched")
+
+
+def test_another_member_that_is_malformed_is_its_own_matter(tiny: Path) -> None:
+    (tiny / "broken.yaml").write_text("model: 7\n")
+    assert faults(tiny) == []
+    (tiny / "other.yaml").write_text((tiny / "mini.yaml").read_text())
+    edit(tiny / "collection.yaml", "They are random.", "These two models are random.")
+    assert faults(tiny) == []
+
+
+HOSTILE = (
+    "photographs <set A>", "a | b", "one [a](javascript:x)", "*bold* _it_ `code`", "<script>alert(1)</script>",
+    "$x$ ${NAME}", "شمس 🌞", "# head", "<!-- a: b -->", "![i](http://a/b.png)", "[1]: http://a", "AT&T &lt;", "```",
+    "- item", "a\\", "[9]x",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_plain_text_of_any_kind_is_published_as_it_was_written(tiny: Path, text: str) -> None:
+    """Titles, names of classes, data sets, publishers and sources."""
+    quoted = "'" + text.replace("'", "''") + "'"
+    for old, new in (
+        ("title: mini", f"title: {quoted}"),
+        ("dataset: the test set of colours", f"dataset: {quoted}\n  reported: {{top1: 0.5, source: {quoted}}}"),
+    ):
+        edit(tiny / "mini.yaml", old, new)
+    edit(tiny / "collection.yaml", "name: Tester", f"name: {quoted}")
+    edit(tiny / "collection.yaml", "text: The paper", f"text: {quoted}")
+    (tiny / "labels.tsv").write_text(f"red\t{text}\ngreen\tGreen\nblue\t{text}!\n")
+    assert faults(tiny) == []
+    collection, hub_url = collection_of(tiny / "mini.yaml", None)
+    texts = read_texts(Member(tiny / "mini.yaml"), collection, hub_url)
+    report = stand_in_report(texts.model, texts.evaluation, texts.labels, is_measured=True)
+    facts = CardFacts("mini", texts.module, collection, hub_url, "mini")
+    card = next(iter(checked_files(records(facts, report)).values()))
+    words = "".join(piece.text + "\n" for piece in parse_page(card).paragraphs())
+    assert f'is to predict "{text}!" for "{text}"' in words
+    assert f"quoted: {text}" in words
+    assert f"images of 3 classes of {text}, over" in words
+    page = render_collection(collection, [list_member(collection, "mini", texts.module, report)])
+    assert f"\n{text}\n" in "\n" + "\n".join(piece.text for piece in parse_page(page).paragraphs()) + "\n"
+    about = render_publisher(collection.publisher, (), ())
+    assert publisher_name(about) == text
+    html = render_page(about, "tester/tester.md", ())
+    assert "<script>" not in html.body + html.lede
+
+
+def test_a_fault_of_the_card_stage_names_the_same_line(tiny: Path) -> None:
+    edit(tiny / "mini.yaml", TITLE, NOTE.format("```"))
+    with pytest.raises(Fault, match=re.escape(f"{tiny}/mini.yaml:22: module.note: the code block")):
+        refuse_text_faults(tiny / "mini.yaml")
