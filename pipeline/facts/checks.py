@@ -63,6 +63,25 @@ class SelfTestReplay:
 
 
 @dataclass(frozen=True)
+class LoaderCheck:
+    """The self-test inside the module in another loader of TensorFlow.
+
+    Attributes:
+        max_rel: by signature; empty if the module was not loaded.
+        tolerance: the largest max_rel that passes.
+        verdict: of this check; not measured where the loader is missing.
+        reason: why the module was not loaded, or "".
+    """
+
+    max_rel: dict[str, float]
+    tolerance: float
+    verdict: Verdict
+    reason: str = ""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+
+@dataclass(frozen=True)
 class BatchSizes:
     """Outputs in small batches beside those in one batch of `of` images: max_rel by the batch size."""
 
@@ -131,6 +150,7 @@ class ModuleReport:
         needs: what it needs of its users.
         weights, selftest, preprocessing, parity, batch_sizes: the checks of the same names on the ladder.
         blocks: explains a failed parity.
+        session, c_api: the checks of the same names; None in reports of releases that had none.
         gradients, fine_tuning: None where an earlier check failed.
     """
 
@@ -144,5 +164,7 @@ class ModuleReport:
     parity: Comparison
     batch_sizes: BatchSizes
     blocks: BlockTrace
+    session: LoaderCheck | None = None
+    c_api: LoaderCheck | None = None
     gradients: GradientCheck | None = None
     fine_tuning: FineTuningCheck | None = None

@@ -19,7 +19,7 @@ from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.preprocessing import prepare
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import BLOCKS, VisionTransformer
-from pipeline.proof import blocks
+from pipeline.proof import blocks, c_api, loaders
 from pipeline.proof.blocks import Outputs
 from pipeline.saved_model import inspection, selftest
 from pipeline.saved_model.files import folder_digest, folder_size
@@ -253,6 +253,7 @@ def check_module(folder: Path, head: Head, needs: Needs, reference: Reference) -
     Raises:
         Fault: when the SavedModel cannot be loaded, or its outputs have another shape.
     """
+    session = loaders.check_session(folder)  # first: its copy of the weights is gone before the module has its own
     module = load_saved_model(folder)
     inputs, expected, tolerance = reference.inputs, reference.outputs[head], reference.tolerance
     outputs: np.ndarray = module(inputs).numpy()
@@ -269,6 +270,8 @@ def check_module(folder: Path, head: Head, needs: Needs, reference: Reference) -
         parity=compare(outputs, expected, tolerance, logits=head is Head.CLASSIFICATION),
         batch_sizes=compare_batch_sizes(module, inputs, outputs, tolerance),
         blocks=trace_blocks(module, folder, reference),
+        session=session,
+        c_api=c_api.check_in_process(folder),
     )
     return CheckedModule(module, outputs, report)
 

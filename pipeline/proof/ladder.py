@@ -1,8 +1,8 @@
 """The ladder of proofs: every check of a report as a rung with value, tolerance, verdict and, where it failed, why.
 
-Each rung rests on those before it: the weights are the checkpoint's, the module reproduces its self-test and matches
-the JAX model, for every batch size, its two heads belong together, it can be differentiated and trained, and last, how
-well it classifies.
+Each rung rests on those before it: the weights are the checkpoint's, the module reproduces its self-test, in other
+loaders too, and matches the JAX model, for every batch size, its two heads belong together, it can be differentiated
+and trained, and last, how well it classifies.
 
 A new rung is a dataclass in pipeline.facts.checks, the code that fills it in (pipeline.proof.checks), and its sentence
 here.
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
 from pipeline.facts.accuracy import Accuracy, Measured
-from pipeline.facts.checks import BlockTrace, Comparison, ModuleReport
+from pipeline.facts.checks import BlockTrace, Comparison, LoaderCheck, ModuleReport
 from pipeline.facts.report import Report, Rung
 
 SKIPPED = "an earlier check failed"
@@ -65,6 +65,24 @@ def _selftest(module: ModuleReport) -> _Result:
     way, value = _worst(check.max_rel)
     reason = f"the self-test fails ({way}): {_error(value, check.tolerance)}"
     return _Result(value, check.tolerance, check.verdict, reason)
+
+
+def _loader(check: LoaderCheck | None, name: str) -> _Result | None:
+    if check is None:
+        return None
+    if check.reason:
+        return _Result(None, check.tolerance, check.verdict, f"{name}: {check.reason}")
+    signature, value = _worst(check.max_rel)
+    reason = f"{name}: {signature} differs from the JAX model, {_error(value, check.tolerance)}"
+    return _Result(value, check.tolerance, check.verdict, reason)
+
+
+def _session(module: ModuleReport) -> _Result | None:
+    return _loader(module.session, "in a session of TensorFlow 1")
+
+
+def _c_api(module: ModuleReport) -> _Result | None:
+    return _loader(module.c_api, "in TensorFlow's C API, whose loader TensorFlow Serving uses")
 
 
 def _preprocessing(module: ModuleReport) -> _Result:
@@ -125,6 +143,8 @@ def _fine_tuning(module: ModuleReport) -> _Result | None:
 _MODULE_RUNGS: dict[str, Callable[[ModuleReport], _Result | None]] = {
     "weights": _weights,
     "selftest": _selftest,
+    "session": _session,
+    "c_api": _c_api,
     "preprocessing": _preprocessing,
     "parity": _parity,
     "batch_sizes": _batch_sizes,

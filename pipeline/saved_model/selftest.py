@@ -57,6 +57,8 @@ def session_differences(folder: Path, pixels: np.ndarray, outputs: np.ndarray) -
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         signatures = tf.compat.v1.saved_model.load(session, ["serve"], str(folder)).signature_def
         for name, images in (("serving_default", scaled(pixels)), ("serving_images", pixels)):
+            if name not in signatures:
+                raise ValueError(f"there is no signature {name}")
             (fed,), (fetched,) = signatures[name].inputs.values(), signatures[name].outputs.values()
             result = session.run(fetched.name, {fed.name: images}).astype(np.float64)
             found[f"session_{name}"] = float(np.max(np.abs(result - outputs))) / scale

@@ -10,6 +10,7 @@ from pipeline.accuracy.statistics import against_reported, interval
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
 from pipeline.facts.accuracy import Reported
+from pipeline.facts.checks import LoaderCheck
 from pipeline.facts.report import Report, Rung
 from pipeline.proof import ladder
 from tests.reports import not_measured, with_accuracy, with_checks, with_measured
@@ -32,8 +33,8 @@ def reported_rung(report: Report) -> Rung:
 def test_rungs_are_in_order_and_passed_ones_give_no_reason(report: Report) -> None:
     rungs = ladder.rungs(report)
     assert list(dict.fromkeys(rung.rung for rung in rungs)) == [
-        "weights", "selftest", "preprocessing", "parity", "batch_sizes", "gradients", "fine_tuning", "features",
-        "label_order", "accuracy",
+        "weights", "selftest", "session", "c_api", "preprocessing", "parity", "batch_sizes", "gradients",
+        "fine_tuning", "features", "label_order", "accuracy",
     ]  # fmt: skip
     assert {rung.head for rung in rungs if rung.rung == "features"} == {None}
     assert {(rung.verdict, rung.reason) for rung in rungs} == {(Verdict.PASS, "")}
@@ -52,6 +53,13 @@ def test_each_failed_check_of_a_module_is_one_sentence(report: Report) -> None:
     assert failed(report, "weights", different=("cls",)) == "fe: 1 variables differ from the checkpoint: cls"
     assert failed(report, "selftest", max_rel={"call": 0.0, "serving_images": math.nan}) == (
         "fe: the self-test fails (serving_images): relative error nan (limit 1e-05)"
+    )
+    assert failed(report, "session", max_rel={"serving_default": 0.5, "serving_images": 0.0}) == (
+        "fe: in a session of TensorFlow 1: serving_default differs from the JAX model, relative error 5.0e-01 (limit"
+        " 1e-05)"
+    )
+    assert failed(report, "c_api", max_rel={}, reason="Failed to bind all placeholders") == (
+        "fe: in TensorFlow's C API, whose loader TensorFlow Serving uses: Failed to bind all placeholders"
     )
     assert failed(report, "preprocessing", max_rel=0.5) == (
         "fe: the signature serving_images does not prepare images as the protocol resize does: relative error 5.0e-01"
@@ -88,6 +96,15 @@ def test_another_class_is_counted(report: Report) -> None:
     parity = replace(report.modules[Head.CLASSIFICATION].parity, verdict=Verdict.FAIL, argmax_agreement=0.75)
     (sentence,) = ladder.failures(with_checks(report, Head.CLASSIFICATION, parity=parity))
     assert ", another class for 25.0% of the inputs; " in sentence
+
+
+def test_a_loader_that_is_missing_is_not_measured_and_stops_nothing(report: Report) -> None:
+    check = LoaderCheck({}, 1e-5, Verdict.NOT_MEASURED, "the tensorflow package has no libtensorflow_cc.so.2")
+    without = with_checks(report, Head.FE, c_api=check)
+    (rung,) = (rung for rung in ladder.rungs(without) if rung.verdict is not Verdict.PASS)
+    assert (rung.rung, rung.value, rung.verdict) == ("c_api", None, Verdict.NOT_MEASURED)
+    assert rung.reason.endswith(": the tensorflow package has no libtensorflow_cc.so.2")
+    assert ladder.failures(without) == []
 
 
 def test_checks_that_were_not_reached_are_not_measured(report: Report) -> None:

@@ -22,9 +22,11 @@ from pipeline.facts.report import Report
 from pipeline.model import float64, vit
 from pipeline.model.preprocessing import preprocess
 from pipeline.model.variants import SIZES, Model
-from pipeline.proof import checks, gradients, ladder
+from pipeline.proof import c_api, checks, gradients, ladder
 from pipeline.saved_model import build, export, selftest
+from pipeline.saved_model.graph import find_xla_calls
 from tests.reports import REPORT, with_checks
+from tests.saved_model.models import edit
 
 pytestmark = pytest.mark.slow
 
@@ -85,6 +87,13 @@ def small() -> Iterator[None]:
     """What is compiled for each fault is compiled soon."""
     width, _, heads, mlp = SIZES["Mini"]
     with patch.dict(SIZES, Mini=(width, 2, heads, mlp)):
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def c_api_in_this_process() -> Iterator[None]:
+    """A process for each fault would take a second."""
+    with patch.object(c_api, "check_in_process", c_api.check):
         yield
 
 
@@ -180,8 +189,26 @@ def test_another_preprocessing_fails_the_signature(
 ) -> None:
     failures = check(exported(fault, Head.FE), expected, Head.FE)
     # The self-test's images have the model's size, so it does not see how they are resized.
-    assert list(failures) == (["preprocessing"] if "antialias" in fault else ["selftest", "preprocessing"])
+    loaders = [] if "antialias" in fault else ["selftest", "session", "c_api"]
+    assert list(failures) == [*loaders, "preprocessing"]
     assert "serving_images does not prepare images as the protocol resize does" in failures["preprocessing"]
+
+
+def insert_attributes(saved_model: Any) -> None:
+    """Reads an attribute that no node has, which inserts it."""
+    for node in find_xla_calls(saved_model):
+        assert not node.attr["has_token_input_output"].b
+
+
+def test_a_module_that_only_tensorflow_2_loads_fails_the_other_loaders(
+    exported: Callable[[str, Head], Path], expected: checks.Reference
+) -> None:
+    folder = exported("", Head.FE)
+    edit(folder, insert_attributes)
+    failures = check(folder, expected, Head.FE)
+    assert list(failures) == ["session", "c_api"]
+    for reason in failures.values():
+        assert "Failed to bind all placeholders in <Unknown AttrValue type>" in reason
 
 
 def test_a_frozen_module_fails_the_gradients(exported: Callable[[str, Head], Path], file: Path) -> None:

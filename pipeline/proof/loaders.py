@@ -1,0 +1,69 @@
+"""Replays a module's self-test in a session of TensorFlow 1; pipeline.proof.c_api does so in TensorFlow's C API.
+
+tf.saved_model.load builds new functions from the graph, and drops what it does not understand. These two import the
+graph as it is: so do TensorFlow Serving, the Go and Java APIs, and TFLite's converter.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.base.fault import Fault
+from pipeline.base.verdict import Verdict
+from pipeline.facts.checks import LoaderCheck
+from pipeline.saved_model import selftest
+
+_MAX_REASON = 300  # characters of an error's message; TensorFlow's may have a whole NodeDef
+
+
+@dataclass(frozen=True, eq=False)
+class SelfTest:
+    """The self-test inside a module: uint8 (n, size, size, 3) pixels, and the JAX model's outputs, (n, k)."""
+
+    pixels: np.ndarray
+    outputs: np.ndarray
+    tolerance: float
+
+    def judge(self, differences: Mapping[str, float]) -> LoaderCheck:
+        """Returns the check for the relative error of each signature."""
+        verdict = Verdict.of(all(value <= self.tolerance for value in differences.values()))
+        return LoaderCheck(dict(differences), self.tolerance, verdict)
+
+    def fail(self, error: Exception) -> LoaderCheck:
+        """Returns the check of a loader that refused the module."""
+        return LoaderCheck({}, self.tolerance, Verdict.FAIL, " ".join(str(error).split())[:_MAX_REASON])
+
+    def skip(self, reason: str) -> LoaderCheck:
+        """Returns the check of a loader that this machine lacks."""
+        return LoaderCheck({}, self.tolerance, Verdict.NOT_MEASURED, reason)
+
+
+def read_selftest(folder: Path) -> SelfTest:
+    """Reads the self-test of a SavedModel.
+
+    Raises:
+        Fault: when there is none.
+    """
+    path = folder / "assets.extra" / "selftest.npz"
+    if not path.is_file():
+        raise Fault(f"{path}: the module lacks its self-test; run make convert again")
+    with np.load(path, allow_pickle=False) as test:
+        return SelfTest(test["pixels"], test["outputs"], float(test["tolerance"]))
+
+
+def check_session(folder: Path) -> LoaderCheck:
+    """Replays the self-test of a SavedModel in a session of tf.compat.v1; its memory is free again afterwards.
+
+    Raises:
+        Fault: when there is no self-test.
+    """
+    import tensorflow as tf
+
+    test = read_selftest(folder)
+    try:
+        differences = selftest.session_differences(folder, test.pixels, test.outputs)
+    except (ValueError, tf.errors.OpError) as error:
+        return test.fail(error)
+    return test.judge({way.removeprefix("session_"): value for way, value in differences.items()})
