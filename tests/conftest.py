@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.download.network import CERTIFICATES
 from pipeline.facts.report import Report
 from tests.reports import REPORT
 
@@ -99,6 +100,14 @@ def write_collection(folder: Path, members: dict[str, tuple[str, int]]) -> None:
     write_members(folder, members)
     for seed, (name, (variant, size)) in enumerate(members.items()):
         np.savez(folder / f"{name}.npz", allow_pickle=False, **random_arrays(Model(variant, size, 3), seed))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network_settings() -> None:
+    """Removes the proxies and certificates of the person who runs the tests, here and in the processes of the tests."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name in CERTIFICATES:
+            del os.environ[name]
 
 
 # Fast and slow tests -----------------------------------------------------------------------------------------------

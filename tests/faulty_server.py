@@ -1,8 +1,6 @@
 """A real HTTP server on loopback with faults on demand: a behaviour for each request, in order."""
 
 import contextlib
-import datetime
-import ipaddress
 import re
 import socket
 import ssl
@@ -14,10 +12,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.conftest import serving
 
@@ -212,20 +206,6 @@ def stalling(position: int, reached: threading.Event, go_on: threading.Event) ->
         go_on.wait(60)
 
     return behave
-
-
-def self_signed(path: Path) -> Path:
-    """Writes a certificate of 127.0.0.1 with its key; returns the path."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    day = datetime.timedelta(days=1)
-    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - day, now + day)
-    certificate = builder.add_extension(here, critical=False).sign(key, hashes.SHA256())
-    form, secret = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    pem = serialization.Encoding.PEM
-    path.write_bytes(certificate.public_bytes(pem) + key.private_bytes(pem, form, secret))
-    return path
 
 
 @contextmanager

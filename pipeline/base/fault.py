@@ -25,6 +25,10 @@ class Forbidden(Unavailable):
     """The source answers, but does not give this user the file."""
 
 
+class Misconfigured(Unavailable):
+    """This machine's settings are in the way: the proxy, or the certificates that it trusts. The message names them."""
+
+
 class NotCached(Unavailable):
     """Offline mode is on, and the cache does not have the file, or only a damaged copy of it."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pipeline.base.fault import Forbidden, NotCached, Unavailable, Unreachable, hide_password
+from pipeline.base.fault import Forbidden, Misconfigured, NotCached, Unavailable, Unreachable, hide_password
 from pipeline.checkpoints.section import AUTHORS, Checkpoint, Source
 from pipeline.download.address import is_remote
 
@@ -41,11 +41,12 @@ def _list_remedies(checkpoint: Checkpoint, reasons: Reasons) -> list[str]:
         "check your network (it may need HTTPS_PROXY=<its proxy>) and run the same command again": (
             kinds_of_hosts == {Unreachable}
         ),
+        "correct the setting that the reason names and run the same command again": Misconfigured in kinds,
         f"put a copy, {checkpoint.name}.npz, into a folder and set CHECKPOINTS=<folder>, or its URL": True,
         "with Google credentials that may read the bucket, run gcloud auth application-default login, or set"
         " CLOUDSDK_AUTH_ACCESS_TOKEN to what gcloud auth print-access-token prints": _bucket_is_closed(reasons),
         "choose a member with a copy from timm on Hugging Face (an hf: address in its checkpoint.sources), or add an"
-        " address of your own there": bool(kinds - {NotCached, Unreachable}) or not kinds,
+        " address of your own there": bool(kinds - {NotCached, Unreachable, Misconfigured}) or not kinds,
     }
     return [text for text, applies in remedies.items() if applies]
 

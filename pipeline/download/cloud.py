@@ -8,10 +8,11 @@ import os
 from pathlib import Path
 from typing import IO
 
-from pipeline.base.fault import Forbidden, Unavailable, Unreachable
+from pipeline.base.fault import Forbidden, Misconfigured, Unavailable, Unreachable
 from pipeline.base.files import CHUNK, naming
 from pipeline.base.progress import Progress
 from pipeline.download.checksums import Hashing
+from pipeline.download.network import explain, open_session
 
 _READ_ONLY = "https://www.googleapis.com/auth/devstorage.read_only"
 _INSTALL = "install it with pip install '.[cloud]'"
@@ -27,6 +28,7 @@ def google_token() -> str | None:
     Raises:
         Forbidden: when there are credentials that cannot be used.
         Unreachable: when the host that exchanges them for a token cannot be reached.
+        Misconfigured: when the environment's proxy or certificates cannot be used for that.
     """
     if token := os.environ.get("CLOUDSDK_AUTH_ACCESS_TOKEN", "").strip():
         return token
@@ -42,13 +44,16 @@ def google_token() -> str | None:
         return None
     try:
         credentials, _ = google.auth.default(scopes=[_READ_ONLY])
-        credentials.refresh(google.auth.transport.requests.Request())
+        credentials.refresh(google.auth.transport.requests.Request(open_session()))
     except google.auth.exceptions.DefaultCredentialsError as error:
         if _has_google_credentials():
             raise Forbidden(f"the Google credentials cannot be used: {error}") from error
         return None
+    except Misconfigured as fault:
+        raise Misconfigured(f"the Google credentials cannot be used: {fault}") from None
     except google.auth.exceptions.TransportError as error:
-        raise Unreachable(f"the Google credentials cannot be used: {error}") from error
+        reason = explain(error.__cause__) or Unreachable(str(error))
+        raise type(reason)(f"the Google credentials cannot be used: {reason}") from error
     except google.auth.exceptions.GoogleAuthError as error:
         raise Forbidden(f"the Google credentials cannot be used: {error}") from error
     return str(credentials.token)

@@ -11,10 +11,11 @@ from dataclasses import replace
 
 import requests
 
-from pipeline.base.fault import Unreachable, hide_password
+from pipeline.base.fault import hide_password
 from pipeline.download.address import Address
 from pipeline.download.cache import Entry, Record
-from pipeline.download.request import check_encoding, check_status, describe_error, send_request
+from pipeline.download.network import describe_error, describe_failure, open_session
+from pipeline.download.request import check_encoding, check_status, send_request
 from pipeline.download.resume import Step, build_headers, choose_step, read_answer
 from pipeline.download.retry import Policy, Retries, TryAgain
 from pipeline.download.transfer import compute_digests, receive_body
@@ -35,6 +36,7 @@ def download(address: Address, entry: Entry, label: str, policy: Policy, expecte
 
     Raises:
         Unreachable: when there is no connection to the server.
+        Misconfigured: when the environment's proxy or certificates are in the way.
         Forbidden: when the server gives the file to others only.
         Unavailable: when the server does not have the file, or not all of it comes.
     """
@@ -47,14 +49,14 @@ def download(address: Address, entry: Entry, label: str, policy: Policy, expecte
     whole = entry.read_whole() if expected is None else None
     part = entry.read_part()
     retries, has_answered = Retries(policy, label, part.size if part else 0), part is not None
-    with requests.Session() as session:
+    with open_session() as session:
         while True:
             try:
                 return _try_once(session, address, entry, whole, label, policy)
             except requests.ConnectionError as error:
                 # A host that was never reached is not worth half a minute when there are other sources.
                 if not has_answered:
-                    raise Unreachable(describe_error(error)) from error
+                    raise describe_failure(error) from error
                 failure = TryAgain(describe_error(error))
             except TryAgain as error:
                 failure, has_answered = error, True

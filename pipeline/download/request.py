@@ -7,6 +7,7 @@ import requests
 
 from pipeline.base.fault import Forbidden, Unavailable, hide_password
 from pipeline.download.address import Address
+from pipeline.download.network import advise_on, describe_error, find_final_fault
 from pipeline.download.resume import retry_after
 from pipeline.download.retry import Policy, TryAgain
 
@@ -19,7 +20,8 @@ def send_request(
     Raises:
         requests.ConnectionError: when there is no connection.
         TryAgain: when the server closes the connection without an answer, or is silent.
-        Unavailable: when the address, the token or a redirect cannot be used.
+        Unavailable: when the address, the token or a redirect cannot be used, or the server's certificate.
+        Misconfigured: when the environment's proxy or certificates cannot be used.
     """
 
     def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -41,6 +43,8 @@ def send_request(
     except requests.ConnectionError as error:
         if "aborted" in str(error):  # after it was connected
             raise TryAgain(f"no answer: {describe_error(error)}") from error
+        if fault := find_final_fault(error):
+            raise fault from error
         raise
     except requests.ReadTimeout as error:
         raise TryAgain(f"no answer within {policy.silence:.0f} s") from error
@@ -65,7 +69,7 @@ def check_status(response: requests.Response) -> None:
     if status not in (200, 206, 304, 416):
         with_token = " to the token that was sent" if "Authorization" in response.request.headers else ""
         kind = Forbidden if status in (401, 403) else Unavailable
-        raise kind(f"HTTP {status} {response.reason}{with_token}")
+        raise kind(f"HTTP {status} {response.reason}{with_token}{advise_on(str(status))}")
     for before, after in pairwise([*response.history, response]):
         if before.url.startswith("https:") and after.url.startswith("http:"):
             raise Unavailable(
@@ -78,11 +82,3 @@ def check_encoding(response: requests.Response) -> None:
     encoding = response.headers.get("content-encoding", "identity").lower()
     if encoding not in ("", "identity"):
         raise Unavailable(f"sends the file {encoding}-encoded although the plain bytes were asked for")
-
-
-def describe_error(error: BaseException) -> str:
-    """Returns the innermost cause in one line; requests wraps it several times."""
-    cause: BaseException = error
-    while cause.__cause__ or cause.__context__:
-        cause = cause.__cause__ or cause.__context__ or cause
-    return f"{type(error).__name__}: {cause}"

@@ -12,7 +12,7 @@ from pipeline.base.files import CHUNK, naming
 from pipeline.base.progress import Progress
 from pipeline.download.cache import Part
 from pipeline.download.checksums import Hashing
-from pipeline.download.request import describe_error
+from pipeline.download.network import describe_error
 from pipeline.download.retry import Policy, TryAgain
 
 _PIECE = 1 << 18  # bytes; larger pieces are no faster, and cost the memory allocator more

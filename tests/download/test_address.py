@@ -121,6 +121,10 @@ def test_an_emulator_of_google_cloud_storage_gets_no_token(monkeypatch: pytest.M
 
 @pytest.fixture(scope="module")
 def private_key() -> str:
+    return new_private_key()
+
+
+def new_private_key() -> str:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     form = serialization.PrivateFormat.PKCS8
     return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()

@@ -11,6 +11,7 @@ import google_crc32c
 import pytest
 
 from pipeline.base.fault import Unavailable
+from tests.certificates import Authority
 from tests.conftest import ROOT
 from tests.download.client import CLIENT, CONTENT, SHA256, Client
 from tests.faulty_server import (
@@ -19,7 +20,6 @@ from tests.faulty_server import (
     cut,
     faulty,
     redirect,
-    self_signed,
     status,
     whole,
 )
@@ -167,9 +167,9 @@ def test_a_redirect_from_https_to_http_is_refused(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From https to http to https: anybody on the way could have changed the second address."""
-    certificate = self_signed(tmp_path / "certificate.pem")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    with faulty(CONTENT, certificate=certificate) as secure, faulty(b"", redirect(secure.url("b"))) as plain:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.certificate))
+    with faulty(CONTENT, certificate=authority.issue()) as secure, faulty(b"", redirect(secure.url("b"))) as plain:
         secure.script.append(redirect(plain.url()))
         assert client.refused(secure.url()).startswith(f"redirects from https to {plain.url()}, which anybody")
         secure.script.append(redirect(secure.url("c")))
