@@ -278,10 +278,11 @@ bench: | $(READY) ## measure speed and memory beside plain code; fail where a li
 	$(call quote,$(PYTHON)) -m benchmarks.evaluation --folder $(call quote,$A/bench)
 	$(call quote,$(PYTHON)) -m benchmarks.forward --folder $(call quote,$A/bench) $(call option,TORCH_PYTHON,--torch-python)
 	$(call quote,$(PYTHON)) -m benchmarks.conversion --folder $(call quote,$A/bench)
-check-full: | $(READY) ## publish full-size members and members of every variant and data set, with random weights (over an hour on 2 cores, 55 GB of disk)
+check-full: | $(READY) ## publish full-size members and members of every variant and data set, with random weights (over an hour on 2 cores, 60 GB of disk)
 	$(call quote,$(PYTHON)) -m benchmarks.full_size $(call quote,$A/full)
 	$(call quote,$(PYTHON)) -m benchmarks.compatibility $(call quote,$A/compatibility)
 	$(call quote,$(PYTHON)) -m benchmarks.added_members $(call quote,$A/added)
+	$(call quote,$(PYTHON)) -m benchmarks.fresh_install $(call quote,$A/fresh)
 	$(if $(TORCH_PYTHON),\
 	  $(call quote,$(PYTHON)) -m benchmarks.timm_round_trip $(call option,TORCH_PYTHON,--torch-python) --folder $(call quote,$A/timm),\
 	  @echo "check-full: the round trip through timm was NOT run: set TORCH_PYTHON=<an interpreter with benchmarks/requirements-forward.txt>")

@@ -152,7 +152,7 @@ def test_every_snippet_of_the_card_runs_as_printed(demo_hub: Hub, head: str, tmp
 
 @pytest.mark.parametrize("head", ["classification", "fe"])
 def test_a_copy_is_verified_as_the_card_says(demo_hub: Hub, head: str, tmp_path: Path) -> None:
-    (script,) = re.findall(r"^```sh\n(.*?)^```$", demo_hub.card(head), re.MULTILINE | re.DOTALL)
+    _, script = re.findall(r"^```sh\n(.*?)^```$", demo_hub.card(head), re.MULTILINE | re.DOTALL)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True,

@@ -42,7 +42,7 @@ def test_make_commands_exist() -> None:
     ("target", "benchmarks"),
     [
         ("bench", ("packing", "downloading", "selection", "site", "serving", "evaluation", "forward", "conversion")),
-        ("check-full", ("full_size", "compatibility", "added_members")),
+        ("check-full", ("full_size", "compatibility", "added_members", "fresh_install")),
     ],
 )
 def test_heavy_proofs_are_part_of_what_runs_them(target: str, benchmarks: tuple[str, ...]) -> None:

@@ -9,6 +9,9 @@ import jinja2
 from pipeline.base.plain_text import code_fence, code_span, escape_markdown, link_target
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
+# What the cards' snippets need, on a line for bash, zsh, fish, PowerShell and cmd, which all take double quotes.
+# benchmarks/fresh_install.py runs it in new environments; the constraint is pyproject.toml's.
+INSTALL = 'pip install tensorflow tensorflow-hub tf-keras "setuptools<82"'
 NUMBER_WORDS = (
     "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 )  # fmt: skip
@@ -55,6 +58,7 @@ def make_environment(folder: Path, autoescape: bool) -> jinja2.Environment:
         "target": link_target,
         "in_words": in_words,
     }
+    environment.globals["install"] = INSTALL
     return environment
 
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from pipeline.base.fault import Fault
+from pipeline.base.templates import INSTALL
 from pipeline.facts.collection import read_collection
 from pipeline.hub import website
 from pipeline.hub.folder import read_index
@@ -126,6 +127,12 @@ def test_module_page_shows_card_facts_files_versions_and_plots(published: Path) 
     assert "2.html" in shown.links
     assert shown.links.count("1/plots/reliability.svg") == 2  # the picture and the list of files
     assert "There is a newer version" not in page(published, "vit-publisher/vit_demo_classification/2.html").text
+
+
+def test_pages_of_modules_and_collections_have_the_install_line(published: Path) -> None:
+    assert page(published, "sayakpaul/collections/vit/1.html").text.count(INSTALL) == 1
+    module = page(published, "vit-publisher/vit_demo_classification/1.html")
+    assert module.text.count(INSTALL) == 2  # beside the card, and in it
 
 
 def test_a_module_page_has_measured_and_quoted_accuracy(hub: Path) -> None:
