@@ -29,6 +29,11 @@ from pipeline.base.files import CHUNK
 _PREFIX = b"vit-publisher arrays 1\n"
 # What zipfile raises for files that are no whole zip archive.
 BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+# The end of a message on an array of objects.
+PICKLED = (
+    "a pickle, which could run code; refused; save each parameter as an array of its own: np.savez(path,"
+    " **flatten_dict(params, sep='/')), with flatten_dict of flax.traverse_util"
+)
 
 
 class UnusableFile(Fault):
@@ -106,7 +111,7 @@ def _read_array(
             f"{where}: the array {entry!r} is damaged: no .npy header of version 1 or 2 ({error}); refused"
         ) from None
     if dtype.hasobject:
-        raise UnusableFile(f"{where}: the array {entry!r} is a pickle, which could run code; refused")
+        raise UnusableFile(f"{where}: the array {entry!r} is {PICKLED}")
     little = dtype.newbyteorder("<")
     return shape, little, _read_pieces(stream, shape, dtype, bool(fortran), f"{where}: the array {entry!r}")
 

@@ -16,13 +16,26 @@ import numpy as np
 from isal import isal_zlib
 
 from pipeline.base.fault import Fault
-from pipeline.checkpoints.digest import BROKEN_ZIP, model_shape
+from pipeline.checkpoints import file_kinds
+from pipeline.checkpoints.digest import BROKEN_ZIP, PICKLED, model_shape
+from pipeline.checkpoints.layouts import describe_arrays
 from pipeline.model.parameters import release_memory
 from pipeline.model.variants import HYBRIDS, SIZES, Model
 from pipeline.model.vit import parameter_shapes
 
 Arrays = dict[str, np.ndarray]
 Shape = tuple[int, ...]
+# What the types of smaller files mean. Widening a value is exact, but makes another file than the one that was named: a
+# module holds its checkpoint's values bit for bit.
+_WIDEN = "save the arrays again with .astype(numpy.float32), which changes no value"
+_TYPE_ADVICE = {
+    "float16": _WIDEN,
+    "|V2": f"which is how NumPy reads bfloat16: view them as ml_dtypes.bfloat16 and {_WIDEN}",
+    "bfloat16": _WIDEN,
+    "float64": "save the arrays again with .astype(numpy.float32), which rounds them",
+    "int8": "quantized weights cannot be restored: name the file that they were made from",
+    "uint8": "quantized weights cannot be restored: name the file that they were made from",
+}
 _MOST_LISTED = 12  # of each kind of mismatch; a wrong variant differs in hundreds of arrays
 
 
@@ -30,10 +43,12 @@ def read(path: Path) -> Arrays:
     """Reads every array of an .npz file; an array that is stored uncompressed is a read-only view of the file.
 
     Raises:
-        Fault: when the file is missing, no zip archive, cut short, damaged, or holds a pickle.
+        Fault: when the file is missing, another kind of file, cut short, damaged, or holds a pickle.
     """
-    if not path.is_file():
+    if not path.is_file() and not path.is_dir():
         raise Fault(f"{path}: no such checkpoint; run make fetch first")
+    if problem := file_kinds.describe_other(path, file_kinds.NPZ):
+        raise Fault(f"{path}: {problem}")
     arrays: Arrays = {}
     try:
         with path.open("rb") as stream, zipfile.ZipFile(stream) as entries, np.load(path) as archive:
@@ -42,8 +57,8 @@ def read(path: Path) -> Arrays:
                     view = _map_array(stream, entry)
                     value = archive[name] if view is None else view
                 except ValueError as error:  # which NumPy raises for an object array, and for a broken header
-                    reason = "a pickle, which could run code" if "pickle" in str(error).lower() else str(error)
-                    raise Fault(f"{path}: the array {name!r} is {reason}; expected plain float32; refused") from None
+                    reason = PICKLED if "pickle" in str(error).lower() else f"{error}; expected plain float32; refused"
+                    raise Fault(f"{path}: the array {name!r} is {reason}") from None
                 if not isinstance(value, np.ndarray):
                     raise Fault(f"{path}: the entry {name!r} is no array; expected an .npz of float32 arrays")
                 arrays[name] = value
@@ -71,11 +86,14 @@ def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
         path: the checkpoint, for messages.
 
     Raises:
-        Fault: for missing (-) or extra (+) arrays, other shapes, another type than float32, NaN or infinity.
+        Fault: for missing (-) or extra (+) arrays, other shapes, another type than float32, NaN or infinity. Names of
+            another program or architecture are called that.
     """
     arrays = normalize(arrays)
     expected = parameter_shapes(model.variant, model.image_size, model.classes)
     if mismatches := _list_mismatches({name: value.shape for name, value in arrays.items()}, expected):
+        if problem := describe_arrays(arrays.keys()):
+            raise Fault(f"{path}: {problem}")
         raise Fault(
             f"{path}: does not fit variant {model.variant} with {model.image_size} pixels and {model.classes} classes"
             f"{_guess_model(arrays)}; correct the section model, or delete the file and fetch the right checkpoint."
@@ -94,7 +112,8 @@ def load(path: Path, model: Model) -> Arrays:
 def _check_values(name: str, value: np.ndarray, path: Path) -> None:
     """Refuses an array of another type than float32, or with NaN or infinity."""
     if value.dtype != np.float32:
-        raise Fault(f"{path}: the array {name!r} is {value.dtype}, expected float32")
+        advice = _TYPE_ADVICE.get(str(value.dtype))
+        raise Fault(f"{path}: the array {name!r} is {value.dtype}, expected float32{f'; {advice}' if advice else ''}")
     bad = value.size - int(np.isfinite(value).sum())
     release_memory([value])
     if bad:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from pipeline.base.fault import list_names
 from pipeline.checkpoints.digest import UnusableFile
+from pipeline.checkpoints.layouts import describe_tensors
 from pipeline.checkpoints.timm_tensors import Shape, Tensor, layout
 from pipeline.model.variants import HYBRIDS, SIZES, variant
 
@@ -81,6 +82,8 @@ def _check_tensors(shapes: Mapping[str, Shape], expected: Mapping[str, Shape], w
 
 def _identify_layout(shapes: Mapping[str, Shape], path: Path) -> dict[str, Tensor]:
     """Returns the layout of a file's tensors, by timm's names, or raises UnusableFile; see augreg_arrays()."""
+    if problem := describe_tensors(shapes.keys()):
+        raise UnusableFile(f"{path}: {problem}")
     name = identify_variant(shapes, path)
     position = shapes.get("pos_embed", ())
     tokens = position[1] if len(position) == 3 else 2

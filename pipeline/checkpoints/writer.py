@@ -7,7 +7,8 @@ from typing import BinaryIO
 from pipeline.base.fault import Unavailable, hide_password
 from pipeline.base.files import sha256_of
 from pipeline.base.verification import Verification
-from pipeline.checkpoints.digest import arrays_digest, write_npz
+from pipeline.checkpoints.digest import UnusableFile, arrays_digest, write_npz
+from pipeline.checkpoints.file_kinds import NPZ, SAFETENSORS, describe_other
 from pipeline.checkpoints.identify import digests_of, find_owner
 from pipeline.checkpoints.lock_file import LockFile, WrongDigest
 from pipeline.checkpoints.provenance import TIMM, Origin
@@ -63,11 +64,13 @@ class CheckpointWriter:
 
         Raises:
             Unavailable: when there is no such file.
-            UnusableFile: when it is cut short, damaged or no checkpoint.
+            UnusableFile: when it is a folder or another kind of file, cut short or damaged.
             WrongDigest: when its digests are not the pinned ones.
         """
-        if not path.is_file():
+        if not path.is_file() and not path.is_dir():
             raise Unavailable("no such file")
+        if problem := describe_other(path, SAFETENSORS if source.is_timm else NPZ):
+            raise UnusableFile(f"{hide_password(source.address)}: {problem}")
         npz = Path(out.name)
         try:
             file_sha256 = self._write_npz(source, path, out, sha256)

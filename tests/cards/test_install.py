@@ -22,7 +22,12 @@ from tests.conftest import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 INSTALLED = {package.name: package for package in map(Requirement, shlex.split(INSTALL)[2:])}
 # What an import needs, and Keras 3, which TensorFlow brings.
-PACKAGES = {"tensorflow": "tensorflow", "tensorflow_hub": "tensorflow-hub", "tf_keras": "tf-keras", "keras": "tensorflow"}
+PACKAGES = {
+    "tensorflow": "tensorflow",
+    "tensorflow_hub": "tensorflow-hub",
+    "tf_keras": "tf-keras",
+    "keras": "tensorflow",
+}
 SOURCES = [*sorted((ROOT / "templates").rglob("*.jinja")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 
 

@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -69,7 +70,7 @@ def test_an_empty_pre_logits_means_none(tmp_path: Path) -> None:
 
 def test_a_pre_logits_layer_is_refused(tmp_path: Path) -> None:
     arrays = random_arrays(MINI) | {"pre_logits/bias": np.zeros(64, np.float32)}
-    assert "  + pre_logits/bias (64,)" in refuse(tmp_path, arrays)
+    assert "holds a Vision Transformer with a pre_logits layer" in refuse(tmp_path, arrays)
 
 
 def test_mismatches_are_listed_on_both_sides(tmp_path: Path) -> None:
@@ -110,6 +111,37 @@ def test_pickle_is_refused_unread(tmp_path: Path) -> None:
     message = refuse(tmp_path, random_arrays(MINI) | {"cls": np.array([Trap()], dtype=object)})
     assert "the array 'cls' is a pickle" in message
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_tree_saved_as_one_pickle_is_sent_to_flatten_dict(tmp_path: Path) -> None:
+    assert "np.savez(path, **flatten_dict(params, sep='/'))" in refuse(
+        tmp_path, {"arr_0": np.array({"cls": 1}, object)}
+    )
+
+
+def test_arrays_of_another_program_are_called_that_and_not_listed(tmp_path: Path) -> None:
+    message = refuse(tmp_path, {f"params/{name}": value for name, value in random_arrays(MINI).items()})
+    assert "its parameters lie below 'params/'; remove it" in message
+    assert "section model" not in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (
+            np.float16,
+            "is float16, expected float32; save the arrays again with .astype(numpy.float32), which changes no",
+        ),
+        (ml_dtypes.bfloat16, "is |V2, expected float32; which is how NumPy reads bfloat16: view them as ml_dtypes"),
+        (np.int8, "is int8, expected float32; quantized weights cannot be restored: name the file that they"),
+        (np.float64, "is float64, expected float32; save the arrays again with .astype(numpy.float32), which r"),
+        (np.complex64, "is complex64, expected float32"),
+    ],
+)
+def test_smaller_types_say_how_to_widen_them(tmp_path: Path, kind: Any, message: str) -> None:
+    arrays = {name: value.astype(kind) for name, value in random_arrays(MINI).items()}
+    assert f"the array 'Transformer/encoder_norm/bias' {message}" in refuse(tmp_path, arrays)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -172,7 +204,7 @@ def test_entries_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
 def test_an_npy_file_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "a.npz").open("wb") as stream:
         np.save(stream, np.zeros(3))
-    with pytest.raises(Fault, match=r"not a whole \.npz file \(File is not a zip file\)"):
+    with pytest.raises(Fault, match=r"a\.npz: it is an \.npy file, a single array, expected an \.npz"):
         npz.load(tmp_path / "a.npz", MINI)
 
 

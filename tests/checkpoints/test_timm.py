@@ -155,9 +155,6 @@ def test_reading_timms_files_imports_neither_jax_nor_tensorflow() -> None:
 @pytest.mark.parametrize(
     ("extra", "shape", "listed"),
     [
-        ("dist_token", (1, 1, 64), "dist_token"),
-        ("reg_token", (1, 4, 64), "reg_token"),
-        ("blocks.0.ls1.gamma", (64,), "blocks.0.ls1.gamma"),
         ("blocks.5.attn.q_norm.weight", (16,), "blocks.5.attn.q_norm.weight"),
         ("fc_norm.weight", (64,), "fc_norm.weight"),
         ("pre_logits.fc.weight", (64, 64), "pre_logits.fc.weight"),
@@ -171,11 +168,25 @@ def test_unknown_tensors_are_refused(extra: str, shape: tuple[int, ...], listed:
     )
 
 
+@pytest.mark.parametrize(
+    ("prefix", "extra", "message"),
+    [
+        ("", "blocks.0.ls1.gamma", "by its names, such as 'blocks.0.ls1.gamma', it holds a model with LayerScale"),
+        ("", "dist_token", "by its names, such as 'dist_token', it holds a DeiT with distillation"),
+        ("module.", "module.norm.more", "its parameters lie below 'module.'; remove it"),
+        ("vit.", "embeddings.patch_embeddings.projection.bias", "it holds weights of Hugging Face's transformers"),
+    ],
+)
+def test_tensors_of_others_are_called_that(prefix: str, extra: str, message: str, tmp_path: Path) -> None:
+    arrays = {f"{prefix}{name}": value for name, value in timm_arrays().items()} | {extra: np.zeros(64, np.float32)}
+    assert message in refuse(save(tmp_path / "a.safetensors", arrays))
+
+
 def test_of_many_unknown_tensors_some_are_named(tmp_path: Path) -> None:
-    extra = {f"blocks.{number}.ls1.gamma": np.zeros(64, np.float32) for number in range(6)}
+    extra = {f"blocks.{number}.attn.q_norm.bias": np.zeros(64, np.float32) for number in range(6)}
     message = refuse(save(tmp_path / "a.safetensors", timm_arrays() | extra))
-    assert "which does not have blocks.0.ls1.gamma, " in message
-    assert "blocks.4.ls1.gamma and 1 more; expected" in message
+    assert "which does not have blocks.0.attn.q_norm.bias, " in message
+    assert "blocks.4.attn.q_norm.bias and 1 more; expected" in message
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_offline_mode_keeps_a_broken_file_in_the_cache(tmp_path: Path, out: Path
             pass
         checkpoint = Checkpoint("a", (server.url(),))
         for _ in range(2):
-            assert "not a whole .npz file" in refuse(checkpoint, tmp_path, out, offline=True)
+            assert "it is an HTML page" in refuse(checkpoint, tmp_path, out, offline=True)
         refuse(checkpoint, tmp_path, out)
         assert "does not have it" in refuse(checkpoint, tmp_path, out, offline=True)
 
