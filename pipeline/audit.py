@@ -3,11 +3,11 @@
     python -m pipeline.audit HUB [--artifacts FOLDER]
 
 reads all of it and changes nothing. It fails with a list of problems: files that are missing or damaged, a tarball or
-weights that two modules share, tarballs or pages that break a rule, pages with another handle, an
-asset-path to another module, tags that the SavedModel contradicts, dead links, counts that differ from their list,
-figures that are quoted for weights which are not verified, and figures that differ from FOLDER/<member>/report.json. A
-report of other bytes than the published ones is not used; the last line names the reports that were used, and the
-modules without one.
+weights that two modules share, files that only their owner may read, tarballs or pages that break a rule, pages with
+another handle, an asset-path to another module, tags that the SavedModel contradicts, dead links, counts that differ
+from their list, figures that are quoted for weights which are not verified, and figures that differ from
+FOLDER/<member>/report.json. A report of other bytes than the published ones is not used; the last line names the
+reports that were used, and the modules without one.
 """
 
 import argparse
@@ -73,6 +73,7 @@ def audit(folder: Path, index: Index, artifacts: Path | None) -> Findings:
         *integrity.damaged_files(folder, index),
         *integrity.equal_tarballs(folder, index),
         *integrity.equal_weights(folder, index, contents),
+        *integrity.private_files(folder),
         *integrity.unlisted_pages(folder, index),
         *integrity.unverified_quotes(folder, index),
         *unreadable,

@@ -299,6 +299,23 @@ def stage() -> Stage:
     return run_stage
 
 
+def without_privileges(*command: object) -> list[str]:
+    """Returns a command that may write only where the rights of files allow it, also when root runs the tests."""
+    words = [str(word) for word in command]
+    if os.geteuid() != 0:
+        return words
+    if not shutil.which("setpriv"):
+        pytest.skip("setpriv of util-linux takes root's privileges away, and is missing")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *words]
+
+
+def protect(folder: Path) -> Path:
+    """Takes everybody's right to write away from a folder and all that is in it; returns the folder."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode & ~0o222)
+    return folder
+
+
 def assert_refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
     """Asserts that a command refused its input: exit status 1, a message with the parts, no traceback."""
     assert done.returncode == 1, done.stderr

@@ -272,6 +272,19 @@ def test_a_report_of_other_bytes_is_not_used(folder: Path) -> None:
     assert faults(folder) == []
 
 
+def test_files_that_only_their_owner_may_read(folder: Path) -> None:
+    """As an earlier release wrote them under umask 077. A group may be that of the web server."""
+    hub = folder / "hub"
+    tarball = hub / "vit-publisher/vit_demo_fe/1.tar.gz"
+    tarball.chmod(0o640)
+    assert faults(folder) == []
+    tarball.chmod(0o600)
+    (hub / "site").chmod(0o700)
+    (problem,) = faults(folder)
+    assert ": only their owner may read 2 of its files and folders, " in problem
+    assert f"run chmod -R a+rX {hub}" in problem
+
+
 def test_a_hub_of_another_release_is_to_be_published_again(folder: Path) -> None:
     """Its report is of schema 1, and no section of its card has today's words; that is one problem."""
     path = folder / "artifacts/vit_demo/report.json"

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -281,6 +282,22 @@ def test_members_published_at_once_are_all_in_the_index(tmp_path: Path, hub: Pat
         pool.starmap(publish, [(folder, hub, MODULE, name) for folder, name in zip(folders, names, strict=True)])
     index = json.loads((hub / "index.json").read_text())
     assert set(index["modules"]) == {f"tester/{name}_{head}/1" for name in names for head in Head}
+
+
+@pytest.mark.parametrize(
+    ("umask", "file", "folder"), [(0o077, 0o644, 0o755), (0o027, 0o644, 0o755), (0o002, 0o664, 0o775)]
+)
+def test_everybody_may_read_what_is_published(member: Path, hub: Path, umask: int, file: int, folder: int) -> None:
+    """A web server runs as another user. A group that shares the hub may go on writing there."""
+    before = os.umask(umask)
+    try:
+        publish(member, hub)
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    modes = {path: path.stat().st_mode & 0o777 for path in (hub, *hub.rglob("*"))}
+    assert modes == {path: folder if path.is_dir() else file for path in modes}
+    assert (member / "published.json").stat().st_mode & 0o777 == 0o666 & ~umask  # it is not part of the hub
 
 
 def test_only_folders_can_be_published_to(tmp_path: Path) -> None:

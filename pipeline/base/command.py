@@ -12,9 +12,10 @@ from pipeline.base.fault import Fault
 _DISK = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
-    errno.EROFS: "the file system is read-only; choose another folder (ARTIFACTS= or HUB=)",
-    errno.EACCES: "permission denied; make it accessible to this user or choose another folder",
-    errno.EPERM: "operation not permitted; make it accessible to this user or choose another folder",
+    errno.EFBIG: "the file is too large for the file system, or for this user's limit; choose another folder",
+    errno.EROFS: "the file system is read-only; choose another folder (ARTIFACTS=, HUB= or CACHE=)",
+    errno.EACCES: "permission denied; make it accessible to this user, or choose another folder with its setting",
+    errno.EPERM: "operation not permitted; make it accessible to this user, or choose another folder with its setting",
     errno.EIO: "the device reports an input/output error",
     errno.EEXIST: "a file stands where a folder is needed; move it or choose another folder",
     errno.ENOTDIR: "a file stands where a folder is needed; move it or choose another folder",

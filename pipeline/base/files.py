@@ -1,5 +1,6 @@
 """Replaces files and folders atomically, computes digests, and locks files."""
 
+import errno
 import fcntl
 import glob
 import hashlib
@@ -8,11 +9,13 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO
 
 CHUNK = 1 << 22  # bytes read at a time
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)  # of a place that this user may not change
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)  # of NFS, FUSE and Lustre, as they are mounted
 
 
 def stream_digest(stream: IO[bytes]) -> str:
@@ -51,7 +54,8 @@ def _sibling(path: Path, suffix: str) -> Path:
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(host)}.*.{suffix}"):
         process = int(leftover.name.split(".")[-2])
         if process == os.getpid() or not _is_alive(process):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            with suppress(PermissionError):  # another user's, in a folder where everybody may write
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     return path.with_name(f".{path.name}.{host}.{os.getpid()}.{suffix}")
 
 
@@ -69,11 +73,12 @@ def _is_alive(process: int) -> bool:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Adds the file's name to an OSError without one, such as that of a failed write()."""
+    """Adds the file's name to an OSError without one, such as that of a failed write(), or with a sibling's."""
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if not error.filename or Path(error.filename).name.startswith(f".{path.name}."):
+            error.filename = str(path)
         raise
 
 
@@ -103,24 +108,49 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def locked(path: Path, waiting: str = "") -> Iterator[None]:
     """Holds an exclusive lock (flock(2)) while the block runs; other processes that ask for it wait.
 
-    The operating system releases the lock when the process ends, also when it is killed.
+    The operating system releases the lock when the process ends, also when it is killed. Another user's lock file
+    serves if it can be read. On a file system without locks a line says so, and nobody waits.
 
     Args:
         path: a folder that exists, or a file, which is created together with its folder.
         waiting: a message for stderr when another process holds the lock; empty for none.
+
+    Raises:
+        OSError: when there is no such file and it cannot be created.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = _open_lock(path)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if waiting:
-                print(waiting, file=sys.stderr, flush=True)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock(descriptor, waiting)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            text = f"this file system has no locks ({error.strerror}); run one command at a time that writes there"
+            print(f"{path.parent}: {text}", file=sys.stderr, flush=True)
         yield
     finally:
         os.close(descriptor)  # releases the lock
+
+
+def _open_lock(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        return os.open(path, os.O_RDONLY)
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE or not path.exists():
+            raise
+        return os.open(path, os.O_RDONLY)
+
+
+def _lock(descriptor: int, waiting: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if waiting:
+            print(waiting, file=sys.stderr, flush=True)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def write_text(path: Path, text: str) -> None:

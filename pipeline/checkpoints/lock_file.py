@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.fault import Fault
-from pipeline.base.files import locked, write_text
+from pipeline.base.files import NOT_WRITABLE, locked, write_text
 
 NAME = "checkpoints.lock"
 
@@ -101,7 +101,19 @@ class LockFile:
 
         Raises:
             WrongDigest: when one of them has recorded other digests of the same checkpoint.
+            Fault: when the file has to be written and cannot be.
         """
+        try:
+            self._record(name, source, sha256, arrays)
+        except OSError as error:
+            if error.errno not in NOT_WRITABLE:
+                raise
+            raise Fault(
+                f"{self.path}: cannot be written ({error.strerror}), and the digests of a first download belong there;"
+                " make it writable, or set LOCK=<another file>; the download stays in the cache"
+            ) from None
+
+    def _record(self, name: str, source: str, sha256: str, arrays: str) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.path.parent):  # the folder, so that no other file stays beside the lock file
             self.pins = _read(self.path)

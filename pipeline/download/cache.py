@@ -9,7 +9,8 @@ Below the folder, each URL has a folder of its own with
 A record says which content the bytes beside it belong to. A part's record is written before its first byte, and a part
 is emptied before its record changes, so that a kill at any point never leaves bytes with the record of other bytes.
 Nothing is trusted for lying in the cache: the digest of a file is computed again before each use. The folder may be
-deleted at any time.
+deleted at any time. A cache that this user may not write, such as one that another user filled, is read: nothing is
+created there, no lock either.
 """
 
 import argparse
@@ -17,12 +18,13 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from pipeline.base.files import locked, sha256_of, write_text
+from pipeline.base.fault import Fault, Misconfigured
+from pipeline.base.files import NOT_WRITABLE, locked, sha256_of, write_text
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,11 @@ class Entry:
     Attributes:
         file: where the whole file lies.
         part_file: where the part lies.
+        is_writable: whether this user may change them.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, is_writable: bool = True) -> None:
+        self._folder, self.is_writable = folder, is_writable
         self.file, self.part_file = folder / name, folder / f"{name}.part"
         self._whole_record, self._part_record = folder / "whole.json", folder / "part.json"
 
@@ -82,19 +86,30 @@ class Entry:
         record = _read_record(self._whole_record)
         if record is None or record.sha256 is None:
             return None
-        if sha256 != record.sha256 and self.part_file.exists() and sha256_of(self.part_file) == record.sha256:
+        if sha256 == record.sha256:
+            return sha256
+        if self.is_writable and self.part_file.exists() and sha256_of(self.part_file) == record.sha256:
             self._move_part()
             return record.sha256
-        return sha256 if sha256 == record.sha256 else None
+        return None
 
     def read_part(self) -> Part | None:
-        """Returns the bytes that have come so far, or None if there are none or their record cannot be read."""
-        size = self.part_file.stat().st_size if self.part_file.exists() else 0
+        """Returns the bytes that have come so far, or None if there are none that can be resumed."""
+        size = self.part_file.stat().st_size if self.is_writable and self.part_file.exists() else 0
         record = _read_record(self._part_record) if size else None
         return Part(record, size) if record else None
 
     def start_part(self, record: Record) -> Part:
-        """Drops the bytes that have come so far, and starts with none of the record's content."""
+        """Drops the bytes that have come so far, and starts with none of the record's content.
+
+        Raises:
+            Misconfigured: when this user may not write there.
+        """
+        if not self.is_writable:
+            raise Misconfigured(
+                f"the cache does not have it, and cannot be written by this user ({self._folder}); set CACHE=<another"
+                " folder>"
+            )
         self.part_file.open("wb").close()  # before the record changes
         _write_record(self._part_record, record)
         return Part(record, 0)
@@ -110,13 +125,15 @@ class Entry:
 
     def drop_part(self) -> None:
         """Removes the bytes that have come so far."""
-        self.part_file.unlink(missing_ok=True)
-        self._part_record.unlink(missing_ok=True)
+        if self.is_writable:
+            self.part_file.unlink(missing_ok=True)
+            self._part_record.unlink(missing_ok=True)
 
     def drop_file(self) -> None:
         """Removes the whole file."""
-        self.file.unlink(missing_ok=True)
-        self._whole_record.unlink(missing_ok=True)
+        if self.is_writable:
+            self.file.unlink(missing_ok=True)
+            self._whole_record.unlink(missing_ok=True)
 
 
 def _read_record(path: Path) -> Record | None:
@@ -134,11 +151,17 @@ def folder(setting: str | None) -> Path:
     """Returns the cache's folder: the setting, else `vit-publisher` in the folder for caches of the XDG specification.
 
     https://specifications.freedesktop.org/basedir-spec/latest/ says that a relative XDG_CACHE_HOME is ignored.
+
+    Raises:
+        Fault: for a user without a home, as in a container.
     """
-    if setting:
-        return Path(setting).expanduser()
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "vit-publisher"
+    try:
+        if setting:
+            return Path(setting).expanduser()
+        return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "vit-publisher"
+    except RuntimeError as error:
+        raise Fault(f"no folder for downloads: {error}; set CACHE=<a folder>") from None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -151,5 +174,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def open_entry(cache: Path, url: str, label: str) -> Iterator[Entry]:
     """Yields the entry of a URL under its lock: another process that wants the same file waits, and then finds it."""
     place = cache / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:24]
-    with locked(place / "lock", f"{label}: another process is downloading the same file; waiting for it"):
-        yield Entry(place, PurePosixPath(unquote(urlsplit(url).path)).name[-200:] or "file")
+    name = PurePosixPath(unquote(urlsplit(url).path)).name[-200:] or "file"
+    waiting = f"{label}: another process is downloading the same file; waiting for it"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(place / "lock", waiting))
+            is_writable = os.access(place, os.W_OK)
+        except OSError as error:
+            if error.errno not in NOT_WRITABLE:
+                raise
+            is_writable = False
+        yield Entry(place, name, is_writable)

@@ -61,11 +61,18 @@ def google_token() -> str | None:
 
 def _has_google_credentials() -> bool:
     """Whether the user has application default credentials, in the places that google-auth and gcloud document."""
-    folder = Path(os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config/gcloud")
+    folder = Path(os.environ.get("CLOUDSDK_CONFIG") or _home() / ".config/gcloud")
     return (
         bool(os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"))
         or (folder / "application_default_credentials.json").exists()
     )
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # a user without one, as in a container
+        return Path("/nonexistent")
 
 
 def _on_google_cloud() -> bool:

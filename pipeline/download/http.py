@@ -46,7 +46,7 @@ def download(address: Address, entry: Entry, label: str, policy: Policy, expecte
     if sha256 is None and entry.read_whole():
         entry.drop_file()  # damaged since it was written
     # With an expected digest, the file that is there is the wrong one, even if the server still has the same.
-    whole = entry.read_whole() if expected is None else None
+    whole = entry.read_whole() if expected is None and sha256 is not None else None
     part = entry.read_part()
     retries, has_answered = Retries(policy, label, part.size if part else 0), part is not None
     with open_session() as session:

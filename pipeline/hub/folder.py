@@ -1,7 +1,9 @@
 """The folder of a hub, laid out as TensorFlow Hub's addresses: where it is, its index.json and its lock."""
 
 import json
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -22,9 +24,20 @@ def hub_folder(hub: str) -> Path:
     return Path(url2pathname(parts.path) if parts.scheme == "file" else hub).expanduser()
 
 
-def locked(hub: Path) -> AbstractContextManager[None]:
-    """Lets one publisher at a time change the hub, which is created if it is missing; the others wait."""
-    return files.locked(hub / ".lock")
+@contextmanager
+def locked(hub: Path) -> Iterator[None]:
+    """Lets one publisher at a time change the hub, which is created if it is missing; the others wait.
+
+    Everybody may read what is written meanwhile, as a web server must, whatever the umask is: it is published. Whether
+    a group may write there is left to the umask.
+    """
+    umask = os.umask(0o022)
+    os.umask(umask & ~0o055)
+    try:
+        with files.locked(hub / ".lock"):
+            yield
+    finally:
+        os.umask(umask)
 
 
 def read_index(hub: Path) -> Index:

@@ -37,6 +37,16 @@ def damaged_files(folder: Path, index: Index) -> Iterator[str]:
                 yield f"{path}: {text}; delete it and publish {name} again"
 
 
+def private_files(folder: Path) -> Iterator[str]:
+    """Yields a sentence where the hub has files or folders that nobody but their owner may read."""
+    paths = [folder, *(path for path in folder.rglob("*") if not path.name.startswith("."))]
+    if private := [path for path in paths if not path.stat().st_mode & 0o044]:
+        yield (
+            f"{folder}: only their owner may read {len(private):,} of its files and folders, {private[0]} for one, so a"
+            f" web server of another user cannot serve them; run chmod -R a+rX {folder}"
+        )
+
+
 def unlisted_pages(folder: Path, index: Index) -> Iterator[str]:
     """Yields the Markdown files that index.json does not list."""
     listed = first_lines(index)

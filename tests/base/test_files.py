@@ -19,7 +19,7 @@ import pytest
 
 from pipeline.base.files import locked, replacing, replacing_folder, write_text
 from pipeline.base.progress import Progress
-from tests.conftest import ROOT
+from tests.conftest import ROOT, without_privileges
 
 
 def test_an_exception_keeps_the_old_file_and_leaves_nothing(tmp_path: Path) -> None:
@@ -199,3 +199,52 @@ def test_a_lock_makes_others_wait_and_ends_with_its_process(
     with locked(path, "waiting for nobody"):
         pass
     assert capsys.readouterr().err == ""
+
+
+def test_a_lock_of_another_user_is_waited_for(tmp_path: Path) -> None:
+    """It can be read and not written."""
+    path = tmp_path / "folder/lock"
+    path.parent.mkdir()
+    path.touch(0o444)
+    path.parent.chmod(0o555)
+    program = HOLDER.replace("locked(Path(sys.argv[1]))", "locked(Path(sys.argv[1]), 'waiting')")
+    command = without_privileges(sys.executable, "-c", program, path)
+    with locked(path), subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stderr
+        assert waiting.stderr.readline() == "waiting\n"
+        waiting.kill()
+    path.parent.chmod(0o755)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As NFS without its lock daemon answers."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with locked(tmp_path / "lock", "waiting"):
+        pass
+    assert capsys.readouterr().err == (
+        f"{tmp_path}: this file system has no locks ({os.strerror(number)}); run one command at a time that writes"
+        " there\n"
+    )
+
+
+def test_a_place_that_cannot_be_written_is_named_itself(tmp_path: Path) -> None:
+    """Not the hidden file beside it that would replace it."""
+    code = "import sys; from pathlib import Path; from pipeline.base.files import write_text; "
+    code += (
+        "from pipeline.base.command import guarded; guarded('test', lambda: write_text(Path(sys.argv[1]), 'x' * 9999))"
+    )
+    (tmp_path / "folder").mkdir(0o555)
+    command = without_privileges(sys.executable, "-c", code, tmp_path / "folder/a")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.startswith(f"test: cannot use {tmp_path}/folder/a: permission denied; make it accessible")
+    limit = ["bash", "-c", 'ulimit -f 1; exec "$@"', "bash", sys.executable, "-c", code, str(tmp_path / "b")]
+    done = subprocess.run(limit, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.startswith(f"test: cannot use {tmp_path}/b: the file is too large for the file system")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
