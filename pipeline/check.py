@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline.accuracy.section import Evaluation, how_to_give_images, images_of
+from pipeline.accuracy.section import ONE_CLASS, Evaluation, how_to_give_images, images_of
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 from pipeline.base.yaml_sections import Member
@@ -65,7 +65,7 @@ class _Faults:
 
 
 def _check_images(member: Member, evaluation: Evaluation, names: Sequence[Label], settings: Settings) -> None:
-    """Raises Fault for images that validate would refuse, and for none where REQUIRE_ACCURACY needs some."""
+    """Raises Fault for images that validate would refuse, and for no accuracy where REQUIRE_ACCURACY needs it."""
     place = images_of(evaluation, member.folder, settings.imagenet)
     if place is not None:
         image_set.choose(image_set.open_images(place, names, settings.real), settings.samples)
@@ -84,6 +84,9 @@ def _check_member(member: Member, settings: Settings, faults: _Faults) -> Module
     if model and model.labels:
         path, classes = member.folder / model.labels, model.classes
         names = faults.catch(lambda: labels.read(path, classes))
+    if model and model.classes == 1 and settings.require_accuracy:
+        text = f"{member.path}: REQUIRE_ACCURACY requires a measured accuracy, and {ONE_CLASS}; publish it without"
+        faults.messages[text] = None
     if model and evaluation and names is not None:
         faults.catch(lambda: _check_images(member, evaluation, names, settings))
     return module

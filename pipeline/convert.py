@@ -44,6 +44,24 @@ def provenance_record(path: Path, model: Model, name: str) -> dict[str, Any]:
     }
 
 
+def _selftests(model: Model, arrays: Mapping[str, np.ndarray]) -> dict[Head, dict[str, np.ndarray]]:
+    """Returns the content of each head's selftest.npz; pipeline.saved_model.selftest says what it is."""
+    from pipeline.model import float64  # imports JAX
+
+    pixels = float64.selftest_pixels(model)
+    outputs = float64.compute_outputs(model, arrays, selftest.scaled(pixels))
+    least = float64.least_scales(arrays, outputs[Head.FE])
+    return {
+        head: {
+            "pixels": pixels,
+            "outputs": outputs[head],
+            "tolerance": np.array(model.tolerance),
+            "scale": np.array(float64.relative_scale(outputs[head], least[head]), np.float32),
+        }
+        for head in Head
+    }
+
+
 def _write_extra(
     folder: Path, names: Sequence[labels.Label], record: Mapping[str, Any], test: Mapping[str, np.ndarray]
 ) -> None:
@@ -81,18 +99,15 @@ def convert(model: Model, names: Sequence[labels.Label], name: str, path: Path, 
         }
         # Imported after the exports have started, since these import JAX.
         from pipeline.checkpoints import npz
-        from pipeline.model import float64
 
         arrays = npz.load(path, model)  # raises if the checkpoint does not fit; leaving the block ends the exports
         progress = stack.enter_context(Progress(f"convert {label}", len(folders), "modules"))
-        pixels = float64.selftest_pixels(model)
-        outputs = float64.compute_outputs(model, arrays, selftest.scaled(pixels))
+        tests = _selftests(model, arrays)
         del arrays  # releases the mapped file: the exports need the memory
         record = provenance_record(path, model, name)
         for head, folder in folders.items():
             exports[head].wait()
-            test = {"pixels": pixels, "outputs": outputs[head], "tolerance": np.array(model.tolerance)}
-            _write_extra(folder, names if head is Head.CLASSIFICATION else (), record, test)
+            _write_extra(folder, names if head is Head.CLASSIFICATION else (), record, tests[head])
             progress.advance(1)
 
 

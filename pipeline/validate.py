@@ -174,6 +174,13 @@ def _check_training(subject: Subject, report: Report) -> Report:
     return replace(report, modules=modules)
 
 
+def _why_unmeasured(subject: Subject, task: Task | None) -> str:
+    """Returns why a report has no accuracy as long as no images are classified."""
+    if subject.model.classes == 1:
+        return section.ONE_CLASS
+    return ladder.SKIPPED if task else f"no images of {subject.evaluation.dataset}"
+
+
 def validate(
     subject: Subject, task: Task | None, own: bool, shards: Path, label: str = "validate"
 ) -> tuple[Report, Predictions | None]:
@@ -191,13 +198,14 @@ def validate(
     """
     needs = {head: checks.read_needs(folder) for head, folder in subject.folders.items()}
     reference, inputs = _compute_reference(subject, task)
-    report = _empty_report(subject, inputs, ladder.SKIPPED if task else f"no images of {subject.evaluation.dataset}")
+    report = _empty_report(subject, inputs, _why_unmeasured(subject, task))
 
     def classify_images(module: CheckedModule) -> Evaluated:
         assert task is not None
         return classify.evaluate(task, module.predict, module.report.content_sha256, shards, label)
 
-    report, evaluated = _check_modules(subject, needs, reference, report, classify_images if task else None)
+    is_measurable = task is not None and subject.model.classes > 1
+    report, evaluated = _check_modules(subject, needs, reference, report, classify_images if is_measurable else None)
     if not ladder.failures(report):
         report = _check_training(subject, report)
     if task and evaluated:
@@ -305,7 +313,9 @@ def main(arguments: Sequence[str]) -> str:
     subject = read_subject(member, args.checkpoint, folders)
     evaluation, files = subject.evaluation, ResultFiles(args.report)
     place = args.images or section.images_of(evaluation, member.folder, args.imagenet)
-    if place is None:
+    if subject.model.classes == 1:
+        print(f"validate {member.name}: accuracy is not measured: {section.ONE_CLASS}", file=sys.stderr)
+    elif place is None:
         refuse_to_forget(files, args.checkpoint)
         how = section.how_to_give_images(evaluation)
         print(f"validate {member.name}: accuracy is not measured: no images ({how})", file=sys.stderr)

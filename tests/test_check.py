@@ -48,6 +48,18 @@ def test_each_fault_is_reported(tiny: Path, file: str, old: str, new: str, messa
     assert found.startswith(str(tiny))
 
 
+def test_a_model_of_one_class_is_valid_but_has_no_accuracy(tiny: Path) -> None:
+    edit(tiny / "mini.yaml", "classes: 3", "classes: 1")
+    edit(tiny / "mini.yaml", "  images: images\n", "  imagenet: false\n")
+    (tiny / "labels.tsv").write_text("red\tRed\n")
+    assert problems(tiny / "mini.yaml", Settings()) == []
+    refused = problems(tiny / "mini.yaml", Settings(require_accuracy=True))
+    assert refused[0].endswith(
+        "mini.yaml: REQUIRE_ACCURACY requires a measured accuracy, and the model has one class, so that every"
+        " prediction is right; publish it without"
+    )
+
+
 def test_faults_are_reported_together(tiny: Path, stage: Stage) -> None:
     edit(tiny / "mini.yaml", "minimum_top1: 0.0", "minimum_top1: 2.0")
     edit(tiny / "mini.yaml", "version: 1", "version: 0")

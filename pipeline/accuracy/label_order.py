@@ -276,6 +276,8 @@ def _judge(evidence: _Evidence) -> tuple[Verdict, str, tuple[MovedLabel, ...]]:
         if mismatch := find(evidence):
             return Verdict.FAIL, mismatch.reason, mismatch.moved
     images = evidence.images
+    if images.classes == 1:
+        return Verdict.NOT_MEASURED, "one label has one order", ()
     hits, chance = images.hits(images.label), images.chance(images.label)
     score = f"{hits:,} of {len(images):,} images are right ({chance:,.1f} expected by chance)"
     if evidence.is_above_chance:

@@ -86,8 +86,8 @@ def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
         path: the checkpoint, for messages.
 
     Raises:
-        Fault: for missing (-) or extra (+) arrays, other shapes, another type than float32, NaN or infinity. Names of
-            another program or architecture are called that.
+        Fault: for missing (-) or extra (+) arrays, other shapes, another type than float32, NaN or infinity, or a
+            head that was never trained. Names of another program or architecture are called that.
     """
     arrays = normalize(arrays)
     expected = parameter_shapes(model.variant, model.image_size, model.classes)
@@ -101,6 +101,11 @@ def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
         )
     for name, value in arrays.items():
         _check_values(name, value, path)
+    if not np.any(arrays["head/kernel"]):
+        raise Fault(
+            f"{path}: 'head/kernel' is all zero, so that every image has the same logits: the head was never trained;"
+            " train it, or fetch the trained checkpoint"
+        )
     return arrays
 
 

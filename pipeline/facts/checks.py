@@ -1,6 +1,7 @@
 """The checks of one module in report.json: what was compared, by how much it differs, and the verdict.
 
-`max_abs` is the largest absolute difference, `max_rel` that divided by the largest expected magnitude.
+`max_abs` is the largest absolute difference. `max_rel`, the relative error, is that divided by the largest expected
+output, or by the size of the terms that the outputs are sums of if that is larger (pipeline.model.float64).
 """
 
 from dataclasses import dataclass
@@ -28,10 +29,11 @@ class Comparison:
     Attributes:
         images: how many inputs.
         max_abs, max_rel: the largest difference, see the module.
-        cosine: the smallest cosine similarity of the inputs' outputs, -1 to 1.
+        cosine: the smallest cosine similarity of the inputs' outputs, -1 to 1; of two zero vectors 1, of one 0.
         tolerance: the largest max_rel that passes.
         verdict: of this check.
-        argmax_agreement: the share of inputs with the same class; None for features.
+        argmax_agreement: the share of inputs with the same class, or with one whose expected logit is equal to the
+            largest except for rounding; None for features.
     """
 
     images: int

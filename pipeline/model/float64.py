@@ -11,6 +11,8 @@ from pipeline.model.variants import Model, variant
 from pipeline.model.vit import VisionTransformer
 
 COMPILED_WHOLE = 100_000_000  # the most parameters of a model that is compiled as a whole; 0.8 GB in float64
+# Where all terms of a sum are smaller, some are too small for float32, and the sum has fewer digits.
+SMALLEST = float(np.finfo(np.float32).tiny / np.finfo(np.float32).eps)
 
 
 def selftest_pixels(model: Model) -> np.ndarray:
@@ -55,3 +57,24 @@ def compute_outputs(model: Model, arrays: Mapping[str, np.ndarray], inputs: np.n
         head = {"params": {name: arrays[f"head/{name}"] for name in ("kernel", "bias")}}
         logits = nn.Dense(model.classes).apply(head, features)
     return {Head.CLASSIFICATION: np.asarray(logits, np.float32), Head.FE: np.asarray(features, np.float32)}
+
+
+def least_scales(arrays: Mapping[str, np.ndarray], features: np.ndarray) -> dict[Head, float]:
+    """Returns by head the least value that errors of outputs are relative to; mostly the largest output is larger.
+
+    A logit is a sum of products and a bias. Its float32 error is relative to the size of these terms, the root of the
+    sum of their squares, also where they cancel and the sum is about zero: the single logit of a model with one class,
+    say. With many classes the largest logit is larger than that.
+
+    Args:
+        arrays: the checkpoint.
+        features: (n, width), the outputs of the feature extractor.
+    """
+    kernel, bias = (arrays[f"head/{name}"].astype(np.float64) for name in ("kernel", "bias"))
+    squares = features.astype(np.float64) ** 2 @ kernel**2 + bias**2
+    return {Head.CLASSIFICATION: max(float(np.sqrt(squares.max())), SMALLEST), Head.FE: SMALLEST}
+
+
+def relative_scale(outputs: np.ndarray, least: float = SMALLEST) -> float:
+    """Returns what errors of outputs (n, k) are relative to: the largest output, or `least` if that is larger."""
+    return max(float(np.max(np.abs(outputs))), least)

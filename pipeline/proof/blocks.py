@@ -181,5 +181,10 @@ def differences(got: Outputs, expected: Outputs) -> dict[str, float]:
             raise UnknownStructure(f"{path} returns {got[path].shape}, expected {value.shape}")
         difference = float(np.max(np.abs(got[path].astype(np.float64) - value)))
         scale = float(np.max(np.abs(value)))
-        errors[path] = difference / scale if scale else math.inf if difference else 0.0
+        errors[path] = relative_error(difference, scale)
     return errors
+
+
+def relative_error(difference: float, scale: float) -> float:
+    """Returns difference / scale; where the scale is 0, infinity for any difference and 0 for none."""
+    return difference / scale if scale else math.inf if difference else 0.0

@@ -232,8 +232,7 @@ def relative_errors(session: Session, folder: Path, test: SelfTest) -> dict[str,
         outputs = session.run(fed, images, fetched)
         if outputs.shape != test.outputs.shape:
             raise CApiError(f"{signature} returns {outputs.shape}, expected {test.outputs.shape}")
-        difference = np.abs(outputs.astype(np.float64) - test.outputs)
-        errors[signature] = float(np.max(difference) / np.max(np.abs(test.outputs)))
+        errors[signature] = test.relative_error(outputs)
     return errors
 
 

@@ -15,6 +15,7 @@ from pipeline.base.verdict import Verdict
 from pipeline.checkpoints import npz
 from pipeline.facts.checks import BatchSizes, BlockTrace, Comparison, ModuleReport, Needs, SelfTestReplay, WeightsCheck
 from pipeline.model import float64
+from pipeline.model.float64 import SMALLEST, relative_scale
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.preprocessing import prepare
 from pipeline.model.variants import Model, variant
@@ -27,26 +28,45 @@ from pipeline.saved_model.load import load_saved_model
 
 BATCH_SIZES = (1, 7)  # in which the first inputs are computed again
 TRACED = 2  # inputs that are followed through the blocks
+# Logits that differ by less, relative to the largest, are equal: either one is rounded, by half a spacing of float32 at
+# least.
+TIE = 4 * float(np.finfo(np.float32).eps)
 
 
-def compare(got: np.ndarray, expected: np.ndarray, tolerance: float, logits: bool) -> Comparison:
+def compare(
+    got: np.ndarray, expected: np.ndarray, tolerance: float, logits: bool, least_scale: float = SMALLEST
+) -> Comparison:
     """Compares the outputs (n, k) of two implementations for the same n inputs.
 
     Args:
         got: the outputs to check.
-        expected: the outputs they should have, not all zero.
+        expected: the outputs they should have.
         tolerance: the largest relative error (max_rel) that passes.
         logits: whether the arg-max must agree too; it has no meaning for features.
+        least_scale: what errors are relative to where the largest of `expected` is smaller.
     """
     exact, other = expected.astype(np.float64), got.astype(np.float64)
     max_abs = float(np.max(np.abs(other - exact)))
-    max_rel = max_abs / float(np.max(np.abs(exact)))
-    lengths = np.linalg.norm(exact, axis=1) * np.linalg.norm(other, axis=1)
-    with np.errstate(invalid="ignore"):  # a vector of zeros or infinities has no direction: NaN
-        cosine = float(np.min(np.sum(exact * other, axis=1) / lengths))
-    agreement = float(np.mean(got.argmax(axis=1) == expected.argmax(axis=1))) if logits else None
+    max_rel = max_abs / relative_scale(exact, least_scale)
+    agreement = _argmax_agreement(other, exact, least_scale) if logits else None
     verdict = Verdict.of(max_rel <= tolerance and agreement in (None, 1.0))
-    return Comparison(len(got), max_abs, max_rel, cosine, tolerance, verdict, agreement)
+    return Comparison(len(got), max_abs, max_rel, _smallest_cosine(other, exact), tolerance, verdict, agreement)
+
+
+def _argmax_agreement(got: np.ndarray, expected: np.ndarray, least_scale: float) -> float:
+    """Returns the share of rows whose arg-max agrees; any of several logits that TIE may be the largest."""
+    largest = expected.max(axis=1)
+    behind = largest - np.take_along_axis(expected, got.argmax(axis=1)[:, np.newaxis], axis=1)[:, 0]
+    return float(np.mean(behind <= TIE * np.maximum(np.abs(expected).max(axis=1), least_scale)))
+
+
+def _smallest_cosine(got: np.ndarray, expected: np.ndarray) -> float:
+    """Returns the smallest cosine similarity of two rows; NaN where an output is not finite."""
+    lengths = np.linalg.norm(expected, axis=1) * np.linalg.norm(got, axis=1)
+    with np.errstate(invalid="ignore"):
+        cosines = np.sum(expected * got, axis=1) / np.where(lengths == 0, 1, lengths)
+    both_zero = ~np.any(expected, axis=1) & ~np.any(got, axis=1)
+    return float(np.min(np.where(both_zero, 1, cosines)))
 
 
 def fingerprint(array: np.ndarray) -> str:
@@ -65,6 +85,7 @@ class Reference:
         weights: the fingerprints of the arrays that each head uses, by name.
         kernel, bias: the checkpoint's classification head, (width, classes) and (classes,).
         tolerance: the largest relative error that passes.
+        least_scales: what errors are relative to where the largest output is smaller, by head.
     """
 
     inputs: np.ndarray
@@ -74,6 +95,7 @@ class Reference:
     kernel: np.ndarray
     bias: np.ndarray
     tolerance: float
+    least_scales: Mapping[Head, float]
 
     def values_at(self, paths: Iterable[str]) -> Outputs:
         """Returns the values at the places that blocks.of_saved_model() names; unknown places are left out."""
@@ -97,11 +119,15 @@ def compute_reference(model: Model, arrays: npz.Arrays, inputs: np.ndarray) -> R
         inputs: float32 (n, size, size, 3) in [-1, 1].
 
     Raises:
-        Fault: when all outputs are zero.
+        Fault: when the logits are the same for all inputs.
     """
     outputs = float64.compute_outputs(model, arrays, inputs)
-    if not np.any(outputs[Head.CLASSIFICATION]):
-        raise Fault("the JAX model's outputs are all zero, so nothing can be compared: is its head untrained?")
+    logits = outputs[Head.CLASSIFICATION]
+    if np.all(logits == logits[0]) and not np.all(inputs == inputs[0]):
+        raise Fault(
+            "the JAX model returns the same logits for every image, so nothing can be compared: the checkpoint is not"
+            " trained, or damaged; train it, or name another one"
+        )
     fingerprints = {name: fingerprint(value) for name, value in arrays.items()}
     return Reference(
         inputs=inputs,
@@ -111,6 +137,7 @@ def compute_reference(model: Model, arrays: npz.Arrays, inputs: np.ndarray) -> R
         kernel=np.array(arrays["head/kernel"]),
         bias=np.array(arrays["head/bias"]),
         tolerance=model.tolerance,
+        least_scales=float64.least_scales(arrays, outputs[Head.FE]),
     )
 
 
@@ -165,36 +192,35 @@ def replay_selftest(module: Any, folder: Path) -> SelfTestReplay:
     Raises:
         Fault: when there is no self-test.
     """
-    path = folder / "assets.extra" / "selftest.npz"
-    if not path.is_file():
-        raise Fault(f"{path}: the module lacks its self-test; run make convert again")
-    with np.load(path, allow_pickle=False) as test:
-        tolerance = float(test["tolerance"])
-        differences = selftest.differences(module, test["pixels"], test["outputs"])
-    return SelfTestReplay(differences, tolerance, _all_within(differences, tolerance))
+    test = loaders.read_selftest(folder)
+    errors = selftest.relative_errors(module, test)
+    return SelfTestReplay(errors, test.tolerance, _all_within(errors, test.tolerance))
 
 
-def compare_batch_sizes(module: Any, inputs: np.ndarray, outputs: np.ndarray, tolerance: float) -> BatchSizes:
+def compare_batch_sizes(
+    module: Any, inputs: np.ndarray, outputs: np.ndarray, tolerance: float, least_scale: float = SMALLEST
+) -> BatchSizes:
     """Computes the first inputs again in batches of BATCH_SIZES and compares with `outputs`, those of all at once.
 
     Args:
         module: a loaded SavedModel.
         inputs: float32 (n, size, size, 3), n above the largest of BATCH_SIZES.
         outputs: (n, k), of all inputs in one batch.
-        tolerance: the largest difference that passes, relative to the largest of `outputs`.
+        tolerance: the largest relative error that passes.
+        least_scale: see compare().
     """
-    differences = {}
+    errors, scale = {}, relative_scale(outputs, least_scale)
     for size in BATCH_SIZES:
         difference = np.abs(module(inputs[:size]).numpy().astype(np.float64) - outputs[:size])
-        differences[str(size)] = float(np.max(difference) / np.max(np.abs(outputs)))
-    return BatchSizes(len(inputs), differences, tolerance, _all_within(differences, tolerance))
+        errors[str(size)] = float(np.max(difference)) / scale
+    return BatchSizes(len(inputs), errors, tolerance, _all_within(errors, tolerance))
 
 
-def _all_within(differences: Mapping[str, float], tolerance: float) -> Verdict:
-    return Verdict.of(all(difference <= tolerance for difference in differences.values()))
+def _all_within(errors: Mapping[str, float], tolerance: float) -> Verdict:
+    return Verdict.of(all(error <= tolerance for error in errors.values()))
 
 
-def check_preprocessing(module: Any, size: int, tolerance: float) -> Comparison:
+def check_preprocessing(module: Any, size: int, tolerance: float, least_scale: float = SMALLEST) -> Comparison:
     """Calls `serving_images` with an image of another size than the model's, and the model with its prepared form.
 
     The image is noise, so that no two ways to resize agree; the self-test's images have the model's size.
@@ -202,12 +228,13 @@ def check_preprocessing(module: Any, size: int, tolerance: float) -> Comparison:
     Args:
         module: a loaded SavedModel.
         size: the side of the model's input, in pixels.
-        tolerance: the largest difference that passes, relative to the largest output.
+        tolerance: the largest relative error that passes.
+        least_scale: see compare().
     """
     pixels = np.random.default_rng(0).integers(0, 256, (2 * size - 1, size + size // 2 + 1, 3), np.uint8)
     expected = module(prepare(pixels, size, "resize")[np.newaxis]).numpy()
     (got,) = module.signatures["serving_images"](images=pixels[np.newaxis]).values()
-    return compare(got.numpy(), expected, tolerance, logits=False)
+    return compare(got.numpy(), expected, tolerance, logits=False, least_scale=least_scale)
 
 
 def trace_blocks(module: Any, folder: Path, reference: Reference) -> BlockTrace:
@@ -256,6 +283,7 @@ def check_module(folder: Path, head: Head, needs: Needs, reference: Reference) -
     session = loaders.check_session(folder)  # first: its copy of the weights is gone before the module has its own
     module = load_saved_model(folder)
     inputs, expected, tolerance = reference.inputs, reference.outputs[head], reference.tolerance
+    least = reference.least_scales[head]
     outputs: np.ndarray = module(inputs).numpy()
     if outputs.shape != expected.shape:
         raise Fault(f"{folder}: its output is {outputs.shape}, expected {expected.shape}; it is another model or head")
@@ -266,9 +294,9 @@ def check_module(folder: Path, head: Head, needs: Needs, reference: Reference) -
         needs=needs,
         weights=compare_weights(module.variables, reference.weights[head]),
         selftest=replay_selftest(module, folder),
-        preprocessing=check_preprocessing(module, inputs.shape[1], tolerance),
-        parity=compare(outputs, expected, tolerance, logits=head is Head.CLASSIFICATION),
-        batch_sizes=compare_batch_sizes(module, inputs, outputs, tolerance),
+        preprocessing=check_preprocessing(module, inputs.shape[1], tolerance, least),
+        parity=compare(outputs, expected, tolerance, head is Head.CLASSIFICATION, least),
+        batch_sizes=compare_batch_sizes(module, inputs, outputs, tolerance, least),
         blocks=trace_blocks(module, folder, reference),
         session=session,
         c_api=c_api.check_in_process(folder),
@@ -284,4 +312,5 @@ def compare_heads(features: np.ndarray, logits: np.ndarray, reference: Reference
         logits: (n, classes), the classifier's outputs for the same inputs.
         reference: has the head.
     """
-    return compare(features @ reference.kernel + reference.bias, logits, reference.tolerance, logits=True)
+    product, least = features @ reference.kernel + reference.bias, reference.least_scales[Head.CLASSIFICATION]
+    return compare(product, logits, reference.tolerance, logits=True, least_scale=least)

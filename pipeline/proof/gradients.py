@@ -26,8 +26,9 @@ from pipeline.facts.checks import FineTuningCheck, GradientCheck, TrainingChecks
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import VisionTransformer
+from pipeline.proof.blocks import relative_error
 from pipeline.saved_model.load import start_tensorflow
-from pipeline.saved_model.selftest import scaled
+from pipeline.saved_model.selftest import read_expected, scaled
 
 Gradients = dict[str, np.ndarray]
 Tensor = Any  # of TensorFlow; None in place of a missing gradient
@@ -35,52 +36,62 @@ _MODULE = "pipeline.proof.gradients"
 LARGE = 500_000_000  # bytes of a checkpoint; one head of L/16, 1.2 GB, takes 5.3 GB here
 
 
-def make_up_labels(outputs: int, k: int) -> np.ndarray:
-    """Returns the labels that the loss uses, one per output: int32 (outputs,) below k."""
-    return np.arange(outputs, dtype=np.int32) % k
-
-
 def differentiate_reference(
     model: Model, head: Head, arrays: Mapping[str, np.ndarray], inputs: np.ndarray
-) -> Gradients:
+) -> tuple[Gradients, np.ndarray]:
     """Returns the gradient of the loss by each parameter, as JAX differentiates the Flax model in full float32.
 
-    The loss is the mean cross-entropy of made-up labels, without dropout.
+    The loss is the mean cross-entropy, without dropout. The label of an image is its smallest output, which has the
+    steepest loss: that of an output near probability 1 is about 0, and so are its gradients, but for rounding. A single
+    output is compared with a second one that is always 0, as the sigmoid does: its softmax alone is 1, without slope.
 
     Args:
         model: the section.
         head: the module.
         arrays: the parameters that the head uses, by path.
         inputs: float32 (n, size, size, 3) in [-1, 1].
+
+    Returns:
+        The gradients, and the labels, integers (n,).
     """
     import jax
+    import jax.numpy as jnp
 
     module = VisionTransformer(variant(model.variant), model.classes if head is Head.CLASSIFICATION else None)
 
-    def loss(parameters: Mapping[str, Any]) -> jax.Array:
+    def loss(parameters: Mapping[str, Any]) -> tuple[jax.Array, jax.Array]:
         outputs = module.apply({"params": nest_parameters(parameters)}, inputs)
-        n, k = outputs.shape
-        return -jax.nn.log_softmax(outputs)[np.arange(n), make_up_labels(n, k)].mean()
+        outputs = jnp.pad(outputs, ((0, 0), (0, int(outputs.shape[1] == 1))))
+        labels = jnp.argmin(outputs, axis=1)
+        return -jax.nn.log_softmax(outputs)[np.arange(len(inputs)), labels].mean(), labels
 
     with jax.default_matmul_precision("highest"):
         # Not compiled as a whole: each kind of block is compiled once.
-        return {name: np.asarray(gradient) for name, gradient in jax.grad(loss)(dict(arrays)).items()}
+        gradients, labels = jax.grad(loss, has_aux=True)(dict(arrays))
+    return {name: np.asarray(gradient) for name, gradient in gradients.items()}, np.asarray(labels)
 
 
 class TrainableModule:
-    """A loaded SavedModel and an input, to differentiate its loss by its trainable variables."""
+    """A loaded SavedModel, an input and its labels, to differentiate its loss by its trainable variables."""
 
-    def __init__(self, module: Any, inputs: np.ndarray) -> None:
-        """Takes a loaded SavedModel, whose variables take_step() changes, and float32 (n, size, size, 3) in [-1, 1]."""
-        self._module, self._inputs = module, inputs
+    def __init__(self, module: Any, inputs: np.ndarray, labels: np.ndarray) -> None:
+        """Takes a module and what its loss is of.
+
+        Args:
+            module: a loaded SavedModel, whose variables take_step() changes.
+            inputs: float32 (n, size, size, 3) in [-1, 1].
+            labels: integers (n,), see differentiate_reference().
+        """
+        self._module, self._inputs, self._labels = module, inputs, labels
 
     def loss(self, training: bool) -> Tensor:
-        """Returns the mean cross-entropy of the made-up labels, a scalar tensor."""
+        """Returns the loss of differentiate_reference(), a scalar tensor."""
         import tensorflow as tf
 
         outputs = self._module(self._inputs, training=training)
-        labels = make_up_labels(*outputs.shape)
-        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=outputs))
+        outputs = tf.pad(outputs, ((0, 0), (0, int(outputs.shape[1] == 1))))
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=self._labels, logits=outputs)
+        return tf.reduce_mean(losses)
 
     def gradients(self, training: bool) -> dict[str, Tensor]:
         """Returns the gradient of the loss by each variable's name; None where there is none."""
@@ -102,7 +113,8 @@ class TrainableModule:
         before = float(self.loss(training=False))
         if missing or not gradients:
             return FineTuningCheck(len(gradients), missing, before, before, Verdict.FAIL)
-        rate = 0.01 * before / sum(float(tf.reduce_sum(gradient**2)) for gradient in gradients.values())
+        steepness = sum(float(tf.reduce_sum(gradient**2)) for gradient in gradients.values())
+        rate = 0.01 * before / steepness if steepness else 0.0  # no step: the loss stays as it is, and the check fails
         for variable, gradient in zip(self._module.trainable_variables, gradients.values(), strict=True):
             variable.assign_sub(rate * gradient)
         after = float(self.loss(training=False))
@@ -116,8 +128,9 @@ def compare(got: Mapping[str, Tensor], expected: Gradients, tolerance: float) ->
 
     The relative error of a gradient is the Euclidean norm of the difference divided by the expected gradient's norm, or
     by a thousandth of the largest norm of all if that is more: some gradients are zero but for rounding (a bias that
-    all keys share changes no attention). Single values would tell less: where an activation is about zero, a ReLU's
-    slope may be 0 for one implementation and 1 for the other.
+    all keys share changes no attention). If all are zero, those that are not have an infinite error. Single values
+    would tell less: where an activation is about zero, a ReLU's slope may be 0 for one implementation and 1 for the
+    other.
 
     Args:
         got: the SavedModel's gradients by name; None for a missing one.
@@ -132,7 +145,7 @@ def compare(got: Mapping[str, Tensor], expected: Gradients, tolerance: float) ->
     norms = {name: float(np.linalg.norm(value)) for name, value in expected.items()}
     smallest = 1e-3 * max(norms.values())
     errors = {
-        name: float(np.linalg.norm(np.asarray(got[name]) - value)) / max(norms[name], smallest)
+        name: relative_error(float(np.linalg.norm(np.asarray(got[name]) - value)), max(norms[name], smallest))
         for name, value in expected.items()
     }
     worst = max(errors, key=lambda name: (math.isnan(errors[name]), errors[name]))
@@ -151,12 +164,11 @@ def check_training(model: Model, head: Head, path: Path, folder: Path) -> Traini
     """
     import tensorflow as tf
 
-    with np.load(folder / "assets.extra" / "selftest.npz", allow_pickle=False) as selftest:
-        inputs = scaled(selftest["pixels"])
+    inputs = scaled(read_expected(folder / "assets.extra" / "selftest.npz").pixels)
     arrays = select_parameters(npz.normalize(npz.read(path)), head)
-    expected = differentiate_reference(model, head, arrays, inputs)
+    expected, labels = differentiate_reference(model, head, arrays, inputs)
     arrays.clear()
-    module = TrainableModule(tf.saved_model.load(str(folder)), inputs)
+    module = TrainableModule(tf.saved_model.load(str(folder)), inputs, labels)
     # Without dropout, training=True computes the same, and the same gradients serve both checks.
     gradients = module.gradients(training=not model.dropout)
     compared = compare(gradients, expected, model.gradient_tolerance)

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.base.fault import Fault
 from pipeline.base.verdict import Verdict
 from pipeline.facts.checks import LoaderCheck
@@ -19,17 +17,13 @@ _MAX_REASON = 300  # characters of an error's message; TensorFlow's may have a w
 
 
 @dataclass(frozen=True, eq=False)
-class SelfTest:
-    """The self-test inside a module: uint8 (n, size, size, 3) pixels, and the JAX model's outputs, (n, k)."""
+class SelfTest(selftest.Expected):
+    """The self-test inside a module, as a check."""
 
-    pixels: np.ndarray
-    outputs: np.ndarray
-    tolerance: float
-
-    def judge(self, differences: Mapping[str, float]) -> LoaderCheck:
+    def judge(self, errors: Mapping[str, float]) -> LoaderCheck:
         """Returns the check for the relative error of each signature."""
-        verdict = Verdict.of(all(value <= self.tolerance for value in differences.values()))
-        return LoaderCheck(dict(differences), self.tolerance, verdict)
+        verdict = Verdict.of(all(error <= self.tolerance for error in errors.values()))
+        return LoaderCheck(dict(errors), self.tolerance, verdict)
 
     def fail(self, error: Exception) -> LoaderCheck:
         """Returns the check of a loader that refused the module."""
@@ -49,8 +43,7 @@ def read_selftest(folder: Path) -> SelfTest:
     path = folder / "assets.extra" / "selftest.npz"
     if not path.is_file():
         raise Fault(f"{path}: the module lacks its self-test; run make convert again")
-    with np.load(path, allow_pickle=False) as test:
-        return SelfTest(test["pixels"], test["outputs"], float(test["tolerance"]))
+    return SelfTest(**vars(selftest.read_expected(path)))
 
 
 def check_session(folder: Path) -> LoaderCheck:
@@ -63,7 +56,7 @@ def check_session(folder: Path) -> LoaderCheck:
 
     test = read_selftest(folder)
     try:
-        differences = selftest.session_differences(folder, test.pixels, test.outputs)
+        errors = selftest.session_errors(folder, test)
     except (ValueError, tf.errors.OpError) as error:
         return test.fail(error)
-    return test.judge({way.removeprefix("session_"): value for way, value in differences.items()})
+    return test.judge({way.removeprefix("session_"): error for way, error in errors.items()})

@@ -2,16 +2,18 @@
 
     python assets.extra/selftest.py [--gradients] [--session]
 
-selftest.npz holds `pixels`, uint8 (n, size, size, 3), `outputs`, float32 (n, k), and `tolerance`. The outputs are what
-the JAX model computes of the pixels, scaled to [-1, 1], in float64: the exact result but for its last digits. Every way
-to call the module must come that close, where 1 is the largest output. With --gradients, every variable must have a
-finite gradient too, with and without training=True. With --session, both signatures must come that close in a session
-of TensorFlow 1 too.
+selftest.npz holds `pixels`, uint8 (n, size, size, 3), `outputs`, float32 (n, k), `tolerance` and `scale`. The outputs
+are what the JAX model computes of the pixels, scaled to [-1, 1], in float64: the exact result but for its last digits.
+For every way to call the module, the largest difference divided by `scale` must be at most `tolerance`. The scale is
+the largest output, or the size of the terms that the outputs are sums of if that is larger. With --gradients, every
+variable must have a finite gradient too, with and without training=True. With --session, both signatures must come that
+close in a session of TensorFlow 1 too.
 """
 
 import argparse
 import math
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +26,46 @@ def scaled(pixels: np.ndarray) -> np.ndarray:
     return result
 
 
-def differences(module: Any, pixels: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
-    """Returns the largest difference from `outputs`, divided by the largest output, for each way to call a module."""
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """What selftest.npz holds."""
+
+    pixels: np.ndarray
+    outputs: np.ndarray
+    tolerance: float
+    scale: float
+
+    def relative_error(self, outputs: np.ndarray) -> float:
+        """Returns the largest difference of outputs (n, k) from the expected ones, divided by the scale."""
+        return float(np.max(np.abs(outputs.astype(np.float64) - self.outputs))) / self.scale
+
+
+def read_expected(path: Path) -> Expected:
+    """Reads selftest.npz; a file without a scale, as it was before 2026-11-29, has that of the largest output."""
+    with np.load(path, allow_pickle=False) as golden:
+        outputs = golden["outputs"]
+        scale = golden["scale"] if "scale" in golden else np.max(np.abs(outputs))
+        return Expected(golden["pixels"], outputs, float(golden["tolerance"]), float(scale))
+
+
+def relative_errors(module: Any, expected: Expected) -> dict[str, float]:
+    """Returns the relative error of each way to call a module."""
     import tensorflow as tf
 
-    inputs, scale = tf.constant(scaled(pixels)), float(np.max(np.abs(outputs)))
+    inputs = tf.constant(scaled(expected.pixels))
     results = {
         "call": module(inputs),
         "serving_default": module.signatures["serving_default"](inputs=inputs),
-        "serving_images": module.signatures["serving_images"](images=tf.constant(pixels)),
+        "serving_images": module.signatures["serving_images"](images=tf.constant(expected.pixels)),
     }
-    found = {}
+    errors = {}
     for way, result in results.items():
         array = next(iter(result.values())) if isinstance(result, dict) else result
-        found[way] = float(np.max(np.abs(array.numpy().astype(np.float64) - outputs))) / scale
-    return found
+        errors[way] = expected.relative_error(array.numpy())
+    return errors
 
 
-def session_differences(folder: Path, pixels: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+def session_errors(folder: Path, expected: Expected) -> dict[str, float]:
     """Returns the same for each signature in a session of tf.compat.v1, by "session_<signature>".
 
     The session imports the graph as it is, as TensorFlow Serving and the C and Java APIs do, where tf.saved_model.load
@@ -53,16 +77,15 @@ def session_differences(folder: Path, pixels: np.ndarray, outputs: np.ndarray) -
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")  # tf.compat.v1.saved_model.load warns that it is old
-    scale, found = float(np.max(np.abs(outputs))), {}
+    errors = {}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         signatures = tf.compat.v1.saved_model.load(session, ["serve"], str(folder)).signature_def
-        for name, images in (("serving_default", scaled(pixels)), ("serving_images", pixels)):
+        for name, images in (("serving_default", scaled(expected.pixels)), ("serving_images", expected.pixels)):
             if name not in signatures:
                 raise ValueError(f"there is no signature {name}")
             (fed,), (fetched,) = signatures[name].inputs.values(), signatures[name].outputs.values()
-            result = session.run(fetched.name, {fed.name: images}).astype(np.float64)
-            found[f"session_{name}"] = float(np.max(np.abs(result - outputs))) / scale
-    return found
+            errors[f"session_{name}"] = expected.relative_error(session.run(fetched.name, {fed.name: images}))
+    return errors
 
 
 def without_gradient(module: Any, pixels: np.ndarray, training: bool) -> list[str]:
@@ -83,13 +106,13 @@ def without_gradient(module: Any, pixels: np.ndarray, training: bool) -> list[st
     ]
 
 
-def report(differences: dict[str, float], tolerance: float) -> bool:
-    """Prints the difference of each way to call the module; returns whether all are within the tolerance."""
+def report(errors: dict[str, float], tolerance: float) -> bool:
+    """Prints the relative error of each way to call the module; returns whether all are within the tolerance."""
     passed = True
-    for way, difference in differences.items():
-        good = math.isfinite(difference) and difference <= tolerance
+    for way, error in errors.items():
+        good = math.isfinite(error) and error <= tolerance
         passed = passed and good
-        print(f"{way}: relative error {difference:.1e} (limit {tolerance:.0e}): {'ok' if good else 'FAILED'}")
+        print(f"{way}: relative error {error:.1e} (limit {tolerance:.0e}): {'ok' if good else 'FAILED'}")
     return passed
 
 
@@ -104,12 +127,12 @@ def report_gradients(module: Any, pixels: np.ndarray) -> bool:
     return passed
 
 
-def report_session(folder: Path, pixels: np.ndarray, outputs: np.ndarray, tolerance: float) -> bool:
-    """Prints the difference of each signature in a session; returns whether all are within the tolerance."""
+def report_session(folder: Path, expected: Expected) -> bool:
+    """Prints the relative error of each signature in a session; returns whether all are within the tolerance."""
     import tensorflow as tf
 
     try:
-        return report(session_differences(folder, pixels, outputs), tolerance)
+        return report(session_errors(folder, expected), expected.tolerance)
     except (ValueError, tf.errors.OpError) as error:
         print(f"session: {' '.join(str(error).split())}: FAILED")
         return False
@@ -125,13 +148,12 @@ def main() -> int:
     tf.config.experimental.enable_tensor_float_32_execution(False)
     extra = Path(__file__).resolve().parent
     module = tf.saved_model.load(str(extra.parent))
-    with np.load(extra / "selftest.npz", allow_pickle=False) as golden:
-        pixels, outputs, tolerance = golden["pixels"], golden["outputs"], float(golden["tolerance"])
-    passed = [report(differences(module, pixels, outputs), tolerance)]
+    expected = read_expected(extra / "selftest.npz")
+    passed = [report(relative_errors(module, expected), expected.tolerance)]
     if arguments.gradients:
-        passed.append(report_gradients(module, pixels))
+        passed.append(report_gradients(module, expected.pixels))
     if arguments.session:
-        passed.append(report_session(extra.parent, pixels, outputs, tolerance))
+        passed.append(report_session(extra.parent, expected))
     print(f"TensorFlow {tf.__version__}: {'passed' if all(passed) else 'FAILED'}")
     return 0 if all(passed) else 1
 

@@ -151,6 +151,13 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path, value: float) ->
     assert "1 of 3 values of 'head/bias' are NaN or infinite" in refuse(tmp_path, arrays)
 
 
+def test_a_head_that_was_never_trained_is_refused(tmp_path: Path) -> None:
+    """Upstream starts fine-tuning with a zero head; the bias may have a start value."""
+    arrays = random_arrays(MINI)
+    arrays["head/kernel"][:] = 0
+    assert "'head/kernel' is all zero, so that every image has the same logits" in refuse(tmp_path, arrays)
+
+
 def test_other_types_are_refused(tmp_path: Path) -> None:
     arrays = random_arrays(MINI)
     arrays["head/bias"] = arrays["head/bias"].astype(np.float64)

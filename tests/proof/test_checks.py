@@ -1,5 +1,6 @@
 """checks and gradients: each check that needs TensorFlow, with a module that must fail it."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.facts.checks import FineTuningCheck
 from pipeline.facts.report import Report
+from pipeline.model import float64
 from pipeline.model.variants import Model
 from pipeline.proof import checks, gradients, ladder
 from tests.reports import with_checks
@@ -43,6 +45,7 @@ class Linear(tf.Module):
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 2, 2, 1), np.uint8)
 INPUTS = ((PIXELS - 127.5) / 127.5).astype(np.float32)
+LABELS = np.arange(3)
 
 
 class Variable:
@@ -84,6 +87,52 @@ def test_another_class_fails_however_small_the_difference() -> None:
     assert checks.compare(expected[:, ::-1], expected, 1e-5, logits=False).verdict == "pass"  # features have no classes
 
 
+def test_a_small_logit_is_compared_with_the_terms_that_it_is_the_sum_of() -> None:
+    """With one class, say, 0.9 - 0.9 + 1e-5 is 1e-5 with the rounding errors of 0.9."""
+    expected = np.array([[1e-5], [-1e-5]], np.float32)
+    rounded, wrong = expected + np.float32(6e-8), expected + np.float32(3e-5)
+    assert checks.compare(rounded, expected, 1e-5, logits=True).verdict == "fail"
+    assert checks.compare(rounded, expected, 1e-5, logits=True, least_scale=1.3).verdict == "pass"
+    assert checks.compare(wrong, expected, 1e-5, logits=True, least_scale=1.3).verdict == "fail"
+    # A scale below the largest output changes nothing.
+    many = np.array([[5.0, -7.0]], np.float32)
+    assert checks.compare(many + 1e-4, many, 1e-5, True, 1.3) == checks.compare(many + 1e-4, many, 1e-5, True)
+
+
+def test_the_scale_is_the_size_of_the_terms_of_a_logit() -> None:
+    features = np.array([[3.0, 4.0], [0.1, 0.1]], np.float32)
+    head = {"head/kernel": np.array([[4.0], [-3.0]], np.float32), "head/bias": np.array([5.0], np.float32)}
+    scales = float64.least_scales(head, features)
+    assert scales[Head.CLASSIFICATION] == pytest.approx(math.sqrt(12**2 + 12**2 + 5**2))  # the sum of these is 5
+    assert float64.relative_scale(np.array([[-40.0, 1.0]]), scales[Head.CLASSIFICATION]) == 40
+    tiny = {name: value * np.float32(1e-42) for name, value in head.items()}  # below float32's normal numbers
+    assert 1e-32 < float64.least_scales(tiny, features)[Head.CLASSIFICATION] < 1e-30
+
+
+def test_outputs_of_zero_are_compared() -> None:
+    zero, other = np.zeros((2, 3), np.float32), np.full((2, 3), 1e-3, np.float32)
+    same = checks.compare(zero, zero, 1e-5, logits=True)
+    assert (same.max_rel, same.cosine, same.verdict) == (0, 1, "pass")
+    differs = checks.compare(other, zero, 1e-5, logits=True)
+    assert (differs.cosine, differs.verdict) == (0, "fail")
+    one_zero = checks.compare(np.array([[1.0, 2.0], [0.0, 0.0]]), np.array([[1.0, 2.0], [0.0, 0.0]]), 1e-5, logits=True)
+    assert one_zero.cosine == pytest.approx(1)
+
+
+def test_any_of_equal_logits_may_be_the_largest() -> None:
+    """Two classes with the same weights: their float32 sums may be rounded differently."""
+    expected = np.array([[0.5, 1.0, 1.0, 0.2], [1e-3, 1e-3, 0.0, 0.0]], np.float32)
+    got = expected.copy()
+    got[0, 1] -= np.float32(6e-8)
+    got[1, 1] += np.float32(1e-10)
+    assert checks.compare(got, expected, 1e-5, logits=True).argmax_agreement == 1
+    got[1, 1] += np.float32(1e-7)  # small beside 1.0, and not beside 0.001
+    assert checks.compare(got, expected, 1e-5, logits=True).argmax_agreement == 1
+    expected[1, 1] -= np.float32(1e-8)
+    check = checks.compare(got, expected, 1e-5, logits=True)
+    assert (check.argmax_agreement, check.verdict) == (0.5, "fail")
+
+
 def test_weights_are_compared_bit_by_bit() -> None:
     value = np.array([1.0, 2.0], np.float32)
     expected = {"a/kernel": checks.fingerprint(value), "b": checks.fingerprint(value)}
@@ -98,9 +147,9 @@ def test_weights_are_compared_bit_by_bit() -> None:
     assert checks.compare_weights([variables[0], Variable("b", value.reshape(2, 1))], expected).different == ("b",)
 
 
-def take_step(linear: Linear) -> FineTuningCheck:
+def take_step(linear: Linear, labels: np.ndarray = LABELS) -> FineTuningCheck:
     """Takes a step of fine-tuning with training=True."""
-    module = gradients.TrainableModule(linear, INPUTS)
+    module = gradients.TrainableModule(linear, INPUTS, labels)
     return module.take_step(module.gradients(training=True))
 
 
@@ -115,6 +164,23 @@ def test_a_step_of_gradient_descent_lowers_the_loss_as_its_slope_says() -> None:
     assert check.verdict == "pass"
     assert check.variables == 1
     assert check.loss_before - check.loss_after == pytest.approx(0.01 * check.loss_before, rel=0.1)
+
+
+def test_a_single_output_has_a_loss_and_a_slope() -> None:
+    """Its softmax is 1 whatever it is, so that the cross-entropy is 0."""
+    single = Linear()
+    single.kernel = tf.Variable(single.kernel[:, :1], name="kernel")
+    for label in (0, 1):
+        check = take_step(single, np.full(3, label))
+        assert check.verdict == "pass"
+        assert check.loss_before > check.loss_after > 0
+
+
+def test_a_step_without_any_slope_fails(report: Report) -> None:
+    module = gradients.TrainableModule(Linear(), INPUTS, LABELS)
+    check = module.take_step({"kernel": tf.zeros((4, 3))})
+    assert check.verdict == "fail"
+    assert failure(report, fine_tuning=check).startswith("fe: a step of gradient descent does not lower the loss")
 
 
 @pytest.mark.parametrize(
@@ -179,6 +245,14 @@ def test_other_gradients_fail_naming_the_worst(wrong: float, report: Report) -> 
     check = gradients.compare(close | {"b": expected["b"] * np.float32(wrong)}, expected, 2e-4)
     assert (check.verdict, check.worst) == ("fail", "b")
     assert failure(report, gradients=check).startswith("fe: the gradient of b differs from JAX's: relative error ")
+
+
+def test_gradients_of_zero_equal_only_zero() -> None:
+    zero = {name: np.zeros(2, np.float32) for name in "ab"}
+    check = gradients.compare(zero, zero, 2e-4)
+    assert (check.max_rel, check.verdict) == (0, "pass")
+    check = gradients.compare(zero | {"b": np.full(2, 1e-9, np.float32)}, zero, 2e-4)
+    assert (check.worst, check.max_rel, check.verdict) == ("b", math.inf, "fail")
 
 
 @pytest.mark.parametrize("got", [{}, {"a": None, "b": 1.0}, {"a": 1.0}, {"a": 1.0, "b": 1.0, "c": 1.0}])

@@ -15,6 +15,7 @@ import tensorflow as tf
 from flax import linen as nn
 
 from benchmarks.random_checkpoints import random_arrays
+from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
 from pipeline.checkpoints import npz
@@ -31,6 +32,7 @@ from tests.saved_model.models import edit
 pytestmark = pytest.mark.slow
 
 MODEL = Model("Mini/8", 16, 3)  # of which small() leaves two blocks
+ONE_CLASS = Model("Mini/8", 16, 1)
 INPUTS = np.random.default_rng(1).uniform(-1, 1, (16, 16, 16, 3)).astype(np.float32)
 
 
@@ -97,20 +99,27 @@ def c_api_in_this_process() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def arrays(small: None) -> npz.Arrays:
-    arrays = npz.fit(random_arrays(MODEL, 3), MODEL, Path("random"))
-    # Tokens as small as a trained model's: those of random weights are so large that an epsilon is nothing beside them.
+def like_trained(model: Model) -> npz.Arrays:
+    """Returns random weights with tokens as small as a trained model's: an epsilon is nothing beside larger ones."""
+    arrays = npz.fit(random_arrays(model, 3), model, Path("random"))
     for name in ("embedding/kernel", "embedding/bias", "cls", "Transformer/posembed_input/pos_embedding"):
         arrays[name] = arrays[name] / 30
     return arrays
 
 
+def write(arrays: npz.Arrays, folder: Path) -> Path:
+    np.savez(folder / "checkpoint.npz", allow_pickle=False, **arrays)
+    return folder / "checkpoint.npz"
+
+
+@pytest.fixture(scope="module")
+def arrays(small: None) -> npz.Arrays:
+    return like_trained(MODEL)
+
+
 @pytest.fixture(scope="module")
 def file(arrays: npz.Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("checkpoint") / "checkpoint.npz"
-    np.savez(path, allow_pickle=False, **arrays)
-    return path
+    return write(arrays, tmp_path_factory.mktemp("checkpoint"))
 
 
 @pytest.fixture(scope="module")
@@ -119,19 +128,20 @@ def expected(arrays: npz.Arrays) -> checks.Reference:
 
 
 @pytest.fixture
-def exported(file: Path, tmp_path: Path) -> Iterator[Callable[[str, Head], Path]]:
+def exported(file: Path, tmp_path: Path) -> Iterator[Callable[..., Path]]:
     """Exports a head with a fault, as an author would who does not know of it: the self-test is what that gives."""
 
-    def run(fault: str, head: Head) -> Path:
+    def run(fault: str, head: Head, model: Model = MODEL, file: Path = file) -> Path:
         where, name, wrong = PLANTED[fault] if fault else (vit, "SelfAttention", vit.SelfAttention)
         folder = tmp_path / head
         folder.mkdir()
         with patch.object(where, name, wrong):
-            export.export(MODEL, head, file, folder)
-        pixels = float64.selftest_pixels(MODEL)
+            export.export(model, head, file, folder)
+        pixels = float64.selftest_pixels(model)
         outputs = tf.saved_model.load(str(folder))(selftest.scaled(pixels)).numpy()
         (folder / "assets.extra").mkdir()
-        test = {"pixels": pixels, "outputs": outputs, "tolerance": np.array(MODEL.tolerance)}
+        scale = np.array(float64.relative_scale(outputs, 1.0))
+        test = {"pixels": pixels, "outputs": outputs, "tolerance": np.array(MODEL.tolerance), "scale": scale}
         np.savez(folder / "assets.extra/selftest.npz", allow_pickle=False, **test)
         return folder
 
@@ -157,7 +167,7 @@ def check(folder: Path, expected: checks.Reference, head: Head) -> dict[str, str
     return reasons(replace(REPORT, modules=REPORT.modules | {head: report}))
 
 
-def test_without_a_fault_nothing_fails(exported: Callable[[str, Head], Path], expected: checks.Reference) -> None:
+def test_without_a_fault_nothing_fails(exported: Callable[..., Path], expected: checks.Reference) -> None:
     assert check(exported("", Head.CLASSIFICATION), expected, Head.CLASSIFICATION) == {}
 
 
@@ -175,7 +185,7 @@ def test_without_a_fault_nothing_fails(exported: Callable[[str, Head], Path], ex
     ],
 )
 def test_another_computation_fails_the_parity_and_is_traced_to_its_block(
-    fault: str, where: str, exported: Callable[[str, Head], Path], expected: checks.Reference
+    fault: str, where: str, exported: Callable[..., Path], expected: checks.Reference
 ) -> None:
     failures = check(exported(fault, Head.CLASSIFICATION), expected, Head.CLASSIFICATION)
     assert list(failures) == ["parity"]
@@ -185,7 +195,7 @@ def test_another_computation_fails_the_parity_and_is_traced_to_its_block(
 
 @pytest.mark.parametrize("fault", ["BGR in the signature", "[0, 1] in the signature", "antialias in the signature"])
 def test_another_preprocessing_fails_the_signature(
-    fault: str, exported: Callable[[str, Head], Path], expected: checks.Reference
+    fault: str, exported: Callable[..., Path], expected: checks.Reference
 ) -> None:
     failures = check(exported(fault, Head.FE), expected, Head.FE)
     # The self-test's images have the model's size, so it does not see how they are resized.
@@ -201,7 +211,7 @@ def insert_attributes(saved_model: Any) -> None:
 
 
 def test_a_module_that_only_tensorflow_2_loads_fails_the_other_loaders(
-    exported: Callable[[str, Head], Path], expected: checks.Reference
+    exported: Callable[..., Path], expected: checks.Reference
 ) -> None:
     folder = exported("", Head.FE)
     edit(folder, insert_attributes)
@@ -211,13 +221,48 @@ def test_a_module_that_only_tensorflow_2_loads_fails_the_other_loaders(
         assert "Failed to bind all placeholders in <Unknown AttrValue type>" in reason
 
 
-def test_a_frozen_module_fails_the_gradients(exported: Callable[[str, Head], Path], file: Path) -> None:
+def test_a_frozen_module_fails_the_gradients(exported: Callable[..., Path], file: Path) -> None:
     module = exported("a frozen module", Head.CLASSIFICATION)
     training = gradients.check_training(MODEL, Head.CLASSIFICATION, file, module)
     assert failing(Head.CLASSIFICATION, **vars(training)) == {
         "gradients": "classification: expected a gradient for each of the checkpoint's 40 arrays, got other variables",
         "fine_tuning": "classification: no trainable variables",
     }
+
+
+@pytest.fixture(scope="module")
+def one_class(small: None) -> npz.Arrays:
+    """A model of one class whose logit is about zero: its terms cancel."""
+    arrays = like_trained(ONE_CLASS)
+    logits = float64.compute_outputs(ONE_CLASS, arrays, INPUTS)[Head.CLASSIFICATION]
+    return arrays | {"head/bias": arrays["head/bias"] - logits.mean(axis=0)}
+
+
+@pytest.mark.parametrize("fault", ["", "LayerNorm epsilon 1e-5", "query and key swapped"])
+def test_a_single_logit_of_about_zero_is_proven_as_strictly(
+    fault: str, exported: Callable[..., Path], one_class: npz.Arrays, tmp_path: Path
+) -> None:
+    file = write(one_class, tmp_path)
+    module = exported(fault, Head.CLASSIFICATION, ONE_CLASS, file)
+    reference = checks.compute_reference(ONE_CLASS, one_class, INPUTS)
+    assert list(check(module, reference, Head.CLASSIFICATION)) == (["parity"] if fault else [])
+    if not fault:
+        training = gradients.check_training(ONE_CLASS, Head.CLASSIFICATION, file, module)
+        assert failing(Head.CLASSIFICATION, **vars(training)) == {}
+
+
+def test_the_loss_of_a_confident_model_has_a_slope(arrays: npz.Arrays) -> None:
+    """The gradient of a class with probability 1 is 0, and that of 0.9999 has three digits: nothing to compare."""
+    confident = arrays | {"head/bias": np.array([20, 0, 0], np.float32)}
+    found, labels = gradients.differentiate_reference(MODEL, Head.CLASSIFICATION, confident, INPUTS[:1])
+    assert labels[0] in (1, 2)
+    assert np.linalg.norm(found["head/bias"]) > 1
+
+
+def test_logits_that_are_the_same_for_every_image_are_refused(arrays: npz.Arrays) -> None:
+    blind = arrays | {"embedding/kernel": np.zeros_like(arrays["embedding/kernel"])}
+    with pytest.raises(Fault, match="the JAX model returns the same logits for every image, so nothing"):
+        checks.compute_reference(MODEL, blind, INPUTS)
 
 
 def changed_by_a_thousandth(arrays: npz.Arrays) -> npz.Arrays:
