@@ -1,10 +1,16 @@
 """Label files: a line `<key><tab><name>` per class, in the order of the logits; the key names the image folder."""
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.fault import Fault
+from pipeline.base.text import read_lines
+
+# LOC_synset_mapping.txt of Kaggle and synset_words.txt of Caffe have a space where our files have a tab.
+_SYNSET_LINE = re.compile(r"(n\d{8}) (.+)")
 
 
 @dataclass(frozen=True)
@@ -24,25 +30,68 @@ def read(path: Path, classes: int | None = None) -> tuple[Label, ...]:
     """Reads a label file, of exactly `classes` lines if that is given.
 
     Raises:
-        Fault: when the file is missing or not UTF-8, a line is malformed or repeats a key, or the number of lines is
+        Fault: when the file is missing or not text, a line is malformed or repeats a key, or the number of lines is
             wrong.
     """
     if not path.is_file():
         raise Fault(f"{path}: the label file does not exist; correct its name, in model.labels or on the command line")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise Fault(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
     line_of_key: dict[str, int] = {}
     labels = []
-    for number, line in enumerate(lines, start=1):
-        key, tab, name = line.partition("\t")
-        if not (key and tab and name):
+    for number, line in enumerate(read_lines(path, "save it as UTF-8"), start=1):
+        label = _parse_line(line)
+        if label is None:
             raise Fault(f"{path}:{number}: expected <key><tab><name>, got {line!r}")
-        if key in line_of_key:
-            raise Fault(f"{path}:{number}: the key {key!r} stands already on line {line_of_key[key]}")
-        line_of_key[key] = number
-        labels.append(Label(key, name))
+        if label.key in line_of_key:
+            raise Fault(f"{path}:{number}: the key {label.key!r} stands already on line {line_of_key[label.key]}")
+        line_of_key[label.key] = number
+        labels.append(label)
     if classes is not None and len(labels) != classes:
         raise Fault(f"{path}: expected {classes} labels, as model.classes says, got {len(labels)}")
     return tuple(labels)
+
+
+def _parse_line(line: str) -> Label | None:
+    """Returns the label of a line, or None for a line of another form."""
+    if "\t" not in line and (match := _SYNSET_LINE.fullmatch(line)):
+        return Label(match[1], match[2])
+    key, _, name = (part.strip() for part in line.partition("\t"))
+    return Label(normalize(key), name) if key and name else None
+
+
+def match_classes(names: Sequence[str], labels: Sequence[Label]) -> list[int | str]:
+    """Returns the index of each class that a data set names; the name itself where the model has no such class.
+
+    A data set calls a class by its key, by its name, or by the first or another of the names that commas separate.
+    Several classes of a model may have a name, as ImageNet has two cranes: then it is that at the name's own place.
+    Where most names of as many classes stand at the model's own places, so do the others, which are worded otherwise.
+
+    Args:
+        names: the classes in the order of the data set's own indices.
+        labels: the classes of the model.
+    """
+    index = class_index(labels)
+    by_name: dict[str, list[int]] = {}
+    for number, label in enumerate(labels):
+        words = [label.name, *label.name.split(",")]
+        for word in dict.fromkeys(map(_fold, words)):
+            by_name.setdefault(word, []).append(number)
+    classes: list[int | str] = []
+    for place, name in enumerate(names):
+        numbers = [index[normalize(name)]] if normalize(name) in index else by_name.get(_fold(name), [])
+        own = [number for number in numbers if number == place] or numbers
+        classes.append(own[0] if len(own) == 1 else name)
+    at_own_place = sum(number == place for place, number in enumerate(classes))
+    known = sum(isinstance(number, int) for number in classes)
+    if len(names) == len(labels) and at_own_place == known > len(names) / 2:
+        return list(range(len(names)))
+    return classes
+
+
+def _fold(name: str) -> str:
+    """Returns a class's name in lower case, with one space for each space, hyphen or underscore."""
+    return " ".join(re.split(r"[\s_-]+", normalize(name).casefold().strip()))
+
+
+def normalize(name: str) -> str:
+    """Returns a name with each accented letter as one character: file systems differ in this."""
+    return unicodedata.normalize("NFC", name)

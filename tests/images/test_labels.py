@@ -32,6 +32,55 @@ def test_faults_are_refused(tmp_path: Path, text: str, message: str) -> None:
     assert str(raised.value).startswith(f"{path}{message}")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", " \n", "\t \r\n"])
+def test_a_file_of_any_editor_is_read(encoding: str, end: str, tmp_path: Path) -> None:
+    """With the marks, line ends and spaces that editors leave; U+2028 and NEL in a name are no line ends."""
+    text = f"b\tBee,\u2028insect{end}a \tAnt\x85\x0c{end}{end}{end}"
+    (tmp_path / "l.tsv").write_bytes(text.encode(encoding))
+    if encoding == "utf-16-le":  # without a mark, nothing says so
+        with pytest.raises(Fault, match=r"l\.tsv: not UTF-8 text .*; save it as UTF-8$"):
+            labels.read(tmp_path / "l.tsv", 2)
+        return
+    assert labels.read(tmp_path / "l.tsv", 2) == (labels.Label("b", "Bee, insect"), labels.Label("a", "Ant"))
+
+
+def test_an_empty_line_between_classes_is_refused(tmp_path: Path) -> None:
+    """It may stand for a class, and the later ones are moved without it."""
+    (tmp_path / "l.tsv").write_text("a\tA\n\nb\tB\n")
+    with pytest.raises(Fault, match=r":2: expected <key><tab><name>, got ''"):
+        labels.read(tmp_path / "l.tsv")
+
+
+def test_kaggles_synset_mapping_is_a_label_file(tmp_path: Path) -> None:
+    (tmp_path / "LOC_synset_mapping.txt").write_text("n01440764 tench, Tinca tinca\nn01443537 goldfish\n")
+    read = labels.read(tmp_path / "LOC_synset_mapping.txt")
+    assert read == (labels.Label("n01440764", "tench, Tinca tinca"), labels.Label("n01443537", "goldfish"))
+
+
+def test_a_key_is_the_same_with_composed_letters(tmp_path: Path) -> None:
+    (tmp_path / "l.tsv").write_text("cafe\u0301\tCoffee\n")
+    assert labels.read(tmp_path / "l.tsv")[0].key == "caf\u00e9"
+
+
+IMAGENET = labels.read(ROOT / "model_cards/vit/imagenet2012.tsv", 1000)
+
+
+def test_classes_are_matched_by_key_name_or_synonym() -> None:
+    names = ["n01440764", "goldfish, Carassius auratus", "Tinca tinca", "Golden_Retriever", "bullet-train", "robot"]
+    assert labels.match_classes(names, IMAGENET) == [0, 1, 0, 207, 466, "robot"]
+
+
+def test_of_two_classes_of_a_name_the_one_at_its_place_counts() -> None:
+    assert IMAGENET[134].name == IMAGENET[517].name == "crane"
+    assert labels.match_classes(["crane"], IMAGENET) == ["crane"]
+    names = [label.name for label in IMAGENET]
+    assert labels.match_classes(names, IMAGENET) == list(range(1000))
+    worded = ["shark (great white)" if number == 2 else name for number, name in enumerate(names)]
+    assert labels.match_classes(worded, IMAGENET) == list(range(1000))
+    assert labels.match_classes(sorted(worded), IMAGENET).count("shark (great white)") == 1  # in another order: unknown
+
+
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="the label file does not exist"):
         labels.read(tmp_path / "l.tsv", 2)
