@@ -34,6 +34,7 @@ OFFLINE ?=## 1: no network, only the cache
 ##@ Evaluation
 IMAGENET ?=## labelled images, for members that bring none
 SAMPLES ?=## how many images to use; default all
+SPLIT ?=## train, validation or test images; default validation, or test where there is no other
 REAL ?=## the ReaL labels of ImageNet's validation set, real.json
 REQUIRE_ACCURACY ?=## 1: publish nothing whose accuracy was not measured
 ##@ Output
@@ -127,7 +128,7 @@ yaml = $(filter %/$*.yaml,$(YAMLS))
 out = $(call quote,$A/$*$(addprefix /,$(1)))
 # An option with its value, where the setting of that name is given.
 option = $(if $($(1)),$(2)=$(call given,$(1)))
-number_and_labels = $(call option,REAL,--real) $(call option,SAMPLES,--samples)
+number_and_labels = $(call option,REAL,--real) $(call option,SAMPLES,--samples) $(call option,SPLIT,--split)
 images = $(call option,IMAGENET,--imagenet) $(number_and_labels)
 required = $(if $(filter-out 0,$(REQUIRE_ACCURACY)),--require-accuracy)
 measured = $(if $(filter-out fetch convert package,$(MAKECMDGOALS)),$(required))

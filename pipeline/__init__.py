@@ -25,7 +25,7 @@ table.
     hub          base, facts, cards                      the published folder, its index, its website
     pool         base, facts, download                   the AugReg pool: its index, criteria, new members
     prose        base, facts, model, images, accuracy, cards, hub  do the texts of YAML files make good pages?
-    dag          base, model, download, checkpoints, accuracy  what make compares: the parts of stamps
+    dag          base, model, images, download, checkpoints, accuracy  what make compares: the parts of stamps
 
 Only convert, validate, evaluate and their packages import TensorFlow or JAX; every other command starts at once.
 """

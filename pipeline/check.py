@@ -1,7 +1,7 @@
 """check: reads all of a member at once, so that a fault of a later stage's section is reported before the first stage.
 
-    python -m pipeline.check MEMBER.yaml [--imagenet PLACE] [--real FILE] [--samples N] [--require-accuracy]
-                             [--hub-url URL]
+    python -m pipeline.check MEMBER.yaml [--imagenet PLACE] [--real FILE] [--samples N] [--split SPLIT]
+                             [--require-accuracy] [--hub-url URL]
 
 reads every section, collection.yaml, the label file and the list of evaluation images, and tries the texts on every
 page of the member. It writes nothing; it prints every fault, or nothing. make runs it before the first stage of a
@@ -24,6 +24,7 @@ from pipeline.facts.collection import Module, collection_of
 from pipeline.hub.index import handles_of
 from pipeline.images import image_set, labels
 from pipeline.images.labels import Label
+from pipeline.images.split import Split, add_split
 from pipeline.model.variants import Model
 from pipeline.prose.read import find_text_faults
 
@@ -40,6 +41,7 @@ class Settings:
         samples: how many images to use; None for all.
         require_accuracy: whether the accuracy must be measured.
         hub_url: the public address of the hub; None for the collection's.
+        split: the part of the data set that the images are, or None.
     """
 
     imagenet: Path | None = None
@@ -47,6 +49,7 @@ class Settings:
     samples: int | None = None
     require_accuracy: bool = False
     hub_url: str | None = None
+    split: Split | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def _check_images(member: Member, evaluation: Evaluation, names: Sequence[Label]
     """Raises Fault for images that validate would refuse, and for no accuracy where REQUIRE_ACCURACY needs it."""
     place = images_of(evaluation, member.folder, settings.imagenet)
     if place is not None:
-        image_set.choose(image_set.open_images(place, names, settings.real), settings.samples)
+        image_set.choose(image_set.open_images(place, names, settings.real, settings.split), settings.samples)
     elif settings.require_accuracy:
         how = how_to_give_images(evaluation)
         raise Fault(f"{member.path}: REQUIRE_ACCURACY requires a measured accuracy, and there are no images; {how}")
@@ -117,10 +120,11 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--imagenet", type=Path, metavar="PLACE", help="the place of the images, as for validate")
     parser.add_argument("--real", type=Path, help="the ReaL labels, as for validate")
     parser.add_argument("--samples", type=int, help="how many images to use, as for validate")
+    add_split(parser)
     parser.add_argument("--require-accuracy", action="store_true", help="require a measured accuracy")
     parser.add_argument("--hub-url", help="the public address of the hub, as for card")
     args = parser.parse_args(arguments)
-    settings = Settings(args.imagenet, args.real, args.samples, args.require_accuracy, args.hub_url)
+    settings = Settings(args.imagenet, args.real, args.samples, args.require_accuracy, args.hub_url, args.split)
     if faults := problems(args.member, settings):
         raise Fault("\n  ".join(faults))
 

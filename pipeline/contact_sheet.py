@@ -30,6 +30,7 @@ from pipeline.images import image_set, labels
 from pipeline.images.decoding import decode
 from pipeline.images.image_set import Example, ImageSet
 from pipeline.images.labels import Label
+from pipeline.images.split import Split
 from pipeline.model.variants import Model
 
 LIMIT = 200  # pictures on a page: 1 to 2 MB
@@ -138,7 +139,7 @@ def render_member(name: str, files: ResultFiles, place: Path, names: Sequence[La
             f"{files.report}: no accuracy was measured, or {files.predictions.name} is missing; run make validate with"
             " images"
         )
-    images = image_set.open_images(place, names)
+    images = image_set.open_images(place, names, split=Split(measured.split) if measured.split else None)
     examples = _find_examples(images, measured, place, files)
     if [example.label for example in examples] != predictions.label.tolist():
         raise Fault(f"{files.predictions}: not of the same run as {files.report}; run make validate again")

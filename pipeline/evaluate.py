@@ -1,9 +1,10 @@
 """evaluate: measures accuracy and speed of any image classifier on labelled images, and compares two.
 
     python -m pipeline.evaluate MODULE --images PLACE [--labels FILE] [--against MODULE] [--samples N] [--real FILE]
-                                [--protocol resize|crop] [--size N] [--range LOW,HIGH] [--against-range LOW,HIGH]
-                                [--activation softmax|sigmoid] [--against-activation softmax|sigmoid] [--background]
-                                [--report FILE] [--cache FOLDER] [--offline]
+                                [--split SPLIT] [--protocol resize|crop] [--size N] [--range LOW,HIGH]
+                                [--against-range LOW,HIGH] [--activation softmax|sigmoid]
+                                [--against-activation softmax|sigmoid] [--background] [--report FILE] [--cache FOLDER]
+                                [--offline]
 
 MODULE is a folder, an archive or an address, as pipeline/saved_model/opening.py opens it. The module's own statements
 win: the size of its input, and, for a module of this project, the range of the pixels, whatever --range says. A run
@@ -34,6 +35,7 @@ from pipeline.download import cache
 from pipeline.facts.accuracy import Figures, Interval, LabelOrder
 from pipeline.facts.collection import ACTIVATIONS
 from pipeline.images import image_set, labels
+from pipeline.images.split import add_split
 from pipeline.model.protocols import PROTOCOLS
 from pipeline.saved_model.load import start_tensorflow
 from pipeline.saved_model.remote import Downloads, open_model
@@ -83,7 +85,8 @@ class ModuleFigures(Figures):
     Attributes:
         module, content_sha256: its name, and the digest of its files.
         image_size, range, activation: of its input in pixels, of the pixels, and of the probabilities.
-        layout, protocol, manifest_sha256, damaged: of the images, as in facts.accuracy.Measured.
+        layout, split, training_images, protocol, manifest_sha256, damaged: of the images, as in
+            facts.accuracy.Measured.
         images_per_second: from file to logits; None where too few were timed.
         forward_images_per_second: of the model alone.
         label_order: whether the labels are in the order of the outputs.
@@ -95,6 +98,8 @@ class ModuleFigures(Figures):
     range: str
     activation: str
     layout: str
+    split: str | None
+    training_images: int | None
     protocol: str
     manifest_sha256: str
     damaged: dict[str, str]
@@ -150,6 +155,8 @@ def measure(candidate: Candidate, conditions: Conditions, shards: Path) -> tuple
         range=pixels,
         activation=candidate.activation,
         layout=task.images.description,
+        split=task.images.split,
+        training_images=summary.count_training_images(task),
         protocol=task.protocol,
         manifest_sha256=image_set.manifest_digest(task.chosen),
         damaged=evaluated.damaged,
@@ -163,8 +170,8 @@ def measure(candidate: Candidate, conditions: Conditions, shards: Path) -> tuple
 def describe(figures: ModuleFigures) -> str:
     """Returns the figures of a module for people, a line each."""
     lines = [
-        ("images", f"{figures.images:,} of {figures.classes:,} classes ({figures.layout}), protocol {figures.protocol},"
-         f" {len(figures.damaged)} damaged"),
+        ("images", f"{figures.images:,} of {figures.classes:,} classes ({figures.layout}, split"
+         f" {figures.split or 'not known'}), protocol {figures.protocol}, {len(figures.damaged)} damaged"),
         ("top-1", _with_interval(figures.top1, figures.top1_interval)),
     ]  # fmt: skip
     if figures.top5 is not None and figures.top5_interval is not None:
@@ -226,6 +233,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--labels", type=Path, default=IMAGENET_LABELS, help="the label file (default: ImageNet-1k's)")
     parser.add_argument("--against", help="a second module, to compare with on the same images")
     parser.add_argument("--samples", type=int, help="how many images to use (default: all)")
+    add_split(parser)
     parser.add_argument("--real", type=Path, help="the ReaL labels of ImageNet's validation set, real.json")
     parser.add_argument("--protocol", choices=PROTOCOLS, default="resize", help="how images are resized")
     parser.add_argument("--size", type=int, help="side of the input in pixels, for modules that take any")
@@ -249,7 +257,7 @@ def _read_conditions(args: argparse.Namespace) -> Conditions:
         raise Fault(f"--size {args.size}: expected a number of pixels from 1")
     names = labels.read(args.labels)
     try:
-        images = image_set.open_images(args.images, names, args.real)
+        images = image_set.open_images(args.images, names, args.real, args.split)
     except Fault as fault:
         hint = "; for other classes than ImageNet-1k's pass --labels, or LABELS= to make evaluate"
         raise Fault(f"{fault}{hint if args.labels == IMAGENET_LABELS else ''}") from None
@@ -269,6 +277,7 @@ def _candidates(args: argparse.Namespace) -> list[Candidate]:
 def main(arguments: Sequence[str]) -> str:
     args = _parse(arguments)
     conditions, candidates = _read_conditions(args), _candidates(args)
+    print(f"evaluate: {summary.describe_images(conditions.task)}", flush=True)
     start_tensorflow()
     figures: list[ModuleFigures] = []
     predictions: list[Predictions] = []

@@ -35,8 +35,11 @@ IMAGENET= also takes
     their files; from https://image-net.org/download-images, with a login
   ImageNet-V2 (10,000 new images): a folder unpacked from an archive of
     https://huggingface.co/datasets/vaishaal/ImageNetV2
-  TensorFlow Datasets: the folder <data_dir>/<imagenet2012, imagenet_v2 or imagenette>/.../<version>
-  WebDataset shards: such as those of https://huggingface.co/datasets/timm/imagenet-1k-wds, with a login
+  Kaggle's imagenet-object-localization-challenge: the folder unpacked from its archive, with a login
+  Hugging Face: Parquet files of https://huggingface.co/datasets/ILSVRC/imagenet-1k, or WebDataset shards of
+    https://huggingface.co/datasets/timm/imagenet-1k-wds, both with a login
+  TensorFlow Datasets: the folder <data_dir>/<imagenet2012, imagenet_v2 or imagenette>
+  and others: see docs/images.md
 """
 
 

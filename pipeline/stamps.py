@@ -2,7 +2,7 @@
 
     python -m pipeline.stamps FOLDER MEMBER.yaml... [--receipts NAME=RECEIPT...] [--set NAME=VALUE...]
                               [--selected NAME...] [--settings NAME...] [--checkpoints FOLDER_OR_URL] [--lock FILE]
-                              [--imagenet PLACE] [--real FILE] [--samples N] [--check-only]
+                              [--imagenet PLACE] [--real FILE] [--samples N] [--split SPLIT] [--check-only]
 
 refuses settings that no stage can use, then, without --check-only, writes into FOLDER, where the text differs:
 
@@ -117,6 +117,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--imagenet", default="", help="the setting IMAGENET")
     parser.add_argument("--real", default="", help="the setting REAL")
     parser.add_argument("--samples", default="", help="the setting SAMPLES")
+    parser.add_argument("--split", default="", help="the setting SPLIT")
     parser.add_argument("--check-only", action="store_true", help="refuse wrong settings, and write nothing")
     return parser.parse_args(arguments)
 
@@ -125,7 +126,7 @@ def main(arguments: Sequence[str]) -> None:
     args = parse(arguments)
     values = dict(pair.split("=", 1) for pair in args.set)
     hub = values.get("hub", "")
-    settings = Settings(args.checkpoints, args.lock, args.imagenet, args.real, args.samples, hub)
+    settings = Settings(args.checkpoints, args.lock, args.imagenet, args.real, args.samples, hub, args.split)
     settings.check()
     check_environment(os.environ, args.settings)
     check_collections(args.members)

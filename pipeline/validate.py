@@ -1,7 +1,7 @@
 """validate: proves that the SavedModels on disk compute what the checkpoint does, and measures how well they classify.
 
     python -m pipeline.validate MEMBER.yaml CHECKPOINT CLASSIFICATION FE REPORT [--imagenet PLACE] [--images PLACE]
-                                [--real FILE] [--samples N]
+                                [--real FILE] [--samples N] [--split SPLIT]
 
 Runs in a process of its own and reads only files. The figures go to REPORT, their plots to the folder plots beside it,
 and the predictions for the images to predictions.npz. When a gate fails, all of these keep their earlier content, the
@@ -37,6 +37,7 @@ from pipeline.facts.checks import Needs
 from pipeline.facts.collection import collection_of
 from pipeline.facts.report import CheckpointFacts, Environment, ModelFacts, Report, report_text
 from pipeline.images import image_set, labels
+from pipeline.images.split import Split, add_split
 from pipeline.model.variants import HYBRIDS, Model
 from pipeline.proof import checks, gradients, ladder
 from pipeline.proof.checks import CheckedModule, Reference
@@ -67,7 +68,9 @@ class Subject:
 
 
 # Images ---------------------------------------------------------------------------------------------------------------
-def choose_images(subject: Subject, place: Path | None, real: Path | None, samples: int | None) -> Task | None:
+def choose_images(
+    subject: Subject, place: Path | None, real: Path | None, samples: int | None, split: Split | None = None
+) -> Task | None:
     """Returns the images to classify, or None without a place.
 
     Args:
@@ -75,13 +78,14 @@ def choose_images(subject: Subject, place: Path | None, real: Path | None, sampl
         place: the images, in any layout.
         real: the ReaL labels, or None.
         samples: how many images to use; None for all.
+        split: the part of the data set to use; None: validation, or test where there is no other.
 
     Raises:
         Fault: when the images are not as expected, or there are no labels.
     """
     if place is None:
         return None
-    images = image_set.open_images(place, subject.names, real)
+    images = image_set.open_images(place, subject.names, real, split)
     chosen = image_set.choose(images, samples)
     return Task(images, chosen, subject.model.image_size, subject.evaluation.protocol, subject.activation)
 
@@ -209,7 +213,7 @@ def validate(
     if not ladder.failures(report):
         report = _check_training(subject, report)
     if task and evaluated:
-        other = None if own else summary.other_dataset(task)
+        other = None if own and task.images.split is not Split.TRAIN else summary.other_dataset(task)
         classes = subject.model.classes
         accuracy = summary.summarize(subject.evaluation, task, evaluated, subject.names, classes, other)
         report = replace(report, accuracy=accuracy)
@@ -285,6 +289,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--real", type=Path, help="the ReaL labels of ImageNet's validation set, real.json")
     parser.add_argument("--samples", type=int, help="how many images to use (default: all)")
+    add_split(parser)
     return parser.parse_args(arguments)
 
 
@@ -319,8 +324,9 @@ def main(arguments: Sequence[str]) -> str:
         refuse_to_forget(files, args.checkpoint)
         how = section.how_to_give_images(evaluation)
         print(f"validate {member.name}: accuracy is not measured: no images ({how})", file=sys.stderr)
-    task = choose_images(subject, place, args.real, args.samples)
+    task = choose_images(subject, place, args.real, args.samples, args.split)
     if task:
+        print(f"validate {member.name}: {summary.describe_images(task)}", file=sys.stderr)
         refuse_fewer(files, args.checkpoint, len(task.chosen))
     own = bool(args.images or evaluation.images)
     report, predictions = validate(subject, task, own, files.shards, f"validate {member.name}")

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from pipeline.images import labels
-from pipeline.images.ground_truth import DEVKIT, IMAGES
+from pipeline.images.ground_truth import DEVKIT
+from pipeline.images.names import IMAGES
 
 LABELS = labels.read(Path(__file__).parents[1] / "model_cards/vit/imagenet2012.tsv", 1000)
 

@@ -8,13 +8,16 @@ from pipeline.accuracy.label_order import check_label_order
 from pipeline.accuracy.section import Evaluation
 from pipeline.base.verdict import Verdict
 from pipeline.facts.accuracy import Accuracy, Figures, Measured
-from pipeline.images.ground_truth import validation_number
 from pipeline.images.image_set import is_training_image, manifest_digest
 from pipeline.images.labels import Label
+from pipeline.images.names import validation_number
+from pipeline.images.split import Split
 
 
 def other_dataset(task: Task) -> str | None:
     """Names the data set of the images for "images of ...", or returns None for ImageNet's validation set."""
+    if task.images.split is Split.TRAIN:
+        return f"a training set ({task.images.dataset or task.images.layout})"
     if all(validation_number(example.file) for example in task.chosen):
         return None
     if count_training_images(task) is None:
@@ -23,11 +26,26 @@ def other_dataset(task: Task) -> str | None:
 
 
 def count_training_images(task: Task) -> int | None:
-    """Returns how many images are of ImageNet's training set by their names.
+    """Returns how many images are of ImageNet's training set by their names; all of a split for training.
 
     None for imagenette of TensorFlow Datasets, which mixes images of both sets and has lost their names.
     """
+    if task.images.split is Split.TRAIN:
+        return len(task.chosen)
     return sum(map(is_training_image, task.chosen)) if task.images.has_original_names else None
+
+
+def describe_images(task: Task) -> str:
+    """Returns which images are used and which lie beside them, for people."""
+    images, training = task.images, count_training_images(task)
+    text = f"{len(task.chosen):,} images: {images.description}, split {images.split or 'not known'}"
+    if images.left_out:
+        text += f"; left out: {', '.join(images.left_out)}"
+    if images.split is Split.TRAIN:
+        return f"{text}; a model does better on images that it was trained on"
+    if training:
+        text += f"; {training:,} have names of ImageNet's training images, on which a model does better"
+    return text
 
 
 def unmeasured(evaluation: Evaluation, reason: str) -> Accuracy:
@@ -82,6 +100,7 @@ def summarize(
         images_per_second=evaluated.rate,
         label_order=check_label_order(evaluated.predictions, names, outputs),
         against_reported=statistics.against_reported(figures, reported, difference) if reported else None,
+        split=task.images.split,
     )
     verdict, reason = statistics.gate(figures, evaluation.minimum_top1)
     return Accuracy(

@@ -113,8 +113,9 @@ def source_text(member: Sections, settings: Settings, digests: Digests) -> str:
 
 
 def images_text(member: Sections, settings: Settings) -> str:
-    """Returns the place and number of a member's evaluation images; "" where it has none."""
+    """Returns the place, number and split of a member's evaluation images; "" where it has none."""
     imagenet = Path(settings.imagenet) if settings.imagenet else None
     place = images_of(member.evaluation, member.path.parent, imagenet) if member.evaluation else None
     labels = f", ReaL labels {settings.real}" if settings.real else ""
-    return f"{settings.samples or 'all'} of {place}{labels}" if place else ""
+    split = f", split {settings.split}" if settings.split else ""
+    return f"{settings.samples or 'all'} of {place}{labels}{split}" if place else ""

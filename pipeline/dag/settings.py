@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.fault import Fault, hide_password
+from pipeline.images.split import parse_split
 
 _LEAST = 7  # letters of a setting whose misspelling is recognised: shorter ones resemble too many other words
 
@@ -22,6 +23,7 @@ class Settings:
         real: REAL, the ReaL labels.
         samples: SAMPLES, how many images to use.
         hub: HUB, the folder to publish to.
+        split: SPLIT, the part of the data set that the images are.
     """
 
     checkpoints: str = ""
@@ -30,6 +32,7 @@ class Settings:
     real: str = ""
     samples: str = ""
     hub: str = ""
+    split: str = ""
 
     def check(self) -> None:
         """Raises Fault for the first setting that no stage can use."""
@@ -46,6 +49,8 @@ class Settings:
             raise Fault(f"REAL={self.real}: no such file; expected the ReaL labels, real.json")
         if self.samples and not re.fullmatch(r"[1-9][0-9]*", self.samples):
             raise Fault(f"SAMPLES={self.samples}: expected a whole number from 1")
+        if self.split:
+            parse_split(self.split)
         if "://" in self.hub and not self.hub.startswith("file://"):
             raise Fault(
                 f"HUB={hide_password(self.hub)}: cannot publish to a URL yet; expected a folder, whose content can be"

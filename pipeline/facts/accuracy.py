@@ -153,10 +153,12 @@ class Measured(Figures):
         protocol: how they were resized.
         manifest_sha256: the digest of their names.
         damaged: what is wrong with each image that could not be read, by its name.
-        training_images: how many are of ImageNet's training set by their names; None where that cannot be told.
+        training_images: how many are of ImageNet's training set by their names, or all of a split for training; None
+            where that cannot be told.
         images_per_second: from file to logits; None where too few were timed.
         label_order: whether the labels are in the order of the outputs.
         against_reported: None where nothing is reported.
+        split: the part of the data set that they are, "train", "validation" or "test"; None where nothing tells.
     """
 
     layout: str
@@ -167,6 +169,7 @@ class Measured(Figures):
     images_per_second: float | None
     label_order: LabelOrder
     against_reported: AgainstReported | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True)

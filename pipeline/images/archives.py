@@ -1,25 +1,30 @@
 """Labelled images in tar archives, read without unpacking: only the headers are read beforehand.
 
-    official validation archive  ILSVRC2012_img_val.tar, with a ground truth beside it (pipeline.images.ground_truth)
-    WebDataset shards            <key>.jpg with <key>.cls, the class index, or <key>.json with "label"
+    official validation archive  ILSVRC2012_img_val.tar (pipeline.images.official)
+    class folders in an archive  <...>/<class key or index>/<file>, as ImageNet-V2's archives once gunzipped
 
-WebDataset's form: the key is a member's path up to the first dot of its file name (webdataset, tariterators.py,
-base_plus_ext). timm's shards of ImageNet keep the original "filename" in the JSON; it is the image's name then.
+WebDataset shards are read by pipeline.images.shards.
 """
 
-import json
+import itertools
+import posixpath
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from pipeline.base.fault import Fault
-from pipeline.images.folders import CLASSES, SUFFIXES, LabelledFile, Place, label_validation_images, list_visible
-from pipeline.images.labels import Label, class_index
+from pipeline.images.files import FilePlace, LabelledFile, is_hidden, is_image_content, is_image_name
+from pipeline.images.folders import CLASSES
+from pipeline.images.labels import Label, class_index, normalize
+from pipeline.images.layout import Layout, Source
+from pipeline.images.names import split_in_name
+from pipeline.images.official import label_images
+from pipeline.images.split import split_of_folder
 
 OFFICIAL = "ILSVRC2012_img_val.tar"
+_WEBDATASET = (".cls", ".json")
+_FIRST = 20  # files, by which an archive is recognised
 
 
 @contextmanager
@@ -48,95 +53,85 @@ def _check_end(path: Path) -> None:
             raise tarfile.ReadError("unexpected end of data")
 
 
-def _list_files(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Yields the members that are files and not hidden."""
-    for member in archive:
-        if member.isreg() and not PurePosixPath(member.name).name.startswith("."):
-            yield member
-
-
-def is_validation_archive(path: Path) -> bool:
-    """Whether a tar archive starts with an image of the official validation set."""
-    with _open_tar(path) as archive:
-        first = next((member.name for member in _list_files(archive)), "")
-        return PurePosixPath(first).name.startswith("ILSVRC2012_val_")
-
-
-def list_validation_archive(path: Path, labels: Sequence[Label]) -> list[LabelledFile]:
-    """Lists the official validation archive, whose ground truth lies in the same folder.
+def list_members(path: Path) -> Iterator[tuple[PurePosixPath, FilePlace]]:
+    """Yields the name and place of each file of an archive; links within it stand for the files that they lead to.
 
     Raises:
-        Fault: when the archive is damaged, there is no ground truth, or a member is not of the set.
+        Fault: when the archive is damaged, or a link leads out of it.
     """
+    places: dict[str, FilePlace] = {}
     with _open_tar(path) as archive:
-        files = {
-            PurePosixPath(member.name).name: Place(path, member.offset_data, member.size)
-            for member in _list_files(archive)
-        }
-    return label_validation_images(path, files, (path.parent,), labels)
+        for member in archive:
+            name = posixpath.normpath(member.name)
+            if any(is_hidden(part) for part in PurePosixPath(name).parts):
+                continue
+            if member.isreg():
+                places[name] = FilePlace(path, member.offset_data, member.size)
+            elif member.islnk() or member.issym():
+                places[name] = _follow(path, member, places)
+            else:
+                continue
+            yield PurePosixPath(name), places[name]
 
 
-def list_shards(path: Path, labels: Sequence[Label]) -> list[LabelledFile]:
-    """Lists the images of a WebDataset shard, or of all shards in a folder.
+def _follow(path: Path, member: tarfile.TarInfo, places: dict[str, FilePlace]) -> FilePlace:
+    """Returns where the file lies that a link leads to, which comes before it."""
+    home = posixpath.dirname(member.name) if member.issym() else ""
+    target = posixpath.normpath(posixpath.join(home, member.linkname))
+    if target not in places:
+        raise Fault(f"{path}: {member.name} is a link to {member.linkname}, which is not in the archive before it")
+    return places[target]
+
+
+def layout_of(path: Path, labels: Sequence[Label]) -> Layout:
+    """Returns the layout of an archive by its first files."""
+    first = [name for name, _ in itertools.islice(list_members(path), _FIRST)]
+    images = [name for name in first if is_image_name(name.name)]
+    if not images or any(name.suffix.lower() in _WEBDATASET for name in first):
+        return Layout.SHARDS
+    if _find_class(images[0], class_index(labels)) is not None:
+        return Layout.FOLDERS_IN_ARCHIVE
+    return Layout.VALIDATION_ARCHIVE if split_in_name(images[0].name) else Layout.SHARDS
+
+
+def list_official_archive(source: Source, labels: Sequence[Label]) -> list[LabelledFile]:
+    """Lists archives of ImageNet's images without folders, such as the official validation archive.
 
     Raises:
-        Fault: when a shard is damaged, or an image has no class or one that the model lacks.
+        Fault: when an archive is damaged, there is no ground truth, or a member is not of the set.
     """
-    paths = [entry for entry in list_visible(path) if entry.suffix == ".tar"] if path.is_dir() else [path]
+    members = (member for path in source.files for member in list_members(path))
+    files = {name.name: place for name, place in members if is_image_name(name.name)}
+    return label_images(source.path, files, source.truth, labels)
+
+
+def list_folders_in_archive(source: Source, labels: Sequence[Label]) -> list[LabelledFile]:
+    """Lists the images of archives in which they lie in class folders; folders above may name their split.
+
+    Raises:
+        Fault: when an archive is damaged, or an image lies in no class folder.
+    """
     index = class_index(labels)
-    return [image for shard in paths for image in _list_shard(shard, index)]
+    images = []
+    for path in source.files:
+        for name, place in list_members(path):
+            if not is_image_name(name.name) and not is_image_content(place.head()):
+                continue
+            found = _find_class(name, index)
+            if found is None:
+                raise Fault(f"{path}: {name}: expected a folder named by the key of a class, such as {labels[0].key!r}")
+            label, depth = found
+            file = PurePosixPath(*name.parts[depth + 1 :])
+            split = next(filter(None, map(split_of_folder, name.parts[:depth])), None)
+            images.append(LabelledFile(normalize(str(file)), label, place, split))
+    return images
 
 
-@dataclass
-class _Sample:
-    """The files of a shard that share a key: an image and, by suffix, the texts that give its class."""
-
-    name: str = ""
-    place: Place | None = None
-    texts: dict[str, bytes] = field(default_factory=dict)
-
-
-def _list_shard(path: Path, index: dict[str, int]) -> Iterator[LabelledFile]:
-    for key, sample in _read_samples(path).items():
-        if sample.place is None:  # a caption, say
-            continue
-        facts = _read_facts(f"{path}: {key}", sample.texts)
-        label = _find_label(f"{path}: {key}", facts.get("label"), index)
-        yield LabelledFile(PurePosixPath(str(facts.get("filename", sample.name))).name, label, sample.place)
-
-
-def _read_samples(path: Path) -> dict[str, _Sample]:
-    samples: dict[str, _Sample] = {}
-    with _open_tar(path) as archive:
-        for member in _list_files(archive):
-            file = PurePosixPath(member.name)
-            stem, _, suffix = file.name.partition(".")
-            sample = samples.setdefault(str(file.with_name(stem)), _Sample())
-            place = Place(path, member.offset_data, member.size)
-            if f".{suffix.lower()}" in SUFFIXES:
-                sample.name, sample.place = file.name, place
-            elif suffix in ("cls", "json"):
-                sample.texts[suffix] = place.read()
-    return samples
-
-
-def _read_facts(where: str, texts: dict[str, bytes]) -> dict[str, Any]:
-    """Returns what a sample's JSON says, with the class of its .cls file, if any, as its label."""
-    try:
-        facts = json.loads(texts.get("json", b"{}"))
-    except ValueError as error:
-        raise Fault(f"{where}.json: not valid JSON ({error}); make the shard again") from None
-    if not isinstance(facts, dict):
-        raise Fault(f"{where}.json: expected a mapping with a 'label', got {facts!r}")
-    return facts | ({"label": texts["cls"].decode("utf-8", "replace").strip()} if "cls" in texts else {})
-
-
-def _find_label(where: str, label: Any, index: dict[str, int]) -> int:
-    if str(label) in index:
-        return index[str(label)]
-    if str(label).isdecimal() and int(label) < len(index) == CLASSES:
-        return int(label)
-    raise Fault(
-        f"{where}: expected the class, the key of one of the model's {len(index)} or for ImageNet-1k an index, 0 to"
-        f" {CLASSES - 1}, in its .cls or as 'label' in its .json; got {label!r}"
-    )
+def _find_class(name: PurePosixPath, index: dict[str, int]) -> tuple[int, int] | None:
+    """Returns the class that the folders of an image say, and which of its folders says it; None without any."""
+    for depth, folder in reversed(list(enumerate(name.parts[:-1]))):
+        if normalize(folder) in index:
+            return index[normalize(folder)], depth
+        if folder.isdecimal() and int(folder) < len(index) == CLASSES:
+            return int(folder), depth
+    return None

@@ -2,15 +2,18 @@
 
 The images are called ILSVRC2012_val_00000001.JPEG to ILSVRC2012_val_00050000.JPEG. Their classes stand in one of
 
-    ILSVRC2012_validation_ground_truth.txt  of the official devkit, with its meta.mat: a number per line
-    LOC_val_solution.csv                    of Kaggle: a header, then <image>,<synset> and four numbers per box
-    any of TEXT_FILES                       per line a synset, or <file name> and a synset or an index 0 to 999
+    ILSVRC2012_validation_ground_truth.txt         of the devkit of 2012, with its meta.mat: a number per line
+    ILSVRC2015_clsloc_validation_ground_truth.txt  of a later devkit, with its map_clsloc.txt, likewise
+    LOC_val_solution.csv                           of Kaggle: a header, then <image>,<synset> and four numbers per box
+    any of TEXT_FILES                              per line a synset, or <file name> and a synset or an index 0 to 999
 
-The devkit's numbers are ILSVRC2012_ID, which follow no order of the synsets: 490 is n01751748, whose index is 65.
-meta.mat has both. Forms of the devkit: its readme.txt; of Kaggle's file: the page of the competition
-imagenet-object-localization-challenge; of the index form: val.txt of Caffe's ilsvrc12 auxiliary files.
+The numbers are ILSVRC2012_ID, which follow no order of the synsets: 490 is n01751748, whose index is 65. meta.mat has
+both; later devkits have numbers of their own, and a table of them. Forms of the devkits: their readme.txt; of Kaggle's
+file: the page of the competition imagenet-object-localization-challenge; of the index form: val.txt of Caffe's ilsvrc12
+auxiliary files.
 """
 
+import csv
 import io
 import json
 import re
@@ -21,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.fault import Fault
+from pipeline.base.text import decode, read_lines, split_lines
 from pipeline.images.labels import Label, class_index
+from pipeline.images.names import IMAGES, original_name, validation_name
 
-IMAGES = 50_000
 DEVKIT = "ILSVRC2012_devkit_t12"
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 META = "meta.mat"
@@ -35,15 +39,14 @@ TEXT_FILES = (
     "val_labels.txt",
     "validation_labels.txt",
     "val.txt",
+    "val_map.txt",  # MLPerf's
+    "val_list.txt",  # PaddleClas'
+    "meta/val.txt",  # MMPretrain's
 )
-_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
+_LATER_TRUTH = "ILSVRC201?_clsloc_validation_ground_truth.txt"
+_LATER_TABLE = "map_clsloc.txt"
 _SYNSET = re.compile(r"n\d{8}")
-
-
-def validation_number(name: str) -> int | None:
-    """Returns the number, 1 to 50,000, of a validation image's file name; None for any other name."""
-    match = _NAME.fullmatch(name)
-    return int(match[1]) if match and 1 <= int(match[1]) <= IMAGES else None
+_AGAIN = "get the file again"
 
 
 def describe_files() -> str:
@@ -59,16 +62,18 @@ def find(folders: Sequence[Path], labels: Sequence[Label]) -> dict[str, int] | N
         labels: the classes in the order of the logits, keyed by synset.
 
     Returns:
-        The class's index by the image's file name; None where no ground truth lies there.
+        The class's index by the image's original name (names.original_name); None where no ground truth lies there.
 
     Raises:
         Fault: when a file is not of its form.
     """
     index = class_index(labels)
     for folder in folders:
-        for place in (folder, folder / "data", folder / DEVKIT / "data"):
+        for place in (folder, folder / "data", folder / DEVKIT / "data", folder / "devkit/data"):
             if (place / GROUND_TRUTH).is_file():
                 return _read_devkit(place, index)
+            if later := sorted(place.glob(_LATER_TRUTH)):
+                return _read_later_devkit(later[-1], index)
         if (folder / f"{DEVKIT}.tar.gz").is_file():
             return _read_packed_devkit(folder / f"{DEVKIT}.tar.gz", index)
         if (folder / KAGGLE).is_file():
@@ -87,6 +92,15 @@ def _read_devkit(folder: Path, index: dict[str, int]) -> dict[str, int]:
         )
     synsets = _read_synsets(folder / META, (folder / META).read_bytes())
     return _label_by_number(folder / GROUND_TRUTH, (folder / GROUND_TRUTH).read_bytes(), synsets, index)
+
+
+def _read_later_devkit(path: Path, index: dict[str, int]) -> dict[str, int]:
+    table = path.with_name(_LATER_TABLE)
+    if not table.is_file():
+        raise Fault(f"{path}: its numbers mean nothing without the devkit's {_LATER_TABLE}; put it there")
+    rows = [line.split() for line in read_lines(table, _AGAIN)]
+    synsets = {int(row[1]): row[0] for row in rows if len(row) == 3 and row[1].isdecimal()}
+    return _label_by_number(path, path.read_bytes(), synsets, index)
 
 
 def _read_packed_devkit(path: Path, index: dict[str, int]) -> dict[str, int]:
@@ -113,8 +127,8 @@ def _read_synsets(where: Path, content: bytes) -> dict[int, str]:
 
 
 def _label_by_number(where: Path, truth: bytes, synsets: dict[int, str], index: dict[str, int]) -> dict[str, int]:
-    """Reads the devkit's ground truth, whose lines are ILSVRC2012_ID in the order of the images."""
-    lines = truth.decode("utf-8", "replace").split()
+    """Reads a devkit's ground truth, whose lines are numbers of classes in the order of the images."""
+    lines = split_lines(truth, where, _AGAIN)
     for number, line in enumerate(lines, start=1):
         if not line.isdecimal() or int(line) not in synsets:
             raise Fault(f"{where}:{number}: expected the ILSVRC2012_ID of a class, 1 to {len(synsets)}, got {line!r}")
@@ -123,17 +137,18 @@ def _label_by_number(where: Path, truth: bytes, synsets: dict[int, str], index: 
 
 def _read_kaggle(path: Path, index: dict[str, int]) -> dict[str, int]:
     classes = {}
-    for number, line in enumerate(_read_lines(path)[1:], start=2):
-        name, comma, boxes = line.partition(",")
-        synset = boxes.split(" ")[0]
-        if not (comma and name and synset):
-            raise Fault(f"{path}:{number}: expected <image>,<synset> and its boxes, got {line!r}")
-        classes[f"{name}.JPEG"] = _find_class(f"{path}:{number}", synset, index)
+    for number, row in enumerate(csv.reader(read_lines(path, _AGAIN)), start=1):
+        if number == 1:
+            continue
+        name, boxes = row if len(row) == 2 else ("", "")
+        if not (name and boxes.strip()):
+            raise Fault(f"{path}:{number}: expected <image>,<synset> and its boxes, got {','.join(row)!r}")
+        classes[original_name(name)] = _find_class(f"{path}:{number}", boxes.split()[0], index)
     return classes
 
 
 def _read_text(path: Path, index: dict[str, int]) -> dict[str, int]:
-    lines = [line.split() for line in _read_lines(path) if line.strip()]
+    lines = [line.split() for line in read_lines(path, _AGAIN)]
     if all(len(line) == 1 and _SYNSET.fullmatch(line[0]) for line in lines):
         return _label_in_order(path, [line[0] for line in lines], index)
     classes = {}
@@ -144,15 +159,8 @@ def _read_text(path: Path, index: dict[str, int]) -> dict[str, int]:
                 f" line, got {' '.join(line)!r}"
             )
         name, class_ = line
-        classes[Path(name).name] = _find_class(f"{path}:{number}", class_, index, allow_index=True)
+        classes[original_name(Path(name).name)] = _find_class(f"{path}:{number}", class_, index, allow_index=True)
     return classes
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()  # editors on Windows write a byte order mark
-    except UnicodeDecodeError as error:
-        raise Fault(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); get the file again") from None
 
 
 def _label_in_order(where: Path, synsets: Sequence[str], index: dict[str, int]) -> dict[str, int]:
@@ -161,7 +169,7 @@ def _label_in_order(where: Path, synsets: Sequence[str], index: dict[str, int]) 
     if len(synsets) != IMAGES:
         raise Fault(f"{where}: expected {IMAGES:,} lines, one for each validation image, got {len(synsets):,}")
     return {
-        f"ILSVRC2012_val_{number:08d}.JPEG": _find_class(f"{where}:{number}", synset, index)
+        validation_name(number): _find_class(f"{where}:{number}", synset, index)
         for number, synset in enumerate(synsets, start=1)
     }
 
@@ -188,10 +196,10 @@ def read_real_labels(path: Path, classes: int) -> list[tuple[int, ...]]:
         Fault: when the file is anything else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(decode(path.read_bytes(), path, "get real.json again"))
     except FileNotFoundError:
         raise Fault(f"{path}: the file of ReaL labels does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise Fault(f"{path}: not valid JSON ({error}); get real.json again") from None
     if not isinstance(content, list) or len(content) != IMAGES:
         got = f"{len(content):,}" if isinstance(content, list) else type(content).__name__

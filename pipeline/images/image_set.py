@@ -2,35 +2,33 @@
 
 import hashlib
 import re
-import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.fault import Fault, list_names
-from pipeline.images import archives, folders, ground_truth, tfds
-from pipeline.images.folders import LabelledFile, Place
-from pipeline.images.labels import Label, class_index
-from pipeline.images.layout import Layout
+from pipeline.base.fault import Fault
+from pipeline.images import archives, folders, ground_truth, official, parquet, shards, tfds, tiny_imagenet
+from pipeline.images.detect import detect
+from pipeline.images.evidence import Chosen, take_split
+from pipeline.images.files import LabelledFile, Place
+from pipeline.images.labels import Label
+from pipeline.images.layout import Layout, Source
+from pipeline.images.names import original_name, validation_number
+from pipeline.images.split import Split
 
-_TRAINING = re.compile(r"(n\d{8})/\1_\d+\.JPEG")
+_TRAINING = re.compile(r"(n\d{8})/(?:.*/)?\1_\d+\.JPEG")
 
-_LISTERS: dict[Layout, Callable[[Path, Sequence[Label]], list[LabelledFile]]] = {
+_LISTERS: dict[Layout, Callable[[Source, Sequence[Label]], list[LabelledFile]]] = {
     Layout.CLASS_FOLDERS: folders.list_class_folders,
     Layout.NUMBERED_FOLDERS: folders.list_numbered_folders,
-    Layout.VALIDATION_FOLDER: folders.list_validation_folder,
-    Layout.VALIDATION_ARCHIVE: archives.list_validation_archive,
-    Layout.SHARDS: archives.list_shards,
+    Layout.VALIDATION_FOLDER: official.list_flat_folder,
+    Layout.VALIDATION_ARCHIVE: archives.list_official_archive,
+    Layout.FOLDERS_IN_ARCHIVE: archives.list_folders_in_archive,
+    Layout.SHARDS: shards.list_shards,
     Layout.TFDS: tfds.list_tfds_folder,
+    Layout.TINY_IMAGENET: tiny_imagenet.list_tiny_imagenet,
+    Layout.PARQUET: parquet.list_parquet,
 }
-_LOOKED_FOR = (
-    "class folders named by the keys of the label file, such as {key!r}",
-    "ImageNet's flat validation folder (ILSVRC2012_val_00000001.JPEG and so on) or " + archives.OFFICIAL,
-    "ImageNet-V2's folders 0 to 999",
-    f"a folder of TensorFlow Datasets, the one with {tfds.INFO}",
-    "WebDataset shards, *.tar",
-    "or a folder called val with one of these",
-)
 
 
 @dataclass(frozen=True)
@@ -62,12 +60,16 @@ class ImageSet:
         examples: in the order of choose().
         places: where the bytes of each lie, by name.
         tfds: name and version of a data set of TensorFlow Datasets, such as "imagenet_v2 3.0.0"; "" otherwise.
+        split: the part of the data set that they are; None where nothing tells.
+        left_out: the other images of the place, for people, such as "the folder train".
     """
 
     layout: Layout
     examples: tuple[Example, ...]
     places: Mapping[str, Place]
     tfds: str = ""
+    split: Split | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
@@ -77,7 +79,7 @@ class ImageSet:
     @property
     def dataset(self) -> str | None:
         """The data set, where the layout is that of one; None where it may be any."""
-        if self.layout is Layout.TFDS:
+        if self.layout in (Layout.TFDS, Layout.TINY_IMAGENET):
             return self.description
         return "ImageNet-V2" if self.layout is Layout.NUMBERED_FOLDERS else None
 
@@ -93,48 +95,68 @@ class ImageSet:
     def locate(self, example: Example) -> str:
         """Returns what to call the image in a message: its path, or its archive's path and its name."""
         place = self.places[example.name]
-        return str(place.path) if place.size is None else f"{place.path}: {example.name}"
+        return str(place.path) if place.is_file else f"{place.path}: {example.name}"
 
 
-def open_images(path: Path, labels: Sequence[Label], real: Path | None = None) -> ImageSet:
-    """Lists the labelled images of a folder or archive, whose layout is detected; hidden files are ignored.
+def open_images(path: Path, labels: Sequence[Label], real: Path | None = None, split: Split | None = None) -> ImageSet:
+    """Lists the labelled images of a folder or archive, whose layout is detected; files that are no images are ignored.
 
     Args:
         path: the folder or archive, what IMAGENET= names.
         labels: all classes of the model, in the order of the logits.
         real: the ReaL labels, real.json, for ImageNet's validation set; or None.
+        split: the part of the data set that SPLIT= names; None: validation, or test where there is no other.
 
     Raises:
         Fault: when the path is missing, empty, or of no layout; when an image has no class, one without a label, or
-            the name of another image; when there are no labels, or ReaL labels are given for another set.
+            the name of another image; when there are no labels, ReaL labels are given for another set, or all images
+            are for training, and `split` does not say so.
     """
     if not labels:
         raise Fault(
             f"{path}: without labels it is not known which output each class is; name a label file in model.labels, or"
             " with LABELS= for make evaluate"
         )
-    layout, place = _detect(path, labels)
-    files = _LISTERS[layout](place, labels)
+    source = detect(path, labels, split)
+    files = _LISTERS[source.layout](source, labels)
     if not files:
-        raise Fault(f"{path}: no images; expected a folder of class folders with image files")
+        raise Fault(f"{source.path}: no images; expected a folder of class folders with image files")
+    chosen = take_split(path, files, source, split, labels)
+    examples, places = _name(path, chosen, labels, real)
+    return ImageSet(
+        source.layout,
+        _order(examples),
+        places,
+        _name_dataset(source.path) if source.layout is Layout.TFDS else "",
+        chosen.split,
+        (*source.left_out, *chosen.left_out),
+    )
+
+
+def _name(
+    path: Path, chosen: Chosen, labels: Sequence[Label], real: Path | None
+) -> tuple[list[Example], dict[str, Place]]:
+    """Returns the images with their names and ReaL labels, and their places by name."""
     real_labels = ground_truth.read_real_labels(real, len(labels)) if real else None
-    examples, places = [], {}
-    for file in files:
-        name = f"{labels[file.label].key}/{file.file}"
+    examples: list[Example] = []
+    places: dict[str, Place] = {}
+    for file in chosen.files:
+        above, slash, last = file.file.rpartition("/")
+        name = f"{labels[file.label].key}/{above}{slash}{original_name(last)}"
         if name in places:
             raise Fault(f"{path}: two images are called {name!r}; expected every image to have a name of its own")
         places[name] = file.place
-        number = ground_truth.validation_number(file.file)
+        number = validation_number(last)
         if real_labels is not None and number is None:
-            raise Fault(f"{real}: ReaL labels are for ImageNet's validation images, which {path} is not: {file.file!r}")
+            raise Fault(f"{real}: ReaL labels are for ImageNet's validation images, which {path} is not: {last!r}")
         examples.append(Example(name, file.label, real_labels[number - 1] if real_labels and number else None))
-    return ImageSet(layout, _order(examples), places, _name_dataset(place) if layout is Layout.TFDS else "")
+    return examples, places
 
 
 def _order(examples: Iterable[Example]) -> tuple[Example, ...]:
     """Sorts the images of each class by the SHA-256 of their names, then alternates between the classes."""
     by_label: dict[int, list[Example]] = {}
-    for example in sorted(examples, key=lambda example: hashlib.sha256(example.name.encode()).digest()):
+    for example in sorted(examples, key=lambda example: _digest(example.name)):
         by_label.setdefault(example.label, []).append(example)
     ranked = [(rank, label, example) for label, group in by_label.items() for rank, example in enumerate(group)]
     return tuple(example for _, _, example in sorted(ranked, key=lambda entry: entry[:2]))
@@ -143,48 +165,6 @@ def _order(examples: Iterable[Example]) -> tuple[Example, ...]:
 def _name_dataset(folder: Path) -> str:
     info = tfds.read_info(folder)
     return f"{info.name} {info.version}"
-
-
-def _detect(path: Path, labels: Sequence[Label]) -> tuple[Layout, Path]:
-    """Returns the layout of a folder or archive, and the path within it that has this layout.
-
-    Raises:
-        Fault: when it is missing or of no layout.
-    """
-    if path.is_file() and tarfile.is_tarfile(path):
-        return Layout.VALIDATION_ARCHIVE if archives.is_validation_archive(path) else Layout.SHARDS, path
-    if not path.is_dir():
-        problem = "neither a folder nor a tar archive" if path.exists() else "the image folder does not exist"
-        raise Fault(f"{path}: {problem}; looked for {_describe_layouts(labels)}")
-    return _detect_folder(path, labels)
-
-
-def _detect_folder(path: Path, labels: Sequence[Label]) -> tuple[Layout, Path]:
-    entries = folders.list_visible(path)
-    subfolders = [entry.name for entry in entries if entry.is_dir()]
-    keys = class_index(labels)
-    if (path / tfds.INFO).is_file():
-        return Layout.TFDS, path
-    if any(name in keys for name in subfolders):
-        return Layout.CLASS_FOLDERS, path
-    if subfolders and all(name.isdecimal() for name in subfolders):
-        return Layout.NUMBERED_FOLDERS, path
-    if any(ground_truth.validation_number(entry.name) for entry in entries):
-        return Layout.VALIDATION_FOLDER, path
-    if (path / archives.OFFICIAL).is_file():
-        return _detect(path / archives.OFFICIAL, labels)
-    if any(entry.suffix == ".tar" for entry in entries):
-        return Layout.SHARDS, path
-    if "val" in subfolders:
-        return _detect(path / "val", labels)
-    if subfolders and len(subfolders) == len(entries):
-        return Layout.CLASS_FOLDERS, path  # list_class_folders() says what is wrong with them
-    names = list_names([entry.name for entry in entries]) or "nothing"
-    raise Fault(f"{path}: no images in any layout; looked for {_describe_layouts(labels)}; found {names}")
-
-
-def _describe_layouts(labels: Sequence[Label]) -> str:
-    return ", ".join(_LOOKED_FOR).format(key=labels[0].key)
 
 
 def choose(images: ImageSet, samples: int | None) -> tuple[Example, ...]:
@@ -197,6 +177,9 @@ def choose(images: ImageSet, samples: int | None) -> tuple[Example, ...]:
         images: the set.
         samples: how many images to use; None for all.
 
+    Returns:
+        The images in the order in which to read them: Parquet files are quick from front to back alone.
+
     Raises:
         Fault: when there are not as many.
     """
@@ -204,7 +187,10 @@ def choose(images: ImageSet, samples: int | None) -> tuple[Example, ...]:
         raise Fault(
             f"SAMPLES={samples}: expected 1 to {len(images.examples)}, the number of images ({images.description})"
         )
-    return images.examples[:samples]
+    chosen = images.examples[:samples]
+    if images.layout is not Layout.PARQUET:
+        return chosen
+    return tuple(sorted(chosen, key=lambda example: images.places[example.name].state()[0]))
 
 
 def is_training_image(example: Example) -> bool:
@@ -219,4 +205,9 @@ def is_training_image(example: Example) -> bool:
 def manifest_digest(chosen: Sequence[Example]) -> str:
     """Returns the SHA-256 of the sorted names, a line each: equal where two reports used the same images."""
     names = sorted(f"{example.name}\n" for example in chosen)
-    return hashlib.sha256("".join(names).encode()).hexdigest()
+    return _digest("".join(names)).hex()
+
+
+def _digest(text: str) -> bytes:
+    """Returns the SHA-256 of a name, whose bytes need not be UTF-8."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()

@@ -6,18 +6,22 @@ names in the order of its labels) and TFRecord files, whose records have the fea
 
 import json
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.base.fault import Fault
-from pipeline.images.folders import LabelledFile, Place
-from pipeline.images.labels import Label, class_index
+from pipeline.base.text import read_lines
+from pipeline.images.files import FilePlace, LabelledFile, is_hidden
+from pipeline.images.labels import Label, match_classes
+from pipeline.images.layout import Layout, Source
+from pipeline.images.split import Split, choose_split, split_of_folder
 from pipeline.images.tfrecord import Bytes, Span, read_features, read_records
 
 INFO = "dataset_info.json"
-SPLITS = ("validation", "test")  # imagenet2012 has a test split too, without labels
+_DEPTH = 3  # folders between a data set's name and its version, at most
+_AGAIN = "prepare the data set again"
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,40 @@ def read_info(folder: Path) -> DatasetInfo:
     return DatasetInfo(str(content.get("name")), str(content.get("version")), str(file_format), records)
 
 
-def list_tfds_folder(folder: Path, labels: Sequence[Label]) -> list[LabelledFile]:
-    """Lists the images of the validation split, or of the test split where there is no other.
+def find_versions(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
+    """Yields the folders of data sets below a folder, such as imagenet_v2/matched-frequency/3.0.0, in order."""
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir() and not is_hidden(entry.name):
+            if (entry / INFO).is_file():
+                yield entry
+            elif depth > 1:
+                yield from find_versions(entry, depth - 1)
+
+
+def take_split(folder: Path, wanted: Split | None) -> Source:
+    """Returns the images of the split to take.
+
+    Raises:
+        Fault: when there is none to take.
+    """
+    names = _names_of_splits(read_info(folder))
+    if not names:
+        raise Fault(f"{folder / INFO}: expected a split called validation or test, got none; {_AGAIN}")
+    split = choose_split(folder / INFO, names, wanted)
+    others = tuple(f"the split {name}" for other, name in names.items() if other is not split)
+    return Source(Layout.TFDS, folder, split, left_out=others)
+
+
+def _names_of_splits(info: DatasetInfo) -> dict[Split | None, str]:
+    """Returns the data set's name of each split; None stands for those of other names, of which the first is kept."""
+    names: dict[Split | None, str] = {}
+    for name in info.records:
+        names.setdefault(split_of_folder(name), name)
+    return names
+
+
+def list_tfds_folder(source: Source, labels: Sequence[Label]) -> list[LabelledFile]:
+    """Lists the images of a split.
 
     A record without file_name, as imagenette's, is called `<split>-<number of the record>`: the same image has another
     name in other layouts.
@@ -55,8 +91,8 @@ def list_tfds_folder(folder: Path, labels: Sequence[Label]) -> list[LabelledFile
     Raises:
         Fault: when a file is missing, damaged, or of another file format, or the model lacks a class.
     """
-    info = read_info(folder)
-    split = _choose_split(folder, info)
+    folder, info = source.path, read_info(source.path)
+    split = _names_of_splits(info)[source.split]
     if info.file_format != "tfrecord":
         raise Fault(
             f"{folder}: its records are {info.file_format} files, expected tfrecord; convert the data set with python"
@@ -76,22 +112,13 @@ def list_tfds_folder(folder: Path, labels: Sequence[Label]) -> list[LabelledFile
     return images
 
 
-def _choose_split(folder: Path, info: DatasetInfo) -> str:
-    for split in SPLITS:
-        if split in info.records:
-            return split
-    raise Fault(
-        f"{folder / INFO}: expected a split called {' or '.join(SPLITS)}, got {', '.join(info.records) or 'none'}"
-    )
-
-
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise Fault(f"{path}: not valid JSON ({error}); prepare the data set again") from None
+        raise Fault(f"{path}: not valid JSON ({error}); {_AGAIN}") from None
     if not isinstance(content, dict):
-        raise Fault(f"{path}: expected a mapping; prepare the data set again")
+        raise Fault(f"{path}: expected a mapping; {_AGAIN}")
     return content
 
 
@@ -99,12 +126,11 @@ def _read_classes(path: Path, labels: Sequence[Label]) -> list[int]:
     """Returns the model's index of each class of the data set, in the order of the data set's labels."""
     if not path.is_file():
         raise Fault(f"{path}: the data set's class names are missing; prepare it again, or copy all of it")
-    index = class_index(labels)
     classes = []
-    for line, key in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
-        if key and key not in index:
-            raise Fault(f"{path}:{line}: no class of the model is called {key!r}; it has {len(index)} others")
-        classes += [index[key]] if key else []
+    for line, label in enumerate(match_classes(read_lines(path, _AGAIN), labels), start=1):
+        if isinstance(label, str):
+            raise Fault(f"{path}:{line}: no class of the model is called {label!r}; it has {len(labels)} others")
+        classes.append(label)
     return classes
 
 
@@ -129,10 +155,12 @@ def _read_example(
     except (IndexError, ValueError) as error:
         raise Fault(f"{where}: not a tf.train.Example ({error}); prepare the data set again") from None
     image, label, name = (features.get(key) for key in ("image", "label", "file_name"))
+    if label == -1:
+        raise Fault(f"{where}: it has no class, as all images of ImageNet's test set; expected another split")
     if not isinstance(image, tuple) or not isinstance(label, int) or not 0 <= label < len(classes):
         raise Fault(f"{where}: expected an image and a label from 0 to {len(classes) - 1}, got {features!r}")
     file = default_name
     if isinstance(name, tuple):
         file = PurePosixPath(data[slice(*name)].decode("utf-8", "replace")).name
     start, end = image
-    return LabelledFile(file, classes[label], Place(path, start, end - start))
+    return LabelledFile(file, classes[label], FilePlace(path, start, end - start))

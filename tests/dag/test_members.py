@@ -94,8 +94,8 @@ def test_the_stamp_names_the_images_that_validate_uses(tmp_path: Path, section: 
     used = images_of(member.evaluation, tmp_path, Path("/val"))
     expected = place.format(folder=tmp_path) if place else None
     assert (str(used) if used else None) == expected
-    text = images_text(member, Settings(imagenet="/val/", samples="7", real="real.json"))
-    assert text == (f"7 of {expected}, ReaL labels real.json" if expected else "")
+    text = images_text(member, Settings(imagenet="/val/", samples="7", real="real.json", split="test"))
+    assert text == (f"7 of {expected}, ReaL labels real.json, split test" if expected else "")
 
 
 @pytest.mark.parametrize("file", ["pictures.tar", "pictures/1.jpg", "pictures/red/1.jpg", "pictures/val/red/1.jpg"])

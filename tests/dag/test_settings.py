@@ -23,6 +23,7 @@ NAMES = (
         ("real", "/tmp", "REAL=/tmp: no such file; expected the ReaL labels"),
         ("samples", "0", "SAMPLES=0: expected a whole number from 1"),
         ("samples", "1e3", "SAMPLES=1e3: expected a whole number from 1"),
+        ("split", "all", "SPLIT=all: expected train, validation, test"),
         ("hub", "https://me:secret@host/hub", "HUB=https://host/hub: cannot publish to a URL yet; expected a folder"),
     ],
 )

@@ -79,7 +79,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Fault, match=r"ILSVRC2012_img_val\.tar: cannot be read as a tar archive \("):
         image_set.open_images(path, LABELS)
     path.write_bytes(b"\xff" * 5000)
-    with pytest.raises(Fault, match=r"ILSVRC2012_img_val\.tar: neither a folder nor a tar archive; looked for"):
+    with pytest.raises(Fault, match=r"ILSVRC2012_img_val\.tar: cannot be read as a tar archive \("):
         image_set.open_images(tmp_path, LABELS)
     shard = tmp_path / "shards/a.tar"
     shard.parent.mkdir()

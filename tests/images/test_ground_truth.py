@@ -45,8 +45,8 @@ def test_images_without_a_truth_are_refused(tmp_path: Path) -> None:
     for name in ("ILSVRC2012_validation_ground_truth.txt", "meta.mat", "LOC_val_solution.csv", "val_labels.txt"):
         assert name in str(raised.value)
     write_truth(tmp_path)
-    (folder / "ILSVRC2012_val_00000009.jpeg").write_bytes(b"")
-    with pytest.raises(Fault, match=r"the ground truth has no image called 'ILSVRC2012_val_00000009\.jpeg'"):
+    (folder / "cat.jpeg").write_bytes(b"")
+    with pytest.raises(Fault, match=r"no class is known of the image 'cat\.jpeg'; expected only ILSVRC2012_val_"):
         image_set.open_images(folder, LABELS)
 
 
@@ -147,11 +147,40 @@ def test_missing_real_labels_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["val.txt", "LOC_val_solution.csv"])
 def test_a_file_in_another_encoding_is_refused(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes("ILSVRC2012_val_00000001.JPEG n01440764\n".encode("utf-16"))
-    with pytest.raises(Fault, match=rf"{name}: not UTF-8 text \(invalid start byte at byte 0\); get the file again"):
+    (tmp_path / name).write_bytes("ILSVRC2012_val_00000001.JPEG n01440764 caf\xe9\n".encode("latin-1"))
+    with pytest.raises(Fault, match=rf"{name}: not UTF-8 text \(.* at byte 42\); get the file again"):
         ground_truth.find([tmp_path], LABELS)
 
 
-def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
-    (tmp_path / "val.txt").write_text("ILSVRC2012_val_00000001.JPEG n01440764\n", encoding="utf-8-sig")
-    assert ground_truth.find([tmp_path], LABELS) == {"ILSVRC2012_val_00000001.JPEG": 0}
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", " \n", "\n\n\n"])
+def test_a_ground_truth_of_any_system_is_read(encoding: str, end: str, tmp_path: Path) -> None:
+    expected = {name_of(1): 0, name_of(2): 1}
+    files = {
+        "val.txt": ["ILSVRC2012_val_00000001.JPEG n01440764", "val/ILSVRC2012_val_00000002.jpg 1"],
+        "LOC_val_solution.csv": [
+            "ImageId,PredictionString",
+            "ILSVRC2012_val_00000001,n01440764 1 2 3 4 ",
+            '"ILSVRC2012_val_00000002","n01443537 1 2 3 4"',
+        ],
+    }
+    for name, lines in files.items():
+        path = tmp_path / name
+        path.write_bytes(("".join(line + (end if end != "\n\n\n" else "\n") for line in lines) + end).encode(encoding))
+        assert ground_truth.find([tmp_path], LABELS) == expected
+        path.unlink()
+
+
+def test_a_later_devkit_has_a_table_of_its_numbers(tmp_path: Path) -> None:
+    """Its numbers are not those of 2012: map_clsloc.txt beside it says which class each is."""
+    data = tmp_path / "ILSVRC/devkit/data"
+    data.mkdir(parents=True)
+    number_of = {label: (label * 7 + 3) % 1000 + 1 for label in range(1000)}
+    (data / "map_clsloc.txt").write_text("".join(f"{LABELS[i].key} {n} some_name\n" for i, n in number_of.items()))
+    truth = data / "ILSVRC2015_clsloc_validation_ground_truth.txt"
+    truth.write_text("".join(f"{number_of[label]}\n" for label in TRUTH))
+    write_flat(tmp_path / "ILSVRC/Data/CLS-LOC/val")
+    assert classes(image_set.open_images(tmp_path / "ILSVRC", LABELS)) == EXPECTED
+    (data / "map_clsloc.txt").unlink()
+    with pytest.raises(Fault, match=r"its numbers mean nothing without the devkit's map_clsloc\.txt; put it there"):
+        image_set.open_images(tmp_path / "ILSVRC", LABELS)

@@ -111,9 +111,9 @@ def test_unknown_class_folders_are_refused(images: Path, name: str, message: str
     assert str(raised.value).startswith(f"{images / name}: {message}")
 
 
-def test_stray_files_are_refused(images: Path) -> None:
-    (images / "readme.txt").write_text("")
-    with pytest.raises(Fault, match=r"readme\.txt"):
+def test_an_image_outside_the_class_folders_is_refused(images: Path) -> None:
+    (images / "loose.JPG").write_text("")
+    with pytest.raises(Fault, match=r"loose\.JPG: an image without a class, beside the class folders; move or remove"):
         image_set.open_images(images, COLOURS)
 
 
@@ -134,7 +134,7 @@ def test_the_message_for_an_unknown_layout_lists_all_layouts(tmp_path: Path) -> 
         (tmp_path / f"{number}.txt").write_text("")
     with pytest.raises(Fault, match=r"found 0\.txt, 1\.txt, 2\.txt, 3\.txt, 4\.txt and 2 more$"):
         image_set.open_images(tmp_path, COLOURS)
-    with pytest.raises(Fault, match=r"0\.txt: neither a folder nor a tar archive; looked for"):
+    with pytest.raises(Fault, match=r"0\.txt: neither a folder nor a tar archive nor a Parquet file; looked"):
         image_set.open_images(tmp_path / "0.txt", COLOURS)
     (tmp_path / "images/red").mkdir(parents=True)
     with pytest.raises(Fault, match="images: no images; expected"):

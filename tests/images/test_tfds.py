@@ -100,7 +100,7 @@ def test_classes_that_the_model_lacks_are_refused(folder: Path) -> None:
     ("change", "message"),
     [
         ({"fileFormat": "array_record"}, "array_record files, expected tfrecord; convert .*convert_format"),
-        ({"splits": [{"name": "train"}]}, r"expected a split called validation or test, got train"),
+        ({"splits": [{"name": "train"}]}, r"training images, by the name train"),
         ({"splits": []}, "expected a split called validation or test, got none"),
         ({"splits": ["test"]}, "its splits are not a list of names and lengths"),
         ({"splits": [{"name": "test", "shardLengths": ["all"]}]}, "its splits are not a list of names and lengths"),

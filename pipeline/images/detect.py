@@ -1,0 +1,262 @@
+"""Recognises the layout of labelled images from the names of files and folders, and takes one split of them."""
+
+import tarfile
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from pipeline.base.fault import Fault, list_names
+from pipeline.images import archives, tfds
+from pipeline.images.files import is_image_name, list_visible
+from pipeline.images.labels import Label, class_index, normalize
+from pipeline.images.layout import Layout, Source
+from pipeline.images.names import split_in_name
+from pipeline.images.split import Split, choose_split, split_of_file, split_of_folder, words_of
+from pipeline.images.tiny_imagenet import ANNOTATIONS
+
+TAR, PARQUET = ".tar", ".parquet"
+# Folders around the images, in the trees of ImageNet, Kaggle and Hugging Face.
+_AROUND = ("ILSVRC", "Data", "CLS-LOC", "images", "data", "snapshots")
+_PACKED = (".zip", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+_LOOKED_FOR = (
+    "class folders named by the keys of the label file, such as {key!r}",
+    "ImageNet's flat validation folder (ILSVRC2012_val_00000001.JPEG and so on) or " + archives.OFFICIAL,
+    "ImageNet-V2's folders 0 to 999",
+    f"a folder of TensorFlow Datasets, the one with {tfds.INFO}",
+    "WebDataset shards, *.tar",
+    "Hugging Face's Parquet files",
+    "or a folder called val, validation or test with one of these",
+)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What to look for.
+
+    Attributes:
+        root: what IMAGENET= names.
+        labels: the classes of the model.
+        wanted: the split that SPLIT= names; None where it is not set.
+    """
+
+    root: Path
+    labels: Sequence[Label]
+    wanted: Split | None
+
+    @property
+    def class_names(self) -> set[str]:
+        """The keys and names of the classes as words, which no split is called by."""
+        names = [name for label in self.labels for name in (label.key, *label.name.split(","))]
+        return {" ".join(words_of(name)) for name in names}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Images of one split.
+
+    Attributes:
+        split: by the names of folders and files; None where none tells.
+        name: the folder or the first file that has them, for messages.
+        open: returns their source; may raise Fault.
+        files: how many files they are; 0 for a folder.
+    """
+
+    split: Split | None
+    name: str
+    open: Callable[[], Source]
+    files: int = 0
+
+    def __str__(self) -> str:
+        more = f" and {self.files - 1} more" if self.files > 1 else ""
+        return f"{self.name}{more}" if self.files else f"the folder {self.name}"
+
+
+def detect(path: Path, labels: Sequence[Label], wanted: Split | None) -> Source:
+    """Returns the layout of a folder or file, and where within it the images of one split lie.
+
+    Args:
+        path: what IMAGENET= names.
+        labels: the classes of the model.
+        wanted: the split that SPLIT= names, or None: validation, or test where there is no other.
+
+    Raises:
+        Fault: when it is missing, of no layout, or has only training images, which are not wanted.
+    """
+    search = _Search(path, labels, wanted)
+    if path.is_dir():
+        name = path.name if path.name.strip(".") else path.resolve().name
+        return _detect_folder(path, search, split_of_folder(name))
+    if path.is_file() and (path.suffix.lower() == PARQUET or tarfile.is_tarfile(path)):
+        return _take(path, list(_group_tables(path, [path], search, None)), search)
+    problem = "neither a folder nor a tar archive nor a Parquet file"
+    if not path.exists():
+        problem = "the image folder does not exist"
+    elif path.suffix.lower() in _PACKED:
+        problem = "an archive whose files cannot be read one by one; unpack it"
+    raise Fault(f"{path}: {problem}; looked for {_describe_layouts(labels)}")
+
+
+def _take(where: Path, parts: Sequence[_Part], search: _Search) -> Source:
+    """Returns the source of the split to take, of the first part that has it."""
+    names = {part.split: part.name for part in reversed(parts)}
+    split = choose_split(where, names, search.wanted)
+    source = next(part for part in parts if part.split is split).open()
+    others = tuple(str(part) for part in parts if part.split is not split)
+    return replace(source, left_out=others + source.left_out)
+
+
+def _detect_folder(folder: Path, search: _Search, stated: Split | None) -> Source:
+    """Returns the source of a folder.
+
+    Args:
+        folder: where to look.
+        search: what to look for.
+        stated: the split that the folder's name tells, or that of a folder around it.
+    """
+    entries = list_visible(folder)
+    subfolders = [entry for entry in entries if entry.is_dir()]
+    files = [entry for entry in entries if not entry.is_dir()]
+    if (folder / tfds.INFO).is_file():
+        return _detect_saved(folder, files, search)
+    keys = class_index(search.labels)
+    splits = [entry for entry in subfolders if _is_split(entry, keys)]
+    if any(normalize(entry.name) in keys for entry in subfolders if entry not in splits):
+        parts = [_part_of_layout(Layout.CLASS_FOLDERS, folder, stated)]
+    elif subfolders and all(entry.name.isdecimal() for entry in subfolders):
+        parts = [_part_of_layout(Layout.NUMBERED_FOLDERS, folder, stated)]
+    elif (folder / ANNOTATIONS).is_file():
+        parts = [_part_of_layout(Layout.TINY_IMAGENET, folder, Split.VALIDATION)]
+    else:
+        parts = [*_group_folders(splits, search), *_group_tables(folder, files, search, stated)]
+        parts += _group_images(folder, files, search)
+    return _take(folder, parts, search) if parts else _look_deeper(folder, entries, search, stated)
+
+
+def _part_of_layout(layout: Layout, folder: Path, split: Split | None) -> _Part:
+    return _Part(split, folder.absolute().name, lambda: Source(layout, folder, split))
+
+
+def _detect_saved(folder: Path, files: Sequence[Path], search: _Search) -> Source:
+    """Returns the source of a folder with dataset_info.json, which two libraries write."""
+    if any(entry.suffix == ".arrow" for entry in files):
+        raise Fault(
+            f"{folder}: Arrow files of Hugging Face's datasets, expected Parquet files; write them with"
+            " datasets.load_from_disk(<this folder>).to_parquet(<a folder>/validation.parquet)"
+        )
+    return tfds.take_split(folder, search.wanted)
+
+
+def _is_split(folder: Path, keys: Container[str]) -> bool:
+    """Whether a folder is a split of the data set, and not a class that happens to be called "train"."""
+    if split_of_folder(folder.name) is None:
+        return False
+    return normalize(folder.name) not in keys or not any(is_image_name(entry.name) for entry in list_visible(folder))
+
+
+def _group_folders(folders: Iterable[Path], search: _Search) -> Iterator[_Part]:
+    """Yields a part for each split that folders are named by."""
+    by_split: dict[Split | None, list[Path]] = {}
+    for folder in folders:
+        by_split.setdefault(split_of_folder(folder.name), []).append(folder)
+    for split, same in by_split.items():
+        yield _Part(split, same[0].name, partial(_open_folder, same, search, split))
+
+
+def _open_folder(same: Sequence[Path], search: _Search, split: Split | None) -> Source:
+    if len(same) > 1:
+        names = list_names([folder.name for folder in same])
+        raise Fault(f"{same[0].parent}: several folders of the split {split}: {names}; name one of them in IMAGENET=")
+    return _detect_folder(same[0], search, split)
+
+
+def _group_tables(where: Path, files: Iterable[Path], search: _Search, stated: Split | None) -> Iterator[_Part]:
+    """Yields a part for each split of tar archives and of Parquet files.
+
+    Args:
+        where: the folder, or the only file.
+        files: of all kinds.
+        search: what to look for.
+        stated: the split of files whose names tell none.
+    """
+    class_names = search.class_names
+    by_kind: dict[tuple[str, Split | None], list[Path]] = {}
+    for file in files:
+        if file.suffix.lower() in (TAR, PARQUET):
+            split = split_of_file(file.stem, class_names) or stated
+            by_kind.setdefault((file.suffix.lower(), split), []).append(file)
+    for (suffix, split), same in by_kind.items():
+        open_ = partial(_open_archives if suffix == TAR else _open_parquet, where, same, search, split)
+        yield _Part(split, same[0].name, open_, len(same))
+
+
+def _open_archives(where: Path, files: Sequence[Path], search: _Search, split: Split | None) -> Source:
+    official = [file for file in files if file.name == archives.OFFICIAL] or files
+    layout = archives.layout_of(official[0], search.labels)
+    return Source(layout, where, split, tuple(official), _truth_folders(official[0].parent, search.root))
+
+
+def _open_parquet(where: Path, files: Sequence[Path], search: _Search, split: Split | None) -> Source:
+    return Source(Layout.PARQUET, where, split, tuple(files))
+
+
+def _group_images(folder: Path, files: Iterable[Path], search: _Search) -> Iterator[_Part]:
+    """Yields a part for each set of ImageNet whose images lie in a folder, without folders of classes."""
+    by_split: dict[Split | None, list[Path]] = {}
+    for file in files:
+        if is_image_name(file.name):
+            by_split.setdefault(split_in_name(file.name), []).append(file)
+    others = by_split.pop(None, [])
+    for split, same in by_split.items():
+        open_ = partial(_open_images, folder, [*same, *others], search, split)
+        yield _Part(split, same[0].name, open_, len(same))
+
+
+def _open_images(folder: Path, files: Sequence[Path], search: _Search, split: Split | None) -> Source:
+    if split is Split.TEST:
+        raise Fault(f"{folder}: ImageNet's test images, such as {files[0].name}, whose classes are not published")
+    return Source(Layout.VALIDATION_FOLDER, folder, split, tuple(files), _truth_folders(folder, search.root))
+
+
+def _truth_folders(folder: Path, root: Path) -> tuple[Path, ...]:
+    """Returns where the ground truth of images in a folder may lie: there, above it, and beside what IMAGENET= names.
+
+    Kaggle's lies four folders above the images, in that of ILSVRC/Data/CLS-LOC/val.
+    """
+    folder, root = folder.absolute(), root.absolute()
+    steps = len(folder.parts) - len(root.parts) + 2
+    if folder.parent.name == "CLS-LOC":
+        steps = max(steps, 5)
+    return (*[folder, *folder.parents][: max(2, steps)], folder.resolve().parent)
+
+
+def _look_deeper(folder: Path, entries: Sequence[Path], search: _Search, stated: Split | None) -> Source:
+    """Returns the source of a folder that has no images itself, but perhaps a folder that has."""
+    versions = list(tfds.find_versions(folder))
+    if len(versions) > 1:
+        names = list_names([str(version.relative_to(folder)) for version in versions])
+        raise Fault(f"{folder}: several data sets of TensorFlow Datasets: {names}; name one of them in IMAGENET=")
+    if versions:
+        return _detect_folder(versions[0], search, stated)
+    subfolders = [entry for entry in entries if entry.is_dir()]
+    around = [entry for entry in subfolders if entry.name in _AROUND] or subfolders
+    if len(around) == 1 and not _is_like_class(around[0]):
+        return _detect_folder(around[0], search, stated)
+    tables = [entry.name for entry in around if any(file.suffix in (TAR, PARQUET) for file in entry.iterdir())]
+    if len(tables) > 1:
+        raise Fault(f"{folder}: several data sets: {list_names(tables)}; name one of them in IMAGENET=")
+    if subfolders:
+        return Source(Layout.CLASS_FOLDERS, folder, stated)  # list_class_folders() says what is wrong with them
+    names = list_names([entry.name for entry in entries]) or "nothing"
+    raise Fault(f"{folder}: no images in any layout; looked for {_describe_layouts(search.labels)}; found {names}")
+
+
+def _is_like_class(folder: Path) -> bool:
+    """Whether a folder is as that of a class: it holds nothing, or images that have no names of ImageNet's sets."""
+    entries = [entry.name for entry in list_visible(folder)]
+    images = [name for name in entries if is_image_name(name)]
+    return not entries or (bool(images) and not any(map(split_in_name, images)))
+
+
+def _describe_layouts(labels: Sequence[Label]) -> str:
+    return ", ".join(_LOOKED_FOR).format(key=labels[0].key)

@@ -1,0 +1,151 @@
+"""Which files are images, and where their bytes lie."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.base.fault import Fault
+from pipeline.images.split import Split
+
+# Files of these suffixes are images, whatever they hold: what cannot be decoded is damaged, and counted.
+SUFFIXES = frozenset(
+    {".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+    | {".heic", ".heif", ".avif", ".jxl", ".jp2", ".ppm", ".pgm"}
+)
+_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
+# Folders that file managers, archivers and file servers leave behind; some hold thumbnails.
+_LEFT_BEHIND = frozenset(("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", "System Volume Information"))
+
+
+class Place(Protocol):
+    """Where the bytes of an image lie. `path` is the file that holds them."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the image is all of the file."""
+        ...
+
+    def state(self) -> tuple[int, int, int]:
+        """Returns the place in the file, and the file's size in bytes and modification time in ns, or -1 if gone."""
+        ...
+
+    def read(self) -> bytes:
+        """Returns the bytes; any number of threads may read at once. Raises Fault when they cannot be read."""
+        ...
+
+
+def file_state(path: Path) -> tuple[int, int]:
+    """Returns a file's size in bytes and modification time in ns; both -1 if it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return -1, -1  # Place.read() says why
+    return status.st_size, status.st_mtime_ns
+
+
+@dataclass(frozen=True)
+class FilePlace:
+    """Bytes in a part of a file, or in all of it if `size` is None."""
+
+    path: Path
+    offset: int = 0
+    size: int | None = None
+
+    @property
+    def is_file(self) -> bool:
+        return self.size is None
+
+    def state(self) -> tuple[int, int, int]:
+        return (self.offset, *file_state(self.path))
+
+    def head(self) -> bytes:
+        """Returns the first 12 bytes, by which an image is recognised; fewer if it is shorter."""
+        return replace(self, size=min(12, self.path.stat().st_size if self.size is None else self.size)).read()
+
+    def read(self) -> bytes:
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY)
+            try:
+                size = os.fstat(descriptor).st_size if self.size is None else self.size
+                data = os.pread(descriptor, size, self.offset)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise Fault(f"{self.path}: cannot be read ({error.strerror}); was it moved since it was listed?") from None
+        if len(data) != size:
+            raise Fault(
+                f"{self.path}: cut short: expected {size} bytes from byte {self.offset} on, got {len(data)}; get it"
+                " again"
+            )
+        return data
+
+
+@dataclass(frozen=True)
+class LabelledFile:
+    """An image as its layout has it.
+
+    Attributes:
+        file: its file name, with the folders below that of its class.
+        label: the index of its class.
+        place: its bytes.
+        split: the part of the data set that folders within its archive name; None where they name none.
+    """
+
+    file: str
+    label: int
+    place: Place
+    split: Split | None = None
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is none of the user's: .DS_Store, ._1.jpg of a Macintosh, @eaDir."""
+    return name.startswith(".") or name in _LEFT_BEHIND
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file is an image by the suffix of its name, in any case."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - quick, for a million names
+
+
+def is_image_content(head: bytes) -> bool:
+    """Whether a file is an image by its first 12 bytes."""
+    return head.startswith(_STARTS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+def has_image_content(path: Path) -> bool:
+    """Whether a file is an image by its first bytes, which count where its suffix is not that of an image."""
+    try:
+        with path.open("rb") as stream:
+            return is_image_content(stream.read(12))
+    except OSError:
+        return False
+
+
+def list_visible(folder: Path) -> list[Path]:
+    """Returns the entries of a folder that are the user's, sorted."""
+    return sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name))
+
+
+def list_images(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yields the images of a folder and of those below it, in order: their paths below `folder`, and their paths.
+
+    Links are followed, but no folder is read within itself. A link that leads nowhere is an image by its name, so that
+    it is counted as damaged.
+    """
+    with os.scandir(folder) as scan:
+        entries = sorted((entry for entry in scan if not is_hidden(entry.name)), key=lambda entry: entry.name)
+    for entry in entries:
+        path = folder / entry.name
+        if entry.is_dir():
+            if not folder.resolve().is_relative_to(path.resolve()):
+                yield from ((f"{entry.name}/{name}", image) for name, image in list_images(path))
+        elif is_image_name(entry.name):
+            if entry.is_file() or entry.is_symlink():
+                yield entry.name, path
+        elif entry.is_file() and has_image_content(path):
+            yield entry.name, path

@@ -1,0 +1,94 @@
+"""WebDataset shards: tar archives of <key>.jpg with <key>.cls, the class, or <key>.json with "label".
+
+The key is a member's path up to the first dot of its file name (webdataset, tariterators.py, base_plus_ext). timm's
+shards of ImageNet keep the original "filename" in the JSON; it is the image's name then.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipeline.base.fault import Fault
+from pipeline.base.text import read_lines
+from pipeline.images.archives import list_members
+from pipeline.images.files import SUFFIXES, FilePlace, LabelledFile
+from pipeline.images.folders import CLASSES
+from pipeline.images.labels import Label, class_index, normalize
+from pipeline.images.layout import Source
+
+_CLASS_NAMES = "classnames.txt"  # in the data sets of clip-benchmark, in the order of their own class indices
+
+
+def list_shards(source: Source, labels: Sequence[Label]) -> list[LabelledFile]:
+    """Lists the images of WebDataset shards.
+
+    Raises:
+        Fault: when a shard is damaged, or an image has no class or one that the model lacks.
+    """
+    _check_class_names(source, len(labels))
+    index = class_index(labels)
+    return [image for shard in source.files for image in _list_shard(shard, index)]
+
+
+def _check_class_names(source: Source, classes: int) -> None:
+    """Refuses shards whose indices are of a list of classes beside them that is shorter or longer than the model's."""
+    for folder in dict.fromkeys(folder for shard in source.files for folder in (shard.parent, shard.parent.parent)):
+        path = folder / _CLASS_NAMES
+        if path.is_file() and (count := len(read_lines(path, "save it as UTF-8"))) != classes:
+            raise Fault(
+                f"{path}: the shards' class indices are those of these {count} classes, expected the model's {classes}"
+            )
+
+
+@dataclass
+class _Sample:
+    """The files of a shard that share a key: an image and, by suffix, the texts that give its class."""
+
+    name: str = ""
+    place: FilePlace | None = None
+    texts: dict[str, bytes] = field(default_factory=dict)
+
+
+def _list_shard(path: Path, index: dict[str, int]) -> Iterator[LabelledFile]:
+    for key, sample in _read_samples(path).items():
+        if sample.place is None:  # a caption, say
+            continue
+        facts = _read_facts(f"{path}: {key}", sample.texts)
+        label = _find_label(f"{path}: {key}", facts.get("label"), index)
+        yield LabelledFile(PurePosixPath(str(facts.get("filename", sample.name))).name, label, sample.place)
+
+
+def _read_samples(path: Path) -> dict[str, _Sample]:
+    samples: dict[str, _Sample] = {}
+    for file, place in list_members(path):
+        stem, _, suffix = file.name.partition(".")
+        sample = samples.setdefault(str(file.with_name(stem)), _Sample())
+        if f".{suffix.lower()}" in SUFFIXES:
+            sample.name, sample.place = file.name, place
+        elif suffix.lower() in ("cls", "json"):
+            sample.texts[suffix.lower()] = place.read()
+    return samples
+
+
+def _read_facts(where: str, texts: dict[str, bytes]) -> dict[str, Any]:
+    """Returns what a sample's JSON says, with the class of its .cls file, if any, as its label."""
+    try:
+        facts = json.loads(texts.get("json", b"{}"))
+    except (ValueError, RecursionError) as error:
+        raise Fault(f"{where}.json: not valid JSON ({error}); make the shard again") from None
+    if not isinstance(facts, dict):
+        raise Fault(f"{where}.json: expected a mapping with a 'label', got {facts!r}")
+    return facts | ({"label": texts["cls"].decode("utf-8-sig", "replace").strip()} if "cls" in texts else {})
+
+
+def _find_label(where: str, label: Any, index: dict[str, int]) -> int:
+    if (key := normalize(str(label))) in index:
+        return index[key]
+    if str(label).isdecimal() and int(label) < len(index) == CLASSES:
+        return int(label)
+    raise Fault(
+        f"{where}: expected the class, the key of one of the model's {len(index)} or for ImageNet-1k an index, 0 to"
+        f" {CLASSES - 1}, in its .cls or as 'label' in its .json; got {label!r}"
+    )

@@ -1,0 +1,105 @@
+"""Which part of a data set images are of, as the names of folders and files tell it, and which part to take."""
+
+import argparse
+import re
+from collections.abc import Collection, Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from pipeline.base.fault import Fault
+
+
+class Split(StrEnum):
+    """A part of a data set, as reports name it."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+_WORDS = {
+    word: split
+    for split, words in {
+        Split.TRAIN: "train training trainset",
+        Split.VALIDATION: "val valid validation valset",
+        Split.TEST: "test testing testset",
+    }.items()
+    for word in words.split()
+}
+# Words beside a split that say nothing of the content: val_images, ILSVRC2012_img_val, imagenet1k-train-0000.
+_NEUTRAL = frozenset(["image", "images", "img", "imgs", "data", "set", "split", "partial", "imagenet", "ilsvrc", "of"])
+
+
+def parse_split(text: str) -> Split:
+    """Returns the split that SPLIT= names, in any of its usual words.
+
+    Raises:
+        Fault: for any other word.
+    """
+    if text.lower() not in _WORDS:
+        raise Fault(f"SPLIT={text}: expected {', '.join(Split)}")
+    return _WORDS[text.lower()]
+
+
+def add_split(parser: argparse.ArgumentParser) -> None:
+    """Adds the option --split, which make's SPLIT= sets."""
+    parser.add_argument(
+        "--split",
+        type=parse_split,
+        metavar="SPLIT",
+        help=f"which images to use, {', '.join(Split)} (default: validation, or test where there is no other)",
+    )
+
+
+def words_of(name: str) -> list[str]:
+    """Returns the words of a file or folder name, in lower case and without digits: "val2017.X1" has val and x."""
+    parts = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return re.findall(r"[^\W\d_]+", parts.lower())
+
+
+def split_of_folder(name: str) -> Split | None:
+    """Returns the split that a folder is of by its name: train, val_images or ILSVRC2012_img_val, not steam_train."""
+    words = words_of(name)
+    splits = {_WORDS[word] for word in words if word in _WORDS}
+    others = [word for word in words if word not in _WORDS and word not in _NEUTRAL and len(word) > 1]
+    return splits.pop() if len(splits) == 1 and not others else None
+
+
+def split_of_file(stem: str, classes: Collection[str]) -> Split | None:
+    """Returns the split of an archive or table by its name, such as cifar10-train-0001.
+
+    Args:
+        stem: its name, without the suffix.
+        classes: the names of classes, as words joined by spaces: bullet_train-0001 is of a class, not of a split.
+    """
+    words = words_of(stem)
+    splits = {_WORDS[word] for word in words if word in _WORDS}
+    return splits.pop() if len(splits) == 1 and " ".join(words) not in classes else None
+
+
+def choose_split(where: Path, names: Mapping[Split | None, str], wanted: Split | None) -> Split | None:
+    """Returns the split to take of those that there are: the wanted one, else validation, test, or the unnamed one.
+
+    Args:
+        where: what has them, for messages.
+        names: the file or folder that names each split, for messages; None stands for images of which no name tells.
+        wanted: what SPLIT= names, if it is set.
+
+    Raises:
+        Fault: when the wanted one is missing, or all images are for training.
+    """
+    for split in [wanted, None] if wanted else [Split.VALIDATION, Split.TEST, None]:
+        if split in names:
+            return split
+    there = " and ".join(f"{split} ({name})" for split, name in names.items())
+    if wanted:
+        raise Fault(f"{where}: expected the split {wanted}, as SPLIT says, got {there}; correct SPLIT or IMAGENET")
+    raise refuse_training(where, f"by the name {names[Split.TRAIN]}")
+
+
+def refuse_training(where: Path, reason: str) -> Fault:
+    """Returns the fault of training images that SPLIT=train does not ask for."""
+    return Fault(
+        f"{where}: training images, {reason}; a model does better on images that it was trained on: name validation"
+        " or test images, or set SPLIT=train to measure on these"
+    )
