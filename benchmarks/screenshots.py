@@ -72,10 +72,10 @@ def main() -> None:
     folder = parser.parse_args().folder
     with tempfile.TemporaryDirectory() as name, start_browser() as browser:
         hub = write_hub(Path(name))
-        with open_page(browser, f"{hub.as_uri()}/index.html", SIZE) as page:
+        with open_page(browser, f"{hub.as_uri()}/index.html", SIZE, width=None) as page:
             page.screenshot(path=folder / "start-page.png")
         module = f"{hub.as_uri()}/vit-publisher/vit_demo_classification/1.html"
-        with open_page(browser, module, SIZE, "dark") as page:
+        with open_page(browser, module, SIZE, "dark", width=None) as page:
             page.screenshot(path=folder / "module-page.png")
 
 

@@ -1,4 +1,7 @@
-"""Chromium for the tests of the website, driven by Playwright without network access."""
+"""Chromium for the tests of the website, driven by Playwright without network access.
+
+Pages are laid out in the fonts of tests/data/fonts, not in those of the machine, so that they look the same everywhere.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -7,11 +10,26 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, sync_playwright
+
+from pipeline.base.templates import TEMPLATES
+from tests.conftest import ROOT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 Scheme = Literal["light", "dark"]
-DESKTOP, PHONE = (1280, 800), (360, 740)  # pixels
+Width = Literal["wide", "narrow"]
+DESKTOP, TABLET, PHONE, SMALL_PHONE = (1280, 800), (800, 1000), (360, 740), (320, 568)  # pixels
+FONTS = ROOT / "tests/data/fonts"
+# The size in percent at which letters of DejaVu Sans, which are wide, are wider than those of any usual font, or as
+# narrow as those of a condensed one. Lines are as high as ever, since the style sheet sets their height.
+WIDTHS: dict[Width, int] = {"wide": 110, "narrow": 75}
+FACES = """
+@font-face {{ font-family: "Text"; src: url("tests/sans.woff2"); size-adjust: {width}% }}
+@font-face {{ font-family: "Text"; src: url("tests/sans-bold.woff2"); size-adjust: {width}%; font-weight: bold }}
+@font-face {{ font-family: "Code"; src: url("tests/mono.woff2"); size-adjust: {width}% }}
+:root {{ --mono: "Code" }}
+body {{ font-family: "Text" }}
+"""
 
 
 def find_browser() -> str | None:
@@ -31,9 +49,25 @@ def start_browser() -> Iterator[Browser]:
         browser.close()
 
 
+def bring_fonts(context: BrowserContext, width: Width) -> None:
+    """Lays out the pages of a context in the tests' fonts, by rules after those of the website's style sheet."""
+    rules = (TEMPLATES / "site/style.css").read_text(encoding="utf-8") + FACES.format(width=WIDTHS[width])
+    context.route("**/site/style.css", lambda route: route.fulfill(body=rules, content_type="text/css"))
+
+    def send_font(route: Route) -> None:
+        route.fulfill(path=FONTS / route.request.url.rsplit("/", 1)[1], content_type="font/woff2")
+
+    context.route("**/site/tests/*.woff2", send_font)
+
+
 @contextmanager
 def open_page(
-    browser: Browser, address: str, size: tuple[int, int] = DESKTOP, scheme: Scheme = "light", script: bool = True
+    browser: Browser,
+    address: str,
+    size: tuple[int, int] = DESKTOP,
+    scheme: Scheme = "light",
+    script: bool = True,
+    width: Width | None = "wide",
 ) -> Iterator[Page]:
     """Opens a page; at the end asserts that it sent no request to another host and logged nothing to the console.
 
@@ -43,6 +77,7 @@ def open_page(
         size: the window's width and height in pixels.
         scheme: "light" or "dark".
         script: whether JavaScript is enabled.
+        width: of the letters; None for the fonts of this machine.
     """
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
@@ -50,6 +85,8 @@ def open_page(
         java_script_enabled=script,
         reduced_motion="reduce",  # otherwise colours are measured during transitions
     )
+    if width:
+        bring_fonts(context, width)
     host = address.split("/")[2]
     elsewhere: list[str] = []
     messages: list[str] = []
