@@ -34,7 +34,7 @@ without_it := without PYTHON= make sets up its own
 $(if $(INTERPRETER),,$(error PYTHON=$(PYTHON): no such interpreter; $(without_it)))
 # What pipeline/ imports; a test compares them.
 REQUIRED := flax google_crc32c isal jax jinja2 markdown_it numpy PIL pydantic requests safetensors scipy \
-  tensorflow tensorflow_hub tqdm yaml
+  tensorflow tqdm yaml
 FACTS_OF_PYTHON := $(call look,$(PYTHON),$(REQUIRED) $(if $(filter serve,$(MAKECMDGOALS)),starlette uvicorn))
 VERSION := $(firstword $(FACTS_OF_PYTHON))
 $(if $(filter $(VERSIONS),$(VERSION)),,$(error \

@@ -254,7 +254,7 @@ def test_another_publisher_may_publish_the_same_bytes(member: Path, hub: Path) -
 def test_a_broken_index_is_refused(member: Path, hub: Path) -> None:
     hub.mkdir()
     (hub / "index.json").write_text("{")
-    with pytest.raises(Fault, match=r"index\.json: not valid JSON"):
+    with pytest.raises(Fault, match=r"index\.json:1: not valid JSON"):
         publish(member, hub)
 
 

@@ -154,9 +154,9 @@ def _lock(descriptor: int, waiting: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces a file by UTF-8 text, as replacing() does."""
+    """Replaces a file by UTF-8 text, as replacing() does. Names of files that are not UTF-8 keep their bytes."""
     with replacing(path) as stream:
-        stream.write(text.encode())
+        stream.write(text.encode(errors="surrogateescape"))
 
 
 @contextmanager

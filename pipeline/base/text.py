@@ -24,6 +24,11 @@ def read_lines(path: Path, advice: str) -> list[str]:
     return split_lines(path.read_bytes(), path, advice)
 
 
+def read_text(path: Path, advice: str) -> str:
+    """Reads a text file as one text whose lines end with "\\n"; see read_lines()."""
+    return _SEPARATORS.sub(" ", _LINE_END.sub("\n", decode(path.read_bytes(), path, advice)))
+
+
 def split_lines(content: bytes, where: Path, advice: str) -> list[str]:
     """Returns the lines of a text file's content; see read_lines()."""
     text = _SEPARATORS.sub(" ", decode(content, where, advice))
@@ -40,7 +45,14 @@ def decode(content: bytes, where: Path, advice: str) -> str:
     try:
         text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Fault(f"{where}: not UTF-8 text ({error.reason} at byte {error.start}); {advice}") from None
+        line = _line_of(content, error.start)
+        raise Fault(f"{where}:{line}: not UTF-8 text ({error.reason} at byte {error.start}); {advice}") from None
     if "\0" in text:  # of UTF-16 without a mark every other byte is zero
-        raise Fault(f"{where}: not UTF-8 text (a zero at byte {content.index(0)}); {advice}")
+        start = content.index(0)
+        raise Fault(f"{where}:{_line_of(content, start)}: not UTF-8 text (a zero at byte {start}); {advice}")
     return text
+
+
+def _line_of(content: bytes, position: int) -> int:
+    """Returns the line, from 1, of the byte at a position."""
+    return len(re.findall(rb"\r\n|\r|\n", content[:position])) + 1

@@ -5,8 +5,10 @@ dataclass of each section lies in the package that uses it; this module knows on
 """
 
 import dataclasses
+import re
 import types
 import typing
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any, TypeVar
 import yaml
 
 from pipeline.base.fault import Fault, hide_password, nearest
+from pipeline.base.text import read_text
 
 Section = TypeVar("Section")
 SECTIONS = ("checkpoint", "model", "evaluation", "module")
@@ -154,19 +157,32 @@ def load(path: Path, section: str, kind: type[Section]) -> Section:
 def _parse(path: Path) -> yaml.MappingNode:
     """Parses a file into nodes, which know their lines; its top level must be a mapping."""
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        text = read_text(path, "save it as UTF-8")
     except FileNotFoundError:
         raise Fault(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise Fault(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    try:
+        root = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise Fault(f"{path}:{line}: not valid YAML: {error.problem}") from None
+        raise Fault(f"{path}:{line}: not valid YAML: {error.problem}{_find_invisible(text)}") from None
+    except yaml.reader.ReaderError as error:  # whose position counts the bytes of UTF-8
+        line = text.encode()[: error.position].count(b"\n") + 1
+        raise Fault(f"{path}:{line}: not valid YAML: the character U+{error.character:04X}; delete it") from None
     except yaml.YAMLError as error:
         raise Fault(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(root, yaml.MappingNode):
         raise Fault(f"{path}:1: expected a mapping of sections")
     return root
+
+
+def _find_invisible(text: str) -> str:
+    """Returns a hint at the first character that looks like a space or like nothing, and is not a space for YAML."""
+    match = re.search(r"^ *\t|[\u00a0\u200b-\u200f\u2060\ufeff]", text, re.MULTILINE)
+    if match is None:
+        return ""
+    character = match[0][-1]
+    name = unicodedata.name(character, "tab").lower().replace("_", " ")
+    return f"; line {text.count(chr(10), 0, match.end()) + 1} has a {name}: write spaces"
 
 
 def _items(path: Path, node: yaml.MappingNode) -> dict[str, tuple[int, yaml.Node]]:

@@ -191,7 +191,7 @@ def _headings(page: Page) -> Iterator[Problem]:
 def _html(page: Page) -> Iterator[Problem]:
     for piece in page.html():
         if not re.fullmatch(r"(<!--.*?-->\s*)+", piece.text, re.DOTALL):
-            got = piece.text.splitlines()[0]
+            got = piece.text.split("\n")[0]
             yield Problem(piece.line, f"raw HTML, {got!r}: expected Markdown, and HTML for comments only")
         elif piece.line > page.body and TAG.search(piece.text):
             yield Problem(piece.line, f"the tag {piece.text!r} has no effect here; move it above the first heading")

@@ -18,6 +18,7 @@ from typing import Any
 
 from pipeline.base.fault import Fault
 from pipeline.base.files import NOT_WRITABLE, locked, write_text
+from pipeline.base.text import decode
 
 NAME = "checkpoints.lock"
 
@@ -129,11 +130,13 @@ class LockFile:
 
 def _read(path: Path) -> dict[str, Pin]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = decode(path.read_bytes(), path, "restore the committed file")
     except FileNotFoundError:
         return {}
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise Fault(f"{path}: not valid JSON ({error}); restore the committed file") from None
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise Fault(f"{path}:{error.lineno}: not valid JSON ({error.msg}); restore the committed file") from None
     if not isinstance(content, dict):
         raise Fault(f"{path}: expected a mapping of checkpoints; restore the committed file")
     return {name: _read_pin(path, name, entry) for name, entry in content.items()}

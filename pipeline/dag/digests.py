@@ -62,7 +62,7 @@ class Stamps:
     def write(self, name: str, text: str, renew: bool = False) -> None:
         """Writes a stamp where its text differs or `renew` is true."""
         path = self.folder / name
-        if renew or not path.exists() or path.read_text(encoding="utf-8") != text:
+        if renew or not path.exists() or path.read_text(encoding="utf-8", errors="surrogateescape") != text:
             write_text(path, text)
 
     def write_unless_empty(self, name: str, text: str) -> None:

@@ -11,6 +11,7 @@ from urllib.request import url2pathname
 from pipeline.base import files
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
+from pipeline.base.text import decode
 from pipeline.hub.index import Document, Index, parse_index
 
 
@@ -91,9 +92,9 @@ def _read_document(hub: Path) -> Document:
         return {"modules": {}, "collections": {}}
     repair = "restore it, or remove it and publish every member again"
     try:
-        document: Document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # of JSON, or of UTF-8
-        raise Fault(f"{path}: not valid JSON ({error}); {repair}") from None
+        document: Document = json.loads(decode(path.read_bytes(), path, repair))
+    except json.JSONDecodeError as error:
+        raise Fault(f"{path}:{error.lineno}: not valid JSON ({error.msg}); {repair}") from None
     for kind in ("modules", "collections"):
         entries = document.get(kind) if isinstance(document, dict) else None
         if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):

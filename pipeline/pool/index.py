@@ -5,15 +5,18 @@ vit_jax/checkpoint.py of google-research/vision_transformer (get_augreg_df) docu
 
 import csv
 import functools
+import io
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from pipeline.base.fault import Fault, Forbidden, Unavailable, hide_password, nearest
 from pipeline.base.files import replacing
+from pipeline.base.text import decode
 from pipeline.download.address import is_remote, local_path, scheme_of
 
 UPSTREAM = "gs://vit_models/augreg/index.csv"
@@ -116,6 +119,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
 
 def _find_columns(label: str, header: Sequence[str]) -> list[int]:
     """Returns the position of each of Row's fields in the header, which may have other columns too."""
+    if len(header) == 1 and (separator := re.search("[;\t|]", header[0])):
+        raise Fault(f"{label}:1: the fields are separated by {separator[0]!r}; expected commas, and points in numbers")
     if missing := [column for column in Row._fields if column not in header]:
         raise Fault(
             f"{label}:1: the index lacks the column {missing[0]!r}{nearest(missing[0], header)}: expected"
@@ -131,7 +136,7 @@ def _parse_rows(label: str, reader: Any, header: Sequence[str]) -> Iterator[tupl
         (column, position, functools.cache(_PARSERS[column]))
         for column, position in zip(Row._fields, _find_columns(label, header), strict=True)
     ]
-    for fields in reader:
+    for fields in filter(None, reader):  # empty lines aside
         line = reader.line_num
         if len(fields) != len(header):
             raise Fault(f"{label}:{line}: expected {len(header)} fields, as in the heading, got {len(fields)}")
@@ -144,8 +149,8 @@ def _parse_rows(label: str, reader: Any, header: Sequence[str]) -> Iterator[tupl
         yield line, Row._make(values)
 
 
-def _parse(label: str, stream: IO[str], origin: str) -> Index:
-    reader = csv.reader(stream, strict=True)
+def _parse(label: str, text: str, origin: str) -> Index:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines: dict[str, int] = {}
     rows = []
     try:
@@ -192,14 +197,12 @@ def read(path: Path, origin: str | None = None, label: str | None = None) -> Ind
     """
     label = label or str(path)
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            return _parse(label, stream, origin or _origin_of_file(path))
+        text = decode(path.read_bytes(), Path(label), "save it as CSV in UTF-8")
     except FileNotFoundError:
         raise Fault(f"{label}: no such index; set INDEX=<file or URL of index.csv>") from None
     except IsADirectoryError:
         raise Fault(f"{label}: a folder; set INDEX=<file or URL of index.csv>") from None
-    except UnicodeDecodeError as error:
-        raise Fault(f"{label}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    return _parse(label, text, origin or _origin_of_file(path))
 
 
 def _download(address: str, copy: Path, downloads: Path, offline: bool) -> Index:

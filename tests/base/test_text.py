@@ -26,7 +26,7 @@ from pipeline.base.text import read_lines
 def test_lines_are_read(content: bytes, lines: list[str] | None, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(content)
     if lines is None:
-        with pytest.raises(Fault, match=r"a\.txt: not UTF-8 text \(.* at byte \d\); save it as UTF-8"):
+        with pytest.raises(Fault, match=r"a\.txt:1: not UTF-8 text \(.* at byte \d\); save it as UTF-8"):
             read_lines(tmp_path / "a.txt", "save it as UTF-8")
     else:
         assert read_lines(tmp_path / "a.txt", "save it as UTF-8") == lines

@@ -1,5 +1,6 @@
 """YAML sections: each faulty sample is refused with a sentence that names the place."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,8 @@ FAULTS = {
     "unknown-tag": ("module", Module, ":2: not a plain value: could not determine a constructor for the tag '!foo'"),
     "list-for-key": ("module", Module, ":2: a key must be a plain word"),
     "no-url": ("checkpoint", Checkpoint, ":1: checkpoint.sources: 'http://[::1/a.npz' is no URL; expected <scheme>://<host>/<file>"),
-    "control-character": ("module", Module, ": not valid YAML: "),
-    "no-utf8": ("module", Module, ": not UTF-8 text (invalid continuation byte at byte 30)"),
+    "control-character": ("module", Module, ":3: not valid YAML: the character U+0007; delete it"),
+    "no-utf8": ("module", Module, ":3: not UTF-8 text (invalid continuation byte at byte 30); save it as UTF-8"),
     "empty-file": ("module", Module, ":1: expected a mapping of sections"),
 }  # fmt: skip
 
@@ -77,6 +78,50 @@ def test_good_sections_are_read(tmp_path: Path) -> None:
     assert yaml_sections.load(path, "module", Module) == Module(1, "A", None)
     path.write_text(GOOD.format(sha256="ab" * 32))
     assert yaml_sections.load(path, "checkpoint", Checkpoint).sha256 == "ab" * 32
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda text: f"\ufeff{text}".encode(),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace("\n", "\r").encode(),
+        lambda text: text.encode("utf-16"),
+        lambda text: text.replace("title: A", "title: A  ").encode(),
+    ],
+)
+def test_a_file_of_any_editor_is_read(tmp_path: Path, content: Callable[[str], bytes]) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(content(GOOD.format(sha256="null")))
+    assert yaml_sections.load(path, "checkpoint", Checkpoint) == Checkpoint("a", ("a.npz",), None)
+    assert yaml_sections.load(path, "module", Module) == Module(1, "A", None)
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0c"])
+def test_separators_of_other_programs_end_no_line(tmp_path: Path, separator: str) -> None:
+    """Text that was copied from a web page has them. The lines of messages are those of an editor."""
+    path = tmp_path / "a.yaml"
+    path.write_text(f"module:\n  title: A{separator}B\n  version: one\n", encoding="utf-8")
+    with pytest.raises(Fault, match=r"a\.yaml:3: module\.version must be a whole number"):
+        yaml_sections.load(path, "module", Module)
+    path.write_text(f"module:\n  title: A{separator}B\n  version: 1\n", encoding="utf-8")
+    assert yaml_sections.load(path, "module", Module) == Module(1, "A B", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("module:\n\ttitle: A\n", ":2: not valid YAML: .*; line 2 has a tab: write spaces"),
+        ("module:\n  title:\u00a0A\n  version: 1\n", ":3: not valid YAML: .*; line 2 has a no-break space: write"),
+        ("module: {\n  title: A\n", ":3: not valid YAML: [^;]*$"),
+        ("module:\n  title: \0\n", r":2: not UTF-8 text \(a zero at byte 17\); save it as UTF-8"),
+    ],
+)
+def test_characters_that_cannot_be_seen_are_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(Fault, match=rf"a\.yaml{message}"):
+        yaml_sections.load(path, "module", Module)
 
 
 def test_a_member_is_parsed_once(tmp_path: Path) -> None:

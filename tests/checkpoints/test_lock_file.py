@@ -73,11 +73,12 @@ def test_a_pin_without_arrays_stays_without(path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<<<<<<< ours\n{}", "checkpoints.lock: not valid JSON (Expecting value: line 1 column 1"),
+        ("<<<<<<< ours\n{}", "checkpoints.lock:1: not valid JSON (Expecting value); restore the committed file"),
         ("[]", "checkpoints.lock: expected a mapping of checkpoints"),
         ('{"a": {"arrays": "xyz"}}', "the digests of 'a' must be 64 hexadecimal digits in lower case, got 'xyz'"),
         ('{"a": {"files": {"u": 7}}}', "the digests of 'a' must be 64 hexadecimal digits in lower case, got 7"),
         ('{"a": {"sha256": "0"}}', "'a' must have the keys 'arrays' and 'files', got {'sha256': '0'}"),
+        ('{\n"a": 7', "checkpoints.lock:2: not valid JSON (Expecting ',' delimiter)"),
         ('{"a": 7}', "'a' must have the keys 'arrays' and 'files', got 7"),
     ],
 )
@@ -94,3 +95,9 @@ def test_reading_it_needs_neither_numpy_nor_an_http_client() -> None:
     code = "import sys, pipeline.checkpoints.lock_file; print({'numpy', 'requests', 'yaml'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_file_with_a_byte_order_mark_is_read(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("\ufeff" + json.dumps({"a": {"files": {"u": ONE}}}), encoding="utf-8")
+    assert LockFile(path).pin_of("a").files == {"u": ONE}

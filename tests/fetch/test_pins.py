@@ -165,7 +165,7 @@ def test_a_broken_download_does_not_keep_another_from_being_recorded(tmp_path: P
 def test_a_broken_lock_file_is_refused(tmp_path: Path, out: Path) -> None:
     (tmp_path / "a.npz").write_bytes(archive())
     (tmp_path / "checkpoints.lock").write_text("<<<<<<< ours\n{}")
-    assert "checkpoints.lock: not valid JSON" in refuse(Checkpoint("a", ("a.npz",)), tmp_path, out)
+    assert "checkpoints.lock:1: not valid JSON" in refuse(Checkpoint("a", ("a.npz",)), tmp_path, out)
 
 
 # How the weights are verified ----------------------------------------------------------------------------------------

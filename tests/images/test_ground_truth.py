@@ -148,7 +148,7 @@ def test_missing_real_labels_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["val.txt", "LOC_val_solution.csv"])
 def test_a_file_in_another_encoding_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes("ILSVRC2012_val_00000001.JPEG n01440764 caf\xe9\n".encode("latin-1"))
-    with pytest.raises(Fault, match=rf"{name}: not UTF-8 text \(.* at byte 42\); get the file again"):
+    with pytest.raises(Fault, match=rf"{name}:1: not UTF-8 text \(.* at byte 42\); get the file again"):
         ground_truth.find([tmp_path], LABELS)
 
 

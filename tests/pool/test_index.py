@@ -34,7 +34,10 @@ def line(**change: object) -> str:
         (f"{HEADING}\n{line(params='inf')}\n", "index.csv:2: params must be a finite number, got 'inf'"),
         (f"{HEADING}\n{line()}\n{line()}\n", "index.csv:3: S_16--a is listed twice, first on line 2"),
         (f'{HEADING}\n"S/16\n', "index.csv:2: not valid CSV: unexpected end of data"),
-        (b"name\xff\n", "index.csv: not UTF-8 text (invalid start byte at byte 4)"),
+        (b"name\xff\n", "index.csv:1: not UTF-8 text (invalid start byte at byte 4); save it as CSV in UTF-8"),
+        (HEADING.replace(",", ";") + "\n", "index.csv:1: the fields are separated by ';'; expected commas, and points"),
+        (HEADING.replace(",", "\t") + "\n", "index.csv:1: the fields are separated by '\\t'; expected commas"),
+        (f"{HEADING}\n{line(name='x' + chr(0))}\n", "index.csv:2: not UTF-8 text (a zero at byte "),
     ],
 )  # fmt: skip
 def test_a_malformed_index_is_refused_with_its_line(tmp_path: Path, content: str | bytes, message: str) -> None:
@@ -43,6 +46,17 @@ def test_a_malformed_index_is_refused_with_its_line(tmp_path: Path, content: str
     with pytest.raises(Fault) as raised:
         index.read(path)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "end"), [("utf-8-sig", "\r\n"), ("utf-16", "\n"), ("utf-8", "\r"), ("utf-8", "\n\n")]
+)
+def test_an_index_of_any_spreadsheet_is_read(tmp_path: Path, encoding: str, end: str) -> None:
+    """A separator of lines in Unicode is a letter of a name, as elsewhere in CSV."""
+    path, name = tmp_path / "index.csv", "a\u2028b"
+    path.write_bytes(f"{HEADING}{end}{line(name=name)}{end}".encode(encoding))
+    (row,) = index.read(path).rows
+    assert row == ROW._replace(name=name)
 
 
 def test_empty_fields_are_allowed_where_upstream_has_them(tmp_path: Path) -> None:
