@@ -258,7 +258,7 @@ def _read_conditions(args: argparse.Namespace) -> Conditions:
     names = labels.read(args.labels)
     try:
         images = image_set.open_images(args.images, names, args.real, args.split)
-    except Fault as fault:
+    except labels.UnknownClass as fault:
         hint = "; for other classes than ImageNet-1k's pass --labels, or LABELS= to make evaluate"
         raise Fault(f"{fault}{hint if args.labels == IMAGENET_LABELS else ''}") from None
     task = Task(images, image_set.choose(images, args.samples), 0, args.protocol)

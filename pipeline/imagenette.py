@@ -21,6 +21,7 @@ from pipeline.base.fault import Fault, Unavailable
 from pipeline.base.files import replacing_folder
 from pipeline.download import cache
 from pipeline.download.obtain import Access, obtain_file
+from pipeline.images.files import list_images
 
 NAME = "imagenette2-320"
 ADDRESS = f"https://s3.amazonaws.com/fast-ai-imageclas/{NAME}.tgz"
@@ -84,7 +85,7 @@ def fetch(out: Path, address: str, sha256: str, access: Access) -> int:
         Fault: when the archive cannot be downloaded, is another one, or is damaged.
     """
     if out.is_dir():
-        return sum(1 for _ in out.glob("*/*"))
+        return sum(1 for _ in list_images(out))
     try:
         with obtain_file(address, access, "imagenet", sha256) as file:
             if file.sha256 != sha256:

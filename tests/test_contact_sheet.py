@@ -2,7 +2,9 @@
 
 import base64
 import io
+import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +16,11 @@ from pipeline.accuracy.predictions import NOTHING, Predictions, of_logits
 from pipeline.accuracy.result_files import ResultFiles
 from pipeline.base.fault import Fault
 from pipeline.contact_sheet import LIMIT, contact_sheet, find_latest, render_member, thumbnail, wrong_rows
-from pipeline.facts.report import Report
+from pipeline.facts.report import Report, load_report
 from pipeline.images import image_set
 from pipeline.images.image_set import Example
 from pipeline.images.labels import Label
+from pipeline.images.split import Split
 from tests.conftest import CLASSES, write_images
 from tests.reports import with_measured, write_report
 
@@ -139,6 +142,24 @@ def test_the_page_of_a_member_shows_the_images_of_its_run(run: Run, names: list[
     for example in run.chosen[1:]:
         assert example.name in page
     assert run.chosen[0].name not in page
+
+
+def test_the_page_shows_the_split_of_the_run(run: Run, names: list[Label]) -> None:
+    """The report says that it was measured on training images, whose file names need not be UTF-8."""
+    home = run.images.with_name("home")
+    shutil.copytree(run.images, home / "val")
+    run.images.rename(home / "train")
+    first = home / "train" / run.chosen[1].name
+    first.rename(first.with_name(os.fsdecode(b"caf\xe9.png")))
+    chosen = image_set.choose(image_set.open_images(home, names, split=Split.TRAIN), None)
+    labels = np.array([example.label for example in chosen], np.int32)
+    of_logits(np.eye(3, dtype=np.float32)[(labels + 1) % 3], labels, range(3), "softmax").save(run.files.predictions)
+    report = load_report(run.files.report)
+    manifest = image_set.manifest_digest(chosen)
+    write_report(run.files.report, with_measured(report, images=6, damaged={}, manifest_sha256=manifest, split="train"))
+    page = render_member("mini", run.files, home, names)
+    assert "6 of 6 images are classified wrong" in page
+    assert "caf?.png" in page
 
 
 def test_a_failed_run_is_shown_if_it_classified_images(run: Run, names: list[Label]) -> None:

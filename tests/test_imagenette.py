@@ -122,7 +122,7 @@ def test_an_archive_cannot_write_outside_of_the_folder(tmp_path: Path) -> None:
 
 def test_make_passes_its_settings(tmp_path: Path) -> None:
     done = make(ROOT, "-n", "imagenet", "ARTIFACTS=somewhere", "CACHE=cache", "OFFLINE=1")
-    assert "-m pipeline.imagenette somewhere/imagenet --cache 'cache' --offline" in done.stdout
+    assert "-m pipeline.imagenette 'somewhere/imagenet' --cache='cache' --offline" in done.stdout
 
 
 def test_the_command_names_its_fault(stage: Stage, tmp_path: Path) -> None:

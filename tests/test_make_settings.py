@@ -42,6 +42,7 @@ def test_help_explains_every_setting() -> None:
         (("fetch", "MODEL=vit_s16", "CHECKPOINTS=/nonexistent"), "CHECKPOINTS=/nonexistent: no such folder; expected"),
         (("validate", "MODEL=vit_s16", "IMAGENET=/nonexistent"), "IMAGENET=/nonexistent: no such folder"),
         (("validate", "MODEL=vit_s16", "SAMPLES=abc"), "SAMPLES=abc: expected a whole number from 1"),
+        (("validate", "MODEL=vit_s16", "SPLIT=all"), "SPLIT=all: expected train, validation, test"),
         (("serve", "HUB=/nonexistent"), "HUB=/nonexistent: no such folder; expected a hub: run make publish first"),
         (
             ("check-hub", "ARTIFACTS=/nonexistent"),
@@ -108,6 +109,18 @@ def test_require_accuracy_counts_only_where_a_publication_follows(fresh: Path) -
 def test_offline_mode_is_passed_on(fresh: Path) -> None:
     for setting, offline in (("OFFLINE=1", True), ("OFFLINE=0", False), ("OFFLINE=", False)):
         assert ("--offline" in make(fresh, "-n", "fetch", "MODEL=mini", setting).stdout) is offline
+
+
+def test_the_split_reaches_every_command_that_opens_images(tmp_path: Path) -> None:
+    """And stamps, so that another split is measured again."""
+    settings = (f"IMAGENET={tmp_path}", "SPLIT=train", f"ARTIFACTS={tmp_path}/out")
+    for goal, commands in (
+        (("validate", "MODEL=vit_s16"), ("stamps", "check", "validate")),
+        (("evaluate", "MODULE=m"), ("stamps", "evaluate")),
+    ):
+        printed = make(ROOT, "-n", *goal, *settings).stdout
+        assert printed.count("--split='train'") == len(commands)
+        assert all(f"-m pipeline.{command} " in printed for command in commands)
 
 
 def test_the_users_home_is_understood_whatever_the_shell(tmp_path: Path) -> None:

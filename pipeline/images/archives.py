@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from pipeline.base.fault import Fault
 from pipeline.images.files import FilePlace, LabelledFile, is_hidden, is_image_content, is_image_name
 from pipeline.images.folders import CLASSES
-from pipeline.images.labels import Label, class_index, normalize
+from pipeline.images.labels import Label, UnknownClass, class_index, normalize
 from pipeline.images.layout import Layout, Source
 from pipeline.images.names import split_in_name
 from pipeline.images.official import label_images
@@ -87,6 +87,8 @@ def layout_of(path: Path, labels: Sequence[Label]) -> Layout:
     """Returns the layout of an archive by its first files."""
     first = [name for name, _ in itertools.islice(list_members(path), _FIRST)]
     images = [name for name in first if is_image_name(name.name)]
+    if first and all(name.suffix == ".tar" for name in first):
+        raise Fault(f"{path}: an archive of archives, such as {first[0]}; unpack these into folders of their names")
     if not images or any(name.suffix.lower() in _WEBDATASET for name in first):
         return Layout.SHARDS
     if _find_class(images[0], class_index(labels)) is not None:
@@ -119,7 +121,9 @@ def list_folders_in_archive(source: Source, labels: Sequence[Label]) -> list[Lab
                 continue
             found = _find_class(name, index)
             if found is None:
-                raise Fault(f"{path}: {name}: expected a folder named by the key of a class, such as {labels[0].key!r}")
+                raise UnknownClass(
+                    f"{path}: {name}: expected a folder named by the key of a class, such as {labels[0].key!r}"
+                )
             label, depth = found
             file = PurePosixPath(*name.parts[depth + 1 :])
             split = next(filter(None, map(split_of_folder, name.parts[:depth])), None)

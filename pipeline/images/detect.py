@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.base.fault import Fault, list_names
 from pipeline.images import archives, tfds
 from pipeline.images.files import is_image_name, list_visible
-from pipeline.images.labels import Label, class_index, normalize
+from pipeline.images.labels import Label, UnknownClass, class_index, normalize
 from pipeline.images.layout import Layout, Source
 from pipeline.images.names import split_in_name
 from pipeline.images.split import Split, choose_split, split_of_file, split_of_folder, words_of
@@ -141,17 +141,17 @@ def _detect_saved(folder: Path, files: Sequence[Path], search: _Search) -> Sourc
     """Returns the source of a folder with dataset_info.json, which two libraries write."""
     if any(entry.suffix == ".arrow" for entry in files):
         raise Fault(
-            f"{folder}: Arrow files of Hugging Face's datasets, expected Parquet files; write them with"
-            " datasets.load_from_disk(<this folder>).to_parquet(<a folder>/validation.parquet)"
+            f"{folder}: Arrow files of Hugging Face's datasets, expected Parquet files; write such with to_parquet() of"
+            " the loaded data set"
         )
     return tfds.take_split(folder, search.wanted)
 
 
 def _is_split(folder: Path, keys: Container[str]) -> bool:
-    """Whether a folder is a split of the data set, and not a class that happens to be called "train"."""
-    if split_of_folder(folder.name) is None:
+    """Whether a folder is a split of the data set, and neither empty nor a class that happens to be called "train"."""
+    if split_of_folder(folder.name) is None or not (entries := list_visible(folder)):
         return False
-    return normalize(folder.name) not in keys or not any(is_image_name(entry.name) for entry in list_visible(folder))
+    return normalize(folder.name) not in keys or not any(is_image_name(entry.name) for entry in entries)
 
 
 def _group_folders(folders: Iterable[Path], search: _Search) -> Iterator[_Part]:
@@ -240,7 +240,7 @@ def _look_deeper(folder: Path, entries: Sequence[Path], search: _Search, stated:
         return _detect_folder(versions[0], search, stated)
     subfolders = [entry for entry in entries if entry.is_dir()]
     around = [entry for entry in subfolders if entry.name in _AROUND] or subfolders
-    if len(around) == 1 and not _is_like_class(around[0]):
+    if len(around) == 1 and (around[0].name in _AROUND or not _is_like_class(around[0])):
         return _detect_folder(around[0], search, stated)
     tables = [entry.name for entry in around if any(file.suffix in (TAR, PARQUET) for file in entry.iterdir())]
     if len(tables) > 1:
@@ -248,7 +248,11 @@ def _look_deeper(folder: Path, entries: Sequence[Path], search: _Search, stated:
     if subfolders:
         return Source(Layout.CLASS_FOLDERS, folder, stated)  # list_class_folders() says what is wrong with them
     names = list_names([entry.name for entry in entries]) or "nothing"
-    raise Fault(f"{folder}: no images in any layout; looked for {_describe_layouts(search.labels)}; found {names}")
+    if packed := [entry.name for entry in entries if entry.suffix.lower() in _PACKED]:
+        names += f"; unpack {list_names(packed)}"
+    raise UnknownClass(
+        f"{folder}: no images in any layout; looked for {_describe_layouts(search.labels)}; found {names}"
+    )
 
 
 def _is_like_class(folder: Path) -> bool:

@@ -6,12 +6,12 @@
 Images may lie deeper in a class's folder. Files that are no images do not count.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.base.fault import Fault, nearest
 from pipeline.images.files import FilePlace, LabelledFile, is_image_name, list_images, list_visible
-from pipeline.images.labels import Label, class_index, normalize
+from pipeline.images.labels import Label, UnknownClass, class_index, normalize
 from pipeline.images.layout import Source
 
 CLASSES = 1000  # of ImageNet-1k, the only classes that an index alone names
@@ -28,11 +28,11 @@ def list_class_folders(source: Source, labels: Sequence[Label]) -> list[Labelled
     for entry in _list_folders(source.path):
         key = normalize(entry.name)
         if key not in index:
-            raise Fault(
+            raise UnknownClass(
                 f"{entry}: no class of the model is called {key!r}{nearest(key, index)}; expected only folders named"
                 f" by the keys of the label file, such as {labels[0].key!r}"
             )
-        images += _list_files(entry, index[key])
+        images += _list_files(entry, index[key], index)
     return images
 
 
@@ -50,10 +50,11 @@ def list_numbered_folders(source: Source, labels: Sequence[Label]) -> list[Label
             f" {len(labels)}: expected folders named by the keys of its label file, such as {labels[0].key!r}"
         )
     images: list[LabelledFile] = []
+    index = class_index(labels)
     for entry in _list_folders(source.path):
         if not (entry.name.isdecimal() and int(entry.name) < CLASSES):
             raise Fault(f"{entry}: expected only folders named by class index, 0 to {CLASSES - 1}")
-        images += _list_files(entry, int(entry.name))
+        images += _list_files(entry, int(entry.name), index)
     return images
 
 
@@ -65,9 +66,16 @@ def _list_folders(folder: Path) -> Iterable[Path]:
             raise Fault(f"{entry}: an image without a class, beside the class folders; move or remove it")
 
 
-def _list_files(folder: Path, label: int) -> list[LabelledFile]:
-    # Tiny ImageNet's training images lie in <class>/images.
-    return [
-        LabelledFile(normalize(name).removeprefix("images/"), label, FilePlace(path))
-        for name, path in list_images(folder)
-    ]
+def _list_files(folder: Path, label: int, index: Mapping[str, int]) -> list[LabelledFile]:
+    """Lists the images of a class's folder, and of folders below that are not those of other classes."""
+    images = []
+    for name, path in list_images(folder):
+        above = normalize(path.parent.name)
+        if "/" in name and index.get(above, label) != label:
+            raise Fault(
+                f"{path.parent}: the folder of a class within that of another, {folder.name!r}; name the folder in"
+                " IMAGENET= that holds the class folders"
+            )
+        # Tiny ImageNet's training images lie in <class>/images.
+        images.append(LabelledFile(normalize(name).removeprefix("images/"), label, FilePlace(path)))
+    return images

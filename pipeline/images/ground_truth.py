@@ -25,7 +25,7 @@ from typing import Any
 
 from pipeline.base.fault import Fault
 from pipeline.base.text import decode, read_lines, split_lines
-from pipeline.images.labels import Label, class_index
+from pipeline.images.labels import Label, UnknownClass, class_index
 from pipeline.images.names import IMAGES, original_name, validation_name
 
 DEVKIT = "ILSVRC2012_devkit_t12"
@@ -181,7 +181,7 @@ def _find_class(where: str, word: str, index: dict[str, int], allow_index: bool 
     if allow_index and word.isdecimal() and int(word) < len(index):
         return int(word)
     expected = f" or an index, 0 to {len(index) - 1}" if allow_index else ""
-    raise Fault(f"{where}: expected the key of one of the model's {len(index)} classes{expected}, got {word!r}")
+    raise UnknownClass(f"{where}: expected the key of one of the model's {len(index)} classes{expected}, got {word!r}")
 
 
 def read_real_labels(path: Path, classes: int) -> list[tuple[int, ...]]:

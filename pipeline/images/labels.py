@@ -13,6 +13,10 @@ from pipeline.base.text import read_lines
 _SYNSET_LINE = re.compile(r"(n\d{8}) (.+)")
 
 
+class UnknownClass(Fault):
+    """Images are of a class that the labels do not have, or of none that they tell."""
+
+
 @dataclass(frozen=True)
 class Label:
     """A class: its key (for ImageNet the WordNet synset, such as n01440764) and its name for people."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.base.fault import Fault, list_names
 from pipeline.images.folders import CLASSES
-from pipeline.images.labels import Label, match_classes
+from pipeline.images.labels import Label, UnknownClass, match_classes
 
 _IMAGES = ("image", "img", "jpg", "jpeg", "png", "webp", "image_bytes", "bytes", "picture")
 _BYTES = ("binary", "large_binary", "binary_view")  # Arrow's types
@@ -132,7 +132,7 @@ def find_label(where: str, label: Any, columns: Columns) -> int:
         found = columns.classes[label]
     if isinstance(found, int):
         return found
-    raise Fault(
+    raise UnknownClass(
         f"{where}: no class of the model's {len(columns.labels)} is called {found!r}, the {columns.label} there;"
         " expected its key or name, in the column or in the file's metadata, or an index of ImageNet-1k, 0 to"
         f" {CLASSES - 1}"

@@ -15,7 +15,7 @@ from pipeline.base.text import read_lines
 from pipeline.images.archives import list_members
 from pipeline.images.files import SUFFIXES, FilePlace, LabelledFile
 from pipeline.images.folders import CLASSES
-from pipeline.images.labels import Label, class_index, normalize
+from pipeline.images.labels import Label, UnknownClass, class_index, normalize
 from pipeline.images.layout import Source
 
 _CLASS_NAMES = "classnames.txt"  # in the data sets of clip-benchmark, in the order of their own class indices
@@ -88,7 +88,7 @@ def _find_label(where: str, label: Any, index: dict[str, int]) -> int:
         return index[key]
     if str(label).isdecimal() and int(label) < len(index) == CLASSES:
         return int(label)
-    raise Fault(
+    raise UnknownClass(
         f"{where}: expected the class, the key of one of the model's {len(index)} or for ImageNet-1k an index, 0 to"
         f" {CLASSES - 1}, in its .cls or as 'label' in its .json; got {label!r}"
     )

@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.base.fault import Fault
 from pipeline.base.text import read_lines
 from pipeline.images.files import FilePlace, LabelledFile, is_hidden
-from pipeline.images.labels import Label, match_classes
+from pipeline.images.labels import Label, UnknownClass, match_classes
 from pipeline.images.layout import Layout, Source
 from pipeline.images.split import Split, choose_split, split_of_folder
 from pipeline.images.tfrecord import Bytes, Span, read_features, read_records
@@ -129,7 +129,7 @@ def _read_classes(path: Path, labels: Sequence[Label]) -> list[int]:
     classes = []
     for line, label in enumerate(match_classes(read_lines(path, _AGAIN), labels), start=1):
         if isinstance(label, str):
-            raise Fault(f"{path}:{line}: no class of the model is called {label!r}; it has {len(labels)} others")
+            raise UnknownClass(f"{path}:{line}: no class of the model is called {label!r}; it has {len(labels)} others")
         classes.append(label)
     return classes
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pipeline.base.fault import Fault
 from pipeline.base.text import read_lines
 from pipeline.images.files import FilePlace, LabelledFile, list_images
-from pipeline.images.labels import Label, class_index
+from pipeline.images.labels import Label, UnknownClass, class_index
 from pipeline.images.layout import Source
 
 ANNOTATIONS = "val_annotations.txt"
@@ -26,7 +26,9 @@ def list_tiny_imagenet(source: Source, labels: Sequence[Label]) -> list[Labelled
         name, _, rest = line.partition("\t")
         synset = rest.partition("\t")[0]
         if synset not in index:
-            raise Fault(f"{path}:{number}: expected <file name> and the key of a class of the model, got {line!r}")
+            raise UnknownClass(
+                f"{path}:{number}: expected <file name> and the key of a class of the model, got {line!r}"
+            )
         classes[name] = index[synset]
     images = []
     for name, image in list_images(source.path):

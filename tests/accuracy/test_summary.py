@@ -13,6 +13,7 @@ from pipeline.base.verdict import Verdict
 from pipeline.facts.accuracy import Reported
 from pipeline.images import image_set
 from pipeline.images.labels import Label
+from pipeline.images.split import Split
 from tests.conftest import CLASSES, write_images
 
 LABELS = [Label(name, name.title()) for name in CLASSES]
@@ -66,3 +67,37 @@ def test_without_images_there_is_a_reason() -> None:
     accuracy = summary.unmeasured(EVALUATION, "no images")
     assert (accuracy.verdict, accuracy.reason, accuracy.measured) == (Verdict.NOT_MEASURED, "no images", None)
     assert accuracy.reported == EVALUATION.reported
+
+
+def test_training_images_are_named_and_counted(tmp_path: Path) -> None:
+    """Whatever their names: a split called train is one."""
+    write_images(tmp_path / "mine/train", per_class=4)
+    write_images(tmp_path / "mine/test", per_class=1)
+    images = image_set.open_images(tmp_path / "mine", LABELS, split=Split.TRAIN)
+    task = Task(images, images.examples, 8)
+    assert summary.describe_images(task) == (
+        "12 images: class folders, split train; left out: the folder test; a model does better on images that it was"
+        " trained on"
+    )
+    other = summary.other_dataset(task)
+    assert other == "a training set (class folders)"
+    accuracy = summary.summarize(EVALUATION, task, evaluate(task, wrong=0), LABELS, 3, other)
+    assert accuracy.measured is not None
+    assert (accuracy.measured.split, accuracy.measured.training_images) == ("train", 12)
+    assert accuracy.sample == "11 images of a training set (class folders), 12 of them perhaps trained on"
+    assert accuracy.measured.against_reported is not None
+    assert accuracy.measured.against_reported.inside is None
+
+
+def test_names_of_training_images_in_another_split_are_counted(tmp_path: Path) -> None:
+    labels = [Label("n01440764", "tench"), Label("n01443537", "goldfish")]
+    for name in ("n01440764/n01440764_1.JPEG", "n01443537/ILSVRC2012_val_00000002.JPEG"):
+        (tmp_path / "imagenette2/val" / name).parent.mkdir(parents=True)
+        (tmp_path / "imagenette2/val" / name).write_bytes(b"")
+    images = image_set.open_images(tmp_path / "imagenette2", labels)
+    task = Task(images, images.examples, 8)
+    assert summary.count_training_images(task) == 1
+    assert summary.describe_images(task) == (
+        "2 images: class folders, split validation; 1 have names of ImageNet's training images, on which a model does"
+        " better"
+    )

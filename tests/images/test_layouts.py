@@ -14,6 +14,7 @@ from pipeline.accuracy.classify import Task
 from pipeline.base.fault import Fault
 from pipeline.images import image_set
 from pipeline.images.layout import Layout
+from pipeline.images.split import Split
 from tests.images.test_image_set import COLOURS
 from tests.images.test_split import A, B, put, shard
 from tests.validation_set import LABELS, content_of, name_of, write_tar
@@ -266,6 +267,12 @@ def test_names_of_any_encoding_and_form_are_sorted(tmp_path: Path) -> None:
     [
         (lambda h: put(h, "images/air_freshener/1.png", "mappings/a.json"), "no class of the model is called 'air_"),
         (lambda h: put(h, "gren/1.jpg"), "no class of the model is called 'gren'"),
+        (lambda h: put(h, f"defocus_blur/1/{A}/1.jpg", f"defocus_blur/2/{A}/1.jpg"),
+         "the folder of a class within that of another, '1'; name the folder in IMAGENET= that holds the class"),
+        (lambda h: put(h, f"{B}/{A}/1.jpg"), "the folder of a class within that of another, 'n01443537'"),
+        (lambda h: put(h, "test/images/test_0.JPEG"), r"images: no images in any layout; .*found test_0\.JPEG"),
+        (lambda h: put(h, "data/val_images.tar.gz"), r"no images in any layout; .*; unpack val_images\.tar\.gz"),
+        (lambda h: write_tar(h / "ILSVRC2012_img_train.tar", {f"{A}.tar": b""}), "training images, by the name ILSVRC"),
         (lambda h: put(h, "1.jpg", "2.jpg"), r"no images in any layout; looked for .*; found 1\.jpg, 2\.jpg"),
         (lambda h: put(h, f"{A}/notes.txt").joinpath(A, "notes.txt").write_text("x"), "no images; expected a folder"),
         (lambda h: put(h, "a/0.tar", "b/0.tar"), "several data sets: a, b; name one of them in IMAGENET="),
@@ -306,3 +313,15 @@ def test_links_within_an_archive_are_followed(tmp_path: Path) -> None:
     loaded = image_set.open_images(tmp_path / "a.tar", LABELS)
     assert {example.name for example in loaded.examples} == {f"{A}/1.jpg", f"{A}/2.jpg", f"{B}/3.jpg"}
     assert {loaded.read(example) for example in loaded.examples} == {content_of(1)}
+
+
+def test_an_empty_folder_does_not_hide_the_archive_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "val").mkdir()
+    write_tar(tmp_path / "ILSVRC2012_img_val.tar", {name: content_of(1) for name in hugging_face_names()})
+    assert len(image_set.open_images(tmp_path, LABELS).examples) == 2
+
+
+def test_an_archive_of_archives_is_to_be_unpacked(tmp_path: Path) -> None:
+    archive = write_tar(tmp_path / "ILSVRC2012_img_train.tar", {f"{A}.tar": b"", f"{B}.tar": b""})
+    with pytest.raises(Fault, match=r"an archive of archives, such as n01440764\.tar; unpack these into folders"):
+        image_set.open_images(archive, LABELS, split=Split.TRAIN)
