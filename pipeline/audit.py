@@ -20,7 +20,8 @@ from pathlib import Path
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, list_names
 from pipeline.base.heads import Head
-from pipeline.cards import claims, counts, figures, tf_hub_rules
+from pipeline.cards import agreement, claims, counts, figures, tf_hub_rules
+from pipeline.cards.agreement import Models
 from pipeline.cards.claims import Output, Training
 from pipeline.cards.page import Page, Problem, read_page, refuse_problems
 from pipeline.facts.report import Report, load_report
@@ -76,6 +77,7 @@ def audit(folder: Path, index: Index, artifacts: Path | None) -> Findings:
         *integrity.private_files(folder),
         *integrity.unlisted_pages(folder, index),
         *integrity.unverified_quotes(folder, index),
+        *integrity.wrong_titles(folder, index),
         *unreadable,
         *_pages(Hub(folder, index, contents, reports)),
     )
@@ -148,6 +150,9 @@ def _page(hub: Hub, path: Path, first: str) -> Iterator[Problem]:
         yield from _card(hub, page, name)
     elif name in hub.index.collections:
         yield from counts.collection_problems(page)
+        linked = {(path.parent / link.text).resolve() for link in page.links()}
+        handles = [handle for handle in hub.index.modules if (hub.folder / f"{handle}.md").resolve() in linked]
+        yield from agreement.page_problems(page, _models_of(hub.index, handles))
         yield from _performance(hub, path, page)
 
 
@@ -155,6 +160,7 @@ def _card(hub: Hub, page: Page, handle: str) -> Iterator[Problem]:
     """Checks a card against its handle, the tarball and the report; a problem that two of them show is yielded once."""
     weights = hub.index.modules[handle].weights
     problems = [*_asset_path(page, handle), *_tarball(hub, page, handle), *claims.quote_problems(page, weights)]
+    problems += agreement.page_problems(page, _models_of(hub.index, [handle]))
     yield from problems
     if file := hub.reports.get(handle):
         others = [
@@ -171,6 +177,20 @@ def _verification(entry: ModuleEntry, report: Report) -> Iterator[Problem]:
     expected = report.checkpoint.verification
     if entry.weights not in (None, expected):
         yield Problem(1, f"index.json calls the weights {entry.weights}, the report {expected}; publish the card again")
+
+
+def _models_of(index: Index, handles: Sequence[str]) -> Models:
+    """Returns the models of some handles, and of the other modules of their members, as the index has them."""
+    members = {index.modules[handle].member for handle in handles}
+    entries = [entry for entry in index.modules.values() if entry.member in members]
+    named, licensed = {entry.dataset for entry in entries}, {entry.license for entry in entries}
+    return Models(
+        sizes=frozenset(entry.image_size for entry in entries if entry.image_size),
+        variants=frozenset(entry.variant for entry in entries if entry.variant),
+        parameters=frozenset(entry.parameters for entry in entries if entry.parameters),
+        dataset=named.pop() or "" if len(named) == 1 else "",
+        license=licensed.pop() or "" if len(licensed) == 1 else "",
+    )
 
 
 def _asset_path(page: Page, handle: str) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.yaml_sections import Member
+from pipeline.cards.agreement import models_of
 from pipeline.cards.collection_page import ListedMember, check_collection, list_member, render_collection
 from pipeline.facts.collection import Collection, Module, collection_of
 from pipeline.facts.report import load_report
@@ -46,8 +47,10 @@ def page(collection: Collection, folder: Path, artifacts: Path, where: str = "pa
     Raises:
         Fault: as read_members() does, and when the page breaks TF-Hub's rules or its counts differ from its list.
     """
-    text = render_collection(collection, read_members(collection, folder, artifacts))
-    check_collection(text, where)
+    members = read_members(collection, folder, artifacts)
+    text = render_collection(collection, members)
+    reports = [member.report for member in members]
+    check_collection(text, models_of(reports, collection.dataset_name, collection.license), where)
     return text
 
 

@@ -285,9 +285,12 @@ def test_files_that_only_their_owner_may_read(folder: Path) -> None:
     assert f"run chmod -R a+rX {hub}" in problem
 
 
-def test_a_hub_of_another_release_is_to_be_published_again(folder: Path) -> None:
+def test_a_hub_of_another_release_is_to_be_published_again(report: Report, tmp_path: Path) -> None:
     """Its report is of schema 1, and no section of its card has today's words; that is one problem."""
-    path = folder / "artifacts/vit_demo/report.json"
+    folder, path = tmp_path, tmp_path / "artifacts/vit_demo/report.json"
+    for head in Head:
+        report = with_checks(report, head, session=None, c_api=None)  # which that release did not check
+    publish(path.parent, folder / "hub", report)
     earlier = json.loads((ROOT / "tests/data/report_schema_1.json").read_text())
     for head, checks in load_report(path).modules.items():
         earlier["modules"][head]["content_sha256"] = checks.content_sha256
@@ -311,6 +314,34 @@ def test_a_hub_of_another_release_is_to_be_published_again(folder: Path) -> None
         r" \(cards may be corrected in place\); expected 'This module",
         fault,
     )
+
+
+@pytest.mark.parametrize(
+    ("page", "old", "new", "message"),
+    [
+        ("collections/demo/1.md", "28x28", "224x224", "names 224x224, but the input is of 28x28 pixels; correct it"),
+        ("collections/demo/1.md", "trained on Fashion-MNIST [2]", "trained on CIFAR-10 [2]", "names CIFAR-10, but the"),
+        ("vit_demo_fe/1.md", "is of no use", "has 86M parameters and is of no use", "names '86M parameters', but ther"),
+        ("vit_demo_fe/1.md", "It demonstrates", "The S/16 demonstrates", "names S/16, but the architecture is Mini/4;"),
+    ],
+)  # fmt: skip
+def test_prose_that_contradicts_the_models(folder: Path, page: str, old: str, new: str, message: str) -> None:
+    shutil.rmtree(folder / "artifacts")  # the index is enough to tell
+    edit_page(folder, page, lambda text: text.replace(old, new))
+    (fault,) = faults(folder)
+    assert fault.startswith(f"vit-publisher/{page}:")
+    assert message in fault
+
+
+def test_a_title_of_another_model(folder: Path) -> None:
+    path = folder / "hub/index.json"
+    path.write_text(path.read_text().replace('"title": "ViT-Mini4 on', '"title": "ViT-L16 on'))
+    shutil.rmtree(folder / "artifacts")
+    found = faults(folder)
+    title = (
+        "the title of vit-publisher/vit_demo_fe/1: 'ViT-L16 on Fashion-MNIST' names ViT-L16, but the architecture is"
+    )
+    assert any(line.startswith(f"index.json: {title} Mini/4; correct it") for line in found)
 
 
 def set_weights(folder: Path, weights: str | None) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from pipeline.base.heads import Head
 from pipeline.base.templates import render
-from pipeline.cards import counts, tf_hub_rules
+from pipeline.cards import agreement, counts, tf_hub_rules
+from pipeline.cards.agreement import Models
 from pipeline.cards.page import parse_page, refuse_problems
 from pipeline.facts.collection import Collection, Module, handle
 from pipeline.facts.report import Report
@@ -41,7 +42,12 @@ def render_collection(collection: Collection, members: Iterable[ListedMember]) -
     return render("collection.md.jinja", collection=collection, members=ranked)
 
 
-def check_collection(text: str, where: str) -> None:
-    """Raises Fault, with `where` and the lines, for a page that breaks TF-Hub's rules or has counts unlike its list."""
+def check_collection(text: str, models: Models, where: str) -> None:
+    """Refuses a page that breaks TF-Hub's rules, has counts unlike its list, or contradicts the models that it lists.
+
+    Raises:
+        Fault: names `where` and the lines.
+    """
     page = parse_page(text)
-    refuse_problems(where, [*tf_hub_rules.problems(page), *counts.collection_problems(page)])
+    problems = [*tf_hub_rules.problems(page), *counts.collection_problems(page)]
+    refuse_problems(where, [*problems, *agreement.page_problems(page, models)])

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.base.heads import Head
-from pipeline.cards import claims, figures, hugging_face, kaggle, tf_hub_rules
+from pipeline.cards import agreement, claims, figures, hugging_face, kaggle, tf_hub_rules
 from pipeline.cards.page import parse_page, refuse_problems
 from pipeline.cards.record import Record, render_tf_hub
 
@@ -20,16 +20,16 @@ class CardFile:
     check: Callable[[], None]
 
 
-def member_files(records: Mapping[Head, Record], out: Path, digests: bool = True) -> Iterator[CardFile]:
+def member_files(records: Mapping[Head, Record], out: Path, has_figures: bool = True) -> Iterator[CardFile]:
     """Yields every file.
 
     Args:
         records: of the member's modules.
         out: the folder of the files.
-        digests: whether the report's digests are those of files; false for a stand-in's.
+        has_figures: whether the report's digests and counts are those of files; false for a stand-in's.
     """
     for record in records.values():
-        yield _tf_hub(record, out, digests)
+        yield _tf_hub(record, out, has_figures)
         path, text = out / f"{record.head}.huggingface.md", hugging_face.readme(record)
         yield CardFile(path, text, partial(hugging_face.check_readme, text, record.report, str(path)))
         path, text = out / "kaggle" / record.head / "model-instance-metadata.json", kaggle.instance_metadata(record)
@@ -38,12 +38,15 @@ def member_files(records: Mapping[Head, Record], out: Path, digests: bool = True
     yield CardFile(path, text, partial(kaggle.check_model, text, str(path)))
 
 
-def _tf_hub(record: Record, out: Path, digests: bool) -> CardFile:
+def _tf_hub(record: Record, out: Path, has_figures: bool) -> CardFile:
     path, page = out / f"{record.head}.md", parse_page(render_tf_hub(record))
+    collection = record.facts.collection
+    models = agreement.models_of([record.report], collection.dataset_name, collection.license, has_figures)
 
     def check() -> None:
         problems = [*tf_hub_rules.problems(page), *claims.card_problems(page, record.report, record.head)]
-        problems += figures.digest_problems(page, record.report) if digests else []
+        problems += agreement.page_problems(page, models)
+        problems += figures.digest_problems(page, record.report) if has_figures else []
         refuse_problems(str(path), problems)
 
     return CardFile(path, page.text, check)

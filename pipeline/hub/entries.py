@@ -143,6 +143,11 @@ class ModuleEntry:
         return int(self.handle.split("/")[2])
 
     @property
+    def member(self) -> tuple[str, str]:
+        """The publisher and the member whose module it is."""
+        return self.publisher, self.name.rpartition("_")[0]
+
+    @property
     def tarball(self) -> PublishedFile:
         return self.files[0]
 

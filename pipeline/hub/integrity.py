@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pipeline.base.files import sha256_of
+from pipeline.cards.agreement import Models, title_problems
 from pipeline.cards.page import Page, Problem
 from pipeline.hub.index import Index
 
@@ -86,6 +87,18 @@ def unverified_quotes(folder: Path, index: Index) -> Iterator[str]:
         if entry.quoted and not (entry.weights and entry.weights.is_verified):
             text = f"{handle} has a quoted accuracy, and its weights are not known to be the ones that it is about"
             yield f"{folder / 'index.json'}: {text}; publish it again (make publish)"
+
+
+def wrong_titles(folder: Path, index: Index) -> Iterator[str]:
+    """Yields the titles that name another architecture, size or data set than their entry has."""
+    for handle, entry in index.modules.items():
+        models = Models(
+            sizes=frozenset({entry.image_size} if entry.image_size else ()),
+            variants=frozenset({entry.variant} if entry.variant else ()),
+            dataset=entry.dataset or "",
+        )
+        for problem in title_problems(entry.title, models):
+            yield f"{folder / 'index.json'}: the title of {handle}: {problem} and publish it again"
 
 
 def dead_links(folder: Path, path: Path, page: Page) -> Iterator[Problem]:

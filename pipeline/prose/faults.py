@@ -14,11 +14,15 @@ from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.yaml_sections import YamlFile
 from pipeline.cards import tf_hub_rules
+from pipeline.cards.agreement import Models, models_of, text_problems
 from pipeline.cards.collection_page import ListedMember, check_collection, list_member, render_collection
 from pipeline.cards.member_files import CardFile, member_files
+from pipeline.cards.page import Problem
 from pipeline.cards.record import CardFacts, records
+from pipeline.facts.collection import Collection
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, module_entry
 from pipeline.hub.publisher_page import render_publisher
+from pipeline.prose.agreement import disagreements
 from pipeline.prose.fields import Field, MemberTexts, fields_of
 from pipeline.prose.markdown import form_problems
 from pipeline.prose.stand_in import stand_in_report
@@ -60,11 +64,29 @@ def text_faults(texts: MemberTexts, others: Sequence[MemberTexts], sources: Sour
     """
     faults = []
     for field in fields_of(texts):
-        if field.is_markdown and (problems := list(form_problems(field.get(texts) or ""))):
+        if problems := list(_own_problems(field, texts, others)):
             faults += [f"{sources.place(field, problem.line)}: {problem.text}" for problem in problems]
-            texts = field.without(texts)  # whose other problems would be consequences
+            texts = field.without(texts)  # its problems on pages would be consequences
+    fields = {field.path: field for field in fields_of(texts)}
+    for one in list(disagreements(texts)):
+        other = f" ({sources.place(one.other)})" if one.other != one.field else ""
+        faults.append(f"{sources.place(one.field)}: {one.text}{other}; correct the one that is wrong")
+        texts = fields[one.field.path].without(texts) if one.field.path in fields else texts
     found = find_problems(texts, others)
     return faults + (list(_trace(found, texts, others, sources)) if found else [])
+
+
+def _own_problems(field: Field, texts: MemberTexts, others: Sequence[MemberTexts]) -> Iterator[Problem]:
+    """Yields what a text shows to be wrong by itself: its form, or a statement unlike the models that it is about."""
+    text = field.get(texts) or ""
+    if field.is_markdown:
+        yield from form_problems(text)
+    if field.is_prose:
+        members = (texts, *others) if field.is_of_collection else (texts,)
+        collection = texts.collection
+        sizes, variants = ({getattr(member.model, key) for member in members} for key in ("image_size", "variant"))
+        models = Models(frozenset(sizes), frozenset(variants), frozenset(), collection.dataset_name, collection.license)
+        yield from text_problems(text, models)
 
 
 def _trace(
@@ -118,11 +140,17 @@ def _pages(texts: MemberTexts, others: Sequence[MemberTexts]) -> Iterator[CardFi
     facts = CardFacts(texts.name, texts.module, texts.collection, texts.hub_url, texts.checkpoint_name)
     for is_measured in (True, False):
         report = stand_in_report(texts.model, texts.evaluation, texts.labels, is_measured)
-        yield from member_files(records(facts, report), Path(), digests=False)
-    text = render_collection(texts.collection, [_listed(member) for member in (texts, *others)])
-    yield CardFile(Path("page.md"), text, partial(check_collection, text, "page.md"))
+        yield from member_files(records(facts, report), Path(), has_figures=False)
+    yield _collection_page(texts.collection, [_listed(member) for member in (texts, *others)])
     text = render_publisher(texts.collection.publisher, _entries(facts, texts), _collections(texts))
     yield CardFile(Path("publisher.md"), text, partial(tf_hub_rules.check, text, "publisher.md"))
+
+
+def _collection_page(collection: Collection, members: Sequence[ListedMember]) -> CardFile:
+    reports = [member.report for member in members]
+    models = models_of(reports, collection.dataset_name, collection.license, has_figures=False)
+    text = render_collection(collection, members)
+    return CardFile(Path("page.md"), text, partial(check_collection, text, models, "page.md"))
 
 
 def _listed(member: MemberTexts) -> ListedMember:

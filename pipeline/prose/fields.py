@@ -42,11 +42,13 @@ class Field:
         path: leads to it from MemberTexts; the first part is a section of the member, "collection" or "hub_url".
         neutral: breaks no rule in its place.
         is_markdown: whether authors may use Markdown in it; all other texts are plain and cannot break a page's form.
+        is_prose: whether it is sentences on the models.
     """
 
     path: tuple[str | int, ...]
     neutral: Any
     is_markdown: bool = False
+    is_prose: bool = False
 
     @property
     def is_of_collection(self) -> bool:
@@ -88,20 +90,20 @@ def _replace(value: Any, path: Sequence[str | int], new: Any) -> Any:
 _TEXTS = (
     Field(("hub_url",), "https://example.org"),
     Field(("module", "title"), "Model"),
-    Field(("module", "note"), None, is_markdown=True),
+    Field(("module", "note"), None, is_markdown=True, is_prose=True),
     Field(("evaluation", "dataset"), "images"),
     Field(("evaluation", "reported", "source"), "https://example.org"),
     Field(("collection", "publisher", "id"), "publisher"),
     Field(("collection", "publisher", "name"), "Publisher"),
     Field(("collection", "publisher", "about"), "About.", is_markdown=True),
     Field(("collection", "publisher", "kaggle"), None),
-    Field(("collection", "summary"), "trained on images"),
-    Field(("collection", "training"), "trained on images"),
+    Field(("collection", "summary"), "trained on images", is_prose=True),
+    Field(("collection", "training"), "trained on images", is_prose=True),
     Field(("collection", "dataset_tag"), "other"),
     Field(("collection", "dataset_name"), "images"),
     Field(("collection", "license"), "apache-2.0"),
-    Field(("collection", "overview"), "They are models.", is_markdown=True),
-    Field(("collection", "about"), "They are models.", is_markdown=True),
+    Field(("collection", "overview"), "They are models.", is_markdown=True, is_prose=True),
+    Field(("collection", "about"), "They are models.", is_markdown=True, is_prose=True),
     Field(("collection", "huggingface_dataset"), None),
 )
 

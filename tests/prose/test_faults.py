@@ -71,7 +71,7 @@ FIELDS = ("overview: They are random.", "about: They are tiny.")
         ("collection.yaml", "name: Tester,", "name: T, kaggle: My Name,", "3: publisher.kaggle: ownerSlug must be low"),
         ("collection.yaml", "summary: never", "summary: Small. And never", "4: summary: the description must be one s"),
         ("collection.yaml", "training: never", "training: as [8] says, never", "5: training: [8] is cited, but the re"),
-        ("collection.yaml", "dataset_tag: other", "dataset_tag: mnist", "6: dataset_tag: 'mnist' is not a dataset of"),
+        ("collection.yaml", "dataset_tag: other", "dataset_tag: color", "6: dataset_tag: 'color' is not a dataset of"),
         ("collection.yaml", "apache-2.0", "Apache 2", "8: license: 'Apache 2' is not a license of tfhub.dev (did you"),
         ("collection.yaml", '"https://github.com/jax-ml/jax"', '"ftp://a/b"', "13: references[1].url: the link 'ftp:/"),
         (
@@ -109,6 +109,62 @@ def test_another_member_that_is_malformed_is_its_own_matter(tiny: Path) -> None:
     assert faults(tiny) == []
 
 
+# Prose of another collection -----------------------------------------------------------------------------------------
+@pytest.fixture
+def copied(tiny: Path) -> Path:
+    """The demo's collection.yaml beside a model of colours, which its owner has only renamed."""
+    text = (ROOT / "model_cards/demo/collection.yaml").read_text()
+    (tiny / "collection.yaml").write_text(text.replace("name: demo", "name: tiny", 1))
+    return tiny
+
+
+def test_a_collection_that_was_copied_is_refused(copied: Path) -> None:
+    assert [fault.split("(")[0] for fault in faults(copied)] == [
+        "mini.yaml:12: evaluation.dataset: 'the test set of colours' does not name the collection's data set,"
+        " 'Fashion-MNIST' ",
+        "mini.yaml:8: model.classes: 3 classes, but Fashion-MNIST has 10 ",
+        "collection.yaml:9: training: names 'model_cards/demo/', which belongs to another collection than 'tiny' ",
+    ]  # fmt: skip
+    edit(copied / "collection.yaml", "dataset_name: Fashion-MNIST", "dataset_name: Colours")
+    edit(copied / "collection.yaml", "They take RGB images", "They take RGB images of 28x28 pixels")
+    assert [fault.split(": ")[:2] for fault in faults(copied)] == [
+        ["collection.yaml:8", "summary"],
+        ["collection.yaml:9", "training"],
+        ["collection.yaml:16", "overview"],
+        ["collection.yaml:21", "about"],
+        ["collection.yaml:10", "dataset_tag"],
+        ["collection.yaml:12", "huggingface_dataset"],
+        ["collection.yaml:36", "references[1]"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("title: mini", "title: ViT-L16", "18: module.title: 'ViT-L16' names ViT-L16, but the architecture is Mini/8;"),
+        ("title: mini", "title: mini on MNIST", "18: module.title: 'mini on MNIST' names MNIST, but the data set is C"),
+        ("title: mini", "title: mini-384", "18: module.title: 'mini-384' names 384, but the input is of 16x16 pixels;"),
+        (TITLE, NOTE.format("It takes 224x224 pixels."), "22: module.note: 'It takes 224x224 pixels.' names 224x224,"),
+        (TITLE, NOTE.format("The L/16 of all."), "22: module.note: 'The L/16 of all.' names L/16, but the architectur"),
+        (TITLE, NOTE.format("Fine-tuned on SVHN."), "22: module.note: 'Fine-tuned on SVHN.' names SVHN, but the data"),
+    ],
+)  # fmt: skip
+def test_a_member_that_was_copied_is_refused(tiny: Path, old: str, new: str, message: str) -> None:
+    edit(tiny / "mini.yaml", old, new)
+    (fault,) = faults(tiny)
+    assert fault.startswith(f"mini.yaml:{message}")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("vit_s16", "names s16, but"), ("vit_mini8_224", "names 224, but the input")]
+)
+def test_a_members_name_that_is_anothers_is_refused(tiny: Path, name: str, message: str) -> None:
+    path = (tiny / "mini.yaml").rename(tiny / f"{name}.yaml")
+    (fault,) = find_text_faults(Member(path), None)
+    assert fault.startswith(f"{path}:6: model.variant: the member's name, {name!r} {message}")
+
+
+# Plain text ----------------------------------------------------------------------------------------------------------
 HOSTILE = (
     "photographs <set A>", "a | b", "one [a](javascript:x)", "*bold* _it_ `code`", "<script>alert(1)</script>",
     "$x$ ${NAME}", "شمس 🌞", "# head", "<!-- a: b -->", "![i](http://a/b.png)", "[1]: http://a", "AT&T &lt;", "```",

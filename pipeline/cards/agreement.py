@@ -1,0 +1,209 @@
+"""Compares what a page says in words with its models: size, architecture, parameters, data set, licence.
+
+Authors write this prose, and copy it from other collections, so it cannot be rendered again. A sentence is refused
+where it states such a fact and not the models' own; it may name others beside it ("pre-trained at 224x224, fine-tuned
+at 384x384"). Sentences that speak of other things, such as the sides of patches, the original photographs or a larger
+model, are left alone: _ELSEWHERE lists the words. What cannot be told apart surely is not judged.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from pipeline.cards.page import Page, Problem
+from pipeline.facts import datasets
+from pipeline.facts.report import Report
+
+_SIZE = re.compile(r"\b(\d{2,4}) ?(?:[x\u00d7]|by) ?\1\b|\b(\d{2,4})[ -]?(?:pixels?\b|px\b)", re.IGNORECASE)
+_PARAMETERS = re.compile(
+    r"\b(?P<number>\d[\d,]*(?:\.\d+)?) ?(?P<unit>million|billion|thousand|[kMB]\b)?[ -](?:trainable )?parameters?\b"
+)
+_UNITS = {None: 1, "thousand": 1e3, "k": 1e3, "million": 1e6, "M": 1e6, "billion": 1e9, "B": 1e9}
+_ARCHITECTURE = re.compile(
+    r"(?<![\w/+])(?:(?:R\d*\+)?(?:Mini|Ti|S|B|L|H)/\d{1,2}|ViT-(?:R\d*-?)?(?:Mini|Ti|S|B|L|H)[/-]?\d{1,2})(?![\w/])"
+)
+_LICENCE = re.compile(
+    r"\b(?:(?P<apache>Apache)|(?P<mit>MIT)|(?P<bsd>BSD)|(?P<lgpl>LGPL)|(?P<gpl>GPL)|(?P<mpl>MPL)"
+    r"|(?P<cc>CC[- ]BY|CC0))\b"
+)
+_TRAINED = re.compile(r"\b(?:fine-?tuned|trained|tuned)\b", re.IGNORECASE)
+# Up to a data set's name: "on the 60,000 training images of ", but not "on photographs, from weights of ".
+_ON = re.compile(
+    r"\bon (?:(?!from\b|with\b|using\b|starting\b|after\b|than\b|unlike\b|like\b)[\w,'-]+ ){0,6}$", re.IGNORECASE
+)
+_PRE = re.compile(r"pre-?(?=trained)", re.IGNORECASE)
+_ELSEWHERE = re.compile(
+    r"\b(?:pre-?train\w*|original\w*|native\w*|raw|sources?|upscal\w*|downscal\w*|enlarg\w*|crop\w*|patch\w*|tiles?"
+    r"|windows?|kernels?|strides?|shift\w*|pad\w*|borders?|margins?|blur\w*|than|unlike|instead|smaller|larger|bigger"
+    r"|earlier|older|others?|worth|teachers?|distil\w*|compar\w*|camera|sensors?|not)\b",
+    re.IGNORECASE,
+)
+# Of another model than the page's.
+_ANOTHER = re.compile(
+    r"\b(?:than|unlike|others?|another|teachers?|distil\w*|compar\w*|baselines?|instead|not)\b", re.IGNORECASE
+)
+_WEIGHTS = re.compile(r"\b(?:weights|models?|modules?|checkpoints?|they|it)\b", re.IGNORECASE)
+_OTHER_WORKS = re.compile(
+    r"\b(?:code|images?|photographs?|pictures?|data|dataset|annotations|labels|paper)\b", re.IGNORECASE
+)
+_NAME = re.compile(r"vit_(?:r\d*_)?(?:mini|ti|s|b|l|h)\d{1,2}(?=_|$)")
+_SIZE_IN_NAME = re.compile(r"(?<=[-_])(?:128|160|192|224|240|256|288|320|384|448|480|512)(?![\d.])(?=[-_ ]|$)")
+# Sections that authors do not write, and that name other models and data sets.
+_GENERATED = ("Tested versions", "References")
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models that a page is about; what is not known is empty, and not compared.
+
+    Attributes:
+        sizes: of the square inputs, in pixels.
+        variants: the architectures, such as "S/16".
+        parameters: how many each of the modules has.
+        dataset: the data set of the classes, for people.
+        license: TF-Hub's tag.
+    """
+
+    sizes: frozenset[int] = frozenset()
+    variants: frozenset[str] = frozenset()
+    parameters: frozenset[int] = frozenset()
+    dataset: str = ""
+    license: str = ""
+
+
+def models_of(reports: Iterable[Report], dataset: str, license_tag: str, has_figures: bool = True) -> Models:
+    """Returns the models of reports; without figures, those of a stand-in are not compared."""
+    reports = list(reports)
+    counts = (checks.weights.parameters for report in reports for checks in report.modules.values())
+    return Models(
+        sizes=frozenset(report.model.image_size for report in reports),
+        variants=frozenset(report.model.variant for report in reports),
+        parameters=frozenset(counts) if has_figures else frozenset(),
+        dataset=dataset,
+        license=license_tag,
+    )
+
+
+def page_problems(page: Page, models: Models) -> Iterator[Problem]:
+    """Yields the sentences of a page that state another fact than its models', but in sections of _GENERATED."""
+    generated = {line for heading in _GENERATED for line in page.section(heading)}
+    for piece in page.paragraphs():
+        if piece.line not in generated:
+            for problem in text_problems(piece.text, models):
+                yield Problem(piece.line + problem.line - 1, problem.text)
+
+
+def text_problems(text: str, models: Models) -> Iterator[Problem]:
+    """Yields the sentences of a text that state another fact than the models'; lines are counted in the text."""
+    start = 0
+    for sentence in re.split(r"(?<=[.!?;])(?=\s)", text):
+        line = 1 + text.count("\n", 0, start + len(sentence) - len(sentence.lstrip()))
+        start += len(sentence)
+        words = " ".join(sentence.split())
+        for problem in (*_size(words, models), *_architecture(words, models), *_parameters(words, models)):
+            yield Problem(line, problem)
+        for problem in (*_dataset(words, models), *_license(words, models)):
+            yield Problem(line, problem)
+
+
+def _size(sentence: str, models: Models) -> Iterator[str]:
+    named = {int(match[1] or match[2]): match[0] for match in _SIZE.finditer(sentence)}
+    if named and models.sizes and not named.keys() & models.sizes and not _ELSEWHERE.search(sentence):
+        expected = " or ".join(f"{size}x{size}" for size in sorted(models.sizes))
+        yield f"{sentence!r} names {' and '.join(named.values())}, but the input is of {expected} pixels; correct it"
+
+
+def same_architecture(name: str, variant: str) -> bool:
+    """Whether a way to write an architecture, such as "ViT-R26-S32", means a variant, such as "R26+S/32"."""
+    return _letters(re.sub("^vit", "", name, flags=re.IGNORECASE)) == _letters(variant)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def architectures_in(text: str) -> list[str]:
+    """Returns the architectures of the Vision Transformer that a text names."""
+    return [match[0] for match in _ARCHITECTURE.finditer(text)]
+
+
+def _architecture(sentence: str, models: Models) -> Iterator[str]:
+    named = architectures_in(sentence)
+    if not named or not models.variants or _ELSEWHERE.search(sentence):
+        return
+    if not any(same_architecture(name, variant) for name in named for variant in models.variants):
+        expected = " or ".join(sorted(models.variants))
+        yield f"{sentence!r} names {' and '.join(named)}, but the architecture is {expected}; correct it"
+
+
+def _parameters(sentence: str, models: Models) -> Iterator[str]:
+    named = list(_PARAMETERS.finditer(sentence))
+    if not named or not models.parameters or _ELSEWHERE.search(sentence):
+        return
+    if not any(_means(match, count) for match in named for count in models.parameters):
+        expected = " or ".join(f"{count:,}" for count in sorted(models.parameters))
+        yield f"{sentence!r} names {named[0][0]!r}, but there are {expected}; correct it"
+
+
+def _means(match: re.Match[str], count: int) -> bool:
+    """Whether a number of parameters is a count, rounded or cut to its digits."""
+    unit = _UNITS[match["unit"]]
+    digits = match["number"].replace(",", "")
+    step = unit * 10.0 ** -len(digits.partition(".")[2])
+    if match["unit"] is None:  # 86,000,000 is rounded, too
+        step = 10.0 ** (len(digits) - len(digits.rstrip("0")))
+    return abs(float(digits) * unit - count) < step
+
+
+def _dataset(sentence: str, models: Models) -> Iterator[str]:
+    is_known = bool(datasets.mentions(models.dataset))
+    if not models.dataset or (not is_known and models.dataset.lower() in sentence.lower()):
+        return
+    if _ANOTHER.search(sentence):
+        return
+    named = [mention for mention in datasets.mentions(sentence) if _is_trained_on(sentence, mention.start)]
+    if named and not any(datasets.is_same(mention, models.dataset) for mention in named):
+        name = sentence[named[-1].start : named[-1].end]
+        yield f"{sentence!r} names {name}, but the data set is {models.dataset}; correct it"
+
+
+def _is_trained_on(sentence: str, at: int) -> bool:
+    """Whether the model was trained last on what the sentence names there; pre-training is not meant."""
+    before, after = sentence[:at], sentence[at:]
+    verbs = list(_TRAINED.finditer(before))
+    if not verbs or not _ON.search(before):
+        return False
+    verb = verbs[-1]
+    if _PRE.search(before[max(0, verb.start() - 4) : verb.end()]):
+        return False
+    return verb[0].lower().startswith(("fine", "tuned")) or not re.search(r"\bfine-?tuned on\b", after, re.IGNORECASE)
+
+
+def _license(sentence: str, models: Models) -> Iterator[str]:
+    if not models.license or not _WEIGHTS.search(sentence) or _OTHER_WORKS.search(sentence):
+        return
+    named = list(_LICENCE.finditer(sentence)) if re.search(r"licen[cs]|\bunder\b", sentence, re.IGNORECASE) else []
+    if named and not any(models.license.lower().startswith(str(match.lastgroup)) for match in named):
+        yield f"{sentence!r} names the licence {named[0][0]}, but that of the weights is {models.license}; correct it"
+
+
+def title_problems(title: str, models: Models) -> Iterator[str]:
+    """Yields the architecture, size or data set of a title that is not the models'."""
+    for problem in text_problems(title, replace(models, dataset="", license="")):
+        yield problem.text
+    named = [mention.known.name for mention in datasets.mentions(title)]
+    if named and models.dataset and datasets.is_other(" ".join(named), models.dataset):
+        yield f"{title!r} names {' and '.join(named)}, but the data set is {models.dataset}; correct it"
+    yield from name_problems(title, models)
+
+
+def name_problems(name: str, models: Models) -> Iterator[str]:
+    """Yields the architecture or size in a name such as vit_s16_384 or ViT-S16-384 that is not the models'."""
+    if (match := _NAME.match(name)) and models.variants:
+        named = match[0].removeprefix("vit_")
+        if not any(_letters(named) == _letters(variant) for variant in models.variants):
+            yield f"{name!r} names {named}, but the architecture is {' or '.join(sorted(models.variants))}; correct it"
+    sizes = {int(size) for size in _SIZE_IN_NAME.findall(name)}
+    if sizes and models.sizes and not sizes & models.sizes:
+        expected = " or ".join(f"{size}x{size}" for size in sorted(models.sizes))
+        yield f"{name!r} names {min(sizes)}, but the input is of {expected} pixels; correct it"

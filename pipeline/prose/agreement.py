@@ -1,0 +1,85 @@
+"""Compares the texts of a member and its collection with its own facts: what was copied from another one is found."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline.cards.agreement import Models, name_problems, title_problems
+from pipeline.facts import datasets
+from pipeline.prose.fields import Field, MemberTexts
+
+_DATASET = Field(("collection", "dataset_name"), "")
+_OPEN_TAGS = ("other", "multiple")
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A value that disagrees with another one: where it stands, what is wrong with it, and where the other stands."""
+
+    field: Field
+    text: str
+    other: Field
+
+
+def disagreements(texts: MemberTexts) -> Iterator[Disagreement]:
+    """Yields where the YAML files contradict each other or themselves, without regard to sentences on pages."""
+    yield from _dataset(texts)
+    yield from _names(texts)
+    yield from _leftovers(texts)
+
+
+def _dataset(texts: MemberTexts) -> Iterator[Disagreement]:
+    collection, name = texts.collection, texts.collection.dataset_name
+    known = datasets.mentions(name)
+    if datasets.is_other(texts.evaluation.dataset, name):
+        text = f"{texts.evaluation.dataset!r} does not name the collection's data set, {name!r}"
+        yield Disagreement(Field(("evaluation", "dataset"), ""), text, _DATASET)
+    classes = known[0].known.classes if known and known[0].end - known[0].start == len(name) else ()
+    if classes and texts.model.classes not in classes:
+        text = f"{texts.model.classes:,} classes, but {name} has {' or '.join(f'{count:,}' for count in classes)}"
+        yield Disagreement(Field(("model", "classes"), 0), text, _DATASET)
+    for path, value in (
+        ("dataset_tag", collection.dataset_tag),
+        ("huggingface_dataset", collection.huggingface_dataset),
+    ):
+        named = datasets.mentions(value or "")
+        if named and value not in _OPEN_TAGS and not any(datasets.is_same(mention, name) for mention in named):
+            text = f"{value!r} is another data set than {name!r}"
+            yield Disagreement(Field(("collection", path), ""), text, _DATASET)
+
+
+def _names(texts: MemberTexts) -> Iterator[Disagreement]:
+    models = Models(
+        sizes=frozenset({texts.model.image_size}),
+        variants=frozenset({texts.model.variant}),
+        dataset=texts.collection.dataset_name,
+    )
+    model = Field(("model", "variant"), "")
+    for problem in title_problems(texts.module.title, models):
+        yield Disagreement(Field(("module", "title"), ""), problem, model)
+    for problem in name_problems(texts.name, models):
+        yield Disagreement(model, f"the member's name, {problem}", model)
+
+
+def _leftovers(texts: MemberTexts) -> Iterator[Disagreement]:
+    """Yields paths to another collection's files, and references to other data sets that no text cites."""
+    collection = texts.collection
+    prose = {
+        ("module", "note"): texts.module.note or "",
+        **{("collection", key): getattr(collection, key) for key in ("summary", "training", "overview", "about")},
+    }
+    name = Field(("collection", "name"), "")
+    for path, text in prose.items():
+        for match in re.finditer(r"\bmodel_cards/([\w-]+)/", text):
+            if match[1] != collection.name:
+                problem = f"names {match[0]!r}, which belongs to another collection than {collection.name!r}"
+                yield Disagreement(Field(path, ""), problem, name)
+    cited = {int(number) for text in prose.values() for number in re.findall(r"(?<=[\[ ,])\d+(?=[\], ])", text)}
+    for number, reference in enumerate(collection.references, start=1):
+        named = datasets.mentions(reference.text)
+        is_other = named and not any(datasets.is_same(mention, collection.dataset_name) for mention in named)
+        if is_other and number not in cited:
+            problem = (
+                f"{reference.text!r} is about another data set than {collection.dataset_name!r}, and no text cites it"
+            )
+            yield Disagreement(Field(("collection", "references", number - 1), ""), problem, _DATASET)

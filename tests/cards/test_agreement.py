@@ -1,0 +1,103 @@
+"""What pages say of their models in words: false statements are refused, other sentences are left alone."""
+
+import pytest
+
+from pipeline.cards.agreement import Models, page_problems, text_problems, title_problems
+from pipeline.cards.page import parse_page
+
+MODELS = Models(
+    sizes=frozenset({224}),
+    variants=frozenset({"S/16", "R26+S/32"}),
+    parameters=frozenset({22_050_664, 21_665_664}),
+    dataset="ImageNet-1k",
+    license="apache-2.0",
+)
+TRUE = (
+    "They take images of 224x224 pixels.",
+    "pre-trained on ImageNet-21k and fine-tuned on ImageNet-1k [2] by the authors of [3], who published it",
+    "trained on ImageNet-21k, then fine-tuned on ImageNet-1k",
+    "pre-trained and fine-tuned on ILSVRC 2012",
+    "Fine-tuned at 224 x 224 pixels, pre-trained at 384x384.",
+    "pre-trained at 192x192 pixels",
+    "An Image is Worth 16x16 Words",
+    "It cuts an image into patches of 16x16 pixels.",
+    "The photographs were originally 512x512 pixels.",
+    "Training images were shifted by up to 16 pixels.",
+    "It has 22 million parameters.",
+    "22.0M parameters, 22.1 million parameters",
+    "a 22M-parameter model",
+    "Without its head it has 21,665,664 parameters.",
+    "The weights are under the Apache licence 2.0.",
+    "Their training images are under the MIT licence.",
+    "The code is under the MIT licence.",
+    "a second R26+S/32, trained with more augmentation",
+    "ViT-R26-S32 was trained longest.",
+    "It is smaller than L/16, which has 300 million parameters.",
+    "fine-tuned on 1,000 classes, starting from weights for CIFAR-10",
+    "Its images look like those of CIFAR-10.",
+    "Compare it with the model that was trained on CIFAR-10.",
+)
+FALSE = (
+    ("They take RGB images of 28x28 pixels in the range [-1, 1].", "names 28x28, but the input is of 224x224 pixels"),
+    ("It takes images of 384 \u00d7 384 pixels.", "names 384 \u00d7 384, but"),
+    ("It takes 384-pixel images.", "names 384-pixel, but"),
+    ("trained on Fashion-MNIST, for a demonstration", "names Fashion-MNIST, but the data set is ImageNet-1k"),
+    ("trained from scratch on the 60,000 training images of Fashion-MNIST [2]", "names Fashion-MNIST, but"),
+    ("pre-trained on ImageNet-1k and fine-tuned on ImageNet-21k", "names ImageNet-21k, but"),
+    ("pre-trained on ImageNet-21k and fine-tuned on CIFAR-100", "names CIFAR-100, but"),
+    ("It has 86 million parameters.", "names '86 million parameters', but there are 21,665,664 or 22,050,664"),
+    ("It has 86,567,656 parameters.", "names '86,567,656 parameters', but"),
+    ("It is the L/16 of the family.", "names L/16, but the architecture is R26+S/32 or S/16"),
+    ("ViT-L16", "names ViT-L16, but"),
+    ("The weights are under the MIT licence.", "names the licence MIT, but that of the weights is apache-2.0"),
+    ("They are licensed under CC BY-NC 4.0.", "names the licence CC BY, but"),
+)
+
+
+@pytest.mark.parametrize("sentence", TRUE)
+def test_a_true_sentence_or_one_about_something_else_is_left_alone(sentence: str) -> None:
+    assert list(text_problems(sentence, MODELS)) == []
+
+
+@pytest.mark.parametrize(("sentence", "message"), FALSE)
+def test_a_false_sentence_is_refused(sentence: str, message: str) -> None:
+    (problem,) = text_problems(f"It is a model.\nIt works. {sentence}", MODELS)
+    assert problem.line == 2
+    assert f"{sentence!r} {message}" in problem.text
+    assert problem.text.endswith("; correct it")
+
+
+def test_what_is_not_known_is_not_compared() -> None:
+    for sentence, _ in FALSE:
+        assert list(text_problems(sentence, Models())) == []
+
+
+def test_sections_that_authors_do_not_write_may_name_other_models() -> None:
+    page = parse_page(
+        "# Module a/b/1\n\nA model.\n\n## Tested versions\n\nS/16 and L/16 of 28x28 pixels.\n\n"
+        "## Usage\n\nIt takes\nimages of 28x28 pixels.\n\n```python\nsize = 28  # 28x28 pixels\n```\n\n"
+        "## References\n\n[1] Images of 28x28 pixels\n"
+    )
+    assert [problem.line for problem in page_problems(page, MODELS)] == [11]
+
+
+@pytest.mark.parametrize(
+    ("title", "message"),
+    [
+        ("ViT-L16", "names ViT-L16, but the architecture is R26+S/32 or S/16"),
+        ("ViT-S16 on CIFAR-10", "names CIFAR-10, but the data set is ImageNet-1k"),
+        ("ViT-S16, 384 pixels", "names 384 pixels, but the input is of 224x224 pixels"),
+        ("ViT-S16-384", "names 384, but the input is of 224x224 pixels"),
+        ("vit_b16_224", "names b16, but the architecture is"),
+    ],
+)
+def test_a_false_title_is_refused(title: str, message: str) -> None:
+    (problem,) = title_problems(title, MODELS)
+    assert f"{title!r} {message}" in problem
+
+
+@pytest.mark.parametrize(
+    "title", ["ViT-S16", "ViT-R26-S32 (light augmentation)", "S/16 on ImageNet", "vit_s16_224", "Shapes"]
+)
+def test_a_true_title_is_left_alone(title: str) -> None:
+    assert list(title_problems(title, MODELS)) == []
