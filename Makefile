@@ -71,7 +71,8 @@ $(foreach name,$(SETTINGS),\
   $(if $(filter command environment,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
 # Only some shells expand the ~ of `make HUB=~/hub`.
 home = $(subst <home>,,$(subst <home>~/,$(HOME)/,<home>$(1)))
-$(foreach path,CHECKPOINTS CACHE LOCK IMAGENET REAL ARTIFACTS HUB SAVED_MODEL TORCH_PYTHON INDEX,\
+$(foreach path,CHECKPOINTS CACHE LOCK IMAGENET REAL ARTIFACTS HUB MODULE AGAINST LABELS SAVED_MODEL INDEX TORCH_PYTHON \
+  PYTHON BASE_PYTHON,\
   $(eval override $(path) := $$(call home,$$($(path)))))
 
 # For the shell: a text as one word, and the value of a setting. An address with an @ may hold a password, which make

@@ -24,7 +24,7 @@ $(VENV)/requirements.lock:
 	  echo 'make: set BASE_PYTHON=<another interpreter>'; exit 1; } >&2
 	@echo "Installing the locked requirements into $(VENV); this takes a few minutes, once."
 	@$(BASE) -m venv $(if $(INTERPRETER),,--clear) $(VENV) || { \
-	  echo 'make: $(VENV) cannot be made here; PYTHON= names an interpreter that has requirements.lock installed' >&2; exit 1; }
+	  echo 'make: $(VENV) cannot be made here; set PYTHON=<an interpreter with requirements.lock installed>' >&2; exit 1; }
 	@$(PYTHON) -m pip install --quiet --require-hashes -r requirements.lock
 	@cp requirements.lock $@
 	@echo "$(VENV) is ready."
