@@ -6,6 +6,7 @@ Pages are laid out in the fonts of tests/data/fonts, not in those of the machine
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -32,18 +33,19 @@ body {{ font-family: "Text" }}
 """
 
 
-def find_browser() -> str | None:
-    """Returns the path of an installed Chromium or Chrome, or None."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
+def find_browser(own: str | None = None) -> str | None:
+    """Returns the path of an installed Chromium or Chrome, or else of Playwright's `own` if it is there, or None."""
+    installed = next((path for name in NAMES if (path := shutil.which(name))), None)
+    return installed or (own if own and Path(own).exists() else None)
 
 
 @contextmanager
 def start_browser() -> Iterator[Browser]:
     """Starts the installed browser; skips the test without one."""
-    path = find_browser()
-    if path is None:
-        pytest.skip(f"no browser: none of {', '.join(NAMES)} is on the path; run make browser")
     with sync_playwright() as playwright:
+        path = find_browser(playwright.chromium.executable_path)
+        if path is None:
+            pytest.skip(f"no browser: none of {', '.join(NAMES)} is on the path; run make browser")
         browser = playwright.chromium.launch(executable_path=path)
         yield browser
         browser.close()
@@ -83,6 +85,8 @@ def open_page(
         viewport={"width": size[0], "height": size[1]},
         color_scheme=scheme,
         java_script_enabled=script,
+        locale="en-US",
+        timezone_id="UTC",
         reduced_motion="reduce",  # otherwise colours are measured during transitions
     )
     if width:

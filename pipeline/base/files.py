@@ -68,7 +68,7 @@ def _is_alive(process: int) -> bool:
     except PermissionError:  # another user's
         return True
     stat = Path(f"/proc/{process}/stat")
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    return not stat.exists() or stat.read_bytes().rpartition(b")")[2].split()[0] != b"Z"
 
 
 @contextmanager

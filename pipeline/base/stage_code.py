@@ -57,7 +57,7 @@ class StageCode:
     def __init__(self, path: Path, root: Path = ROOT) -> None:
         """Reads what an earlier process remembered in the file `path`; `root` holds the folder `pipeline`."""
         self._path, self._root = path, root
-        self._before: dict[str, Module] = json.loads(path.read_text()) if path.exists() else {}
+        self._before: dict[str, Module] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         self._now: dict[str, Module] = {}
         self._modules: dict[str, Module | None] = {}
 

@@ -23,7 +23,7 @@ class Digests:
     def __init__(self, memory: Path) -> None:
         """Reads what an earlier process remembered in the file `memory`."""
         self._memory = memory
-        self._entries: dict[str, list] = json.loads(memory.read_text()) if memory.exists() else {}
+        self._entries: dict[str, list] = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
         self._is_changed = False
 
     def file(self, path: Path) -> str:
