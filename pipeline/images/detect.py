@@ -1,7 +1,7 @@
 """Recognises the layout of labelled images from the names of files and folders, and takes one split of them."""
 
 import tarfile
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -85,8 +85,9 @@ def detect(path: Path, labels: Sequence[Label], wanted: Split | None) -> Source:
     """
     search = _Search(path, labels, wanted)
     if path.is_dir():
-        name = path.name if path.name.strip(".") else path.resolve().name
-        return _detect_folder(path, search, split_of_folder(name))
+        here = path if path.name.strip(".") else path.resolve()
+        stated = split_of_folder(here.name) or split_of_folder(here.name, _names_beside(here))
+        return _detect_folder(path, search, stated)
     if path.is_file() and (path.suffix.lower() == PARQUET or tarfile.is_tarfile(path)):
         return _take(path, list(_group_tables(path, [path], search, None)), search)
     problem = "neither a folder nor a tar archive nor a Parquet file"
@@ -120,7 +121,7 @@ def _detect_folder(folder: Path, search: _Search, stated: Split | None) -> Sourc
     if (folder / tfds.INFO).is_file():
         return _detect_saved(folder, files, search)
     keys = class_index(search.labels)
-    splits = [entry for entry in subfolders if _is_split(entry, keys)]
+    splits = _find_splits(subfolders, keys)
     if any(normalize(entry.name) in keys for entry in subfolders if entry not in splits):
         parts = [_part_of_layout(Layout.CLASS_FOLDERS, folder, stated)]
     elif subfolders and all(entry.name.isdecimal() for entry in subfolders):
@@ -147,18 +148,31 @@ def _detect_saved(folder: Path, files: Sequence[Path], search: _Search) -> Sourc
     return tfds.take_split(folder, search.wanted)
 
 
-def _is_split(folder: Path, keys: Container[str]) -> bool:
-    """Whether a folder is a split of the data set, and neither empty nor a class that happens to be called "train"."""
-    if split_of_folder(folder.name) is None or not (entries := list_visible(folder)):
-        return False
-    return normalize(folder.name) not in keys or not any(is_image_name(entry.name) for entry in entries)
-
-
-def _group_folders(folders: Iterable[Path], search: _Search) -> Iterator[_Part]:
-    """Yields a part for each split that folders are named by."""
-    by_split: dict[Split | None, list[Path]] = {}
+def _find_splits(folders: Sequence[Path], keys: Container[str]) -> dict[Path, Split]:
+    """Returns the folders that are splits of the data set; no empty one, and no class that is called "train"."""
+    splits = {}
     for folder in folders:
-        by_split.setdefault(split_of_folder(folder.name), []).append(folder)
+        split = split_of_folder(folder.name, [other.name for other in folders])
+        entries = list_visible(folder) if split else []
+        is_class = normalize(folder.name) in keys and any(is_image_name(entry.name) for entry in entries)
+        if split and entries and not is_class:
+            splits[folder] = split
+    return splits
+
+
+def _names_beside(folder: Path) -> list[str]:
+    """Returns the names of the folders beside one; none where the folder above cannot be read."""
+    try:
+        return [entry.name for entry in list_visible(folder.parent) if entry.is_dir()]
+    except OSError:
+        return []
+
+
+def _group_folders(splits: Mapping[Path, Split], search: _Search) -> Iterator[_Part]:
+    """Yields a part for each split that folders are named by."""
+    by_split: dict[Split, list[Path]] = {}
+    for folder, split in splits.items():
+        by_split.setdefault(split, []).append(folder)
     for split, same in by_split.items():
         yield _Part(split, same[0].name, partial(_open_folder, same, search, split))
 
@@ -179,12 +193,12 @@ def _group_tables(where: Path, files: Iterable[Path], search: _Search, stated: S
         search: what to look for.
         stated: the split of files whose names tell none.
     """
-    class_names = search.class_names
+    files = [file for file in files if file.suffix.lower() in (TAR, PARQUET)]
+    class_names, stems = search.class_names, [file.stem for file in files]
     by_kind: dict[tuple[str, Split | None], list[Path]] = {}
     for file in files:
-        if file.suffix.lower() in (TAR, PARQUET):
-            split = split_of_file(file.stem, class_names) or stated
-            by_kind.setdefault((file.suffix.lower(), split), []).append(file)
+        split = split_of_file(file.stem, class_names, stems) or stated
+        by_kind.setdefault((file.suffix.lower(), split), []).append(file)
     for (suffix, split), same in by_kind.items():
         open_ = partial(_open_archives if suffix == TAR else _open_parquet, where, same, search, split)
         yield _Part(split, same[0].name, open_, len(same))

@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 
@@ -27,7 +27,11 @@ _WORDS = {
     for word in words.split()
 }
 # Words beside a split that say nothing of the content: val_images, ILSVRC2012_img_val, imagenet1k-train-0000.
-_NEUTRAL = frozenset(["image", "images", "img", "imgs", "data", "set", "split", "partial", "imagenet", "ilsvrc", "of"])
+_NEUTRAL = frozenset(
+    {"image", "images", "img", "imgs", "data", "set", "split", "partial", "shard", "shards", "wds", "webdataset"}
+    | {"imagenet", "ilsvrc", "imagenette", "imagewoof", "tiny", "mini", "cifar", "fashion", "mnist"}
+)
+_NUMBERS = re.compile(r"-\d+-of-\d+.*")  # of a table, and the hash behind them
 
 
 def parse_split(text: str) -> Split:
@@ -57,24 +61,56 @@ def words_of(name: str) -> list[str]:
     return re.findall(r"[^\W\d_]+", parts.lower())
 
 
-def split_of_folder(name: str) -> Split | None:
-    """Returns the split that a folder is of by its name: train, val_images or ILSVRC2012_img_val, not steam_train."""
-    words = words_of(name)
-    splits = {_WORDS[word] for word in words if word in _WORDS}
-    others = [word for word in words if word not in _WORDS and word not in _NEUTRAL and len(word) > 1]
-    return splits.pop() if len(splits) == 1 and not others else None
-
-
-def split_of_file(stem: str, classes: Collection[str]) -> Split | None:
-    """Returns the split of an archive or table by its name, such as cifar10-train-0001.
+def split_of_folder(name: str, siblings: Iterable[str] = ()) -> Split | None:
+    """Returns the split that a folder is of by its name.
 
     Args:
-        stem: its name, without the suffix.
-        classes: the names of classes, as words joined by spaces: bullet_train-0001 is of a class, not of a split.
+        name: its name. train, val_images and ILSVRC2012_img_val are of a split; steam_train is not, unless
+        siblings: the names beside it, have a steam_test.
     """
-    words = words_of(stem)
-    splits = {_WORDS[word] for word in words if word in _WORDS}
-    return splits.pop() if len(splits) == 1 and " ".join(words) not in classes else None
+    words = words_of(name)
+    if len(_splits_of(words)) == 1 and not _without_neutral([word for word in words if word not in _WORDS]):
+        return _splits_of(words).pop()
+    return _split_among(name, siblings)
+
+
+def split_of_file(stem: str, classes: Collection[str], siblings: Iterable[str] = ()) -> Split | None:
+    """Returns the split of an archive or table by its name.
+
+    Args:
+        stem: its name, without the suffix. cifar10-train-0001 is of a split; train-station-0001 is not, unless
+        classes: the names of classes, as words joined by spaces; bullet_train-0001 is of a class, not of a split.
+        siblings: the names beside it, have a test-station-0001.
+    """
+    words = words_of(_NUMBERS.sub("", stem))
+    splits = _splits_of(words)
+    is_of_something = bool(words) and words[0] in _WORDS and len(_without_neutral(words)) > 1  # "train station"
+    if len(splits) == 1 and not is_of_something and " ".join(words) not in classes:
+        return splits.pop()
+    return _split_among(stem, siblings)
+
+
+def _split_among(name: str, siblings: Iterable[str]) -> Split | None:
+    """Returns the split of a name that differs from another one in the word for the split alone."""
+    splits = _splits_of(words_of(name))
+    if len(splits) != 1:
+        return None
+    (split,) = splits
+    form = _form(name)
+    others = (_splits_of(words_of(other)) for other in siblings if _form(other) == form)
+    return split if any(len(other) == 1 and other != splits for other in others) else None
+
+
+def _form(name: str) -> list[str]:
+    return ["" if word in _WORDS else word for word in words_of(_NUMBERS.sub("", name))]
+
+
+def _splits_of(words: Iterable[str]) -> set[Split]:
+    return {_WORDS[word] for word in words if word in _WORDS}
+
+
+def _without_neutral(words: Iterable[str]) -> list[str]:
+    return [word for word in words if word not in _NEUTRAL and len(word) > 1]
 
 
 def choose_split(where: Path, names: Mapping[Split | None, str], wanted: Split | None) -> Split | None:

@@ -31,6 +31,7 @@ VEHICLES = [Label("car", "Car"), Label("train", "Train, steam train"), Label("st
         ("validation", VALIDATION),
         ("val_images", VALIDATION),
         ("imagenet-val", VALIDATION),
+        ("fashion_mnist_test", TEST),
         ("test", TEST),
         ("steam_train", None),
         ("train_and_val", None),
@@ -60,11 +61,28 @@ def test_folders_are_named_by_split(name: str, expected: Split | None) -> None:
         ("strainer-0001", None),
         ("0001", None),
         ("train-val-0001", None),
+        ("train-station-0001", None),
+        ("imagenet_train_blurred_01", TRAIN),
+        ("train-00000-of-00001-b42a775f407cee45", TRAIN),
     ],
 )
 def test_archives_and_tables_are_named_by_split(stem: str, expected: Split | None) -> None:
     names = {" ".join(split.words_of(name)) for label in LABELS for name in label.name.split(",")}
     assert split.split_of_file(stem, names) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "expected"),
+    [
+        ("cars_train", ["cars_test", "devkit"], TRAIN),
+        ("seg_test", ["seg_train", "seg_pred"], TEST),
+        ("steam_train", ["bullet_train", "steam_boat", "test"], None),
+        ("steam_train", ["steam_train_and_test"], None),
+        ("steam_train", ["steam_training"], None),
+    ],
+)
+def test_names_that_differ_in_the_split_alone_tell_it(name: str, beside: list[str], expected: Split | None) -> None:
+    assert split.split_of_folder(name, [name, *beside]) is expected
 
 
 def put(folder: Path, *names: str) -> Path:
@@ -167,6 +185,18 @@ PLACES: dict[str, tuple[Callable[[Path], object], dict[Split | None, tuple[Split
         lambda home: put(home, "ILSVRC2012_test_00000001.JPEG"),
         {None: "ImageNet's test images, such as ILSVRC2012_test_00000001.JPEG, whose classes are not published"},
     ),
+    "folders that differ in the split": (
+        lambda home: put(home, f"cars_train/{A}/1.jpg", f"cars_test/{A}/2.jpg"),
+        {None: (TEST, [f"{A}/2.jpg"]), TRAIN: (TRAIN, [f"{A}/1.jpg"])},
+    ),
+    "shards that differ in the split": (
+        lambda home: [shard(home / f"{part}-station-01.tar", f"{part}.JPEG") for part in ("train", "test")],
+        {None: (TEST, [f"{A}/test.JPEG"]), TRAIN: (TRAIN, [f"{A}/train.JPEG"])},
+    ),
+    "shards of train stations": (
+        lambda home: shard(home / "train-station-01.tar", "a.JPEG"),
+        {None: (None, [f"{A}/a.JPEG"])},
+    ),
     "two folders of a split": (
         lambda home: put(home, f"val.X/{A}/1.jpg", f"val.Y/{A}/2.jpg"),
         {None: "several folders of the split validation: val.X, val.Y; name one of them in IMAGENET="},
@@ -239,3 +269,10 @@ def test_the_words_of_the_setting() -> None:
     ]  # fmt: skip
     with pytest.raises(Fault, match="SPLIT=all: expected train, validation, test"):
         split.parse_split("all")
+
+
+def test_the_folders_beside_the_place_may_tell_its_split(tmp_path: Path) -> None:
+    put(tmp_path, f"steam_train/{A}/1.jpg", f"cars_train/{A}/1.jpg", f"cars_test/{A}/2.jpg")
+    assert image_set.open_images(tmp_path / "steam_train", LABELS).split is None
+    with pytest.raises(Fault, match="cars_train: training images, by the name cars_train"):
+        image_set.open_images(tmp_path / "cars_train", LABELS)
