@@ -49,8 +49,24 @@ GCS ?=## serve: gs://bucket/prefix of the unpacked modules, if there are any
 MODULE ?=## evaluate: a SavedModel's folder, archive or address
 AGAINST ?=## evaluate: a second module, to compare with
 LABELS ?=## evaluate: the label file; default ImageNet-1k's
-RANGE ?=## evaluate: the range of the module's pixels, -1,1 or 0,1
+SIGNATURE ?=## evaluate: the signature to call, of several
+OUTPUT ?=## evaluate: the output to measure, of several
+TAGS ?=## evaluate: the tags of the meta graph to load, of several; with commas
+SIZE ?=## evaluate: the side of the input in pixels, for a module that takes any
+LAYOUT ?=## evaluate: NHWC or NCHW, for a module whose files leave it open
+RANGE ?=## evaluate: the range of the module's pixels: -1,1 or 0,1 or 0,255 or imagenet
+BACKGROUND ?=## evaluate: 1: output 0 is the background, none of the labels
+PROTOCOL ?=## evaluate: how images are resized, resize (default) or crop
 ACTIVATION ?=## evaluate: what turns logits into probabilities, softmax (default) or sigmoid
+AGAINST_SIGNATURE ?=## evaluate: SIGNATURE of AGAINST; default SIGNATURE, where it fits
+AGAINST_OUTPUT ?=## evaluate: OUTPUT of AGAINST, likewise
+AGAINST_TAGS ?=## evaluate: TAGS of AGAINST, likewise
+AGAINST_SIZE ?=## evaluate: SIZE of AGAINST, likewise
+AGAINST_LAYOUT ?=## evaluate: LAYOUT of AGAINST, likewise
+AGAINST_RANGE ?=## evaluate: RANGE of AGAINST, likewise
+AGAINST_BACKGROUND ?=## evaluate: BACKGROUND of AGAINST, likewise
+AGAINST_PROTOCOL ?=## evaluate: PROTOCOL of AGAINST, likewise
+AGAINST_ACTIVATION ?=## evaluate: ACTIVATION of AGAINST, likewise
 SAVED_MODEL ?=## doctor: a SavedModel's folder, archive or address, instead of MODEL's
 INDEX ?=## select, add: the pool's index.csv, a file or URL; default index.csv in CHECKPOINTS
 DIFF ?=## select: 1 to compare the choice with the collection's members
@@ -64,7 +80,7 @@ BASE_PYTHON ?= python3## the interpreter that .venv is made from; default python
 SETTINGS := $(shell sed -n 's/^\([A-Z_]*\) ?=.*/\1/p' '$(THIS)')
 # Other programs use these words in the environment (autotools set PYTHON, WSL NAME, csh HOST): only the command line
 # counts.
-$(foreach word,CACHE LOCK INDEX DIFF NAME HOST PYTHON,\
+$(foreach word,CACHE LOCK INDEX DIFF NAME HOST PYTHON SIGNATURE OUTPUT TAGS SIZE LAYOUT BACKGROUND PROTOCOL,\
   $(if $(filter command,$(origin $(word))),,$(eval override $(word) :=)))
 # What is given is taken as it is: a $ in a path refers to no variable.
 $(foreach name,$(SETTINGS),\
@@ -235,10 +251,15 @@ check-hub: | $(READY) ## check HUB: bytes, pages, tags, links, counts, figures
 ##@ Images and SavedModels
 imagenet: | $(READY) ## download validation images of ten classes (340 MB), and print how to get the others
 	$(Q)$(RUN)imagenette $(call quote,$A/imagenet) $(cached)
+# How MODULE and AGAINST are called: each setting, and its option.
+OF_MODULE := SIGNATURE:signature OUTPUT:output TAGS:tags SIZE:size LAYOUT:layout RANGE:range BACKGROUND:background \
+  PROTOCOL:protocol ACTIVATION:activation
+halves = $(subst :, ,$(1))
+of_module = $(strip $(foreach pair,$(OF_MODULE) $(patsubst %,AGAINST_%,$(subst :,:against-,$(OF_MODULE))),\
+  $(call option,$(firstword $(call halves,$(pair))),--$(lastword $(call halves,$(pair))))))
 evaluate: | checked_settings ## measure any MODULE on the images of IMAGENET, and AGAINST another one
 	$(call stage,evaluate)$(RUN)evaluate $(call given,MODULE) $(call option,IMAGENET,--images) \
-	  $(call option,AGAINST,--against) $(call option,LABELS,--labels) $(call option,RANGE,--range) \
-	  $(call option,ACTIVATION,--activation) $(number_and_labels) $(cached)
+	  $(call option,AGAINST,--against) $(call option,LABELS,--labels) $(of_module) $(number_and_labels) $(cached)
 contact-sheet: | checked_settings ## show the wrong predictions of MODEL, after validate, on a page
 	$(Q)$(RUN)contact_sheet $(filter %/$(MODEL).yaml,$(YAMLS)) $(call quote,$A/$(MODEL)/report.json) \
 	  $(call quote,$A/$(MODEL)/mistakes.html) $(call option,IMAGENET,--imagenet)

@@ -1,15 +1,18 @@
 """evaluate: measures accuracy and speed of any image classifier on labelled images, and compares two.
 
     python -m pipeline.evaluate MODULE --images PLACE [--labels FILE] [--against MODULE] [--samples N] [--real FILE]
-                                [--split SPLIT] [--protocol resize|crop] [--size N] [--range LOW,HIGH]
-                                [--against-range LOW,HIGH] [--activation softmax|sigmoid]
-                                [--against-activation softmax|sigmoid] [--background] [--report FILE] [--cache FOLDER]
-                                [--offline]
+                                [--split SPLIT] [--signature NAME] [--output NAME] [--tags TAG,TAG] [--size N]
+                                [--layout NHWC|NCHW] [--range LOW,HIGH|imagenet] [--background [0|1]]
+                                [--protocol resize|crop] [--activation softmax|sigmoid]
+                                [--against-signature NAME and so on] [--report FILE] [--cache FOLDER] [--offline]
 
-MODULE is a folder, an archive or an address, as pipeline/saved_model/opening.py opens it. The module's own statements
-win: the size of its input, and, for a module of this project, the range of the pixels, whatever --range says. A run
-with --report that is killed is resumed by the next one. The exit status is 1 when the labels are in another order than
-the outputs of a module; the figures are written all the same.
+MODULE is a folder, an archive or an address, as pipeline/saved_model/remote.py opens it. How it is called is read from
+its files (pipeline/accuracy/interface.py); options say what these leave open, and are refused where they contradict
+them. Those of MODULE count for --against too where they fit it, unless it has its own. Messages use make's names: SIZE=
+is --size. A run with --report that is killed is resumed by the next one.
+
+The exit status is 1 when the labels are in another order than the outputs of a module; the figures are written all the
+same. An accuracy at chance ends with a warning and exit status 0: it is what was measured.
 """
 
 import argparse
@@ -18,30 +21,46 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipeline.accuracy import classify, statistics, summary
 from pipeline.accuracy.classify import Task
+from pipeline.accuracy.interface import Interface, choose_interface
 from pipeline.accuracy.label_order import check_label_order
+from pipeline.accuracy.module_figures import ModuleFigures, describe, is_at_chance, warn_of_chance
+from pipeline.accuracy.module_settings import AGAINST, NAMES, ModuleSettings, read_settings
 from pipeline.accuracy.predictions import Predictions
-from pipeline.accuracy.statistics import McNemarTest, percent
-from pipeline.accuracy.third_party import Classifier, load_classifier, measure_speed, to_logits
+from pipeline.accuracy.statistics import McNemarTest
+from pipeline.accuracy.third_party import load_classifier, measure_speed, to_logits
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, hide_password
 from pipeline.base.files import write_text
 from pipeline.base.verdict import Verdict
 from pipeline.download import cache
-from pipeline.facts.accuracy import Figures, Interval, LabelOrder
-from pipeline.facts.collection import ACTIVATIONS
 from pipeline.images import image_set, labels
 from pipeline.images.split import add_split
 from pipeline.model.protocols import PROTOCOLS
+from pipeline.saved_model import graph
+from pipeline.saved_model.files import model_digest
 from pipeline.saved_model.load import start_tensorflow
+from pipeline.saved_model.opening import read_files
 from pipeline.saved_model.remote import Downloads, open_model
 
 IMAGENET_LABELS = Path(__file__).parents[1] / "model_cards/vit/imagenet2012.tsv"
-RANGES = ("-1,1", "0,1")
+
+_HELP = {
+    "signature": "the signature to call, or __call__ for the model itself",
+    "output": "the output to measure, of several",
+    "tags": "those of the meta graph to load, with commas between them",
+    "size": "side of the input in pixels, for modules that take any",
+    "layout": "NHWC or NCHW, for modules whose files leave it open",
+    "range": "of the pixels: two numbers, such as --range=-1,1, or imagenet (mean and standard deviation)",
+    "background": "1: the first output is none of the labels",
+    "protocol": "how images are resized: resize (default) or crop",
+    "activation": "what turns logits into probabilities, for the calibration: softmax (default) or sigmoid",
+}
 
 
 @dataclass(frozen=True)
@@ -49,14 +68,16 @@ class Candidate:
     """A module to measure.
 
     Attributes:
-        name: its folder, archive or address.
-        range: one of RANGES, for a module that does not state it; None where it was not given.
-        activation: what turns its logits into probabilities, one of ACTIVATIONS.
+        name: its folder, archive or address, without a password.
+        folder: its files, unpacked.
+        settings: what was said of it.
+        interface: how it is called.
     """
 
     name: str
-    range: str | None
-    activation: str
+    folder: Path
+    settings: ModuleSettings
+    interface: Interface
 
 
 @dataclass(frozen=True)
@@ -64,69 +85,42 @@ class Conditions:
     """What the modules are measured on.
 
     Attributes:
-        task: the images; size, range and activation depend on the module.
+        task: the images; size, protocol, range and activation depend on the module.
         names: the labels in the order of the outputs.
-        has_background: whether a first output stands for none of the labels.
-        size: the side of the input in pixels, for modules that take any; None where it was not given.
-        downloads: where modules are downloaded to.
     """
 
     task: Task
     names: Sequence[labels.Label]
-    has_background: bool
-    size: int | None
-    downloads: Downloads
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModuleFigures(Figures):
-    """The figures of a module, and what they were measured on: an entry of --report's `modules`.
+def open_candidates(args: argparse.Namespace, classes: int, stack: ExitStack) -> list[Candidate]:
+    """Opens the modules and chooses how to call them, without TensorFlow.
 
-    Attributes:
-        module, content_sha256: its name, and the digest of its files.
-        image_size, range, activation: of its input in pixels, of the pixels, and of the probabilities.
-        layout, split, training_images, protocol, manifest_sha256, damaged: of the images, as in
-            facts.accuracy.Measured.
-        images_per_second: from file to logits; None where too few were timed.
-        forward_images_per_second: of the model alone.
-        label_order: whether the labels are in the order of the outputs.
+    Args:
+        args: the command line.
+        classes: how many labels there are.
+        stack: what keeps the modules unpacked.
+
+    Raises:
+        Fault: when one cannot be opened, or the settings do not fit it.
     """
-
-    module: str
-    content_sha256: str
-    image_size: int
-    range: str
-    activation: str
-    layout: str
-    split: str | None
-    training_images: int | None
-    protocol: str
-    manifest_sha256: str
-    damaged: dict[str, str]
-    images_per_second: float | None
-    forward_images_per_second: float
-    label_order: LabelOrder
-
-
-def _input_size(classifier: Classifier, size: int | None) -> int:
-    """Returns the side of a module's input in pixels: its own, or `size` where it takes any."""
-    if classifier.size is None and size is None:
-        raise Fault(f"{classifier.name}: it takes images of any size; pass --size, the size to measure it with")
-    if classifier.size and size and size != classifier.size:
-        raise Fault(
-            f"{classifier.name}: it takes images of {classifier.size} pixels, got --size {size}; leave out --size"
-        )
-    return classifier.size or size or 0
-
-
-def _pixel_range(classifier: Classifier, pixels: str | None) -> str:
-    """Returns the range of the pixels that a module takes: that of this project for its modules, else `pixels`."""
-    if classifier.is_own:
-        return RANGES[0]
-    if pixels is None:
-        options = " or --range=".join(RANGES)
-        raise Fault(f"{classifier.name}: it does not state the range of its pixels; pass --range={options}")
-    return pixels
+    given = [(args.module, read_settings(vars(args)))]
+    if args.against:
+        given.append((args.against, read_settings(vars(args), AGAINST)))
+    elif own := [name for name in NAMES if getattr(args, f"against_{name}")]:
+        raise Fault(f"{AGAINST}{own[0].upper()} is given without {AGAINST.removesuffix('_')}, the second module")
+    downloads = Downloads(cache.folder(args.cache), args.offline)
+    candidates = []
+    for name, settings in given:
+        setting, shown = "AGAINST" if settings.prefix else "MODULE", hide_password(name)
+        folder, note = stack.enter_context(open_model(name, setting, downloads))
+        if note:
+            print(f"evaluate: {shown}: {note}", file=sys.stderr, flush=True)
+        files, content = read_files(folder)
+        is_own = (folder / "assets.extra" / "provenance.json").is_file()
+        interface = choose_interface(shown, graph.parse(content, shown, files.graph), settings, classes, is_own)
+        candidates.append(Candidate(shown, folder, settings, interface))
+    return candidates
 
 
 def measure(candidate: Candidate, conditions: Conditions, shards: Path) -> tuple[ModuleFigures, Predictions]:
@@ -137,60 +131,45 @@ def measure(candidate: Candidate, conditions: Conditions, shards: Path) -> tuple
         conditions: the images.
         shards: the folder for classify.Shards.
     """
-    names = conditions.names
-    with open_model(candidate.name, "MODULE", conditions.downloads) as (folder, note):
-        if note:
-            print(f"evaluate: {hide_password(candidate.name)}: {note}", file=sys.stderr, flush=True)
-        classifier = load_classifier(candidate.name, folder)
-        size, pixels = _input_size(classifier, conditions.size), _pixel_range(classifier, candidate.range)
-        task = replace(conditions.task, size=size, unit_range=pixels == "0,1", activation=candidate.activation)
-        predict = to_logits(classifier, len(names), conditions.has_background, candidate.activation)
-        evaluated = classify.evaluate(task, predict, classifier.digest, shards, candidate.name)
-        forward_rate = measure_speed(predict, size)
+    names, interface, settings = conditions.names, candidate.interface, candidate.settings
+    source, digest = interface.input, model_digest(candidate.folder)
+    task = replace(
+        conditions.task,
+        size=source.size or 0,
+        protocol=settings.protocol or PROTOCOLS[0],
+        activation=settings.activation or "softmax",
+        pixels=interface.pixels,
+    )
+    classifier = load_classifier(candidate.name, candidate.folder, interface, settings.prefix)
+    predict = to_logits(classifier, len(names), task.activation)
+    forward_rate = measure_speed(predict, classify.blank(task))
+    evaluated = classify.evaluate(task, predict, f"{digest} {interface}", shards, candidate.name)
+    order = check_label_order(evaluated.predictions, names, len(names))
     figures = ModuleFigures(
         **vars(summary.compute_figures(task, evaluated, names, len(names))),
         module=candidate.name,
-        content_sha256=classifier.digest,
-        image_size=size,
-        range=pixels,
-        activation=candidate.activation,
+        content_sha256=digest,
+        tags=interface.tags,
+        signature=interface.signature,
+        input=source.name,
+        input_type=str(source.tensor),
+        layout_of_pixels=source.layout,
+        output=interface.output,
+        image_size=source.size,
+        range=interface.pixels.name if interface.pixels else None,
+        activation=task.activation,
         layout=task.images.description,
         split=task.images.split,
         training_images=summary.count_training_images(task),
-        protocol=task.protocol,
+        protocol=task.protocol if interface.pixels else None,
         manifest_sha256=image_set.manifest_digest(task.chosen),
         damaged=evaluated.damaged,
         images_per_second=evaluated.rate,
         forward_images_per_second=forward_rate,
-        label_order=check_label_order(evaluated.predictions, names, len(names)),
+        label_order=order,
+        at_chance=is_at_chance(order, len(evaluated.predictions)),
     )
     return figures, evaluated.predictions
-
-
-def describe(figures: ModuleFigures) -> str:
-    """Returns the figures of a module for people, a line each."""
-    lines = [
-        ("images", f"{figures.images:,} of {figures.classes:,} classes ({figures.layout}, split"
-         f" {figures.split or 'not known'}), protocol {figures.protocol}, {len(figures.damaged)} damaged"),
-        ("top-1", _with_interval(figures.top1, figures.top1_interval)),
-    ]  # fmt: skip
-    if figures.top5 is not None and figures.top5_interval is not None:
-        lines.append(("top-5", _with_interval(figures.top5, figures.top5_interval)))
-    if restricted := figures.restricted:
-        lines.append((f"top-1 among {restricted.classes:<5}", f"{percent(restricted.top1)}, the classes of the images"))
-    if real := figures.real:
-        lines.append(("ReaL", f"{percent(real.top1)} on {real.images:,} images"))
-    rate = "unknown" if figures.images_per_second is None else f"{figures.images_per_second:.1f}"
-    lines += [
-        ("calibration error", f"{percent(figures.calibration.ece)}, {figures.activation} of the logits"),
-        ("label order", f"{figures.label_order.verdict}: {figures.label_order.reason}"),
-        ("images/s", f"{rate} from files, {figures.forward_images_per_second:.1f} forward pass only"),
-    ]
-    return "\n".join([figures.module, *(f"  {label:<17} {value}" for label, value in lines)])
-
-
-def _with_interval(share: float, interval: Interval) -> str:
-    return f"{percent(share)} (95 % interval {' to '.join(map(percent, interval))})"
 
 
 def compare(candidates: Sequence[Candidate], predictions: Sequence[Predictions]) -> McNemarTest:
@@ -235,69 +214,66 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--samples", type=int, help="how many images to use (default: all)")
     add_split(parser)
     parser.add_argument("--real", type=Path, help="the ReaL labels of ImageNet's validation set, real.json")
-    parser.add_argument("--protocol", choices=PROTOCOLS, default="resize", help="how images are resized")
-    parser.add_argument("--size", type=int, help="side of the input in pixels, for modules that take any")
-    parser.add_argument("--range", choices=RANGES, help="of the pixels, for modules not of this project; --range=-1,1")
-    parser.add_argument("--against-range", choices=RANGES, help="that of the second module (default: --range)")
-    parser.add_argument(
-        "--activation",
-        choices=ACTIVATIONS,
-        default="softmax",
-        help="what turns logits into probabilities, for the calibration",
-    )
-    parser.add_argument("--against-activation", choices=ACTIVATIONS, help="that of the second (default: --activation)")
-    parser.add_argument("--background", action="store_true", help="the first output is none of the labels")
+    for name in NAMES:
+        flag = {"nargs": "?", "const": "1"} if name == "background" else {}
+        parser.add_argument(f"--{name}", **flag, help=_HELP[name])  # type: ignore[arg-type]
+        parser.add_argument(f"--against-{name}", **flag, help=f"that of the second module (default: --{name})")  # type: ignore[arg-type]
     parser.add_argument("--report", type=Path, help="write the figures to this file as JSON")
     cache.add_options(parser)
     return parser.parse_args(arguments)
 
 
-def _read_conditions(args: argparse.Namespace) -> Conditions:
-    if args.size is not None and args.size < 1:
-        raise Fault(f"--size {args.size}: expected a number of pixels from 1")
-    names = labels.read(args.labels)
+def _read_conditions(args: argparse.Namespace, names: Sequence[labels.Label]) -> Conditions:
     try:
         images = image_set.open_images(args.images, names, args.real, args.split)
     except labels.UnknownClass as fault:
         hint = "; for other classes than ImageNet-1k's pass --labels, or LABELS= to make evaluate"
         raise Fault(f"{fault}{hint if args.labels == IMAGENET_LABELS else ''}") from None
-    task = Task(images, image_set.choose(images, args.samples), 0, args.protocol)
-    downloads = Downloads(cache.folder(args.cache), args.offline)
-    return Conditions(task, names, args.background, args.size, downloads)
+    return Conditions(Task(images, image_set.choose(images, args.samples), 0), names)
 
 
-def _candidates(args: argparse.Namespace) -> list[Candidate]:
-    first = Candidate(args.module, args.range, args.activation)
-    if not args.against:
-        return [first]
-    range_, activation = args.against_range or args.range, args.against_activation or args.activation
-    return [first, Candidate(args.against, range_, activation)]
-
-
-def main(arguments: Sequence[str]) -> str:
-    args = _parse(arguments)
-    conditions, candidates = _read_conditions(args), _candidates(args)
-    print(f"evaluate: {summary.describe_images(conditions.task)}", flush=True)
-    start_tensorflow()
-    figures: list[ModuleFigures] = []
-    predictions: list[Predictions] = []
+def _measure_all(
+    candidates: Sequence[Candidate], conditions: Conditions, report: Path | None
+) -> tuple[list[ModuleFigures], list[Predictions]]:
+    """Measures each module and prints its figures; with a report, what is done of it survives a kill."""
+    figures, predictions = [], []
     with tempfile.TemporaryDirectory() as scratch:
-        shards = args.report.with_name(f"{args.report.name}.shards") if args.report else Path(scratch)
+        shards = report.with_name(f"{report.name}.shards") if report else Path(scratch)
         for number, candidate in enumerate(candidates):
             module, rows = measure(candidate, conditions, shards / str(number))
             figures.append(module)
             predictions.append(rows)
             print(describe(module), flush=True)
+    return figures, predictions
+
+
+def _write_report(report: Path, figures: Sequence[ModuleFigures], comparison: McNemarTest | None) -> None:
+    record = {"modules": [asdict(module) for module in figures]}
+    more = {"mcnemar": asdict(comparison)} if comparison else {}
+    write_text(report, json.dumps(record | more, indent=2, sort_keys=True) + "\n")
+    shutil.rmtree(report.with_name(f"{report.name}.shards"), ignore_errors=True)
+
+
+def main(arguments: Sequence[str]) -> str:
+    args = _parse(arguments)
+    names = labels.read(args.labels)
+    with ExitStack() as stack:
+        candidates = open_candidates(args, len(names), stack)
+        conditions = _read_conditions(args, names)
+        print(f"evaluate: {summary.describe_images(conditions.task)}", flush=True)
+        start_tensorflow()
+        figures, predictions = _measure_all(candidates, conditions, args.report)
     comparison = compare(candidates, predictions) if args.against else None
     if comparison:
         print(comparison.sentence)
     if args.report:
-        record = {"modules": [asdict(module) for module in figures]}
-        more = {"mcnemar": asdict(comparison)} if comparison else {}
-        write_text(args.report, json.dumps(record | more, indent=2, sort_keys=True) + "\n")
-        shutil.rmtree(shards, ignore_errors=True)
+        _write_report(args.report, figures, comparison)
     refuse_other_order(figures, args.labels)
-    return str(args.module)
+    for module, candidate in zip(figures, candidates, strict=True):
+        if module.at_chance:
+            warning = warn_of_chance(module, candidate.interface, candidate.settings.prefix)
+            print(f"evaluate: {warning}", file=sys.stderr, flush=True)
+    return hide_password(args.module)
 
 
 if __name__ == "__main__":

@@ -162,49 +162,139 @@ def test_a_module_of_this_project_keeps_its_range_beside_another(options: list[s
     assert [module_figures["top1"] for module_figures in figures(tmp_path)["modules"]] == [1.0, 1.0]
 
 
-def served(folder: Path, *inputs: Any) -> str:
-    """Saves a module that has only a signature of these inputs."""
-    call = tf.function(lambda *tensors: {"logits": tf.zeros((tf.shape(tensors[0])[0], 3))})
-    tf.saved_model.save(tf.Module(), str(folder), signatures=call.get_concrete_function(*inputs))
+# Modules of other forms -----------------------------------------------------------------------------------------------
+def of_colours(images: Any) -> Any:
+    """Returns logits of images of 0 to 255, NHWC."""
+    return tf.reduce_mean(tf.cast(images, tf.float32), axis=(1, 2)) / 12.75
+
+
+def of_channels(images: Any) -> Any:
+    """Does it for NCHW."""
+    return of_colours(tf.transpose(images, (0, 2, 3, 1)))
+
+
+def of_files(files: Any) -> Any:
+    images = tf.map_fn(
+        lambda data: tf.image.resize(tf.io.decode_image(data, 3, expand_animations=False), (SIZE, SIZE)),
+        files,
+        fn_output_signature=tf.float32,
+    )
+    return of_colours(images)
+
+
+def with_signature(folder: Path, call: Any, *spec: Any, name: str = "serving_default") -> str:
+    """Saves a module that has only a signature, of one input."""
+    function = tf.function(call, autograph=False)
+    tensor = tf.TensorSpec(*spec, name="pixels")
+    tf.saved_model.save(tf.Module(), str(folder), signatures={name: function.get_concrete_function(tensor)})
     return str(folder)
 
 
-@pytest.mark.parametrize(
-    ("inputs", "message"),
-    [
-        (((None, SIZE, SIZE, 3), tf.uint8), r"takes uint8 \(None, 8, 8, 3\); expected one input, float32 \(n, side"),
-        (((None, 3, SIZE, SIZE), tf.float32), r"takes float32 \(None, 3, 8, 8\); expected one input"),
-        (((None, SIZE, 2 * SIZE, 3), tf.float32), r"takes float32 \(None, 8, 16, 3\); expected one input"),
-        (((1, SIZE, SIZE, 3), tf.float32), r"takes float32 \(1, 8, 8, 3\); expected one input"),
-        (((None,), tf.string), r"takes string \(None,\); expected one input"),
-    ],
-)
-def test_a_signature_of_something_else_than_images_is_refused(
-    inputs: tuple[Any, Any], message: str, options: list[str], tmp_path: Path
+IMAGE = (None, SIZE, SIZE, 3)
+FORMS = {
+    "uint8": (of_colours, (IMAGE, tf.uint8), []),
+    "0 to 255": (of_colours, (IMAGE, tf.float32), ["--range=0,255"]),
+    "half": (of_colours, (IMAGE, tf.float16), ["--range=0,255"]),
+    "NCHW": (of_channels, ((None, 3, SIZE, SIZE), tf.float32), ["--range=0,255"]),
+    "any NCHW": (
+        of_channels,
+        ((None, None, None, None), tf.float32),
+        ["--range=0,255", "--layout=NCHW", "--size=9"],
+    ),
+    "a batch of 7": (of_colours, ((7, SIZE, SIZE, 3), tf.uint8), []),
+    "a batch of 50": (of_colours, ((50, SIZE, SIZE, 3), tf.uint8), []),
+    "one image": (lambda x: of_colours(x[None])[0], ((SIZE, SIZE, 3), tf.uint8), []),
+    "any size": (of_colours, ((None, None, None, 3), tf.uint8), ["--size=12"]),
+    "files": (of_files, ((None,), tf.string), []),
+    "one file": (lambda x: of_files(x[None]), ((), tf.string), []),
+    "1 x 1 outputs": (lambda x: of_colours(x)[:, None, None], (IMAGE, tf.uint8), []),
+    "several outputs": (
+        lambda x: {"features": tf.zeros((tf.shape(x)[0], 7)), "scores": of_colours(x), "one": tf.constant(1)},
+        (IMAGE, tf.uint8),
+        [],
+    ),
+    "two of a size": (
+        lambda x: {"a": tf.zeros((tf.shape(x)[0], 3)), "b": of_colours(x)},
+        (IMAGE, tf.uint8),
+        ["--output=b"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_modules_of_other_forms(form: str, options: list[str], tmp_path: Path) -> None:
+    call, spec, more = FORMS[form]
+    evaluate.main([with_signature(tmp_path / "module", call, *spec), *options, *more, "--samples=40"])
+    (module,) = figures(tmp_path)["modules"]
+    assert (module["top1"], module["images"], module["input"]) == (1.0, 40, "pixels")
+    assert module["range"] == (None if "file" in form else "0,255")
+    assert module["at_chance"] is False
+
+
+def test_another_signature_and_the_model_itself(options: list[str], tmp_path: Path) -> None:
+    module = Colours()
+    other = tf.function(lambda x: of_colours(x)).get_concrete_function(tf.TensorSpec(IMAGE, tf.uint8, name="x"))
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures={"first": other, "second": other})
+    for name, more, kind in (("second", [], "0,255"), ("__call__", ["--range=0,1"], "0,1")):
+        evaluate.main([str(tmp_path / "m"), *options, f"--signature={name}", *more])
+        assert [figures(tmp_path)["modules"][0][key] for key in ("top1", "signature", "range")] == [1.0, name, kind]
+
+
+def test_a_meta_graph_without_tags(options: list[str], tmp_path: Path) -> None:
+    """As modules of TensorFlow 1 have it, whose outputs are often (n, 1, 1, classes)."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        images = tf.compat.v1.placeholder(tf.float32, IMAGE)
+        scale = tf.compat.v1.get_variable("scale", initializer=20.0)
+        logits = scale * tf.reduce_mean(images, (1, 2), keepdims=True)
+        session.run(tf.compat.v1.global_variables_initializer())
+        builder = tf.compat.v1.saved_model.Builder(str(tmp_path / "m"))
+        signature = tf.compat.v1.saved_model.predict_signature_def({"images": images}, {"default": logits})
+        builder.add_meta_graph_and_variables(session, [], {"default": signature})
+        builder.save()
+    evaluate.main([str(tmp_path / "m"), *options, "--range=0,1"])
+    assert figures(tmp_path)["modules"][0]["top1"] == 1.0
+
+
+def test_an_accuracy_at_chance_ends_with_a_warning(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(Fault, match=message):
-        evaluate.main([served(tmp_path / "module", tf.TensorSpec(*inputs, name="a")), *options, "--range=0,1"])
+    """Of 0 to 1 where 0 to 255 is expected all images look black; the figures are written, the exit status is 0."""
+    module = with_signature(tmp_path / "module", lambda x: tf.round(of_colours(x)), IMAGE, tf.float32)
+    evaluate.main([module, *options, "--range=0,1"])
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(
+        f"evaluate: warning: {module}: the accuracy is at chance: 40 of 120 images are right, 40.0 exp"
+    )
+    for cause in (
+        "another range of pixels than 0,1 (RANGE=)",
+        "LABELS=",
+        "BACKGROUND=1",
+        "BGR",
+        "LAYOUT=",
+        "wrong labels",
+    ):
+        assert cause in last
+    assert figures(tmp_path)["modules"][0]["at_chance"] is True
+    evaluate.main([module, *options, "--range=0,255"])
+    assert "at chance" not in capsys.readouterr().err
 
 
-def test_a_signature_of_two_inputs_is_refused(options: list[str], tmp_path: Path) -> None:
-    inputs = [tf.TensorSpec((None, SIZE, SIZE, 3), name="a"), tf.TensorSpec((), name="b")]
-    with pytest.raises(Fault, match=r"takes float32 \(None, 8, 8, 3\), float32 \(\); expected one input"):
-        evaluate.main([served(tmp_path / "module", *inputs), *options, "--range=0,1"])
+def test_each_module_has_its_own_settings(options: list[str], tmp_path: Path) -> None:
+    """What is given for the first counts for the second where it fits."""
+    first = with_signature(tmp_path / "first", of_colours, (None, None, None, 3), tf.float32)
+    second = with_signature(tmp_path / "second", of_colours, IMAGE, tf.uint8)
+    evaluate.main([first, *options, "--range=0,255", "--size=9", "--against", second, "--against-protocol=crop"])
+    assert [[one[key] for key in ("image_size", "protocol", "top1")] for one in figures(tmp_path)["modules"]] == [
+        [9, "resize", 1.0],
+        [8, "crop", 1.0],
+    ]
 
 
-class OfBytes(tf.Module):
-    @tf.function(input_signature=[tf.TensorSpec((None, SIZE, SIZE, 3), tf.uint8)])  # type: ignore[untyped-decorator]
-    def __call__(self, images: Any) -> Any:
-        return tf.reduce_mean(tf.cast(images, tf.float32), axis=(1, 2))
-
-
-def test_a_module_that_refuses_the_images_is_named(options: list[str], tmp_path: Path) -> None:
-    module = saved(tmp_path / "module", OfBytes())
-    with pytest.raises(Fault, match=r"module: it refuses images, float32 \(32, 8, 8, 3\) \(") as caught:
-        evaluate.main([module, *options, "--range=0,1", "--size=8"])
+def test_a_module_that_fails_on_the_images_is_named(options: list[str], tmp_path: Path) -> None:
+    module = with_signature(tmp_path / "module", lambda x: tf.io.parse_tensor(x[0], tf.float32), (None,), tf.string)
+    with pytest.raises(Fault, match=r"module: it refuses images, string \(32,\) \(") as caught:
+        evaluate.main([module, *options])
     assert len(str(caught.value)) < len(module) + 400
-    with pytest.raises(Fault, match="--size 0: expected a number of pixels from 1"):
-        evaluate.main([module, *options, "--range=0,1", "--size=0"])
 
 
 def test_an_address_is_downloaded(options: list[str], tmp_path: Path) -> None:
@@ -222,11 +312,23 @@ def test_an_address_is_downloaded(options: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "more", "message"),
     [
-        (Colours(), [], "it does not state the range of its pixels; pass --range=-1,1 or --range=0,1"),
-        (Colours(background=True), ["--range=0,1"], "it returns 4 outputs, expected 3 for 3 labels; pass --background"),
-        (Colours(), ["--range=0,1", "--background"], "it returns 3 outputs, expected 4 for 3 labels"),
-        (Colours(), ["--range=0,1", "--size=9"], "it takes images of 8 pixels, got --size 9; leave out --size"),
-        (tf.Module(), ["--range=0,1"], "it cannot be called, and has no signature serving_default or default"),
+        (
+            Colours(),
+            [],
+            "it does not state the range of its pixels; pass RANGE=-1,1, RANGE=0,1, RANGE=0,255, or RANGE=i",
+        ),
+        (
+            Colours(background=True),
+            ["--range=0,1"],
+            "it returns 4 outputs for each image, expected 3 for 3 labels; pass BACKGROUND=1 if the first output",
+        ),
+        (
+            Colours(),
+            ["--range=0,1", "--background"],
+            "it returns 3 outputs for each image, expected 4 for 3 labels and a background; leave out BACKGROUND",
+        ),
+        (Colours(), ["--range=0,1", "--size=9"], "it takes images of 8 pixels, got SIZE=9; leave out SIZE"),
+        (tf.Module(), ["--range=0,1"], "it has no signatures and cannot be called; pass signatures= to tf.saved_model"),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -239,7 +341,9 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_other_classes_need_their_label_file(options: list[str], tmp_path: Path) -> None:
-    with pytest.raises(Fault, match=r"no class of the model is called .* pass --labels, or LABELS= to make evaluate"):
+    with pytest.raises(
+        Fault, match=r"returns 3 outputs for each image, expected 1,000 for 1,000 labels; .* pass LABELS= with the"
+    ):
         evaluate.main([saved(tmp_path / "module", Colours()), options[0], "--range=0,1"])
 
 
@@ -251,12 +355,19 @@ def test_other_files_are_refused(options: list[str], tmp_path: Path) -> None:
         evaluate.main([str(tmp_path / "a.tar.gz"), *options])
 
 
-def test_several_outputs_need_a_usual_name() -> None:
-    assert third_party.select_output({"a": np.zeros((2, 3))}, "m").shape == (2, 3)
-    with pytest.raises(Fault, match="m: it returns a, b; expected one of logits, default"):
-        third_party.select_output({"a": np.zeros((2, 3)), "b": np.zeros((2, 3))}, "m")
-    assert third_party.select_output([np.zeros((2, 3))], "m").shape == (2, 3)
-    with pytest.raises(Fault, match="m: it returns a list of 2; expected one output"):
-        third_party.select_output([np.zeros((2, 3)), np.zeros((2, 4))], "m")
-    with pytest.raises(Fault, match=r"m: its output has shape \(2, 3, 4\), expected \(n, classes\)"):
-        third_party.select_output(np.zeros((2, 3, 4)), "m")
+def test_the_output_is_selected() -> None:
+    rows, others = np.zeros((2, 3)), np.ones((2, 3))
+    for outputs, chosen in (
+        ({"a": others, "b": rows}, "b"),
+        ([others, rows], "1"),
+        (rows, "output"),
+        (rows, None),
+        ([rows], None),
+    ):
+        assert not third_party.select_output(outputs, chosen, "m").any()
+    with pytest.raises(Fault, match="m: it returns a, b; pass AGAINST_OUTPUT= one of them"):
+        third_party.select_output({"a": rows, "b": rows}, None, "m", "AGAINST_")
+    with pytest.raises(Fault, match=r"m: its output has shape \(2, 3, 4\), expected \(n, classes\); pass OUTPUT="):
+        third_party.select_output(np.zeros((2, 3, 4)), None, "m")
+    assert third_party.select_output(np.zeros((2, 1, 1, 4)), None, "m").shape == (2, 4)
+    assert third_party.select_output(np.zeros(4), None, "m").shape == (1, 4)

@@ -1,5 +1,6 @@
 """Classifies labelled images: decodes ahead of the model, in shards that a later run resumes from."""
 
+import io
 import json
 import os
 import shutil
@@ -13,8 +14,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from pipeline.accuracy import predictions, statistics
+from pipeline.accuracy.pixels import SIGNED, Pixels
 from pipeline.accuracy.predictions import Predictions
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
@@ -23,7 +26,8 @@ from pipeline.images.decoding import decode
 from pipeline.images.image_set import Example, ImageSet
 from pipeline.model.preprocessing import UnsuitableImage, prepare
 
-Predict = Callable[[np.ndarray], np.ndarray]  # float32 (n, size, size, 3) to logits, float32 (n, classes)
+# Images, float32 (n, size, size, 3), or files, bytes (n,), to logits, float32 (n, classes).
+Predict = Callable[[np.ndarray], np.ndarray]
 
 BATCH = 32  # images
 SHARD = 32  # batches
@@ -41,7 +45,7 @@ class Task:
         size: the side of the model's input, in pixels.
         protocol: one of pipeline.model.protocols.PROTOCOLS.
         activation: what turns the logits into probabilities, "softmax" or "sigmoid".
-        unit_range: whether the model takes [0, 1], as many of TensorFlow Hub do, and not [-1, 1].
+        pixels: the range that the model takes; None for a model that takes image files.
     """
 
     images: ImageSet
@@ -49,7 +53,7 @@ class Task:
     size: int
     protocol: str = "resize"
     activation: str = "softmax"
-    unit_range: bool = False
+    pixels: Pixels | None = SIGNED
 
     @property
     def present(self) -> Sequence[int]:
@@ -58,7 +62,7 @@ class Task:
 
     def key(self, model: str) -> str:
         """Returns a digest of the task and the model; shards are valid for one key."""
-        facts = [model, self.size, self.protocol, self.activation, self.unit_range, BATCH, SHARD]
+        facts = [model, self.size, self.protocol, self.activation, self.pixels and self.pixels.name, BATCH, SHARD]
         names = [(example.name, example.label) for example in self.chosen]
         return sha256(json.dumps([facts, names]).encode()).hexdigest()
 
@@ -89,8 +93,8 @@ class Batch:
     """Prepared images.
 
     Attributes:
-        inputs: float32 (BATCH, size, size, 3); the rows beyond the examples are zero, so that the model is compiled for
-            one shape.
+        inputs: float32 (BATCH, size, size, 3), or files, bytes (BATCH,); the rows beyond the examples are blank(), so
+            that the model is compiled for one shape.
         examples: the images of the first rows.
         damaged: what is wrong with the images that could not be prepared, by name.
     """
@@ -100,6 +104,13 @@ class Batch:
     damaged: Mapping[str, str]
 
 
+def blank(task: Task) -> np.ndarray:
+    """Returns a batch of nothing: float32 zeros (BATCH, size, size, 3), or bytes (BATCH,), a black image's file."""
+    if task.pixels is None:
+        return np.array([encode_png(np.zeros((8, 8, 3), np.uint8))] * BATCH, object)
+    return np.zeros((BATCH, task.size, task.size, 3), np.float32)
+
+
 def prepare_image(task: Task, example: Example) -> np.ndarray:
     """Reads, decodes and prepares an image: float32 (size, size, 3), in the model's range.
 
@@ -107,31 +118,51 @@ def prepare_image(task: Task, example: Example) -> np.ndarray:
         Fault: names an image that is damaged, or that does not fit the protocol.
     """
     where = task.images.locate(example)
-    pixels = decode(task.images.read(example), where)
+    if task.pixels is None:
+        raise ValueError("the model takes image files")
+    decoded = decode(task.images.read(example), where)
     try:
-        values = prepare(pixels, task.size, task.protocol)
+        return task.pixels.convert(prepare(decoded, task.size, task.protocol))
     except UnsuitableImage as reason:
         raise Fault(f"{where}: {reason}; replace or remove it") from None
-    return (values + np.float32(1)) / np.float32(2) if task.unit_range else values
+
+
+def prepare_file(task: Task, example: Example) -> bytes:
+    """Reads an image for a model that takes files: a JPEG or PNG as it is, any other as a PNG of its upright pixels.
+
+    Raises:
+        Fault: names an image that is damaged.
+    """
+    data = task.images.read(example)
+    decoded = decode(data, task.images.locate(example))
+    return data if data.startswith((b"\xff\xd8\xff", b"\x89PNG")) else encode_png(decoded)
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Returns a PNG of uint8 (height, width, 3) pixels."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG", compress_level=1)
+    return out.getvalue()
 
 
 def batches(task: Task, chosen: Sequence[Example]) -> Iterator[Batch]:
     """Yields the chosen images in batches of BATCH; decoding is AHEAD of the caller."""
+    prepare_one = prepare_image if task.pixels else prepare_file
     parts = [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
     waiting: deque[list[Future]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             for number, part in enumerate(parts):
                 for later in parts[number + len(waiting) : number + AHEAD]:
-                    waiting.append([pool.submit(prepare_image, task, example) for example in later])
-                yield _collect(task.size, part, waiting.popleft())
+                    waiting.append([pool.submit(prepare_one, task, example) for example in later])
+                yield _collect(task, part, waiting.popleft())
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _collect(size: int, examples: Sequence[Example], futures: Sequence[Future]) -> Batch:
+def _collect(task: Task, examples: Sequence[Example], futures: Sequence[Future]) -> Batch:
     """Waits for the images of a batch."""
-    inputs = np.zeros((BATCH, size, size, 3), np.float32)
+    inputs = blank(task)
     good: list[Example] = []
     damaged: dict[str, str] = {}
     for example, future in zip(examples, futures, strict=True):

@@ -1,8 +1,8 @@
-"""Loads any image classifier, and calls it as its users do."""
+"""Loads any image classifier through the interface that was chosen for it, and calls it."""
 
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from scipy.special import logit
 
-from pipeline.accuracy.classify import BATCH
+from pipeline.accuracy.classify import BATCH, Predict
+from pipeline.accuracy.interface import Interface
+from pipeline.accuracy.outputs import check_classes
 from pipeline.base.fault import Fault
-from pipeline.saved_model.files import model_digest
+from pipeline.saved_model.callables import CALL
 from pipeline.saved_model.load import load_saved_model
 
-OUTPUTS = ("logits", "default", "probabilities", "predictions")  # usual names of the output, if there are several
 TIMED = 5  # batches
 
 
@@ -24,98 +25,91 @@ def _brief(error: Exception) -> str:
     return textwrap.shorten(str(error), 300, placeholder=" ...")
 
 
-def select_output(outputs: Any, where: str) -> np.ndarray:
-    """Returns a module's output as float32 (n, k), from whatever its call returned.
-
-    Args:
-        outputs: a tensor, a list of one, or tensors by name.
-        where: the module's name, for messages.
-
-    Raises:
-        Fault: when there are several outputs and none has a usual name, or it has another shape.
-    """
-    if isinstance(outputs, dict):
-        names = list(outputs) if len(outputs) == 1 else [name for name in OUTPUTS if name in outputs]
-        if not names:
-            raise Fault(f"{where}: it returns {', '.join(sorted(outputs))}; expected one of {', '.join(OUTPUTS)}")
-        outputs = outputs[names[0]]
-    if isinstance(outputs, (list, tuple)):
-        if len(outputs) != 1:
-            raise Fault(f"{where}: it returns a list of {len(outputs)}; expected one output, or several with names")
-        (outputs,) = outputs
-    array = np.asarray(outputs, np.float32)
-    if array.ndim != 2:
-        raise Fault(f"{where}: its output has shape {array.shape}, expected (n, classes)")
-    return array
-
-
 @dataclass(frozen=True)
 class Classifier:
     """A loaded module.
 
     Attributes:
         name: its name in messages.
-        digest: of its files.
-        size: the side of its input in pixels; None where it takes any.
-        is_own: whether this project made it, so that the range of its pixels is [-1, 1].
-        call: maps float32 (n, size, size, 3) to float32 (n, k).
+        interface: how it is called.
+        prefix: of the settings of this module, "" or AGAINST.
+        call: maps images, float32 (n, size, size, 3), or files, bytes (n,), to its output, float32 (n, k).
     """
 
     name: str
-    digest: str
-    size: int | None
-    is_own: bool
-    call: Callable[[np.ndarray], np.ndarray]
+    interface: Interface
+    prefix: str
+    call: Predict
 
 
-def _image_input(signature: Any) -> tuple[str, int | None] | None:
-    """Returns the name of a signature's input, and its side in pixels, or None where it takes any.
-
-    A loaded signature accepts inputs of any shape, so the shape is checked here.
-
-    Returns:
-        None for a signature that does not take batches of square images, float32 (n, side, side, 3).
-    """
-    inputs = signature.structured_input_signature[1]
-    if len(inputs) != 1:
-        return None
-    ((key, spec),) = inputs.items()
-    shape = [None] * 4 if spec.shape.rank is None else spec.shape.as_list()
-    fits = len(shape) == 4 and shape[0] is None and shape[1] == shape[2] and shape[3] in (None, 3)
-    return (key, shape[1]) if fits and spec.dtype.name == "float32" else None
-
-
-def load_classifier(name: str, folder: Path) -> Classifier:
-    """Loads a SavedModel as its users do: to be called, or by its signature.
+def load_classifier(name: str, folder: Path, interface: Interface, prefix: str = "") -> Classifier:
+    """Loads a SavedModel.
 
     Raises:
-        Fault: when it cannot be loaded or called, or takes something else than batches of images; from call() when it
-            refuses them.
+        Fault: when TensorFlow cannot load it; from call() when it refuses the images.
     """
     import tensorflow as tf
 
-    module = load_saved_model(folder)
-    signatures = getattr(module, "signatures", {})
-    signature: Any = signatures.get("serving_default") or signatures.get("default")
-    if not callable(module) and signature is None:
-        raise Fault(f"{name}: it cannot be called, and has no signature serving_default or default")
-    image_input = _image_input(signature) if signature is not None else None
-    if image_input is None and not callable(module):
-        specs = sorted(signature.structured_input_signature[1].items())
-        inputs = ", ".join(f"{spec.dtype.name} {spec.shape}" for _, spec in specs)
-        raise Fault(f"{name}: its signature takes {inputs}; expected one input, float32 (n, side, side, 3)")
-    key, size = image_input or ("", None)
+    module = load_saved_model(folder, name, interface.tags)
+    function: Any = module if interface.signature == CALL else module.signatures[interface.signature]
 
-    def call(inputs: np.ndarray) -> np.ndarray:
-        tensor = tf.constant(inputs)
+    def run(inputs: np.ndarray) -> np.ndarray:
+        tensor = tf.constant(inputs, tf.as_dtype(interface.input.tensor.dtype))
         try:
-            outputs = module(tensor) if callable(module) else signature(**{key: tensor})
+            outputs = function(tensor) if interface.signature == CALL else function(**{interface.input.name: tensor})
         except (TypeError, ValueError, tf.errors.OpError) as error:
-            raise Fault(f"{name}: it refuses images, float32 {inputs.shape} ({_brief(error)})") from None
-        return select_output(outputs, name)
+            shown = f"{tensor.dtype.name} {tuple(tensor.shape)}"
+            raise Fault(f"{name}: it refuses images, {shown} ({_brief(error)})") from None
+        return select_output(outputs, interface.output, name, prefix)
 
-    is_own = (folder / "assets.extra" / "provenance.json").is_file()
-    return Classifier(name, model_digest(folder), size, is_own, call)
+    return Classifier(name, interface, prefix, lambda images: _run_in_parts(run, images, interface))
+
+
+def _run_in_parts(run: Predict, images: np.ndarray, interface: Interface) -> np.ndarray:
+    """Runs a module on images as it takes them: their type, the layout, and how many at a time."""
+    if not interface.input.is_encoded:
+        if interface.input.tensor.dtype.startswith(("int", "uint")):
+            images = np.rint(images)
+        if interface.input.layout == "NCHW":
+            images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    parts = list(_split(images, interface.input.batch))
+    return np.concatenate([run(part) for part in parts])[: len(images)]
+
+
+def _split(images: np.ndarray, batch: int | None) -> Iterator[np.ndarray]:
+    """Yields images in parts of a module's batch size, the last one filled up with copies; one by one for 0."""
+    if batch is None or batch == len(images):
+        yield images
+    elif batch == 0:
+        yield from images
+    else:
+        for start in range(0, len(images), batch):
+            part = images[start : start + batch]
+            yield np.concatenate([part, np.repeat(part[-1:], batch - len(part), axis=0)])
+
+
+def select_output(outputs: Any, chosen: str | None, where: str, prefix: str = "") -> np.ndarray:
+    """Returns a module's output as float32 (n, k), from whatever its call returned.
+
+    Args:
+        outputs: a tensor, tensors in a list, or tensors by name.
+        chosen: the name, or the number in the list; None for the only one.
+        where: the module's name, for messages.
+        prefix: of the settings of this module.
+
+    Raises:
+        Fault: when there is no such output, or several of which none was chosen, or it has another shape.
+    """
+    named = (
+        outputs if isinstance(outputs, dict) else dict(enumerate(outputs)) if isinstance(outputs, (list, tuple)) else {}
+    )
+    by_name = {str(name): value for name, value in named.items()} or {chosen or "output": outputs}
+    if chosen not in by_name and (chosen is not None or len(by_name) > 1):
+        raise Fault(f"{where}: it returns {', '.join(sorted(by_name))}; pass {prefix}OUTPUT= one of them")
+    array = np.asarray(by_name[chosen] if chosen is not None else next(iter(by_name.values())), np.float32)
+    if array.ndim == 0 or any(size != 1 for size in array.shape[1:-1]):
+        raise Fault(f"{where}: its output has shape {array.shape}, expected (n, classes); pass {prefix}OUTPUT= another")
+    return array.reshape(1 if array.ndim == 1 else len(array), -1)
 
 
 def _invert_activation(outputs: np.ndarray, activation: str) -> np.ndarray:
@@ -131,17 +125,14 @@ def _invert_activation(outputs: np.ndarray, activation: str) -> np.ndarray:
     return np.log(np.maximum(outputs, tiny)) if likely else outputs
 
 
-def to_logits(
-    classifier: Classifier, classes: int, background: bool, activation: str
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a function from images, float32 (n, size, size, 3), to logits, float32 (n, classes).
+def to_logits(classifier: Classifier, labels: int, activation: str) -> Predict:
+    """Returns a function from images, as Classifier.call takes them, to logits, float32 (n, labels).
 
     Probabilities are turned back into logits: the same order, and the same probabilities after the activation.
 
     Args:
         classifier: the module.
-        classes: how many labels there are.
-        background: whether a first output stands for none of them, as in the first Inception modules.
+        labels: how many there are.
         activation: what turns logits into probabilities, one of ACTIVATIONS.
 
     Raises:
@@ -150,21 +141,16 @@ def to_logits(
 
     def predict(inputs: np.ndarray) -> np.ndarray:
         outputs = classifier.call(inputs)
-        if outputs.shape[1] != classes + background:
-            hint = "; pass --background if the first is none of them" if outputs.shape[1] == classes + 1 else ""
-            raise Fault(
-                f"{classifier.name}: it returns {outputs.shape[1]} outputs, expected {classes + background} for"
-                f" {classes} labels{hint}"
-            )
+        background = classifier.interface.background
+        has_background = check_classes(classifier.name, outputs.shape[1], labels, background, classifier.prefix)
         outputs = _invert_activation(outputs, activation)
-        return outputs[:, 1:] if background else outputs
+        return outputs[:, 1:] if has_background else outputs
 
     return predict
 
 
-def measure_speed(predict: Callable[[np.ndarray], np.ndarray], size: int) -> float:
-    """Returns the images per second of the forward pass alone, in batches of BATCH, after a first batch."""
-    batch = np.zeros((BATCH, size, size, 3), np.float32)
+def measure_speed(predict: Callable[[np.ndarray], np.ndarray], batch: np.ndarray) -> float:
+    """Returns the images per second of the forward pass alone, for a batch of BATCH images, after a first one."""
     predict(batch)
     started = time.perf_counter()
     for _ in range(TIMED):

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -30,6 +29,13 @@ class Tensor:
 
     dtype: str
     shape: tuple[int | None, ...] | None
+
+    def __str__(self) -> str:
+        """Returns it for people: "float32 (?, 224, 224, 3)"."""
+        if self.shape is None:
+            return f"{self.dtype} of any shape"
+        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
+        return f"{self.dtype} ({sizes}{',' if len(self.shape) == 1 else ''})"
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ def saved_model_class() -> Any:
     return SavedModel
 
 
-def parse(content: bytes, path: Path, name: str = "saved_model.pb") -> Any:
+def parse(content: bytes, path: object, name: str = "saved_model.pb") -> Any:
     """Parses a saved_model.pb, or a saved_model.pbtxt, which has the same in protobuf's text form.
 
     Args:
@@ -95,8 +101,7 @@ def parse(content: bytes, path: Path, name: str = "saved_model.pb") -> Any:
         parsed = None
     if parsed is None or not parsed.meta_graphs:
         raise Fault(
-            f"{path}: its {name} ({len(content):,} bytes) is cut short, damaged or not a SavedModel;"
-            " fetch or convert it again"
+            f"{path}: its {name} ({len(content):,} bytes) is cut short, damaged or not a SavedModel; get it again"
         )
     return parsed
 
@@ -236,11 +241,13 @@ def read_signatures(meta_graph: Any) -> dict[str, Signature]:
 
 
 def _read_tensors(infos: Any, meta_graph: Any) -> dict[str, Tensor]:
-    tensors = {}
-    for name, info in sorted(infos.items()):
-        shape = tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
-        tensors[name] = Tensor(_dtype_name(info.dtype, meta_graph), None if info.tensor_shape.unknown_rank else shape)
-    return tensors
+    return {name: read_tensor(info.dtype, info.tensor_shape, meta_graph) for name, info in sorted(infos.items())}
+
+
+def read_tensor(dtype: int, shape: Any, meta_graph: Any) -> Tensor:
+    """Returns a tensor's type from its tensorflow.DataType and its TensorShapeProto."""
+    sizes = tuple(None if dim.size < 0 else dim.size for dim in shape.dim)
+    return Tensor(_dtype_name(dtype, meta_graph), None if shape.unknown_rank else sizes)
 
 
 def read_variables(meta_graph: Any) -> Variables | None:

@@ -1,5 +1,6 @@
 """Classifying many images: decoded ahead, damaged ones counted, and resumed runs."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from pipeline.accuracy import classify
 from pipeline.accuracy.classify import Task, evaluate
+from pipeline.accuracy.pixels import BYTES, SIGNED, UNIT, Pixels
 from pipeline.base.fault import Fault
 from pipeline.images import image_set
 from pipeline.images.labels import Label
@@ -30,9 +32,9 @@ def images(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def choose(folder: Path, samples: int | None = None, unit_range: bool = False) -> Task:
+def choose(folder: Path, samples: int | None = None, pixels: Pixels | None = SIGNED) -> Task:
     images = image_set.open_images(folder, LABELS)
-    return Task(images, image_set.choose(images, samples), SIZE, unit_range=unit_range)
+    return Task(images, image_set.choose(images, samples), SIZE, pixels=pixels)
 
 
 def colours(inputs: np.ndarray) -> np.ndarray:
@@ -66,14 +68,29 @@ def test_every_image_is_classified_in_order_and_in_batches_of_one_shape(images: 
     assert evaluated.rate > 0
 
 
-@pytest.mark.parametrize("unit_range", [False, True])
-def test_pixels_have_the_range_that_the_model_takes(unit_range: bool, images: Path) -> None:
-    task = choose(images, 1, unit_range)
+@pytest.mark.parametrize("pixels", [SIGNED, UNIT, BYTES])
+def test_pixels_have_the_range_that_the_model_takes(pixels: Pixels, images: Path) -> None:
+    task = choose(images, 1, pixels)
     values = classify.prepare_image(task, task.chosen[0])
-    black, colour = (0, 200 / 255) if unit_range else (-1, 200 / 127.5 - 1)
+    low, high = map(float, pixels.name.split(","))
     assert values.shape == (SIZE, SIZE, 3)
-    assert sorted({round(float(value), 3) for value in values.ravel()})[0] == black
-    assert values.max() >= colour - 1e-6
+    assert values.dtype == np.float32
+    assert values.min() == low
+    assert values.max() >= low + 200 / 255 * (high - low) - 1e-4
+
+
+def test_files_are_handed_on_as_they_are_or_as_png(images: Path) -> None:
+    task = choose(images, 2, None)
+    (batch,) = classify.batches(task, task.chosen)
+    assert batch.inputs.shape == (classify.BATCH,)
+    assert list(batch.inputs[:2]) == [task.images.read(example) for example in task.chosen]
+    place = task.images.places[task.chosen[0].name].path
+    original = Image.open(place).convert("RGB")
+    original.save(place, "BMP")
+    (batch,) = classify.batches(task, task.chosen)
+    for data in (batch.inputs[0], batch.inputs[-1]):
+        assert data.startswith(b"\x89PNG")
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(batch.inputs[0]))), np.asarray(original))
 
 
 def test_a_stopped_run_is_resumed(images: Path, tmp_path: Path) -> None:

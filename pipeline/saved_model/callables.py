@@ -1,0 +1,49 @@
+"""Reads how a loaded SavedModel can be called itself, `model(images)`, from its object graph, without TensorFlow."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.saved_model.graph import Signature, Tensor, read_tensor
+
+CALL = "__call__"
+
+
+def read_call(meta_graph: Any) -> Signature | None:
+    """Returns the inputs and outputs of the object that tf.saved_model.load returns, None if it cannot be called.
+
+    An input that is an option, such as Keras' `training`, is not listed. Of several forms the first with one tensor
+    counts. Outputs that are a list are called "0", "1" and so on, and a single one "output".
+    """
+    nodes = meta_graph.object_graph_def.nodes
+    functions = meta_graph.object_graph_def.concrete_functions
+    children = nodes[0].children if nodes else ()
+    names = [name for child in children if child.local_name == CALL for name in _names(nodes[child.node_id])]
+    found = [functions[name] for name in names if name in functions]
+    for function in found:
+        inputs = dict(_tensors(function.canonicalized_input_signature, "", meta_graph))
+        if len(inputs) == 1:
+            return Signature(inputs, dict(_tensors(function.output_signature, "output", meta_graph)))
+    return None
+
+
+def _names(node: Any) -> list[str]:
+    if node.HasField("bare_concrete_function"):
+        return [node.bare_concrete_function.concrete_function_name]
+    return list(node.function.concrete_functions)
+
+
+def _tensors(value: Any, name: str, meta_graph: Any) -> Iterator[tuple[str, Tensor]]:
+    """Yields the tensors of a StructuredValue of tensorflow/core/protobuf/struct.proto, each with its name."""
+    kind = value.WhichOneof("kind")
+    if kind in ("tensor_spec_value", "bounded_tensor_spec_value"):
+        spec = getattr(value, kind)
+        yield name or spec.name, read_tensor(spec.dtype, spec.shape, meta_graph)
+    elif kind == "dict_value":
+        for key in sorted(value.dict_value.fields):
+            yield from _tensors(value.dict_value.fields[key], key, meta_graph)
+    elif kind in ("list_value", "tuple_value"):
+        for number, part in enumerate(getattr(value, kind).values):
+            yield from _tensors(part, str(number), meta_graph)
+    elif kind == "named_tuple_value":
+        for pair in value.named_tuple_value.values:
+            yield from _tensors(pair.value, pair.key, meta_graph)
