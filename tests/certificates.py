@@ -21,9 +21,16 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         """Makes its key and certificate; the files lie in the folder, which is created if it is missing."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._key, self._name = folder, ec.generate_private_key(ec.SECP256R1()), _name("Our Authority")
+        self._folder, self._key, self._name = (
+            folder,
+            ec.generate_private_key(ec.SECP256R1()),
+            _name(f"Authority of {folder.name}"),
+        )
         builder = _builder(self._name, self._name, self._key, -1, 1)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        builder = builder.add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False
+        )
         self.certificate = folder / "authority.pem"
         self.certificate.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(_PEM))
 
@@ -37,6 +44,8 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
         builder = _builder(_name(host), self._name, key, *days).add_extension(address, critical=False)
+        of_authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = builder.add_extension(of_authority, critical=False)
         path = self._folder / f"{host} {days[0]} {days[1]}.pem"
         form, secret = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         certificate = builder.sign(self._key, hashes.SHA256()).public_bytes(_PEM)

@@ -1,19 +1,22 @@
 """The certificates and proxies that the environment names, and what is wrong with them where a connection fails.
 
     REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR
-                            the certificates to trust, the first that is set; without one, those of certifi
+                            files and folders of certificates to trust, all that are set; without one, those of certifi
     https_proxy, http_proxy, all_proxy, no_proxy
                             in lower or upper case, read by requests; http://, https://, socks4://, socks5://, socks5h://
 
-requests itself reads neither SSL_CERT_FILE nor SSL_CERT_DIR, which OpenSSL, curl, uv and Python's own client read.
+requests itself reads the first one of two of these variables, and neither of OpenSSL's, which curl, uv and Python's own
+client read: a machine may have some of them set, and a person sets another.
 """
 
+import functools
 import os
 import re
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -36,15 +39,34 @@ def open_session() -> requests.Session:
 
 
 class _Adapter(HTTPAdapter):
-    """Checks the settings of certificates and of the proxy when a request needs them, and not before."""
+    """Reads the settings of certificates and of the proxy when a request needs them, and not before."""
+
+    @functools.cached_property
+    def _trust(self) -> ssl.SSLContext | None:
+        return trust_certificates()
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        if str(request.url).startswith("https:"):
-            options["verify"] = find_certificates()
         # requests accepts <host>:<port>, but not with a user name before it.
         proxies = options.get("proxies") or {}
         options["proxies"] = {key: _with_scheme(proxy) for key, proxy in proxies.items()}
         return super().send(request, *args, **options)
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> Any:
+        host, options = super().build_connection_pool_key_attributes(request, verify, cert)
+        if host["scheme"] == "https" and self._trust:
+            return host, {"ssl_context": self._trust, "cert_reqs": "CERT_REQUIRED"}
+        return host, options
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        if not (url.lower().startswith("https:") and self._trust):
+            super().cert_verify(conn, url, True, cert)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        if proxy.lower().startswith("https:") and self._trust:
+            options["proxy_ssl_context"] = self._trust
+        return super().proxy_manager_for(proxy, **options)
 
     def get_connection_with_tls_context(
         self, request: requests.PreparedRequest, verify: Any, proxies: Mapping[str, str] | None = None, cert: Any = None
@@ -55,46 +77,62 @@ class _Adapter(HTTPAdapter):
             proxy = select_proxy(str(request.url), dict(proxies or {}))
             if proxy is None:
                 raise
-            raise Misconfigured(f"{_describe_setting(proxy)}: {_describe_refusal(error)}") from None
+            setting = _describe_setting(str(request.url), proxy)
+            raise Misconfigured(f"{setting}: {_describe_refusal(error)}") from None
 
 
-def find_certificates() -> str | bool:
-    """Returns the file or folder of certificates to trust, or True for those of certifi.
+def _named_certificates() -> dict[str, Path]:
+    """Returns the file or folder that each variable names which is set."""
+    return {name: Path(os.environ[name]) for name in CERTIFICATES if os.environ.get(name)}
+
+
+def trust_certificates() -> ssl.SSLContext | None:
+    """Returns a context that trusts all certificates which the variables name, or None where none is set.
+
+    As with curl, a certificate among them is trusted for what it signed, an intermediate authority's too.
 
     Raises:
         Misconfigured: names the variable and the path that holds no certificates.
     """
-    name = next((name for name in CERTIFICATES if os.environ.get(name)), None)
-    if name is None:
-        return True
-    path = Path(os.environ[name])
-    if fault := _find_fault(path):
-        raise Misconfigured(
-            f"{name}={path}: {fault}; expected a PEM file of certificates to trust; correct or unset it"
-        )
-    return str(path)
+    named = _named_certificates()
+    if not named:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    for name, path in named.items():
+        if fault := _add(context, path):
+            raise Misconfigured(
+                f"{name}={path}: {fault}; expected certificates to trust, a PEM file or a folder of them; correct or"
+                " unset it"
+            )
+    return context
 
 
-def _find_fault(path: Path) -> str:
-    """Returns what is wrong with a file or folder of certificates, or ""."""
+def _add(context: ssl.SSLContext, path: Path) -> str:
+    """Adds the certificates of a file or folder; returns what is wrong with it, or ""."""
     if not path.exists():
         return "no such file"
     if path.is_dir():
-        hashed = any(re.fullmatch(r"[0-9a-f]{8}\.\d+", entry.name) for entry in path.iterdir())
-        return "" if hashed else "a folder without hashed certificates (openssl rehash makes them)"
+        if any(re.fullmatch(r"[0-9a-f]{8}\.\d+", entry.name) for entry in path.iterdir()):
+            context.load_verify_locations(capath=path)  # OpenSSL finds them by their names
+            return ""
+        faults = [_add(context, file) for file in path.iterdir() if file.is_file()]
+        return "" if "" in faults else "a folder without certificates"
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        context.load_verify_locations(path)
     except ssl.SSLError:
         return "holds no certificates" if path.stat().st_size else "an empty file"
     except OSError as error:
-        return str(error.strerror)
+        return str(error.strerror).lower()
     return ""
 
 
-def _describe_setting(proxy: str) -> str:
-    """Returns a proxy with the variable that names it, without its password."""
-    variables = {_with_scheme(value): name for name, value in os.environ.items() if name.lower().endswith("_proxy")}
-    return f"{variables.get(_with_scheme(proxy), 'the proxy of this system')}={hide_password(_with_scheme(proxy))}"
+def _describe_setting(url: str, proxy: str) -> str:
+    """Returns the proxy of an address with the variable that names it, without its password."""
+    lower = (f"{urlsplit(url).scheme}_proxy", "all_proxy")
+    names = (name for names in zip(lower, map(str.upper, lower), strict=True) for name in names)
+    name = next((name for name in names if _with_scheme(os.environ.get(name, "")) == _with_scheme(proxy)), None)
+    return f"{name or 'the proxy of this system'}={hide_password(_with_scheme(proxy))}"
 
 
 def _with_scheme(proxy: str) -> str:
@@ -138,12 +176,11 @@ def _describe_certificate(error: ssl.SSLCertVerificationError) -> Unavailable:
     what = f"its certificate cannot be verified: {error.verify_message.rstrip('.')}"
     if error.verify_code not in _UNKNOWN_AUTHORITY:  # expired, or of another host
         return Unavailable(f"{what}; check the address and this machine's clock, or tell whoever runs the server")
-    name = next((name for name in CERTIFICATES if os.environ.get(name)), None)
-    trusted = f"{name}={os.environ[name]} does not hold" if name else "this machine does not trust"
+    named = " and ".join(f"{name}={path}" for name, path in _named_certificates().items())
     return Misconfigured(
-        f"{what}, which means that {trusted} the authority that signed it; if it is your organisation's own, set"
-        " SSL_CERT_FILE=<a PEM file with that authority's certificate>, such as the system's"
-        " /etc/ssl/certs/ca-certificates.crt"
+        f"{what}: the authority that signed it is not among the certificates of {named or 'certifi, the default'}; if"
+        " it is your organisation's own, set SSL_CERT_FILE=<a PEM file with that authority's certificate>, such as the"
+        " system's /etc/ssl/certs/ca-certificates.crt"
     )
 
 
@@ -159,7 +196,7 @@ def _proxy_of(error: requests.ConnectionError) -> str:
     """Returns the proxy of the request that failed, with the variable that names it, or ""."""
     url = str(error.request.url) if error.request is not None else ""
     proxy = select_proxy(url, get_environ_proxies(url))
-    return _describe_setting(proxy) if proxy else ""
+    return _describe_setting(url, proxy) if proxy else ""
 
 
 def describe_error(error: BaseException) -> str:
