@@ -131,7 +131,8 @@ def _describe_setting(url: str, proxy: str) -> str:
     """Returns the proxy of an address with the variable that names it, without its password."""
     lower = (f"{urlsplit(url).scheme}_proxy", "all_proxy")
     names = (name for names in zip(lower, map(str.upper, lower), strict=True) for name in names)
-    name = next((name for name in names if _with_scheme(os.environ.get(name, "")) == _with_scheme(proxy)), None)
+    set_ones = (name for name in names if os.environ.get(name))
+    name = next((name for name in set_ones if _with_scheme(os.environ[name]) == _with_scheme(proxy)), None)
     return f"{name or 'the proxy of this system'}={hide_password(_with_scheme(proxy))}"
 
 
