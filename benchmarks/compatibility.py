@@ -65,7 +65,7 @@ def read_needs(folder: Path) -> dict[str, Any]:
     versions = {computation.features for computation in computations if computation.features}
     platforms = [set(inspection.platforms or ()) for inspection in inspections]
     return {
-        "tensorflow": max((each.tensorflow or runtimes.UNKNOWN for each in inspections), key=runtimes.parse),
+        "tensorflow": max((each.tensorflow for each in inspections), key=runtimes.parse),
         "calling_convention": max(number for each in inspections for number in each.conventions),
         "stablehlo": max(versions, key=runtimes.parse),
         "platforms": sorted(set.intersection(*platforms)),

@@ -1,6 +1,10 @@
-"""Measures which XlaCallModule nodes each TensorFlow loads and runs, for the table in pipeline/saved_model/runtimes.py.
+"""Measures what each TensorFlow loads and runs, for the tables in pipeline/saved_model/.
 
     python -m benchmarks.runtime_probe INTERPRETER ...
+    python -m benchmarks.runtime_probe --operations INTERPRETER ... > pipeline/saved_model/operations.tsv
+
+The first measures XlaCallModule nodes, for runtimes.py. The second lists which operations each has, and on which
+devices, for operations.py: name the interpreters from the oldest TensorFlow to the newest, all of the table.
 
 Each interpreter belongs to an environment with one TensorFlow and nothing else of ours, for instance
 `uv venv -p 3.11 tf-2.14 && uv pip install -p tf-2.14/bin/python 'tensorflow==2.14.*'`. For each, prints the StableHLO
@@ -14,12 +18,15 @@ version of the runtime and its result for each variant of a small SavedModel:
 About 20 seconds per interpreter on 2 cores.
 """
 
+import ctypes
+import datetime
 import functools
+import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +100,35 @@ def check(folders: Sequence[str]) -> None:
         except Exception as error:  # any error is a result
             message = " ".join(str(error).split()).partition("unavailable> ")
             print((message[2] or message[0]).partition(" [[")[0][:200], flush=True)
+
+
+def list_operations() -> None:
+    """Prints the operations of TensorFlow, a line each: its name and the types of devices that have a kernel.
+
+    Python's package registers operations for TensorFlow's own tests, too; those are left out.
+    """
+    folder = Path(importlib.util.find_spec("tensorflow").submodule_search_locations[0])  # type: ignore[union-attr,index]
+    library = ctypes.CDLL(str(folder / "libtensorflow_cc.so.2"))
+    library.TF_GetAllOpList.restype = ctypes.POINTER(_Buffer)
+    buffer = library.TF_GetAllOpList().contents
+    core = ctypes.string_at(buffer.data, buffer.length)  # before Python registers more
+    import tensorflow as tf
+    from tensorflow.core.framework.op_def_pb2 import OpList
+    from tensorflow.python.framework.kernels import get_all_registered_kernels
+
+    devices: dict[str, set[str]] = {operation.name: set() for operation in OpList.FromString(core).op}
+    devices["AudioMicrofrontend"] = set()  # the one for users that only Python's package registers
+    for kernel in get_all_registered_kernels().kernel:
+        devices.get(kernel.op, set()).add(kernel.device_type)
+    print("tensorflow", tf.__version__, sep="\t")
+    for name, types in devices.items():
+        print(name, ",".join(sorted(types)), sep="\t")
+
+
+class _Buffer(ctypes.Structure):
+    """TF_Buffer of TensorFlow's C API."""
+
+    _fields_ = (("data", ctypes.c_void_p), ("length", ctypes.c_size_t), ("deallocator", ctypes.c_void_p))
 
 
 # In this project's environment ----------------------------------------------------------------------------------------
@@ -210,6 +246,53 @@ def run_checks(interpreter: str, folders: Sequence[str]) -> dict[str, str]:
     return results
 
 
+def run_listing(interpreter: str) -> tuple[str, dict[str, set[str]]]:
+    """Returns the version of an interpreter's TensorFlow, and its operations with their devices."""
+    command = [interpreter, str(Path(__file__).resolve()), "--list-operations"]
+    done = subprocess.run(command, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, stdout=subprocess.PIPE, check=True)
+    (_, version), *rows = (line.split("\t") for line in done.stdout.decode().splitlines())
+    return version, {name: set(filter(None, types.split(","))) for name, types in rows}
+
+
+def print_operations(interpreters: Sequence[str]) -> None:
+    """Prints the table of pipeline/saved_model/operations.py."""
+    listings = [run_listing(interpreter) for interpreter in interpreters]
+    versions = [version for version, _ in listings]
+    if [".".join(version.split(".")[:2]) for version in versions] != [row.tensorflow for row in runtimes.RUNTIMES]:
+        raise SystemExit(f"got TensorFlow {', '.join(versions)}; expected those of pipeline/saved_model/runtimes.py")
+    print(f"# The operations of TensorFlow {', '.join(versions)} (x86-64), made on {datetime.date.today()} with")
+    print("# python -m benchmarks.runtime_probe --operations; operations.py beside it explains the columns.")
+    for name in sorted({name for _, operations in listings for name in operations}):
+        print("\t".join(operation_row(name, [operations.get(name) for _, operations in listings])).rstrip())
+
+
+def operation_row(name: str, devices: Sequence[set[str] | None]) -> tuple[str, str, str]:
+    """Returns a row of the table: the operation, the versions that have it, and the devices unless it runs on any.
+
+    Args:
+        name: the operation.
+        devices: the types of devices that have a kernel in each version, None where the version lacks the operation.
+    """
+    minors = [runtime.tensorflow for runtime in runtimes.RUNTIMES]
+    present = [minor for minor, types in zip(minors, devices, strict=True) if types is not None]
+    first, last = present[0], present[-1]
+    if present != minors[minors.index(first) : minors.index(last) + 1]:
+        raise SystemExit(f"{name}: in TensorFlow {', '.join(present)}; the table can hold one range of versions only")
+    span = "" if present == minors else f"{first}-{'' if last == minors[-1] else last}"
+    kinds = {_device_kind(types) for types in devices if types is not None}
+    if len(kinds) > 1:
+        raise SystemExit(
+            f"{name}: its devices depend on the version ({', '.join(kinds)}); the table has no column for it"
+        )
+    return name, span, kinds.pop()
+
+
+def _device_kind(types: Collection[str]) -> str:
+    if {"CPU", "DEFAULT"} & set(types):
+        return ""
+    return "gpu" if "GPU" in types else "none"
+
+
 def report(interpreter: str, fixed: Sequence[str], versions: Mapping[str, str], expected: Mapping[str, str]) -> None:
     """Prints the results of one interpreter.
 
@@ -245,10 +328,15 @@ def main(interpreters: Sequence[str]) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--check"]:
         check(sys.argv[2:])
+    elif sys.argv[1:2] == ["--list-operations"]:
+        list_operations()
     else:
         from pipeline.saved_model import (
             computation,
             runtimes,  # not in the environment under test
         )
 
-        main(sys.argv[1:])
+        if sys.argv[1:2] == ["--operations"]:
+            print_operations(sys.argv[2:])
+        else:
+            main(sys.argv[1:])

@@ -226,7 +226,7 @@ def output_of(inspection: Inspection) -> Output | None:
 
 def training_of(inspection: Inspection) -> Training:
     """Returns how many trainable variables a SavedModel has; without saved gradients none of them has one."""
-    trainable = inspection.variables.trainable if inspection.variables else 0
+    trainable = inspection.variables.trainable
     return Training(trainable, 0 if inspection.gradients is False else trainable)
 
 

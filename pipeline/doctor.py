@@ -19,10 +19,13 @@ from pipeline.base.command import guarded
 from pipeline.base.fault import Fault, hide_password, list_names
 from pipeline.download import cache
 from pipeline.saved_model import runtimes
+from pipeline.saved_model.access import Kind
+from pipeline.saved_model.faults import find_faults, find_publication_faults
 from pipeline.saved_model.files import Files, belongs_to_model
 from pipeline.saved_model.findings import Finding
 from pipeline.saved_model.graph import Tensor
-from pipeline.saved_model.inspection import Inspection, find_faults, find_publication_faults, inspect_saved_model
+from pipeline.saved_model.inspection import Inspection, inspect_saved_model
+from pipeline.saved_model.meta_graphs import MetaGraph
 from pipeline.saved_model.remote import Downloads, local_copy
 
 
@@ -74,20 +77,35 @@ def _facts(model: Inspection) -> Iterator[tuple[str, str]]:
     if model.files.note:
         yield "model", model.files.note
     yield "TensorFlow", _tensorflow(model)
-    graph = f"GraphDef version {model.producer}, readable from {model.min_consumer}"
-    yield "written by", f"TensorFlow {model.written_by or 'unknown'} ({graph})"
-    yield "platforms", "any" if model.platforms is None else ", ".join(model.platforms) or "none"
+    yield "platforms", _platforms(model)
     if model.computations:
         yield from _computation_facts(model)
+    yield "access", "; ".join(_accesses(model)) or "no files but its own, no network"
     yield "paths", list_names(model.paths, 3) or "none"
-    for name, signature in model.signatures.items():
-        yield f"signature {name}", f"{_tensors(signature.inputs)} -> {_tensors(signature.outputs)}"
-    if variables := model.variables:
-        yield "variables", f"{variables.count}, {_size(variables.bytes)}; {variables.trainable} trainable"
-    else:
-        yield "variables", "unknown: no object graph"
+    for meta in model.meta_graphs:
+        yield f"tags {list(meta.tags)}", _loading(model, meta)
+        graph = f"GraphDef version {meta.producer}, readable from {meta.min_consumer}"
+        yield "written by", f"TensorFlow {meta.written_by or 'unknown'} ({graph})"
+        for name, signature in meta.signatures.items():
+            yield f"signature {name}", f"{_tensors(signature.inputs)} -> {_tensors(signature.outputs)}"
+    variables = model.variables
+    yield "variables", f"{variables.count}, {_size(variables.bytes)}; {variables.trainable} trainable"
     yield "gradients", {True: "saved", False: "not saved", None: "computed by TensorFlow"}[model.gradients]
     yield "files", _files(model.files)
+
+
+def _accesses(model: Inspection) -> Iterator[str]:
+    accesses = list(dict.fromkeys(access for meta in model.meta_graphs for access in meta.accesses))
+    for kind in Kind:
+        if texts := [access.text for access in accesses if access.kind is kind]:
+            yield f"{kind}: {list_names(texts, 3)}"
+
+
+def _loading(model: Inspection, meta: MetaGraph) -> str:
+    """Returns how to load a meta graph in Python, and whether TensorFlow Serving does so."""
+    tags = f", tags={list(meta.tags)}" if len(model.meta_graphs) > 1 else ""
+    serving = "" if meta.tags == ("serve",) else "; TensorFlow Serving loads only tags ['serve'] unless told otherwise"
+    return f"tf.saved_model.load(path{tags}){serving}"
 
 
 def _files(files: Files) -> str:
@@ -111,12 +129,27 @@ def _computation_facts(model: Inspection) -> Iterator[tuple[str, str]]:
 
 
 def _tensorflow(model: Inspection) -> str:
-    if model.tensorflow is None:
-        return "unknown: no XlaCallModule operations; see written by"
+    if model.meta_graphs[model.serving].unknown_operations:
+        return f"none of {runtimes.OLDEST} to {runtimes.NEWEST} alone: it needs another library's operations"
     if model.tensorflow == runtimes.UNKNOWN:
         return model.tensorflow
+    if model.newest_tensorflow:
+        return f"{model.tensorflow} to {model.newest_tensorflow}"
     older = " (older versions were not measured)" if model.tensorflow == runtimes.OLDEST else ""
     return f"{model.tensorflow} or newer{older}"
+
+
+def _platforms(model: Inspection) -> str:
+    meta = model.meta_graphs[model.serving]
+    if meta.unsupported_operations:
+        return "neither CPUs nor GPUs"
+    if meta.gpu_operations:
+        return "GPUs"
+    if meta.unknown_operations:
+        return "those of its other library"
+    if meta.python_calls:
+        return "none but the process that saved it"
+    return "any" if model.platforms is None else ", ".join(model.platforms) or "none"
 
 
 def _stablehlo(model: Inspection) -> str:

@@ -22,7 +22,7 @@ from pipeline.model.variants import Model, variant
 from pipeline.model.vit import BLOCKS, VisionTransformer
 from pipeline.proof import blocks, c_api, loaders
 from pipeline.proof.blocks import Outputs
-from pipeline.saved_model import inspection, selftest
+from pipeline.saved_model import faults, inspection, selftest
 from pipeline.saved_model.files import folder_digest, folder_size
 from pipeline.saved_model.load import load_saved_model
 
@@ -170,12 +170,12 @@ def read_needs(folder: Path) -> Needs:
 
     Raises:
         Fault: when it is damaged, or lacks what a module must have: a platform, a saved gradient, portable StableHLO
-            without side effects (pipeline.saved_model.inspection).
+            without side effects (pipeline.saved_model.faults).
     """
     needs = inspection.inspect_saved_model(folder)
-    if faults := [*inspection.find_faults(needs), *inspection.find_publication_faults(needs)]:
-        raise Fault("; ".join(finding.text for finding in faults) + ". It is not published; correct the conversion")
-    if needs.tensorflow is None or needs.platforms is None:
+    if findings := [*faults.find_faults(needs), *faults.find_publication_faults(needs)]:
+        raise Fault("; ".join(finding.text for finding in findings) + ". It is not published; correct the conversion")
+    if needs.platforms is None:
         raise Fault(f"{folder}: not a module of this project: it has no XlaCallModule node; run make convert again")
     return Needs(
         needs.tensorflow,

@@ -8,10 +8,15 @@ class FaultKind(StrEnum):
     """The kinds of findings of pipeline.doctor; programs that read its JSON rely on these words.
 
     The first group are faults: they keep a model from being loaded or run. The second are rules for publication: such
-    a model may serve its users well. `tensorflow` is a fault where no measured TensorFlow runs the model, `files` where
-    unpacking it would write elsewhere.
+    a model may serve its users well. `tensorflow` is a fault where no measured TensorFlow, or not the newest, runs the
+    model; `files` where unpacking it would write elsewhere, or an asset is missing.
     """
 
+    TAGS = "tags"  # there are several meta graphs, so that loaders need to be told which
+    OPERATIONS = "operations"  # there are operations that no measured TensorFlow has
+    PYTHON = "python"  # it calls Python functions of the process that saved it
+    DEVICES = "devices"  # there are operations that do not run on CPUs
+    ACCESS = "access"  # it reads or writes files beside its own, or uses the network
     CUSTOM_CALLS = "custom_calls"  # a StableHLO module calls functions that TensorFlow does not have
     MODULE = "module"  # a StableHLO module cannot be parsed
     ATTRIBUTES = "attributes"  # an attribute has no value, which TensorFlow's C++ loader (Serving, C, Java, v1) refuses

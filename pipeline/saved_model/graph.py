@@ -23,6 +23,10 @@ _SIZES = {
 }
 
 
+_VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
+_ASSETS = "saved_model_assets"
+
+
 @dataclass(frozen=True)
 class Tensor:
     """The type of a signature's input or output; None for a dimension or rank that depends on the call."""
@@ -150,7 +154,7 @@ def find_empty_attributes(saved_model: Any) -> Iterator[EmptyAttribute]:
     for meta_graph in saved_model.meta_graphs:
         graph = meta_graph.graph_def
         functions = function_nodes(graph)
-        called = _reachable_functions(functions, [""], ())
+        called = reachable_functions(functions, [""], ())
         for function, nodes in functions.items():
             place = f" in function {function}" if function else ""
             for node in nodes:
@@ -196,11 +200,11 @@ def _forward_nodes(meta_graph: Any) -> list[Any]:
     """Returns the nodes of the forward pass: those that a call can reach without gradient functions."""
     functions = function_nodes(meta_graph.graph_def)
     gradients = {gradient.gradient_func for gradient in meta_graph.graph_def.library.registered_gradients}
-    reached = _reachable_functions(functions, ["", *meta_graph.object_graph_def.concrete_functions], gradients)
+    reached = reachable_functions(functions, ["", *meta_graph.object_graph_def.concrete_functions], gradients)
     return [node for name in reached for node in functions[name]]
 
 
-def _reachable_functions(
+def reachable_functions(
     functions: Mapping[str, Sequence[Any]], roots: Iterable[str], excluded: Collection[str]
 ) -> list[str]:
     """Returns the functions that the roots call, directly or not, and the roots, without the excluded ones.
@@ -219,11 +223,11 @@ def _reachable_functions(
             continue
         seen.add(name)
         reached.append(name)
-        waiting += [called for node in functions[name] for called in _called_functions(node)]
+        waiting += [called for node in functions[name] for called in called_functions(node)]
     return reached
 
 
-def _called_functions(node: Any) -> Iterator[str]:
+def called_functions(node: Any) -> Iterator[str]:
     """Yields the names of the functions that a node may call."""
     yield node.op
     for value in node.attr.values():
@@ -250,16 +254,38 @@ def read_tensor(dtype: int, shape: Any, meta_graph: Any) -> Tensor:
     return Tensor(_dtype_name(dtype, meta_graph), None if shape.unknown_rank else sizes)
 
 
-def read_variables(meta_graph: Any) -> Variables | None:
-    """Counts the variables of the object graph; None without an object graph."""
+def read_assets(meta_graph: Any) -> dict[str, str]:
+    """Returns the files below assets/ that a meta graph reads, by the names of the nodes that stand for their paths."""
+    assets = list(meta_graph.asset_file_def)
+    if _ASSETS in meta_graph.collection_def:  # of TensorFlow 1
+        for packed in meta_graph.collection_def[_ASSETS].any_list.value:
+            assets.append(type(meta_graph)().asset_file_def.add())
+            assets[-1].ParseFromString(packed.value)
+    return {asset.tensor_info.name.partition(":")[0]: asset.filename for asset in assets}
+
+
+def read_variables(meta_graph: Any) -> Variables:
+    """Counts the variables of the object graph, or of the graph itself without an object graph (TensorFlow 1)."""
     if not meta_graph.object_graph_def.nodes:
-        return None
+        return _read_graph_variables(meta_graph)
     variables = [node.variable for node in meta_graph.object_graph_def.nodes if node.HasField("variable")]
-    size = 0
-    for variable in variables:
-        count = math.prod(max(dim.size, 0) for dim in variable.shape.dim)
-        size += count * _SIZES.get(_dtype_name(variable.dtype, meta_graph), 0)
+    size = sum(_tensor_size(variable.dtype, variable.shape, meta_graph) for variable in variables)
     return Variables(len(variables), size, sum(variable.trainable for variable in variables))
+
+
+def _read_graph_variables(meta_graph: Any) -> Variables:
+    nodes = [node for node in meta_graph.graph_def.node if node.op in _VARIABLES]
+    size = sum(
+        _tensor_size(attribute(node, "dtype").type, attribute(node, "shape").shape, meta_graph) for node in nodes
+    )
+    collections = meta_graph.collection_def
+    name = "trainable_variables"
+    trainable = len(collections[name].bytes_list.value) if name in collections else 0
+    return Variables(len(nodes), size, trainable)
+
+
+def _tensor_size(dtype: int, shape: Any, meta_graph: Any) -> int:
+    return math.prod(max(dim.size, 0) for dim in shape.dim) * _SIZES.get(_dtype_name(dtype, meta_graph), 0)
 
 
 def _dtype_name(number: int, meta_graph: Any) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.saved_model.faults import find_faults, find_publication_faults
 from pipeline.saved_model.findings import Finding
 from pipeline.saved_model.graph import saved_model_class
-from pipeline.saved_model.inspection import find_faults, find_publication_faults, inspect_saved_model
+from pipeline.saved_model.inspection import inspect_saved_model
 from pipeline.saved_model.portable import CALLING_CONVENTION, PLATFORMS, make_portable
 
 

@@ -11,8 +11,9 @@ from google.protobuf import text_format
 from pipeline.base.fault import Fault
 from pipeline.package import package
 from pipeline.saved_model import graph
+from pipeline.saved_model.faults import find_faults, find_publication_faults
 from pipeline.saved_model.files import folder_digest, model_digest
-from pipeline.saved_model.inspection import find_faults, find_publication_faults, inspect_saved_model
+from pipeline.saved_model.inspection import inspect_saved_model
 from tests.saved_model.models import faults_of, publication_faults_of
 
 pytestmark = pytest.mark.slow

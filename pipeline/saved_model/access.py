@@ -1,0 +1,156 @@
+"""Finds the nodes of a SavedModel that read or write files or use the network, and the files that they name.
+
+A file that belongs to the model (an asset, such as the vocabulary of a lookup table) is no access. Which inputs and
+attributes name a file is from TensorFlow's own definitions of its operations.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pipeline.saved_model.graph import attribute, read_assets
+
+
+class Kind(StrEnum):
+    """What a node does outside of its process, in words for a person."""
+
+    READ = "reads files that are not its own"
+    WRITE = "writes files"
+    NETWORK = "uses the network"
+
+
+# The input that names the file or address, by operation.
+_INPUTS: Mapping[Kind, Mapping[str, int]] = {
+    Kind.READ: {
+        **dict.fromkeys(("ReadFile", "MatchingFiles", "MatchingFilesDataset", "ExperimentalMatchingFilesDataset"), 0),
+        **dict.fromkeys(("TextLineDataset", "FixedLengthRecordDataset", "FixedLengthRecordDatasetV2"), 0),
+        **dict.fromkeys(("TFRecordDataset", "TFRecordDatasetV2", "LMDBDataset", "ExperimentalLMDBDataset"), 0),
+        **dict.fromkeys(("CSVDataset", "CSVDatasetV2", "ExperimentalCSVDataset", "LoadDataset"), 0),
+        **dict.fromkeys(("SnapshotChunkDataset", "SnapshotDatasetReader", "ListSnapshotChunksDataset"), 0),
+        **dict.fromkeys(("Restore", "RestoreSlice", "RestoreV2", "LoadAndRemapMatrix", "GenerateVocabRemapping"), 0),
+        **dict.fromkeys(("InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "InitializeTRTResource"), 1),
+        **dict.fromkeys(("SqlDataset", "ExperimentalSqlDataset"), 1),
+    },
+    Kind.WRITE: {
+        **dict.fromkeys(("WriteFile", "Save", "SaveSlices", "SaveV2"), 0),
+        **dict.fromkeys(("MergeV2Checkpoints", "SaveDataset", "SaveDatasetV2", "CacheDataset", "CacheDatasetV2"), 1),
+        **dict.fromkeys(("SnapshotDataset", "SnapshotDatasetV2", "DistributedSave", "SerializeTRTResource"), 1),
+        **dict.fromkeys(("DatasetToTFRecord", "ExperimentalDatasetToTFRecord"), 1),
+        **dict.fromkeys(("CreateSummaryFileWriter", "CreateSummaryDbWriter"), 1),
+    },
+    Kind.NETWORK: {
+        **dict.fromkeys(("RpcServer", "RpcClient"), 0),
+        **dict.fromkeys(("RegisterDataset", "RegisterDatasetV2"), 1),
+        **dict.fromkeys((f"DataServiceDataset{version}" for version in ("", "V2", "V3", "V4")), 2),
+    },
+}
+# The attribute that does.
+_ATTRIBUTES: Mapping[Kind, Mapping[str, str]] = {
+    Kind.READ: {
+        "ImmutableConst": "memory_region_name",
+        "RecordInput": "file_pattern",
+        "Skipgram": "filename",
+        "FixedUnigramCandidateSampler": "vocab_file",
+    },
+    Kind.WRITE: {"DumpTensor": "log_dir_path", "CalibrationStatisticsSaver": "output_file_path"},
+}
+_READERS = ("TextLineReader", "FixedLengthRecordReader", "TFRecordReader", "LMDBReader", "WholeFileReader")
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+
+ASSET = None  # stands for a file of the model among names
+
+
+@dataclass(frozen=True)
+class Access:
+    """A use of files or the network: its kind, and the node's operation with the files that it names, if constant."""
+
+    kind: Kind
+    text: str
+
+
+class Names:
+    """Finds the strings that reach an input of a node, through functions and their captured inputs."""
+
+    def __init__(self, meta_graph: Any, functions: Mapping[str, Sequence[Any]]) -> None:
+        self._functions = functions
+        self._nodes = {name: {node.name: node for node in nodes} for name, nodes in functions.items()}
+        self._arguments = {
+            function.signature.name: [argument.name for argument in function.signature.input_arg]
+            for function in meta_graph.graph_def.library.function
+        }
+        self._assets = set(read_assets(meta_graph))
+        self._objects = meta_graph.object_graph_def
+        self._callers: dict[str, list[tuple[str, Any]]] = {}
+        for function, nodes in functions.items():
+            for node in nodes:
+                called = attribute(node, "f").func.name if node.op in _CALLS else node.op
+                if called in self._arguments:
+                    self._callers.setdefault(called, []).append((function, node))
+
+    def reaching(self, function: str, tensor: str, depth: int = 0) -> set[str | None]:
+        """Returns the constant strings that reach a tensor of a function, ASSET among them for a file of the model.
+
+        Nothing is returned for a name that a caller gives or that is computed.
+        """
+        name = tensor.removeprefix("^").partition(":")[0]
+        node = self._nodes[function].get(name)
+        if depth > len(self._functions) + 20:  # functions that call each other
+            return set()
+        if node is None:
+            return self._of_argument(function, name, depth)
+        if node.op == "Const":
+            is_asset = not function and name in self._assets
+            return {ASSET} if is_asset else _strings(attribute(node, "value").tensor)
+        if node.op in ("Identity", "ExpandDims", "Reshape", "Pack") and node.input:
+            inputs = node.input[:1] if node.op in ("ExpandDims", "Reshape") else node.input
+            return set().union(*(self.reaching(function, one, depth + 1) for one in inputs if not one.startswith("^")))
+        return set()
+
+    def _of_argument(self, function: str, name: str, depth: int) -> set[str | None]:
+        arguments = self._arguments.get(function, [])
+        if name not in arguments:
+            return set()
+        index = arguments.index(name)
+        found = self._captured(function, index - len(arguments))
+        for caller, node in self._callers.get(function, []):
+            if index < len(node.input):
+                found |= self.reaching(caller, node.input[index], depth + 1)
+        return found
+
+    def _captured(self, function: str, index: int) -> set[str | None]:
+        """Returns the string that a function's argument holds if it is one of its captured inputs, the last ones."""
+        concrete = self._objects.concrete_functions
+        bound = list(concrete[function].bound_inputs) if function in concrete else []
+        if -index > len(bound):
+            return set()
+        kind = self._objects.nodes[bound[index]]
+        if kind.HasField("asset"):
+            return {ASSET}
+        return self.reaching("", kind.constant.operation) if kind.HasField("constant") else set()
+
+
+def _strings(tensor: Any) -> set[str | None]:
+    return {value.decode(errors="replace") for value in tensor.string_val}
+
+
+def find_access(function: str, node: Any, names: Names) -> Iterator[Access]:
+    """Yields what a node of a function does with files or the network."""
+    for kind, inputs in _INPUTS.items():
+        if (index := inputs.get(node.op)) is not None and index < len(node.input):
+            found = names.reaching(function, node.input[index])
+            if found and not found - {ASSET, ""}:
+                continue
+            yield Access(kind, " ".join([node.op, *sorted(name for name in found if name)]))
+    for kind, attributes in _ATTRIBUTES.items():
+        if (name := attributes.get(node.op)) and (value := attribute(node, name).s):
+            yield Access(kind, f"{node.op} {value.decode(errors='replace')}")
+    if node.op.removesuffix("V2") in _READERS:
+        yield Access(Kind.READ, node.op)
+    if node.op == "PrintV2" and (stream := attribute(node, "output_stream").s.decode(errors="replace")).startswith(
+        "file:"
+    ):
+        yield Access(Kind.WRITE, f"{node.op} {stream}")
+    for url in attribute(node, "debug_urls").list.s:
+        kind = Kind.NETWORK if url.startswith(b"grpc") else Kind.WRITE
+        yield Access(kind, f"{node.op} {url.decode(errors='replace')}")
