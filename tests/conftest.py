@@ -9,6 +9,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +20,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.download.network import CERTIFICATES
 from pipeline.facts.report import Report
+from tests.machine import forget_the_person, pin_temporary_folder
 from tests.reports import REPORT
 
 if TYPE_CHECKING:
@@ -102,14 +103,6 @@ def write_collection(folder: Path, members: dict[str, tuple[str, int]]) -> None:
         np.savez(folder / f"{name}.npz", allow_pickle=False, **random_arrays(Model(variant, size, 3), seed))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_network_settings() -> None:
-    """Removes the proxies and certificates of the person who runs the tests, here and in the processes of the tests."""
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy") or name in CERTIFICATES:
-            del os.environ[name]
-
-
 # Fast and slow tests -----------------------------------------------------------------------------------------------
 # A test that needs TensorFlow, JAX or a browser is slow: it is marked with `slow`, or its module has the line
 # PYTESTMARK, or it uses one of SLOW_FIXTURES. `make test-fast` runs the other tests, and refuses to import these
@@ -123,6 +116,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    pin_temporary_folder()
+    home = tempfile.TemporaryDirectory(prefix="home-")
+    config.add_cleanup(home.cleanup)
+    forget_the_person(Path(home.name))
     if config.getoption("fast"):
         from tests.fast import sitecustomize
 

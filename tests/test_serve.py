@@ -105,7 +105,7 @@ def test_a_download_that_takes_too_long_is_given_up_in_one_line(tmp_path: Path) 
 
 def test_too_few_files_are_refused(tmp_path: Path) -> None:
     """Else every client would be told that there are too many."""
-    command = f"ulimit -n 256; exec {sys.executable} -m pipeline.serve {write_hub(tmp_path / 'hub')} --port 0"
+    command = f"ulimit -n 256; exec {sys.executable} -m pipeline.serve '{write_hub(tmp_path / 'hub')}' --port 0"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False, timeout=20)
     assert done.returncode == 1
     assert done.stderr == (
