@@ -195,6 +195,8 @@ FORMS = {
     "uint8": (of_colours, (IMAGE, tf.uint8), []),
     "0 to 255": (of_colours, (IMAGE, tf.float32), ["--range=0,255"]),
     "half": (of_colours, (IMAGE, tf.float16), ["--range=0,255"]),
+    "brain": (of_colours, (IMAGE, tf.bfloat16), ["--range=0,255"]),
+    "int32": (of_colours, (IMAGE, tf.int32), []),
     "NCHW": (of_channels, ((None, 3, SIZE, SIZE), tf.float32), ["--range=0,255"]),
     "any NCHW": (
         of_channels,

@@ -54,7 +54,9 @@ def load_classifier(name: str, folder: Path, interface: Interface, prefix: str =
     function: Any = module if interface.signature == CALL else module.signatures[interface.signature]
 
     def run(inputs: np.ndarray) -> np.ndarray:
-        tensor = tf.constant(inputs, tf.as_dtype(interface.input.tensor.dtype))
+        tensor = tf.constant(inputs)
+        if not interface.input.is_encoded:
+            tensor = tf.cast(tensor, interface.input.tensor.dtype)
         try:
             outputs = function(tensor) if interface.signature == CALL else function(**{interface.input.name: tensor})
         except (TypeError, ValueError, tf.errors.OpError) as error:

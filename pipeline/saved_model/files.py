@@ -6,6 +6,7 @@ that a loader reads from the rest. A module that this project publishes holds no
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -104,7 +105,7 @@ def find_packing_faults(files: Files) -> Iterator[Finding]:
 def _name_faults(files: Files) -> Iterator[str]:
     names = [entry.name for entry in files.entries]
     special = [entry.name for entry in files.entries if entry.kind not in (EntryKind.FILE, EntryKind.FOLDER)]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if files.root:
         yield (
             f"saved_model.pb lies in {files.root}/; expected it at the archive's root: pack the content of the folder"
@@ -144,11 +145,11 @@ def _todo(foreign: Sequence[str]) -> str:
 def _order_faults(files: Files) -> Iterator[str]:
     """Yields the faults of a tarball's order; see archive_order() for the reason."""
     names = [entry.name for entry in files.entries]
-    early = [
-        name
-        for number, name in enumerate(names)
-        if (parent := str(PurePosixPath(name).parent)) != "." and parent not in names[:number]
-    ]
+    early, before = [], {"."}
+    for name in names:
+        if str(PurePosixPath(name).parent) not in before:
+            early.append(name)
+        before.add(name)
     if early:
         yield f"no folder entry comes before {list_names(early)}; expected each folder before its files"
     if names[-1] != str(PurePosixPath(files.root, files.graph)):

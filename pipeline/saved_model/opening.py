@@ -29,7 +29,7 @@ from pipeline.base.archives import (
     unpack,
 )
 from pipeline.base.fault import Fault, list_names
-from pipeline.saved_model.files import GRAPH_FILES, Files
+from pipeline.saved_model.files import GRAPH_FILES, Files, belongs_to_model
 from pipeline.saved_model.locate import choose_model, find_graphs, find_snapshot
 from pipeline.saved_model.other_formats import HEAD, recognize_content, recognize_file, recognize_wrong_file
 
@@ -80,9 +80,9 @@ def _search(folder: Path, where: object) -> tuple[Path, str]:
         raise _no_model(where, [path.relative_to(folder).as_posix() for path in files], heads)
     choice = choose_model(where, graphs)
     model = folder / choice.root
-    for path in (*(model / name for name in GRAPH_FILES), *sorted(model.glob("variables/*"))):
-        if path.is_file():
-            _refuse_wrong_file(where, path.relative_to(folder).as_posix(), _read_head(path))
+    for path in sorted(model.rglob("*")):
+        if path.is_file() and belongs_to_model(path.relative_to(model).as_posix()):
+            _refuse_wrong_file(where, choice.root, path.relative_to(folder).as_posix(), _read_head(path))
     return model, choice.note
 
 
@@ -91,8 +91,9 @@ def _read_head(path: Path) -> bytes:
         return stream.read(HEAD)
 
 
-def _refuse_wrong_file(where: object, name: str, head: bytes) -> None:
-    if other := recognize_wrong_file(PurePosixPath(name).name, head):
+def _refuse_wrong_file(where: object, root: str, name: str, head: bytes) -> None:
+    """Refuses a placeholder in place of a file of the model whose folder is `root`."""
+    if other := recognize_wrong_file(PurePosixPath(name).relative_to(root).as_posix(), head):
         raise Fault(other.sentence(f"{where}: {show_name(name)}", "the model's file"))
 
 
@@ -156,7 +157,7 @@ class _Listing:
                 self.content = b"".join(member.chunks())
                 self.heads[entry.name] = self.content[:HEAD]
                 return
-        if len(self.heads) < _HEADS or path.name in GRAPH_FILES or path.parent.name == "variables":
+        if len(self.heads) < _HEADS or path.name in GRAPH_FILES or {"variables", "assets"} & set(path.parts):
             self.heads[entry.name] = next(member.chunks(), b"")[:HEAD]
 
 
@@ -171,9 +172,10 @@ def _read_packed(path: Path) -> tuple[Files, bytes]:
     choice = choose_model(path, listing.graphs)
     names = [str(PurePosixPath(choice.root, name)) for name in GRAPH_FILES]
     graph = next(name for name in names if name in listing.graphs)
+    below = f"{choice.root}/" if choice.root else ""
     for name, head in listing.heads.items():
-        if name in names or name.startswith(str(PurePosixPath(choice.root, "variables/"))):
-            _refuse_wrong_file(path, name, head)
+        if name.startswith(below) and belongs_to_model(name.removeprefix(below)):
+            _refuse_wrong_file(path, choice.root, name, head)
     is_first = graph == listing.graphs[0] and listing.graphs.count(graph) == 1
     content = listing.content if is_first else _read_member(path, graph)
     is_tarball = detect_packing(path) is Packing.GZIP

@@ -45,10 +45,8 @@ class OtherFormat:
 def recognize_placeholder(head: bytes) -> OtherFormat | None:
     """Recognizes what stands in place of a file: a pointer of Git LFS, a web page, a server's error."""
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
-    if re.match(r"version https?://[\w./-]*(git-lfs|hawser|git-media)", text):
-        size = re.search(r"^size (\d{1,15})$", text, re.MULTILINE)
-        of = f" to a file of {int(size[1]):,} bytes" if size else ""
-        return OtherFormat(f"a pointer of Git LFS{of}", "get the file: git lfs pull in its clone, or download it")
+    if pointer := _find_pointer(text):
+        return pointer
     if re.match(r"(<!--.*?-->\s*)?<(!doctype html|html|head|body)\b", text, re.IGNORECASE | re.DOTALL):
         title = re.search(r"<title[^>]*>([^<]{1,80})", text, re.IGNORECASE)
         named = f" ({show_name(' '.join(title[1].split()))!r})" if title else ""
@@ -61,8 +59,24 @@ def recognize_placeholder(head: bytes) -> OtherFormat | None:
     return None
 
 
+def _find_pointer(text: str) -> OtherFormat | None:
+    """Recognizes a pointer of Git LFS, or of its predecessors."""
+    if not re.match(r"version https?://[\w./-]*(git-lfs|hawser|git-media)", text):
+        return None
+    size = re.search(r"^size (\d{1,15})$", text, re.MULTILINE)
+    of = f" to a file of {int(size[1]):,} bytes" if size else ""
+    return OtherFormat(f"a pointer of Git LFS{of}", "get the file: git lfs pull in its clone, or download it")
+
+
 def recognize_wrong_file(name: str, head: bytes) -> OtherFormat | None:
-    """Recognizes what stands in place of a SavedModel's file: a placeholder, or a frozen graph as saved_model.pb."""
+    """Recognizes what stands in place of a SavedModel's file: a placeholder, or a frozen graph as saved_model.pb.
+
+    Args:
+        name: its path below the model's folder; assets may be web pages or JSON.
+        head: its first HEAD bytes.
+    """
+    if name.startswith("assets"):
+        return _find_pointer(head.decode("utf-8", "replace"))
     is_frozen = name == "saved_model.pb" and _find_graph(name, head, b"") is _FROZEN
     return _FROZEN if is_frozen else recognize_placeholder(head)
 

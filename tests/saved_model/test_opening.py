@@ -180,6 +180,19 @@ def test_a_file_that_is_a_placeholder(
     assert refused(path).startswith(f"{name}: {message}, not the model's file; ")
 
 
+@pytest.mark.parametrize("pack", [None, tar("w:gz")])
+def test_an_asset_may_be_a_web_page_but_no_pointer(pack: Callable[[Path, Path], None] | None, tmp_path: Path) -> None:
+    folder, path = write_graph(tmp_path / "m"), tmp_path / ("packed" if pack else "m")
+    (folder / "assets").mkdir()
+    for content in (PAGE, POINTER):
+        (folder / "assets/labels.txt").write_bytes(content)
+        if pack:
+            pack(folder, path)
+        if content == PAGE:
+            assert "assets/labels.txt" in opened(path)[0]
+    assert refused(path).startswith("assets/labels.txt: it is a pointer of Git LFS")
+
+
 def header(text: str) -> bytes:
     return struct.pack("<Q", len(text)) + text.encode()
 
