@@ -18,6 +18,8 @@ def other_dataset(task: Task) -> str | None:
     """Names the data set of the images for "images of ...", or returns None for ImageNet's validation set."""
     if task.images.split is Split.TRAIN:
         return f"a training set ({task.images.dataset or task.images.layout})"
+    if task.images.variant == "ImageNet-C":  # it has the names of the validation set
+        return task.images.variant
     if all(validation_number(example.file) for example in task.chosen):
         return None
     if count_training_images(task) is None:

@@ -12,7 +12,7 @@ from pipeline.images.files import is_image_name, list_visible
 from pipeline.images.labels import Label, UnknownClass, class_index, normalize
 from pipeline.images.layout import Layout, Source
 from pipeline.images.names import split_in_name
-from pipeline.images.split import Split, choose_split, split_of_file, split_of_folder, words_of
+from pipeline.images.split import SPLIT_WORDS, Split, choose_split, split_of_file, split_of_folder, words_of
 from pipeline.images.tiny_imagenet import ANNOTATIONS
 
 TAR, PARQUET = ".tar", ".parquet"
@@ -86,10 +86,13 @@ def detect(path: Path, labels: Sequence[Label], wanted: Split | None) -> Source:
     search = _Search(path, labels, wanted)
     if path.is_dir():
         here = path if path.name.strip(".") else path.resolve()
+        if normalize(here.name) in class_index(labels) and _holds_images(here):
+            raise Fault(f"{path}: the folder of one class; name the folder that holds those of all classes")
         stated = split_of_folder(here.name) or split_of_folder(here.name, _names_beside(here))
         return _detect_folder(path, search, stated)
     if path.is_file() and (path.suffix.lower() == PARQUET or tarfile.is_tarfile(path)):
-        return _take(path, list(_group_tables(path, [path], search, None)), search)
+        stated = SPLIT_WORDS.get(path.absolute().parent.name.lower())
+        return _take(path, list(_group_tables(path, [path], search, stated)), search)
     problem = "neither a folder nor a tar archive nor a Parquet file"
     if not path.exists():
         problem = "the image folder does not exist"
@@ -153,9 +156,8 @@ def _find_splits(folders: Sequence[Path], keys: Container[str]) -> dict[Path, Sp
     splits = {}
     for folder in folders:
         split = split_of_folder(folder.name, [other.name for other in folders])
-        entries = list_visible(folder) if split else []
-        is_class = normalize(folder.name) in keys and any(is_image_name(entry.name) for entry in entries)
-        if split and entries and not is_class:
+        is_class = normalize(folder.name) in keys and _holds_images(folder)
+        if split and list_visible(folder) and not is_class:
             splits[folder] = split
     return splits
 
@@ -201,7 +203,9 @@ def _group_tables(where: Path, files: Iterable[Path], search: _Search, stated: S
         by_kind.setdefault((file.suffix.lower(), split), []).append(file)
     for (suffix, split), same in by_kind.items():
         open_ = partial(_open_archives if suffix == TAR else _open_parquet, where, same, search, split)
-        yield _Part(split, same[0].name, open_, len(same))
+        is_told = split_of_file(same[0].stem, class_names, stems) is not None
+        name = same[0].name if is_told else f"{same[0].absolute().parent.name}/{same[0].name}"
+        yield _Part(split, name, open_, len(same))
 
 
 def _open_archives(where: Path, files: Sequence[Path], search: _Search, split: Split | None) -> Source:
@@ -267,6 +271,10 @@ def _look_deeper(folder: Path, entries: Sequence[Path], search: _Search, stated:
     raise UnknownClass(
         f"{folder}: no images in any layout; looked for {_describe_layouts(search.labels)}; found {names}"
     )
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(is_image_name(entry.name) for entry in list_visible(folder))
 
 
 def _is_like_class(folder: Path) -> bool:

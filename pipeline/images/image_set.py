@@ -13,7 +13,7 @@ from pipeline.images.evidence import Chosen, take_split
 from pipeline.images.files import LabelledFile, Place
 from pipeline.images.labels import Label
 from pipeline.images.layout import Layout, Source
-from pipeline.images.names import original_name, validation_number
+from pipeline.images.names import original_name, validation_number, variant_of
 from pipeline.images.split import Split
 
 _TRAINING = re.compile(r"(n\d{8})/(?:.*/)?\1_\d+\.JPEG")
@@ -62,6 +62,7 @@ class ImageSet:
         tfds: name and version of a data set of TensorFlow Datasets, such as "imagenet_v2 3.0.0"; "" otherwise.
         split: the part of the data set that they are; None where nothing tells.
         left_out: the other images of the place, for people, such as "the folder train".
+        variant: the set of other images of ImageNet's classes that they are by the folder's name, such as "ImageNet-R".
     """
 
     layout: Layout
@@ -70,6 +71,7 @@ class ImageSet:
     tfds: str = ""
     split: Split | None = None
     left_out: tuple[str, ...] = ()
+    variant: str | None = None
 
     @property
     def description(self) -> str:
@@ -81,7 +83,7 @@ class ImageSet:
         """The data set, where the layout is that of one; None where it may be any."""
         if self.layout in (Layout.TFDS, Layout.TINY_IMAGENET):
             return self.description
-        return "ImageNet-V2" if self.layout is Layout.NUMBERED_FOLDERS else None
+        return "ImageNet-V2" if self.layout is Layout.NUMBERED_FOLDERS else self.variant
 
     @property
     def has_original_names(self) -> bool:
@@ -130,6 +132,7 @@ def open_images(path: Path, labels: Sequence[Label], real: Path | None = None, s
         _name_dataset(source.path) if source.layout is Layout.TFDS else "",
         chosen.split,
         (*source.left_out, *chosen.left_out),
+        variant_of(source.path) if source.layout is Layout.CLASS_FOLDERS else None,
     )
 
 

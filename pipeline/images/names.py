@@ -10,6 +10,7 @@ People store them with other suffixes, such as .jpg or .png. An image has one na
 """
 
 import re
+from pathlib import Path
 
 from pipeline.images.split import Split
 
@@ -18,6 +19,19 @@ _SUFFIX = r"\.(?i:jpe?g|jpe|jfif|png|webp|bmp|gif|tiff?)"
 _VALIDATION = re.compile(rf"ILSVRC2012_val_(\d{{8}})(?:_(n\d{{8}}))?(?:{_SUFFIX})?")
 _TRAINING = re.compile(rf"(n\d{{8}})_(\d+)(?:_(n\d{{8}}))?{_SUFFIX}")
 _TEST = re.compile(rf"ILSVRC2012_test_\d{{8}}{_SUFFIX}")
+
+
+# Sets of other images of ImageNet's classes, by the folder that their archives unpack to.
+_VARIANTS = {"imagenet-a": "ImageNet-A", "imagenet-r": "ImageNet-R", "imagenet-sketch": "ImageNet-Sketch"}
+_CORRUPTED = "imagenet-c"  # <corruption>/<severity>/<class folders>, with the names of validation images
+
+
+def variant_of(folder: Path) -> str | None:
+    """Returns the set of other images that a folder of class folders is by the names around it; None for any other."""
+    parts = [part.lower().replace("_", "-") for part in folder.absolute().parts]
+    if _CORRUPTED in parts and folder.name in tuple("12345"):
+        return "ImageNet-C"
+    return next((_VARIANTS[part] for part in reversed(parts) if part in _VARIANTS), None)
 
 
 def validation_number(file: str) -> int | None:

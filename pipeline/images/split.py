@@ -17,7 +17,7 @@ class Split(StrEnum):
     TEST = "test"
 
 
-_WORDS = {
+SPLIT_WORDS = {
     word: split
     for split, words in {
         Split.TRAIN: "train training trainset",
@@ -40,9 +40,9 @@ def parse_split(text: str) -> Split:
     Raises:
         Fault: for any other word.
     """
-    if text.lower() not in _WORDS:
+    if text.lower() not in SPLIT_WORDS:
         raise Fault(f"SPLIT={text}: expected {', '.join(Split)}")
-    return _WORDS[text.lower()]
+    return SPLIT_WORDS[text.lower()]
 
 
 def add_split(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +69,7 @@ def split_of_folder(name: str, siblings: Iterable[str] = ()) -> Split | None:
         siblings: the names beside it, have a steam_test.
     """
     words = words_of(name)
-    if len(_splits_of(words)) == 1 and not _without_neutral([word for word in words if word not in _WORDS]):
+    if len(_splits_of(words)) == 1 and not _without_neutral([word for word in words if word not in SPLIT_WORDS]):
         return _splits_of(words).pop()
     return _split_among(name, siblings)
 
@@ -84,7 +84,7 @@ def split_of_file(stem: str, classes: Collection[str], siblings: Iterable[str] =
     """
     words = words_of(_NUMBERS.sub("", stem))
     splits = _splits_of(words)
-    is_of_something = bool(words) and words[0] in _WORDS and len(_without_neutral(words)) > 1  # "train station"
+    is_of_something = bool(words) and words[0] in SPLIT_WORDS and len(_without_neutral(words)) > 1  # "train station"
     if len(splits) == 1 and not is_of_something and " ".join(words) not in classes:
         return splits.pop()
     return _split_among(stem, siblings)
@@ -102,11 +102,11 @@ def _split_among(name: str, siblings: Iterable[str]) -> Split | None:
 
 
 def _form(name: str) -> list[str]:
-    return ["" if word in _WORDS else word for word in words_of(_NUMBERS.sub("", name))]
+    return ["" if word in SPLIT_WORDS else word for word in words_of(_NUMBERS.sub("", name))]
 
 
 def _splits_of(words: Iterable[str]) -> set[Split]:
-    return {_WORDS[word] for word in words if word in _WORDS}
+    return {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
 
 
 def _without_neutral(words: Iterable[str]) -> list[str]:
@@ -124,11 +124,13 @@ def choose_split(where: Path, names: Mapping[Split | None, str], wanted: Split |
     Raises:
         Fault: when the wanted one is missing, or all images are for training.
     """
-    for split in [wanted, None] if wanted else [Split.VALIDATION, Split.TEST, None]:
+    if set(names) == {None}:
+        return None
+    for split in [wanted] if wanted else [Split.VALIDATION, Split.TEST, None]:
         if split in names:
             return split
-    there = " and ".join(f"{split} ({name})" for split, name in names.items())
     if wanted:
+        there = " and ".join(f"{split or 'images of no split'} ({name})" for split, name in names.items())
         raise Fault(f"{where}: expected the split {wanted}, as SPLIT says, got {there}; correct SPLIT or IMAGENET")
     raise refuse_training(where, f"by the name {names[Split.TRAIN]}")
 
@@ -136,6 +138,6 @@ def choose_split(where: Path, names: Mapping[Split | None, str], wanted: Split |
 def refuse_training(where: Path, reason: str) -> Fault:
     """Returns the fault of training images that SPLIT=train does not ask for."""
     return Fault(
-        f"{where}: training images, {reason}; a model does better on images that it was trained on: name validation"
+        f"{where}: training images, {reason}; a model does better on images that it was trained on: use validation"
         " or test images, or set SPLIT=train to measure on these"
     )

@@ -238,6 +238,21 @@ def test_images_of_some_classes_name_how_many(tmp_path: Path) -> None:
     task = Task(images, images.examples, 224)
     assert task.present == [0, 1]
     assert summary.describe_images(task) == "2 images: class folders, split not known"
+    assert summary.other_dataset(task) == "ImageNet-R"
+
+
+@pytest.mark.parametrize(
+    ("folder", "dataset"),
+    [
+        ("imagenet-c/blur/defocus_blur/3", "ImageNet-C"),
+        ("imagenet-c/val", None),
+        ("imagenet-a/val", None),  # of other work on ImageNet's validation set
+    ],
+)
+def test_corrupted_images_are_not_the_validation_set(folder: str, dataset: str | None, tmp_path: Path) -> None:
+    put(tmp_path / folder, f"{A}/{name_of(1)}")
+    images = image_set.open_images(tmp_path / folder, LABELS)
+    assert summary.other_dataset(Task(images, images.examples, 224)) == dataset
 
 
 def test_the_folder_above_a_version_of_tensorflow_datasets(tmp_path: Path) -> None:

@@ -233,7 +233,7 @@ def test_the_name_of_the_place_counts(name: str, tmp_path: Path) -> None:
     put(tmp_path / "train", f"{A}/1.jpg")
     put(tmp_path / "Training", f"{A}/1.jpg")
     with pytest.raises(
-        Fault, match=r"ing images, by the name .rain.*: name validation or test images, or set SPLIT=train to"
+        Fault, match=r"ing images, by the name .rain.*: use validation or test images, or set SPLIT=train to"
     ):
         image_set.open_images(tmp_path / name, LABELS)
     with pytest.raises(Fault, match=r"expected the split test, as SPLIT says, got train"):
@@ -261,6 +261,21 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
         "train/diesel/3.jpg",
         "train/steam/2.jpg",
     ]
+
+
+def test_the_folder_of_a_single_archive_may_name_its_split(tmp_path: Path) -> None:
+    for folder in ("train", "training-images"):
+        shard(tmp_path / folder / "0001.tar", "a.JPEG")
+    with pytest.raises(Fault, match=r"0001\.tar: training images, by the name train/0001\.tar"):
+        image_set.open_images(tmp_path / "train/0001.tar", LABELS)
+    assert image_set.open_images(tmp_path / "training-images/0001.tar", LABELS).split is None
+
+
+def test_the_folder_of_one_class_is_not_a_set(tmp_path: Path) -> None:
+    put(tmp_path, f"{A}/{name_of(1)}", "train/1.jpg")
+    for folder, labels in ((A, LABELS), ("train", VEHICLES)):
+        with pytest.raises(Fault, match=rf"{folder}: the folder of one class; name the folder that holds those of all"):
+            image_set.open_images(tmp_path / folder, labels)
 
 
 def test_the_words_of_the_setting() -> None:
