@@ -116,6 +116,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if sys.getfilesystemencoding() != "utf-8":
+        raise pytest.UsageError("the tests have names of files in UTF-8: set PYTHONUTF8=1, as make test does")
     pin_temporary_folder()
     home = tempfile.TemporaryDirectory(prefix="home-")
     config.add_cleanup(home.cleanup)

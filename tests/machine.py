@@ -1,6 +1,7 @@
 """What tests must not get from the person who runs them: settings, credentials, caches, the look of a terminal.
 
-What is left is part of a machine, and the tests pass with any: locale, time zone, umask, cores, user, fonts.
+What is left is part of a machine, and the tests pass with any: locale, time zone, umask, cores, user, fonts. A test
+that needs another machine makes it: fake_interpreter().
 """
 
 import os
@@ -42,3 +43,10 @@ def pin_temporary_folder() -> None:
     """Uses /tmp where TMPDIR has a character that make cannot have in the path of an output, such as a space."""
     if not re.fullmatch(r"[\w./+,@~^-]+", tempfile.gettempdir()):
         os.environ["TMPDIR"] = tempfile.tempdir = "/tmp"
+
+
+def fake_interpreter(path: Path, output: str, status: int = 0) -> Path:
+    """Writes a program that prints `output` for any command line."""
+    path.write_text(f"#!/bin/sh\ncat <<'END'\n{output}END\nexit {status}\n")
+    path.chmod(0o755)
+    return path

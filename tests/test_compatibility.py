@@ -25,6 +25,7 @@ from pipeline.base.heads import Head
 from pipeline.saved_model import runtimes
 from pipeline.saved_model.graph import find_xla_calls, saved_model_class
 from tests.conftest import QUICK_XLA_FLAGS, ROOT, make
+from tests.machine import fake_interpreter
 
 pytestmark = pytest.mark.slow
 
@@ -172,13 +173,6 @@ def test_findings_are_read_from_a_passed_selftest() -> None:
     for line in PASSED.splitlines(keepends=True):
         assert parse(PASSED.replace(line, "")) is None
     assert parse(FAILED) is None
-
-
-def fake_interpreter(path: Path, output: str, status: int = 0) -> Path:
-    """Writes a program that prints `output` for any command line."""
-    path.write_text(f"#!/bin/sh\ncat <<'END'\n{output}END\nexit {status}\n")
-    path.chmod(0o755)
-    return path
 
 
 def test_a_failure_is_reported_and_nothing_is_written(

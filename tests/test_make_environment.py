@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, make, run_make
-from tests.test_compatibility import fake_interpreter
+from tests.machine import fake_interpreter
 
 FETCH = ("fetch", "MODEL=mini")
 
