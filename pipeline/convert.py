@@ -20,7 +20,7 @@ import numpy as np
 from pipeline.base.command import command
 from pipeline.base.files import replacing_folder
 from pipeline.base.heads import Head
-from pipeline.base.progress import Progress
+from pipeline.base.status import Status
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import provenance
 from pipeline.images import labels
@@ -92,6 +92,7 @@ def convert(model: Model, names: Sequence[labels.Label], name: str, path: Path, 
         OSError: when the disk is full or not writable.
     """
     with ExitStack() as stack:
+        stack.enter_context(Status(f"convert {label}")).begin("exporting both modules")
         folders = {head: stack.enter_context(replacing_folder(out / head)) for head in Head}
         exports = {
             head: stack.enter_context(export.start_export(model, head, path, folder))
@@ -101,14 +102,12 @@ def convert(model: Model, names: Sequence[labels.Label], name: str, path: Path, 
         from pipeline.checkpoints import npz
 
         arrays = npz.load(path, model)  # raises if the checkpoint does not fit; leaving the block ends the exports
-        progress = stack.enter_context(Progress(f"convert {label}", len(folders), "modules"))
         tests = _selftests(model, arrays)
         del arrays  # releases the mapped file: the exports need the memory
         record = provenance_record(path, model, name)
         for head, folder in folders.items():
             exports[head].wait()
             _write_extra(folder, names if head is Head.CLASSIFICATION else (), record, tests[head])
-            progress.advance(1)
 
 
 def main(arguments: Sequence[str]) -> str:

@@ -37,6 +37,7 @@ from pipeline.accuracy.third_party import load_classifier, measure_speed, to_log
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, hide_password
 from pipeline.base.files import write_text
+from pipeline.base.status import Status
 from pipeline.base.verdict import Verdict
 from pipeline.download import cache
 from pipeline.images import image_set, labels
@@ -140,9 +141,12 @@ def measure(candidate: Candidate, conditions: Conditions, shards: Path) -> tuple
         activation=settings.activation or "softmax",
         pixels=interface.pixels,
     )
-    classifier = load_classifier(candidate.name, candidate.folder, interface, settings.prefix)
-    predict = to_logits(classifier, len(names), task.activation)
-    forward_rate = measure_speed(predict, classify.blank(task))
+    with Status(candidate.name) as status:
+        status.begin("loading")
+        classifier = load_classifier(candidate.name, candidate.folder, interface, settings.prefix)
+        predict = to_logits(classifier, len(names), task.activation)
+        status.begin("timing the forward pass")
+        forward_rate = measure_speed(predict, classify.blank(task))
     evaluated = classify.evaluate(task, predict, f"{digest} {interface}", shards, candidate.name)
     order = check_label_order(evaluated.predictions, names, len(names))
     figures = ModuleFigures(

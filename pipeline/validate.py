@@ -40,6 +40,7 @@ from pipeline.images import image_set, labels
 from pipeline.images.split import Split, add_split
 from pipeline.model.variants import HYBRIDS, Model
 from pipeline.proof import checks, gradients, ladder
+from pipeline.proof.checklist import Checklist
 from pipeline.proof.checks import CheckedModule, Reference
 from pipeline.saved_model.load import start_tensorflow
 
@@ -144,6 +145,7 @@ def _check_modules(
     reference: Reference,
     report: Report,
     classify_images: Callable[[CheckedModule], Evaluated] | None,
+    checklist: Checklist,
 ) -> tuple[Report, Evaluated | None]:
     """Checks both modules and classifies the images; returns the report with the checks, and the predictions.
 
@@ -152,7 +154,7 @@ def _check_modules(
     """
 
     def check(head: Head) -> CheckedModule:
-        return checks.check_module(subject.folders[head], head, needs[head], reference)
+        return checks.check_module(subject.folders[head], head, needs[head], reference, checklist)
 
     extractor = check(Head.FE)
     features, modules = extractor.outputs, {Head.FE: extractor.report}
@@ -161,6 +163,7 @@ def _check_modules(
     classifier = check(Head.CLASSIFICATION)
     modules[Head.CLASSIFICATION] = classifier.report
     heads = checks.compare_heads(features, classifier.outputs, reference)
+    checklist.show("features", ladder.judge_features(heads))
     report = replace(report, modules=modules, features=heads)
     evaluated = classify_images(classifier) if classify_images and not ladder.failures(report) else None
     del classifier
@@ -168,9 +171,11 @@ def _check_modules(
     return report, evaluated
 
 
-def _check_training(subject: Subject, report: Report) -> Report:
+def _check_training(subject: Subject, report: Report, checklist: Checklist) -> Report:
     """Returns the report with the checks of gradients and fine-tuning."""
-    training = gradients.run_in_processes(subject.model, subject.checkpoint, subject.folders)
+    checklist.begin("gradients")
+    folders = subject.folders
+    training = gradients.run_in_processes(subject.model, subject.checkpoint, folders, checklist.show_training)
     modules = {
         head: replace(module, gradients=training[head].gradients, fine_tuning=training[head].fine_tuning)
         for head, module in report.modules.items()
@@ -186,7 +191,7 @@ def _why_unmeasured(subject: Subject, task: Task | None) -> str:
 
 
 def validate(
-    subject: Subject, task: Task | None, own: bool, shards: Path, label: str = "validate"
+    subject: Subject, task: Task | None, own: bool, shards: Path, checklist: Checklist
 ) -> tuple[Report, Predictions | None]:
     """Measures both modules of a member; returns the report, whatever its gates say, and the predictions.
 
@@ -195,28 +200,36 @@ def validate(
         task: the images to classify, or None.
         own: whether they are surely of the data set that the section `evaluation` names.
         shards: the folder for classify.Shards.
-        label: the first words of progress lines.
+        checklist: prints the rungs as they are climbed.
 
     Raises:
         Fault: when an input is missing or malformed.
     """
+    checklist.begin("the JAX model's outputs in float64")
     needs = {head: checks.read_needs(folder) for head, folder in subject.folders.items()}
     reference, inputs = _compute_reference(subject, task)
+    checklist.show_step("reference", f"the JAX model's outputs in float64 for {len(reference.inputs)} {inputs}")
     report = _empty_report(subject, inputs, _why_unmeasured(subject, task))
 
     def classify_images(module: CheckedModule) -> Evaluated:
         assert task is not None
-        return classify.evaluate(task, module.predict, module.report.content_sha256, shards, label)
+        with checklist.hidden():
+            return classify.evaluate(task, module.predict, module.report.content_sha256, shards, checklist.label)
 
     is_measurable = task is not None and subject.model.classes > 1
-    report, evaluated = _check_modules(subject, needs, reference, report, classify_images if is_measurable else None)
-    if not ladder.failures(report):
-        report = _check_training(subject, report)
+    report, evaluated = _check_modules(
+        subject, needs, reference, report, classify_images if is_measurable else None, checklist
+    )
+    is_proven = not ladder.failures(report)
     if task and evaluated:
         other = None if own and task.images.split is not Split.TRAIN else summary.other_dataset(task)
         classes = subject.model.classes
         accuracy = summary.summarize(subject.evaluation, task, evaluated, subject.names, classes, other)
         report = replace(report, accuracy=accuracy)
+    for rung, result in ladder.judge_accuracy(report.accuracy).items():
+        checklist.show(rung, result)
+    if is_proven:
+        report = _check_training(subject, report, checklist)
     return replace(report, ladder=ladder.rungs(report)), evaluated.predictions if evaluated else None
 
 
@@ -242,8 +255,6 @@ def write_results(name: str, report: Report, predictions: Predictions | None, fi
         raise Fault(
             f"{name}: {'; '.join(sentences)}. Nothing is published; all figures are in {files.failed.report}{hint}"
         )
-    for sentence in ladder.failures(report, gate=False):
-        print(f"validate {name}: {sentence}", file=sys.stderr)
     with replacing_folder(files.plots) as out:
         for plot, svg in plots.items():
             (out / plot.file).write_text(svg, encoding="utf-8")
@@ -329,7 +340,8 @@ def main(arguments: Sequence[str]) -> str:
         print(f"validate {member.name}: {summary.describe_images(task)}", file=sys.stderr)
         refuse_fewer(files, args.checkpoint, len(task.chosen))
     own = bool(args.images or evaluation.images)
-    report, predictions = validate(subject, task, own, files.shards, f"validate {member.name}")
+    with Checklist(f"validate {member.name}", has_images=task is not None) as checklist:
+        report, predictions = validate(subject, task, own, files.shards, checklist)
     write_results(member.name, report, predictions, files)
     return member.name
 

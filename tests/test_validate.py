@@ -169,7 +169,7 @@ def test_permuted_labels_fail_the_gate(
     (tmp_path / "predictions.npz.failed").write_text("of an earlier run")
     run(arguments)
     assert not (tmp_path / "predictions.npz.failed").exists()
-    warning = f"validate mini: the reported 10.00 % is below the 95 % interval of {count} images"
+    warning = f"warn  reported                      the reported 10.00 % is below the 95 % interval of {count} images"
     assert warning in capsys.readouterr().err
     measured = load_report(arguments[4]).accuracy.measured
     assert measured is not None

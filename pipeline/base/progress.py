@@ -1,9 +1,15 @@
 """Shows the progress of long work: a bar on a terminal, plain lines elsewhere."""
 
+import os
 import sys
 import time
 
 from tqdm import tqdm
+
+
+def is_terminal() -> bool:
+    """Whether a bar may be drawn: on a terminal that no other command of `make -j` draws on."""
+    return sys.stderr.isatty() and "--jobserver" not in os.environ.get("MAKEFLAGS", "")
 
 
 class Progress:
@@ -26,10 +32,9 @@ class Progress:
         self._label, self._total, self._unit, self._interval = label, total, unit, interval
         self._count, self._initial, self._started = done, done, time.monotonic()
         self._last_line, self._note = self._started, ""
-        is_terminal = sys.stderr.isatty()
         self._bar = (
             tqdm(desc=label, total=total, initial=done, unit=unit, unit_scale=unit == "B", unit_divisor=1000)
-            if is_terminal
+            if is_terminal()
             else None
         )
 

@@ -4,7 +4,7 @@
 output, or by the size of the terms that the outputs are sums of if that is larger (pipeline.model.float64).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from pipeline.base.strict_json import STRICT
@@ -133,10 +133,14 @@ class FineTuningCheck:
 
 @dataclass(frozen=True)
 class TrainingChecks:
-    """The checks that differentiate a module; pipeline.proof.gradients prints them as JSON."""
+    """The checks that differentiate a module; pipeline.proof.gradients prints them as JSON.
+
+    `seconds` is how long each took.
+    """
 
     gradients: GradientCheck
     fine_tuning: FineTuningCheck
+    seconds: dict[str, float] = field(default_factory=dict)
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 

@@ -1,5 +1,6 @@
 """Checks that compare a SavedModel on disk with its checkpoint. Each returns its figures and a verdict."""
 
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from pipeline.model.variants import Model, variant
 from pipeline.model.vit import BLOCKS, VisionTransformer
 from pipeline.proof import blocks, c_api, loaders
 from pipeline.proof.blocks import Outputs
+from pipeline.proof.checklist import Checklist
 from pipeline.saved_model import faults, inspection, selftest
 from pipeline.saved_model.files import folder_digest, folder_size
 from pipeline.saved_model.load import load_saved_model
@@ -268,7 +270,7 @@ class CheckedModule:
         return outputs
 
 
-def check_module(folder: Path, head: Head, needs: Needs, reference: Reference) -> CheckedModule:
+def check_module(folder: Path, head: Head, needs: Needs, reference: Reference, checklist: Checklist) -> CheckedModule:
     """Loads a SavedModel and compares it with its checkpoint.
 
     Args:
@@ -276,30 +278,35 @@ def check_module(folder: Path, head: Head, needs: Needs, reference: Reference) -
         head: which of the two it is.
         needs: what read_needs() returned.
         reference: what it must hold and compute.
+        checklist: prints the rungs.
 
     Raises:
         Fault: when the SavedModel cannot be loaded, or its outputs have another shape.
     """
-    session = loaders.check_session(folder)  # first: its copy of the weights is gone before the module has its own
+    climb = functools.partial(checklist.climb, head)
+    # First: its copy of the weights is gone before the module has its own.
+    session = climb("session", lambda: loaders.check_session(folder))
+    checklist.begin(f"loading {head}")
     module = load_saved_model(folder)
     inputs, expected, tolerance = reference.inputs, reference.outputs[head], reference.tolerance
-    least = reference.least_scales[head]
+    least, logits = reference.least_scales[head], head is Head.CLASSIFICATION
     outputs: np.ndarray = module(inputs).numpy()
     if outputs.shape != expected.shape:
         raise Fault(f"{folder}: its output is {outputs.shape}, expected {expected.shape}; it is another model or head")
+    trace = trace_blocks(module, folder, reference)
     report = ModuleReport(
         content_sha256=folder_digest(folder),
         bytes=folder_size(folder),
         output_width=outputs.shape[1],
         needs=needs,
-        weights=compare_weights(module.variables, reference.weights[head]),
-        selftest=replay_selftest(module, folder),
-        preprocessing=check_preprocessing(module, inputs.shape[1], tolerance, least),
-        parity=compare(outputs, expected, tolerance, head is Head.CLASSIFICATION, least),
-        batch_sizes=compare_batch_sizes(module, inputs, outputs, tolerance, least),
-        blocks=trace_blocks(module, folder, reference),
+        weights=climb("weights", lambda: compare_weights(module.variables, reference.weights[head])),
+        selftest=climb("selftest", lambda: replay_selftest(module, folder)),
+        preprocessing=climb("preprocessing", lambda: check_preprocessing(module, inputs.shape[1], tolerance, least)),
+        blocks=trace,
+        parity=climb("parity", lambda: compare(outputs, expected, tolerance, logits, least), trace),
+        batch_sizes=climb("batch_sizes", lambda: compare_batch_sizes(module, inputs, outputs, tolerance, least)),
         session=session,
-        c_api=c_api.check_in_process(folder),
+        c_api=climb("c_api", lambda: c_api.check_in_process(folder)),
     )
     return CheckedModule(module, outputs, report)
 

@@ -9,9 +9,10 @@ model take as much memory again as the model, and neither TensorFlow nor JAX giv
 import argparse
 import json
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -176,25 +177,36 @@ def check_training(model: Model, head: Head, path: Path, folder: Path) -> Traini
     if model.dropout:
         gradients.clear()
         gradients = module.gradients(training=True)
-    return TrainingChecks(compared, module.take_step(gradients))
+    started = time.monotonic()
+    step = module.take_step(gradients)
+    return TrainingChecks(compared, step, {"fine_tuning": time.monotonic() - started})
 
 
-def run_in_processes(model: Model, path: Path, folders: Mapping[Head, Path]) -> dict[Head, TrainingChecks]:
+def run_in_processes(
+    model: Model, path: Path, folders: Mapping[Head, Path], done: Callable[[Head, TrainingChecks], None]
+) -> dict[Head, TrainingChecks]:
     """Runs check_training() for each head in a process of its own, both at once unless the checkpoint is LARGE.
 
     Args:
         model: the section.
         path: the checkpoint.
         folders: the SavedModels.
+        done: called, perhaps in another thread, when a process has ended.
 
     Raises:
         Fault: when a process is killed, as the system does when memory runs out.
     """
 
     def run(head: Head) -> TrainingChecks:
+        started = time.monotonic()
         arguments: list[str | Path] = [json.dumps(asdict(model)), head, path, folders[head]]
         with start_job(_MODULE, arguments, f"{folders[head]}: the process that computes its gradients") as job:
-            return parse_json(TrainingChecks, job.wait())
+            checks = parse_json(TrainingChecks, job.wait())
+        # The gradients have the start of the process, too.
+        gradients = time.monotonic() - started - checks.seconds["fine_tuning"]
+        checks = replace(checks, seconds=checks.seconds | {"gradients": gradients})
+        done(head, checks)
+        return checks
 
     if path.stat().st_size > LARGE:
         return {head: run(head) for head in folders}  # if one runs out of memory, the other is not started

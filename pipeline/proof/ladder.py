@@ -4,31 +4,51 @@ Each rung rests on those before it: the weights are the checkpoint's, the module
 loaders too, and matches the JAX model, for every batch size, its two heads belong together, it can be differentiated
 and trained, and last, how well it classifies.
 
-A new rung is a dataclass in pipeline.facts.checks, the code that fills it in (pipeline.proof.checks), and its sentence
-here.
+A new rung of a module is a dataclass in pipeline.facts.checks, a field of ModuleReport of the rung's name, the code
+that fills it in (pipeline.proof.checks), and its sentences in RUNGS.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
-from pipeline.facts.accuracy import Accuracy, Measured
-from pipeline.facts.checks import BlockTrace, Comparison, LoaderCheck, ModuleReport
+from pipeline.facts.accuracy import Accuracy, LabelOrder
+from pipeline.facts.checks import (
+    BatchSizes,
+    BlockTrace,
+    Comparison,
+    FineTuningCheck,
+    GradientCheck,
+    LoaderCheck,
+    ModuleReport,
+    SelfTestReplay,
+    WeightsCheck,
+)
 from pipeline.facts.report import Report, Rung
 
 SKIPPED = "an earlier check failed"
 
 
 @dataclass(frozen=True)
-class _Result:
-    """A check's outcome: value, tolerance and verdict as in Rung, and the reason in case it failed."""
+class Result:
+    """A check's outcome.
+
+    Attributes:
+        value, tolerance, verdict, gate: as in Rung.
+        reason: why it failed or was not measured, if it was not passed.
+        figure: what was measured, with its limit, if it was passed.
+    """
 
     value: float | None
-    tolerance: float
+    tolerance: float | None
     verdict: Verdict
     reason: str
+    figure: str
+    gate: bool = True
 
 
 def _error(value: float, tolerance: float) -> str:
@@ -53,80 +73,65 @@ def _where(trace: BlockTrace, tolerance: float) -> str:
     return f"; all blocks match up to {previous}, the error starts after it"
 
 
-def _weights(module: ModuleReport) -> _Result:
-    check = module.weights
+def _relative(value: float | None, tolerance: float, verdict: Verdict, reason: str) -> Result:
+    """Returns the result of a check whose figure is a relative error."""
+    figure = "" if value is None else _error(value, tolerance)
+    return Result(value, tolerance, verdict, reason, figure)
+
+
+# The checks of one module ---------------------------------------------------------------------------------------------
+def _weights(check: WeightsCheck) -> Result:
     names = check.different
     reason = f"{len(names)} variables differ from the checkpoint: {', '.join(names[:5])}"
-    return _Result(float(len(names)), 0.0, check.verdict, reason)
+    figure = f"all {check.arrays} arrays equal the checkpoint's, bit for bit"
+    return Result(float(len(names)), 0.0, check.verdict, reason, figure)
 
 
-def _selftest(module: ModuleReport) -> _Result:
-    check = module.selftest
+def _selftest(check: SelfTestReplay) -> Result:
     way, value = _worst(check.max_rel)
     reason = f"the self-test fails ({way}): {_error(value, check.tolerance)}"
-    return _Result(value, check.tolerance, check.verdict, reason)
+    return _relative(value, check.tolerance, check.verdict, reason)
 
 
-def _loader(check: LoaderCheck | None, name: str) -> _Result | None:
-    if check is None:
-        return None
+def _loader(name: str, check: LoaderCheck) -> Result:
     if check.reason:
-        return _Result(None, check.tolerance, check.verdict, f"{name}: {check.reason}")
+        return Result(None, check.tolerance, check.verdict, f"{name}: {check.reason}", "")
     signature, value = _worst(check.max_rel)
     reason = f"{name}: {signature} differs from the JAX model, {_error(value, check.tolerance)}"
-    return _Result(value, check.tolerance, check.verdict, reason)
+    return _relative(value, check.tolerance, check.verdict, reason)
 
 
-def _session(module: ModuleReport) -> _Result | None:
-    return _loader(module.session, "in a session of TensorFlow 1")
-
-
-def _c_api(module: ModuleReport) -> _Result | None:
-    return _loader(module.c_api, "in TensorFlow's C API, whose loader TensorFlow Serving uses")
-
-
-def _preprocessing(module: ModuleReport) -> _Result:
-    check = module.preprocessing
+def _preprocessing(check: Comparison) -> Result:
     reason = (
         "the signature serving_images does not prepare images as the protocol resize does:"
         f" {_error(check.max_rel, check.tolerance)}"
     )
-    return _Result(check.max_rel, check.tolerance, check.verdict, reason)
+    return _relative(check.max_rel, check.tolerance, check.verdict, reason)
 
 
-def _parity(module: ModuleReport) -> _Result:
-    check = module.parity
+def _parity(check: Comparison) -> Result:
     agreement = 1.0 if check.argmax_agreement is None else check.argmax_agreement
-    reason = (
-        f"TensorFlow and JAX differ: {_error(check.max_rel, check.tolerance)}"
-        + (f", another class for {1 - agreement:.1%} of the inputs" if agreement < 1 else "")
-        + _where(module.blocks, check.tolerance)
+    reason = f"TensorFlow and JAX differ: {_error(check.max_rel, check.tolerance)}" + (
+        f", another class for {1 - agreement:.1%} of the inputs" if agreement < 1 else ""
     )
-    return _Result(check.max_rel, check.tolerance, check.verdict, reason)
+    return _relative(check.max_rel, check.tolerance, check.verdict, reason)
 
 
-def _batch_sizes(module: ModuleReport) -> _Result:
-    check = module.batch_sizes
+def _batch_sizes(check: BatchSizes) -> Result:
     size, value = _worst(check.max_rel)
     reason = f"outputs for batches of {size} and {check.of} differ: {_error(value, check.tolerance)}"
-    return _Result(value, check.tolerance, check.verdict, reason)
+    return _relative(value, check.tolerance, check.verdict, reason)
 
 
-def _gradients(module: ModuleReport) -> _Result | None:
-    check = module.gradients
-    if check is None:
-        return None
+def _gradients(check: GradientCheck) -> Result:
     if check.max_rel is None:
         reason = f"expected a gradient for each of the checkpoint's {check.expected} arrays, got other variables"
     else:
         reason = f"the gradient of {check.worst} differs from JAX's: {_error(check.max_rel, check.tolerance)}"
-    return _Result(check.max_rel, check.tolerance, check.verdict, reason)
+    return _relative(check.max_rel, check.tolerance, check.verdict, reason)
 
 
-def _fine_tuning(module: ModuleReport) -> _Result | None:
-    check = module.fine_tuning
-    if check is None:
-        return None
+def _fine_tuning(check: FineTuningCheck) -> Result:
     if names := check.without_gradient:
         reason = f"{len(names)} variables have no finite gradient: {', '.join(names[:5])}"
     elif not check.variables:
@@ -136,15 +141,16 @@ def _fine_tuning(module: ModuleReport) -> _Result | None:
             "a step of gradient descent does not lower the loss:"
             f" {check.loss_before:.4f} before, {check.loss_after:.4f} after"
         )
-    return _Result(check.loss_after - check.loss_before, 0.0, check.verdict, reason)
+    figure = f"{check.variables} variables, loss {check.loss_before:.4f} to {check.loss_after:.4f}"
+    return Result(check.loss_after - check.loss_before, 0.0, check.verdict, reason, figure)
 
 
-# By rung, in order: what came of the check of one module; None where it was not reached.
-_MODULE_RUNGS: dict[str, Callable[[ModuleReport], _Result | None]] = {
+# By rung, which is a field of ModuleReport, in order: the result of the check in that field.
+RUNGS: dict[str, Callable[[Any], Result]] = {
     "weights": _weights,
     "selftest": _selftest,
-    "session": _session,
-    "c_api": _c_api,
+    "session": functools.partial(_loader, "in a session of TensorFlow 1"),
+    "c_api": functools.partial(_loader, "in TensorFlow's C API, whose loader TensorFlow Serving uses"),
     "preprocessing": _preprocessing,
     "parity": _parity,
     "batch_sizes": _batch_sizes,
@@ -153,26 +159,40 @@ _MODULE_RUNGS: dict[str, Callable[[ModuleReport], _Result | None]] = {
 }
 
 
+def judge(rung: str, check: Any, trace: BlockTrace | None = None) -> Result:
+    """Returns the result of a module's check.
+
+    Args:
+        rung: one of RUNGS.
+        check: the dataclass of pipeline.facts.checks in that field of ModuleReport.
+        trace: where a difference begins, for the rung parity.
+    """
+    result = RUNGS[rung](check)
+    return result if trace is None else replace(result, reason=result.reason + _where(trace, check.tolerance))
+
+
 def _module_rungs(modules: Mapping[Head, ModuleReport]) -> Iterator[Rung]:
-    for name, check in _MODULE_RUNGS.items():
+    for name in RUNGS:
         for head, module in modules.items():
-            result = check(module)
-            if result is None:
+            check = getattr(module, name)
+            if check is None:
                 yield Rung(name, head, None, None, Verdict.NOT_MEASURED, SKIPPED)
             else:
-                reason = f"{head}: {result.reason}"
-                yield Rung(name, head, result.value, result.tolerance, result.verdict, reason)
+                result = judge(name, check, module.blocks if name == "parity" else None)
+                yield _rung(name, head, replace(result, reason=f"{head}: {result.reason}"))
 
 
-def _features(check: Comparison) -> Rung:
+# The checks of both modules, and the accuracy -------------------------------------------------------------------------
+def judge_features(check: Comparison) -> Result:
+    """Returns the result of the check that the two modules belong together."""
     reason = (
         "extractor and classifier do not belong together: extractor + head differs from the classifier,"
         f" {_error(check.max_rel, check.tolerance)}"
     )
-    return Rung("features", None, check.max_rel, check.tolerance, check.verdict, reason)
+    return _relative(check.max_rel, check.tolerance, check.verdict, reason)
 
 
-def _reported(accuracy: Accuracy) -> Rung:
+def _reported(accuracy: Accuracy) -> Result:
     """Compares the reported accuracy with the measured interval: value is the difference, tolerance the interval's.
 
     It is no gate: on a sample of the images of the reported figure, one good model in twenty fails by chance (on all of
@@ -182,38 +202,50 @@ def _reported(accuracy: Accuracy) -> Rung:
     against = measured.against_reported if measured else None
     if measured is None or against is None or against.inside is None:
         reason = against.reason if against else accuracy.reason
-        return Rung("reported", Head.CLASSIFICATION, None, None, Verdict.NOT_MEASURED, reason, gate=False)
+        return Result(None, None, Verdict.NOT_MEASURED, reason, "", gate=False)
     (low, high), top1 = measured.top1_interval, measured.top1
     tolerance = high - top1 if against.value > top1 else top1 - low
-    verdict = Verdict.of(against.inside)
     difference = abs(against.value - top1)
-    return Rung("reported", Head.CLASSIFICATION, difference, tolerance, verdict, against.reason, gate=False)
+    return Result(difference, tolerance, Verdict.of(against.inside), against.reason, against.reason, gate=False)
 
 
-def _label_order(measured: Measured) -> Rung:
-    order = measured.label_order
-    return Rung("label_order", Head.CLASSIFICATION, None, None, order.verdict, order.reason)
+def _accuracy(accuracy: Accuracy) -> Result:
+    measured, minimum = accuracy.measured, accuracy.minimum_top1
+    if measured is None:
+        return Result(None, minimum, accuracy.verdict, accuracy.reason, "")
+    figure = f"top-1 {100 * measured.top1:.2f} % (minimum {100 * minimum:.2f} %) on {measured.images:,} images"
+    return Result(measured.top1, minimum, accuracy.verdict, accuracy.reason, figure)
 
 
-def _accuracy(accuracy: Accuracy) -> Rung:
-    top1 = accuracy.measured.top1 if accuracy.measured else None
-    return Rung("accuracy", Head.CLASSIFICATION, top1, accuracy.minimum_top1, accuracy.verdict, accuracy.reason)
+def _label_order(order: LabelOrder, images: int) -> Result:
+    hits = f"{order.hits:,} of {images:,} images are right ({order.chance:,.1f} by chance)"
+    return Result(None, None, order.verdict, order.reason, f"{hits}, no other order fits better")
 
 
-def _all_rungs(report: Report) -> Iterator[Rung]:
-    yield from _module_rungs(report.modules)
-    if report.features is not None:
-        yield _features(report.features)
-    if report.accuracy.measured is not None:
-        yield _label_order(report.accuracy.measured)
-    yield _accuracy(report.accuracy)
-    if report.accuracy.reported is not None:
-        yield _reported(report.accuracy)
+def judge_accuracy(accuracy: Accuracy) -> dict[str, Result]:
+    """Returns the results of the checks of the classifier's accuracy, by rung, in order."""
+    results = {}
+    if accuracy.measured is not None:
+        results["label_order"] = _label_order(accuracy.measured.label_order, accuracy.measured.images)
+    results["accuracy"] = _accuracy(accuracy)
+    if accuracy.reported is not None:
+        results["reported"] = _reported(accuracy)
+    return results
+
+
+# The ladder -----------------------------------------------------------------------------------------------------------
+def _rung(name: str, head: Head | None, result: Result) -> Rung:
+    reason = "" if result.verdict is Verdict.PASS else result.reason
+    return Rung(name, head, result.value, result.tolerance, result.verdict, reason, result.gate)
 
 
 def rungs(report: Report) -> tuple[Rung, ...]:
     """Returns the rungs of a report in order; checks that were not reached are not measured."""
-    return tuple(replace(rung, reason="") if rung.verdict is Verdict.PASS else rung for rung in _all_rungs(report))
+    rungs = list(_module_rungs(report.modules))
+    if report.features is not None:
+        rungs.append(_rung("features", None, judge_features(report.features)))
+    accuracy = judge_accuracy(report.accuracy)
+    return (*rungs, *(_rung(name, Head.CLASSIFICATION, result) for name, result in accuracy.items()))
 
 
 def failures(report: Report, gate: bool = True) -> list[str]:

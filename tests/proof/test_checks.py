@@ -284,7 +284,7 @@ def test_a_killed_process_is_a_fault_and_a_failed_one_an_error(tmp_path: Path, m
         python.write_text(f"#!/bin/sh\n{ends}\n")
         python.chmod(0o755)
         with pytest.raises(raised, match=r"killed by SIGKILL; unless somebody did that, memory|status 1"):
-            gradients.run_in_processes(Model("Mini/8", 16, 3), python, folders)
+            gradients.run_in_processes(Model("Mini/8", 16, 3), python, folders, lambda *_: None)
 
 
 def test_the_gradients_of_a_large_model_stop_at_the_first_killed_process(
@@ -296,5 +296,5 @@ def test_the_gradients_of_a_large_model_stop_at_the_first_killed_process(
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(gradients, "LARGE", 0)
     with pytest.raises(Fault, match="killed by SIGKILL"):
-        gradients.run_in_processes(Model("Mini/8", 16, 3), python, dict.fromkeys(Head, tmp_path))
+        gradients.run_in_processes(Model("Mini/8", 16, 3), python, dict.fromkeys(Head, tmp_path), lambda *_: None)
     assert started.read_text() == "classification\n"

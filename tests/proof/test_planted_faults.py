@@ -19,11 +19,13 @@ from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
 from pipeline.checkpoints import npz
+from pipeline.facts.checks import TrainingChecks
 from pipeline.facts.report import Report
 from pipeline.model import float64, vit
 from pipeline.model.preprocessing import preprocess
 from pipeline.model.variants import SIZES, Model
 from pipeline.proof import c_api, checks, gradients, ladder
+from pipeline.proof.checklist import Checklist
 from pipeline.saved_model import build, export, selftest
 from pipeline.saved_model.graph import find_xla_calls
 from tests.reports import REPORT, with_checks
@@ -155,6 +157,10 @@ def failing(head: Head, **changes: Any) -> dict[str, str]:
     return reasons(with_checks(REPORT, head, **changes))
 
 
+def failing_training(head: Head, training: TrainingChecks) -> dict[str, str]:
+    return failing(head, gradients=training.gradients, fine_tuning=training.fine_tuning)
+
+
 def reasons(report: Report) -> dict[str, str]:
     return {rung.rung: rung.reason for rung in ladder.rungs(report) if rung.verdict is Verdict.FAIL}
 
@@ -162,7 +168,8 @@ def reasons(report: Report) -> dict[str, str]:
 def check(folder: Path, expected: checks.Reference, head: Head) -> dict[str, str]:
     """Returns the reasons of the rungs that a module on disk fails."""
     vit._apply.cache_clear()
-    module, before = checks.check_module(folder, head, REPORT.modules[head].needs, expected), REPORT.modules[head]
+    before = REPORT.modules[head]
+    module = checks.check_module(folder, head, before.needs, expected, Checklist("validate a"))
     report = replace(module.report, gradients=before.gradients, fine_tuning=before.fine_tuning)
     return reasons(replace(REPORT, modules=REPORT.modules | {head: report}))
 
@@ -224,7 +231,7 @@ def test_a_module_that_only_tensorflow_2_loads_fails_the_other_loaders(
 def test_a_frozen_module_fails_the_gradients(exported: Callable[..., Path], file: Path) -> None:
     module = exported("a frozen module", Head.CLASSIFICATION)
     training = gradients.check_training(MODEL, Head.CLASSIFICATION, file, module)
-    assert failing(Head.CLASSIFICATION, **vars(training)) == {
+    assert failing_training(Head.CLASSIFICATION, training) == {
         "gradients": "classification: expected a gradient for each of the checkpoint's 40 arrays, got other variables",
         "fine_tuning": "classification: no trainable variables",
     }
@@ -248,7 +255,7 @@ def test_a_single_logit_of_about_zero_is_proven_as_strictly(
     assert list(check(module, reference, Head.CLASSIFICATION)) == (["parity"] if fault else [])
     if not fault:
         training = gradients.check_training(ONE_CLASS, Head.CLASSIFICATION, file, module)
-        assert failing(Head.CLASSIFICATION, **vars(training)) == {}
+        assert failing_training(Head.CLASSIFICATION, training) == {}
 
 
 def test_the_loss_of_a_confident_model_has_a_slope(arrays: npz.Arrays) -> None:
