@@ -5,7 +5,7 @@ page is traced to its text by leaving out one text after the other: the one with
 with file and line.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -97,7 +97,8 @@ def _trace(
     for field in fields_of(texts):
         if field.get(texts) == field.neutral or not rest:
             continue
-        gone = rest.keys() - find_problems(field.without(texts), others).keys()
+        pages = {finding.page for finding in rest.values()}
+        gone = rest.keys() - find_problems(field.without(texts), others, pages).keys()
         for problem in [problem for problem in rest if problem in gone][:_SHOWN]:
             yield f"{sources.place(field, _line_in(field.get(texts), found[problem].line))}: {problem}"
         rest = {problem: finding for problem, finding in rest.items() if problem not in gone}
@@ -111,11 +112,15 @@ def _line_in(text: object, line: str) -> int:
     return 1 + lines.index(line.strip()) if line.strip() in lines else 1
 
 
-def find_problems(texts: MemberTexts, others: Sequence[MemberTexts]) -> dict[str, Finding]:
+def find_problems(
+    texts: MemberTexts, others: Sequence[MemberTexts], pages: Container[str] | None = None
+) -> dict[str, Finding]:
     """Returns the problems of all pages, each where it is found first; what was got, and the head, are not compared."""
     found: dict[str, Finding] = {}
     begun: set[str] = set()
     for file in _pages(texts, others):
+        if pages is not None and str(file.path) not in pages:
+            continue
         try:
             file.check()
         except Fault as fault:
