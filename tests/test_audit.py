@@ -178,31 +178,43 @@ def test_two_handles_with_one_digest(folder: Path) -> None:
     assert fault.endswith("; one of them has another's model, publish it again")
 
 
-def test_the_same_weights_under_two_handles(folder: Path) -> None:
-    """A member that fetched another's checkpoint differs from it in provenance.json alone."""
+def publish_copy(folder: Path, copied: str, version: int) -> None:
+    """Publishes vit_demo_fe, with weights, also as another module or version, whose provenance.json alone differs."""
     hub = folder / "hub/vit-publisher"
     index = json.loads((folder / "hub/index.json").read_text())
-    name, copied = "vit_demo_fe", "vit_medaug_fe"
-    for module in (name, copied):
-        model = folder / module
+    name = "vit_demo_fe"
+    for module, number in ((name, 1), (copied, version)):
+        model = folder / f"{module}_{number}"
         write_saved_model(model, "features", 64, trainable=102)
         (model / "variables").mkdir()
         (model / "variables/variables.data-00000-of-00001").write_bytes(b"weights")
         (model / "assets.extra").mkdir()
-        (model / "assets.extra/provenance.json").write_text(module)
+        (model / "assets.extra/provenance.json").write_text(f"{module} {number}")
         (hub / module).mkdir(exist_ok=True)
-        package(model, hub / module / "1.tar.gz")
+        package(model, hub / module / f"{number}.tar.gz")
     entry = copy.deepcopy(index["modules"][f"vit-publisher/{name}/1"])
-    entry["files"] = [{"path": f"vit-publisher/{copied}/1.tar.gz"}]
-    index["modules"][f"vit-publisher/{copied}/1"] = entry
-    (hub / copied / "1.md").write_text((hub / name / "1.md").read_text().replace(name, copied))
-    shutil.copytree(hub / name / "1", hub / copied / "1")
+    entry["files"] = [{"path": f"vit-publisher/{copied}/{version}.tar.gz"}]
+    index["modules"][f"vit-publisher/{copied}/{version}"] = entry
+    text = (hub / name / "1.md").read_text().replace(f"{name}/1", f"{copied}/{version}")
+    (hub / copied / f"{version}.md").write_text(text.replace("](1/plots", f"]({version}/plots"))
+    shutil.copytree(hub / name / "1", hub / copied / str(version))
     (folder / "hub/index.json").write_text(json.dumps(index))
     refresh(folder)
+
+
+def test_the_same_weights_under_two_handles(folder: Path) -> None:
+    """A member that fetched another's checkpoint differs from it in provenance.json alone."""
+    publish_copy(folder, "vit_medaug_fe", 1)
     (fault,) = faults(folder)
-    handles = f"vit-publisher/{copied}/1 and vit-publisher/{name}/1"
+    handles = "vit-publisher/vit_medaug_fe/1 and vit-publisher/vit_demo_fe/1"
     assert fault.startswith(f"index.json: {handles} have the same weights (sha256 9a129038")
     assert fault.endswith("; one of them has another's model, publish it again")
+
+
+def test_two_versions_of_a_module_may_share_their_weights(folder: Path) -> None:
+    """A checkpoint that is converted again is a new version of the same module."""
+    publish_copy(folder, "vit_demo_fe", 2)
+    assert faults(folder) == []
 
 
 def test_unreadable_files_are_named(folder: Path) -> None:

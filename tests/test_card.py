@@ -186,6 +186,21 @@ def test_nothing_is_quoted_for_unverified_weights(report: Report, measured: bool
     assert "## Overview\n\n**Not verified: the weights of ViT-S16, ViT-B16, ViT-B32, ViT-L16, ViT-R26-S32" in text
 
 
+def test_a_collection_says_first_how_many_members_have_unverified_weights(report: Report, tmp_path: Path) -> None:
+    summary = "pre-trained on ImageNet-21k and fine-tuned on ImageNet-1k"
+    reports_of(VIT, tmp_path, report)
+    assert f"\nCollection of seven Vision Transformers {summary}.\n" in page(COLLECTION, VIT, tmp_path)
+    for number, member in enumerate(SEVEN, start=1):
+        path = tmp_path / member / "report.json"
+        write_report(path, with_weights(load_report(path), Verification.UNVERIFIED))
+        text = page(COLLECTION, VIT, tmp_path)
+        expected = f"{summary}, {in_words(number)} of them with unverified weights."
+        if number == len(SEVEN):
+            expected = f"with unverified weights, which are not known to be those {summary}."
+        assert f"\nCollection of seven Vision Transformers {expected}\n" in text
+        assert text.count("| none: unverified weights |") == number
+
+
 def records_of(report: Report) -> dict[Head, Record]:
     return records("vit_s16", Module(1, "ViT-S16"), COLLECTION, "https://hub.example", report, ORIGIN)
 

@@ -1,5 +1,6 @@
 """Texts of YAML files: each rule for pages is known before anything is made, with the text's file and line."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from pipeline.base.yaml_sections import Member
 from pipeline.cards.collection_page import list_member, render_collection
 from pipeline.cards.page import parse_page
 from pipeline.cards.record import CardFacts, records
-from pipeline.facts.collection import collection_of
+from pipeline.facts.collection import Collection, Module, Publisher, Reference, collection_of
 from pipeline.hub.markdown import publisher_name, render_page
 from pipeline.hub.publisher_page import render_publisher
+from pipeline.prose.fields import fields_of
 from pipeline.prose.read import find_text_faults, read_texts, refuse_text_faults
 from pipeline.prose.stand_in import stand_in_report
 from tests.card_facts import checked_files
@@ -86,6 +88,18 @@ def test_a_text_that_breaks_a_rule_is_named_with_file_and_line(
     edit(tiny / file, old, new)
     (fault,) = faults(tiny)
     assert fault.startswith(f"{file}:{message}")
+
+
+def test_every_text_of_the_files_is_tried(tiny: Path) -> None:
+    """A key that is added to a section is tried on pages, or named here with the reason why it is not."""
+    collection, hub_url = collection_of(tiny / "mini.yaml", None)
+    fields = {field.name for field in fields_of(read_texts(Member(tiny / "mini.yaml"), collection, hub_url))}
+    elsewhere = {"name", "hub_url", "activation"}  # checked by Collection; HUB_URL may replace hub_url
+    keys = {field.name for field in dataclasses.fields(Collection)} - {"publisher", "references"}
+    assert keys <= fields | elsewhere
+    assert {f"publisher.{field.name}" for field in dataclasses.fields(Publisher)} <= fields
+    assert {f"references[0].{field.name}" for field in dataclasses.fields(Reference)} <= fields
+    assert {f"module.{field.name}" for field in dataclasses.fields(Module)} - {"module.version"} <= fields
 
 
 def test_faults_of_several_texts_are_told_at_once(tiny: Path) -> None:
