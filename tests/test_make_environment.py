@@ -165,6 +165,7 @@ def test_make_knows_what_the_pipeline_imports() -> None:
         "markupsafe",
         "jaxlib",
         "fsspec",
+        "pyarrow",
         "google",
         "starlette",
         "uvicorn",
