@@ -5,6 +5,7 @@ look = $(shell PYTHONSAFEPATH= PYTHONHOME= $(call quote,$(1)) -c 'import sys; pr
   sys.version_info < (3, 11) and sys.exit(); from importlib.util import find_spec; \
   print(" ".join(name for name in sys.argv[1:] if not find_spec(name)))' $(2))
 VERSIONS := 3.11 3.12 3.13
+PYTHON_VERSION :=
 
 # PYTHON= names another interpreter. The lock is compared by content: a fresh checkout of the same lock has a new time.
 VENV := .venv
@@ -35,18 +36,18 @@ $(if $(INTERPRETER),,$(error PYTHON=$(PYTHON): no such interpreter; $(without_it
 # What pipeline/ imports; a test compares them.
 REQUIRED := flax google_crc32c isal jax jinja2 markdown_it numpy PIL pydantic requests safetensors scipy \
   tensorflow tqdm yaml
-FACTS_OF_PYTHON := $(call look,$(PYTHON),$(REQUIRED) $(if $(filter serve,$(MAKECMDGOALS)),starlette uvicorn))
-VERSION := $(firstword $(FACTS_OF_PYTHON))
-$(if $(filter $(VERSIONS),$(VERSION)),,$(error \
-  PYTHON=$(PYTHON): expected Python 3.11 to 3.13, $(if $(VERSION),it is Python $(VERSION),it does not run); $(without_it)))
-LACKING := $(filter-out $(VERSION),$(FACTS_OF_PYTHON))
+PYTHON_FACTS := $(call look,$(PYTHON),$(REQUIRED) $(if $(filter serve,$(MAKECMDGOALS)),starlette uvicorn))
+PYTHON_VERSION := $(firstword $(PYTHON_FACTS))
+$(if $(filter $(VERSIONS),$(PYTHON_VERSION)),,$(error \
+  PYTHON=$(PYTHON): expected Python 3.11 to 3.13, $(if $(PYTHON_VERSION),it is Python $(PYTHON_VERSION),it does not run); $(without_it)))
+LACKING := $(filter-out $(PYTHON_VERSION),$(PYTHON_FACTS))
 $(if $(LACKING),$(error PYTHON=$(PYTHON): it lacks $(LACKING); install requirements.lock there; $(without_it)))
 endif
 
 # The tests run the modules in the oldest TensorFlow that their Python can install, too: <Python>:<TensorFlow>.
 OLDEST_TENSORFLOWS := 3.11:2.14 3.12:2.16 3.13:2.20
 ifneq ($(filter test,$(MAKECMDGOALS)),)
-TEST_PYTHON := $(or $(VERSION),$(call look,$(or $(INTERPRETER),$(BASE_PYTHON))))
+TEST_PYTHON := $(or $(PYTHON_VERSION),$(call look,$(or $(INTERPRETER),$(BASE_PYTHON))))
 OLDEST_TENSORFLOW := $(patsubst $(TEST_PYTHON):%,%,$(filter $(TEST_PYTHON):%,$(OLDEST_TENSORFLOWS)))
 $(if $(OLDEST_TENSORFLOW),,$(error the tests need Python 3.11 to 3.13, this is Python $(TEST_PYTHON): set BASE_PYTHON=<another> or PYTHON=<another>))
 OLDEST_VENV := $(VENV)-tensorflow-$(OLDEST_TENSORFLOW)

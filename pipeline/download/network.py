@@ -177,7 +177,7 @@ def _describe_certificate(error: ssl.SSLCertVerificationError) -> Unavailable:
     what = f"its certificate cannot be verified: {error.verify_message.rstrip('.')}"
     if error.verify_code not in _UNKNOWN_AUTHORITY:  # expired, or of another host
         return Unavailable(f"{what}; check the address and this machine's clock, or tell whoever runs the server")
-    named = " and ".join(f"{name}={path}" for name, path in _named_certificates().items())
+    named = ", ".join(f"{name}={path}" for name, path in _named_certificates().items())
     return Misconfigured(
         f"{what}: the authority that signed it is not among the certificates of {named or 'certifi, the default'}; if"
         " it is your organisation's own, set SSL_CERT_FILE=<a PEM file with that authority's certificate>, such as the"
