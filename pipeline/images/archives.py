@@ -8,6 +8,7 @@ WebDataset shards are read by pipeline.images.shards.
 
 import itertools
 import posixpath
+import struct
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,11 @@ from pipeline.images.split import split_of_folder
 
 OFFICIAL = "ILSVRC2012_img_val.tar"
 _WEBDATASET = (".cls", ".json")
+# What tarfile was seen to raise for damaged archives.
+_DAMAGED = (
+    *(tarfile.TarError, OSError, EOFError, ValueError, TypeError, AttributeError, LookupError),
+    *(ArithmeticError, RuntimeError, struct.error),
+)
 _FIRST = 20  # files, by which an archive is recognised
 
 
@@ -33,11 +39,20 @@ def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
         with tarfile.open(path, "r:") as archive:
             _check_end(path)
             yield archive
-    except tarfile.TarError as error:
+    except _DAMAGED as error:
         with path.open("rb") as stream:
             is_gzip = stream.read(2) == b"\x1f\x8b"
         reason = "it is compressed, so its files cannot be read one by one: gunzip it first" if is_gzip else error
         raise Fault(f"{path}: cannot be read as a tar archive ({reason})") from None
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is a tar archive by its first header; a compressed one is not."""
+    try:
+        with tarfile.open(path, "r:"):
+            return True
+    except _DAMAGED:
+        return False
 
 
 def _check_end(path: Path) -> None:

@@ -1,6 +1,5 @@
 """Recognises the layout of labelled images from the names of files and folders, and takes one split of them."""
 
-import tarfile
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from pipeline.base.fault import Fault, list_names
 from pipeline.images import archives, tfds
-from pipeline.images.files import is_image_name, list_visible
+from pipeline.images.files import is_image_name, leads_up, list_visible
 from pipeline.images.labels import Label, UnknownClass, class_index, normalize
 from pipeline.images.layout import Layout, Source
 from pipeline.images.names import split_in_name
@@ -90,7 +89,7 @@ def detect(path: Path, labels: Sequence[Label], wanted: Split | None) -> Source:
             raise Fault(f"{path}: the folder of one class; name the folder that holds those of all classes")
         stated = split_of_folder(here.name) or split_of_folder(here.name, _names_beside(here))
         return _detect_folder(path, search, stated)
-    if path.is_file() and (path.suffix.lower() == PARQUET or tarfile.is_tarfile(path)):
+    if path.is_file() and (path.suffix.lower() in (TAR, PARQUET) or archives.is_archive(path)):
         stated = SPLIT_WORDS.get(path.absolute().parent.name.lower())
         return _take(path, list(_group_tables(path, [path], search, stated)), search)
     problem = "neither a folder nor a tar archive nor a Parquet file"
@@ -119,7 +118,7 @@ def _detect_folder(folder: Path, search: _Search, stated: Split | None) -> Sourc
         stated: the split that the folder's name tells, or that of a folder around it.
     """
     entries = list_visible(folder)
-    subfolders = [entry for entry in entries if entry.is_dir()]
+    subfolders = [entry for entry in entries if entry.is_dir() and not leads_up(entry)]
     files = [entry for entry in entries if not entry.is_dir()]
     if (folder / tfds.INFO).is_file():
         return _detect_saved(folder, files, search)
@@ -132,13 +131,16 @@ def _detect_folder(folder: Path, search: _Search, stated: Split | None) -> Sourc
     elif (folder / ANNOTATIONS).is_file():
         parts = [_part_of_layout(Layout.TINY_IMAGENET, folder, Split.VALIDATION)]
     else:
-        parts = [*_group_folders(splits, search), *_group_tables(folder, files, search, stated)]
+        tables = [file for file in files if file.suffix.lower() in (TAR, PARQUET)]
+        parts = [*_group_folders(splits, search), *_group_tables(folder, tables, search, stated)]
         parts += _group_images(folder, files, search)
     return _take(folder, parts, search) if parts else _look_deeper(folder, entries, search, stated)
 
 
 def _part_of_layout(layout: Layout, folder: Path, split: Split | None) -> _Part:
-    return _Part(split, folder.absolute().name, lambda: Source(layout, folder, split))
+    around = (other.name for other in (folder.absolute(), *folder.absolute().parents))
+    name = next((name for name in around if split_of_folder(name) is split), folder.absolute().name)
+    return _Part(split, name, lambda: Source(layout, folder, split))
 
 
 def _detect_saved(folder: Path, files: Sequence[Path], search: _Search) -> Source:
@@ -153,13 +155,13 @@ def _detect_saved(folder: Path, files: Sequence[Path], search: _Search) -> Sourc
 
 def _find_splits(folders: Sequence[Path], keys: Container[str]) -> dict[Path, Split]:
     """Returns the folders that are splits of the data set; no empty one, and no class that is called "train"."""
-    splits = {}
-    for folder in folders:
-        split = split_of_folder(folder.name, [other.name for other in folders])
-        is_class = normalize(folder.name) in keys and _holds_images(folder)
-        if split and list_visible(folder) and not is_class:
-            splits[folder] = split
-    return splits
+    names = [folder.name for folder in folders]
+    splits = {folder: split for folder in folders if (split := split_of_folder(folder.name, names))}
+    return {
+        folder: split
+        for folder, split in splits.items()
+        if list_visible(folder) and not (normalize(folder.name) in keys and _holds_images(folder))
+    }
 
 
 def _names_beside(folder: Path) -> list[str]:
@@ -186,23 +188,22 @@ def _open_folder(same: Sequence[Path], search: _Search, split: Split | None) -> 
     return _detect_folder(same[0], search, split)
 
 
-def _group_tables(where: Path, files: Iterable[Path], search: _Search, stated: Split | None) -> Iterator[_Part]:
+def _group_tables(where: Path, files: Sequence[Path], search: _Search, stated: Split | None) -> Iterator[_Part]:
     """Yields a part for each split of tar archives and of Parquet files.
 
     Args:
         where: the folder, or the only file.
-        files: of all kinds.
+        files: the archives and tables.
         search: what to look for.
         stated: the split of files whose names tell none.
     """
-    files = [file for file in files if file.suffix.lower() in (TAR, PARQUET)]
     class_names, stems = search.class_names, [file.stem for file in files]
-    by_kind: dict[tuple[str, Split | None], list[Path]] = {}
+    by_kind: dict[tuple[bool, Split | None], list[Path]] = {}
     for file in files:
         split = split_of_file(file.stem, class_names, stems) or stated
-        by_kind.setdefault((file.suffix.lower(), split), []).append(file)
-    for (suffix, split), same in by_kind.items():
-        open_ = partial(_open_archives if suffix == TAR else _open_parquet, where, same, search, split)
+        by_kind.setdefault((file.suffix.lower() == PARQUET, split), []).append(file)
+    for (is_parquet, split), same in by_kind.items():
+        open_ = partial(_open_parquet if is_parquet else _open_archives, where, same, search, split)
         is_told = split_of_file(same[0].stem, class_names, stems) is not None
         name = same[0].name if is_told else f"{same[0].absolute().parent.name}/{same[0].name}"
         yield _Part(split, name, open_, len(same))
@@ -250,19 +251,19 @@ def _truth_folders(folder: Path, root: Path) -> tuple[Path, ...]:
 
 def _look_deeper(folder: Path, entries: Sequence[Path], search: _Search, stated: Split | None) -> Source:
     """Returns the source of a folder that has no images itself, but perhaps a folder that has."""
-    versions = list(tfds.find_versions(folder))
-    if len(versions) > 1:
-        names = list_names([str(version.relative_to(folder)) for version in versions])
-        raise Fault(f"{folder}: several data sets of TensorFlow Datasets: {names}; name one of them in IMAGENET=")
-    if versions:
-        return _detect_folder(versions[0], search, stated)
-    subfolders = [entry for entry in entries if entry.is_dir()]
-    around = [entry for entry in subfolders if entry.name in _AROUND] or subfolders
-    if len(around) == 1 and (around[0].name in _AROUND or not _is_like_class(around[0])):
+    subfolders = [entry for entry in entries if entry.is_dir() and not leads_up(entry)]
+    around = [entry for entry in subfolders if entry.name in _AROUND]
+    if len(around) == 1:
         return _detect_folder(around[0], search, stated)
-    tables = [entry.name for entry in around if any(file.suffix in (TAR, PARQUET) for file in entry.iterdir())]
-    if len(tables) > 1:
-        raise Fault(f"{folder}: several data sets: {list_names(tables)}; name one of them in IMAGENET=")
+    tables = [entry for entry in subfolders if any(file.suffix in (TAR, PARQUET) for file in entry.iterdir())]
+    inner = list(tfds.find_versions(folder)) or tables
+    if len(inner) > 1:
+        names = list_names([str(other.relative_to(folder)) for other in inner])
+        raise Fault(f"{folder}: several data sets: {names}; name one of them in IMAGENET=")
+    if not inner and len(subfolders) == 1 and not _is_like_class(subfolders[0]):
+        inner = subfolders
+    if inner:
+        return _detect_folder(inner[0], search, stated)
     if subfolders:
         return Source(Layout.CLASS_FOLDERS, folder, stated)  # list_class_folders() says what is wrong with them
     names = list_names([entry.name for entry in entries]) or "nothing"

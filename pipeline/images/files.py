@@ -131,6 +131,11 @@ def list_visible(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name))
 
 
+def leads_up(folder: Path) -> bool:
+    """Whether a folder is a link to one around it, which would be read for ever."""
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
+
+
 def list_images(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yields the images of a folder and of those below it, in order: their paths below `folder`, and their paths.
 
@@ -142,7 +147,7 @@ def list_images(folder: Path) -> Iterator[tuple[str, Path]]:
     for entry in entries:
         path = folder / entry.name
         if entry.is_dir():
-            if not folder.resolve().is_relative_to(path.resolve()):
+            if not leads_up(path):
                 yield from ((f"{entry.name}/{name}", image) for name, image in list_images(path))
         elif is_image_name(entry.name):
             if entry.is_file() or entry.is_symlink():

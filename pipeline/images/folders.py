@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.base.fault import Fault, nearest
-from pipeline.images.files import FilePlace, LabelledFile, is_image_name, list_images, list_visible
+from pipeline.images.files import FilePlace, LabelledFile, is_image_name, leads_up, list_images, list_visible
 from pipeline.images.labels import Label, UnknownClass, class_index, normalize
 from pipeline.images.layout import Source
 
@@ -61,7 +61,8 @@ def list_numbered_folders(source: Source, labels: Sequence[Label]) -> list[Label
 def _list_folders(folder: Path) -> Iterable[Path]:
     for entry in list_visible(folder):
         if entry.is_dir():
-            yield entry
+            if not leads_up(entry):
+                yield entry
         elif is_image_name(entry.name):
             raise Fault(f"{entry}: an image without a class, beside the class folders; move or remove it")
 

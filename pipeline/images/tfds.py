@@ -6,6 +6,7 @@ names in the order of its labels) and TFRecord files, whose records have the fea
 
 import json
 import mmap
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -52,12 +53,13 @@ def read_info(folder: Path) -> DatasetInfo:
 
 def find_versions(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
     """Yields the folders of data sets below a folder, such as imagenet_v2/matched-frequency/3.0.0, in order."""
-    for entry in sorted(folder.iterdir()):
-        if entry.is_dir() and not is_hidden(entry.name):
-            if (entry / INFO).is_file():
-                yield entry
-            elif depth > 1:
-                yield from find_versions(entry, depth - 1)
+    with os.scandir(folder) as scan:
+        names = sorted(entry.name for entry in scan if entry.is_dir() and not is_hidden(entry.name))
+    for path in (folder / name for name in names):
+        if (path / INFO).is_file():
+            yield path
+        elif depth > 1:
+            yield from find_versions(path, depth - 1)
 
 
 def take_split(folder: Path, wanted: Split | None) -> Source:

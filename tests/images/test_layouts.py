@@ -263,7 +263,7 @@ def test_the_folder_above_a_version_of_tensorflow_datasets(tmp_path: Path) -> No
         loaded = image_set.open_images(folder, LABELS)
         assert (loaded.description, loaded.examples) == (expected.description, expected.examples)
     shutil.copytree(version, tmp_path / "imagenet_v2/top-images/3.0.0")
-    with pytest.raises(Fault, match=r"several data sets of TensorFlow Datasets: .*matched.*/3\.0\.0, .*top-images/3"):
+    with pytest.raises(Fault, match=r"several data sets: .*matched.*/3\.0\.0, .*top-images/3"):
         image_set.open_images(tmp_path, LABELS)
 
 
@@ -307,10 +307,17 @@ def test_other_folders_are_refused_in_one_sentence(
         image_set.open_images(tmp_path / "here", LABELS)
 
 
-def test_a_packed_archive_is_to_be_unpacked(tmp_path: Path) -> None:
-    (tmp_path / "imagenet.zip").write_bytes(b"PK\3\4")
-    with pytest.raises(Fault, match=r"imagenet\.zip: an archive whose files cannot be read one by one; unpack it"):
-        image_set.open_images(tmp_path / "imagenet.zip", COLOURS)
+@pytest.mark.parametrize(("name", "start"), [("imagenet.zip", b"PK\3\4"), ("val_images.tar.gz", b"\x1f\x8b")])
+def test_a_packed_archive_is_to_be_unpacked(name: str, start: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(start)
+    with pytest.raises(Fault, match=rf"{name}: an archive whose files cannot be read one by one; unpack it"):
+        image_set.open_images(tmp_path / name, COLOURS)
+
+
+def test_a_link_to_a_folder_around_it_is_not_followed(tmp_path: Path) -> None:
+    link_to(tmp_path, tmp_path / "val/lists/loop")
+    with pytest.raises(Fault, match=r"lists: no images in any layout; .* found loop"):
+        image_set.open_images(tmp_path, LABELS)
 
 
 def test_links_within_an_archive_are_followed(tmp_path: Path) -> None:

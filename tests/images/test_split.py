@@ -228,6 +228,14 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     assert image_set.open_images(tmp_path / "c", LABELS).left_out == ("1 images of the split train",)
 
 
+def test_the_folder_that_tells_the_split_is_named(tmp_path: Path) -> None:
+    put(tmp_path, f"train/lists/{A}/1.jpg")
+    with pytest.raises(Fault, match=f"{tmp_path.name}: training images, by the name train; a model"):
+        image_set.open_images(tmp_path, LABELS)
+    with pytest.raises(Fault, match="lists: training images, by the name train; a model"):
+        image_set.open_images(tmp_path / "train", LABELS)
+
+
 @pytest.mark.parametrize("name", ["train", "Training", "train/../train"])
 def test_the_name_of_the_place_counts(name: str, tmp_path: Path) -> None:
     put(tmp_path / "train", f"{A}/1.jpg")
