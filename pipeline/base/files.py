@@ -18,6 +18,14 @@ NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)  # of a place that this 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)  # of NFS, FUSE and Lustre, as they are mounted
 
 
+def expand_home(path: str | Path) -> Path:
+    """Returns a path with its ~ expanded, or as it is where there is no such user, or none with a home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def stream_digest(stream: IO[bytes]) -> str:
     """Returns the SHA-256 of the rest of a stream in hexadecimal."""
     digest = hashlib.sha256()

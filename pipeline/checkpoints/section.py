@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.base.fault import Fault, hide_password
+from pipeline.base.files import expand_home
 from pipeline.download.address import is_remote, local_path, scheme_of
 
 AUTHORS = "gs://vit_models/"  # where the authors of the AugReg pool publish it, each file under its checkpoint's name
@@ -80,7 +81,7 @@ def list_sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) ->
         file = f"{checkpoint.name}.npz"
         address = f"{checkpoints.rstrip('/')}/{file}"
         if not scheme_of(address, "CHECKPOINTS"):
-            address = str(Path(address).expanduser())
+            address = str(expand_home(address))
         listed.append(_users_source(checkpoint, address, file))
     for address in checkpoint.addresses:
         if is_remote(address):

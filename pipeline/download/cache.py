@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from pipeline.base.fault import Fault, Misconfigured
-from pipeline.base.files import NOT_WRITABLE, locked, sha256_of, write_text
+from pipeline.base.files import NOT_WRITABLE, expand_home, locked, sha256_of, write_text
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ class Entry:
 
     def read_part(self) -> Part | None:
         """Returns the bytes that have come so far, or None if there are none that can be resumed."""
-        size = self.part_file.stat().st_size if self.is_writable and self.part_file.exists() else 0
+        is_usable = self.is_writable and os.access(self.part_file, os.R_OK | os.W_OK)  # not one of another user
+        size = self.part_file.stat().st_size if is_usable else 0
         record = _read_record(self._part_record) if size else None
         return Part(record, size) if record else None
 
@@ -110,6 +111,8 @@ class Entry:
                 f"the cache does not have it, and cannot be written by this user ({self._folder}); set CACHE=<another"
                 " folder>"
             )
+        if not os.access(self.part_file, os.W_OK):  # another user's
+            self.part_file.unlink(missing_ok=True)
         self.part_file.open("wb").close()  # before the record changes
         _write_record(self._part_record, record)
         return Part(record, 0)
@@ -155,10 +158,10 @@ def folder(setting: str | None) -> Path:
     Raises:
         Fault: for a user without a home, as in a container.
     """
+    if setting:
+        return expand_home(setting)
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        if setting:
-            return Path(setting).expanduser()
         return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "vit-publisher"
     except RuntimeError as error:
         raise Fault(f"no folder for downloads: {error}; set CACHE=<a folder>") from None

@@ -10,7 +10,7 @@ from urllib.request import url2pathname
 
 from pipeline.base import files
 from pipeline.base.fault import Fault
-from pipeline.base.files import write_text
+from pipeline.base.files import expand_home, write_text
 from pipeline.base.text import decode
 from pipeline.hub.index import Document, Index, parse_index
 
@@ -22,7 +22,7 @@ def hub_folder(hub: str) -> Path:
         raise Fault(
             f"HUB={hub}: cannot publish to {parts.scheme}: addresses; expected a folder, which you can copy there"
         )
-    return Path(url2pathname(parts.path) if parts.scheme == "file" else hub).expanduser()
+    return expand_home(url2pathname(parts.path) if parts.scheme == "file" else hub)
 
 
 @contextmanager

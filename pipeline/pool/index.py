@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from pipeline.base.fault import Fault, Forbidden, Unavailable, hide_password, nearest
-from pipeline.base.files import replacing
+from pipeline.base.files import expand_home, replacing
 from pipeline.base.text import decode
 from pipeline.download.address import is_remote, local_path, scheme_of
 
@@ -240,7 +240,7 @@ def load(source: str | None, copy: Path, downloads: Path, offline: bool = False)
     if source:
         scheme_of(source, "INDEX")
         if not is_remote(source):
-            return read(local_path(source).expanduser())
+            return read(expand_home(local_path(source)))
     elif copy.exists():
         return read(copy, UPSTREAM)
     return _download(source or UPSTREAM, copy, downloads, offline)

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from pipeline.base.fault import Fault, Unavailable, hide_password
+from pipeline.base.files import expand_home
 from pipeline.saved_model.opening import open_folder
 
 
@@ -40,7 +41,7 @@ def local_copy(name: str, setting: str, downloads: Downloads) -> Iterator[Path]:
     if re.match(r"https?:/?[^/]", name):
         raise Fault(f"{setting}={shown}: no address; expected http(s)://<host>/<path>, with two slashes")
     if "://" not in name and not name.startswith("file:"):
-        yield Path(name).expanduser()
+        yield expand_home(name)
         return
     from pipeline.download import address, obtain  # its HTTP client is slow to import, and a local file needs none
 

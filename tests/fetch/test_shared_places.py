@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, Unavailable
 from pipeline.checkpoints.section import Checkpoint
 from pipeline.download import cache
+from pipeline.download.obtain import Access, obtain_file
+from pipeline.download.retry import Policy
 from tests.conftest import ROOT, assert_refused, protect, without_privileges
-from tests.faulty_server import Faulty, faulty
+from tests.faulty_server import Faulty, cut, faulty
 from tests.fetch.fetching import archive, run
 
 
@@ -84,6 +86,20 @@ def test_a_damaged_file_in_such_a_cache_is_not_used(tmp_path: Path) -> None:
         assert file.read_bytes() == b"damaged"
 
 
+def test_a_part_of_another_user_is_replaced(tmp_path: Path) -> None:
+    """In a cache that a group shares: its members may write to the folders, and not to each other's files."""
+    with faulty(archive(), cut(20_000)) as server:
+        impatient = Access(tmp_path / "cache", policy=Policy(tries=1))
+        with pytest.raises(Unavailable), obtain_file(server.url(), impatient, ""):
+            pass
+        (part,) = tmp_path.glob("cache/*/*/*.part")
+        part.chmod(0o444)
+        done = fetch(tmp_path, server.url(), pinned=False)
+        assert done.returncode == 0, done.stderr
+        assert "range" not in server.requests[-1].headers
+    assert (tmp_path / "own/a.npz").read_bytes() == archive()
+
+
 def test_a_lock_file_that_cannot_be_written(tmp_path: Path) -> None:
     """In a clone that another user owns. The download is not lost."""
     clone = tmp_path / "clone"
@@ -116,3 +132,4 @@ def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         cache.folder(None)
     assert cache.folder("/a") == Path("/a")
+    assert cache.folder("~no-such-user/a") == Path("~no-such-user/a")
