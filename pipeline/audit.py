@@ -166,6 +166,7 @@ def _card(hub: Hub, page: Page, handle: str) -> Iterator[Problem]:
         others = [
             *_verification(hub.index.modules[handle], file.report),
             *claims.card_problems(page, file.report, file.head),
+            *claims.prose_quote_problems(page, file.report),
             *figures.digest_problems(page, file.report),
             *figures.card_figures(page, file.report, file.head),
         ]

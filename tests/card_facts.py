@@ -46,6 +46,6 @@ def demo_cards(report: Report) -> dict[Head, str]:
     return cards("vit_demo", Module(1, "Demo"), collection, "https://hub.example", report, {"name": "vit_demo"})
 
 
-def seed_records(report: Report, collection: Collection = VIT) -> dict[Head, Record]:
-    """Returns the records of vit_s16 with a report."""
-    return records("vit_s16", Module(1, "ViT-S16"), collection, "https://hub.example", report, {"name": "S_16"})
+def seed_records(report: Report, collection: Collection = VIT, note: str | None = None) -> dict[Head, Record]:
+    """Returns the records of vit_s16 with a report, and with a note of its member."""
+    return records("vit_s16", Module(1, "ViT-S16", note), collection, "https://hub.example", report, {"name": "S_16"})

@@ -39,6 +39,11 @@ def escape_markdown(text: str, keep_citations: bool = False) -> str:
     return f"{start['number']}\\{text[start.end() :]}" if start["number"] else f"\\{text}"
 
 
+def escape_clause(text: str) -> str:
+    """Returns the end of a sentence as Markdown, without its full stop; it may cite the references of the page."""
+    return escape_markdown(text.rstrip().removesuffix("."), keep_citations=True)
+
+
 def _one_line(text: str) -> str:
     return " ".join(_CONTROLS.sub("", text).split())
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import jinja2
 
-from pipeline.base.plain_text import code_fence, code_span, escape_markdown, link_target
+from pipeline.base.plain_text import code_fence, code_span, escape_clause, escape_markdown, link_target
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 # What the cards' snippets need, on a line for bash, zsh, fish, PowerShell and cmd, which all take double quotes.
@@ -52,7 +52,7 @@ def make_environment(folder: Path, autoescape: bool) -> jinja2.Environment:
         "limit": lambda value: f"{value:g}",
         "cosine": cosine,
         "plain": escape_markdown,
-        "clause": functools.partial(escape_markdown, keep_citations=True),
+        "clause": escape_clause,
         "code": code_span,
         "fence": code_fence,
         "target": link_target,

@@ -83,6 +83,26 @@ def quote_problems(page: Page, weights: Verification | None) -> Iterator[Problem
         )
 
 
+def prose_quote_problems(page: Page, report: Report) -> Iterator[Problem]:
+    """Yields the lines on which authors write the reported accuracy, for weights that are not verified to have it."""
+    reported = report.accuracy.reported
+    if reported is None or report.is_verified:
+        return
+    measured = report.accuracy.measured
+    shown = _percentages(reported.top1) - (_percentages(measured.top1) if measured else set())
+    percent = "|".join(map(re.escape, sorted(shown))) or "(?!)"
+    figure = re.compile(rf"(?<![\d.])(?:(?:{percent}) ?(?:%|percent|per cent)|{re.escape(f'{reported.top1:g}')}(?!\d))")
+    for piece in page.paragraphs():
+        if piece.line not in page.section("Results") and (match := figure.search(piece.text)):
+            text = f"{match[0]!r} is an accuracy that others report, of weights that these are not verified to be"
+            yield Problem(piece.line, f"{text}; remove it, or pin the checkpoint")
+
+
+def _percentages(accuracy: float) -> set[str]:
+    """Returns an accuracy in percent, with one to three digits after the point."""
+    return {f"{100 * accuracy:.{digits}f}" for digits in (1, 2, 3)}
+
+
 def row_quote_problems(page: Page, line: int, weights: Verification | None) -> Iterator[Problem]:
     """Yields the quoted figure in a row of a collection's table, whose module has weights that are not verified."""
     cells = _CELL.split(page.lines[line - 1])

@@ -46,7 +46,10 @@ def _tf_hub(record: Record, out: Path, has_figures: bool) -> CardFile:
     def check() -> None:
         problems = [*tf_hub_rules.problems(page), *claims.card_problems(page, record.report, record.head)]
         problems += agreement.page_problems(page, models)
-        problems += figures.digest_problems(page, record.report) if has_figures else []
+        if has_figures:
+            problems += figures.digest_problems(page, record.report)
+            problems += claims.quote_problems(page, record.report.checkpoint.verification)
+            problems += claims.prose_quote_problems(page, record.report)
         refuse_problems(str(path), problems)
 
     return CardFile(path, page.text, check)

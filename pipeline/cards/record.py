@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.heads import Head
-from pipeline.base.plain_text import escape_markdown
+from pipeline.base.plain_text import escape_clause
 from pipeline.base.templates import TEMPLATES, render
 from pipeline.facts.checks import ModuleReport
 from pipeline.facts.collection import Collection, Module, handle
@@ -104,7 +104,7 @@ class Record:
     def description(self) -> str:
         """What the module is, in one sentence of Markdown; of unverified weights, that comes first."""
         name = f"Vision Transformer {self.report.model.variant} {self.head.noun}"
-        summary = escape_markdown(self.facts.collection.summary, keep_citations=True)
+        summary = escape_clause(self.facts.collection.summary)
         if self.report.is_verified:
             return f"{name}: {summary}."
         return f"{name} with unverified weights, which are not known to be those {summary}."

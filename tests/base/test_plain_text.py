@@ -3,7 +3,7 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from pipeline.base.plain_text import code_fence, code_span, escape_markdown, link_target
+from pipeline.base.plain_text import code_fence, code_span, escape_clause, escape_markdown, link_target
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 PLACES = (
@@ -41,6 +41,7 @@ def test_ordinary_text_is_left_alone() -> None:
         assert escape_markdown(text) == text
     text = "on ImageNet-1k [2] by the authors of [3, 4]"
     assert escape_markdown(text, keep_citations=True) == text
+    assert escape_clause(f"{text}.\n") == text
     assert escape_markdown("[1](a) [2]: b [3]", keep_citations=True) == r"\[1\](a) \[2\]: b [3]"
 
 

@@ -4,12 +4,15 @@ import dataclasses
 
 import pytest
 
+from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
+from pipeline.base.verification import Verification
 from pipeline.cards.claims import Output, Training, card_problems, task_problems, training_problems
 from pipeline.cards.page import parse_page
+from pipeline.facts.accuracy import Reported
 from pipeline.facts.report import Report
-from tests.card_facts import demo_cards
-from tests.reports import with_checks
+from tests.card_facts import checked_files, demo_cards, seed_records
+from tests.reports import QUOTED, with_accuracy, with_checks, with_weights
 
 
 @pytest.fixture
@@ -55,3 +58,20 @@ def test_fine_tunable_requires_the_gradients_of_the_report(pages: dict[Head, str
     partly = dataclasses.replace(tuning, without_gradient=("head/bias",))
     report = with_checks(report, Head.CLASSIFICATION, fine_tuning=partly)
     assert "104 trainable variables of which 103 have a gradient" in refused(pages[Head.CLASSIFICATION], report)
+
+
+@pytest.mark.parametrize("figure", ["80.46 %", "80.5%", "80.462 percent", "0.80462"])
+def test_a_note_that_quotes_for_unverified_weights_is_refused(report: Report, figure: str) -> None:
+    report = with_accuracy(report, reported=QUOTED)
+    records = seed_records(report, note=f"The original reaches {figure} on its test set.")
+    assert checked_files(records)
+    records = seed_records(with_weights(report, Verification.UNVERIFIED), note=f"The original reaches {figure}.")
+    with pytest.raises(
+        Fault, match=rf"classification\.md:\d+: '{figure}' is an accuracy that others report, of weights"
+    ):
+        checked_files(records)
+
+
+def test_a_note_with_the_measured_accuracy_is_no_quotation(report: Report) -> None:
+    report = with_weights(with_accuracy(report, reported=Reported(0.919, "a table")), Verification.UNVERIFIED)
+    assert checked_files(seed_records(report, note="It reaches 91.9 %, measured, and 180.46 % of another."))
