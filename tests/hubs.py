@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.base import yaml_sections
 from pipeline.base.heads import Head
+from pipeline.cards.collection_page import list_member, render_collection
 from pipeline.facts.accuracy import Reported
 from pipeline.facts.collection import Module, collection_of
 from pipeline.facts.report import Report
@@ -61,8 +62,7 @@ def publish(hub: Path, folder: Path, member: Path, module: Module, report: Repor
     write_plots(folder, report)
     write_report(folder / "report.json", report)
     publish_member(Outputs(member.stem, module, collection, folder, report), hub, folder / "published.json")
-    links = "".join(f"* [{head}](../../{member.stem}_{head}/{module.version}.md)\n" for head in Head)
-    page = f"# Collection {collection.publisher.id}/{collection.name}/1\n\nA collection.\n\n## Models\n\n{links}"
+    page = render_collection(collection, [list_member(collection, member.stem, module, report)])
     (folder / "page.md").write_text(page)
     publish_collection(collection, folder / "page.md", hub, folder / "collection.json")
 

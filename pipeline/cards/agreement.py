@@ -26,7 +26,12 @@ _LICENCE = re.compile(
     r"\b(?:(?P<apache>Apache)|(?P<mit>MIT)|(?P<bsd>BSD)|(?P<lgpl>LGPL)|(?P<gpl>GPL)|(?P<mpl>MPL)"
     r"|(?P<cc>CC[- ]BY|CC0))\b"
 )
-_TRAINED = re.compile(r"\b(?:fine-?tuned|trained|tuned)\b", re.IGNORECASE)
+# What a model was trained on, or what else was done with a data set.
+_VERB = re.compile(
+    r"\b(?:(?P<trained>fine-?tuned|trained|tuned)|tested|evaluated|measured|validated|used|scor\w*|reach\w*|achiev\w*"
+    r"|perform\w*|works?)\b",
+    re.IGNORECASE,
+)
 # Up to a data set's name: "on the 60,000 training images of ", but not "on photographs, from weights of ".
 _ON = re.compile(
     r"\bon (?:(?!from\b|with\b|using\b|starting\b|after\b|than\b|unlike\b|like\b)[\w,'-]+ ){0,6}$", re.IGNORECASE
@@ -34,7 +39,7 @@ _ON = re.compile(
 _PRE = re.compile(r"pre-?(?=trained)", re.IGNORECASE)
 _ELSEWHERE = re.compile(
     r"\b(?:pre-?train\w*|original\w*|native\w*|raw|sources?|upscal\w*|downscal\w*|enlarg\w*|crop\w*|patch\w*|tiles?"
-    r"|windows?|kernels?|strides?|shift\w*|pad\w*|borders?|margins?|blur\w*|than|unlike|instead|smaller|larger|bigger"
+    r"|windows?|kernels?|strides?|shift\w*|pad\w*|borders?|margins?|blur\w*|than|unlike|instead|smaller|larger|bigger|higher|lower"
     r"|earlier|older|others?|worth|teachers?|distil\w*|compar\w*|camera|sensors?|not)\b",
     re.IGNORECASE,
 )
@@ -170,8 +175,8 @@ def _dataset(sentence: str, models: Models) -> Iterator[str]:
 def _is_trained_on(sentence: str, at: int) -> bool:
     """Whether the model was trained last on what the sentence names there; pre-training is not meant."""
     before, after = sentence[:at], sentence[at:]
-    verbs = list(_TRAINED.finditer(before))
-    if not verbs or not _ON.search(before):
+    verbs = list(_VERB.finditer(before))
+    if not verbs or not verbs[-1]["trained"] or not _ON.search(before):
         return False
     verb = verbs[-1]
     if _PRE.search(before[max(0, verb.start() - 4) : verb.end()]):

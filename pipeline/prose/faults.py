@@ -24,7 +24,7 @@ from pipeline.hub.entries import CollectionEntry, ModuleEntry, module_entry
 from pipeline.hub.publisher_page import render_publisher
 from pipeline.prose.agreement import disagreements
 from pipeline.prose.fields import Field, MemberTexts, fields_of
-from pipeline.prose.markdown import form_problems
+from pipeline.prose.markdown import form_problems, relative_links
 from pipeline.prose.stand_in import stand_in_report
 
 _SHOWN = 5  # problems of one text: more are mostly consequences
@@ -81,6 +81,8 @@ def _own_problems(field: Field, texts: MemberTexts, others: Sequence[MemberTexts
     text = field.get(texts) or ""
     if field.is_markdown:
         yield from form_problems(text)
+    if field.path == ("module", "note"):
+        yield from relative_links(text)
     if field.is_prose:
         members = (texts, *others) if field.is_of_collection else (texts,)
         collection = texts.collection

@@ -1,13 +1,22 @@
 """Judges a Markdown text of a YAML file by itself: whether what follows it on a page stays what it is."""
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
 
-from pipeline.cards.page import Problem
+from pipeline.cards.page import Problem, parse_page
 
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 _NEXT = "The heading that follows"
+
+
+def relative_links(text: str) -> Iterator[Problem]:
+    """Yields the links and pictures of a text that lead to a place beside its page; a card has a page on each host."""
+    for link in parse_page(text).links():
+        if not urlsplit(link.text).scheme and not link.text.startswith(("/", "#")):
+            expected = "expected an http or https address, since the card lies elsewhere on each host"
+            yield Problem(link.line, f"the link {link.text!r} leads to a place beside the page; {expected}")
 
 
 def form_problems(text: str) -> Iterator[Problem]:

@@ -35,6 +35,10 @@ TRUE = (
     "It is smaller than L/16, which has 300 million parameters.",
     "fine-tuned on 1,000 classes, starting from weights for CIFAR-10",
     "Its images look like those of CIFAR-10.",
+    "Trained by its authors and tested on CIFAR-10, among others.",
+    "With more training it reaches 98 % on CIFAR-10.",
+    "When fine-tuning, results are best at a higher resolution (384x384).",
+    "It is a fine-tuned version of google/vit-small-patch16-384.",
     "Compare it with the model that was trained on CIFAR-10.",
 )
 FALSE = (

@@ -59,6 +59,8 @@ FIELDS = ("overview: They are random.", "about: They are tiny.")
         # HTML, links, pictures, citations, tags
         ("mini.yaml", TITLE, NOTE.format("a <b>b"), "22: module.note: raw HTML, '<b>': expected Markdown, and HTML fo"),
         ("mini.yaml", TITLE, NOTE.format("<!-- a: b -->"), "22: module.note: the tag '<!-- a: b -->' has no effect he"),
+        ("mini.yaml", TITLE, NOTE.format("[a](b.md)"), "22: module.note: the link 'b.md' leads to a place beside "),
+        ("mini.yaml", TITLE, NOTE.format("![a](b.png)"), "22: module.note: the link 'b.png' leads to a place beside "),
         ("mini.yaml", TITLE, NOTE.format("[a](/b)"), "22: module.note: the link '/b' works on one machine or host onl"),
         ("mini.yaml", TITLE, NOTE.format("[a](javascript:b)"), "22: module.note: the link 'javascript:b' works on one"),
         ("mini.yaml", TITLE, NOTE.format("![a](http://b/c)"), "22: module.note: the picture 'http://b/c' is on anothe"),
