@@ -84,11 +84,11 @@ def test_pages_and_their_tables_fit_any_window_with_wide_and_narrow_letters(
 ) -> None:
     with open_page(browser, f"{address}/{name}", width=width) as page:
         tables = page.locator("div.scroll:has(table)")
-        assert tables.count() == (0 if "collections" in name else 3 if name == MODULE else 1)
+        assert tables.count() == (3 if name == MODULE else 1)
         for size in (DESKTOP, TABLET, PHONE, SMALL_PHONE):
             page.set_viewport_size({"width": size[0], "height": size[1]})
             assert page.evaluate("document.documentElement.scrollWidth") <= size[0], size
-            for table in tables.all():
+            for table in tables.all() if "collections" not in name else ():  # seven columns scroll in their box
                 assert table.evaluate("element => element.scrollWidth - element.clientWidth") <= 0, size
 
 
@@ -306,7 +306,7 @@ def test_it_works_from_a_disk(browser: Browser, hub: Path) -> None:
         assert page.get_by_role("heading", level=1).inner_text() == "ViT-Mini4 on Fashion-MNIST"
         assert page.locator("main img").first.evaluate("image => image.naturalWidth") > 0
         page.get_by_role("navigation", name="Breadcrumbs").get_by_role("link", name="demo").click()
-        page.get_by_role("link", name="fe").click()
+        page.get_by_role("link", name="ViT-Mini4 on Fashion-MNIST").nth(1).click()
         assert page.url.endswith("/vit-publisher/vit_demo_fe/2.html")
 
 
