@@ -4,6 +4,8 @@ import dataclasses
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from pipeline.hub.folder import hub_folder
 from pipeline.package import package
 from pipeline.publish import Outputs, check_measured, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
+from tests.conftest import ROOT, protect, without_privileges
 from tests.reports import REPORT, not_measured, with_checks, write_report
 
 COLLECTION = Collection(
@@ -298,6 +301,20 @@ def test_everybody_may_read_what_is_published(member: Path, hub: Path, umask: in
     modes = {path: path.stat().st_mode & 0o777 for path in (hub, *hub.rglob("*"))}
     assert modes == {path: folder if path.is_dir() else file for path in modes}
     assert (member / "published.json").stat().st_mode & 0o777 == 0o666 & ~umask  # it is not part of the hub
+
+
+def test_a_hub_that_cannot_be_written_is_left_as_it_is(member: Path, hub: Path) -> None:
+    """Though the folder of the publisher could be."""
+    publish(member, hub)
+    before = files(hub)
+    protect(hub)
+    (hub / "tester").chmod(0o755)
+    code = "import sys; from pathlib import Path; from tests.test_publish import MODULE, publish, write_member\n"
+    code += "publish(write_member(Path(sys.argv[1]), b'other'), Path(sys.argv[2]), name='other')"
+    command = without_privileges(sys.executable, "-c", code, member.with_name("other"), hub)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert f"Fault: HUB={hub}: this user may not write there; make it writable, or name another" in done.stderr
+    assert files(hub) == before
 
 
 def test_only_folders_can_be_published_to(tmp_path: Path) -> None:

@@ -31,11 +31,16 @@ def locked(hub: Path) -> Iterator[None]:
 
     Everybody may read what is written meanwhile, as a web server must, whatever the umask is: it is published. Whether
     a group may write there is left to the umask.
+
+    Raises:
+        Fault: when this user may not write there, though perhaps to a folder in it.
     """
     umask = os.umask(0o022)
     os.umask(umask & ~0o055)
     try:
         with files.locked(hub / ".lock"):
+            if not os.access(hub, os.W_OK):
+                raise Fault(f"HUB={hub}: this user may not write there; make it writable, or name another folder")
             yield
     finally:
         os.umask(umask)
