@@ -214,6 +214,9 @@ def _tarball(hub: Hub, page: Page, handle: str) -> Iterator[Problem]:
     for finding in (*find_unsafe_names(inspection.files), *find_packing_faults(inspection.files)):
         text = finding.text.removeprefix(f"{tarball}: ")
         yield Problem(line, f"the tarball that asset-path leads to breaks a rule for published files: {text}")
+    if inspection.empty_attributes:
+        text = "asset-path leads to loads in TensorFlow's Python loader only, not in TensorFlow Serving, Java, Go or C"
+        yield Problem(line, f"the tarball that {text}: make doctor names the cause; raise module.version to publish it")
 
 
 def output_of(inspection: Inspection) -> Output | None:

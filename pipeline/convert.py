@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.command import command
+from pipeline.base.environment import CONVERT, prepare_environment
 from pipeline.base.files import replacing_folder
 from pipeline.base.heads import Head
 from pipeline.base.status import Status
@@ -126,4 +127,5 @@ def main(arguments: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
+    prepare_environment("convert", CONVERT)
     raise SystemExit(command("convert", main))

@@ -28,6 +28,7 @@ from pipeline.accuracy.predictions import Predictions
 from pipeline.accuracy.result_files import ResultFiles, refuse_fewer, refuse_to_forget
 from pipeline.accuracy.section import Evaluation
 from pipeline.base.command import command
+from pipeline.base.environment import VALIDATE, prepare_environment
 from pipeline.base.fault import Fault, hide_password
 from pipeline.base.files import replacing_folder, write_text
 from pipeline.base.heads import Head
@@ -347,4 +348,5 @@ def main(arguments: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
+    prepare_environment("validate", VALIDATE)
     raise SystemExit(command("validate", main))

@@ -35,8 +35,18 @@ DEMO = ROOT / "model_cards/demo"
 FLOAT = 1  # tensorflow.DataType
 
 
-def write_saved_model(folder: Path, name: str, width: int, trainable: int = 104, prevented: bool = False) -> None:
-    """Writes a saved_model.pb with a signature and `trainable` variables, without gradients if `prevented`."""
+def write_saved_model(
+    folder: Path, name: str, width: int, trainable: int = 104, prevented: bool = False, valued: bool = True
+) -> None:
+    """Writes a saved_model.pb with a signature and `trainable` variables.
+
+    Args:
+        folder: where to.
+        name, width: of the output.
+        trainable: how many variables.
+        prevented: whether it has no gradients.
+        valued: whether all attributes have a value.
+    """
     model = saved_model_class()()
     graph = model.meta_graphs.add()
     graph.meta_info_def.tags.append("serve")
@@ -49,6 +59,8 @@ def write_saved_model(folder: Path, name: str, width: int, trainable: int = 104,
         graph.object_graph_def.nodes.add().variable.trainable = True
     for operation in ("XlaCallModule", "PreventGradient") if prevented else ():
         graph.graph_def.node.add(op=operation)
+    if not valued:
+        graph.graph_def.node.add(name="call", op="PartitionedCall").attr["config_proto"].Clear()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "saved_model.pb").write_bytes(model.SerializeToString())
 
@@ -261,6 +273,13 @@ def test_fine_tunable_without_variables_or_gradients(report: Report, tmp_path: P
     ]
 
 
+def test_a_module_that_only_python_loads(report: Report, tmp_path: Path) -> None:
+    publish(tmp_path / "artifacts/vit_demo", tmp_path / "hub", report, valued=False)
+    (fault,) = faults(tmp_path)
+    assert fault.startswith("vit-publisher/vit_demo_classification/1.md:")
+    assert "loads in TensorFlow's Python loader only, not in TensorFlow Serving, Java, Go or C" in fault
+
+
 def test_a_figure_that_differs_from_the_report(folder: Path) -> None:
     edit_page(folder, "vit_demo_classification/1.md", lambda text: text.replace("| 91.90 %", "| 92.90 %"))
     (fault,) = faults(folder)
@@ -312,6 +331,8 @@ def test_a_hub_of_another_release_is_to_be_published_again(report: Report, tmp_p
         del entry["weights"]  # as that release wrote it
     (folder / "hub/index.json").write_text(json.dumps(index))
     path.write_text(json.dumps(earlier))
+    for head in Head:  # it did not know other loaders
+        edit_page(folder, f"vit_demo_{head}/1.md", lambda text: re.sub(r"\| other loaders of .*\n", "", text))
     assert faults(folder) == []
 
     def in_other_words(text: str) -> str:

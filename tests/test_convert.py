@@ -41,7 +41,7 @@ def test_the_provenance_agrees_with_the_files(published: Path) -> None:
 
 
 def test_another_process_folder_and_user_give_the_same_bytes(published: Path, tmp_path: Path) -> None:
-    """A second run differs in folders, user, time zone, hash seed and temporary folder."""
+    """A second run differs in folders, user, time zone, locale, hash seed and settings of libraries."""
     write_collection(tmp_path / "elsewhere/tiny", {"mini": ("Mini/8", 16)})
     out = tmp_path / "another folder/mini"
     others = {
@@ -50,6 +50,21 @@ def test_another_process_folder_and_user_give_the_same_bytes(published: Path, tm
         "LOGNAME": "somebody",
         "PYTHONHASHSEED": "7",
         "TZ": "Asia/Tokyo",
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONOPTIMIZE": "1",
+        "SOURCE_DATE_EPOCH": "0",
+        "OMP_NUM_THREADS": "1",
+        # Each of these gave other bytes or a traceback.
+        "JAX_ENABLE_X64": "1",
+        "JAX_DISABLE_JIT": "1",
+        "JAX_PLATFORMS": "cuda",
+        "JAX_NUMPY_RANK_PROMOTION": "raise",
+        "JAX_DEFAULT_MATMUL_PRECISION": "bfloat16",
+        "XLA_FLAGS": "--xla_no_such_flag",
+        "TF2_BEHAVIOR": "0",
+        "TF_FUNCTION_JIT_COMPILE_DEFAULT": "1",
+        "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python",
     }
     temporary = tmp_path / "temporary"
     temporary.mkdir()

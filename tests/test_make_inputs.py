@@ -119,8 +119,10 @@ def test_imagenet_is_for_members_without_images_and_its_figures_stay(tree: Path,
     replace(tree / "model_cards/tiny/mini.yaml", "  images: images\n", "")
     replace(tree / "model_cards/tiny/rati.yaml", "  images: images\n", "")
     shutil.copytree(tree / "model_cards/tiny/images", tmp_path / "val")
-    done = make(tree, "validate", "MODEL=mini", f"IMAGENET={tmp_path}/val")
+    others = {"JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cuda", "TF_FUNCTION_JIT_COMPILE_DEFAULT": "1"}
+    done = make(tree, "validate", "MODEL=mini", f"IMAGENET={tmp_path}/val", **others)
     assert done.returncode == 0, done.stderr
+    assert f"validate: ignores {', '.join(others)} of the environment (docs/settings.md)\n" in done.stderr
     assert make(tree, "-q", "validate", "MODEL=mini").returncode == 0
     measured = json.loads((tree / "artifacts/mini/report.json").read_text())["accuracy"]["measured"]
     assert measured["images"] == 12

@@ -21,7 +21,6 @@ from pipeline.checkpoints.digest import BROKEN_ZIP, PICKLED, model_shape
 from pipeline.checkpoints.layouts import describe_arrays
 from pipeline.model.parameters import release_memory
 from pipeline.model.variants import HYBRIDS, SIZES, Model
-from pipeline.model.vit import parameter_shapes
 
 Arrays = dict[str, np.ndarray]
 Shape = tuple[int, ...]
@@ -90,6 +89,8 @@ def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
             head that was never trained. Names of another program or architecture are called that.
     """
     arrays = normalize(arrays)
+    from pipeline.model.vit import parameter_shapes
+
     expected = parameter_shapes(model.variant, model.image_size, model.classes)
     if mismatches := _list_mismatches({name: value.shape for name, value in arrays.items()}, expected):
         if problem := describe_arrays(arrays.keys()):

@@ -8,7 +8,6 @@ import numpy as np
 from pipeline.base.heads import Head
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
-from pipeline.model.vit import VisionTransformer
 
 COMPILED_WHOLE = 100_000_000  # the most parameters of a model that is compiled as a whole; 0.8 GB in float64
 # Where all terms of a sum are smaller, some are too small for float32, and the sum has fewer digits.
@@ -47,6 +46,8 @@ def compute_outputs(model: Model, arrays: Mapping[str, np.ndarray], inputs: np.n
     """
     import jax
     from flax import linen as nn
+
+    from pipeline.model.vit import VisionTransformer
 
     with jax.enable_x64(True), _compile_quickly():
         trunk = VisionTransformer(variant(model.variant), classes=None)

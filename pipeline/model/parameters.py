@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
-from flax.traverse_util import unflatten_dict
 
 from pipeline.base.heads import Head
 
@@ -21,6 +20,8 @@ def select_parameters(arrays: Mapping[str, Value], head: Head) -> dict[str, Valu
 
 def nest_parameters(arrays: Mapping[str, np.ndarray]) -> Parameters:
     """Nests '/'-separated paths into the tree that Flax expects."""
+    from flax.traverse_util import unflatten_dict
+
     nested: Parameters = unflatten_dict(dict(arrays), sep="/")
     return nested
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flax.traverse_util import flatten_dict
 
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
@@ -20,7 +19,6 @@ from pipeline.model.float64 import SMALLEST, relative_scale
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.preprocessing import prepare
 from pipeline.model.variants import Model, variant
-from pipeline.model.vit import BLOCKS, VisionTransformer
 from pipeline.proof import blocks, c_api, loaders
 from pipeline.proof.blocks import Outputs
 from pipeline.proof.checklist import Checklist
@@ -146,6 +144,9 @@ def compute_reference(model: Model, arrays: npz.Arrays, inputs: np.ndarray) -> R
 def _trace_reference(model: Model, arrays: npz.Arrays, inputs: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Returns the input and the output of each block of the Flax model in float64, rounded to float32, by its path."""
     import jax
+    from flax.traverse_util import flatten_dict
+
+    from pipeline.model.vit import BLOCKS, VisionTransformer
 
     module = VisionTransformer(variant(model.variant), model.classes)
     with jax.enable_x64(True):

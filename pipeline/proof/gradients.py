@@ -26,7 +26,6 @@ from pipeline.checkpoints import npz
 from pipeline.facts.checks import FineTuningCheck, GradientCheck, TrainingChecks
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
-from pipeline.model.vit import VisionTransformer
 from pipeline.proof.blocks import relative_error
 from pipeline.saved_model.load import start_tensorflow
 from pipeline.saved_model.selftest import read_expected, scaled
@@ -57,6 +56,8 @@ def differentiate_reference(
     """
     import jax
     import jax.numpy as jnp
+
+    from pipeline.model.vit import VisionTransformer
 
     module = VisionTransformer(variant(model.variant), model.classes if head is Head.CLASSIFICATION else None)
 

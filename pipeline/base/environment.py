@@ -1,0 +1,62 @@
+"""Prepares the environment of convert and validate, so that the same inputs give the same bytes and figures everywhere.
+
+JAX, Flax, XLA, TensorFlow and protobuf take settings from variables of the environment, which people set for their own
+programs. Many change what a module contains or computes: JAX_ENABLE_X64 and JAX_DISABLE_JIT its StableHLO,
+JAX_NUMPY_RANK_PROMOTION=raise stops the model, PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python writes saved_model.pb in
+another order. Those about logs, devices, memory, threads and rounding stay.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+
+# JAX computes references in float64, which are the same on every CPU; it would take any device it has a plugin for.
+# Several processes of a stage run at once: the first TensorFlow would take all memory of a GPU. convert needs none.
+CONVERT = {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "-1"}
+VALIDATE = {"JAX_PLATFORMS": "cpu", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+
+# TensorFlow's by name: Terraform's variables begin with TF_, too.
+_IGNORED = re.compile(
+    r"(JAX|FLAX|AUTOGRAPH|TF2)_.*|PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION|TF_(XLA|JIT|AUTO_MIXED_PRECISION)_.*"
+    r"|TF_(ENABLE_\w+_V2|ENABLED_DEVICE_TYPES|FUNCTION_JIT_COMPILE_DEFAULT|OPTIONALS_IN_GRADIENTS"
+    r"|SET_ONEDNN_FPMATH_MODE|USE_LEGACY_KERAS)"
+)
+# XLA ends a process for a flag that it does not know, and TensorFlow's XLA and jaxlib's know different ones. Both know
+# these, which change no byte: dumps, and how long code is optimized before it runs.
+_KEPT_XLA_FLAG = re.compile(r"--xla_(dump_\w+|backend_optimization_level|llvm_disable_expensive_passes)(=.*)?")
+
+
+def known_environment(environment: Mapping[str, str], settings: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Returns an environment that changes no result, and the names of the variables in which it differs, sorted.
+
+    The flags of XLA_FLAGS are judged one by one.
+
+    Args:
+        environment: the variables by name.
+        settings: what the result has in any case: CONVERT or VALIDATE.
+    """
+    known = {name: value for name, value in environment.items() if not _IGNORED.fullmatch(name)}
+    flags = [flag for flag in known.pop("XLA_FLAGS", "").split() if _KEPT_XLA_FLAG.fullmatch(flag)]
+    known |= {"XLA_FLAGS": " ".join(flags), **settings} if flags else settings
+    return known, sorted(name for name, value in environment.items() if value.strip() and known.get(name) != value)
+
+
+def prepare_environment(stage: str, settings: Mapping[str, str]) -> None:
+    """Gives this process and its children the known environment, and says on stderr which variables are ignored.
+
+    Args:
+        stage: the first word of the line on stderr.
+        settings: CONVERT or VALIDATE.
+
+    Raises:
+        RuntimeError: when JAX or TensorFlow are imported already: they read most variables during their import.
+    """
+    if early := sorted({"jax", "tensorflow"} & sys.modules.keys()):
+        raise RuntimeError(f"{', '.join(early)}: imported before the environment is prepared")
+    known, ignored = known_environment(os.environ, settings)
+    for name in os.environ.keys() - known.keys():
+        del os.environ[name]
+    os.environ.update(known)
+    if ignored:
+        print(f"{stage}: ignores {', '.join(ignored)} of the environment (docs/settings.md)", file=sys.stderr)
