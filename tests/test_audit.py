@@ -331,8 +331,6 @@ def test_a_hub_of_another_release_is_to_be_published_again(report: Report, tmp_p
         del entry["weights"]  # as that release wrote it
     (folder / "hub/index.json").write_text(json.dumps(index))
     path.write_text(json.dumps(earlier))
-    for head in Head:  # it did not know other loaders
-        edit_page(folder, f"vit_demo_{head}/1.md", lambda text: re.sub(r"\| other loaders of .*\n", "", text))
     assert faults(folder) == []
 
     def in_other_words(text: str) -> str:

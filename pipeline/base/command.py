@@ -1,6 +1,7 @@
 """Runs a stage as a command: faults become one sentence and an exit status."""
 
 import errno
+import os
 import resource
 import sys
 import time
@@ -38,6 +39,8 @@ def guarded(stage: str, body: Callable[[], None]) -> int:
     Returns:
         The exit status: 0, 1 for a fault, 130 after Ctrl-C.
     """
+    # The implementation that protobuf chooses by itself is always there; people choose another for an older protobuf.
+    os.environ.pop("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", None)
     try:
         body()
     except Fault as fault:

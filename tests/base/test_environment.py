@@ -89,6 +89,17 @@ print({name: value for name, value in os.environ.items() if name.startswith(("JA
     assert done.stderr == "convert: ignores JAX_ENABLE_X64, JAX_PLATFORMS of the environment (docs/settings.md)\n"
 
 
+def test_every_command_reads_protobuf_whatever_implementation_is_asked_for() -> None:
+    script = """
+from pipeline.base.command import guarded
+from pipeline.saved_model.graph import saved_model_class
+raise SystemExit(guarded("doctor", lambda: print(saved_model_class().DESCRIPTOR.full_name)))
+"""
+    for implementation in ("cpp", "python", "none"):  # cpp was removed from protobuf
+        done = run(script, PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=implementation)
+        assert (done.returncode, done.stdout) == (0, "tensorflow.SavedModel\n"), done.stderr
+
+
 def test_too_late_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jax", sys)
     with pytest.raises(RuntimeError, match=r"^jax.*: imported before the environment is prepared"):
