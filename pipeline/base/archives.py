@@ -215,7 +215,7 @@ class _Forward:
 def _read_tar(path: Path, packing: Packing, allowed: int) -> Iterator[Member]:
     with _OPEN[packing](path, "rb") as stream:
         forward = _Forward(stream, allowed)
-        archive = tarfile.TarFile(mode="r", fileobj=forward)  # type: ignore[arg-type]
+        archive = _start_tar(path, packing, forward)
         while (info := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # else all stay in memory
             if info.size < 0:
@@ -228,6 +228,18 @@ def _read_tar(path: Path, packing: Packing, allowed: int) -> Iterator[Member]:
             raise tarfile.ReadError("no end of archive" if not any(forward.block) else "a damaged header")
         while packing is not Packing.TAR and forward.take(CHUNK):
             pass
+
+
+def _start_tar(path: Path, packing: Packing, forward: _Forward) -> tarfile.TarFile:
+    """Reads the first header."""
+    try:
+        return tarfile.TarFile(mode="r", fileobj=forward)  # type: ignore[arg-type]
+    except tarfile.ReadError:
+        if packing is Packing.TAR:
+            raise
+        raise Fault(
+            f"{path}: it is compressed like a {packing}, but holds no tar archive; unpack it and name what it holds"
+        ) from None
 
 
 def _tar_chunks(path: Path, packing: Packing, forward: _Forward, size: int) -> Iterator[bytes]:

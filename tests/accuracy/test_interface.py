@@ -1,6 +1,6 @@
 """Choosing how to call a module: from what its files tell, and from settings, which must not contradict them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -144,23 +144,25 @@ def test_signatures_are_listed_where_none_can_be_chosen() -> None:
     )
 
 
-def add_call(model: Any, *outputs: tuple[str, int]) -> Any:
-    """Adds an object that can be called, as Keras saves it: with an option `training`."""
+def add_call(model: Any, *outputs: tuple[str, int], shapes: Sequence[Sequence[int]] = ((-1, 9, 9, 3),)) -> Any:
+    """Adds an object that can be called, as Keras saves it: with an option `training`, for each shape of images."""
     objects = model.meta_graphs[0].object_graph_def
     objects.nodes.add().children.add(node_id=1, local_name="__call__")
-    objects.nodes.add().function.concrete_functions.append("f")
-    call = objects.concrete_functions["f"]
-    arguments, _ = (call.canonicalized_input_signature.tuple_value.values.add() for _ in range(2))
-    spec = arguments.tuple_value.values.add().tensor_spec_value
-    arguments.tuple_value.values.add().bool_value = False
-    spec.dtype, spec.name = 4, "pixels"
-    for size in (-1, 9, 9, 3):
-        spec.shape.dim.add().size = size
-    for name, size in outputs:
-        output = call.output_signature.dict_value.fields[name].tensor_spec_value
-        output.dtype = 1
-        for dim in (-1, size):
-            output.shape.dim.add().size = dim
+    function = objects.nodes.add().function
+    for number, shape in enumerate(shapes):
+        function.concrete_functions.append(f"f{number}")
+        call = objects.concrete_functions[f"f{number}"]
+        arguments, _ = (call.canonicalized_input_signature.tuple_value.values.add() for _ in range(2))
+        spec = arguments.tuple_value.values.add().tensor_spec_value
+        arguments.tuple_value.values.add().bool_value = False
+        spec.dtype, spec.name = 4, "pixels"
+        for size in shape:
+            spec.shape.dim.add().size = size
+        for name, size in outputs:
+            output = call.output_signature.dict_value.fields[name].tensor_spec_value
+            output.dtype = 1
+            for dim in (-1, size):
+                output.shape.dim.add().size = dim
     return model
 
 
@@ -168,9 +170,17 @@ def test_the_model_itself_is_called_where_no_signature_fits() -> None:
     model = add_call(message({"serving_default": TEXT}), ("probs", 1000), ("features", 64))
     found = choose(model)
     assert (found.signature, found.output, found.input.size) == ("__call__", "probs", 9)
+    assert found.input.name == "pixels"
     both = add_call(message({"serving_default": PICTURE}), ("probs", 1000))
     assert choose(both).signature == "serving_default"
     assert choose(both, signature="__call__").output == "probs"
+
+
+def test_of_several_forms_of_a_call_the_most_open_counts() -> None:
+    """TensorFlow keeps a form for each shape that it was called with."""
+    shapes = ((1, 9, 9, 3), (-1, -1, -1, 3), (8, 9, 9, 3))
+    found = choose(add_call(message({}), ("probs", 1000), shapes=shapes), size="7")
+    assert (found.input.size, found.input.batch) == (7, None)
 
 
 # Outputs --------------------------------------------------------------------------------------------------------------

@@ -104,6 +104,14 @@ def test_a_plain_tar_that_ends_between_two_entries_is_cut(tmp_path: Path) -> Non
     assert "no end of archive" in refusal(tmp_path / "a.tar", PACKED[Packing.TAR][: 512 * 11], tmp_path / "out")
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_compressed_file_that_is_no_tar_archive(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    for content in (b"text", bytes(range(256)) * 10, b""):
+        assert "but holds no tar archive; unpack it and name" in refusal(
+            tmp_path / "a.gz", pack(content), tmp_path / "o"
+        )
+
+
 def test_a_damaged_header_is_not_the_end(tmp_path: Path) -> None:
     content = bytearray(PACKED[Packing.TAR])
     content[512 * 11 + 3] ^= 1  # in the name of the second entry
