@@ -53,6 +53,15 @@ def test_odd_characters_in_other_settings_reach_the_command_as_they_are(fresh: P
         assert f"{place}/no such: no such" in done.stderr
 
 
+def test_no_recipe_quotes_a_setting_by_hand() -> None:
+    """An apostrophe in it would end the quotes; the functions quote, given and option escape it."""
+    for name in ("Makefile", "setup.mk"):
+        for line in (ROOT / name).read_text().splitlines():
+            assert line.lstrip().startswith("#") or not re.search(r"'\$\([A-Z_]+\)", line.replace("'$(THIS)'", "")), (
+                line
+            )
+
+
 def test_the_index_of_the_pool_is_found_beside_checkpoints_in_a_path_of_several_words(tmp_path: Path) -> None:
     mine = tmp_path / "my  checkpoints"
     mine.mkdir()
