@@ -134,6 +134,7 @@ def test_arrays_of_another_program_are_called_that_and_not_listed(tmp_path: Path
             "is float16, expected float32; save the arrays again with .astype(numpy.float32), which changes no",
         ),
         (ml_dtypes.bfloat16, "is |V2, expected float32; which is how NumPy reads bfloat16: view them as ml_dtypes"),
+        (np.uint16, "is uint16, expected float32; if they are the bits of bfloat16, view them as ml_dtypes"),
         (np.int8, "is int8, expected float32; quantized weights cannot be restored: name the file that they"),
         (np.float64, "is float64, expected float32; save the arrays again with .astype(numpy.float32), which r"),
         (np.complex64, "is complex64, expected float32"),
