@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from pipeline.accuracy.plots import render_plots
+from pipeline.accuracy.section import ONE_CLASS
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
@@ -95,6 +96,25 @@ def test_measured_and_quoted_are_told_apart(pages: dict[Head, str], report: Repo
     report = with_accuracy(report, reported=QUOTED)
     card = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", report, ORIGIN)[Head.CLASSIFICATION]
     assert "| top-1 accuracy, reported | 80.46 % | quoted: the paper |" in card
+
+
+def test_a_card_of_one_class_offers_no_softmax(report: Report) -> None:
+    """The softmax of a single logit is always 1, and so is the accuracy."""
+    one = not_measured(with_model(report, classes=1), ONE_CLASS)
+    one = with_checks(one, Head.CLASSIFICATION, output_width=1)
+    facts = records("vit_s16", Module(1, "S"), COLLECTION, "http://h", one, ORIGIN)
+    card = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", one, ORIGIN)[Head.CLASSIFICATION]
+    assert COLLECTION.activation == "softmax"
+    assert "tf.nn.softmax" not in card
+    assert "the softmax of a single logit is always 1: compare the logit itself with a threshold of your own.\n" in card
+    assert 'print(f"{logits[0][index]:.3f}  {names[index]}")' in card
+    assert "pixels and returns 1 logit.\n" in card
+    assert "| accuracy | not measured | the model has one class, so that every prediction is right |" in card
+    assert "top-1 agreement" not in card
+    assert not re.search(r"\b1 (logits|classes)\b|\n\n\n|[ \t]\n", card)
+    for text in checked_files(facts).values():
+        assert "tf.nn.softmax" not in text
+        assert not re.search(r"\b1 (logits|classes)\b", text)
 
 
 def test_preprocessing_is_described_as_it_was_measured(report: Report) -> None:
