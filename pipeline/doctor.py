@@ -64,7 +64,12 @@ def render_text(diagnosis: Diagnosis) -> str:
     table = [f"  {name:<26}{value}" for name, value in _facts(model)]
     faults = ["faults:", *_finding_lines(model, diagnosis.faults)]
     publication = ["to publish it with this project:", *_finding_lines(model, diagnosis.publication)]
-    return "\n".join([model.files.path, *table, *faults, *publication])
+    return "\n".join(map(_escape, [model.files.path, *table, *faults, *publication]))
+
+
+def _escape(line: str) -> str:
+    """Returns a line without the control characters that names in a stranger's model may have."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
 
 
 def _finding_lines(model: Inspection, findings: Sequence[Finding]) -> list[str]:

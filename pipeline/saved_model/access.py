@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from pipeline.base.archives import show_name
 from pipeline.saved_model.graph import attribute, read_assets
 
 
@@ -57,6 +58,12 @@ _ATTRIBUTES: Mapping[Kind, Mapping[str, str]] = {
 }
 _READERS = ("TextLineReader", "FixedLengthRecordReader", "TFRecordReader", "LMDBReader", "WholeFileReader")
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_PASSING = (
+    "Identity",
+    "ExpandDims",
+    "Reshape",
+    "Pack",
+)  # the strings of an output are those of the first or all inputs
 
 ASSET = None  # stands for a file of the model among names
 
@@ -88,46 +95,61 @@ class Names:
                 if called in self._arguments:
                     self._callers.setdefault(called, []).append((function, node))
 
-    def reaching(self, function: str, tensor: str, depth: int = 0) -> set[str | None]:
+    def reaching(self, function: str, tensor: str) -> set[str | None]:
         """Returns the constant strings that reach a tensor of a function, ASSET among them for a file of the model.
 
         Nothing is returned for a name that a caller gives or that is computed.
         """
-        name = tensor.removeprefix("^").partition(":")[0]
-        node = self._nodes[function].get(name)
-        if depth > len(self._functions) + 20:  # functions that call each other
-            return set()
-        if node is None:
-            return self._of_argument(function, name, depth)
-        if node.op == "Const":
-            is_asset = not function and name in self._assets
-            return {ASSET} if is_asset else _strings(attribute(node, "value").tensor)
-        if node.op in ("Identity", "ExpandDims", "Reshape", "Pack") and node.input:
-            inputs = node.input[:1] if node.op in ("ExpandDims", "Reshape") else node.input
-            return set().union(*(self.reaching(function, one, depth + 1) for one in inputs if not one.startswith("^")))
-        return set()
-
-    def _of_argument(self, function: str, name: str, depth: int) -> set[str | None]:
-        arguments = self._arguments.get(function, [])
-        if name not in arguments:
-            return set()
-        index = arguments.index(name)
-        found = self._captured(function, index - len(arguments))
-        for caller, node in self._callers.get(function, []):
-            if index < len(node.input):
-                found |= self.reaching(caller, node.input[index], depth + 1)
+        found: set[str | None] = set()
+        seen: set[tuple[str, str]] = set()
+        waiting = [(function, tensor)]
+        while waiting:
+            place = waiting.pop()
+            if place not in seen:
+                seen.add(place)
+                strings, sources = self._step(*place)
+                found |= strings
+                waiting += sources
         return found
 
-    def _captured(self, function: str, index: int) -> set[str | None]:
-        """Returns the string that a function's argument holds if it is one of its captured inputs, the last ones."""
+    def _step(self, function: str, tensor: str) -> tuple[set[str | None], list[tuple[str, str]]]:
+        """Returns the strings of a tensor, and the tensors that it takes its strings from."""
+        name = tensor.partition(":")[0]
+        node = self._nodes[function].get(name)
+        if node is None:
+            return self._of_argument(function, name)
+        if node.op == "Const":
+            is_asset = not function and name in self._assets
+            return {ASSET} if is_asset else _strings(attribute(node, "value").tensor), []
+        if node.op in _PASSING:
+            inputs = node.input if node.op == "Pack" else node.input[:1]
+            return set(), [(function, source) for source in inputs if not source.startswith("^")]
+        return set(), []
+
+    def _of_argument(self, function: str, name: str) -> tuple[set[str | None], list[tuple[str, str]]]:
+        arguments = self._arguments.get(function, [])
+        if name not in arguments:
+            return set(), []
+        index = arguments.index(name)
+        strings, sources = self._captured(function, index - len(arguments))
+        callers = [(caller, node.input) for caller, node in self._callers.get(function, [])]
+        return strings, [*sources, *((caller, inputs[index]) for caller, inputs in callers if index < len(inputs))]
+
+    def _captured(self, function: str, index: int) -> tuple[set[str | None], list[tuple[str, str]]]:
+        """Returns the string that a function's argument holds if it is one of its captured inputs, the last ones.
+
+        Args:
+            function: its name.
+            index: of the argument, from the end: -1 for the last.
+        """
         concrete = self._objects.concrete_functions
         bound = list(concrete[function].bound_inputs) if function in concrete else []
-        if -index > len(bound):
-            return set()
-        kind = self._objects.nodes[bound[index]]
-        if kind.HasField("asset"):
-            return {ASSET}
-        return self.reaching("", kind.constant.operation) if kind.HasField("constant") else set()
+        if -index > len(bound) or not 0 <= bound[index] < len(self._objects.nodes):
+            return set(), []
+        captured = self._objects.nodes[bound[index]]
+        if captured.HasField("asset"):
+            return {ASSET}, []
+        return set(), [("", captured.constant.operation)] if captured.HasField("constant") else []
 
 
 def _strings(tensor: Any) -> set[str | None]:
@@ -141,16 +163,16 @@ def find_access(function: str, node: Any, names: Names) -> Iterator[Access]:
             found = names.reaching(function, node.input[index])
             if found and not found - {ASSET, ""}:
                 continue
-            yield Access(kind, " ".join([node.op, *sorted(name for name in found if name)]))
+            yield Access(kind, " ".join([node.op, *sorted(show_name(name) for name in found if name)]))
     for kind, attributes in _ATTRIBUTES.items():
         if (name := attributes.get(node.op)) and (value := attribute(node, name).s):
-            yield Access(kind, f"{node.op} {value.decode(errors='replace')}")
+            yield Access(kind, f"{node.op} {show_name(value.decode(errors='replace'))}")
     if node.op.removesuffix("V2") in _READERS:
         yield Access(Kind.READ, node.op)
     if node.op == "PrintV2" and (stream := attribute(node, "output_stream").s.decode(errors="replace")).startswith(
         "file:"
     ):
-        yield Access(Kind.WRITE, f"{node.op} {stream}")
+        yield Access(Kind.WRITE, f"{node.op} {show_name(stream)}")
     for url in attribute(node, "debug_urls").list.s:
         kind = Kind.NETWORK if url.startswith(b"grpc") else Kind.WRITE
-        yield Access(kind, f"{node.op} {url.decode(errors='replace')}")
+        yield Access(kind, f"{show_name(node.op)} {show_name(url.decode(errors='replace'))}")

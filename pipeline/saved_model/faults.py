@@ -114,7 +114,7 @@ def _access_faults(meta: MetaGraph) -> Iterator[Finding]:
 def _asset_faults(meta: MetaGraph) -> Iterator[Finding]:
     if missing := meta.missing_assets:
         text = f"assets/ lacks {list_names(missing, 3)}, which it reads when it is loaded"
-        yield Finding(FaultKind.FILES, f"{text}; fetch or convert it again")
+        yield Finding(FaultKind.FILES, f"{text}; download all of it again")
 
 
 # Any meta graph -------------------------------------------------------------------------------------------------------
@@ -124,6 +124,9 @@ def _runtime_faults(model: Inspection) -> Iterator[Finding]:
         yield Finding(
             FaultKind.TENSORFLOW, f"{text}; use a newer one, or make it portable (pipeline.saved_model.portable)"
         )
+    if model.platforms is not None and "cpu" not in model.platforms and "platform" not in model.disabled_checks:
+        text = f"it runs on {' and '.join(model.platforms) or 'no platform'} only"
+        yield Finding(FaultKind.DEVICES, f"{text}, for which its JAX function is lowered")
 
 
 def _reasons(model: Inspection) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.base.archives import show_name
 from pipeline.saved_model import graph, operations, runtimes
 from pipeline.saved_model.access import Access, Names, find_access
 from pipeline.saved_model.graph import Signature, attribute
@@ -27,7 +28,8 @@ class Use:
     function: str
 
     def __str__(self) -> str:
-        return f"{self.operation} in {self.function}" if self.function else self.operation
+        operation = show_name(self.operation)
+        return f"{operation} in {show_name(self.function)}" if self.function else operation
 
 
 @dataclass(frozen=True)

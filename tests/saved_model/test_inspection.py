@@ -99,6 +99,11 @@ def drop_tpu(saved_model: Any) -> None:
     del next(iter(calls(saved_model))).attr["platforms"].list.s[2]
 
 
+def drop_cpu(saved_model: Any) -> None:
+    for node in calls(saved_model):
+        del node.attr["platforms"].list.s[0]
+
+
 def set_token_effect(saved_model: Any) -> None:
     next(iter(calls(saved_model))).attr["has_token_input_output"].b = True
 
@@ -220,6 +225,12 @@ def test_rewriting_a_model_inserts_no_attributes(ours: Path) -> None:
     edit(ours, read_token_effect)
     with pytest.raises(RuntimeError, match="attributes without a value: has_token_input_output of node "):
         make_portable(ours)
+
+
+def test_a_jax_function_that_is_not_lowered_for_cpus(ours: Path) -> None:
+    edit(ours, drop_cpu)
+    assert faults_of(ours)["devices"].endswith("it runs on cuda and tpu only, for which its JAX function is lowered")
+    assert "lowered for cuda and tpu only, cpu missing" in publication_faults_of(ours)["platforms"]
 
 
 def test_gradients_are_not_needed_without_trainable_variables(ours: Path) -> None:

@@ -128,6 +128,14 @@ def test_operations_of_a_function_that_is_not_called(tmp_path: Path) -> None:
     assert set(graph.faults(tmp_path)) == {"operations", "python", "devices", "access"}
 
 
+def test_names_of_strangers_do_not_reach_the_terminal_as_they_are(tmp_path: Path) -> None:
+    graph = Graph()
+    graph.add("\x1b[2JUnknown\n" + "x" * 1000)
+    text = graph.faults(tmp_path)["operations"]
+    assert "lack: \\x1b[2JUnknown\\nxxx" in text
+    assert len(text) < 500 + len(str(tmp_path))
+
+
 def test_faults_of_one_meta_graph_name_its_tags(tmp_path: Path) -> None:
     graph = Graph(["serve"], ["serve", "tpu"])
     graph.add("TPUPartitionedCall", meta=1)
@@ -232,6 +240,19 @@ def test_assets_belong_to_the_model(tmp_path: Path, is_old: bool) -> None:
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets/vocabulary.txt").write_text("a\n")
     assert graph.faults(tmp_path) == {}
+
+
+def test_functions_that_call_each_other_end(tmp_path: Path) -> None:
+    """Each calls the other with its own argument, as nothing but an attack does."""
+    graph = Graph()
+    library = graph.meta.graph_def.library
+    library.function.add().signature.name = "g"
+    for function, called in zip(library.function, ("g", "__inference_f_12"), strict=True):
+        function.signature.input_arg.add(name="path")
+        for number in range(20):
+            function.node_def.add(name=f"call{number}", op=called, input=["path"])
+    graph.add("ReadFile", "path")
+    assert f"{READS}ReadFile;" in graph.faults(tmp_path)["access"]
 
 
 def test_captured_inputs_are_followed(tmp_path: Path) -> None:
