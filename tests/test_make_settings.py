@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.accuracy.module_settings import AGAINST, NAMES
 from tests.conftest import ROOT, make, serving_folder
 
 ALL = ("publish-all", "COLLECTION=tiny")
@@ -166,3 +167,14 @@ def test_each_stage_prints_a_line_and_its_command_with_v(fresh: Path) -> None:
     (fresh / "artifacts/mini/checkpoint.npz").unlink()
     (command,) = make(fresh, *fetch, "V=1").stdout.splitlines()
     assert command.startswith(f"'{sys.executable}' -m pipeline.fetch model_cards/tiny/mini.yaml 'artifacts/mini/")
+
+
+def test_settings_of_modules_become_options_of_evaluate(tmp_path: Path) -> None:
+    """Each that evaluate's messages may name, for both modules; in the environment some words are other programs'."""
+    given = [f"{prefix}{name.upper()}=a{name}" for prefix in ("", AGAINST) for name in NAMES]
+    run = ("-n", "evaluate", "MODULE=m", "AGAINST=n", f"IMAGENET={tmp_path}")
+    printed = make(ROOT, *run, *given).stdout
+    for name in NAMES:
+        assert f" --{name}='a{name}'" in printed
+        assert f" --against-{name}='a{name}'" in printed
+    assert "--size" not in make(ROOT, *run, SIZE="a", TAGS="a", OUTPUT="a").stdout

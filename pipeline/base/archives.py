@@ -291,10 +291,12 @@ def _directory_size(path: Path) -> int:
 
 
 def _zip_entry(info: zipfile.ZipInfo) -> Entry:
-    name, kind = _clean(info.filename), stat.S_IFMT(info.external_attr >> 16)
+    is_windows = info.create_system == 0  # older programs there write "variables\\variables.index"
+    name = _clean(info.filename.replace("\\", "/") if is_windows else info.filename)
+    kind = stat.S_IFMT(info.external_attr >> 16)
     if stat.S_ISLNK(kind):
         return Entry(name, EntryKind.LINK)
-    if info.is_dir():
+    if info.is_dir() or (is_windows and info.filename.endswith("\\")):
         return Entry(name, EntryKind.FOLDER)
     is_file = kind in (0, stat.S_IFREG)  # 0: made on Windows
     return Entry(name, EntryKind.FILE, info.file_size) if is_file else Entry(name, EntryKind.SPECIAL)

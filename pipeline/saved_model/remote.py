@@ -50,7 +50,7 @@ def local_copy(name: str, setting: str, downloads: Downloads) -> Iterator[Path]:
         return
     access, path = obtain.Access(downloads.cache, downloads.offline), ""
     try:
-        with obtain.obtain_file(_file_address(name), access, shown) as file:
+        with obtain.obtain_file(file_address(name), access, shown) as file:
             path = str(file.path)
             yield file.path
     except Unavailable as error:
@@ -59,7 +59,7 @@ def local_copy(name: str, setting: str, downloads: Downloads) -> Iterator[Path]:
         raise Fault(str(fault).replace(path, shown) if path else str(fault)) from None
 
 
-def _file_address(name: str) -> str:
+def file_address(name: str) -> str:
     """Returns the address of a module's archive: a hub gives it for the address of the module with this query.
 
     Source: https://www.tensorflow.org/hub/hosting, "Compressed Transport".

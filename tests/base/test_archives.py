@@ -144,6 +144,17 @@ def test_a_link_in_a_zip_is_left_out(tmp_path: Path) -> None:
     assert unpack(tmp_path / "a", tmp_path / "out") == ["x"]
 
 
+def test_a_zip_of_windows_may_have_backslashes(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a", "w") as archive:
+        for name in ("m\\", "m\\deep\\a.txt"):
+            info = zipfile.ZipInfo(name)
+            info.create_system = 0
+            archive.writestr(info, b"x" if name.endswith("txt") else b"")
+    (tmp_path / "out").mkdir()
+    unpack(tmp_path / "a", tmp_path / "out")
+    assert files_below(tmp_path / "out") == {"m/deep/a.txt": b"x"}
+
+
 def test_an_encrypted_zip_is_called_that(tmp_path: Path) -> None:
     content = bytearray(zipped({"a": b"secret"}))
     for at in (content.find(b"PK\x03\x04", 40) + 6, content.rfind(b"PK\x01\x02") + 8):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.fault import Fault
+from pipeline.saved_model import remote
 from pipeline.saved_model.opening import open_folder, read_files
 from pipeline.saved_model.remote import Downloads, local_copy, open_model
 from tests.conftest import serving_folder
@@ -325,6 +326,20 @@ def test_an_address_is_downloaded_once_and_named_in_messages(tmp_path: Path) -> 
 def test_addresses_that_lead_nowhere(name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(Fault, match=message), local_copy(name, "MODULE", Downloads(tmp_path)):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("https://a/hub/vit/1", "https://a/hub/vit/1?tf-hub-format=compressed"),
+        ("https://a/mobilenet_v2_1.0_224", "https://a/mobilenet_v2_1.0_224?tf-hub-format=compressed"),
+        ("https://a/vit/1.tar.gz", "https://a/vit/1.tar.gz"),
+        ("https://a/vit/1?token=b", "https://a/vit/1?token=b"),
+        ("gs://a/vit/1", "gs://a/vit/1"),
+    ],
+)
+def test_a_hub_is_asked_for_a_modules_archive(name: str, asked: str) -> None:
+    assert remote.file_address(name) == asked
 
 
 def test_a_local_address_and_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
