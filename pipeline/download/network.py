@@ -81,9 +81,14 @@ class _Adapter(HTTPAdapter):
             raise Misconfigured(f"{setting}: {_describe_refusal(error)}") from None
 
 
-def _named_certificates() -> dict[str, Path]:
-    """Returns the file or folder that each variable names which is set."""
-    return {name: Path(os.environ[name]) for name in CERTIFICATES if os.environ.get(name)}
+def _named_certificates() -> list[tuple[str, Path]]:
+    """Returns each variable that is set with the file or folder it names; SSL_CERT_DIR may name several folders."""
+    named = []
+    for name in CERTIFICATES:
+        value = os.environ.get(name, "")
+        places = value.split(os.pathsep) if name == "SSL_CERT_DIR" else [value]
+        named += [(name, Path(place)) for place in places if place]
+    return named
 
 
 def trust_certificates() -> ssl.SSLContext | None:
@@ -99,7 +104,7 @@ def trust_certificates() -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    for name, path in named.items():
+    for name, path in named:
         if fault := _add(context, path):
             raise Misconfigured(
                 f"{name}={path}: {fault}; expected certificates to trust, a PEM file or a folder of them; correct or"
@@ -177,7 +182,7 @@ def _describe_certificate(error: ssl.SSLCertVerificationError) -> Unavailable:
     what = f"its certificate cannot be verified: {error.verify_message.rstrip('.')}"
     if error.verify_code not in _UNKNOWN_AUTHORITY:  # expired, or of another host
         return Unavailable(f"{what}; check the address and this machine's clock, or tell whoever runs the server")
-    named = ", ".join(f"{name}={path}" for name, path in _named_certificates().items())
+    named = ", ".join(f"{name}={path}" for name, path in _named_certificates())
     return Misconfigured(
         f"{what}: the authority that signed it is not among the certificates of {named or 'certifi, the default'}; if"
         " it is your organisation's own, set SSL_CERT_FILE=<a PEM file with that authority's certificate>, such as the"

@@ -77,6 +77,7 @@ def test_a_folder_of_certificates(
         pytest.skip("openssl gives the names, and is missing")
     if hashed:
         subprocess.run(["openssl", "rehash", folder], check=True)
+    monkeypatch.setenv("SSL_CERT_DIR", f"{Authority(tmp_path / 'others').certificate.parent}:{folder}")
     assert client.get(secure.url()) == CONTENT
 
 
