@@ -77,7 +77,8 @@ TORCH_PYTHON ?=## bench, check-full: an interpreter with benchmarks/requirements
 PYTHON ?=## an interpreter to use instead of .venv
 BASE_PYTHON ?= python3## the interpreter that .venv is made from; default python3
 
-SETTINGS := $(shell sed -n 's/^\([A-Z_]*\) ?=.*/\1/p' '$(THIS)')
+# In Turkish [A-Z] has no I, in Estonian [a-z] no letter after z: tools read ranges in the locale C.
+SETTINGS := $(shell LC_ALL=C sed -n 's/^\([A-Z_]*\) ?=.*/\1/p' '$(THIS)')
 # Other programs use these words in the environment (autotools set PYTHON, WSL NAME, csh HOST): only the command line
 # counts.
 $(foreach word,CACHE LOCK INDEX DIFF NAME HOST PYTHON SIGNATURE OUTPUT TAGS SIZE LAYOUT BACKGROUND PROTOCOL,\
@@ -315,6 +316,6 @@ help: ## print this
 	@$(call list,^[a-z-]+:.*## )
 	@$(call list,^[A-Z_]+ [?]=.*##)
 	@echo; echo "Members: $(MODELS)"
-list = awk '/^\#\#@/ { heading = substr($$0, 5) } \
+list = LC_ALL=C awk '/^\#\#@/ { heading = substr($$0, 5) } \
     /$(1)/ { if (heading) print "\n" heading; heading = ""; name = $$1; sub(/:$$/, "", name); \
     sub(/.*\#\# ?/, ""); printf "  %-16s %s\n", name, $$0 }' $(THIS)
