@@ -90,7 +90,7 @@ def _split_in_name(file: LabelledFile, labels: Sequence[Label]) -> Split | None:
 def _describe(by_split: _Groups, taken: Collection[Split | None]) -> tuple[str, ...]:
     """Returns the images that are not taken, for people."""
     return tuple(
-        f"{len(same):,} {f'images of the split {split}' if split else 'other images'}"
+        f"{len(same):,} of {f'the split {split}' if split else 'no known split'}"
         for split, same in by_split.items()
         if split not in taken
     )

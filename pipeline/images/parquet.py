@@ -103,12 +103,12 @@ class _Reader:
     def read(self, path: Path, column: str, row: int) -> bytes:
         """Returns the bytes of a row. Raises Fault when the file cannot be read, or has none there."""
         arrow = _pyarrow()
-        try:
-            with self._lock:
+        with self._lock:
+            try:
                 piece = self._find(path, column, row)
-        except (arrow.ArrowException, OSError, StopIteration) as error:
-            self._path = None  # the next row starts anew
-            raise Fault(f"{path}: row {row} cannot be read ({_reason(error)}); get the file again") from None
+            except (arrow.ArrowException, OSError, LookupError, StopIteration) as error:
+                self._path = None  # the next row starts anew
+                raise Fault(f"{path}: row {row} cannot be read ({_reason(error)}); get the file again") from None
         value = piece.values[row - piece.start].as_py()
         if value is None:
             raise Fault(f"{path}: row {row} has no bytes; get the file again")

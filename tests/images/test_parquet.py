@@ -206,6 +206,16 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         loaded.read(loaded.examples[0])
 
 
+def test_a_file_that_is_replaced_by_a_shorter_one_is_named(tmp_path: Path) -> None:
+    columns = {"image": images(*range(40)), "label": [0] * 40}
+    path = write(tmp_path / "0000.parquet", columns, class_label(COLOUR_KEYS))
+    loaded = image_set.open_images(tmp_path, COLOURS)
+    write(path, {"image": images(1), "label": [0]}, class_label(COLOUR_KEYS))
+    last = image_set.choose(loaded, None)[-1]
+    with pytest.raises(Fault, match=r"0000\.parquet: row 39 cannot be read \(.*\); get the file again"):
+        loaded.read(last)
+
+
 def test_without_pyarrow_the_install_line_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "0000.parquet", {"image": images(1), "label": [0]}, class_label(COLOUR_KEYS))
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)

@@ -225,7 +225,7 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     put(tmp_path / "b", f"train/{A}/1.jpg", f"val/{A}/2.jpg")
     assert image_set.open_images(tmp_path / "b", LABELS).left_out == ("the folder train",)
     put(tmp_path / "c", f"{A}/{A}_9.JPEG", f"{A}/{name_of(3)}")
-    assert image_set.open_images(tmp_path / "c", LABELS).left_out == ("1 images of the split train",)
+    assert image_set.open_images(tmp_path / "c", LABELS).left_out == ("1 of the split train",)
 
 
 def test_the_folder_that_tells_the_split_is_named(tmp_path: Path) -> None:
