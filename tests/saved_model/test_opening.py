@@ -17,6 +17,7 @@ from pipeline.saved_model.opening import open_folder, read_files
 from pipeline.saved_model.remote import Downloads, local_copy, open_model
 from tests.conftest import serving_folder
 from tests.saved_model.graphs import write_graph
+from tests.server.harness import running, write_index
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 98765\n"
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in | Kaggle</title></head></html>"
@@ -326,6 +327,18 @@ def test_an_address_is_downloaded_once_and_named_in_messages(tmp_path: Path) -> 
 def test_addresses_that_lead_nowhere(name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(Fault, match=message), local_copy(name, "MODULE", Downloads(tmp_path)):
         pass
+
+
+def test_a_module_of_a_hub_is_opened_by_its_address(tmp_path: Path) -> None:
+    """As tensorflow_hub loads it, from the server of this project."""
+    (tmp_path / "hub/tester/vit").mkdir(parents=True)
+    tar("w:gz")(write_graph(tmp_path / "m"), tmp_path / "hub/tester/vit/1.tar.gz")
+    write_index(tmp_path / "hub", "tester/vit/1")
+    downloads = Downloads(tmp_path / "cache")
+    with running(tmp_path / "hub") as here:
+        for name in ("tester/vit/1", "tester/vit", "tester/vit/1.tar.gz"):
+            with open_model(f"{here.address}/{name}", "MODULE", downloads) as (folder, _):
+                assert (folder / "saved_model.pb").is_file()
 
 
 @pytest.mark.parametrize(
