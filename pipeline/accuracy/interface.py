@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.accuracy.module_settings import ModuleSettings
-from pipeline.accuracy.outputs import FLOATS, Background, check_output, choose_output
+from pipeline.accuracy.outputs import FLOATS, Background, can_classify, check_output, choose_output
 from pipeline.accuracy.pixels import BYTES, IMAGENET, SIGNED, Pixels
 from pipeline.base.fault import Fault, list_names, nearest
 from pipeline.saved_model.callables import CALL, read_call
@@ -105,9 +105,9 @@ def read_all_signatures(meta_graph: Any) -> dict[str, Signature]:
 
 
 def _choose_signature(
-    where: str, signatures: Mapping[str, Signature], settings: ModuleSettings
+    where: str, signatures: Mapping[str, Signature], settings: ModuleSettings, classes: int
 ) -> tuple[str, ImageInput]:
-    """Returns the signature to call: the named one, serving_default, default, or the only one that takes images."""
+    """Returns the signature to call: the named one, or the clear choice among those that take images."""
     if not signatures:
         raise Fault(f"{where}: it has no signatures and cannot be called; pass signatures= to tf.saved_model.save")
     suitable: dict[str, ImageInput] = {}
@@ -125,15 +125,28 @@ def _choose_signature(
         if wanted in reasons:
             raise Fault(f"{where}: {setting}={wanted}: {reasons[wanted]}{listing}")
         raise Fault(f"{where}: it has no signature {wanted!r}{nearest(wanted, signatures)}{listing}")
-    usual = [name for name in (*USUAL_SIGNATURES, *suitable) if name in suitable and name != CALL]
-    if usual and (usual[0] in USUAL_SIGNATURES or len(suitable.keys() - {CALL}) == 1):
-        return usual[0], suitable[usual[0]]
-    if list(suitable) == [CALL]:
-        return CALL, suitable[CALL]
-    if suitable:
-        raise Fault(f"{where}: several signatures take images; pass {setting}= one of {', '.join(suitable)}{listing}")
-    first = next((name for name in USUAL_SIGNATURES if name in reasons), next(iter(reasons)))
-    raise Fault(f"{where}: {_title(first)} {reasons[first]}{listing}")
+    if not suitable:
+        first = next((name for name in USUAL_SIGNATURES if name in reasons), next(iter(reasons)))
+        raise Fault(f"{where}: {_title(first)} {reasons[first]}{listing}")
+    if chosen := _clear_choice({name: signatures[name] for name in suitable}, classes):
+        return chosen, suitable[chosen]
+    raise Fault(f"{where}: several signatures take images; pass {setting}= one of {', '.join(suitable)}{listing}")
+
+
+def _clear_choice(suitable: Mapping[str, Signature], classes: int) -> str | None:
+    """Returns the signature of a usual name, else the only one, else the model itself; None where there are several.
+
+    Those that return the classes, as far as their types tell, come before those that return something else.
+    """
+    for names in ([name for name in suitable if can_classify(suitable[name].outputs, classes)], list(suitable)):
+        if usual := [name for name in USUAL_SIGNATURES if name in names]:
+            return usual[0]
+        named = [name for name in names if name != CALL]
+        if len(named) == 1:
+            return named[0]
+        if names:
+            return None if named else CALL
+    return None
 
 
 def _title(signature: str) -> str:
@@ -247,7 +260,7 @@ def choose_interface(where: str, saved_model: Any, settings: ModuleSettings, cla
     """
     meta_graph = choose_meta_graph(where, saved_model, settings)
     signatures = read_all_signatures(meta_graph)
-    name, source = _choose_signature(where, signatures, settings)
+    name, source = _choose_signature(where, signatures, settings, classes)
     outputs = signatures[name].outputs
     pixels = None
     if source.is_encoded:

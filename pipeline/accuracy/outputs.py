@@ -34,6 +34,11 @@ def count_classes(tensor: Tensor) -> int | None:
     return tensor.shape[-1]
 
 
+def can_classify(outputs: Mapping[str, Tensor], classes: int) -> bool:
+    """Whether one of the outputs may have the classes, with or without a background."""
+    return not outputs or any(count_classes(tensor) in (None, classes, classes + 1) for tensor in outputs.values())
+
+
 def choose_output(where: str, outputs: Mapping[str, Tensor], settings: ModuleSettings, classes: int) -> str | None:
     """Returns the name of the output to measure; None where the files do not tell the outputs.
 

@@ -110,6 +110,7 @@ def test_modules_of_this_project_state_their_range() -> None:
 # Signatures -----------------------------------------------------------------------------------------------------------
 TEXT: tuple[Tensors, Tensors] = ({"text": ("int64", (N, 77))}, {"embedding": ("float32", (N, 512))})
 PICTURE: tuple[Tensors, Tensors] = ({"image": ("uint8", (N, 9, 9, 3))}, LOGITS)
+FEATURES: tuple[Tensors, Tensors] = (PICTURE[0], {"features": ("float32", (N, 2048))})
 TWO: tuple[Tensors, Tensors] = ({"a": ("uint8", (N, 9, 9, 3)), "training": ("bool", ())}, LOGITS)
 
 
@@ -121,6 +122,8 @@ TWO: tuple[Tensors, Tensors] = ({"a": ("uint8", (N, 9, 9, 3)), "training": ("boo
         ({"serving_default": TEXT, "image": PICTURE}, {}, "image"),
         ({"serving_default": TWO, "default": PICTURE, "image": PICTURE}, {}, "default"),
         ({"a": PICTURE, "b": PICTURE}, {"signature": "b"}, "b"),
+        ({"serving_default": FEATURES, "features": FEATURES, "classify": PICTURE}, {}, "classify"),
+        ({"default": FEATURES, "a": PICTURE}, {"signature": "a"}, "a"),
     ],
 )
 def test_signatures(signatures: Signatures, settings: dict[str, str], expected: str) -> None:
@@ -173,6 +176,7 @@ def test_the_model_itself_is_called_where_no_signature_fits() -> None:
     assert found.input.name == "pixels"
     both = add_call(message({"serving_default": PICTURE}), ("probs", 1000))
     assert choose(both).signature == "serving_default"
+    assert choose(add_call(message({"features": FEATURES}), ("probs", 1000))).signature == "__call__"
     assert choose(both, signature="__call__").output == "probs"
 
 
