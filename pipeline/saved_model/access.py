@@ -161,18 +161,32 @@ def find_access(function: str, node: Any, names: Names) -> Iterator[Access]:
     for kind, inputs in _INPUTS.items():
         if (index := inputs.get(node.op)) is not None and index < len(node.input):
             found = names.reaching(function, node.input[index])
-            if found and not found - {ASSET, ""}:
-                continue
-            yield Access(kind, " ".join([node.op, *sorted(show_name(name) for name in found if name)]))
-    for kind, attributes in _ATTRIBUTES.items():
-        if (name := attributes.get(node.op)) and (value := attribute(node, name).s):
-            yield Access(kind, f"{node.op} {show_name(value.decode(errors='replace'))}")
+            if not found or found - {ASSET, ""}:
+                yield _access(kind, node.op, *sorted(name for name in found if name))
     if node.op.removesuffix("V2") in _READERS:
-        yield Access(Kind.READ, node.op)
-    if node.op == "PrintV2" and (stream := attribute(node, "output_stream").s.decode(errors="replace")).startswith(
-        "file:"
-    ):
-        yield Access(Kind.WRITE, f"{node.op} {show_name(stream)}")
+        yield _access(Kind.READ, node.op)
+    for kind, name in _named_by_attributes(node):
+        yield _access(kind, node.op, name)
+
+
+def _access(kind: Kind, *words: str) -> Access:
+    return Access(kind, " ".join(map(show_name, words)))
+
+
+def _named_by_attributes(node: Any) -> Iterator[tuple[Kind, str]]:
+    """Yields the files and addresses that a node's attributes name."""
+    for kind, attributes in _ATTRIBUTES.items():
+        if (attribute_name := attributes.get(node.op)) and (name := _text(node, attribute_name)):
+            yield kind, name
+    if node.op == "PrintV2" and (stream := _text(node, "output_stream")).startswith("file:"):
+        yield Kind.WRITE, stream
+    if node.op in ("DecodeProtoV2", "EncodeProto"):
+        source = _text(node, "descriptor_source")
+        if source and not source.startswith(("local://", "bytes://")):
+            yield Kind.READ, source
     for url in attribute(node, "debug_urls").list.s:
-        kind = Kind.NETWORK if url.startswith(b"grpc") else Kind.WRITE
-        yield Access(kind, f"{show_name(node.op)} {show_name(url.decode(errors='replace'))}")
+        yield Kind.NETWORK if url.startswith(b"grpc") else Kind.WRITE, url.decode(errors="replace")
+
+
+def _text(node: Any, name: str) -> str:
+    return attribute(node, name).s.decode(errors="replace")

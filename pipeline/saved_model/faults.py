@@ -4,6 +4,7 @@ FaultKind lists the kinds of both. Everything else that inspection.py reads is a
 that it disables, numbers and sizes.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -77,7 +78,7 @@ def _meta_graph_faults(model: Inspection) -> Iterator[Finding]:
 def _operation_faults(meta: MetaGraph) -> Iterator[Finding]:
     if uses := meta.unknown_operations:
         text = f"it has operations that {_RANGE} lack: {_list_uses(uses, _with_library)}"
-        yield Finding(FaultKind.OPERATIONS, f"{text}; import the library that brings them before loading it")
+        yield Finding(FaultKind.OPERATIONS, f"{text}; {_todo_for_operations(meta)}")
     if uses := meta.python_calls:
         text = (
             f"it calls Python functions of the process that saved it ({_list_uses(uses)}), which no other process has"
@@ -93,6 +94,15 @@ def _operation_faults(meta: MetaGraph) -> Iterator[Finding]:
     if meta.removed_operations:
         names = ", ".join(f"{name} (up to {last})" for name, last in meta.removed_operations.items())
         yield Finding(FaultKind.TENSORFLOW, f"newer versions of TensorFlow lack {names}; use an older one")
+
+
+def _todo_for_operations(meta: MetaGraph) -> str:
+    match = re.match(r"\d+\.\d+", meta.written_by)
+    if match and runtimes.parse(match[0]) > runtimes.parse(runtimes.NEWEST):
+        return (
+            f"use TensorFlow {match[0]}, which wrote it, and import the library that brings them, if it is another one"
+        )
+    return "import the library that brings them before loading it"
 
 
 def _list_uses(uses: Iterable[Use], render: Callable[[Use], str] = str) -> str:

@@ -101,6 +101,8 @@ def parse(content: bytes, path: object, name: str = "saved_model.pb") -> Any:
             parsed = text_format.Parse(content.decode(), saved_model_class()())
         else:
             parsed = saved_model_class().FromString(content)
+        for meta_graph in parsed.meta_graphs:
+            read_assets(meta_graph)  # messages inside of the message
     except (DecodeError, text_format.ParseError, UnicodeDecodeError):
         parsed = None
     if parsed is None or not parsed.meta_graphs:

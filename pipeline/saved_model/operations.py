@@ -36,6 +36,11 @@ _LIBRARIES = (
         "tensorflow_text",
     ),
     (r"TRTEngineOp|\w+TRTResource|GetCalibrationDataOp", "TF-TRT"),
+    (
+        r"Resampler|SkipGramGenerateCandidates|ImageProjectiveTransform$|ImageConnectedComponents|BipartiteMatch"
+        r"|GatherTree|AdjustHsvInYiq",
+        "tf.contrib of TensorFlow 1",
+    ),
     (r"Tfq", "tensorflow_quantum"),
     (r"Scann>", "scann"),
     (r"Horovod", "horovod"),

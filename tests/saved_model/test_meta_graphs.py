@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.base.fault import Fault
 from pipeline.saved_model.faults import find_faults
 from pipeline.saved_model.graph import saved_model_class
 from pipeline.saved_model.inspection import inspect_saved_model
@@ -153,6 +154,15 @@ def test_xla_has_operations_without_a_kernel(tmp_path: Path) -> None:
     assert graph.faults(tmp_path) == {}
 
 
+def test_a_newer_tensorflow_may_have_the_operation(tmp_path: Path) -> None:
+    graph = Graph()
+    graph.add("Brandnew")
+    graph.meta.meta_info_def.tensorflow_version = "3.0.0-rc1"
+    assert "; use TensorFlow 3.0, which wrote it, and import" in graph.faults(tmp_path)["operations"]
+    graph.meta.meta_info_def.tensorflow_version = "2.21.0"
+    assert "; import the library" in graph.faults(tmp_path)["operations"]
+
+
 def test_new_operations_decide_the_oldest_tensorflow(tmp_path: Path) -> None:
     graph = Graph()
     graph.add("DecodeWebP")
@@ -188,6 +198,7 @@ READS, WRITES, NETWORK = "it reads files that are not its own: ", "it writes fil
         (lambda graph: graph.add("ImmutableConst", memory_region_name="/dev/mem"), f"{READS}ImmutableConst /dev/mem;"),
         (lambda graph: graph.add("PrintV2", output_stream="file:///tmp/a"), f"{WRITES}PrintV2 file:///tmp/a;"),
         (lambda graph: graph.add("CacheDataset", "x", graph.add_text("/tmp/c")), f"{WRITES}CacheDataset /tmp/c;"),
+        (lambda graph: graph.add("DecodeProtoV2", descriptor_source="/a.pb"), f"{READS}DecodeProtoV2 /a.pb;"),
         (lambda graph: graph.add("RpcClient", graph.add_text("a.test:80")), f"{NETWORK}RpcClient a.test:80;"),
     ],
 )  # fmt: skip
@@ -209,6 +220,7 @@ def test_debug_operations_write_to_their_addresses(tmp_path: Path) -> None:
     "change",
     [
         lambda graph: graph.add("PrintV2", output_stream="stderr"),
+        lambda graph: graph.add("DecodeProtoV2", descriptor_source="local://"),
         lambda graph: graph.add("CacheDataset", "x", graph.add_text("")),  # in memory
         lambda graph: graph.meta.graph_def.node.add(name="save", op="SaveV2", input=["call"]),  # not in a signature
     ],
@@ -253,6 +265,13 @@ def test_functions_that_call_each_other_end(tmp_path: Path) -> None:
             function.node_def.add(name=f"call{number}", op=called, input=["path"])
     graph.add("ReadFile", "path")
     assert f"{READS}ReadFile;" in graph.faults(tmp_path)["access"]
+
+
+def test_damaged_assets_are_a_damaged_model(tmp_path: Path) -> None:
+    graph = Graph()
+    graph.meta.collection_def["saved_model_assets"].any_list.value.add().value = b"\xff"
+    with pytest.raises(Fault, match=r"its saved_model\.pb \([\d,]+ bytes\) is cut short, damaged or not a SavedModel"):
+        graph.faults(tmp_path)
 
 
 def test_captured_inputs_are_followed(tmp_path: Path) -> None:

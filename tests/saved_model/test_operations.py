@@ -50,6 +50,7 @@ def test_operations_of_tensorflows_own_tests_are_left_out() -> None:
         ("IO>DecodeTiff", "tensorflow_io"),
         ("SimpleMLInferenceOpWithHandle", "tensorflow_decision_forests"),
         ("TRTEngineOp", "TF-TRT"),
+        ("Resampler", "tf.contrib of TensorFlow 1"),
         ("MyCompany>FastErf", ""),
     ],
 )
