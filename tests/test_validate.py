@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 
 from pipeline import validate
 from pipeline.accuracy.predictions import load_predictions
+from pipeline.accuracy.section import Evaluation
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
 from pipeline.facts.checks import TrainingChecks
 from pipeline.facts.report import load_report
+from pipeline.model.variants import Model
 from pipeline.proof import gradients
 from pipeline.saved_model.graph import find_xla_calls, saved_model_class
 from tests.conftest import Stage, assert_refused, write_collection
@@ -64,6 +67,15 @@ def published_gradients(published: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert module.fine_tuning
         training[head] = TrainingChecks(module.gradients, module.fine_tuning)
     monkeypatch.setattr(gradients, "run_in_processes", lambda *_: training)
+
+
+def test_the_accuracy_of_one_class_is_not_measured(tmp_path: Path) -> None:
+    """It would be 100 %, whatever the model does."""
+    model, evaluation = Model("Mini/8", 16, 1), Evaluation("cats", 0.5)
+    subject = validate.Subject(model, evaluation, (), tmp_path, {})
+    assert validate._why_unmeasured(subject, None) == "the model has one class, so that every prediction is right"
+    three = replace(subject, model=replace(model, classes=3))
+    assert validate._why_unmeasured(three, None) == "no images of cats"
 
 
 def test_the_model_of_another_checkpoint_fails(arguments: list[Path], tmp_path: Path, stage: Stage) -> None:

@@ -95,10 +95,11 @@ class Status:
 
     def _move_bar(self) -> None:
         if self._bar is None:
-            counts = "{percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt}" if self.total else ""
-            self._bar = tqdm(total=self.total, leave=False, bar_format=f"{self.label}: {counts} {{postfix}}")
+            counts = "{percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt}, " if self.total else ""
+            label = self.label.replace("{", "{{").replace("}", "}}")
+            self._bar = tqdm(total=self.total, leave=False, bar_format=f"{label}: {counts}{{desc}}")
         self._bar.n = min(self._done, self.total or 0)
-        self._bar.set_postfix_str(f"{self._activity}, {time.monotonic() - self._begun:.0f} s")
+        self._bar.set_description_str(f"{self._activity}, {time.monotonic() - self._begun:.0f} s")
 
     def _close_bar(self) -> None:
         if self._bar is not None:

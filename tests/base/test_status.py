@@ -69,13 +69,13 @@ def test_the_status_moves_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not shown._thread.is_alive()
 
 
-def on_a_terminal(**environment: str) -> str:
+def on_a_terminal(label: str = "validate m", total: int | None = 4, **environment: str) -> str:
     """Returns what a terminal of 100 columns is shown of a step."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-    code = """
+    code = f"""
 from pipeline.base.status import Status
-with Status("validate m", 4) as status:
+with Status({label!r}, {total}) as status:
     status.begin("fe parity")
     status.print("pass  fe parity")
     status.begin("fe gradients")
@@ -91,9 +91,13 @@ with Status("validate m", 4) as status:
 def test_on_a_terminal_a_line_moves_below_the_finished_steps() -> None:
     shown = on_a_terminal()
     assert "validate m:   0%|" in shown
-    assert "0/4 , fe parity, 0 s" in shown
+    assert "0/4, fe parity, 0 s" in shown
     assert "validate m: pass  fe parity\r\n" in shown
-    assert "1/4 , fe gradients, 0 s" in shown
+    assert "1/4, fe gradients, 0 s" in shown
+
+
+def test_the_label_may_be_any_path_and_steps_need_not_be_counted() -> None:
+    assert "a {b} %s/m: fe parity, 0 s" in on_a_terminal("a {b} %s/m", None)
 
 
 def test_commands_of_a_parallel_make_draw_no_lines_over_each_other() -> None:
