@@ -345,6 +345,17 @@ def test_compatibility_is_a_table_of_what_was_run(pages: dict[Head, str], report
     assert "The module was run in TensorFlow 2.21.0 only, on a CPU; CUDA and TPU were not tested." in card
 
 
+@pytest.mark.parametrize(
+    ("split", "reason"),
+    [("train", "they are of a training set"), ("validation", "their names are those of ImageNet's training images")],
+)
+def test_images_that_the_model_may_have_been_trained_on_are_counted(split: str, reason: str, report: Report) -> None:
+    shown = with_measured(report, training_images=3, split=split)
+    card = cards("vit_s16", Module(3, "S"), COLLECTION, "http://h", shown, ORIGIN)[Head.CLASSIFICATION]
+    row = f"| images that the model may have been trained on | 3 | {reason}, so the accuracies above may be too high |"
+    assert row in card.splitlines()
+
+
 def test_plots_that_the_report_names_are_shown(report: Report) -> None:
     shown = dataclasses.replace(report, plots=(Plot("calibration.svg", "Calibration"),))
     card = cards("vit_s16", Module(3, "S"), COLLECTION, "http://h", shown, ORIGIN)[Head.FE]

@@ -91,7 +91,7 @@ class ImageSet:
         return not self.tfds.startswith("imagenette")
 
     def read(self, example: Example) -> bytes:
-        """Returns the image file's bytes; safe in threads, and nothing stays open. Raises Fault as Place.read()."""
+        """Returns the image file's bytes; safe in threads. Nothing stays open but a Parquet file. Raises Fault."""
         return self.places[example.name].read()
 
     def locate(self, example: Example) -> str:
