@@ -1,0 +1,67 @@
+"""evaluate: what it refuses before it reads an image or starts TensorFlow."""
+
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pipeline import evaluate
+from pipeline.base.fault import Fault
+from tests.saved_model.graphs import IMAGES, write_graph
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    """A module of 8 x 8 pixels and 1,000 classes, which does not state its range."""
+    return write_graph(tmp_path / "module")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "module: it does not state the range of its pixels; pass RANGE=-1,1, RANGE=0,1"),
+        (["--range=0-255"], "RANGE=0-255: expected the least and the greatest value of a pixel"),
+        (["--range=0,1", "--size=9"], "module: it takes images of 8 pixels, got SIZE=9; leave out SIZE"),
+        (
+            ["--range=0,1", "--layout=NCHW"],
+            "module: its signature serving_default takes float32 (?, 8, 8, 3), which LAY",
+        ),
+        (["--range=0,1", "--background"], "module: it returns 1,000 outputs for each image, expected 1,001"),
+        (["--range=0,1", "--signature=b"], "module: it has no signature 'b'\n  serving_default: images float32 (?, 8"),
+        (
+            ["--range=0,1", "--output=b"],
+            "module: it has no output 'b'; pass OUTPUT= one of\n  logits: float32 (?, 1000)",
+        ),
+        (["--range=0,1", "--tags=train"], "module: no meta graph with the tags train; pass TAGS= one of: serve"),
+        (["--range=0,1", "--against-size=8"], "AGAINST_SIZE is given without AGAINST, the second module"),
+        (["--range=0,1"], "nowhere"),  # nothing else is wrong: the images are missing
+    ],
+)
+def test_settings_are_refused_before_images_are_read(options: list[str], message: str, module: Path) -> None:
+    with pytest.raises(Fault, match=re.escape(message)):
+        evaluate.main([str(module), f"--images={module.parent}/nowhere", *options])
+
+
+def test_settings_of_the_second_module_are_named(module: Path, tmp_path: Path) -> None:
+    other = write_graph(tmp_path / "other", {"serving_default": (IMAGES, {"a": ("float32", (None, 1001))})})
+    run = [str(module), f"--images={tmp_path}/nowhere", "--range=0,1", "--against", str(other)]
+    with pytest.raises(Fault, match=r"other: it returns 1,001 outputs .* pass AGAINST_BACKGROUND=1"):
+        evaluate.main(run)
+    with pytest.raises(Fault, match="nowhere"):
+        evaluate.main([*run, "--against-background"])
+
+
+def test_what_is_no_saved_model_is_called_what_it_is(module: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "net.keras", "w") as archive:
+        for name in ("config.json", "metadata.json", "model.weights.h5"):
+            archive.writestr(name, "{}")
+    with pytest.raises(Fault, match=r"net\.keras: it is a model of Keras 3, not a SavedModel; export it with Keras"):
+        evaluate.main([str(tmp_path / "net.keras"), f"--images={tmp_path}", "--range=0,1"])
+
+
+def test_a_password_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(Fault) as raised:
+        evaluate.main(["http://me:secret@127.0.0.1:9/a", f"--images={tmp_path}", f"--cache={tmp_path}/cache"])
+    assert str(raised.value).startswith("http://127.0.0.1:9/a: cannot be downloaded (")
+    assert "secret" not in str(raised.value)
