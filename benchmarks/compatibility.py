@@ -187,7 +187,7 @@ def model_record(
 def table(record: Mapping[str, Any]) -> str:
     """Returns the record as a Markdown table: a row per TensorFlow, a column per model and head.
 
-    A cell has the largest difference of the three ways to call the module, and the variables with gradients.
+    A cell has the largest difference of all ways to call the module, and the variables with gradients.
     """
     models = record["models"]
     columns = [(name, head) for name in models for head in Head]
