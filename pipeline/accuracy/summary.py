@@ -45,6 +45,8 @@ def describe_images(task: Task) -> str:
         text += f"; left out: {', '.join(images.left_out)}"
     if images.split is Split.TRAIN:
         return f"{text}; a model does better on images that it was trained on"
+    if training is None:
+        text += "; some are training images of ImageNet, their names are lost"
     if training:
         text += f"; {training:,} have names of ImageNet's training images, on which a model does better"
     return text

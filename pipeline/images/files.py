@@ -12,7 +12,22 @@ from pipeline.images.split import Split
 # Files of these suffixes are images, whatever they hold: what cannot be decoded is damaged, and counted.
 SUFFIXES = frozenset(
     {".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-    | {".heic", ".heif", ".avif", ".jxl", ".jp2", ".ppm", ".pgm"}
+    | {
+        ".heic",
+        ".heif",
+        ".avif",
+        ".jxl",
+        ".jp2",
+        ".ppm",
+        ".pgm",
+        ".tga",
+        ".svg",
+        ".psd",
+        ".exr",
+        ".dng",
+        ".cr2",
+        ".nef",
+    }
 )
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
 # Folders that file managers, archivers and file servers leave behind; some hold thumbnails.

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,7 +18,7 @@ from pipeline.base.fault import Fault
 from pipeline.images.files import FilePlace, LabelledFile, file_state
 from pipeline.images.labels import Label
 from pipeline.images.layout import Source
-from pipeline.images.parquet_columns import Columns, find_columns, find_label
+from pipeline.images.parquet_columns import Columns, find_columns, find_label, plain_label
 
 _ROWS = 16  # that are read at once
 # Bytes of rows that are kept for threads which are late: far more than the images decoded ahead of the model.
@@ -37,16 +38,18 @@ def _pyarrow() -> Any:
 
 def _open(path: Path) -> Any:
     """Opens a Parquet file. Raises Fault when it is none."""
-    arrow = _pyarrow()
+    with _naming(f"{path}: cannot be read as a Parquet file"):
+        return _pyarrow().parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER)
+
+
+@contextmanager
+def _naming(problem: str) -> Iterator[None]:
+    """Makes one sentence of what pyarrow raises for damaged files."""
     try:
-        return arrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER)
-    except (arrow.ArrowException, OSError) as error:
-        raise Fault(f"{path}: cannot be read as a Parquet file ({_reason(error)}); get it again") from None
-
-
-def _reason(error: Exception) -> str:
-    """Returns the first line of an error's text; Arrow's go on with traces of C++."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+        yield
+    except (_pyarrow().ArrowException, OSError, ValueError, LookupError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)  # Arrow's go on with traces of C++
+        raise Fault(f"{problem} ({reason}); get the file again") from None
 
 
 @dataclass(frozen=True)
@@ -102,13 +105,8 @@ class _Reader:
 
     def read(self, path: Path, column: str, row: int) -> bytes:
         """Returns the bytes of a row. Raises Fault when the file cannot be read, or has none there."""
-        arrow = _pyarrow()
-        with self._lock:
-            try:
-                piece = self._find(path, column, row)
-            except (arrow.ArrowException, OSError, LookupError, StopIteration) as error:
-                self._path = None  # the next row starts anew
-                raise Fault(f"{path}: row {row} cannot be read ({_reason(error)}); get the file again") from None
+        with self._lock, _naming(f"{path}: row {row} cannot be read"):
+            piece = self._find(path, column, row)
         value = piece.values[row - piece.start].as_py()
         if value is None:
             raise Fault(f"{path}: row {row} has no bytes; get the file again")
@@ -120,12 +118,14 @@ class _Reader:
                 return piece
         if path != self._path or not self._next <= row < self._end:
             self._start(path, column, row)
-        while True:
-            piece = next(self._coming)
+        self._path = None  # until the row is found: after an error the next one starts anew
+        for piece in self._coming:
             self._next = piece.start + len(piece.values)
             self._keep(piece)
             if piece.has(path, row):
+                self._path = path
                 return piece
+        raise LookupError("the file has fewer rows than when it was listed")
 
     def _start(self, path: Path, column: str, row: int) -> None:
         """Goes to the start of the row group that has a row."""
@@ -162,7 +162,8 @@ def list_parquet(source: Source, labels: Sequence[Label]) -> list[LabelledFile]:
     reader = _Reader()
     images: list[LabelledFile] = []
     for path in source.files:
-        images += _list_file(path, labels, reader, len(images))
+        with _naming(f"{path}: cannot be read as a Parquet file"):
+            images += _list_file(path, labels, reader, len(images))
     counts = Counter((image.label, image.file) for image in images)
     if all(image.file for image in images) and max(counts.values(), default=1) == 1:
         return images
@@ -174,11 +175,11 @@ def _list_file(path: Path, labels: Sequence[Label], reader: _Reader, earlier: in
     file = _open(path)
     columns = find_columns(path, file.schema_arrow, labels)
     missing = _find_rows_without_bytes(file, columns)
-    known: dict[Any, int] = {}
+    known: dict[int | str | None, int] = {}
     row = 0
     for batch in file.iter_batches(columns=columns.listed, use_threads=False):
         names = _column(batch, columns.path)
-        for label, name in zip(_column(batch, columns.label), names, strict=True):
+        for label, name in zip(map(plain_label, _column(batch, columns.label)), names, strict=True):
             where, place = f"{path}: row {row}", ParquetPlace(path, row, earlier + row, columns.bytes, reader)
             outside = _find_outside(where, path, name) if row in missing else None
             file_name = PurePosixPath(name.replace("\\", "/")).name if name else ""
@@ -206,8 +207,8 @@ def _find_rows_without_bytes(file: Any, columns: Columns) -> set[int]:
     start = 0
     for group in range(file.metadata.num_row_groups):
         facts = file.metadata.row_group(group)
-        chunks = [facts.column(number) for number in range(facts.num_columns)]
-        chunk = next(chunk for chunk in chunks if chunk.path_in_schema == columns.bytes)
+        chunks = {chunk.path_in_schema: chunk for chunk in map(facts.column, range(facts.num_columns))}
+        chunk = chunks[columns.bytes]
         if chunk.physical_type != "BYTE_ARRAY" or (chunk.statistics is not None and chunk.statistics.null_count):
             for piece in _read_group(file, Path(), columns.bytes, group, start):
                 rows |= {piece.start + at for at, is_null in enumerate(piece.values.is_null().to_pylist()) if is_null}

@@ -5,6 +5,7 @@ a `ClassLabel` with the names of the classes. Other programs write nothing; then
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,16 @@ def _lacks(classes: Sequence[int | str]) -> bool:
     return not classes or any(isinstance(label, str) for label in classes)
 
 
-def find_label(where: str, label: Any, columns: Columns) -> int:
+def plain_label(value: Any) -> int | str | None:
+    """Returns a value of the column of labels as an index or a name, whatever type the file stores it as."""
+    if isinstance(value, float):  # as pandas stores indices where one is missing
+        return None if math.isnan(value) else int(value) if value.is_integer() else str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if value is None or isinstance(value, int) else str(value)
+
+
+def find_label(where: str, label: int | str | None, columns: Columns) -> int:
     """Returns the model's class of a row.
 
     Args:

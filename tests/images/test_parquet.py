@@ -133,6 +133,8 @@ TABLES: dict[str, tuple[dict[str, Any], dict[str, Any] | None, list[str]]] = {
         ["green/row-00000", "green/row-00001"],
     ),
     "texts": ({"image": images(1), "label": ["Green"], "caption": ["x"]}, None, ["green/1.png"]),
+    "floats": ({"image": images(1), "label": [2.0]}, class_label(COLOUR_KEYS), ["blue/1.png"]),
+    "names as bytes": ({"image": images(1), "label": [b"red"]}, None, ["red/1.png"]),
     "bytes alone": ({"jpg": [content_of(1)], "cls": ["blue"]}, None, ["blue/row-00000"]),
 }  # fmt: skip
 
@@ -153,6 +155,9 @@ def test_tables_of_other_data_sets(name: str, tmp_path: Path) -> None:
         ({"text": ["a"], "label": [1]}, None, "expected a column of images, such as 'image' with their bytes, and one"),
         ({"image": images(1)}, None, "one of their classes, such as 'label'; got image"),
         ({"image": images(1), "label": [1]}, None, "row 0: no class of the model's 3 is called '1', the label there"),
+        ({"image": images(1), "label": [float("nan")]}, class_label(COLOUR_KEYS), "row 0: it has no class"),
+        ({"image": images(1), "label": [[0, 1]]}, class_label(COLOUR_KEYS), r"row 0: .* is called '\[0, 1\]'"),
+        ({"image": images(1), "label": [0.5]}, class_label(COLOUR_KEYS), r"row 0: .* is called '0\.5'"),
         ({"image": images(1), "label": [None]}, class_label(COLOUR_KEYS), "row 0: it has no class"),
         ({"image": images(1), "label": [3]}, class_label(["red", "green", "blue", "pink"]), "is called 'pink'"),
         (
@@ -190,7 +195,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "0000.parquet", {"image": images(*range(40)), "label": [0] * 40}, class_label(COLOUR_KEYS))
     whole = path.read_bytes()
     path.write_bytes(whole[:-20])
-    with pytest.raises(Fault, match=r"0000\.parquet: cannot be read as a Parquet file \(.*\); get it again"):
+    with pytest.raises(Fault, match=r"0000\.parquet: cannot be read as a Parquet file \(.*\); get the file again"):
         image_set.open_images(tmp_path, COLOURS)
     path.write_bytes(whole)
     loaded = image_set.open_images(tmp_path, COLOURS)

@@ -143,6 +143,10 @@ def test_imagenette_is_reported_to_have_count_training_images() -> None:
     task = Task(images, images.examples, 224)
     assert summary.other_dataset(task) == f"{images.description}, some of ImageNet's training set"
     assert summary.count_training_images(task) is None
+    assert summary.describe_images(task) == (
+        "4 images: TensorFlow Datasets imagenette 1.0.0, split validation; left out: the split train; some are training"
+        " images of ImageNet, their names are lost"
+    )
     images = image_set.open_images(DATA / "imagenet_v2", LABELS)
     task = Task(images, images.examples, 224)
     assert summary.other_dataset(task) == "TensorFlow Datasets imagenet_v2 3.0.0"
