@@ -134,7 +134,7 @@ ALL_FILES := $(CHECKPOINT_FILES) $(MODEL_FILES) report.json $(CARD_FILES) $(OTHE
 STAGES := fetch convert validate card collection package publish
 STAMPS := $(call shared,$(STAGES:%=%.code) templates site requirements hub hub_url require_accuracy \
     $(COLLECTIONS:%=collection-%.facts) collection-$(COLLECTION).hub \
-    $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint source pin model evaluation images module hub)))
+    $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint source pin verified model evaluation images module hub)))
 
 # Without it, make deletes the untouched peers of a grouped target that failed.
 .PRECIOUS: $(STAMPS) $(call outputs,$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json
@@ -196,8 +196,8 @@ $A/%/report.json: $(call outputs,checkpoint.npz $(MODEL_FILES)) \
 	  $(foreach file,checkpoint.npz $(HEADS) report.json,$(call out,$(file))) $(images)
 
 $(call outputs,$(CARD_FILES) $(OTHER_CARD_FILES)): $A/%/report.json \
-    $(call stamps,checkpoint module) $(call shared,hub_url templates card.code)
-	$(call stage,card $*)$(RUN)card $(yaml) $(call out,report.json) $(call out,) $(hub_url)
+    $(call stamps,checkpoint verified module) $(call shared,hub_url templates card.code)
+	$(call stage,card $*)$(RUN)card $(yaml) $(call out,report.json) $(call out,) $(hub_url) $(lock)
 
 define package_rule
 $$(call outputs,$(1).tar.gz $(1).tar.gz.sha256): $$A/%/$(1)/saved_model.pb $$(call shared,package.code requirements)
@@ -208,11 +208,11 @@ $(foreach head,$(HEADS),$(eval $(call package_rule,$(head))))
 $A/%/published.json: $(call outputs,report.json $(CARD_FILES) $(PACKAGE_FILES)) \
     $(call stamps,module hub) $(call shared,hub require_accuracy templates site publish.code)
 	$(DONE)$(call stage,publish $*)$(RUN)publish member $(yaml) $(call out,) $(call quote,$(HUB)) \
-	  $(call quote,$@) $(required)
+	  $(call quote,$@) $(required) $(lock)
 
 $(PAGE)/page.md: $(call in,$(OF_COLLECTION),report.json) \
-    $(OF_COLLECTION:%=$S/%.module) $(call shared,collection-$(COLLECTION).facts templates collection.code)
-	$(call stage,collection $(COLLECTION))$(RUN)collection $(FACTS) $(call quote,$A) $(call quote,$@)
+    $(OF_COLLECTION:%=$S/%.module) $(OF_COLLECTION:%=$S/%.verified) $(call shared,collection-$(COLLECTION).facts templates collection.code)
+	$(call stage,collection $(COLLECTION))$(RUN)collection $(FACTS) $(call quote,$A) $(call quote,$@) $(lock)
 
 # After its members (order only), so that the page's links lead somewhere.
 $(PAGE)/published.json: $(PAGE)/page.md $(call shared,collection-$(COLLECTION).hub hub templates site publish.code) \

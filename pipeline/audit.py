@@ -20,11 +20,12 @@ from pathlib import Path
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, list_names
 from pipeline.base.heads import Head
+from pipeline.base.verification import Verification
 from pipeline.cards import agreement, claims, counts, figures, tf_hub_rules
 from pipeline.cards.agreement import Models
 from pipeline.cards.claims import Output, Training
 from pipeline.cards.page import Page, Problem, read_page, refuse_problems
-from pipeline.facts.report import Report, load_report
+from pipeline.facts.report import Report, load_report, with_recorded_arrays
 from pipeline.hub import integrity
 from pipeline.hub.entries import ModuleEntry
 from pipeline.hub.folder import hub_folder, published_index
@@ -106,6 +107,9 @@ def _read_reports(
         except Fault as fault:
             unreadable[str(fault)] = None
             continue
+        if report and entry.weights is Verification.DOWNLOADED:  # a lock file may have come after the report
+            recorded = with_recorded_arrays(report.report, report.report.checkpoint.arrays_sha256)
+            report = replace(report, report=recorded)
         packed = content_digest(contents.get(handle, ()))
         if report and packed == report.report.modules[report.head].content_sha256:
             reports[handle] = report

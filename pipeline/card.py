@@ -1,6 +1,6 @@
 """card: the pages of a member's two modules, from its facts and its report and nothing else.
 
-    python -m pipeline.card MEMBER.yaml REPORT OUT [--hub-url URL]
+    python -m pipeline.card MEMBER.yaml REPORT OUT [--hub-url URL] [--lock FILE]
 
 writes OUT/classification.md and OUT/fe.md for TensorFlow Hub, OUT/<head>.huggingface.md for Hugging Face and
 OUT/kaggle/ for Kaggle, after checking each.
@@ -15,8 +15,10 @@ from pipeline.base.files import write_text
 from pipeline.base.yaml_sections import Member
 from pipeline.cards.member_files import member_files
 from pipeline.cards.record import CardFacts, records
+from pipeline.checkpoints import lock_file
+from pipeline.checkpoints.lock_file import LockFile
 from pipeline.facts.collection import Module, collection_of
-from pipeline.facts.report import load_report
+from pipeline.facts.report import load_report, with_recorded_arrays
 from pipeline.prose.read import refuse_text_faults
 
 
@@ -26,13 +28,16 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("report", type=Path, help="its report.json")
     parser.add_argument("out", type=Path, help="the folder for classification.md, fe.md and the pages for other hosts")
     parser.add_argument("--hub-url", help="the public address of the hub (default: the collection's)")
+    lock_file.add_option(parser)
     args = parser.parse_args(arguments)
     member = Member(args.member)
     module, checkpoint = member.section("module", Module), member.checkpoint_name()
     collection, hub_url = collection_of(args.member, args.hub_url)
     facts = CardFacts(member.name, module, collection, hub_url, checkpoint)
     refuse_text_faults(args.member, args.hub_url)
-    files = list(member_files(records(facts, load_report(args.report)), args.out))
+    pin = LockFile(lock_file.locate(member.folder, args.lock)).pin_of(checkpoint)
+    report = with_recorded_arrays(load_report(args.report), pin.arrays)
+    files = list(member_files(records(facts, report), args.out))
     for file in files:
         file.check()
     for file in files:

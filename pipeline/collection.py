@@ -1,6 +1,6 @@
 """collection: the Markdown page of a collection, from the facts and reports of its members.
 
-python -m pipeline.collection COLLECTION.yaml ARTIFACTS OUT
+python -m pipeline.collection COLLECTION.yaml ARTIFACTS OUT [--lock FILE]
 """
 
 import argparse
@@ -13,41 +13,45 @@ from pipeline.base.files import write_text
 from pipeline.base.yaml_sections import Member
 from pipeline.cards.agreement import models_of
 from pipeline.cards.collection_page import ListedMember, check_collection, list_member, render_collection
+from pipeline.checkpoints import lock_file
+from pipeline.checkpoints.lock_file import LockFile
 from pipeline.facts.collection import Collection, Module, collection_of
-from pipeline.facts.report import load_report
+from pipeline.facts.report import load_report, with_recorded_arrays
 from pipeline.prose.read import refuse_text_faults
 
 
-def read_members(collection: Collection, folder: Path, artifacts: Path) -> list[ListedMember]:
+def read_members(collection: Collection, folder: Path, artifacts: Path, lock: str | None = None) -> list[ListedMember]:
     """Reads a collection's members.
 
     Args:
         collection: its facts.
         folder: holds collection.yaml and the members' YAML files.
         artifacts: holds each member's report, <member>/report.json.
+        lock: the setting LOCK, or None for the collection's own lock file.
 
     Raises:
         Fault: when there is no member, or one has no report yet.
     """
-    members = []
+    members, pins = [], LockFile(lock_file.locate(folder, lock))
     for path in folder.glob("*.yaml"):
         if path.name == "collection.yaml":
             continue
-        module = Member(path).section("module", Module)
+        member = Member(path)
         report = load_report(artifacts / path.stem / "report.json")
-        members.append(list_member(collection, path.stem, module, report))
+        report = with_recorded_arrays(report, pins.pin_of(member.checkpoint_name()).arrays)
+        members.append(list_member(collection, path.stem, member.section("module", Module), report))
     if not members:
         raise Fault(f"{folder}: no member; expected a <member>.yaml beside collection.yaml")
     return members
 
 
-def page(collection: Collection, folder: Path, artifacts: Path, where: str = "page.md") -> str:
+def page(collection: Collection, folder: Path, artifacts: Path, where: str = "page.md", lock: str | None = None) -> str:
     """Returns the collection's page; `where` is its name in messages, see read_members() for the rest.
 
     Raises:
         Fault: as read_members() does, and when the page breaks TF-Hub's rules or its counts differ from its list.
     """
-    members = read_members(collection, folder, artifacts)
+    members = read_members(collection, folder, artifacts, lock)
     text = render_collection(collection, members)
     reports = [member.report for member in members]
     check_collection(text, models_of(reports, collection.dataset_name, collection.license), where)
@@ -59,11 +63,12 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("collection", type=Path, help="collection.yaml")
     parser.add_argument("artifacts", type=Path, help="the folder of all members' folders")
     parser.add_argument("out", type=Path, help="the page to write")
+    lock_file.add_option(parser)
     args = parser.parse_args(arguments)
     collection, _ = collection_of(args.collection, None)
     for member in sorted(set(args.collection.parent.glob("*.yaml")) - {args.collection})[:1]:  # it has the same texts
         refuse_text_faults(member)
-    write_text(args.out, page(collection, args.collection.parent, args.artifacts, str(args.out)))
+    write_text(args.out, page(collection, args.collection.parent, args.artifacts, str(args.out), args.lock))
     return collection.name
 
 

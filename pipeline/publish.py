@@ -1,6 +1,6 @@
 """publish: cards and tarballs into a hub folder, laid out as TensorFlow Hub addresses it.
 
-    python -m pipeline.publish member MEMBER.yaml FOLDER HUB RECEIPT [--require-accuracy]
+    python -m pipeline.publish member MEMBER.yaml FOLDER HUB RECEIPT [--require-accuracy] [--lock FILE]
     python -m pipeline.publish collection COLLECTION.yaml PAGE HUB RECEIPT
 
 The hub holds <publisher>/<module>/<version>.tar.gz and .md, the plots in <publisher>/<module>/<version>/plots/,
@@ -21,9 +21,11 @@ from pipeline.base.files import replacing, sha256_of, write_text
 from pipeline.base.heads import Head
 from pipeline.base.yaml_sections import Member
 from pipeline.cards import tf_hub_rules
+from pipeline.checkpoints import lock_file
+from pipeline.checkpoints.lock_file import LockFile
 from pipeline.download.checksums import copy
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
-from pipeline.facts.report import Plot, Report, load_report
+from pipeline.facts.report import Plot, Report, load_report, with_recorded_arrays
 from pipeline.hub import website
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, module_entry
 from pipeline.hub.folder import hub_folder, locked, read_index, write_index
@@ -243,16 +245,20 @@ def publish_collection(collection: Collection, page: Path, hub: Path, receipt: P
     _write_receipt(receipt, hub, {name: entry})
 
 
-def read_outputs(facts: Path, folder: Path) -> Outputs:
+def read_outputs(facts: Path, folder: Path, lock: str | None) -> Outputs:
     """Reads what the earlier stages made of a member.
 
     Args:
         facts: the member's YAML file.
         folder: the member's outputs.
+        lock: the setting LOCK, or None for the lock file of the collection.
     """
-    module = Member(facts).section("module", Module)
+    member = Member(facts)
+    module = member.section("module", Module)
     collection, _ = collection_of(facts, None)
-    return Outputs(facts.stem, module, collection, folder, load_report(folder / "report.json"))
+    pin = LockFile(lock_file.locate(member.folder, lock)).pin_of(member.checkpoint_name())
+    report = with_recorded_arrays(load_report(folder / "report.json"), pin.arrays)
+    return Outputs(facts.stem, module, collection, folder, report)
 
 
 def main(arguments: Sequence[str]) -> str:
@@ -263,6 +269,7 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("hub", help="the hub: a folder")
     parser.add_argument("receipt", type=Path, help="the receipt to write, JSON")
     parser.add_argument("--require-accuracy", action="store_true", help="refuse a member whose accuracy is unknown")
+    lock_file.add_option(parser)
     args = parser.parse_args(arguments)
     hub = hub_folder(args.hub)
     if args.what == "collection":
@@ -270,7 +277,7 @@ def main(arguments: Sequence[str]) -> str:
         publish_collection(collection, args.source, hub, args.receipt)
         return f"collection {collection.name} in {hub}"
     refuse_text_faults(args.facts)
-    outputs = read_outputs(args.facts, args.source)
+    outputs = read_outputs(args.facts, args.source, args.lock)
     if args.require_accuracy:
         check_measured(outputs.member, outputs.report)
     publish_member(outputs, hub, args.receipt)

@@ -9,7 +9,8 @@ refuses settings that no stage can use, then, without --check-only, writes into 
     <stage>.code               the code of a stage and of all that it imports
     <member>.<section>         a section, with the digests of the files that it names
     <member>.source, .images   the checkpoint's file and the images, as the settings have them
-    <member>.pin               renewed when the lock file has other weights than those fetched, or verifies them now
+    <member>.pin               renewed when the lock file has other weights than the fetched checkpoint
+    <member>.verified          whether the lock file verifies a file that fetch could not verify
     <name>.hub                 renewed when the hub lacks something that the receipt lists
     collection-<name>.facts, templates, site, requirements, and a stamp for each --set
 
@@ -53,7 +54,7 @@ def write_member(stamps: Stamps, path: Path, collection: members.CollectionFacts
     member = members.read_sections(path)
     for section, text in members.section_texts(member, collection, digests).items():
         stamps.write_unless_empty(f"{path.stem}.{section}", text)
-    for name in ("source", "images", "pin"):  # write_selected() fills them in
+    for name in ("source", "images", "pin", "verified"):  # write_selected() fills them in
         stamps.write_unless_empty(f"{path.stem}.{name}", "")
     return member
 
@@ -78,6 +79,7 @@ def write_selected(
     fetched = stamps.folder.parent / name / "checkpoint.npz"
     if weights.is_outdated(fetched, lock, member.checkpoint.name):
         stamps.write(f"{name}.pin", "", renew=True)
+    stamps.write(f"{name}.verified", weights.verified_text(fetched, lock, member.checkpoint.name))
 
 
 def write_collection(

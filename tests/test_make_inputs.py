@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.verification import Verification
 from pipeline.facts.report import CheckpointFacts, Report
 from tests.conftest import copy_project, make, serving_folder, write_collection, write_weights
 from tests.make_plans import AFTER_CONVERT, ALL, COLLECTION_PAGE, planned, replace, snapshot, stages_of, stages_run
@@ -45,8 +46,8 @@ def test_a_lock_file_rebuilds_only_what_it_contradicts(tree: Path) -> None:
     record = json.loads((tree / "artifacts/mini/checkpoint.json").read_text())
     lock = tree / "model_cards/tiny/checkpoints.lock"
     lock.write_text(json.dumps({"mini": {"arrays": record["arrays_sha256"]}, "other": {"arrays": "0" * 64}}))
-    # The weights stay; the card says that they are recorded now.
-    assert stages_run(make(tree, *ALL).stdout) == stages_of("mini", {"card", "publish"})
+    # The weights stay; the pages say that they are recorded now.
+    assert stages_run(make(tree, *ALL).stdout) == stages_of("mini", {"card", "publish"}) | COLLECTION_PAGE
     assert make(tree, "-q", *ALL).returncode == 0
     lock.write_text(json.dumps({"mini": {"arrays": "0" * 64}}))
     assert planned(tree, "publish", "MODEL=mini") == stages_of("mini", {"fetch", *AFTER_CONVERT})
@@ -70,11 +71,14 @@ def test_cards_follow_the_lock_file_and_a_second_make_does_nothing(tmp_path: Pat
         replace(tree / "model_cards/tiny/mini.yaml", '"mini.npz"', f'"{address}/mini.npz"')
         assert make(tree, "fetch", *card[1:]).returncode == 0
     assert lock.exists()
+    record = json.loads((made / "checkpoint.json").read_text())
+    assert record["verification"] == "downloaded"
+    record["verification"] = "unverified"  # as of a copy that the user brought
+    (made / "checkpoint.json").write_text(json.dumps(record))
     for head in ("classification", "fe"):
         (made / head).mkdir()
         (made / head / "saved_model.pb").touch()
-    record = json.loads((made / "checkpoint.json").read_text())
-    checkpoint = CheckpointFacts(**(record | {"bytes": 1}))
+    checkpoint = CheckpointFacts(**(record | {"bytes": 1, "verification": Verification.UNVERIFIED}))
     write_report(made / "report.json", dataclasses.replace(report, checkpoint=checkpoint))
 
     def makes_cards(statement: str) -> bool:
@@ -85,11 +89,11 @@ def test_cards_follow_the_lock_file_and_a_second_make_does_nothing(tmp_path: Pat
         return stages_run(done.stdout) == {("card", "mini")}
 
     text = lock.read_text()
-    assert makes_cards("is the one recorded for this member at its first download")
+    assert makes_cards("are those of the first download from the member's addresses")
     lock.unlink()
-    assert makes_cards("no digest is pinned for this member")
+    assert makes_cards("**The weights are not verified.**")
     lock.write_text(text)
-    assert makes_cards("is the one recorded for this member at its first download")
+    assert makes_cards("are those of the first download from the member's addresses")
     assert make(tree, "-q", *card, f"LOCK={lock}").returncode == 0
 
 

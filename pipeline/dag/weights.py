@@ -7,7 +7,6 @@ make runs.
 from pathlib import Path
 
 from pipeline.base.fault import Fault
-from pipeline.base.verification import Verification
 from pipeline.checkpoints import provenance
 from pipeline.checkpoints.lock_file import LockFile
 
@@ -21,10 +20,9 @@ def read_lock(path: Path) -> LockFile | None:
 
 
 def is_outdated(checkpoint: Path, lock: LockFile | None, name: str) -> bool:
-    """Whether fetch must run again: the lock file has other arrays, or can verify the weights now.
+    """Whether a fetched checkpoint has other arrays than the lock file, or a record of another version of this program.
 
-    Also where another version of this program wrote the record. A lock file that has no arrays changes nothing: what
-    was verified once stays so.
+    A lock file that has the same arrays, or none, changes nothing.
 
     Args:
         checkpoint: the fetched checkpoint; its record lies beside it, see pipeline.checkpoints.provenance.
@@ -36,6 +34,15 @@ def is_outdated(checkpoint: Path, lock: LockFile | None, name: str) -> bool:
     record = provenance.read_record(checkpoint)
     if record is None or lock is None:
         return True
-    arrays = lock.pin_of(name).arrays
-    is_new = arrays is not None and record.verification is Verification.UNVERIFIED
-    return is_new or arrays not in (None, record.arrays_sha256)
+    return lock.pin_of(name).arrays not in (None, record.arrays_sha256)
+
+
+def verified_text(checkpoint: Path, lock: LockFile | None, name: str) -> str:
+    """Returns how the lock file verifies a file that fetch could not verify; "" where that makes no difference.
+
+    The file and what was made of it stay; only pages say something else.
+    """
+    record = provenance.read_record(checkpoint)
+    if record is None or lock is None or record.verification.is_verified:
+        return ""
+    return "recorded" if lock.pin_of(name).arrays == record.arrays_sha256 else ""

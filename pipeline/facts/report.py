@@ -6,7 +6,7 @@ measures it (pipeline.proof or pipeline.accuracy), and the template that shows i
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -132,6 +132,17 @@ class Report:
     def quoted(self) -> Reported | None:
         """The accuracy that others report, which is about these weights only if they are verified; pages quote this."""
         return self.accuracy.reported if self.is_verified else None
+
+
+def with_recorded_arrays(report: Report, arrays: str | None) -> Report:
+    """Returns a report whose weights count as downloaded if their arrays are those that a lock file has recorded.
+
+    The lock file may have come after the report.
+    """
+    checkpoint = report.checkpoint
+    if report.is_verified or arrays != checkpoint.arrays_sha256:
+        return report
+    return replace(report, checkpoint=replace(checkpoint, verification=Verification.DOWNLOADED))
 
 
 def report_text(report: Report) -> str:

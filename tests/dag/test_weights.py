@@ -9,7 +9,7 @@ from pipeline.base.verification import Verification
 from pipeline.checkpoints import provenance
 from pipeline.checkpoints.provenance import Origin
 from pipeline.checkpoints.section import Checkpoint
-from pipeline.dag.weights import is_outdated, read_lock
+from pipeline.dag.weights import is_outdated, read_lock, verified_text
 from tests.faulty_server import faulty
 from tests.fetch.fetching import archive, digest, run, sha256
 
@@ -44,17 +44,22 @@ def test_a_record_of_another_version_is_replaced(tmp_path: Path, out: Path, text
     assert is_outdated(out, read_lock(tmp_path / "checkpoints.lock"), "a")
 
 
-def test_a_file_of_the_user_is_fetched_again_once_the_lock_file_verifies_it(tmp_path: Path, out: Path) -> None:
-    """The report, and so the cards, must say so; a lock file that goes away takes nothing back."""
+def test_a_lock_file_that_comes_later_verifies_a_file_of_the_user(tmp_path: Path, out: Path) -> None:
+    """What was made of the file stays; pages alone say something else, and again where the lock file goes away."""
     lock = tmp_path / "checkpoints.lock"
     (tmp_path / "a.npz").write_bytes(archive())
+    assert verified_text(out, read_lock(lock), "a") == ""
     run(Checkpoint("a", ()), tmp_path, out, str(tmp_path))
     assert provenance.read(out).verification is Verification.UNVERIFIED
-    assert not is_outdated(out, read_lock(lock), "a")
+    for entries, expected in (
+        ({}, ""),
+        ({"a": {"arrays": digest(archive(), tmp_path)}}, "recorded"),
+        ({"a": {"arrays": "0" * 64}}, ""),
+    ):
+        lock.write_text(json.dumps(entries))
+        assert verified_text(out, read_lock(lock), "a") == expected
     lock.write_text(json.dumps({"a": {"arrays": digest(archive(), tmp_path)}}))
-    assert is_outdated(out, read_lock(lock), "a")
+    assert not is_outdated(out, read_lock(lock), "a")
     run(Checkpoint("a", ()), tmp_path, out, str(tmp_path))
-    assert provenance.read(out).verification is Verification.DOWNLOADED
-    assert not is_outdated(out, read_lock(lock), "a")
-    lock.unlink()
-    assert not is_outdated(out, read_lock(lock), "a")
+    assert provenance.read(out).verification is Verification.DOWNLOADED  # and fetch itself sees it
+    assert verified_text(out, read_lock(lock), "a") == ""
