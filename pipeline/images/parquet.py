@@ -22,7 +22,7 @@ from pipeline.images.parquet_columns import Columns, find_columns, find_label, p
 
 _ROWS = 16  # that are read at once
 # Bytes of rows that are kept for threads which are late: far more than the images decoded ahead of the model.
-_KEPT = 128_000_000
+_KEPT = 64_000_000
 _BUFFER = 1 << 20  # bytes of a column that are read at once; without a buffer it would be all of a row group
 
 

@@ -88,7 +88,7 @@ def test_images_are_read_in_the_order_of_the_rows(tmp_path: Path) -> None:
     assert [example.file for example in chosen] == [name_of(number) for number in NUMBERS]
 
 
-@pytest.mark.parametrize("kept", [1, 128_000_000])
+@pytest.mark.parametrize("kept", [1, 64_000_000])
 def test_threads_get_the_right_bytes_in_any_order(kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "_KEPT", kept)
     count = 150
