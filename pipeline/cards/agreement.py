@@ -20,7 +20,7 @@ _PARAMETERS = re.compile(
 )
 _UNITS = {None: 1, "thousand": 1e3, "k": 1e3, "million": 1e6, "M": 1e6, "billion": 1e9, "B": 1e9}
 _ARCHITECTURE = re.compile(
-    r"(?<![\w/+])(?:(?:R\d*\+)?(?:Mini|Ti|S|B|L|H)/\d{1,2}|ViT-(?:R\d*-?)?(?:Mini|Ti|S|B|L|H)[/-]?\d{1,2})(?![\w/])"
+    r"(?<![\w/+-])(?:(?:R\d*\+)?(?:Mini|Ti|S|B|L|H)/\d{1,2}|ViT-(?:R\d*-?)?(?:Mini|Ti|S|B|L|H)[/-]?\d{1,2})(?![\w/])"
 )
 _LICENCE = re.compile(
     r"\b(?:(?P<apache>Apache)|(?P<mit>MIT)|(?P<bsd>BSD)|(?P<lgpl>LGPL)|(?P<gpl>GPL)|(?P<mpl>MPL)"
@@ -119,8 +119,11 @@ def _size(sentence: str, models: Models) -> Iterator[str]:
 
 
 def same_architecture(name: str, variant: str) -> bool:
-    """Whether a way to write an architecture, such as "ViT-R26-S32", means a variant, such as "R26+S/32"."""
-    return _letters(re.sub("^vit", "", name, flags=re.IGNORECASE)) == _letters(variant)
+    """Whether a way to write an architecture, such as "ViT-R26-S32", means a variant, such as "R26+S/32".
+
+    The name of a family may be left out: "B/16" may mean "Mixer-B/16".
+    """
+    return _letters(variant).endswith(_letters(re.sub("^vit", "", name, flags=re.IGNORECASE)))
 
 
 def _letters(name: str) -> str:
@@ -206,7 +209,7 @@ def name_problems(name: str, models: Models) -> Iterator[str]:
     """Yields the architecture or size in a name such as vit_s16_384 or ViT-S16-384 that is not the models'."""
     if (match := _NAME.match(name)) and models.variants:
         named = match[0].removeprefix("vit_")
-        if not any(_letters(named) == _letters(variant) for variant in models.variants):
+        if not any(same_architecture(named, variant) for variant in models.variants):
             yield f"{name!r} names {named}, but the architecture is {' or '.join(sorted(models.variants))}; correct it"
     sizes = {int(size) for size in _SIZE_IN_NAME.findall(name)}
     if sizes and models.sizes and not sizes & models.sizes:

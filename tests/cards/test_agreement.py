@@ -71,6 +71,13 @@ def test_a_false_sentence_is_refused(sentence: str, message: str) -> None:
     assert problem.text.endswith("; correct it")
 
 
+def test_architectures_of_other_families_are_not_taken_for_vision_transformers() -> None:
+    mixer = Models(variants=frozenset({"Mixer-B/16"}))
+    for sentence in ("It is the Mixer-B/16 of its family.", "The B/16 is small.", "Its teacher is a DeiT-L/16."):
+        assert list(text_problems(sentence, mixer)) == []
+    assert list(text_problems("The S/16 is small.", mixer)) != []
+
+
 def test_what_is_not_known_is_not_compared() -> None:
     for sentence, _ in FALSE:
         assert list(text_problems(sentence, Models())) == []
