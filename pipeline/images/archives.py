@@ -21,7 +21,7 @@ from pipeline.images.labels import Label, UnknownClass, class_index, normalize
 from pipeline.images.layout import Layout, Source
 from pipeline.images.names import split_in_name
 from pipeline.images.official import label_images
-from pipeline.images.split import split_of_folder
+from pipeline.images.split import Split, split_of_folder
 
 OFFICIAL = "ILSVRC2012_img_val.tar"
 _WEBDATASET = (".cls", ".json")
@@ -108,7 +108,10 @@ def layout_of(path: Path, labels: Sequence[Label]) -> Layout:
         return Layout.SHARDS
     if _find_class(images[0], class_index(labels)) is not None:
         return Layout.FOLDERS_IN_ARCHIVE
-    return Layout.VALIDATION_ARCHIVE if split_in_name(images[0].name) else Layout.SHARDS
+    split = split_in_name(images[0].name)
+    if split is None:
+        return Layout.SHARDS
+    return Layout.TRAINING_ARCHIVE if split is Split.TRAIN else Layout.VALIDATION_ARCHIVE
 
 
 def list_official_archive(source: Source, labels: Sequence[Label]) -> list[LabelledFile]:

@@ -234,7 +234,8 @@ def _group_images(folder: Path, files: Iterable[Path], search: _Search) -> Itera
 def _open_images(folder: Path, files: Sequence[Path], search: _Search, split: Split | None) -> Source:
     if split is Split.TEST:
         raise Fault(f"{folder}: ImageNet's test images, such as {files[0].name}, whose classes are not published")
-    return Source(Layout.VALIDATION_FOLDER, folder, split, tuple(files), _truth_folders(folder, search.root))
+    layout = Layout.TRAINING_FOLDER if split is Split.TRAIN else Layout.VALIDATION_FOLDER
+    return Source(layout, folder, split, tuple(files), _truth_folders(folder, search.root))
 
 
 def _truth_folders(folder: Path, root: Path) -> tuple[Path, ...]:

@@ -23,6 +23,8 @@ _LISTERS: dict[Layout, Callable[[Source, Sequence[Label]], list[LabelledFile]]] 
     Layout.NUMBERED_FOLDERS: folders.list_numbered_folders,
     Layout.VALIDATION_FOLDER: official.list_flat_folder,
     Layout.VALIDATION_ARCHIVE: archives.list_official_archive,
+    Layout.TRAINING_FOLDER: official.list_flat_folder,
+    Layout.TRAINING_ARCHIVE: archives.list_official_archive,
     Layout.FOLDERS_IN_ARCHIVE: archives.list_folders_in_archive,
     Layout.SHARDS: shards.list_shards,
     Layout.TFDS: tfds.list_tfds_folder,

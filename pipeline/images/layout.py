@@ -14,6 +14,8 @@ class Layout(StrEnum):
     NUMBERED_FOLDERS = "ImageNet-V2 folders"
     VALIDATION_FOLDER = "official validation folder"
     VALIDATION_ARCHIVE = "official validation archive"
+    TRAINING_FOLDER = "official training images in a folder"
+    TRAINING_ARCHIVE = "official training images in an archive"
     FOLDERS_IN_ARCHIVE = "class folders in an archive"
     SHARDS = "WebDataset shards"
     TFDS = "TensorFlow Datasets"

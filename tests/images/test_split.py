@@ -181,6 +181,10 @@ PLACES: dict[str, tuple[Callable[[Path], object], dict[Split | None, tuple[Split
         lambda home: put(home, f"{A}_9_{A}.JPEG"),
         {None: "training images, by the name n01440764_9_n01440764.JPEG", TRAIN: (TRAIN, [f"{A}/{A}_9.JPEG"])},
     ),
+    "an archive of training images": (
+        lambda home: write_tar(home / "train_images_0.tar", {f"{A}_9_{A}.JPEG": content_of(1)}),
+        {None: "training images, by the name train_images_0.tar", TRAIN: (TRAIN, [f"{A}/{A}_9.JPEG"])},
+    ),
     "flat test images": (
         lambda home: put(home, "ILSVRC2012_test_00000001.JPEG"),
         {None: "ImageNet's test images, such as ILSVRC2012_test_00000001.JPEG, whose classes are not published"},
