@@ -207,7 +207,9 @@ def refuse_other_order(figures: Sequence[ModuleFigures], label_file: Path) -> No
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.evaluate", description="Measures any image classifier on labelled images."
+        prog="python -m pipeline.evaluate",
+        description="Measures any image classifier on labelled images.",
+        epilog="Messages use the names of make's settings: SIZE= is --size, AGAINST_SIZE= is --against-size.",
     )
     parser.add_argument("module", help="the folder, archive or address of a SavedModel")
     parser.add_argument(
