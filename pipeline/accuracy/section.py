@@ -31,6 +31,8 @@ class Evaluation:
     protocol: str = "resize"
 
     def __post_init__(self) -> None:
+        if not self.dataset.strip():
+            raise Fault("evaluation.dataset must not be empty")
         reported = self.reported.top1 if self.reported else None
         for name, value in (("minimum_top1", self.minimum_top1), ("reported.top1", reported)):
             if value is not None and not 0 <= value <= 1:

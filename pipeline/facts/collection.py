@@ -13,6 +13,13 @@ RESERVED = ("site", "healthz")
 ACTIVATIONS = ("softmax", "sigmoid")  # functions of tf.nn
 
 
+def _refuse_blank(**texts: str) -> None:
+    """Raises Fault for the first text that has no words; each is given by the name of its key."""
+    for name, text in texts.items():
+        if not text.strip():
+            raise Fault(f"{name} must not be empty")
+
+
 @dataclass(frozen=True)
 class Module:
     """The section `module`: what a member's pages say of it alone.
@@ -30,6 +37,7 @@ class Module:
     def __post_init__(self) -> None:
         if self.version < 1:
             raise Fault(f"module.version must be 1 or more, got {self.version}")
+        _refuse_blank(title=self.title)
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,9 @@ class Publisher:
     about: str
     kaggle: str | None = None
 
+    def __post_init__(self) -> None:
+        _refuse_blank(name=self.name)
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -56,6 +67,9 @@ class Reference:
     text: str
     url: str
     bibtex: str | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_blank(text=self.text, url=self.url)
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,9 @@ class Collection:
         for what, value in (("name", self.name), ("publisher.id", self.publisher.id)):
             if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value):
                 raise Fault(f"{what} must be lower-case letters, digits, '_' and '-', got {value!r}")
+        _refuse_blank(summary=self.summary, training=self.training, dataset_name=self.dataset_name)
+        if not self.references:
+            raise Fault("references must begin with the architecture's and end with jax2tf's, got none")
         if self.publisher.id in RESERVED:
             raise Fault(f"publisher.id {self.publisher.id!r} is a word that the hub itself uses; choose another")
         if "_" in self.publisher.id:  # tfhub.dev, which allowed it in other names

@@ -65,8 +65,6 @@ FIELDS = ("overview: They are random.", "about: They are tiny.")
         ("mini.yaml", TITLE, NOTE.format("[a](javascript:b)"), "22: module.note: the link 'javascript:b' works on one"),
         ("mini.yaml", TITLE, NOTE.format("![a](http://b/c)"), "22: module.note: the picture 'http://b/c' is on anothe"),
         ("mini.yaml", TITLE, NOTE.format("As [7] says."), "22: module.note: [7] is cited, but the references end at ["),
-        ("mini.yaml", TITLE, 'title: " "\n', "18: module.title: title is empty; leave it out"),
-        ("mini.yaml", "the test set of colours", '""', "12: evaluation.dataset: model-index[0].results[0].dataset has"),
         ("collection.yaml", FIELDS[0], "overview: A <i>.", "9: overview: raw HTML, '<i>': expected Markdown"),
         ("collection.yaml", FIELDS[0], "overview: These four models.", "9: overview: 'four models', but the page list"),
         ("collection.yaml", FIELDS[1], "about: |\n  a\n\n  ```", "13: about: the code block that begins with '```' on"),
