@@ -151,7 +151,7 @@ def _platforms(model: Inspection) -> str:
     if meta.gpu_operations:
         return "GPUs"
     if meta.unknown_operations:
-        return "those of its other library"
+        return "unknown: the other library decides"
     if meta.python_calls:
         return "none but the process that saved it"
     return "any" if model.platforms is None else ", ".join(model.platforms) or "none"
