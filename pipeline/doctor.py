@@ -62,8 +62,9 @@ def render_text(diagnosis: Diagnosis) -> str:
     """Returns all facts and findings for a person."""
     model = diagnosis.model
     table = [f"  {name:<26}{value}" for name, value in _facts(model)]
-    faults = ["faults:", *_finding_lines(model, diagnosis.faults)]
-    publication = ["to publish it with this project:", *_finding_lines(model, diagnosis.publication)]
+    faults = ["faults:", *(_finding_lines(model, diagnosis.faults) or ["  none"])]
+    rules = _finding_lines(model, diagnosis.publication) or ["  it keeps every rule"]
+    publication = ["to publish it with this project:", *rules]
     return "\n".join(map(_escape, [model.files.path, *table, *faults, *publication]))
 
 
@@ -74,7 +75,7 @@ def _escape(line: str) -> str:
 
 def _finding_lines(model: Inspection, findings: Sequence[Finding]) -> list[str]:
     prefix = f"{model.files.path}: "
-    return [f"  {finding.kind}: {finding.text.removeprefix(prefix)}" for finding in findings] or ["  none"]
+    return [f"  {finding.kind}: {finding.text.removeprefix(prefix)}" for finding in findings]
 
 
 def _facts(model: Inspection) -> Iterator[tuple[str, str]]:
