@@ -92,10 +92,12 @@ def describe_unverified(member: Path, origin: Origin) -> str | None:
     """Returns what unverified weights mean for the cards and how to pin them; None for verified ones."""
     if origin.verification.is_verified:
         return None
+    pin = f"write into the section checkpoint: sha256: {origin.sha256}"
+    if origin.converted_from:  # sha256 is of upstream's file
+        pin = "name its address on Hugging Face in checkpoint.sources (hf://timm/<model>/model.safetensors)"
     return (
         f"{member}: the weights are not verified: checkpoint.sha256 is not set, and the file is not from an address in"
-        " checkpoint.sources; the cards will say so and quote no accuracy. If it is the right file, write into the"
-        f" section checkpoint: sha256: {origin.sha256}"
+        f" checkpoint.sources; the cards will say so and quote no accuracy. If it is the right file, {pin}"
     )
 
 

@@ -13,7 +13,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.verification import Verification
 from pipeline.checkpoints import provenance
 from pipeline.checkpoints.lock_file import LockFile
-from pipeline.checkpoints.provenance import Origin
+from pipeline.checkpoints.provenance import TIMM, Origin
 from pipeline.checkpoints.section import Checkpoint, list_sources
 from pipeline.fetch import describe_unverified
 from tests.conftest import serving_folder
@@ -221,3 +221,6 @@ def test_the_user_is_told_what_unverified_weights_mean(tmp_path: Path) -> None:
         "quote no accuracy. If it is the right file, write into the section checkpoint: sha256: " + "1" * 64
     )
     assert describe_unverified(Path("a"), replace(origin, verification=Verification.DOWNLOADED)) is None
+    text = describe_unverified(Path("a"), replace(origin, converted_from=TIMM))
+    assert text
+    assert text.endswith("name its address on Hugging Face in checkpoint.sources (hf://timm/<model>/model.safetensors)")
