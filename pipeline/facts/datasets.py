@@ -29,7 +29,7 @@ KNOWN = (
     KnownDataset("CIFAR-10", r"cifar[-_ ]?10", (10,)),
     KnownDataset("SVHN", r"svhn|street view house numbers", (10,)),
     KnownDataset("STL-10", r"stl[-_ ]?10", (10,)),
-    KnownDataset("ImageNet-21k", r"imagenet[-_ ]?(?:21|22)k", (21_841, 21_843)),
+    KnownDataset("ImageNet-21k", r"imagenet[-_ ]?(?:21|22)k", (10_450, 11_221, 19_167, 21_841, 21_843)),
     KnownDataset("ImageNet-1k", r"imagenet[-_ ]?1k|imagenet[-_ ]?2012|ilsvrc(?:[-_ ]?2012)?", (1000, 1001)),
     KnownDataset("Tiny ImageNet", r"tiny[-_ ]?imagenet", (200,)),
     KnownDataset("ImageNet-100", r"imagenet[-_ ]?100", (100,)),
@@ -121,4 +121,4 @@ def _words_of(text: str) -> set[str]:
 def _are_alike(word: str, other: str) -> bool:
     """Whether two words are the same, or one is the other with an ending, as "shape" and "shapes"."""
     short, long = sorted((word, other), key=len)
-    return short == long or (len(short) > 3 and long.startswith(short))
+    return short == long or (len(short) > 2 and long.startswith(short))

@@ -51,6 +51,7 @@ def test_imagenet_may_mean_each_of_its_parts(named: str, dataset: str, expected:
         ("the MNIST test set", "Fashion-MNIST", True),
         ("the ImageNet validation set", "ImageNet-1k", False),
         ("our test images", "ImageNet-1k", False),
+        ("the Oxford-IIIT Pet test set", "Pets", False),
         ("the pictures of our shop", "Store photographs", False),  # nobody knows either name
         ("clothes like those of Fashion-MNIST", "Fashion-MNIST", False),
     ],
