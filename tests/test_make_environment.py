@@ -33,6 +33,33 @@ def test_odd_characters_in_the_path_of_the_outputs(fresh: Path, tmp_path: Path) 
     assert "pipeline.package" in plan.stdout
 
 
+# Stands in for an interpreter: writes its arguments to ../words, a line each.
+RECORDER = """#!/bin/sh
+if [ "$1" = -c ]; then echo 3.11; else printf '%s\\n' "$@" >> ../words; fi
+"""
+
+
+@pytest.mark.parametrize(
+    "goal", ["publish-all", "check-hub", "serve", "imagenet", "select", "contact-sheet", "check-full"]
+)
+def test_every_recipe_passes_odd_characters_on(fresh: Path, tmp_path: Path, goal: str) -> None:
+    """Runs the commands that make would run."""
+    python = tmp_path / "my 'python'"
+    python.write_text(RECORDER)
+    python.chmod(0o755)
+    artifacts, other = f"{tmp_path}/a'b$c", 'Bob\'s "hub"  $HOME `x` #1 (ä)'
+    settings = {name: f"{other} {name}" for name in ("HUB", "LOCK", "CACHE", "TORCH_PYTHON")}
+    words = (goal, "COLLECTION=tiny", "MODEL=mini", f"PYTHON={python}", f"ARTIFACTS={artifacts}")
+    plan = run_make(fresh, "-n", *words, *(f"{name}={value}" for name, value in settings.items()))
+    assert (plan.returncode, plan.stderr) == (0, "")
+    done = subprocess.run(["bash", "-euc", plan.stdout], cwd=fresh, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    passed = [re.sub("^[-a-z/]+=", "", word) for word in (tmp_path / "words").read_text().splitlines()]
+    assert {word for word in passed if "Bob" in word} <= set(settings.values())
+    assert all(word.startswith(artifacts) for word in passed if "a'b" in word)
+    assert [word for word in passed if "Bob" in word or "a'b" in word]
+
+
 @pytest.mark.parametrize("character", [*"%:;|*?[\\"])
 def test_characters_that_make_cannot_have_in_a_target(tmp_path: Path, character: str) -> None:
     done = make(ROOT, "fetch", "MODEL=vit_demo", f"ARTIFACTS={tmp_path}/a{character}b")
