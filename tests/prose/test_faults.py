@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.add import add
 from pipeline.base.fault import Fault
 from pipeline.base.yaml_sections import Member
 from pipeline.cards.collection_page import list_member, render_collection
@@ -35,6 +36,19 @@ def edit(path: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize("member", sorted(ROOT.glob("model_cards/*/vit_*.yaml")), ids=lambda path: path.stem)
 def test_every_member_of_the_project_is_good(member: Path) -> None:
     refuse_text_faults(member)
+
+
+@pytest.mark.parametrize(
+    "tuning", ["", *(f"--{name}-steps_10k-lr_0.003-res_384" for name in ("imagenet2012", "cifar100", "kitti"))]
+)  # fmt: skip
+def test_the_drafts_of_make_add_are_good(tmp_path: Path, tuning: str) -> None:
+    """Members of other sizes and data sets share a collection's prose."""
+    for name in ("labels", "vit"):
+        (tmp_path / name).symlink_to(ROOT / "model_cards" / name)
+    for variant in ("S_16", "R50_L_32"):
+        checkpoint = f"{variant}-i21k-300ep-lr_0.001-aug_light1-wd_0.1-do_0.1-sd_0.1{tuning}"
+        added = add(checkpoint, tmp_path, "drafts", f"vit_{variant.lower().replace('_', '')}_draft", None)
+        refuse_text_faults(tmp_path / "drafts" / f"{added.member}.yaml")
 
 
 def test_a_good_member_has_no_faults(tiny: Path) -> None:
