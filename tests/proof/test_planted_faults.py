@@ -1,6 +1,7 @@
 """Ways in which a published module can be wrong, and the rung of the ladder that each of them fails."""
 
 import functools
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -174,8 +175,14 @@ def check(folder: Path, expected: checks.Reference, head: Head) -> dict[str, str
     return reasons(replace(REPORT, modules=REPORT.modules | {head: report}))
 
 
-def test_without_a_fault_nothing_fails(exported: Callable[..., Path], expected: checks.Reference) -> None:
-    assert check(exported("", Head.CLASSIFICATION), expected, Head.CLASSIFICATION) == {}
+def test_without_a_fault_nothing_fails_and_each_rung_is_a_line(
+    exported: Callable[..., Path], expected: checks.Reference, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = exported("", Head.CLASSIFICATION)
+    capsys.readouterr()
+    assert check(module, expected, Head.CLASSIFICATION) == {}
+    lines = re.findall(r"^validate a: +\d+\.\d s  pass  classification (\w+) ", capsys.readouterr().err, re.MULTILINE)
+    assert sorted(lines) == sorted(ladder.RUNGS.keys() - {"gradients", "fine_tuning"})
 
 
 @pytest.mark.parametrize(
