@@ -68,7 +68,10 @@ def demo_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
             assert re.search(
                 rf"^{stage} vit_demo.*: \d+\.\d s, peak memory \d+\.\d\d GB$", done.stderr, re.MULTILINE
             ), stage
-        yield Hub(folder / "hub", address, folder / "artifacts")
+        hub = Hub(folder / "hub", address, folder / "artifacts")
+        lines = re.findall(r"^validate vit_demo: +\d+\.\d s  (?:pass|-   )  .+$", done.stderr, re.MULTILINE)
+        assert len(lines) == len(hub.report["ladder"])  # a line for each check
+        yield hub
 
 
 @pytest.fixture(autouse=True)
