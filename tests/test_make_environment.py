@@ -265,7 +265,7 @@ def test_bsd_make_is_refused() -> None:
 
 def test_make_in_another_folder_says_where_to_run_it(tmp_path: Path) -> None:
     done = run_make(tmp_path, "-f", str(ROOT / "Makefile"), "help")
-    assert f"run make in the folder of the project: make -C {ROOT}" in done.stderr
+    assert f"run make in the folder of the project, that of {ROOT}/Makefile." in done.stderr
 
 
 def test_tools_read_letters_in_the_locale_c() -> None:
