@@ -9,7 +9,7 @@
 $(if $(filter-out 3.% 4.0 4.0.% 4.1 4.1.% 4.2 4.2.%,$(MAKE_VERSION)),,$(error \
   this project needs GNU Make 4.3 or newer, this is $(MAKE_VERSION); on macOS: brew install make, then run gmake))
 THIS := $(lastword $(MAKEFILE_LIST))
-$(if $(wildcard setup.mk),,$(error run make in the folder of the project, that of$(MAKEFILE_LIST)))
+$(if $(wildcard setup.mk),,$(error run make in the folder of the project, that of $(strip $(MAKEFILE_LIST))))
 
 # -p: bash reads no BASH_ENV, and takes no functions and no CDPATH from the environment.
 override SHELL := bash

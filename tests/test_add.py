@@ -112,7 +112,8 @@ def test_every_data_set_has_its_own_classes_and_pages(
 def test_the_pages_of_a_new_collection_render(folder: Path, tmp_path: Path, report: Report) -> None:
     for resolution in (224, 384):
         added = add(fine_tuned("cifar100", resolution=resolution), folder, None, None, None)
-        write_report(tmp_path / added.member / "report.json", report)
+        model = with_model(report, variant="S/16", image_size=resolution)
+        write_report(tmp_path / added.member / "report.json", model)
     home = added.files[-1].parent
     text = page(read_collection(home / "collection.yaml"), home, tmp_path)
     assert text.startswith(
@@ -369,6 +370,6 @@ def test_words_of_the_environment_are_no_settings(tmp_path: Path) -> None:
         assert not [word for word in (*words.values(), "--diff") if word in recipe]
         recipe = make(ROOT, *dry, *(f"{name}=mine_{word}" for name, word in words.items()), **words).stdout
         for name in settings.split():
-            assert f"--{name.lower()} 'mine_{words[name]}'" in recipe
+            assert f"--{name.lower()}='mine_{words[name]}'" in recipe
     assert "--diff" in make(ROOT, "-n", "select", "DIFF=1").stdout
     assert "--diff" not in make(ROOT, "-n", "select", "DIFF=0").stdout
