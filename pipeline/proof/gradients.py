@@ -41,9 +41,9 @@ def differentiate_reference(
 ) -> tuple[Gradients, np.ndarray]:
     """Returns the gradient of the loss by each parameter, as JAX differentiates the Flax model in full float32.
 
-    The loss is the mean cross-entropy, without dropout. The label of an image is its smallest output, which has the
-    steepest loss: that of an output near probability 1 is about 0, and so are its gradients, but for rounding. A single
-    output is compared with a second one that is always 0, as the sigmoid does: its softmax alone is 1, without slope.
+    The loss is the mean cross-entropy, without dropout. The label of an image is output 0, or 1 where 0 is the largest:
+    the loss of an output near probability 1 is about 0, and so are its gradients, but for rounding. A single output is
+    compared with a second one that is always 0, as the sigmoid does: its softmax alone is 1, without slope.
 
     Args:
         model: the section.
@@ -64,7 +64,7 @@ def differentiate_reference(
     def loss(parameters: Mapping[str, Any]) -> tuple[jax.Array, jax.Array]:
         outputs = module.apply({"params": nest_parameters(parameters)}, inputs)
         outputs = jnp.pad(outputs, ((0, 0), (0, int(outputs.shape[1] == 1))))
-        labels = jnp.argmin(outputs, axis=1)
+        labels = (jnp.argmax(outputs, axis=1) == 0).astype(jnp.int32)
         return -jax.nn.log_softmax(outputs)[np.arange(len(inputs)), labels].mean(), labels
 
     with jax.default_matmul_precision("highest"):
