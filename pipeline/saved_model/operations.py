@@ -67,11 +67,6 @@ class Operation:
     last: str
     device: Device
 
-    @property
-    def is_removed(self) -> bool:
-        """Whether the newest TensorFlow of the table lacks it."""
-        return self.last != runtimes.NEWEST
-
 
 @functools.cache
 def table() -> dict[str, Operation]:
