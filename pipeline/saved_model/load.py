@@ -31,6 +31,7 @@ def start_tensorflow() -> None:
             import tensorflow as tf
 
             tf.constant(0)
+            tf.get_logger().setLevel("ERROR")  # one line for each variable of a model of TensorFlow 1, say
         except BaseException:
             log.seek(0)
             os.write(terminal, log.read())
