@@ -41,6 +41,11 @@ class ImageInput:
         return self.tensor.dtype == ENCODED
 
     @property
+    def has_open_layout(self) -> bool:
+        """Whether the shape of the images allows both layouts."""
+        return not self.is_encoded and len(_possible_layouts(self.tensor)) > 1
+
+    @property
     def batch(self) -> int | None:
         """How many images a call takes; None for any number, 0 for one image without a dimension for the batch."""
         if self.tensor.shape is None:
@@ -189,9 +194,15 @@ def _read_input(signature: Signature, settings: ModuleSettings) -> ImageInput:
     return ImageInput(name, tensor, layout, height or width)
 
 
+def _possible_layouts(tensor: Tensor) -> list[str]:
+    """Returns the layouts that the shape of an image, or of a batch of images, allows."""
+    channels, _, channels_last = (None, None, None) if tensor.shape is None else tensor.shape[-3:]
+    return [layout for layout, count in (("NHWC", channels_last), ("NCHW", channels)) if count in (None, 3)]
+
+
 def _find_layout(tensor: Tensor, sides: Sequence[int | None], settings: ModuleSettings) -> str:
     """Returns where the channels are: what was said if the shape allows it, else what the shape says."""
-    possible = [name for name, channels in (("NHWC", sides[2]), ("NCHW", sides[0])) if channels in (None, 3)]
+    possible = _possible_layouts(tensor)
     if not possible:
         raise _Unsuitable(f"takes {tensor}, expected images of 3 channels: (n, side, side, 3) or (n, 3, side, side)")
     if settings.layout in possible:

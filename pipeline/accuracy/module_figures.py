@@ -107,12 +107,14 @@ def warn_of_chance(figures: ModuleFigures, interface: Interface, prefix: str) ->
     """
     order = figures.label_order
     causes = [
-        "other labels, or labels in another order than the outputs (LABELS=), or a first output that is none of them"
-        f" ({prefix}BACKGROUND=1)",
+        "other labels, or labels in another order than the outputs (LABELS=)",
         "images of other classes or with wrong labels",
     ]
+    if interface.background.is_there and interface.background.is_demanded:
+        causes.append("a background that is not the first output")
     if not interface.input.is_encoded:
-        causes.append(f"a module that takes the channels as BGR, or in another layout ({prefix}LAYOUT=)")
+        layout = f", or in another layout than {interface.input.layout} ({prefix}LAYOUT=)"
+        causes.append(f"a module that takes the channels as BGR{layout if interface.input.has_open_layout else ''}")
     if interface.pixels and interface.input.tensor.dtype.startswith(("float", "bfloat")):
         causes.insert(0, f"another range of pixels than {interface.pixels.name} ({prefix}RANGE=)")
     return (

@@ -74,6 +74,15 @@ def test_inputs(model: Any, settings: dict[str, str], expected: tuple[Any, ...])
     )
 
 
+@pytest.mark.parametrize(
+    ("shape", "is_open"), [((N, 8, 8, 3), False), ((N, 3, 8, 8), False), ((N, N, N, 3), True), ((N, N, N, N), True)]
+)
+def test_whether_the_shape_leaves_the_layout_open(shape: tuple[int | None, ...], is_open: bool) -> None:
+    found = choose(taking("float32", *shape), range="0,1", size="8")
+    assert found.input.has_open_layout is is_open
+    assert not choose(taking("string", N)).input.has_open_layout
+
+
 FLOATS = taking("float32", N, 224, 224, 3)
 
 
