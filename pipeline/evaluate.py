@@ -23,11 +23,13 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from pipeline.accuracy import classify, statistics, summary
 from pipeline.accuracy.classify import Task
-from pipeline.accuracy.interface import Interface, choose_interface
+from pipeline.accuracy.interface import Interface, choose_interface, choose_meta_graph
 from pipeline.accuracy.label_order import check_label_order
 from pipeline.accuracy.module_figures import ModuleFigures, describe, is_at_chance, warn_of_chance
 from pipeline.accuracy.module_settings import AGAINST, NAMES, ModuleSettings, read_settings
@@ -35,7 +37,7 @@ from pipeline.accuracy.predictions import Predictions
 from pipeline.accuracy.statistics import McNemarTest
 from pipeline.accuracy.third_party import load_classifier, measure_speed, to_logits
 from pipeline.base.command import command
-from pipeline.base.fault import Fault, hide_password
+from pipeline.base.fault import Fault, hide_password, list_names
 from pipeline.base.files import write_text
 from pipeline.base.status import Status
 from pipeline.base.verdict import Verdict
@@ -44,8 +46,10 @@ from pipeline.images import image_set, labels
 from pipeline.images.split import add_split
 from pipeline.model.protocols import PROTOCOLS
 from pipeline.saved_model import graph
-from pipeline.saved_model.files import model_digest
+from pipeline.saved_model.faults import find_missing_operations
+from pipeline.saved_model.files import Files, model_digest
 from pipeline.saved_model.load import start_tensorflow
+from pipeline.saved_model.meta_graphs import read_meta_graph
 from pipeline.saved_model.opening import read_files
 from pipeline.saved_model.remote import Downloads, open_model
 
@@ -119,9 +123,21 @@ def open_candidates(args: argparse.Namespace, classes: int, stack: ExitStack) ->
             print(f"evaluate: {shown}: {note}", file=sys.stderr, flush=True)
         files, content = read_files(folder)
         is_own = (folder / "assets.extra" / "provenance.json").is_file()
-        interface = choose_interface(shown, graph.parse(content, shown, files.graph), settings, classes, is_own)
+        saved_model = graph.parse(content, shown, files.graph)
+        refuse_missing_operations(shown, choose_meta_graph(shown, saved_model, settings), files)
+        interface = choose_interface(shown, saved_model, settings, classes, is_own)
         candidates.append(Candidate(shown, folder, settings, interface))
     return candidates
+
+
+def refuse_missing_operations(where: str, meta_graph: Any, files: Files) -> None:
+    """Raises Fault where the installed TensorFlow cannot load a meta graph, since it lacks operations of it."""
+    installed = version("tensorflow")
+    if missing := find_missing_operations(read_meta_graph(meta_graph, files.has), installed):
+        raise Fault(
+            f"{where}: TensorFlow {installed} cannot load it, since it lacks operations: {list_names(missing, 3)};"
+            " evaluate imports no other library, so measure a model that was saved without them"
+        )
 
 
 def measure(candidate: Candidate, conditions: Conditions, shards: Path) -> tuple[ModuleFigures, Predictions]:

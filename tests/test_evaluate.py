@@ -13,6 +13,7 @@ from pipeline import evaluate
 from pipeline.accuracy import third_party
 from pipeline.base.fault import Fault
 from tests.conftest import CLASSES, serving_folder, write_images
+from tests.saved_model.models import edit
 
 pytestmark = pytest.mark.slow
 
@@ -295,9 +296,51 @@ def test_each_module_has_its_own_settings(options: list[str], tmp_path: Path) ->
 
 def test_a_module_that_fails_on_the_images_is_named(options: list[str], tmp_path: Path) -> None:
     module = with_signature(tmp_path / "module", lambda x: tf.io.parse_tensor(x[0], tf.float32), (None,), tf.string)
-    with pytest.raises(Fault, match=r"module: it refuses images, string \(32,\) \(") as caught:
+    with pytest.raises(Fault, match=r"module: it fails on images, string \(32,\) \(") as caught:
         evaluate.main([module, *options])
     assert len(str(caught.value)) < len(module) + 400
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (lambda images: tf.repeat(of_colours(images), 2, axis=0), "its output has a length of 64 for 32 images"),
+        (lambda images: tf.reduce_mean(of_colours(images), axis=0, keepdims=True), "a length of 1 for 32 images"),
+    ],
+)
+def test_an_output_that_is_not_one_row_for_each_image(
+    rows: Any, message: str, options: list[str], tmp_path: Path
+) -> None:
+    """As of models that return several crops of each image: rows would be counted for other images."""
+    module = with_signature(tmp_path / "module", rows, IMAGE, tf.uint8)
+    with pytest.raises(Fault, match=message):
+        evaluate.main([module, *options])
+
+
+def test_what_doctor_finds_explains_a_failure(options: list[str], tmp_path: Path) -> None:
+    """A model with a Python function is measured if the images do not reach that; else the failure is explained."""
+    for limit in (300, -1):  # of 255
+
+        def call(images: Any, limit: int = limit) -> Any:
+            logits = of_colours(images)
+            of_python = tf.reduce_max(images) > limit
+            return tf.cond(of_python, lambda: tf.numpy_function(lambda x: x, [logits], tf.float32), lambda: logits)
+
+        with_signature(tmp_path / str(limit), call, IMAGE, tf.float32)
+        edit(tmp_path / str(limit), forget_python)
+    evaluate.main([str(tmp_path / "300"), *options, "--range=0,255"])
+    with pytest.raises(
+        Fault, match=r"-1: it calls Python functions of .*; it fails on images, float32 \(32, 8, 8, 3\)"
+    ):
+        evaluate.main([str(tmp_path / "-1"), *options, "--range=0,255"])
+
+
+def forget_python(saved_model: Any) -> None:
+    """Makes the Python functions of a SavedModel those of another process."""
+    for function in saved_model.meta_graphs[0].graph_def.library.function:
+        for node in function.node_def:
+            if node.op == "PyFunc":
+                node.attr["token"].s = b"gone"
 
 
 def test_an_address_is_downloaded(options: list[str], tmp_path: Path) -> None:

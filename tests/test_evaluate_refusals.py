@@ -3,12 +3,14 @@
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline import evaluate
 from pipeline.base.fault import Fault
 from tests.saved_model.graphs import IMAGES, write_graph
+from tests.saved_model.models import edit
 
 
 @pytest.fixture
@@ -50,6 +52,36 @@ def test_settings_of_the_second_module_are_named(module: Path, tmp_path: Path) -
         evaluate.main(run)
     with pytest.raises(Fault, match="nowhere"):
         evaluate.main([*run, "--against-background"])
+
+
+@pytest.mark.parametrize(
+    ("operation", "installed", "message"),
+    [
+        (
+            "SentencepieceOp",
+            "2.21.0",
+            r"TensorFlow 2\.21\.0 cannot load it, .*: SentencepieceOp in f \(from tensorflow_t",
+        ),
+        ("TfLiteSubgraphExecute", "2.21.0", r"lacks operations: TfLiteSubgraphExecute \(up to 2\.19\); evaluate"),
+        ("DecodeWebP", "2.14.1", r"TensorFlow 2\.14\.1 cannot .* DecodeWebP \(from 2\.20\);"),
+        ("TfLiteSubgraphExecute", "2.19.1", "nowhere"),
+        ("DecodeWebP", "2.21.0", "nowhere"),
+        ("Brandnew", "2.22.0-rc1", "nowhere"),  # which operations that one has is not known
+        ("PyFunc", "2.21.0", "nowhere"),  # it may not be run
+    ],
+)
+def test_operations_that_the_installed_tensorflow_lacks(
+    operation: str, installed: str, message: str, module: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add(saved_model: Any) -> None:
+        function = saved_model.meta_graphs[0].graph_def.library.function.add()
+        function.signature.name = "f"
+        function.node_def.add(name="a", op=operation)
+
+    edit(module, add)
+    monkeypatch.setattr(evaluate, "version", lambda package: installed)
+    with pytest.raises(Fault, match=message):
+        evaluate.main([str(module), f"--images={module.parent}/nowhere", "--range=0,1"])
 
 
 def test_what_is_no_saved_model_is_called_what_it_is(module: Path, tmp_path: Path) -> None:

@@ -15,9 +15,13 @@ from pipeline.accuracy.interface import Interface
 from pipeline.accuracy.outputs import check_classes
 from pipeline.base.fault import Fault
 from pipeline.saved_model.callables import CALL
+from pipeline.saved_model.faults import find_faults
+from pipeline.saved_model.findings import FaultKind
+from pipeline.saved_model.inspection import inspect_saved_model
 from pipeline.saved_model.load import load_saved_model
 
 TIMED = 5  # batches
+_HARMLESS = (FaultKind.TAGS, FaultKind.ACCESS, FaultKind.ATTRIBUTES)  # a model with these runs here all the same
 
 
 def _brief(error: Exception) -> str:
@@ -46,11 +50,14 @@ def load_classifier(name: str, folder: Path, interface: Interface, prefix: str =
     """Loads a SavedModel.
 
     Raises:
-        Fault: when TensorFlow cannot load it; from call() when it refuses the images.
+        Fault: when TensorFlow cannot load it; from call() when it fails on the images.
     """
     import tensorflow as tf
 
-    module = load_saved_model(folder, name, interface.tags)
+    try:
+        module = load_saved_model(folder, name, interface.tags)
+    except Fault as fault:
+        raise _explain(folder, name, str(fault).removeprefix(f"{name}: ")) from fault
     function: Any = module if interface.signature == CALL else module.signatures[interface.signature]
 
     def run(inputs: np.ndarray) -> np.ndarray:
@@ -61,10 +68,22 @@ def load_classifier(name: str, folder: Path, interface: Interface, prefix: str =
             outputs = function(tensor) if interface.signature == CALL else function(**{interface.input.name: tensor})
         except (TypeError, ValueError, tf.errors.OpError) as error:
             shown = f"{tensor.dtype.name} {tuple(tensor.shape)}"
-            raise Fault(f"{name}: it refuses images, {shown} ({_brief(error)})") from None
-        return select_output(outputs, interface.output, name, prefix)
+            raise _explain(folder, name, f"it fails on images, {shown} ({_brief(error)})") from None
+        rows = select_output(outputs, interface.output, name, prefix)
+        images = 1 if interface.input.batch == 0 else len(inputs)
+        if len(rows) != images:
+            raise Fault(
+                f"{name}: its output has a length of {len(rows)} for {images} images; pass {prefix}OUTPUT= another"
+            )
+        return rows
 
     return Classifier(name, interface, prefix, lambda images: _run_in_parts(run, images, interface))
+
+
+def _explain(folder: Path, name: str, failure: str) -> Fault:
+    """Returns the fault of a module that fails: what doctor finds in its files, then the failure itself."""
+    faults = [fault for fault in find_faults(inspect_saved_model(folder)) if fault.kind not in _HARMLESS]
+    return Fault(f"{name}: {'; '.join([*(fault.text.removeprefix(f'{folder}: ') for fault in faults), failure])}")
 
 
 def _run_in_parts(run: Predict, images: np.ndarray, interface: Interface) -> np.ndarray:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from pipeline.base.archives import show_name
 from pipeline.base.fault import list_names
 from pipeline.saved_model import operations, runtimes
 from pipeline.saved_model.access import Kind
@@ -94,6 +95,23 @@ def _operation_faults(meta: MetaGraph) -> Iterator[Finding]:
     if meta.removed_operations:
         names = ", ".join(f"{name} (up to {last})" for name, last in meta.removed_operations.items())
         yield Finding(FaultKind.TENSORFLOW, f"newer versions of TensorFlow lack {names}; use an older one")
+
+
+def find_missing_operations(meta: MetaGraph, tensorflow: str) -> list[str]:
+    """Returns the operations of a meta graph that a TensorFlow lacks, so that it cannot load it, for people.
+
+    Args:
+        meta: the meta graph.
+        tensorflow: the version, such as "2.21.0"; nothing is returned for one that the table does not have.
+    """
+    minor = ".".join(tensorflow.split(".")[:2])
+    if minor not in {runtime.tensorflow for runtime in runtimes.RUNTIMES}:
+        return []
+    own = runtimes.parse(minor)
+    newer = {name: f"from {first}" for name, first in meta.newer_operations.items() if runtimes.parse(first) > own}
+    removed = {name: f"up to {last}" for name, last in meta.removed_operations.items() if runtimes.parse(last) < own}
+    others = [f"{show_name(name)} ({versions})" for name, versions in (newer | removed).items()]
+    return [*map(_with_library, meta.unknown_operations), *others]
 
 
 def _todo_for_operations(meta: MetaGraph) -> str:
