@@ -1,14 +1,16 @@
 """Compares what a page says in words with its models: size, architecture, parameters, data set, licence.
 
-Authors write this prose, and copy it from other collections, so it cannot be rendered again. A sentence is refused
-where it states such a fact and not the models' own; it may name others beside it ("pre-trained at 224x224, fine-tuned
-at 384x384"). Sentences that speak of other things, such as the sides of patches, the original photographs or a larger
-model, are left alone: _ELSEWHERE lists the words. What cannot be told apart surely is not judged.
+Authors write this prose, and copy it from other collections, so it cannot be rendered again. A sentence in English is
+refused where it says of the models ("they take", "it is", "trained on") such a fact and not their own; it may name
+others beside it ("pre-trained at 224x224, fine-tuned at 384x384"). Sentences that speak of other things, such as the
+sides of patches, the original photographs or a larger model, are left alone: _ELSEWHERE lists the words. What cannot be
+told apart surely is not judged.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipeline.cards.page import Page, Problem
 from pipeline.facts import datasets
@@ -23,36 +25,61 @@ _ARCHITECTURE = re.compile(
     r"(?<![\w/+-])(?:(?:R\d*\+)?(?:Mini|Ti|S|B|L|H)/\d{1,2}|ViT-(?:R\d*-?)?(?:Mini|Ti|S|B|L|H)[/-]?\d{1,2})(?![\w/])"
 )
 _LICENCE = re.compile(
-    r"\b(?:(?P<apache>Apache)|(?P<mit>MIT)|(?P<bsd>BSD)|(?P<lgpl>LGPL)|(?P<gpl>GPL)|(?P<mpl>MPL)"
+    r"\b(?:(?P<apache>Apache)|(?P<mit>(?<!by )(?<!at )MIT)|(?P<bsd>BSD)|(?P<lgpl>LGPL)|(?P<gpl>GPL)|(?P<mpl>MPL)"
     r"|(?P<cc>CC[- ]BY|CC0))\b"
 )
+# What is said of the models, and not of their images, heads or neighbours.
+_MODELS = r"\b(?:models?|modules?|networks?|transformers?|they|these|this|it|(?:re|pre-?|fine-?)?(?:trained|tuned))\b"
+_TAKES = re.compile(
+    r"\b(?:takes?|taking|accepts?|expects?|inputs?|resolution|must|(?:resized?|rescaled?|scaled?|resampled?)\b.* to)\b",
+    re.IGNORECASE,
+)
+_AT = re.compile(rf"{_MODELS}.*\b(?:at|for|on|with) (?:(?:[a-z-]+ ){{0,2}}(?:images|photographs) of )?$", re.IGNORECASE)
+_IS = re.compile(rf"{_MODELS}.*\b(?:is|are|was|were|be)\b", re.IGNORECASE)
+_HAS = re.compile(rf"{_MODELS}.*\b(?:has|have|with|of)\b", re.IGNORECASE)
 # What a model was trained on, or what else was done with a data set.
 _VERB = re.compile(
-    r"\b(?:(?P<trained>fine-?tuned|trained|tuned)|tested|evaluated|measured|validated|used|scor\w*|reach\w*|achiev\w*"
+    r"\b(?:(?P<trained>fine-?tun(?:ed|ing)|trained|tuned)|tested|evaluated|measured|validated|used|scor\w*|reach\w*|achiev\w*"
     r"|perform\w*|works?)\b",
     re.IGNORECASE,
 )
 # Up to a data set's name: "on the 60,000 training images of ", but not "on photographs, from weights of ".
 _ON = re.compile(
-    r"\bon (?:(?!from\b|with\b|using\b|starting\b|after\b|than\b|unlike\b|like\b)[\w,'-]+ ){0,6}$", re.IGNORECASE
+    r"\bon (?:(?!from\b|with\b|using\b|starting\b|after\b|than\b|unlike\b|like\b|as\b)[\w,'-]+ ){0,6}$", re.IGNORECASE
 )
 _PRE = re.compile(r"pre-?(?=trained)", re.IGNORECASE)
+# Of the weights that the training started from, where a sentence says it before "trained on".
+_START = re.compile(
+    r"\b(?:initiali[sz]\w*|start\w*|tun(?:ed|ing) from|from an?|first|stage|backbones?|encoders?|features)\b",
+    re.IGNORECASE,
+)
 _ELSEWHERE = re.compile(
     r"\b(?:pre-?train\w*|original\w*|native\w*|raw|sources?|upscal\w*|downscal\w*|enlarg\w*|crop\w*|patch\w*|tiles?"
-    r"|windows?|kernels?|strides?|shift\w*|pad\w*|borders?|margins?|blur\w*|than|unlike|instead|smaller|larger|bigger|higher|lower"
-    r"|earlier|older|others?|worth|teachers?|distil\w*|compar\w*|camera|sensors?|not)\b",
+    r"|windows?|kernels?|strides?|shift\w*|pad\w*|borders?|margins?|blur\w*|pool\w*|tokens?|grids?|embeddings?|maps?"
+    r"|convolution\w*|than|unlike|instead|smaller|larger|bigger|higher|lower|least|most|below|above|minimum|maximum"
+    r"|cross|first|start\w*|epochs?|interpolat\w*|acquired|recorded|captured|scanned"
+    r"|earlier|older|others?|another|worth|teachers?|taught|distil\w*|compar\w*|half|twice|faster|slower|camera|sensors?"
+    r"|head|layers?|not)\b",
     re.IGNORECASE,
 )
 # Of another model than the page's.
 _ANOTHER = re.compile(
     r"\b(?:than|unlike|others?|another|teachers?|distil\w*|compar\w*|baselines?|instead|not)\b", re.IGNORECASE
 )
+_UNDER = re.compile(r"\bunder (?:the )?$", re.IGNORECASE)
 _WEIGHTS = re.compile(r"\b(?:weights|models?|modules?|checkpoints?|they|it)\b", re.IGNORECASE)
 _OTHER_WORKS = re.compile(
-    r"\b(?:code|images?|photographs?|pictures?|data|dataset|annotations|labels|paper)\b", re.IGNORECASE
+    r"\b(?:code|scripts?|library|libraries|software|programs?|tools?|packages?|images?|photographs?|photos?|pictures?"
+    r"|data|datasets?|annotations|labels|paper|originals?|originally|from an?|start\w*|initiali[sz]\w*)\b",
+    re.IGNORECASE,
 )
 _NAME = re.compile(r"vit_(?:r\d*_)?(?:mini|ti|s|b|l|h)\d{1,2}(?=_|$)")
-_SIZE_IN_NAME = re.compile(r"(?<=[-_])(?:128|160|192|224|240|256|288|320|384|448|480|512)(?![\d.])(?=[-_ ]|$)")
+# At the end of a name, or behind the architecture, but not in "run_256_epochs".
+_SIZE_IN_NAME = re.compile(
+    r"(?:(?<=[a-z]\d[-_])|(?<=[a-z]\d\d[-_])|(?<=[-_])(?=\d+$))"
+    r"(?:128|160|192|224|240|256|288|320|384|448|480|512)(?=[-_ ]|$)",
+    re.IGNORECASE,
+)
 # Sections that authors do not write, and that name other models and data sets.
 _GENERATED = ("Tested versions", "References")
 
@@ -106,16 +133,31 @@ def text_problems(text: str, models: Models) -> Iterator[Problem]:
         start += len(sentence)
         words = " ".join(sentence.split())
         for problem in (*_size(words, models), *_architecture(words, models), *_parameters(words, models)):
-            yield Problem(line, problem)
+            yield Problem(line, f"{problem}; correct it")
         for problem in (*_dataset(words, models), *_license(words, models)):
-            yield Problem(line, problem)
+            yield Problem(line, f"{problem}; correct it")
 
 
 def _size(sentence: str, models: Models) -> Iterator[str]:
-    named = {int(match[1] or match[2]): match[0] for match in _SIZE.finditer(sentence)}
-    if named and models.sizes and not named.keys() & models.sizes and not _ELSEWHERE.search(sentence):
-        expected = " or ".join(f"{size}x{size}" for size in sorted(models.sizes))
-        yield f"{sentence!r} names {' and '.join(named.values())}, but the input is of {expected} pixels; correct it"
+    is_input = _TAKES.search(sentence)
+    named = [match for match in _SIZE.finditer(sentence) if is_input or _AT.search(sentence[: match.start()])]
+    if named and not _ELSEWHERE.search(sentence) and not models.sizes & _sizes_in(sentence):
+        yield from _other_size(sentence, models)
+
+
+def _sizes_in(text: str) -> set[int]:
+    return {int(match[1] or match[2]) for match in _SIZE.finditer(text)}
+
+
+def _other_size(text: str, models: Models) -> Iterator[str]:
+    """Yields that no size in a text is the models'."""
+    named = list(dict.fromkeys(match[0] for match in _SIZE.finditer(text)))
+    if named and models.sizes and not models.sizes & _sizes_in(text):
+        yield f"{text!r} names {' and '.join(named)}, but the input is of {_pixels(models)}"
+
+
+def _pixels(models: Models) -> str:
+    return f"{' or '.join(f'{size}x{size}' for size in sorted(models.sizes))} pixels"
 
 
 def same_architecture(name: str, variant: str) -> bool:
@@ -136,21 +178,29 @@ def architectures_in(text: str) -> list[str]:
 
 
 def _architecture(sentence: str, models: Models) -> Iterator[str]:
-    named = architectures_in(sentence)
-    if not named or not models.variants or _ELSEWHERE.search(sentence):
-        return
-    if not any(same_architecture(name, variant) for name in named for variant in models.variants):
-        expected = " or ".join(sorted(models.variants))
-        yield f"{sentence!r} names {' and '.join(named)}, but the architecture is {expected}; correct it"
+    named = _ARCHITECTURE.search(sentence)
+    if named and _IS.search(sentence[: named.start()]) and not _ELSEWHERE.search(sentence):
+        yield from _other_architecture(sentence, models)
+
+
+def _other_architecture(text: str, models: Models) -> Iterator[str]:
+    """Yields that no architecture in a text is the models'."""
+    named = architectures_in(text)
+    if named and models.variants and not _is_any(named, models.variants):
+        yield f"{text!r} names {' and '.join(named)}, but the architecture is {' or '.join(sorted(models.variants))}"
+
+
+def _is_any(names: Iterable[str], variants: Iterable[str]) -> bool:
+    return any(same_architecture(name, variant) for name, variant in itertools.product(names, variants))
 
 
 def _parameters(sentence: str, models: Models) -> Iterator[str]:
-    named = list(_PARAMETERS.finditer(sentence))
+    named = [match for match in _PARAMETERS.finditer(sentence) if _HAS.search(sentence[: match.start()])]
     if not named or not models.parameters or _ELSEWHERE.search(sentence):
         return
     if not any(_means(match, count) for match in named for count in models.parameters):
         expected = " or ".join(f"{count:,}" for count in sorted(models.parameters))
-        yield f"{sentence!r} names {named[0][0]!r}, but there are {expected}; correct it"
+        yield f"{sentence!r} names {named[0][0]!r}, but there are {expected}"
 
 
 def _means(match: re.Match[str], count: int) -> bool:
@@ -165,14 +215,15 @@ def _means(match: re.Match[str], count: int) -> bool:
 
 def _dataset(sentence: str, models: Models) -> Iterator[str]:
     is_known = bool(datasets.mentions(models.dataset))
-    if not models.dataset or (not is_known and models.dataset.lower() in sentence.lower()):
+    is_own = not is_known and re.search(r"\b(?:our|own|my)\b", sentence, re.IGNORECASE)
+    if not models.dataset or is_own or (not is_known and models.dataset.lower() in sentence.lower()):
         return
     if _ANOTHER.search(sentence):
         return
     named = [mention for mention in datasets.mentions(sentence) if _is_trained_on(sentence, mention.start)]
     if named and not any(datasets.is_same(mention, models.dataset) for mention in named):
         name = sentence[named[-1].start : named[-1].end]
-        yield f"{sentence!r} names {name}, but the data set is {models.dataset}; correct it"
+        yield f"{sentence!r} names {name}, but the data set is {models.dataset}"
 
 
 def _is_trained_on(sentence: str, at: int) -> bool:
@@ -182,7 +233,7 @@ def _is_trained_on(sentence: str, at: int) -> bool:
     if not verbs or not verbs[-1]["trained"] or not _ON.search(before):
         return False
     verb = verbs[-1]
-    if _PRE.search(before[max(0, verb.start() - 4) : verb.end()]):
+    if _PRE.search(before[max(0, verb.start() - 4) : verb.end()]) or _START.search(before[: verb.start()]):
         return False
     return verb[0].lower().startswith(("fine", "tuned")) or not re.search(r"\bfine-?tuned on\b", after, re.IGNORECASE)
 
@@ -190,18 +241,19 @@ def _is_trained_on(sentence: str, at: int) -> bool:
 def _license(sentence: str, models: Models) -> Iterator[str]:
     if not models.license or not _WEIGHTS.search(sentence) or _OTHER_WORKS.search(sentence):
         return
-    named = list(_LICENCE.finditer(sentence)) if re.search(r"licen[cs]|\bunder\b", sentence, re.IGNORECASE) else []
+    is_licensed = re.search(r"licen[cs]", sentence, re.IGNORECASE)
+    named = [match for match in _LICENCE.finditer(sentence) if is_licensed or _UNDER.search(sentence[: match.start()])]
     if named and not any(models.license.lower().startswith(str(match.lastgroup)) for match in named):
-        yield f"{sentence!r} names the licence {named[0][0]}, but that of the weights is {models.license}; correct it"
+        yield f"{sentence!r} names the licence {named[0][0]}, but that of the weights is {models.license}"
 
 
 def title_problems(title: str, models: Models) -> Iterator[str]:
     """Yields the architecture, size or data set of a title that is not the models'."""
-    for problem in text_problems(title, replace(models, dataset="", license="")):
-        yield problem.text
+    yield from _other_size(title, models)
+    yield from _other_architecture(title, models)
     named = [mention.known.name for mention in datasets.mentions(title)]
     if named and models.dataset and datasets.is_other(" ".join(named), models.dataset):
-        yield f"{title!r} names {' and '.join(named)}, but the data set is {models.dataset}; correct it"
+        yield f"{title!r} names {' and '.join(named)}, but the data set is {models.dataset}"
     yield from name_problems(title, models)
 
 
@@ -209,9 +261,9 @@ def name_problems(name: str, models: Models) -> Iterator[str]:
     """Yields the architecture or size in a name such as vit_s16_384 or ViT-S16-384 that is not the models'."""
     if (match := _NAME.match(name)) and models.variants:
         named = match[0].removeprefix("vit_")
-        if not any(same_architecture(named, variant) for variant in models.variants):
-            yield f"{name!r} names {named}, but the architecture is {' or '.join(sorted(models.variants))}; correct it"
-    sizes = {int(size) for size in _SIZE_IN_NAME.findall(name)}
+        if not _is_any([named], models.variants):
+            yield f"{name!r} names {named}, but the architecture is {' or '.join(sorted(models.variants))}"
+    in_datasets = {at for mention in datasets.mentions(name) for at in range(mention.start, mention.end)}
+    sizes = {int(match[0]) for match in _SIZE_IN_NAME.finditer(name) if match.start() not in in_datasets}
     if sizes and models.sizes and not sizes & models.sizes:
-        expected = " or ".join(f"{size}x{size}" for size in sorted(models.sizes))
-        yield f"{name!r} names {min(sizes)}, but the input is of {expected} pixels; correct it"
+        yield f"{name!r} names {min(sizes)}, but the input is of {_pixels(models)}"

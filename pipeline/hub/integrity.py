@@ -98,7 +98,7 @@ def wrong_titles(folder: Path, index: Index) -> Iterator[str]:
             dataset=entry.dataset or "",
         )
         for problem in title_problems(entry.title, models):
-            yield f"{folder / 'index.json'}: the title of {handle}: {problem} and publish it again"
+            yield f"{folder / 'index.json'}: the title of {handle}: {problem}; correct it and publish it again"
 
 
 def dead_links(folder: Path, path: Path, page: Page) -> Iterator[Problem]:

@@ -14,11 +14,19 @@ _OPEN_TAGS = ("other", "multiple")
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A value that disagrees with another one: where it stands, what is wrong with it, and where the other stands."""
+    """A value that disagrees with another one.
+
+    Attributes:
+        field: where it stands.
+        text: what is wrong with it.
+        other: where the other one stands.
+        to_do: what its author can do about it.
+    """
 
     field: Field
     text: str
     other: Field
+    to_do: str = "correct the one that is wrong"
 
 
 def disagreements(texts: MemberTexts) -> Iterator[Disagreement]:
@@ -62,7 +70,7 @@ def _names(texts: MemberTexts) -> Iterator[Disagreement]:
 
 
 def _leftovers(texts: MemberTexts) -> Iterator[Disagreement]:
-    """Yields paths to another collection's files, and references to other data sets that no text cites."""
+    """Yields paths to another collection's files, and references to data sets that no text names, nor cites them."""
     collection = texts.collection
     prose = {
         ("module", "note"): texts.module.note or "",
@@ -73,13 +81,16 @@ def _leftovers(texts: MemberTexts) -> Iterator[Disagreement]:
         for match in re.finditer(r"\bmodel_cards/([\w-]+)/", text):
             if match[1] != collection.name:
                 problem = f"names {match[0]!r}, which belongs to another collection than {collection.name!r}"
-                yield Disagreement(Field(path, ""), problem, name)
+                yield Disagreement(Field(path, ""), problem, name, "leave it out, or name a file of this collection")
+    named_in_texts = {mention.known for text in prose.values() for mention in datasets.mentions(text)}
     cited = {int(number) for text in prose.values() for number in re.findall(r"(?<=[\[ ,])\d+(?=[\], ])", text)}
     for number, reference in enumerate(collection.references, start=1):
         named = datasets.mentions(reference.text)
-        is_other = named and not any(datasets.is_same(mention, collection.dataset_name) for mention in named)
+        is_own = any(datasets.is_same(mention, collection.dataset_name) for mention in named)
+        is_other = named and not is_own and named_in_texts.isdisjoint(mention.known for mention in named)
         if is_other and number not in cited:
             problem = (
                 f"{reference.text!r} is about another data set than {collection.dataset_name!r}, and no text cites it"
             )
-            yield Disagreement(Field(("collection", "references", number - 1), ""), problem, _DATASET)
+            place = Field(("collection", "references", number - 1), "")
+            yield Disagreement(place, problem, _DATASET, "cite it, or remove it")

@@ -70,7 +70,7 @@ def text_faults(texts: MemberTexts, others: Sequence[MemberTexts], sources: Sour
     fields = {field.path: field for field in fields_of(texts)}
     for one in list(disagreements(texts)):
         other = f" ({sources.place(one.other)})" if one.other != one.field else ""
-        faults.append(f"{sources.place(one.field)}: {one.text}{other}; correct the one that is wrong")
+        faults.append(f"{sources.place(one.field)}: {one.text}{other}; {one.to_do}")
         texts = fields[one.field.path].without(texts) if one.field.path in fields else texts
     found = find_problems(texts, others)
     return faults + (list(_trace(found, texts, others, sources)) if found else [])

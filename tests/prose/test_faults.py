@@ -169,11 +169,11 @@ def test_a_collection_that_was_copied_is_refused(copied: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("title: mini", "title: ViT-L16", "18: module.title: 'ViT-L16' names ViT-L16, but the architecture is Mini/8;"),
+        ("title: mini", "title: ViT-L16", "18: module.title: 'ViT-L16' names ViT-L16, but the architecture is Mini/8 "),
         ("title: mini", "title: mini on MNIST", "18: module.title: 'mini on MNIST' names MNIST, but the data set is C"),
-        ("title: mini", "title: mini-384", "18: module.title: 'mini-384' names 384, but the input is of 16x16 pixels;"),
+        ("title: mini", "title: mini-384", "18: module.title: 'mini-384' names 384, but the input is of 16x16 pixels "),
         (TITLE, NOTE.format("It takes 224x224 pixels."), "22: module.note: 'It takes 224x224 pixels.' names 224x224,"),
-        (TITLE, NOTE.format("The L/16 of all."), "22: module.note: 'The L/16 of all.' names L/16, but the architectur"),
+        (TITLE, NOTE.format("It is the L/16."), "22: module.note: 'It is the L/16.' names L/16, but the archi"),
         (TITLE, NOTE.format("Fine-tuned on SVHN."), "22: module.note: 'Fine-tuned on SVHN.' names SVHN, but the data"),
     ],
 )  # fmt: skip
@@ -181,6 +181,22 @@ def test_a_member_that_was_copied_is_refused(tiny: Path, old: str, new: str, mes
     edit(tiny / "mini.yaml", old, new)
     (fault,) = faults(tiny)
     assert fault.startswith(f"mini.yaml:{message}")
+
+
+@pytest.mark.parametrize(
+    ("overview", "has_fault"),
+    [
+        ("They are random.", True),
+        ("They are random, see [1, 3].", False),
+        ("Their weights were pre-trained on CIFAR-10, others on MNIST.", False),
+    ],
+)
+def test_a_reference_on_another_data_set_is_cited_or_in_use(tiny: Path, overview: str, has_fault: bool) -> None:
+    file = tiny / "collection.yaml"
+    edit(file, "overview: They are random.", f'overview: "{overview}"')
+    file.write_text(f'{file.read_text()}  - {{text: "CIFAR-10, by its author", url: "https://example.org"}}\n')
+    found = [fault for fault in faults(tiny) if "references[2]" in fault]
+    assert [fault.endswith(": dataset_name); cite it, or remove it") for fault in found] == [True] * has_fault
 
 
 @pytest.mark.parametrize(
