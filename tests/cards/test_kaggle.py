@@ -8,6 +8,7 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.cards.kaggle import check_instance, check_model, instance_metadata, model_metadata
+from pipeline.cards.page import parse_page
 from pipeline.facts.report import Report
 from tests.card_facts import VIT, seed_records
 
@@ -33,6 +34,14 @@ def test_kaggle_has_a_model_with_two_variations(report: Report) -> None:
         assert 'tf.saved_model.load("${PATH}")' in instance["usage"]
         check_instance(json.dumps(instance), "i.json")
     check_model(json.dumps(model), "m.json")
+
+
+@pytest.mark.parametrize("note", ["```python\nx = 1\n```", "| a |\n|---|\n| 1 |", "* one\n* two"])
+def test_a_note_of_any_form_changes_nothing_around_it(report: Report, note: str) -> None:
+    page = parse_page(json.loads(model_metadata(seed_records(report, note=note)[Head.CLASSIFICATION]))["description"])
+    assert "Evaluation data" in [heading.text for heading in page.headings()]
+    classes = f"See the model initialization. The classes are those of {VIT.dataset_name}."
+    assert classes in [piece.text for piece in page.paragraphs()]
 
 
 def test_unknown_facts_are_left_out(report: Report) -> None:
