@@ -158,6 +158,8 @@ def _page(hub: Hub, path: Path, first: str) -> Iterator[Problem]:
         handles = [handle for handle in hub.index.modules if (hub.folder / f"{handle}.md").resolve() in linked]
         yield from agreement.page_problems(page, _models_of(hub.index, handles))
         yield from _performance(hub, path, page)
+        for file in filter(None, map(hub.reports.get, handles)):
+            yield from _with_report(file, claims.prose_quote_problems(page, file.report))
 
 
 def _card(hub: Hub, page: Page, handle: str) -> Iterator[Problem]:

@@ -11,7 +11,6 @@ from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.yaml_sections import Member
-from pipeline.cards.agreement import models_of
 from pipeline.cards.collection_page import ListedMember, check_collection, list_member, render_collection
 from pipeline.checkpoints import lock_file
 from pipeline.checkpoints.lock_file import LockFile
@@ -53,8 +52,7 @@ def page(collection: Collection, folder: Path, artifacts: Path, where: str = "pa
     """
     members = read_members(collection, folder, artifacts, lock)
     text = render_collection(collection, members)
-    reports = [member.report for member in members]
-    check_collection(text, models_of(reports, collection.dataset_name, collection.license), where)
+    check_collection(text, collection, [member.report for member in members], where)
     return text
 
 

@@ -15,6 +15,7 @@ from pipeline.cards import figures
 from pipeline.cards.page import Page, Problem
 from pipeline.facts.report import Report
 
+_WITH_FIGURES = ("Results", "Performance")  # sections of cards and collections that authors do not write
 UNVERIFIED = "The weights are not verified."  # as templates/overview.md.jinja has it
 _CELL = re.compile(r"(?<!\\)\|")  # what ends a cell of a table
 _NO_SOURCE = "; publish the module again (make publish), from a checkpoint that is pinned or downloaded"
@@ -90,10 +91,12 @@ def prose_quote_problems(page: Page, report: Report) -> Iterator[Problem]:
         return
     measured = report.accuracy.measured
     shown = _percentages(reported.top1) - (_percentages(measured.top1) if measured else set())
-    percent = "|".join(map(re.escape, sorted(shown))) or "(?!)"
-    figure = re.compile(rf"(?<![\d.])(?:(?:{percent}) ?(?:%|percent|per cent)|{re.escape(f'{reported.top1:g}')}(?!\d))")
+    percent = _one_of(shown) or "(?!)"
+    fraction = _one_of({f"{reported.top1:g}", f"{reported.top1:.4f}"})
+    figure = re.compile(rf"(?<![\d.,])(?:(?:{percent}) ?(?:%|percent|per cent)|(?:{fraction})(?!\d))")
+    generated = {line for heading in _WITH_FIGURES for line in page.section(heading)}
     for piece in page.paragraphs():
-        if piece.line not in page.section("Results") and (match := figure.search(piece.text)):
+        if piece.line not in generated and (match := figure.search(piece.text)):
             text = f"{match[0]!r} is an accuracy that others report, of weights that these are not verified to be"
             yield Problem(piece.line, f"{text}; remove it, or pin the checkpoint")
 
@@ -101,6 +104,11 @@ def prose_quote_problems(page: Page, report: Report) -> Iterator[Problem]:
 def _percentages(accuracy: float) -> set[str]:
     """Returns an accuracy in percent, with one to three digits after the point."""
     return {f"{100 * accuracy:.{digits}f}" for digits in (1, 2, 3)}
+
+
+def _one_of(numbers: set[str]) -> str:
+    """Returns a regular expression of numbers, with a decimal point or comma."""
+    return "|".join(number.replace(".", "[.,]") for number in sorted(numbers))
 
 
 def row_quote_problems(page: Page, line: int, weights: Verification | None) -> Iterator[Problem]:

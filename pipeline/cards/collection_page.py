@@ -1,12 +1,11 @@
 """The page of a collection, from the facts and reports of its members."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.base.heads import Head
 from pipeline.base.templates import render
-from pipeline.cards import agreement, counts, tf_hub_rules
-from pipeline.cards.agreement import Models
+from pipeline.cards import agreement, claims, counts, tf_hub_rules
 from pipeline.cards.page import parse_page, refuse_problems
 from pipeline.facts.collection import Collection, Module, handle
 from pipeline.facts.report import Report
@@ -42,12 +41,25 @@ def render_collection(collection: Collection, members: Iterable[ListedMember]) -
     return render("collection.md.jinja", collection=collection, members=ranked)
 
 
-def check_collection(text: str, models: Models, where: str) -> None:
+def check_collection(
+    text: str, collection: Collection, reports: Sequence[Report], where: str, has_figures: bool = True
+) -> None:
     """Refuses a page that breaks TF-Hub's rules, has counts unlike its list, or contradicts the models that it lists.
+
+    Args:
+        text: the page.
+        collection: its facts.
+        reports: of its members.
+        where: the page's name in messages.
+        has_figures: whether the reports' figures were measured; false for a stand-in's.
 
     Raises:
         Fault: names `where` and the lines.
     """
     page = parse_page(text)
+    models = agreement.models_of(reports, collection.dataset_name, collection.license, has_figures)
     problems = [*tf_hub_rules.problems(page), *counts.collection_problems(page)]
-    refuse_problems(where, [*problems, *agreement.page_problems(page, models)])
+    problems += agreement.page_problems(page, models)
+    for report in reports if has_figures else ():
+        problems += claims.prose_quote_problems(page, report)
+    refuse_problems(where, problems)

@@ -14,7 +14,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.yaml_sections import YamlFile
 from pipeline.cards import tf_hub_rules
-from pipeline.cards.agreement import Models, models_of, text_problems
+from pipeline.cards.agreement import Models, text_problems
 from pipeline.cards.collection_page import ListedMember, check_collection, list_member, render_collection
 from pipeline.cards.member_files import CardFile, member_files
 from pipeline.cards.page import Problem
@@ -155,9 +155,9 @@ def _pages(texts: MemberTexts, others: Sequence[MemberTexts]) -> Iterator[CardFi
 
 def _collection_page(collection: Collection, members: Sequence[ListedMember]) -> CardFile:
     reports = [member.report for member in members]
-    models = models_of(reports, collection.dataset_name, collection.license, has_figures=False)
     text = render_collection(collection, members)
-    return CardFile(Path("page.md"), text, partial(check_collection, text, models, "page.md"))
+    check = partial(check_collection, text, collection, reports, "page.md", has_figures=False)
+    return CardFile(Path("page.md"), text, check)
 
 
 def _listed(member: MemberTexts) -> ListedMember:

@@ -8,11 +8,15 @@ from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.verification import Verification
 from pipeline.cards.claims import Output, Training, card_problems, task_problems, training_problems
+from pipeline.cards.collection_page import check_collection, list_member, render_collection
 from pipeline.cards.page import parse_page
 from pipeline.facts.accuracy import Reported
+from pipeline.facts.collection import Module, read_collection
 from pipeline.facts.report import Report
 from tests.card_facts import checked_files, demo_cards, seed_records
-from tests.reports import QUOTED, with_accuracy, with_checks, with_weights
+from tests.reports import QUOTED, ROOT, with_accuracy, with_checks, with_weights
+
+DEMO = read_collection(ROOT / "model_cards/demo/collection.yaml")
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ def test_fine_tunable_requires_the_gradients_of_the_report(pages: dict[Head, str
     assert "104 trainable variables of which 103 have a gradient" in refused(pages[Head.CLASSIFICATION], report)
 
 
-@pytest.mark.parametrize("figure", ["80.46 %", "80.5%", "80.462 percent", "0.80462"])
+@pytest.mark.parametrize("figure", ["80.46 %", "80.5%", "80.462 percent", "80,46 %", "0.80462", "0.8046"])
 def test_a_note_that_quotes_for_unverified_weights_is_refused(report: Report, figure: str) -> None:
     report = with_accuracy(report, reported=QUOTED)
     records = seed_records(report, note=f"The original reaches {figure} on its test set.")
@@ -70,6 +74,19 @@ def test_a_note_that_quotes_for_unverified_weights_is_refused(report: Report, fi
         Fault, match=rf"classification\.md:\d+: '{figure}' is an accuracy that others report, of weights"
     ):
         checked_files(records)
+
+
+def test_a_collection_that_quotes_for_unverified_weights_is_refused(report: Report) -> None:
+    report = with_accuracy(report, reported=QUOTED)
+    collection = dataclasses.replace(DEMO, overview="They reach 80.46 % on their test set.")
+
+    def check(report: Report) -> None:
+        page = render_collection(collection, [list_member(collection, "vit_demo", Module(1, "Demo"), report)])
+        check_collection(page, collection, [report], "page.md")
+
+    check(report)
+    with pytest.raises(Fault, match=r"page\.md:\d+: '80\.46 %' is an accuracy that others report, of weights"):
+        check(with_weights(report, Verification.UNVERIFIED))
 
 
 def test_a_note_with_the_measured_accuracy_is_no_quotation(report: Report) -> None:
