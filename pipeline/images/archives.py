@@ -10,14 +10,13 @@ import itertools
 import posixpath
 import struct
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from pipeline.base.fault import Fault
 from pipeline.images.files import FilePlace, LabelledFile, is_hidden, is_image_content, is_image_name
-from pipeline.images.folders import CLASSES
-from pipeline.images.labels import Label, UnknownClass, class_index, normalize
+from pipeline.images.labels import Label, UnknownClass, class_finder, normalize
 from pipeline.images.layout import Layout, Source
 from pipeline.images.names import split_in_name
 from pipeline.images.official import label_images
@@ -106,7 +105,7 @@ def layout_of(path: Path, labels: Sequence[Label]) -> Layout:
         raise Fault(f"{path}: an archive of archives, such as {first[0]}; unpack these into folders of their names")
     if not images or any(name.suffix.lower() in _WEBDATASET for name in first):
         return Layout.SHARDS
-    if _find_class(images[0], class_index(labels)) is not None:
+    if _find_class(images[0], class_finder(labels)) is not None:
         return Layout.FOLDERS_IN_ARCHIVE
     split = split_in_name(images[0].name)
     if split is None:
@@ -131,13 +130,13 @@ def list_folders_in_archive(source: Source, labels: Sequence[Label]) -> list[Lab
     Raises:
         Fault: when an archive is damaged, or an image lies in no class folder.
     """
-    index = class_index(labels)
+    find = class_finder(labels)
     images = []
     for path in source.files:
         for name, place in list_members(path):
             if not is_image_name(name.name) and not is_image_content(place.head()):
                 continue
-            found = _find_class(name, index)
+            found = _find_class(name, find)
             if found is None:
                 raise UnknownClass(
                     f"{path}: {name}: expected a folder named by the key of a class, such as {labels[0].key!r}"
@@ -149,11 +148,9 @@ def list_folders_in_archive(source: Source, labels: Sequence[Label]) -> list[Lab
     return images
 
 
-def _find_class(name: PurePosixPath, index: dict[str, int]) -> tuple[int, int] | None:
+def _find_class(name: PurePosixPath, find: Callable[[str], int | None]) -> tuple[int, int] | None:
     """Returns the class that the folders of an image say, and which of its folders says it; None without any."""
     for depth, folder in reversed(list(enumerate(name.parts[:-1]))):
-        if normalize(folder) in index:
-            return index[normalize(folder)], depth
-        if folder.isdecimal() and int(folder) < len(index) == CLASSES:
-            return int(folder), depth
+        if (label := find(folder)) is not None:
+            return label, depth
     return None

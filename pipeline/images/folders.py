@@ -11,10 +11,8 @@ from pathlib import Path
 
 from pipeline.base.fault import Fault, nearest
 from pipeline.images.files import FilePlace, LabelledFile, is_image_name, leads_up, list_images, list_visible
-from pipeline.images.labels import Label, UnknownClass, class_index, normalize
+from pipeline.images.labels import CLASSES, Label, UnknownClass, class_index, imagenet_classes, normalize
 from pipeline.images.layout import Source
-
-CLASSES = 1000  # of ImageNet-1k, the only classes that an index alone names
 
 
 def list_class_folders(source: Source, labels: Sequence[Label]) -> list[LabelledFile]:
@@ -44,7 +42,8 @@ def list_numbered_folders(source: Source, labels: Sequence[Label]) -> list[Label
     Raises:
         Fault: when the classes are not ImageNet-1k's, or there is any other folder, or an image beside them.
     """
-    if len(labels) != CLASSES:
+    classes = imagenet_classes(labels)
+    if not classes:
         raise Fault(
             f"{source.path}: folders named by class index are ImageNet-V2's, of {CLASSES} classes; the model has"
             f" {len(labels)}: expected folders named by the keys of its label file, such as {labels[0].key!r}"
@@ -54,7 +53,7 @@ def list_numbered_folders(source: Source, labels: Sequence[Label]) -> list[Label
     for entry in _list_folders(source.path):
         if not (entry.name.isdecimal() and int(entry.name) < CLASSES):
             raise Fault(f"{entry}: expected only folders named by class index, 0 to {CLASSES - 1}")
-        images += _list_files(entry, int(entry.name), index)
+        images += _list_files(entry, classes[int(entry.name)], index)
     return images
 
 

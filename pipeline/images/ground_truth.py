@@ -25,7 +25,7 @@ from typing import Any
 
 from pipeline.base.fault import Fault
 from pipeline.base.text import decode, read_lines, split_lines
-from pipeline.images.labels import Label, UnknownClass, class_index
+from pipeline.images.labels import CLASSES, Label, UnknownClass, class_finder, class_index, imagenet_classes
 from pipeline.images.names import IMAGES, original_name, validation_name
 
 DEVKIT = "ILSVRC2012_devkit_t12"
@@ -80,7 +80,7 @@ def find(folders: Sequence[Path], labels: Sequence[Label]) -> dict[str, int] | N
             return _read_kaggle(folder / KAGGLE, index)
         for name in TEXT_FILES:
             if (folder / name).is_file():
-                return _read_text(folder / name, index)
+                return _read_text(folder / name, labels)
     return None
 
 
@@ -147,11 +147,11 @@ def _read_kaggle(path: Path, index: dict[str, int]) -> dict[str, int]:
     return classes
 
 
-def _read_text(path: Path, index: dict[str, int]) -> dict[str, int]:
+def _read_text(path: Path, labels: Sequence[Label]) -> dict[str, int]:
     lines = [line.split() for line in read_lines(path, _AGAIN)]
     if all(len(line) == 1 and _SYNSET.fullmatch(line[0]) for line in lines):
-        return _label_in_order(path, [line[0] for line in lines], index)
-    classes = {}
+        return _label_in_order(path, [line[0] for line in lines], class_index(labels))
+    find, classes = class_finder(labels), {}
     for number, line in enumerate(lines, start=1):
         if len(line) != 2:
             raise Fault(
@@ -159,7 +159,13 @@ def _read_text(path: Path, index: dict[str, int]) -> dict[str, int]:
                 f" line, got {' '.join(line)!r}"
             )
         name, class_ = line
-        classes[original_name(Path(name).name)] = _find_class(f"{path}:{number}", class_, index, allow_index=True)
+        label = find(class_)
+        if label is None:
+            raise UnknownClass(
+                f"{path}:{number}: expected the key of one of the model's {len(labels)} classes, or for ImageNet-1k an"
+                f" index, 0 to {CLASSES - 1}, got {class_!r}"
+            )
+        classes[original_name(Path(name).name)] = label
     return classes
 
 
@@ -174,17 +180,14 @@ def _label_in_order(where: Path, synsets: Sequence[str], index: dict[str, int]) 
     }
 
 
-def _find_class(where: str, word: str, index: dict[str, int], allow_index: bool = False) -> int:
-    """Returns the index of the class that a key names or, if allowed, an index."""
+def _find_class(where: str, word: str, index: dict[str, int]) -> int:
+    """Returns the index of the class that a key names."""
     if word in index:
         return index[word]
-    if allow_index and word.isdecimal() and int(word) < len(index):
-        return int(word)
-    expected = f" or an index, 0 to {len(index) - 1}" if allow_index else ""
-    raise UnknownClass(f"{where}: expected the key of one of the model's {len(index)} classes{expected}, got {word!r}")
+    raise UnknownClass(f"{where}: expected the key of one of the model's {len(index)} classes, got {word!r}")
 
 
-def read_real_labels(path: Path, classes: int) -> list[tuple[int, ...]]:
+def read_real_labels(path: Path, labels: Sequence[Label]) -> list[tuple[int, ...]]:
     """Reads the ReaL labels: for each validation image, in the order of the names, all classes that it shows.
 
     An image has none where the annotators agreed that it shows no class of ImageNet; it does not count then.
@@ -193,8 +196,11 @@ def read_real_labels(path: Path, classes: int) -> list[tuple[int, ...]]:
     reassessed-imagenet, a list of 50,000 lists of indices 0 to 999.
 
     Raises:
-        Fault: when the file is anything else.
+        Fault: when the file is anything else, or the classes are not ImageNet-1k's.
     """
+    classes = imagenet_classes(labels)
+    if not classes:
+        raise Fault(f"{path}: ReaL labels are for the {CLASSES} classes of ImageNet-1k, the model has {len(labels)}")
     try:
         content = json.loads(decode(path.read_bytes(), path, "get real.json again"))
     except FileNotFoundError:
@@ -205,6 +211,6 @@ def read_real_labels(path: Path, classes: int) -> list[tuple[int, ...]]:
         got = f"{len(content):,}" if isinstance(content, list) else type(content).__name__
         raise Fault(f"{path}: expected a list of {IMAGES:,} lists of classes, one for each validation image, got {got}")
     for number, entry in enumerate(content, start=1):
-        if not isinstance(entry, list) or not all(type(label) is int and 0 <= label < classes for label in entry):
-            raise Fault(f"{path}: image {number}: expected a list of indices 0 to {classes - 1}, got {entry!r}")
-    return [tuple(entry) for entry in content]
+        if not isinstance(entry, list) or not all(type(label) is int and 0 <= label < CLASSES for label in entry):
+            raise Fault(f"{path}: image {number}: expected a list of indices 0 to {CLASSES - 1}, got {entry!r}")
+    return [tuple(classes[label] for label in entry) for entry in content]

@@ -142,7 +142,7 @@ def _name(
     path: Path, chosen: Chosen, labels: Sequence[Label], real: Path | None
 ) -> tuple[list[Example], dict[str, Place]]:
     """Returns the images with their names and ReaL labels, and their places by name."""
-    real_labels = ground_truth.read_real_labels(real, len(labels)) if real else None
+    real_labels = ground_truth.read_real_labels(real, labels) if real else None
     examples: list[Example] = []
     places: dict[str, Place] = {}
     for file in chosen.files:

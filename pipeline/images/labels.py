@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from pipeline.base.text import read_lines
 
 # LOC_synset_mapping.txt of Kaggle and synset_words.txt of Caffe have a space where our files have a tab.
 _SYNSET_LINE = re.compile(r"(n\d{8}) (.+)")
+_SYNSET = re.compile(r"n\d{8}")
+CLASSES = 1000  # of ImageNet-1k, the only classes that an index alone names
 
 
 class UnknownClass(Fault):
@@ -28,6 +30,29 @@ class Label:
 def class_index(labels: Sequence[Label]) -> dict[str, int]:
     """Returns the index of each class by its key."""
     return {label.key: index for index, label in enumerate(labels)}
+
+
+def imagenet_classes(labels: Sequence[Label]) -> Sequence[int]:
+    """Returns the model's class of each index of ImageNet-1k, 0 to 999; () where its classes are others.
+
+    ImageNet's indices follow the sorted synsets. The model's outputs need not.
+    """
+    if len(labels) != CLASSES:
+        return ()
+    index = class_index(labels)
+    return [index[key] for key in sorted(index)] if all(map(_SYNSET.fullmatch, index)) else range(CLASSES)
+
+
+def class_finder(labels: Sequence[Label]) -> Callable[[str], int | None]:
+    """Returns a function that finds a class by its key or, for ImageNet-1k, by its index; None stands for no class."""
+    index, imagenet = class_index(labels), imagenet_classes(labels)
+
+    def find(word: str) -> int | None:
+        if (key := normalize(word)) in index:
+            return index[key]
+        return imagenet[int(word)] if word.isdecimal() and int(word) < len(imagenet) else None
+
+    return find
 
 
 def read(path: Path, classes: int | None = None) -> tuple[Label, ...]:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.fault import Fault, list_names
-from pipeline.images.folders import CLASSES
-from pipeline.images.labels import Label, UnknownClass, match_classes
+from pipeline.images.labels import CLASSES, Label, UnknownClass, imagenet_classes, match_classes
 
 _IMAGES = ("image", "img", "jpg", "jpeg", "png", "webp", "image_bytes", "bytes", "picture")
 _BYTES = ("binary", "large_binary", "binary_view")  # Arrow's types
@@ -106,7 +105,7 @@ def _classes_of(feature: dict[str, Any] | None, labels: Sequence[Label]) -> Sequ
     """Returns the model's classes for the indices 0, 1 and so on; without names, those of ImageNet-1k alone."""
     if feature and isinstance(feature.get("names"), list):
         return match_classes([str(name) for name in feature["names"]], labels)
-    return range(CLASSES) if len(labels) == CLASSES else ()
+    return imagenet_classes(labels)
 
 
 def _lacks(classes: Sequence[int | str]) -> bool:

@@ -5,7 +5,7 @@ shards of ImageNet keep the original "filename" in the JSON; it is the image's n
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,8 +14,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.text import read_lines
 from pipeline.images.archives import list_members
 from pipeline.images.files import SUFFIXES, FilePlace, LabelledFile
-from pipeline.images.folders import CLASSES
-from pipeline.images.labels import Label, UnknownClass, class_index, normalize
+from pipeline.images.labels import CLASSES, Label, UnknownClass, class_finder
 from pipeline.images.layout import Source
 
 _CLASS_NAMES = "classnames.txt"  # in the data sets of clip-benchmark, in the order of their own class indices
@@ -28,8 +27,8 @@ def list_shards(source: Source, labels: Sequence[Label]) -> list[LabelledFile]:
         Fault: when a shard is damaged, or an image has no class or one that the model lacks.
     """
     _check_class_names(source, len(labels))
-    index = class_index(labels)
-    return [image for shard in source.files for image in _list_shard(shard, index)]
+    find = class_finder(labels)
+    return [image for shard in source.files for image in _list_shard(shard, find)]
 
 
 def _check_class_names(source: Source, classes: int) -> None:
@@ -51,12 +50,17 @@ class _Sample:
     texts: dict[str, bytes] = field(default_factory=dict)
 
 
-def _list_shard(path: Path, index: dict[str, int]) -> Iterator[LabelledFile]:
+def _list_shard(path: Path, find: Callable[[str], int | None]) -> Iterator[LabelledFile]:
     for key, sample in _read_samples(path).items():
         if sample.place is None:  # a caption, say
             continue
         facts = _read_facts(f"{path}: {key}", sample.texts)
-        label = _find_label(f"{path}: {key}", facts.get("label"), index)
+        label = find(str(facts.get("label")))
+        if label is None:
+            raise UnknownClass(
+                f"{path}: {key}: expected the class, a key of the model's label file or for ImageNet-1k an index, 0 to"
+                f" {CLASSES - 1}, in its .cls or as 'label' in its .json; got {facts.get('label')!r}"
+            )
         yield LabelledFile(PurePosixPath(str(facts.get("filename", sample.name))).name, label, sample.place)
 
 
@@ -81,14 +85,3 @@ def _read_facts(where: str, texts: dict[str, bytes]) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise Fault(f"{where}.json: expected a mapping with a 'label', got {facts!r}")
     return facts | ({"label": texts["cls"].decode("utf-8-sig", "replace").strip()} if "cls" in texts else {})
-
-
-def _find_label(where: str, label: Any, index: dict[str, int]) -> int:
-    if (key := normalize(str(label))) in index:
-        return index[key]
-    if str(label).isdecimal() and int(label) < len(index) == CLASSES:
-        return int(label)
-    raise UnknownClass(
-        f"{where}: expected the class, the key of one of the model's {len(index)} or for ImageNet-1k an index, 0 to"
-        f" {CLASSES - 1}, in its .cls or as 'label' in its .json; got {label!r}"
-    )

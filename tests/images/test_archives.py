@@ -55,7 +55,7 @@ def test_images_without_a_class_are_refused(texts: dict[str, bytes], message: st
 
 def test_an_index_is_for_classes_of_imagenet_only(tmp_path: Path) -> None:
     shard = write_tar(tmp_path / "shard.tar", {"a.jpg": content_of(1), "a.cls": b"1"})
-    with pytest.raises(Fault, match="the key of one of the model's 3 or for ImageNet-1k an index, 0 to 999"):
+    with pytest.raises(Fault, match="a key of the model's label file or for ImageNet-1k an index, 0 to 999, in its"):
         image_set.open_images(shard, COLOURS)
 
 

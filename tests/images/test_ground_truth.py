@@ -76,7 +76,7 @@ SYNSETS = "imagenet_2012_validation_synset_labels.txt"
         ("Kaggle", KAGGLE, b",n", b";n", f"{KAGGLE}:2: expected <image>,<synset> and its boxes, got 'ILSVRC"),
         ("Kaggle", KAGGLE, b",n", b",x", f"{KAGGLE}:2: expected the key of one of the model's 1000 classes, got 'x"),
         ("synsets", SYNSETS, b"n", b"n00000001\nn", f"{SYNSETS}: expected 50,000 lines, one for each validation"),
-        ("names and synsets", TEXT, b" n", b" x", f"{TEXT}:1: expected the key of one of the model's 1000 classes or"),
+        ("names and synsets", TEXT, b" n", b" x", f"{TEXT}:1: expected the key of one of the model's 1000 classes, or"),
         ("names and synsets", TEXT, b" n", b" 1000 n", f"{TEXT}:1: expected a synset on every line, or <file name>"),
         ("names and indices", "val.txt", b" 65\n", b" 1000\n", "val.txt:1: expected the key of one of the model's"),
     ],
@@ -137,12 +137,12 @@ def test_real_labels_for_another_set_are_refused(real: Path, tmp_path: Path) -> 
 def test_malformed_real_labels_are_refused(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "real.json").write_text(text)
     with pytest.raises(Fault, match=message):
-        ground_truth.read_real_labels(tmp_path / "real.json", 1000)
+        ground_truth.read_real_labels(tmp_path / "real.json", LABELS)
 
 
 def test_missing_real_labels_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Fault, match=r"real\.json: the file of ReaL labels does not exist"):
-        ground_truth.read_real_labels(tmp_path / "real.json", 1000)
+        ground_truth.read_real_labels(tmp_path / "real.json", LABELS)
 
 
 @pytest.mark.parametrize("name", ["val.txt", "LOC_val_solution.csv"])

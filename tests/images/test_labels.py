@@ -1,11 +1,16 @@
 """Label files."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from pipeline.base.fault import Fault
-from pipeline.images import labels
+from pipeline.images import ground_truth, image_set, labels
+from tests.validation_set import LABELS, content_of, name_of, write_tar
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,3 +102,44 @@ def test_a_label_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
     (tmp_path / "labels.tsv").write_bytes(b"n07920052\tcaf\xe9\n")
     with pytest.raises(Fault, match=r"labels\.tsv:\d+: not UTF-8 text .* at byte 13\); save it as UTF-8"):
         labels.read(tmp_path / "labels.tsv")
+
+
+def write_table(path: Path) -> None:
+    pyarrow.parquet.write_table(pyarrow.table({"image": [content_of(1)], "label": [5]}), path)
+
+
+def write_folder(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "a.jpeg").write_bytes(content_of(1))
+
+
+# One image of ImageNet's class 5.
+WITH_INDEX: dict[str, Callable[[Path], object]] = {
+    "ImageNet-V2": lambda home: write_folder(home / "5"),
+    "an archive of ImageNet-V2": lambda home: write_tar(home / "a.tar", {"v2/5/a.jpeg": content_of(1)}),
+    "shards": lambda home: write_tar(home / "a.tar", {"a.jpg": content_of(1), "a.cls": b"5"}),
+    "Parquet": lambda home: write_table(home / "a.parquet"),
+    "val.txt": lambda home: (
+        (home / name_of(1)).write_bytes(content_of(1)) and (home / "val.txt").write_text(f"{name_of(1)} 5\n")
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", WITH_INDEX)
+def test_an_index_of_imagenet_follows_the_sorted_synsets(layout: str, tmp_path: Path) -> None:
+    """Not the order of the model's outputs; and it says nothing of other classes, however many."""
+    WITH_INDEX[layout](tmp_path)
+    for names in (LABELS, (*LABELS[3:], *LABELS[:3])):
+        (example,) = image_set.open_images(tmp_path, names).examples
+        assert names[example.label] == LABELS[5]
+    for names in (LABELS[:900], (*LABELS, labels.Label("n00000001", "another"))):
+        with pytest.raises(Fault):
+            image_set.open_images(tmp_path, names)
+
+
+def test_real_labels_follow_the_sorted_synsets(tmp_path: Path) -> None:
+    (tmp_path / "real.json").write_text(json.dumps([[5, 0]] * 50_000))
+    rotated = (*LABELS[3:], *LABELS[:3])
+    assert ground_truth.read_real_labels(tmp_path / "real.json", rotated)[0] == (2, 997)
+    with pytest.raises(Fault, match="ReaL labels are for the 1000 classes of ImageNet-1k, the model has 999"):
+        ground_truth.read_real_labels(tmp_path / "real.json", LABELS[1:])
