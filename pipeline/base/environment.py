@@ -58,5 +58,6 @@ def prepare_environment(stage: str, settings: Mapping[str, str]) -> None:
     for name in os.environ.keys() - known.keys():
         del os.environ[name]
     os.environ.update(known)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before either import: jaxlib logs its devices otherwise
     if ignored:
         print(f"{stage}: ignores {', '.join(ignored)} of the environment (docs/settings.md)", file=sys.stderr)
