@@ -12,6 +12,7 @@ import struct
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pipeline.base.fault import Fault
@@ -20,7 +21,7 @@ from pipeline.images.labels import Label, UnknownClass, class_finder, normalize
 from pipeline.images.layout import Layout, Source
 from pipeline.images.names import split_in_name
 from pipeline.images.official import label_images
-from pipeline.images.split import Split, split_of_folder
+from pipeline.images.split import Split, splits_of_folders
 
 OFFICIAL = "ILSVRC2012_img_val.tar"
 _WEBDATASET = (".cls", ".json")
@@ -131,7 +132,7 @@ def list_folders_in_archive(source: Source, labels: Sequence[Label]) -> list[Lab
         Fault: when an archive is damaged, or an image lies in no class folder.
     """
     find = class_finder(labels)
-    images = []
+    images: list[tuple[PurePosixPath, LabelledFile]] = []
     for path in source.files:
         for name, place in list_members(path):
             if not is_image_name(name.name) and not is_image_content(place.head()):
@@ -143,9 +144,9 @@ def list_folders_in_archive(source: Source, labels: Sequence[Label]) -> list[Lab
                 )
             label, depth = found
             file = PurePosixPath(*name.parts[depth + 1 :])
-            split = next(filter(None, map(split_of_folder, name.parts[:depth])), None)
-            images.append(LabelledFile(normalize(str(file)), label, place, split))
-    return images
+            images.append((PurePosixPath(*name.parts[:depth]), LabelledFile(normalize(str(file)), label, place)))
+    splits = splits_of_folders({above for above, _ in images})
+    return [replace(image, split=splits[above]) for above, image in images]
 
 
 def _find_class(name: PurePosixPath, find: Callable[[str], int | None]) -> tuple[int, int] | None:

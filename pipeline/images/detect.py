@@ -16,7 +16,7 @@ from pipeline.images.tiny_imagenet import ANNOTATIONS
 
 TAR, PARQUET = ".tar", ".parquet"
 # Folders around the images, in the trees of ImageNet, Kaggle and Hugging Face.
-_AROUND = ("ILSVRC", "Data", "CLS-LOC", "images", "data", "snapshots")
+_AROUND = ("ilsvrc", "data", "cls-loc", "images", "snapshots")
 _PACKED = (".zip", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _LOOKED_FOR = (
     "class folders named by the keys of the label file, such as {key!r}",
@@ -253,7 +253,7 @@ def _truth_folders(folder: Path, root: Path) -> tuple[Path, ...]:
 def _look_deeper(folder: Path, entries: Sequence[Path], search: _Search, stated: Split | None) -> Source:
     """Returns the source of a folder that has no images itself, but perhaps a folder that has."""
     subfolders = [entry for entry in entries if entry.is_dir() and not leads_up(entry)]
-    around = [entry for entry in subfolders if entry.name in _AROUND]
+    around = [entry for entry in subfolders if entry.name.lower() in _AROUND]
     if len(around) == 1:
         return _detect_folder(around[0], search, stated)
     tables = [entry for entry in subfolders if any(file.suffix in (TAR, PARQUET) for file in entry.iterdir())]

@@ -13,7 +13,7 @@ from pipeline.images.files import LabelledFile
 from pipeline.images.labels import Label
 from pipeline.images.layout import Source
 from pipeline.images.names import split_in_name, synset_in_name
-from pipeline.images.split import Split, choose_split, refuse_training
+from pipeline.images.split import Split, choose_split, refuse_training, split_of_folder
 
 _Groups = dict[Split | None, list[LabelledFile]]
 
@@ -49,14 +49,38 @@ def take_split(
         Fault: when none is left: all are training images, or of another split than the wanted one.
     """
     by_split: _Groups = {}
+    below = {} if source.split else _splits_below_classes(files)
     for file in files:
-        by_split.setdefault(file.split or source.split, []).append(file)
-    names = {split: same[0].place.path.name for split, same in by_split.items()}
+        split = file.split or source.split or below.get(_folder_below_class(file))
+        by_split.setdefault(split, []).append(file)
+    names = {split: _name_evidence(same[0], source) for split, same in by_split.items()}
     split = choose_split(path, names, wanted)
     if split is not None:
         return Chosen(by_split[split], split, _describe(by_split, {split}))
     chosen = _take_by_names(path, by_split[None], wanted, labels)
     return Chosen(chosen.files, chosen.split, _describe(by_split, {None}) + chosen.left_out)
+
+
+def _name_evidence(file: LabelledFile, source: Source) -> str:
+    """Returns what tells the split of an image, for messages."""
+    if file.split:
+        return f"{file.split} in {file.place.path.name}"
+    return file.place.path.name if source.split else _folder_below_class(file)
+
+
+def _folder_below_class(file: LabelledFile) -> str:
+    folder, slash, _ = file.file.partition("/")
+    return folder if slash else ""
+
+
+def _splits_below_classes(files: Sequence[LabelledFile]) -> dict[str, Split]:
+    """Returns the split of each folder in those of classes, as in cat/train/1.jpg; {} unless all of them are splits.
+
+    A single one that is not, or an image beside them, shows that they are kinds of the class: vehicle/train.
+    """
+    names = set(map(_folder_below_class, files))
+    splits = {name: split for name in names if (split := split_of_folder(name, names))}
+    return splits if len(splits) == len(names) else {}
 
 
 def _take_by_names(path: Path, files: Sequence[LabelledFile], wanted: Split | None, labels: Sequence[Label]) -> Chosen:

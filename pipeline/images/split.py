@@ -4,7 +4,7 @@ import argparse
 import re
 from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.base.fault import Fault
 
@@ -21,15 +21,21 @@ SPLIT_WORDS = {
     word: split
     for split, words in {
         Split.TRAIN: "train training trainset",
-        Split.VALIDATION: "val valid validation valset",
+        Split.VALIDATION: "val valid validation valset eval evaluation",
         Split.TEST: "test testing testset",
     }.items()
     for word in words.split()
 }
-# Words beside a split that say nothing of the content: val_images, ILSVRC2012_img_val, imagenet1k-train-0000.
+# Words beside a split that say nothing of the content: val_images, ILSVRC2012_img_val, train_00000_of_00010.
 _NEUTRAL = frozenset(
-    {"image", "images", "img", "imgs", "data", "set", "split", "partial", "shard", "shards", "wds", "webdataset"}
-    | {"imagenet", "ilsvrc", "imagenette", "imagewoof", "tiny", "mini", "cifar", "fashion", "mnist"}
+    word
+    for words in (
+        "image images img imgs jpg jpeg png px data dataset set split folder flat",
+        "shard shards wds webdataset parquet of part parts partial chunk chunks file files batch",
+        "subset sample samples small full all raw original sorted shuffled seed resized cropped clean new final",
+        "imagenet net ilsvrc imagenette imagewoof tiny mini cifar fashion mnist",  # ImageNet is two words
+    )
+    for word in words.split()
 )
 _NUMBERS = re.compile(r"-\d+-of-\d+.*")  # of a table, and the hash behind them
 
@@ -72,6 +78,18 @@ def split_of_folder(name: str, siblings: Iterable[str] = ()) -> Split | None:
     if len(_splits_of(words)) == 1 and not _without_neutral([word for word in words if word not in SPLIT_WORDS]):
         return _splits_of(words).pop()
     return _split_among(name, siblings)
+
+
+def splits_of_folders(folders: Iterable[PurePosixPath]) -> dict[PurePosixPath, Split | None]:
+    """Returns the split of each folder of an archive, and of those above: by its own name, or that of one above."""
+    every = {place for folder in folders for place in (folder, *folder.parents)}
+    beside: dict[PurePosixPath, list[str]] = {}
+    for place in every:
+        beside.setdefault(place.parent, []).append(place.name)
+    splits: dict[PurePosixPath, Split | None] = {}
+    for place in sorted(every, key=lambda place: len(place.parts)):
+        splits[place] = split_of_folder(place.name, beside[place.parent]) or splits.get(place.parent)
+    return splits
 
 
 def split_of_file(stem: str, classes: Collection[str], siblings: Iterable[str] = ()) -> Split | None:

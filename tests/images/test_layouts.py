@@ -104,6 +104,7 @@ LAYOUTS: dict[str, tuple[Callable[[Path], object], Layout, set[str]]] = {
     "validation": (lambda h: put(h, f"validation/{A}/1.jpg"), Layout.CLASS_FOLDERS, ONE),
     "Validation": (lambda h: put(h, f"Validation/{A}/1.jpg"), Layout.CLASS_FOLDERS, ONE),
     "valid": (lambda h: put(h, f"valid/{A}/1.jpg"), Layout.CLASS_FOLDERS, ONE),
+    "Images": (lambda h: put(h, f"Images/{A}/1.jpg", f"Annotation/{A}/1.xml"), Layout.CLASS_FOLDERS, ONE),
     "deeper": (lambda h: put(h, f"data/imagenet/images/{A}/1.jpg"), Layout.CLASS_FOLDERS, ONE),
     "images in a folder of the class": (lambda h: put(h, f"{A}/images/1.jpg"), Layout.CLASS_FOLDERS, ONE),
     "ImageNet-V2": (lambda h: put(h, "2/2.jpeg", "10/10.jpeg", "999/999.jpeg"), Layout.NUMBERED_FOLDERS, V2),

@@ -42,6 +42,14 @@ VEHICLES = [Label("car", "Car"), Label("train", "Train, steam train"), Label("st
         ("images", None),
         ("valley", None),
         ("contest", None),
+        ("ImageNet-val", VALIDATION),
+        ("ImageNet_train", TRAIN),
+        ("TinyImageNetVal", VALIDATION),
+        ("train_full", TRAIN),
+        ("val_sorted", VALIDATION),
+        ("test_subset_256", TEST),
+        ("eval", VALIDATION),
+        ("network_train", None),
     ],
 )
 def test_folders_are_named_by_split(name: str, expected: Split | None) -> None:
@@ -64,6 +72,10 @@ def test_folders_are_named_by_split(name: str, expected: Split | None) -> None:
         ("train-station-0001", None),
         ("imagenet_train_blurred_01", TRAIN),
         ("train-00000-of-00001-b42a775f407cee45", TRAIN),
+        ("train_00000_of_00010", TRAIN),
+        ("train-part-001", TRAIN),
+        ("train-ImageNet-000", TRAIN),
+        ("train_shuffled_seed42", TRAIN),
     ],
 )
 def test_archives_and_tables_are_named_by_split(stem: str, expected: Split | None) -> None:
@@ -200,6 +212,43 @@ PLACES: dict[str, tuple[Callable[[Path], object], dict[Split | None, tuple[Split
     "shards of train stations": (
         lambda home: shard(home / "train-station-01.tar", "a.JPEG"),
         {None: (None, [f"{A}/a.JPEG"])},
+    ),
+    "training images beside those to evaluate on": (
+        lambda home: put(home, f"train/{A}/1.jpg", f"eval/{A}/2.jpg"),
+        {None: (VALIDATION, [f"{A}/2.jpg"])},
+    ),
+    "an archive of folders that differ in the split": (
+        lambda home: write_tar(
+            home / "a.tar",
+            {f"x/{part}/{part}/{A}/{part}.jpg": content_of(1) for part in ("seg_train", "seg_test")},
+        ),
+        {None: (TEST, [f"{A}/seg_test.jpg"]), TRAIN: (TRAIN, [f"{A}/seg_train.jpg"])},
+    ),
+    "an archive with splits in a folder of training images": (
+        lambda home: write_tar(home / "a.tar", {f"train/{part}/{A}/1.jpg": content_of(1) for part in ("train", "val")}),
+        {
+            None: (VALIDATION, [f"{A}/1.jpg"]),
+            TEST: "as SPLIT says, got train (train in a.tar) and validation (validation in a.tar)",
+        },
+    ),
+    "splits in the folders of classes": (
+        lambda home: put(home, f"{A}/train/1.jpg", f"{A}/test/2.jpg", f"{B}/train/3.jpg"),
+        {None: (TEST, [f"{A}/test/2.jpg"]), TRAIN: (TRAIN, [f"{A}/train/1.jpg", f"{B}/train/3.jpg"])},
+    ),
+    "an archive with splits in the folders of classes": (
+        lambda home: write_tar(home / "a.tar", {f"{A}/{part}/1.jpg": content_of(1) for part in ("train", "val")}),
+        {
+            None: (VALIDATION, [f"{A}/val/1.jpg"]),
+            TEST: "expected the split test, as SPLIT says, got train (train) and validation (val); correct",
+        },
+    ),
+    "training images in the folders of classes": (
+        lambda home: put(home, f"{A}/train/1.jpg", f"{B}/train/3.jpg"),
+        {None: "training images, by the name train; a model does better"},
+    ),
+    "kinds of a class": (
+        lambda home: put(home, f"{A}/train/1.jpg", f"{A}/car/2.jpg", f"{B}/3.jpg"),
+        {None: (None, [f"{A}/car/2.jpg", f"{A}/train/1.jpg", f"{B}/3.jpg"])},
     ),
     "two folders of a split": (
         lambda home: put(home, f"val.X/{A}/1.jpg", f"val.Y/{A}/2.jpg"),
