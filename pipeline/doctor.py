@@ -154,7 +154,7 @@ def _platforms(model: Inspection) -> str:
     if meta.unknown_operations:
         return "unknown: the other library decides"
     if meta.python_calls:
-        return "none but the process that saved it"
+        return "any, but its Python functions only in the process that saved it"
     return "any" if model.platforms is None else ", ".join(model.platforms) or "none"
 
 

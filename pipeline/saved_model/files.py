@@ -5,6 +5,7 @@ that a loader reads from the rest. A module that this project publishes holds no
 """
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,6 +29,7 @@ _MODEL = re.compile(
     r"saved_model\.(pb|pbtxt)|fingerprint\.pb|keras_metadata\.pb|tfhub_module\.pb|variables/variables[^/]*"
     r"|(assets|assets\.extra)/.+"
 )
+_MODEL_FOLDERS = ("variables", "assets", "assets.extra")
 _SHARD = re.compile(r"variables/variables\.data-\d{5}-of-(\d{5})")
 
 
@@ -39,6 +41,25 @@ def is_published(name: str, is_folder: bool) -> bool:
 def belongs_to_model(name: str) -> bool:
     """Whether a file of that name below a SavedModel's folder is part of the model, whoever wrote it."""
     return bool(_MODEL.fullmatch(name))
+
+
+def walk_model(folder: Path) -> list[Path]:
+    """Returns all files and folders below a model's folder, sorted.
+
+    The model's own folders may be links, as TensorFlow reads them; any other link to a folder is not followed, since it
+    may lead anywhere.
+    """
+    paths: list[Path] = []
+    waiting, seen = [folder], {os.path.realpath(folder)}
+    while waiting:
+        below = list(waiting.pop().iterdir())
+        paths += below
+        for path in below:
+            is_own = not path.is_symlink() or path.relative_to(folder).parts[0] in _MODEL_FOLDERS
+            if is_own and path.is_dir() and (real := os.path.realpath(path)) not in seen:
+                seen.add(real)
+                waiting.append(path)
+    return sorted(paths)
 
 
 # Any model ------------------------------------------------------------------------------------------------------------
@@ -207,7 +228,7 @@ def model_digest(folder: Path) -> str:
     Raises:
         Fault: when there is no SavedModel in the folder.
     """
-    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    names = [path.relative_to(folder).as_posix() for path in walk_model(folder) if path.is_file()]
     if not set(GRAPH_FILES) & set(names):
         raise Fault(f"{folder}: no {' or '.join(GRAPH_FILES)} in this folder; name the folder of a SavedModel")
     return content_digest((name, sha256_of(folder / name)) for name in names if belongs_to_model(name))

@@ -72,7 +72,7 @@ def find_graphs(folder: Path) -> list[str]:
     while waiting:
         below, depth = waiting.pop()
         names = sorted(path.name for path in (folder / below).iterdir())
-        found = [name for name in GRAPH_FILES if name in names and _is_file(folder / below / name)]
+        found = [name for name in GRAPH_FILES if name in names and is_file(folder / below / name)]
         graphs += [str(PurePosixPath(below, name)) for name in found]
         if found or depth == DEPTH:
             continue
@@ -87,7 +87,7 @@ def find_graphs(folder: Path) -> list[str]:
     return graphs
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
     """Whether a path is a file; raises Fault for a link that leads nowhere, as in half a download."""
     if path.is_symlink() and not path.exists():
         raise Fault(f"{path}: it is a link to {path.readlink()}, which is missing; download the model again")

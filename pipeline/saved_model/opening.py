@@ -29,8 +29,8 @@ from pipeline.base.archives import (
     unpack,
 )
 from pipeline.base.fault import Fault, list_names
-from pipeline.saved_model.files import GRAPH_FILES, Files, belongs_to_model
-from pipeline.saved_model.locate import choose_model, find_graphs, find_snapshot
+from pipeline.saved_model.files import GRAPH_FILES, Files, belongs_to_model, walk_model
+from pipeline.saved_model.locate import choose_model, find_graphs, find_snapshot, is_file
 from pipeline.saved_model.other_formats import HEAD, recognize_content, recognize_file, recognize_wrong_file
 
 _EXPECTED = "expected a SavedModel: its folder, a folder above it, an archive of one, or its address"
@@ -80,8 +80,8 @@ def _search(folder: Path, where: object) -> tuple[Path, str]:
         raise _no_model(where, [path.relative_to(folder).as_posix() for path in files], heads)
     choice = choose_model(where, graphs)
     model = folder / choice.root
-    for path in sorted(model.rglob("*")):
-        if path.is_file() and belongs_to_model(path.relative_to(model).as_posix()):
+    for path in walk_model(model):
+        if belongs_to_model(path.relative_to(model).as_posix()) and is_file(path):
             _refuse_wrong_file(where, choice.root, path.relative_to(folder).as_posix(), _read_head(path))
     return model, choice.note
 
@@ -119,7 +119,7 @@ def read_files(path: Path) -> tuple[Files, bytes]:
 def _read_folder(folder: Path, note: str) -> tuple[Files, bytes]:
     kinds = {stat.S_IFDIR: EntryKind.FOLDER, stat.S_IFREG: EntryKind.FILE, stat.S_IFLNK: EntryKind.LINK}
     entries = []
-    for path in sorted(folder.rglob("*")):
+    for path in walk_model(folder):
         status = path.lstat()
         kind = kinds.get(stat.S_IFMT(status.st_mode), EntryKind.SPECIAL)
         size = path.stat().st_size if path.is_file() else 0  # of what a link leads to

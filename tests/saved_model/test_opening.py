@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.saved_model import remote
+from pipeline.saved_model.files import model_digest
 from pipeline.saved_model.opening import open_folder, read_files
 from pipeline.saved_model.remote import Downloads, local_copy, open_model
 from tests.conftest import serving_folder
@@ -132,6 +133,24 @@ def test_a_snapshot_of_hugging_face(tmp_path: Path) -> None:
     (tmp_path / "blobs/saved_model.pb").unlink()
     with pytest.raises(Fault, match=r"snapshots/def/saved_model\.pb: it is a link to .*, which is missing; download"):
         read_files(tmp_path)
+
+
+def test_the_models_own_folders_may_be_links(tmp_path: Path) -> None:
+    """As TensorFlow reads them; links beside the model, which may lead anywhere, are not followed."""
+    write_graph(tmp_path / "m")
+    (tmp_path / "m/variables").rename(tmp_path / "weights")
+    (tmp_path / "m/variables").symlink_to(tmp_path / "weights")
+    (tmp_path / "m/everything").symlink_to("/")
+    (tmp_path / "weights/loop").symlink_to(tmp_path / "weights")
+    files, _ = read_files(tmp_path / "m")
+    assert files.has("variables/variables.index")
+    assert not any(entry.name.startswith(("everything/", "variables/loop/")) for entry in files.entries)
+    digest = model_digest(tmp_path / "m")
+    (tmp_path / "weights/variables.data-00000-of-00001").write_bytes(b"others")
+    assert model_digest(tmp_path / "m") != digest
+    (tmp_path / "weights/variables.index").unlink()
+    (tmp_path / "weights/variables.index").symlink_to("nowhere")
+    assert "variables/variables.index: it is a link to nowhere, which is missing;" in refused(tmp_path / "m")
 
 
 def test_an_archive_of_links_says_how_to_pack_it(tmp_path: Path) -> None:
