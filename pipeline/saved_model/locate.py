@@ -26,7 +26,7 @@ class Choice:
     note: str = ""
 
 
-def choose_model(where: object, graphs: Iterable[str]) -> Choice:
+def choose_model(where: Path, graphs: Iterable[str]) -> Choice:
     """Chooses the SavedModel: the outermost one, or the newest of several versions (model/1, model/2).
 
     Args:
@@ -46,7 +46,8 @@ def choose_model(where: object, graphs: Iterable[str]) -> Choice:
         outer.sort(key=lambda folder: int(PurePosixPath(folder).name))
         versions = list_names([PurePosixPath(folder).name for folder in outer])
         return Choice(outer[-1], f"the newest of the versions {versions} is {show_name(outer[-1])}/")
-    raise Fault(f"{where}: it holds several SavedModels: {list_names([*map(show_name, outer)])}; name one of them")
+    todo = "name one of them" if where.is_dir() else "unpack it and name the folder of one of them"
+    raise Fault(f"{where}: it holds several SavedModels: {list_names([*map(show_name, outer)])}; {todo}")
 
 
 def _above(folder: str) -> Iterator[PurePosixPath]:

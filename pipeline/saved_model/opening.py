@@ -62,7 +62,7 @@ def _to_folder(path: Path) -> Path:
     return path.parent if path.name in GRAPH_FILES and path.is_file() else path
 
 
-def _search(folder: Path, where: object) -> tuple[Path, str]:
+def _search(folder: Path, where: Path) -> tuple[Path, str]:
     """Returns the folder of the SavedModel in or below a folder, and a note of the choice.
 
     Args:

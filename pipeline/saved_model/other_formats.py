@@ -107,6 +107,7 @@ _LONE = OtherFormat(
     "the graph of a SavedModel without its folder",
     "name that folder, with this file as saved_model.pb and with variables/ beside it",
 )
+_RENAMED = OtherFormat("the graph of a SavedModel under another name", "rename it saved_model.pb, beside variables/")
 _NPZ = OtherFormat("arrays in an .npz: weights alone", f"{_EXPORT}; one of this project's checkpoints: docs/members.md")
 
 
@@ -195,6 +196,8 @@ def recognize_content(where: str, names: Iterable[str], heads: Mapping[str, byte
         heads: the first HEAD bytes of some of them.
     """
     files = {PurePosixPath(name).name for name in names}
+    if renamed := next((name for name, head in sorted(heads.items()) if _find_graph(name, head, b"") is _LONE), None):
+        return replace(_RENAMED, member=renamed)
     if {"config.json", "model.weights.h5"} <= files:
         return OtherFormat("a model of Keras 3", _KERAS.format(name=PurePosixPath(where).name))
     if files & {"_CHECKPOINT_METADATA", "manifest.ocdbt", "_sharding"}:
@@ -207,11 +210,13 @@ def recognize_content(where: str, names: Iterable[str], heads: Mapping[str, byte
         return _NPZ
     for name, head in sorted(heads.items()):
         other = recognize(name, head)
-        if other and not _is_config(name, head):
+        if other and not _is_beside_models(name, head):
             return replace(other, member=name)
     return None
 
 
-def _is_config(name: str, head: bytes) -> bool:
-    """Whether a file is JSON of any kind, such as config.json beside weights."""
-    return name.endswith(".json") and not recognize_placeholder(head) and _find_json(name, head, b"") is not _TFJS
+def _is_beside_models(name: str, head: bytes) -> bool:
+    """Whether a file is no model and no placeholder of one: a web page of that name, or JSON such as config.json."""
+    if name.lower().endswith((".html", ".htm", ".xml", ".svg")):
+        return _find_pointer(head.decode("utf-8", "replace")) is None
+    return not recognize_placeholder(head) and _find_json(name, head, b"") not in (None, _TFJS)

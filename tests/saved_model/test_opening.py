@@ -115,7 +115,8 @@ def test_several_models_are_listed(pack: Callable[[Path, Path], None] | None, tm
     path = tmp_path / ("packed" if pack else "model")
     if pack:
         pack(tmp_path / "model", path)
-    assert refused(path) == "it holds several SavedModels: a, b/classifier, b/features; name one of them"
+    todo = "unpack it and name the folder of one of them" if pack else "name one of them"
+    assert refused(path) == f"it holds several SavedModels: a, b/classifier, b/features; {todo}"
 
 
 def test_a_snapshot_of_hugging_face(tmp_path: Path) -> None:
@@ -290,6 +291,16 @@ def test_other_archives_are_called_what_they_are(content: bytes, message: str, t
         ({"_CHECKPOINT_METADATA": b"{}", "d/0.1": b""}, "it is an Orbax checkpoint: weights alone, not a SavedModel"),
         ({"model.json": b'{"modelTopology":{}}', "group1-shard1of1.bin": b"x"}, "no SavedModel in it, but model.json"),
         ({"model.tflite": b"\x1c\0\0\0TFL3"}, "no SavedModel in it, but model.tflite, a TensorFlow Lite model; get"),
+        (
+            {"saved_model (1).pb": b"\x08\x01\x12\x80", "variables.data-00000-of-00001": b""},
+            "no SavedModel in it, but saved_model (1).pb, the graph of a SavedModel under another name; rename it",
+        ),
+        ({"docs/index.html": b"<!doctype html>", "m.tflite": b"\x1c\0\0\0TFL3"}, "no SavedModel in it, but m.tflite,"),
+        (
+            {"last failed": b'{"a": 1}', "b.html": b"<html>"},
+            "no saved_model.pb or saved_model.pbtxt in it, but b.html,",
+        ),
+        ({"model.tar.gz": b"<html>"}, "no SavedModel in it, but model.tar.gz, a web page; download it again"),
         ({}, "no saved_model.pb or saved_model.pbtxt in it, but nothing; expected a SavedModel: its folder"),
     ],
 )
