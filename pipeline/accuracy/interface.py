@@ -87,7 +87,9 @@ def choose_meta_graph(where: str, saved_model: Any, settings: ModuleSettings) ->
     Raises:
         Fault: when there is none of these tags, or the choice is not clear.
     """
-    by_tags = {tuple(sorted(meta.meta_info_def.tags)): meta for meta in saved_model.meta_graphs}
+    by_tags: dict[tuple[str, ...], Any] = {}
+    for meta in saved_model.meta_graphs:
+        by_tags.setdefault(tuple(sorted(meta.meta_info_def.tags)), meta)  # TensorFlow loads the first of equal tags
     wanted = settings.tags
     if wanted in by_tags:
         return by_tags[wanted]

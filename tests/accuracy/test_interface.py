@@ -266,6 +266,7 @@ def test_meta_graphs() -> None:
     add_meta_graph(model, {"serving_default": PICTURE}, [])  # as modules of TensorFlow 1 have it
     assert choose(model).tags == ()
     add_meta_graph(model, {"serving_default": PICTURE}, ["serve"])
+    add_meta_graph(model, {}, ["serve"])  # hidden by the one before
     assert choose(model).tags == ("serve",)
 
 
