@@ -136,13 +136,14 @@ def select_output(outputs: Any, chosen: str | None, where: str, prefix: str = ""
 def _invert_activation(outputs: np.ndarray, activation: str) -> np.ndarray:
     """Returns logits (n, k) whose activation is `outputs` (n, k) if these are probabilities, else the outputs.
 
-    Probabilities of a softmax add up to 1 for each image; those of a sigmoid are between 0 and 1.
+    Probabilities of a softmax add up to 1 for each image, up to the rounding of bfloat16; those of a sigmoid are from 0
+    to 1.
     """
     tiny, below_1 = np.finfo(np.float32).tiny, 1 - np.finfo(np.float32).epsneg
     if activation == "sigmoid":
         likely = bool(np.all((outputs >= 0) & (outputs <= 1)))
         return logit(np.clip(outputs, tiny, below_1)) if likely else outputs
-    likely = bool(np.all(outputs >= 0)) and np.allclose(outputs.sum(axis=1), 1, atol=1e-3)
+    likely = bool(np.all(outputs >= 0)) and np.allclose(outputs.sum(axis=1), 1, atol=0.01)
     return np.log(np.maximum(outputs, tiny)) if likely else outputs
 
 
