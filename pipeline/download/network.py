@@ -27,6 +27,7 @@ from pipeline.base.fault import Misconfigured, Unavailable, Unreachable, hide_pa
 
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _UNKNOWN_AUTHORITY = (2, 7, 18, 19, 20, 21)  # X509_V_ERR_..., see openssl-verification-options(1)
+_NO_PROXY = "no address of a proxy; expected http://, https://, socks4://, socks5:// or socks5h://, <host> and :<port>"
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST")
 
 
@@ -49,6 +50,8 @@ class _Adapter(HTTPAdapter):
         # requests accepts <host>:<port>, but not with a user name before it.
         proxies = options.get("proxies") or {}
         options["proxies"] = {key: _with_scheme(proxy) for key, proxy in proxies.items()}
+        if (proxy := select_proxy(str(request.url), options["proxies"])) and not _has_host(proxy):
+            raise Misconfigured(f"{_describe_setting(str(request.url), proxy)}: {_NO_PROXY}")
         return super().send(request, *args, **options)
 
     def build_connection_pool_key_attributes(
@@ -86,8 +89,9 @@ def _named_certificates() -> list[tuple[str, Path]]:
     named = []
     for name in CERTIFICATES:
         value = os.environ.get(name, "")
-        places = value.split(os.pathsep) if name == "SSL_CERT_DIR" else [value]
-        named += [(name, Path(place)) for place in places if place]
+        places = [Path(place) for place in (value.split(os.pathsep) if name == "SSL_CERT_DIR" else [value]) if place]
+        there = [place for place in places if place.exists()]  # lists of folders are for several systems
+        named += [(name, place) for place in there or places]
     return named
 
 
@@ -145,10 +149,18 @@ def _with_scheme(proxy: str) -> str:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
+def _has_host(proxy: str) -> bool:
+    """Whether an address names a host that there may be; with others requests and urllib3 fail in ways of their own."""
+    try:
+        return bool((urlsplit(proxy).hostname or "").encode("idna"))
+    except ValueError:  # of an empty or too long label, as in a..b
+        return False
+
+
 def _describe_refusal(error: Exception) -> str:
     if "Missing dependencies for SOCKS" in str(error):
         return "a SOCKS proxy needs PySocks; install it with pip install pysocks"
-    return "no address of a proxy; expected http://, https://, socks4://, socks5:// or socks5h://, <host> and :<port>"
+    return _NO_PROXY
 
 
 def explain(error: BaseException | None) -> Unavailable | None:

@@ -77,7 +77,7 @@ def test_a_folder_of_certificates(
         pytest.skip("openssl gives the names, and is missing")
     if hashed:
         subprocess.run(["openssl", "rehash", folder], check=True)
-    monkeypatch.setenv("SSL_CERT_DIR", f"{Authority(tmp_path / 'others').certificate.parent}:{folder}")
+    monkeypatch.setenv("SSL_CERT_DIR", f"{Authority(tmp_path / 'others').certificate.parent}:/nonexistent:{folder}")
     assert client.get(secure.url()) == CONTENT
 
 
@@ -191,7 +191,11 @@ def test_a_proxy_that_does_not_answer_is_named(
 
 
 @pytest.mark.parametrize(
-    "proxy", ["socks://127.0.0.1:9", "ftp://me:secret@h:9", "http://", "http://me:sec#ret@h:9", "http://me:secret@h:x"]
+    "proxy",
+    [
+        *("socks://127.0.0.1:9", "ftp://me:secret@h:9", "http://", "http://me:sec#ret@h:9", "http://me:secret@h:x"),
+        *("http://me:secret@", "http://me:secret@:9", "http://a..b:9", f"http://{'a' * 64}:9", "http://[::1"),
+    ],
 )
 def test_what_is_no_address_of_a_proxy_is_refused(client: Client, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.setenv("ALL_PROXY", proxy)
