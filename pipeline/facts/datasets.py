@@ -12,11 +12,13 @@ class KnownDataset:
         name: the usual one.
         pattern: of the ways to write it, as a regular expression, in any case of letters.
         classes: the number of its classes; () where several are in use.
+        part_of: the name of the data set that its images are from.
     """
 
     name: str
     pattern: str
     classes: tuple[int, ...] = ()
+    part_of: str = ""
 
 
 # More specific names first: "ImageNet" alone may mean any of its parts.
@@ -32,10 +34,10 @@ KNOWN = (
     KnownDataset("ImageNet-21k", r"imagenet[-_ ]?(?:21|22)k", (10_450, 11_221, 19_167, 21_841, 21_843)),
     KnownDataset("ImageNet-1k", r"imagenet[-_ ]?1k|imagenet[-_ ]?2012|ilsvrc(?:[-_ ]?2012)?", (1000, 1001)),
     KnownDataset("Tiny ImageNet", r"tiny[-_ ]?imagenet", (200,)),
-    KnownDataset("ImageNet-100", r"imagenet[-_ ]?100", (100,)),
+    KnownDataset("ImageNet-100", r"imagenet[-_ ]?100", (100,), "ImageNet-1k"),
     KnownDataset("ImageNet", r"imagenet"),
-    KnownDataset("Imagenette", r"imagenette", (10,)),
-    KnownDataset("Imagewoof", r"imagewoof", (10,)),
+    KnownDataset("Imagenette", r"imagenette", (10,), "ImageNet-1k"),
+    KnownDataset("Imagewoof", r"imagewoof", (10,), "ImageNet-1k"),
     KnownDataset("Places365", r"places[-_ ]?365", (365,)),
     KnownDataset("Food-101", r"food[-_ ]?101", (101,)),
     KnownDataset("Oxford-IIIT Pet", r"oxford[-_ ]iiit[-_ ]pets?", (37,)),
@@ -89,7 +91,7 @@ def is_same(mention: Mention, dataset: str) -> bool:
 
 
 def is_other(text: str, dataset: str) -> bool:
-    """Whether a text names another data set than this one.
+    """Whether a text names another data set than this one or a part of it, as the images of an evaluation may be.
 
     Well-known names decide where both have one. Where one has, they must share a word; a text without any that tells
     data sets apart, such as "our test images", names none. Names that nobody knows are not compared: their authors may
@@ -97,25 +99,30 @@ def is_other(text: str, dataset: str) -> bool:
     """
     named, expected = mentions(text), mentions(dataset)
     if named and expected:
-        return not any(is_same(mention, dataset) for mention in named)
+        names = {mention.known.name for mention in expected}
+        return not any(is_same(mention, dataset) or mention.known.part_of in names for mention in named)
     if not named and not expected:
         return False
     words, others = _words_of(text), _words_of(dataset)
     return bool(words and others) and not any(_are_alike(word, other) for word in words for other in others)
 
 
-# Words that do not tell data sets apart.
+# Words that do not tell data sets apart; those of _SPLIT do not either, with any ending.
 _COMMON = frozenset({
-    "a", "an", "the", "of", "on", "in", "for", "from", "and", "or", "with", "by", "its", "their", "our", "my", "own",
-    "new", "test", "tests", "testing", "train", "training", "trained", "val", "valid", "validation", "evaluation",
-    "held", "out", "holdout", "set", "sets", "split", "splits", "part", "parts", "subset", "data", "dataset",
-    "datasets", "image", "images", "photo", "photos", "photograph", "photographs", "picture", "pictures", "class",
-    "classes", "sample", "samples",
+    "all", "and", "another", "at", "by", "class", "classes", "cross", "data", "dataset", "datasets", "each", "every",
+    "first", "fold", "folds", "for", "from", "half", "held", "holdout", "image", "images", "in", "its", "last", "my",
+    "never", "new", "not", "of", "official", "on", "one", "or", "original", "other", "our", "out", "own", "paper",
+    "part", "parts", "per", "cent", "percent", "photo", "photograph", "photographs", "photos", "picture", "pictures", 
+    "random", "randomly", "remaining", "rest", "same", "sample", "samples", "seen", "set", "sets", "some", "split", "splits",
+    "subset", "ten", "that", "the", "their", "these", "those", "unseen", "val", "with",
 })  # fmt: skip
+_SPLIT = ("eval", "test", "train", "valid")
 
 
 def _words_of(text: str) -> set[str]:
-    return {word for word in re.findall(r"[^\W_]+", text.lower()) if word not in _COMMON}
+    """Returns the words that tell data sets apart, in lower case, without digits."""
+    words = re.findall(r"[^\W\d_]{2,}", text.lower())
+    return {word for word in words if word not in _COMMON and not word.startswith(_SPLIT)}
 
 
 def _are_alike(word: str, other: str) -> bool:

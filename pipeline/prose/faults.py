@@ -85,9 +85,12 @@ def _own_problems(field: Field, texts: MemberTexts, others: Sequence[MemberTexts
         yield from relative_links(text)
     if field.is_prose:
         members = (texts, *others) if field.is_of_collection else (texts,)
-        collection = texts.collection
-        sizes, variants = ({getattr(member.model, key) for member in members} for key in ("image_size", "variant"))
-        models = Models(frozenset(sizes), frozenset(variants), frozenset(), collection.dataset_name, collection.license)
+        models = Models(
+            sizes=frozenset(member.model.image_size for member in members),
+            variants=frozenset(member.model.variant for member in members),
+            dataset=texts.collection.dataset_name,
+            license=texts.collection.license,
+        )
         yield from text_problems(text, models)
 
 

@@ -50,7 +50,17 @@ def test_imagenet_may_mean_each_of_its_parts(named: str, dataset: str, expected:
         ("noise", "ImageNet-1k", True),
         ("the MNIST test set", "Fashion-MNIST", True),
         ("the ImageNet validation set", "ImageNet-1k", False),
+        ("photographs of our garden", "ImageNet-1k", True),
         ("our test images", "ImageNet-1k", False),
+        ("the first 100 test images of each class", "Fashion-MNIST", False),
+        ("the official test split", "Food-101", False),
+        ("20 % of the images, held out at random", "EuroSAT", False),
+        ("5-fold cross-validation", "EuroSAT", False),
+        ("10,000 images not seen in training", "MNIST", False),
+        ("Testbilder", "MNIST", False),
+        ("Imagenette", "ImageNet-1k", False),  # ten of its classes
+        ("the ImageNet-1k validation set", "Imagenette", True),
+        ("Tiny ImageNet", "ImageNet-1k", True),  # of 64x64 pixels
         ("the Oxford-IIIT Pet test set", "Pets", False),
         ("the pictures of our shop", "Store photographs", False),  # nobody knows either name
         ("clothes like those of Fashion-MNIST", "Fashion-MNIST", False),
