@@ -112,9 +112,9 @@ _COMMON = frozenset({
     "all", "and", "another", "at", "by", "class", "classes", "cross", "data", "dataset", "datasets", "each", "every",
     "first", "fold", "folds", "for", "from", "half", "held", "holdout", "image", "images", "in", "its", "last", "my",
     "never", "new", "not", "of", "official", "on", "one", "or", "original", "other", "our", "out", "own", "paper",
-    "part", "parts", "per", "cent", "percent", "photo", "photograph", "photographs", "photos", "picture", "pictures", 
-    "random", "randomly", "remaining", "rest", "same", "sample", "samples", "seen", "set", "sets", "some", "split", "splits",
-    "subset", "ten", "that", "the", "their", "these", "those", "unseen", "val", "with",
+    "part", "parts", "per", "cent", "percent", "photo", "photograph", "photographs", "photos", "picture", "pictures",
+    "random", "randomly", "remaining", "rest", "same", "sample", "samples", "seen", "set", "sets", "some", "split",
+    "splits", "subset", "ten", "that", "the", "their", "these", "those", "unseen", "val", "with",
 })  # fmt: skip
 _SPLIT = ("eval", "test", "train", "valid")
 
