@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 
 from pipeline.base.archives import EntryKind
 from pipeline.base.command import guarded
-from pipeline.base.fault import Fault, hide_password, list_names
+from pipeline.base.fault import Fault, escape, hide_password, list_names
 from pipeline.download import cache
 from pipeline.saved_model import runtimes
 from pipeline.saved_model.access import Kind
@@ -65,12 +65,7 @@ def render_text(diagnosis: Diagnosis) -> str:
     faults = ["faults:", *(_finding_lines(model, diagnosis.faults) or ["  none"])]
     rules = _finding_lines(model, diagnosis.publication) or ["  it keeps every rule"]
     publication = ["to publish it with this project:", *rules]
-    return "\n".join(map(_escape, [model.files.path, *table, *faults, *publication]))
-
-
-def _escape(line: str) -> str:
-    """Returns a line without the control characters that names in a stranger's model may have."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
+    return "\n".join(map(escape, [model.files.path, *table, *faults, *publication]))
 
 
 def _finding_lines(model: Inspection, findings: Sequence[Finding]) -> list[str]:

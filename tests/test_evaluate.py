@@ -283,6 +283,22 @@ def test_an_accuracy_at_chance_ends_with_a_warning(
     assert "at chance" not in capsys.readouterr().err
 
 
+def test_outputs_that_are_not_numbers_are_counted(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, is_lost in (("some", lambda logits: logits[:, :1] > 1), ("all", lambda logits: logits[:, :1] > -1)):
+
+        def call(images: Any, is_lost: Any = is_lost) -> Any:
+            logits = of_colours(images)
+            return tf.where(is_lost(logits), np.nan, logits)
+
+        evaluate.main([with_signature(tmp_path / name, call, IMAGE, tf.uint8), *options])
+    some, every = capsys.readouterr().out.split(f"{tmp_path}/all")
+    assert "  NaN or infinite   outputs for 40 images, which count as wrong\n" in some
+    assert "  NaN or infinite   outputs for 120 images" in every
+    assert figures(tmp_path)["modules"][0]["not_numbers"] == 120
+
+
 def test_each_module_has_its_own_settings(options: list[str], tmp_path: Path) -> None:
     """What is given for the first counts for the second where it fits."""
     first = with_signature(tmp_path / "first", of_colours, (None, None, None, 3), tf.float32)

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.accuracy.module_settings import ModuleSettings
 from pipeline.accuracy.outputs import FLOATS, Background, can_classify, check_output, choose_output
 from pipeline.accuracy.pixels import BYTES, IMAGENET, SIGNED, Pixels
-from pipeline.base.fault import Fault, list_names, nearest
+from pipeline.base.fault import Fault, escape, list_names, nearest
 from pipeline.saved_model.callables import CALL, read_call
 from pipeline.saved_model.graph import Signature, Tensor, read_signatures
 
@@ -137,7 +137,9 @@ def _choose_signature(
         raise Fault(f"{where}: {_title(first)} {reasons[first]}{listing}")
     if chosen := _clear_choice({name: signatures[name] for name in suitable}, classes):
         return chosen, suitable[chosen]
-    raise Fault(f"{where}: several signatures take images; pass {setting}= one of {', '.join(suitable)}{listing}")
+    raise Fault(
+        f"{where}: several signatures take images; pass {setting}= one of {escape(', '.join(suitable))}{listing}"
+    )
 
 
 def _clear_choice(suitable: Mapping[str, Signature], classes: int) -> str | None:
@@ -162,7 +164,8 @@ def _title(signature: str) -> str:
 
 def _list_signatures(signatures: Mapping[str, Signature]) -> str:
     """Returns all signatures, a line each, to be put after a sentence."""
-    return "".join(f"\n  {name}: {describe_signature(signature)}" for name, signature in list(signatures.items())[:20])
+    lines = [f"{name}: {describe_signature(signature)}" for name, signature in list(signatures.items())[:20]]
+    return "".join(f"\n  {escape(line)}" for line in lines)
 
 
 def describe_signature(signature: Signature) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pipeline.accuracy.interface import Interface
 from pipeline.accuracy.label_order import PROVEN
 from pipeline.accuracy.statistics import percent
+from pipeline.base.fault import escape
 from pipeline.base.verdict import Verdict
 from pipeline.facts.accuracy import Figures, Interval, LabelOrder
 
@@ -67,13 +68,15 @@ def describe(figures: ModuleFigures) -> str:
         lines.append((f"top-1 among {restricted.classes:<5}", f"{percent(restricted.top1)}, the classes of the images"))
     if real := figures.real:
         lines.append(("ReaL", f"{percent(real.top1)} on {real.images:,} images"))
+    if figures.not_numbers:
+        lines.append(("NaN or infinite", f"outputs for {figures.not_numbers:,} images, which count as wrong"))
     rate = "unknown" if figures.images_per_second is None else f"{figures.images_per_second:.1f}"
     lines += [
         ("calibration error", f"{percent(figures.calibration.ece)}, {figures.activation} of the logits"),
         ("label order", f"{figures.label_order.verdict}: {figures.label_order.reason}"),
         ("images/s", f"{rate} from files, {figures.forward_images_per_second:.1f} forward pass only"),
     ]
-    return "\n".join([figures.module, *(f"  {label:<17} {value}" for label, value in lines)])
+    return "\n".join([figures.module, *(escape(f"  {label:<17} {value}") for label, value in lines)])
 
 
 def _with_interval(share: float, interval: Interval) -> str:
@@ -117,6 +120,8 @@ def warn_of_chance(figures: ModuleFigures, interface: Interface, prefix: str) ->
         causes.append(f"a module that takes the channels as BGR{layout if interface.input.has_open_layout else ''}")
     if interface.pixels and interface.input.tensor.dtype.startswith(("float", "bfloat")):
         causes.insert(0, f"another range of pixels than {interface.pixels.name} ({prefix}RANGE=)")
+    if figures.not_numbers:
+        causes.insert(0, f"NaN or infinite outputs, which {figures.not_numbers:,} images gave")
     return (
         f"warning: {figures.module}: the accuracy is at chance: {order.hits:,} of {figures.images:,} images are right,"
         f" {order.chance:,.1f} expected from guessing. The usual causes: {'; '.join(causes)}; a module that was not"

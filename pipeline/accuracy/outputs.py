@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline.accuracy.module_settings import ModuleSettings
-from pipeline.base.fault import Fault, nearest
+from pipeline.base.fault import Fault, escape, nearest
 from pipeline.saved_model.graph import Tensor
 
 FLOATS = ("float32", "float16", "bfloat16", "float64")
@@ -47,7 +47,7 @@ def choose_output(where: str, outputs: Mapping[str, Tensor], settings: ModuleSet
     setting = settings.setting("output")
     if settings.output in outputs or not outputs:
         return settings.output
-    listing = "".join(f"\n  {name}: {tensor}" for name, tensor in outputs.items())
+    listing = "".join(f"\n  {escape(name)}: {tensor}" for name, tensor in outputs.items())
     if settings.output is not None and settings.is_demanded("output"):
         hint = nearest(settings.output, outputs)
         raise Fault(f"{where}: it has no output {settings.output!r}{hint}; pass {setting}= one of{listing}")

@@ -23,7 +23,7 @@ from typing import IO
 
 from isal import igzip, isal_zlib
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, escape
 from pipeline.base.files import CHUNK
 
 ENTRIES = 100_000  # at most
@@ -159,7 +159,7 @@ def _naming_damage(path: Path, packing: Packing) -> Iterator[None]:
 
 def show_name(name: str) -> str:
     """Returns a name of a stranger for a message: without control characters, and in at most 100 characters."""
-    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)
+    shown = escape(name)
     return shown if len(shown) <= 100 else f"{shown[:80]}...{shown[-17:]}"
 
 

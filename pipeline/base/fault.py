@@ -41,6 +41,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {names[close[0]]!r}?)" if close else ""
 
 
+def escape(text: str) -> str:
+    """Returns a text of a stranger with its control characters and line ends written out, as in "\\x1b[2J"."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 def list_names(names: Sequence[str], limit: int = 5) -> str:
     """Returns the first `limit` names joined by commas, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""

@@ -270,6 +270,15 @@ def test_meta_graphs() -> None:
     assert choose(model).tags == ("serve",)
 
 
+def test_names_of_strangers_do_not_reach_the_terminal_as_they_are() -> None:
+    strange = message({"a\x1b[2J": PICTURE, "b": PICTURE})
+    assert refusal(strange) == (
+        "several signatures take images; pass SIGNATURE= one of a\\x1b[2J, b"
+        "\n  a\\x1b[2J: image uint8 (?, 9, 9, 3) -> logits float32 (?, 1000)"
+        "\n  b: image uint8 (?, 9, 9, 3) -> logits float32 (?, 1000)"
+    )
+
+
 # Settings -------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("settings", "message"),

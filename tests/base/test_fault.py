@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.base.fault import list_names, nearest
+from pipeline.base.fault import escape, list_names, nearest
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,7 @@ def test_names_beyond_the_limit_are_counted(names: list[str], text: str) -> None
 def test_the_nearest_name_is_suggested(name: str, suggestion: str | None) -> None:
     expected = f" (did you mean {suggestion!r}?)" if suggestion else ""
     assert nearest(name, ("IMAGENET", "MODULE", "MODEL", "SAMPLES")) == expected
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    assert escape("a\x1b[2J\nÄ\u2028") == "a\\x1b[2J\\nÄ\\u2028"
