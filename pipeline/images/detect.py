@@ -58,17 +58,19 @@ class _Part:
         split: by the names of folders and files; None where none tells.
         name: the folder or the first file that has them, for messages.
         open: returns their source; may raise Fault.
-        files: how many files they are; 0 for a folder.
+        number: how many folders or files they are.
+        is_folder: whether they are folders.
     """
 
     split: Split | None
     name: str
     open: Callable[[], Source]
-    files: int = 0
+    number: int = 1
+    is_folder: bool = False
 
     def __str__(self) -> str:
-        more = f" and {self.files - 1} more" if self.files > 1 else ""
-        return f"{self.name}{more}" if self.files else f"the folder {self.name}"
+        more = f" and {self.number - 1} more" if self.number > 1 else ""
+        return f"{'the folder ' if self.is_folder else ''}{self.name}{more}"
 
 
 def detect(path: Path, labels: Sequence[Label], wanted: Split | None) -> Source:
@@ -140,7 +142,7 @@ def _detect_folder(folder: Path, search: _Search, stated: Split | None) -> Sourc
 def _part_of_layout(layout: Layout, folder: Path, split: Split | None) -> _Part:
     around = (other.name for other in (folder.absolute(), *folder.absolute().parents))
     name = next((name for name in around if split_of_folder(name) is split), folder.absolute().name)
-    return _Part(split, name, lambda: Source(layout, folder, split))
+    return _Part(split, name, lambda: Source(layout, folder, split), is_folder=True)
 
 
 def _detect_saved(folder: Path, files: Sequence[Path], search: _Search) -> Source:
@@ -178,7 +180,7 @@ def _group_folders(splits: Mapping[Path, Split], search: _Search) -> Iterator[_P
     for folder, split in splits.items():
         by_split.setdefault(split, []).append(folder)
     for split, same in by_split.items():
-        yield _Part(split, same[0].name, partial(_open_folder, same, search, split))
+        yield _Part(split, same[0].name, partial(_open_folder, same, search, split), len(same), is_folder=True)
 
 
 def _open_folder(same: Sequence[Path], search: _Search, split: Split | None) -> Source:

@@ -19,6 +19,7 @@ from pipeline.images.files import FilePlace, LabelledFile, file_state
 from pipeline.images.labels import Label
 from pipeline.images.layout import Source
 from pipeline.images.parquet_columns import Columns, find_columns, find_label, plain_label
+from pipeline.images.split import SPLIT_WORDS
 
 _ROWS = 16  # that are read at once
 # Bytes of rows that are kept for threads which are late: far more than the images decoded ahead of the model.
@@ -163,29 +164,42 @@ def list_parquet(source: Source, labels: Sequence[Label]) -> list[LabelledFile]:
     images: list[LabelledFile] = []
     for path in source.files:
         with _naming(f"{path}: cannot be read as a Parquet file"):
-            images += _list_file(path, labels, reader, len(images))
+            images += _list_file(path, source.split is None, labels, reader, len(images))
     counts = Counter((image.label, image.file) for image in images)
     if all(image.file for image in images) and max(counts.values(), default=1) == 1:
         return images
     return [replace(image, file=f"{source.split or 'row'}-{number:05d}") for number, image in enumerate(images)]
 
 
-def _list_file(path: Path, labels: Sequence[Label], reader: _Reader, earlier: int) -> Iterator[LabelledFile]:
-    """Yields the images of a file; `earlier` is the number of rows in the files before it."""
+def _list_file(
+    path: Path, has_splits: bool, labels: Sequence[Label], reader: _Reader, earlier: int
+) -> Iterator[LabelledFile]:
+    """Yields the images of a file.
+
+    Args:
+        path: the file.
+        has_splits: whether a column may tell the split of each image, as where the name of the file tells none.
+        labels: the classes of the model.
+        reader: reads the images.
+        earlier: the number of rows in the files before it.
+    """
     file = _open(path)
     columns = find_columns(path, file.schema_arrow, labels)
     missing = _find_rows_without_bytes(file, columns)
     known: dict[int | str | None, int] = {}
     row = 0
     for batch in file.iter_batches(columns=columns.listed, use_threads=False):
-        names = _column(batch, columns.path)
-        for label, name in zip(map(plain_label, _column(batch, columns.label)), names, strict=True):
+        values = (
+            _column(batch, column) for column in (columns.label, columns.path, columns.split if has_splits else None)
+        )
+        for value, name, split in zip(*values, strict=True):
+            label = plain_label(value)
             where, place = f"{path}: row {row}", ParquetPlace(path, row, earlier + row, columns.bytes, reader)
             outside = _find_outside(where, path, name) if row in missing else None
             file_name = PurePosixPath(name.replace("\\", "/")).name if name else ""
             if label not in known:
                 known[label] = find_label(where, label, columns)
-            yield LabelledFile(file_name, known[label], outside or place)
+            yield LabelledFile(file_name, known[label], outside or place, SPLIT_WORDS.get(str(split).lower()))
             row += 1
 
 

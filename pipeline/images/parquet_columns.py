@@ -27,6 +27,7 @@ class Columns:
         bytes: of the image files.
         path: of their names; None where there is none.
         label: of their classes.
+        split: of the words for their splits; None where there is none.
         classes: the model's class of each label that is an index, or its name where the model lacks it.
         labels: the classes of the model.
     """
@@ -34,13 +35,14 @@ class Columns:
     bytes: str
     path: str | None
     label: str
+    split: str | None
     classes: Sequence[int | str]
     labels: Sequence[Label]
 
     @property
     def listed(self) -> list[str]:
         """The columns that are read to list the images."""
-        return [self.label, *([self.path] if self.path else [])]
+        return [name for name in (self.label, self.path, self.split) if name]
 
 
 def find_columns(path: Path, schema: Any, labels: Sequence[Label]) -> Columns:
@@ -65,7 +67,8 @@ def find_columns(path: Path, schema: Any, labels: Sequence[Label]) -> Columns:
     is_struct = hasattr(schema.field(image).type, "fields")
     has_path = is_struct and schema.field(image).type.get_field_index("path") >= 0
     bytes_, name = (f"{image}.bytes", f"{image}.path" if has_path else None) if is_struct else (image, None)
-    return Columns(bytes_, name, label, _classes_of(features.get(label), labels), labels)
+    split = "split" if "split" in schema.names else None
+    return Columns(bytes_, name, label, split, _classes_of(features.get(label), labels), labels)
 
 
 def _read_features(schema: Any) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ shards of ImageNet keep the original "filename" in the JSON; it is the image's n
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,6 +16,7 @@ from pipeline.images.archives import list_members
 from pipeline.images.files import SUFFIXES, FilePlace, LabelledFile
 from pipeline.images.labels import CLASSES, Label, UnknownClass, class_finder
 from pipeline.images.layout import Source
+from pipeline.images.split import splits_of_folders
 
 _CLASS_NAMES = "classnames.txt"  # in the data sets of clip-benchmark, in the order of their own class indices
 
@@ -28,7 +29,12 @@ def list_shards(source: Source, labels: Sequence[Label]) -> list[LabelledFile]:
     """
     _check_class_names(source, len(labels))
     find = class_finder(labels)
-    return [image for shard in source.files for image in _list_shard(shard, find)]
+    images = [image for shard in source.files for image in _list_shard(shard, find)]
+    folders = {above for above, _ in images}
+    splits = {folder: split for folder, split in splits_of_folders(folders).items() if split and folder in folders}
+    if len(splits) < len(folders):  # they are of something else, such as classes
+        splits = {}
+    return [replace(image, split=splits.get(above)) for above, image in images]
 
 
 def _check_class_names(source: Source, classes: int) -> None:
@@ -50,7 +56,8 @@ class _Sample:
     texts: dict[str, bytes] = field(default_factory=dict)
 
 
-def _list_shard(path: Path, find: Callable[[str], int | None]) -> Iterator[LabelledFile]:
+def _list_shard(path: Path, find: Callable[[str], int | None]) -> Iterator[tuple[PurePosixPath, LabelledFile]]:
+    """Yields the images of a shard, each with the folder that its key names."""
     for key, sample in _read_samples(path).items():
         if sample.place is None:  # a caption, say
             continue
@@ -61,7 +68,8 @@ def _list_shard(path: Path, find: Callable[[str], int | None]) -> Iterator[Label
                 f"{path}: {key}: expected the class, a key of the model's label file or for ImageNet-1k an index, 0 to"
                 f" {CLASSES - 1}, in its .cls or as 'label' in its .json; got {facts.get('label')!r}"
             )
-        yield LabelledFile(PurePosixPath(str(facts.get("filename", sample.name))).name, label, sample.place)
+        file = PurePosixPath(str(facts.get("filename", sample.name))).name
+        yield PurePosixPath(key).parent, LabelledFile(file, label, sample.place)
 
 
 def _read_samples(path: Path) -> dict[str, _Sample]:

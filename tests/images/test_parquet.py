@@ -70,6 +70,15 @@ def test_imagenet_has_the_same_images_as_folders(tmp_path: Path) -> None:
     assert len(image_set.open_images(file, LABELS).examples) == len(NUMBERS) - 4
 
 
+def test_a_column_tells_the_splits_where_the_name_of_the_file_does_not(tmp_path: Path) -> None:
+    columns = {"image": images(0, 1, 2), "label": ["red"] * 3, "split": ["train", "Val", None]}
+    loaded = image_set.open_images(write(tmp_path / "all.parquet", columns), COLOURS)
+    assert (loaded.split, [example.file for example in loaded.examples]) == (Split.VALIDATION, ["1.png"])
+    assert loaded.left_out == ("1 of the split train", "1 of no known split")
+    loaded = image_set.open_images(write(tmp_path / "test.parquet", columns), COLOURS)
+    assert (loaded.split, len(loaded.examples)) == (Split.TEST, 3)
+
+
 def test_other_splits_are_taken_when_asked_for(tmp_path: Path) -> None:
     imagenet(tmp_path)
     loaded = image_set.open_images(tmp_path, LABELS, split=Split.TRAIN)

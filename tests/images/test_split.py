@@ -246,6 +246,28 @@ PLACES: dict[str, tuple[Callable[[Path], object], dict[Split | None, tuple[Split
         lambda home: put(home, f"{A}/train/1.jpg", f"{B}/train/3.jpg"),
         {None: "training images, by the name train; a model does better"},
     ),
+    "splits in the keys of shards": (
+        lambda home: write_tar(
+            home / "a.tar",
+            {
+                f"{part}/{n}.{kind}": data
+                for n, part in enumerate(("train", "val"))
+                for kind, data in (("jpg", content_of(n)), ("cls", b"0"))
+            },
+        ),
+        {None: (VALIDATION, [f"{A}/1.jpg"]), TRAIN: (TRAIN, [f"{A}/0.jpg"])},
+    ),
+    "classes in the keys of shards": (
+        lambda home: write_tar(
+            home / "a.tar",
+            {
+                f"{part}/{n}.{kind}": data
+                for n, part in enumerate(("train", "car"))
+                for kind, data in (("jpg", content_of(n)), ("cls", b"0"))
+            },
+        ),
+        {None: (None, [f"{A}/0.jpg", f"{A}/1.jpg"])},
+    ),
     "kinds of a class": (
         lambda home: put(home, f"{A}/train/1.jpg", f"{A}/car/2.jpg", f"{B}/3.jpg"),
         {None: (None, [f"{A}/car/2.jpg", f"{A}/train/1.jpg", f"{B}/3.jpg"])},
@@ -277,6 +299,8 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     )
     put(tmp_path / "b", f"train/{A}/1.jpg", f"val/{A}/2.jpg")
     assert image_set.open_images(tmp_path / "b", LABELS).left_out == ("the folder train",)
+    put(tmp_path / "d", *(f"train.X{number}/{A}/1.jpg" for number in (1, 2, 3)), f"val.X/{A}/2.jpg")
+    assert image_set.open_images(tmp_path / "d", LABELS).left_out == ("the folder train.X1 and 2 more",)
     put(tmp_path / "c", f"{A}/{A}_9.JPEG", f"{A}/{name_of(3)}")
     assert image_set.open_images(tmp_path / "c", LABELS).left_out == ("1 of the split train",)
 
