@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipeline.base.fault import Fault
 from pipeline.cards.agreement import Models, name_problems, title_problems
 from pipeline.facts import datasets
+from pipeline.pool import names
 from pipeline.prose.fields import Field, MemberTexts
 
 _DATASET = Field(("collection", "dataset_name"), "")
@@ -31,9 +33,23 @@ class Disagreement:
 
 def disagreements(texts: MemberTexts) -> Iterator[Disagreement]:
     """Yields where the YAML files contradict each other or themselves, without regard to sentences on pages."""
+    yield from _recipe(texts)
     yield from _dataset(texts)
     yield from _names(texts)
     yield from _leftovers(texts)
+
+
+def _recipe(texts: MemberTexts) -> Iterator[Disagreement]:
+    """Yields where `model` is unlike the checkpoint, whose name says what it is where it is one of the AugReg pool."""
+    try:
+        recipe = names.parse(texts.checkpoint_name)
+    except Fault:
+        return  # a name of one's own says nothing
+    by_name = {"variant": recipe.variant, "image_size": recipe.resolution, "dropout": recipe.do}
+    for key, expected in by_name.items():
+        if (value := getattr(texts.model, key)) != expected:
+            text = f"{value!r}, but by its name the checkpoint has {expected!r}"
+            yield Disagreement(Field(("model", key), ""), text, Field(("checkpoint", "name"), ""))
 
 
 def _dataset(texts: MemberTexts) -> Iterator[Disagreement]:

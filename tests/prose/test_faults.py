@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,27 @@ def test_a_member_that_was_copied_is_refused(tiny: Path, old: str, new: str, mes
     edit(tiny / "mini.yaml", old, new)
     (fault,) = faults(tiny)
     assert fault.startswith(f"mini.yaml:{message}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("variant: S/16", "variant: B/16", "8: model.variant: 'B/16', but by its name the checkpoint has 'S/16' ("),
+        ("image_size: 224", "image_size: 384", "9: model.image_size: 384, but by its name the checkpoint has 224 ("),
+        (
+            "classes: 1000",
+            "classes: 1000\n  dropout: 0.1",
+            "11: model.dropout: 0.1, but by its name the checkpoint has",
+        ),
+    ],
+)
+def test_a_model_unlike_its_checkpoints_name_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    vit, member = tmp_path / "vit", tmp_path / "vit/vit_s16.yaml"
+    shutil.copytree(ROOT / "model_cards/vit", vit)
+    edit(member, old, new)
+    faults_of_model = [fault for fault in find_text_faults(Member(member), None) if ": model." in fault]
+    assert faults_of_model[0].startswith(f"{member}:{message}")
+    assert f"{member}:2: checkpoint.name); correct the one that is wrong" in faults_of_model[0]
 
 
 @pytest.mark.parametrize(
