@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.accuracy import classify, statistics, summary
-from pipeline.accuracy.classify import Task
+from pipeline.accuracy.classify import Predict, Task
 from pipeline.accuracy.interface import Interface, choose_interface, choose_meta_graph
 from pipeline.accuracy.label_order import check_label_order
 from pipeline.accuracy.module_figures import ModuleFigures, describe, is_at_chance, warn_of_chance
@@ -86,6 +86,23 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """A module that was run.
+
+    Attributes:
+        candidate: the module.
+        task: the images, as it takes them.
+        predict: maps them to logits.
+        forward_rate: images per second of the forward pass alone.
+    """
+
+    candidate: Candidate
+    task: Task
+    predict: Predict
+    forward_rate: float
+
+
+@dataclass(frozen=True)
 class Conditions:
     """What the modules are measured on.
 
@@ -140,30 +157,40 @@ def refuse_missing_operations(where: str, meta_graph: Any, files: Files) -> None
         )
 
 
-def measure(candidate: Candidate, conditions: Conditions, shards: Path) -> tuple[ModuleFigures, Predictions]:
-    """Classifies the images with a module.
+def load(candidate: Candidate, conditions: Conditions) -> Loaded:
+    """Loads a module, runs it on blank images and times that.
 
-    Args:
-        candidate: the module.
-        conditions: the images.
-        shards: the folder for classify.Shards.
+    Raises:
+        Fault: when it cannot be loaded or run, or has another number of outputs.
     """
-    names, interface, settings = conditions.names, candidate.interface, candidate.settings
-    source, digest = interface.input, model_digest(candidate.folder)
+    settings = candidate.settings
     task = replace(
         conditions.task,
-        size=source.size or 0,
+        size=candidate.interface.input.size or 0,
         protocol=settings.protocol or PROTOCOLS[0],
         activation=settings.activation or "softmax",
-        pixels=interface.pixels,
+        pixels=candidate.interface.pixels,
     )
     with Status(candidate.name) as status:
         status.begin("loading")
-        classifier = load_classifier(candidate.name, candidate.folder, interface, settings.prefix)
-        predict = to_logits(classifier, len(names), task.activation)
+        classifier = load_classifier(candidate.name, candidate.folder, candidate.interface, settings.prefix)
+        predict = to_logits(classifier, len(conditions.names), task.activation)
         status.begin("timing the forward pass")
-        forward_rate = measure_speed(predict, classify.blank(task))
-    evaluated = classify.evaluate(task, predict, f"{digest} {interface}", shards, candidate.name)
+        return Loaded(candidate, task, predict, measure_speed(predict, classify.blank(task)))
+
+
+def measure(module: Loaded, names: Sequence[labels.Label], shards: Path) -> tuple[ModuleFigures, Predictions]:
+    """Classifies the images with a module.
+
+    Args:
+        module: the module.
+        names: the labels in the order of the outputs.
+        shards: the folder for classify.Shards.
+    """
+    candidate, task = module.candidate, module.task
+    interface, digest = candidate.interface, model_digest(candidate.folder)
+    source = interface.input
+    evaluated = classify.evaluate(task, module.predict, f"{digest} {interface}", shards, candidate.name)
     order = check_label_order(evaluated.predictions, names, len(names))
     figures = ModuleFigures(
         **vars(summary.compute_figures(task, evaluated, names, len(names))),
@@ -185,7 +212,7 @@ def measure(candidate: Candidate, conditions: Conditions, shards: Path) -> tuple
         manifest_sha256=image_set.manifest_digest(task.chosen),
         damaged=evaluated.damaged,
         images_per_second=evaluated.rate,
-        forward_images_per_second=forward_rate,
+        forward_images_per_second=module.forward_rate,
         label_order=order,
         at_chance=is_at_chance(order, len(evaluated.predictions)),
     )
@@ -257,15 +284,19 @@ def _read_conditions(args: argparse.Namespace, names: Sequence[labels.Label]) ->
 def _measure_all(
     candidates: Sequence[Candidate], conditions: Conditions, report: Path | None
 ) -> tuple[list[ModuleFigures], list[Predictions]]:
-    """Measures each module and prints its figures; with a report, what is done of it survives a kill."""
+    """Measures each module and prints its figures; with a report, what is done of it survives a kill.
+
+    All are loaded first: one that fails is refused before the other has classified the images for an hour.
+    """
     figures, predictions = [], []
+    loaded = [load(candidate, conditions) for candidate in candidates]
     with tempfile.TemporaryDirectory() as scratch:
         shards = report.with_name(f"{report.name}.shards") if report else Path(scratch)
-        for number, candidate in enumerate(candidates):
-            module, rows = measure(candidate, conditions, shards / str(number))
-            figures.append(module)
+        for number, module in enumerate(loaded):
+            measured, rows = measure(module, conditions.names, shards / str(number))
+            figures.append(measured)
             predictions.append(rows)
-            print(describe(module), flush=True)
+            print(describe(measured), flush=True)
     return figures, predictions
 
 

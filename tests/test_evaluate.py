@@ -310,6 +310,16 @@ def test_each_module_has_its_own_settings(options: list[str], tmp_path: Path) ->
     ]
 
 
+def test_a_second_module_that_fails_is_refused_before_the_first_is_measured(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = with_signature(tmp_path / "first", of_colours, IMAGE, tf.uint8)
+    second = with_signature(tmp_path / "second", lambda x: of_colours(x)[:0], IMAGE, tf.uint8)
+    with pytest.raises(Fault, match="second: its output has a length of 0 for 32 images; pass AGAINST_OUTPUT= another"):
+        evaluate.main([first, *options, "--against", second])
+    assert "top-1" not in capsys.readouterr().out
+
+
 def test_a_module_that_fails_on_the_images_is_named(options: list[str], tmp_path: Path) -> None:
     module = with_signature(tmp_path / "module", lambda x: tf.io.parse_tensor(x[0], tf.float32), (None,), tf.string)
     with pytest.raises(Fault, match=r"module: it fails on images, string \(32,\) \(") as caught:

@@ -130,7 +130,7 @@ def select_output(outputs: Any, chosen: str | None, where: str, prefix: str = ""
     array = np.asarray(by_name[chosen] if chosen is not None else next(iter(by_name.values())), np.float32)
     if array.ndim == 0 or any(size != 1 for size in array.shape[1:-1]):
         raise Fault(f"{where}: its output has shape {array.shape}, expected (n, classes); pass {prefix}OUTPUT= another")
-    return array.reshape(1 if array.ndim == 1 else len(array), -1)
+    return array.reshape(1 if array.ndim == 1 else len(array), array.shape[-1])
 
 
 def _invert_activation(outputs: np.ndarray, activation: str) -> np.ndarray:
