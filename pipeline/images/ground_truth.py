@@ -26,7 +26,7 @@ from typing import Any
 from pipeline.base.fault import Fault
 from pipeline.base.text import decode, read_lines, split_lines
 from pipeline.images.labels import CLASSES, Label, UnknownClass, class_finder, class_index, imagenet_classes
-from pipeline.images.names import IMAGES, original_name, validation_name
+from pipeline.images.names import IMAGES, original_name, validation_name, validation_number
 
 DEVKIT = "ILSVRC2012_devkit_t12"
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
@@ -151,6 +151,10 @@ def _read_text(path: Path, labels: Sequence[Label]) -> dict[str, int]:
     lines = [line.split() for line in read_lines(path, _AGAIN)]
     if all(len(line) == 1 and _SYNSET.fullmatch(line[0]) for line in lines):
         return _label_in_order(path, [line[0] for line in lines], class_index(labels))
+    if len(lines) > 1 and all(_counts_images(line) for line in lines):
+        raise Fault(
+            f"{path}: its numbers count the images and name no classes; expected Kaggle's {KAGGLE} in its place"
+        )
     find, classes = class_finder(labels), {}
     for number, line in enumerate(lines, start=1):
         if len(line) != 2:
@@ -167,6 +171,11 @@ def _read_text(path: Path, labels: Sequence[Label]) -> dict[str, int]:
             )
         classes[original_name(Path(name).name)] = label
     return classes
+
+
+def _counts_images(line: Sequence[str]) -> bool:
+    """Whether a line has an image and its number, as in val.txt of Kaggle's ImageSets/CLS-LOC."""
+    return len(line) == 2 and line[1] == str(validation_number(Path(line[0]).name))
 
 
 def _label_in_order(where: Path, synsets: Sequence[str], index: dict[str, int]) -> dict[str, int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.base.fault import Fault
 from pipeline.images import ground_truth
 from pipeline.images.files import FilePlace, LabelledFile, Place
-from pipeline.images.labels import Label, class_index
+from pipeline.images.labels import Label, UnknownClass, class_index
 from pipeline.images.layout import Source
 from pipeline.images.names import original_name, synset_in_name
 
@@ -37,7 +37,7 @@ def label_images(
         labels: the classes.
 
     Raises:
-        Fault: when there is no ground truth, or it lacks an image.
+        Fault: when there is no ground truth, or it lacks an image, or an image is of a class that the model lacks.
     """
     index = class_index(labels)
     synsets = {name: synset_in_name(name) for name in files}
@@ -50,6 +50,8 @@ def label_images(
     images = []
     for name, place in files.items():
         label = index.get(synsets[name] or "", classes.get(original_name(name)))
+        if label is None and synsets[name]:
+            raise UnknownClass(f"{where}: {name}: no class of the model's {len(labels)} is called {synsets[name]!r}")
         if label is None:
             raise Fault(
                 f"{where}: no class is known of the image {name!r}; expected only ILSVRC2012_val_<8 digits>.JPEG, all"

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.images import ground_truth, image_set
+from pipeline.images.labels import UnknownClass
 from tests import validation_set
 from tests.validation_set import FORMS, LABELS, NUMBERS, TRUTH, name_of, write_flat, write_truth
 
@@ -83,6 +84,22 @@ SYNSETS = "imagenet_2012_validation_synset_labels.txt"
 )  # fmt: skip
 def test_faults_are_named(form: str, name: str, old: bytes, new: bytes, message: str, tmp_path: Path) -> None:
     assert message in damaged(tmp_path, form, name, old, new)
+
+
+def test_a_list_that_counts_the_images_is_refused(tmp_path: Path) -> None:
+    """As val.txt in Kaggle's ImageSets/CLS-LOC: its numbers would be read as classes."""
+    write_flat(tmp_path / "val")
+    (tmp_path / "val.txt").write_text("".join(f"{name_of(number)[:-5]} {number}\n" for number in (1, 2, 3)))
+    with pytest.raises(
+        Fault, match=r"val\.txt: its numbers count the images and name no classes; expected Kaggle's LOC"
+    ):
+        image_set.open_images(tmp_path, LABELS)
+
+
+def test_a_class_in_a_name_that_the_model_lacks_is_named(tmp_path: Path) -> None:
+    (tmp_path / f"{name_of(1)[:-5]}_{LABELS[9].key}.JPEG").write_bytes(b"")
+    with pytest.raises(UnknownClass, match=rf"no class of the model's 3 is called '{LABELS[9].key}'"):
+        image_set.open_images(tmp_path, LABELS[:3])
 
 
 def test_the_numbers_of_the_devkit_without_meta_mat_are_refused(tmp_path: Path) -> None:
