@@ -63,7 +63,9 @@ def render_text(diagnosis: Diagnosis) -> str:
     model = diagnosis.model
     table = [f"  {name:<26}{value}" for name, value in _facts(model)]
     faults = ["faults:", *(_finding_lines(model, diagnosis.faults) or ["  none"])]
-    rules = _finding_lines(model, diagnosis.publication) or ["  it keeps every rule"]
+    rules = _finding_lines(model, diagnosis.publication) or [
+        f"  it keeps every rule{', but for the faults' if diagnosis.faults else ''}"
+    ]
     publication = ["to publish it with this project:", *rules]
     return "\n".join(map(escape, [model.files.path, *table, *faults, *publication]))
 

@@ -17,7 +17,8 @@ def read_call(meta_graph: Any) -> Signature | None:
     nodes = meta_graph.object_graph_def.nodes
     functions = meta_graph.object_graph_def.concrete_functions
     children = nodes[0].children if nodes else ()
-    names = [name for child in children if child.local_name == CALL for name in _names(nodes[child.node_id])]
+    called = [child.node_id for child in children if child.local_name == CALL]
+    names = [name for number in called if 0 <= number < len(nodes) for name in _names(nodes[number])]
     forms = []
     for function in (functions[name] for name in names if name in functions):
         inputs = dict(_tensors(function.canonicalized_input_signature, "", meta_graph, by_spec=True))

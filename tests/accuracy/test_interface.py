@@ -156,6 +156,13 @@ def test_signatures_are_listed_where_none_can_be_chosen() -> None:
     )
 
 
+def test_a_call_that_leads_nowhere_is_none() -> None:
+    """As in a damaged graph."""
+    model = message({"a": PICTURE})
+    model.meta_graphs[0].object_graph_def.nodes.add().children.add(node_id=7, local_name="__call__")
+    assert choose(model).signature == "a"
+
+
 def add_call(model: Any, *outputs: tuple[str, int], shapes: Sequence[Sequence[int]] = ((-1, 9, 9, 3),)) -> Any:
     """Adds an object that can be called, as Keras saves it: with an option `training`, for each shape of images."""
     objects = model.meta_graphs[0].object_graph_def

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from pipeline.base.fault import Fault
+from pipeline.doctor import diagnose, render_text
 from pipeline.saved_model.faults import find_faults
 from pipeline.saved_model.graph import saved_model_class
 from pipeline.saved_model.inspection import inspect_saved_model
 from pipeline.saved_model.meta_graphs import short_name
+from pipeline.saved_model.remote import Downloads
 from tests.saved_model.models import faults_of
 
 
@@ -161,6 +163,16 @@ def test_a_newer_tensorflow_may_have_the_operation(tmp_path: Path) -> None:
     assert "; use TensorFlow 3.0, which wrote it, and import" in graph.faults(tmp_path)["operations"]
     graph.meta.meta_info_def.tensorflow_version = "2.21.0"
     assert "; import the library" in graph.faults(tmp_path)["operations"]
+
+
+def test_what_doctor_prints_of_python_functions(tmp_path: Path) -> None:
+    """Another signature may run anywhere, and a model with faults keeps not every rule."""
+    graph = Graph()
+    graph.add("PyFunc")
+    graph.faults(tmp_path)
+    text = render_text(diagnose(str(tmp_path), Downloads(tmp_path)))
+    assert "platforms                 any, but its Python functions only in the process that saved it\n" in text
+    assert text.endswith("to publish it with this project:\n  it keeps every rule, but for the faults")
 
 
 def test_new_operations_decide_the_oldest_tensorflow(tmp_path: Path) -> None:
