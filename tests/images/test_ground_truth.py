@@ -89,7 +89,7 @@ def test_faults_are_named(form: str, name: str, old: bytes, new: bytes, message:
 def test_a_list_that_counts_the_images_is_refused(tmp_path: Path) -> None:
     """As val.txt in Kaggle's ImageSets/CLS-LOC: its numbers would be read as classes."""
     write_flat(tmp_path / "val")
-    (tmp_path / "val.txt").write_text("".join(f"{name_of(number)[:-5]} {number}\n" for number in (1, 2, 3)))
+    (tmp_path / "val.txt").write_text("".join(f"{name_of(number)[:-5]} {number}\n" for number in range(1, 11)))
     with pytest.raises(
         Fault, match=r"val\.txt: its numbers count the images and name no classes; expected Kaggle's LOC"
     ):
