@@ -17,9 +17,10 @@ _WORDS = (
     *NUMBER_WORDS, "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
 )  # fmt: skip
 _SPELLED = "|".join(sorted(_WORDS[1:], key=len, reverse=True))
-# "about 50,000 Vision Transformers" counts something else, "one of the models" nothing at all.
+# "about 50,000 Vision Transformers" and "than three models" count something else, "one of the models" nothing at all.
 _COUNT = re.compile(
-    r"(?P<about>\b(?:about|around|over|nearly|more than|less than|of the|among) )?"
+    r"(?P<about>\b(?:about|around|over|nearly|more than|less than|of the|among|compared with|compared to"
+    r"|than|unlike|tried|out of) )?"
     rf"(?<![\w\[.-])(?P<count>{_SPELLED}|\d[\d,]*)\b(?!\s+of\s+the\s+(?:models|modules)\b)"
     r"(?:\s+(?!of\b)[\w-]+|\s+of\s+the\s+best){0,4}?"
     rf"\s+(?P<noun>{'|'.join(_MODULES_PER_NOUN)})s?\b",

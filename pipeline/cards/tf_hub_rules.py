@@ -87,6 +87,10 @@ def known_tags() -> dict[str, Any]:
     return {key: frozenset(values) | added.get(key, {}).keys() for key, values in lists.items()}
 
 
+# What may stand before a full stop inside a sentence: "A", "U.S", "Dr".
+_ABBREVIATION = re.compile(r"(?:\w\.)*\w|al|approx|ca|cf|dr|fig|incl|mrs?|ms|prof|st|vs", re.IGNORECASE)
+
+
 # The head: first line, description, tags -----------------------------------------------------------------------------
 def _head(page: Page) -> Iterator[Problem]:
     word = page.first.removeprefix("# ").split(" ")[0]
@@ -105,12 +109,18 @@ def _head(page: Page) -> Iterator[Problem]:
     yield from _tags(page, word, kind)
 
 
+def _is_one_sentence(text: str) -> bool:
+    """Whether no sentence begins inside a text; the full stop of an initial or abbreviation ends none."""
+    ends = re.finditer(r"(?P<word>[\w.]*)(?P<mark>[.!?])\s+(?=[A-Z])", text)
+    return all(end["mark"] == "." and _ABBREVIATION.fullmatch(end["word"]) for end in ends)
+
+
 def _description(page: Page, word: str) -> Iterator[Problem]:
     line = 3 if len(page.lines) > 1 and not page.lines[1] else 2
     if not page.description:
         yield Problem(line, "there is no description, expected one sentence below the first line")
     elif word != "Publisher":  # its description is a name
-        if re.search(r"[.!?]\s+[A-Z]", page.description):
+        if not _is_one_sentence(page.description):
             yield Problem(line, f"the description must be one sentence, got {page.description!r}")
         if not page.description.endswith("."):
             yield Problem(line, f"the description must be a sentence that ends with '.', got {page.description!r}")
@@ -200,7 +210,7 @@ def _html(page: Page) -> Iterator[Problem]:
 def _links(page: Page) -> Iterator[Problem]:
     for link in page.links():
         parts = urlsplit(link.text)
-        if parts.scheme not in ("", "http", "https") or (not parts.scheme and link.text.startswith("/")):
+        if parts.scheme not in ("", "http", "https", "mailto") or (not parts.scheme and link.text.startswith("/")):
             text = f"the link {link.text!r} works on one machine or host only"
             yield Problem(link.line, f"{text}; expected an http or https address, or a path relative to this page")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.fault import Fault
+from pipeline.cards import tf_hub_rules
 from pipeline.cards.page import parse_page
 from pipeline.cards.tf_hub_rules import KINDS, check, known_tags
 from tests.conftest import Stage, assert_refused
@@ -212,3 +213,25 @@ def test_the_command_names_each_file(stage: Stage, tmp_path: Path) -> None:
         f"{tmp_path}/none.md: no such file",
         f"{tmp_path}/picture.md: not UTF-8 text ('utf-8' codec can't decode byte 0x89",
     )
+
+
+@pytest.mark.parametrize(
+    ("summary", "is_one"),
+    [
+        ("trained by Dr. Lee on approx. 5,000 photographs, e.g. St. Gallen's", True),
+        ("trained by A. Lee et al. [2] on U.S. Roads", True),
+        ("trained auf Fotos, z. B. Bäumen", True),
+        ("trained on photographs. They are small", False),
+        ("trained by Dr. Lee! They are small", False),
+        ("trained on the photographs of A. Lee (2024). They are small", False),
+    ],
+)
+def test_abbreviations_end_no_sentence(summary: str, is_one: bool) -> None:
+    page = parse_page(f"# Module a/b/1\n\nModel: {summary}.\n\n## Overview\n")
+    assert any("must be one sentence" in problem.text for problem in tf_hub_rules.problems(page)) is not is_one
+
+
+def test_an_address_for_mail_is_a_link() -> None:
+    page = parse_page("# Publisher a\n\nA\n\n## About\n\n[Write](mailto:a@example.org) or [call](tel:1).\n")
+    links = [problem.text for problem in tf_hub_rules.problems(page) if "the link" in problem.text]
+    assert [link.split("'")[1] for link in links] == ["tel:1"]
