@@ -68,12 +68,12 @@ def text_faults(texts: MemberTexts, others: Sequence[MemberTexts], sources: Sour
             faults += [f"{sources.place(field, problem.line)}: {problem.text}" for problem in problems]
             texts = field.without(texts)  # its problems on pages would be consequences
     fields = {field.path: field for field in fields_of(texts)}
-    for one in list(disagreements(texts)):
-        other = f" ({sources.place(one.other)})" if one.other != one.field else ""
-        faults.append(f"{sources.place(one.field)}: {one.text}{other}; {one.to_do}")
-        texts = fields[one.field.path].without(texts) if one.field.path in fields else texts
-    found = find_problems(texts, others)
-    return faults + (list(_trace(found, texts, others, sources)) if found else [])
+    for disagreement in list(disagreements(texts)):
+        field, other = disagreement.field, sources.place(disagreement.other)
+        faults.append(f"{sources.place(field)}: {disagreement.text} ({other}); {disagreement.to_do}")
+        texts = fields[field.path].without(texts) if field.path in fields else texts
+    findings = find_problems(texts, others)
+    return faults + (list(_trace(findings, texts, others, sources)) if findings else [])
 
 
 def _own_problems(field: Field, texts: MemberTexts, others: Sequence[MemberTexts]) -> Iterator[Problem]:
@@ -95,18 +95,18 @@ def _own_problems(field: Field, texts: MemberTexts, others: Sequence[MemberTexts
 
 
 def _trace(
-    found: dict[str, Finding], texts: MemberTexts, others: Sequence[MemberTexts], sources: Sources
+    findings: dict[str, Finding], texts: MemberTexts, others: Sequence[MemberTexts], sources: Sources
 ) -> Iterator[str]:
     """Yields the problems with the texts that they come from, see the module; the rest with their pages."""
-    rest = dict(found)
+    rest = dict(findings)
     for field in fields_of(texts):
         if field.get(texts) == field.neutral or not rest:
             continue
         pages = {finding.page for finding in rest.values()}
-        gone = rest.keys() - find_problems(field.without(texts), others, pages).keys()
-        for problem in [problem for problem in rest if problem in gone][:_SHOWN]:
-            yield f"{sources.place(field, _line_in(field.get(texts), found[problem].line))}: {problem}"
-        rest = {problem: finding for problem, finding in rest.items() if problem not in gone}
+        remaining = find_problems(field.without(texts), others, pages)
+        for problem in [problem for problem in rest if problem not in remaining][:_SHOWN]:
+            yield f"{sources.place(field, _line_in(field.get(texts), findings[problem].line))}: {problem}"
+        rest = {problem: finding for problem, finding in rest.items() if problem in remaining}
     for problem, finding in rest.items():
         yield f"{sources.member.path}: {problem} (on its page {finding.page})"
 
@@ -121,8 +121,8 @@ def find_problems(
     texts: MemberTexts, others: Sequence[MemberTexts], pages: Container[str] | None = None
 ) -> dict[str, Finding]:
     """Returns the problems of all pages, each where it is found first; what was got, and the head, are not compared."""
-    found: dict[str, Finding] = {}
-    begun: set[str] = set()
+    findings: dict[str, Finding] = {}
+    beginnings: set[str] = set()
     for file in _pages(texts, others):
         if pages is not None and str(file.path) not in pages:
             continue
@@ -132,10 +132,10 @@ def find_problems(
             for message in str(fault).split("\n"):
                 line, problem = _split(message, file)
                 beginning = problem.split(", got ")[0].replace(f"_{Head.FE}/", f"_{Head.CLASSIFICATION}/")
-                if beginning not in begun:
-                    begun.add(beginning)
-                    found[problem] = Finding(str(file.path), line)
-    return found
+                if beginning not in beginnings:
+                    beginnings.add(beginning)
+                    findings[problem] = Finding(str(file.path), line)
+    return findings
 
 
 def _split(message: str, file: CardFile) -> tuple[str, str]:
