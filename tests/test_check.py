@@ -109,7 +109,7 @@ def test_settings_that_a_later_stage_would_refuse_are_reported(tiny: Path, tmp_p
     assert problems(member, Settings(imagenet=tmp_path / "val", require_accuracy=True)) == []
     (tmp_path / "real.json").write_text(json.dumps([[0]] * 50_000))
     (found,) = problems(member, Settings(imagenet=tmp_path / "val", real=tmp_path / "real.json"))
-    assert "ReaL labels are for ImageNet's validation images" in found
+    assert "ReaL labels are for the 1000 classes of ImageNet-1k, the model has 3" in found
     edit(member, "  minimum_top1", "  imagenet: false\n  minimum_top1")
     (found,) = problems(member, Settings(imagenet=tmp_path / "val", require_accuracy=True))
     assert found.endswith("there are no images; name a folder in evaluation.images")
