@@ -151,10 +151,6 @@ def _read_text(path: Path, labels: Sequence[Label]) -> dict[str, int]:
     lines = [line.split() for line in read_lines(path, _AGAIN)]
     if all(len(line) == 1 and _SYNSET.fullmatch(line[0]) for line in lines):
         return _label_in_order(path, [line[0] for line in lines], class_index(labels))
-    if len(lines) >= 10 and all(map(_counts_images, lines)):  # of a few it may be chance
-        raise Fault(
-            f"{path}: its numbers count the images and name no classes; expected Kaggle's {KAGGLE} in its place"
-        )
     find, classes = class_finder(labels), {}
     for number, line in enumerate(lines, start=1):
         if len(line) != 2:
@@ -164,6 +160,10 @@ def _read_text(path: Path, labels: Sequence[Label]) -> dict[str, int]:
             )
         name, class_ = line
         label = find(class_)
+        if label is None and all(map(_counts_images, lines)):
+            raise Fault(
+                f"{path}: its numbers count the images and name no classes; expected Kaggle's {KAGGLE} in its place"
+            )
         if label is None:
             raise UnknownClass(
                 f"{path}:{number}: expected the key of one of the model's {len(labels)} classes, or for ImageNet-1k an"

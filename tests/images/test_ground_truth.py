@@ -8,6 +8,7 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.images import ground_truth, image_set
 from pipeline.images.labels import UnknownClass
+from pipeline.images.names import IMAGES
 from tests import validation_set
 from tests.validation_set import FORMS, LABELS, NUMBERS, TRUTH, name_of, write_flat, write_truth
 
@@ -87,9 +88,9 @@ def test_faults_are_named(form: str, name: str, old: bytes, new: bytes, message:
 
 
 def test_a_list_that_counts_the_images_is_refused(tmp_path: Path) -> None:
-    """As val.txt in Kaggle's ImageSets/CLS-LOC: its numbers would be read as classes."""
+    """As val.txt in Kaggle's ImageSets/CLS-LOC."""
     write_flat(tmp_path / "val")
-    (tmp_path / "val.txt").write_text("".join(f"{name_of(number)[:-5]} {number}\n" for number in range(1, 11)))
+    (tmp_path / "val.txt").write_text("".join(f"{name_of(number)[:-5]} {number}\n" for number in range(1, IMAGES + 1)))
     with pytest.raises(
         Fault, match=r"val\.txt: its numbers count the images and name no classes; expected Kaggle's LOC"
     ):
