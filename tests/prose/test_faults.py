@@ -209,6 +209,7 @@ def test_a_model_unlike_its_checkpoints_name_is_refused(tmp_path: Path, old: str
     ("overview", "has_fault"),
     [
         ("They are random.", True),
+        ("They were trained on 3 GPUs.", True),
         ("They are random, see [1, 3].", False),
         ("Their weights were pre-trained on CIFAR-10, others on MNIST.", False),
     ],
