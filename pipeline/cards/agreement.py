@@ -70,7 +70,7 @@ _UNDER = re.compile(r"\bunder (?:the )?$", re.IGNORECASE)
 _WEIGHTS = re.compile(r"\b(?:weights|models?|modules?|checkpoints?|they|it)\b", re.IGNORECASE)
 _OTHER_WORKS = re.compile(
     r"\b(?:code|scripts?|library|libraries|software|programs?|tools?|packages?|images?|photographs?|photos?|pictures?"
-    r"|data|datasets?|annotations|labels|paper|originals?|originally|from an?|start\w*|initiali[sz]\w*)\b",
+    r"|data|datasets?|annotations|labels|paper|originals?|originally|from an?|tuned from|start\w*|initiali[sz]\w*)\b",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"vit_(?:r\d*_)?(?:mini|ti|s|b|l|h)\d{1,2}(?=_|$)")

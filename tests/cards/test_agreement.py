@@ -85,6 +85,7 @@ OF_OTHER_THINGS = (
     "Position embeddings were interpolated from 224x224.",
     "For the first 10 epochs images had 128x128 pixels.",
     "The original weights were under the Apache licence.",
+    "Those that they were fine-tuned from are under the Apache licence.",
     "The model was converted with a library under the MIT licence.",
     "The model was made at MIT under a grant.",
     # Images as they were
