@@ -68,7 +68,7 @@ endif
 # the names that come from another make which runs this one.
 is_unknown = $(if $(filter command,$(origin $(1))),$(1))
 UNKNOWN := $(if $(filter 0,$(MAKELEVEL)),$(foreach name,$(filter-out $(SETTINGS),$(.VARIABLES)),$(call is_unknown,$(name))))
-nearest = $(shell PYTHONSAFEPATH= PYTHONHOME= $(call quote,$(or $(INTERPRETER),$(BASE_PYTHON))) -c 'import sys; from pipeline.base.fault import nearest; print(nearest(sys.argv[1], sys.argv[2:]))' $(1) $(SETTINGS))
+nearest = $(shell PYTHONSAFEPATH= PYTHONHOME= $(call quote,$(or $(INTERPRETER),$(BASE_PYTHON))) -c 'import sys; from pipeline.base.fault import nearest; print(nearest(sys.argv[1], sys.argv[2:]))' $(call quote,$(1)) $(SETTINGS))
 ifneq ($(strip $(UNKNOWN)),)
 $(error unknown setting $(firstword $(UNKNOWN))$(call nearest,$(firstword $(UNKNOWN))); the settings are $(SETTINGS))
 endif

@@ -56,6 +56,7 @@ def test_help_explains_every_setting() -> None:
             ("validate", "MODEL=vit_s16", "IMAGNET=/"),
             "unknown setting IMAGNET (did you mean 'IMAGENET'?); the settings",
         ),
+        (("fetch", "'IMAGNET=/"), "unknown setting 'IMAGNET (did you mean 'IMAGENET'?); the settings"),
         (
             ("publish-all", "REQUIRE_ACURACY=1"),
             "unknown setting REQUIRE_ACURACY (did you mean 'REQUIRE_ACCURACY'?); the settings",
