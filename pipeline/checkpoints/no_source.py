@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from pipeline.base.fault import Forbidden, Misconfigured, NotCached, Unavailable, Unreachable, hide_password
-from pipeline.checkpoints.section import AUTHORS, Checkpoint, Source
+from pipeline.checkpoints.section import Checkpoint, Source
 from pipeline.download.address import is_remote
 
-_CLOSED_BUCKET = (AUTHORS, "https://storage.googleapis.com/vit_models/")
+_CLOSED_BUCKET = ("gs://vit_models/", "https://storage.googleapis.com/vit_models/")
 Reasons = Mapping[Source, Unavailable]
 
 

@@ -9,7 +9,9 @@ from pipeline.base.fault import Fault, hide_password
 from pipeline.base.files import expand_home
 from pipeline.download.address import is_remote, local_path, scheme_of
 
-AUTHORS = "gs://vit_models/"  # where the authors of the AugReg pool publish it, each file under its checkpoint's name
+# Where the authors of the AugReg pool publish it, each file under its checkpoint's name. Other folders of the bucket
+# have other weights under equal names, such as sam/ViT-B_16.npz.
+AUTHORS = "gs://vit_models/augreg/"
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def _users_source(checkpoint: Checkpoint, address: str, file: str) -> Source:
     """Returns the source that CHECKPOINTS= names; an address of the member, or of the authors, is not the user's."""
     bucket = _bucket_address(address)
     names = {_bucket_address(own): own for own in checkpoint.addresses}
-    if is_remote(address) and (bucket in names or bucket.startswith(AUTHORS)):
+    if is_remote(address) and (bucket in names or bucket == AUTHORS + file):
         return Source(address, hide_password(names.get(bucket, bucket)))
     return Source(address, file, is_from_user=True)
 

@@ -199,6 +199,7 @@ def test_weights_are_verified_by_the_digest_or_the_address_that_the_member_names
         ("gs://vit_models/augreg", True),
         ("https://storage.googleapis.com/vit_models/augreg", True),
         ("https://vit_models.storage.googleapis.com/augreg/", True),
+        ("gs://vit_models/sam", False),
         ("gs://vit_models_of_mine/augreg", False),
         ("https://example.org/vit_models/augreg", False),
         ("https://storage.googleapis.com.example.org/vit_models/augreg", False),
