@@ -103,7 +103,7 @@ def test_an_untrained_head_is_refused(arguments: list[Path], tmp_path: Path) -> 
         arrays = {name: np.zeros_like(archive[name]) if name.startswith("head/") else archive[name] for name in archive}
     arguments[1] = tmp_path / "zero.npz"
     np.savez(arguments[1], allow_pickle=False, **arrays)
-    refuse(arguments, "outputs are all zero, so nothing can be compared")
+    refuse(arguments, "'head/kernel' is all zero, so that every image has the same logits")
 
 
 def test_swapped_heads_fail(arguments: list[Path]) -> None:

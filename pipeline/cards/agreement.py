@@ -16,7 +16,10 @@ from pipeline.cards.page import Page, Problem
 from pipeline.facts import datasets
 from pipeline.facts.report import Report
 
-_SIZE = re.compile(r"\b(\d{2,4}) ?(?:[x\u00d7]|by) ?\1\b|\b(\d{2,4})[ -]?(?:pixels?\b|px\b)", re.IGNORECASE)
+_SIZE = re.compile(
+    r"\b(\d{2,4}) ?(?:[x\u00d7]|by) ?\1\b|\b(\d{2,4})[ -]?(?:pixels?\b|px\b)|\bresolution (?:of )?(\d{3,4})\b",
+    re.IGNORECASE,
+)
 _PARAMETERS = re.compile(
     r"\b(?P<number>\d[\d,]*(?:\.\d+)?) ?(?P<unit>million|billion|thousand|[kMB]\b)?[ -](?:trainable )?parameters?\b"
 )
@@ -146,7 +149,7 @@ def _size(sentence: str, models: Models) -> Iterator[str]:
 
 
 def _sizes_in(text: str) -> set[int]:
-    return {int(match[1] or match[2]) for match in _SIZE.finditer(text)}
+    return {int(match[1] or match[2] or match[3]) for match in _SIZE.finditer(text)}
 
 
 def _other_size(text: str, models: Models) -> Iterator[str]:

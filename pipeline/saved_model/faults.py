@@ -180,9 +180,11 @@ def _loading_faults(model: Inspection) -> Iterator[Finding]:
         yield Finding(FaultKind.ATTRIBUTES, f"{text}; remove these attributes, or convert it again")
     if model.variables.count and not model.files.has("variables/variables.index"):
         text = f"{model.variables.count} variables are declared, but variables/variables.index is missing"
-        yield Finding(FaultKind.VARIABLES, f"{text}; fetch or convert it again")
+        yield Finding(FaultKind.VARIABLES, f"{text}; get the whole model again, or write it again")
     elif model.variables.count and (missing := missing_shards(model.files)):
-        yield Finding(FaultKind.VARIABLES, f"{list_names(missing, 3)} is missing; fetch or convert it again")
+        yield Finding(
+            FaultKind.VARIABLES, f"{list_names(missing, 3)} is missing; get the whole model again, or write it again"
+        )
 
 
 def _portability_findings(model: Inspection) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ MODELS = Models(
     license="apache-2.0",
 )
 TRUE = (
+    "The models were fine-tuned at a resolution of 224.",
     "They take images of 224x224 pixels.",
     "pre-trained on ImageNet-21k and fine-tuned on ImageNet-1k [2] by the authors of [3], who published it",
     "trained on ImageNet-21k, then fine-tuned on ImageNet-1k",
@@ -45,6 +46,7 @@ FALSE = (
     ("They take RGB images of 28x28 pixels in the range [-1, 1].", "names 28x28, but the input is of 224x224 pixels"),
     ("It takes images of 384 \u00d7 384 pixels.", "names 384 \u00d7 384, but"),
     ("It takes 384-pixel images.", "names 384-pixel, but"),
+    ("The models were fine-tuned at resolution 384.", "names resolution 384, but"),
     ("trained on Fashion-MNIST, for a demonstration", "names Fashion-MNIST, but the data set is ImageNet-1k"),
     ("trained from scratch on the 60,000 training images of Fashion-MNIST [2]", "names Fashion-MNIST, but"),
     ("pre-trained on ImageNet-1k and fine-tuned on ImageNet-21k", "names ImageNet-21k, but"),
