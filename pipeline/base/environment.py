@@ -22,6 +22,8 @@ _IGNORED = re.compile(
     r"|TF_(ENABLE_\w+_V2|ENABLED_DEVICE_TYPES|FUNCTION_JIT_COMPILE_DEFAULT|OPTIONALS_IN_GRADIENTS"
     r"|SET_ONEDNN_FPMATH_MODE|USE_LEGACY_KERAS)"
 )
+# TensorFlow's import sets it, also for programs that the importing one starts.
+_DEFAULTS = {("TF2_BEHAVIOR", "1")}
 # XLA ends a process for a flag that it does not know, and TensorFlow's XLA and jaxlib's know different ones. Both know
 # these, which change no byte: dumps, and how long code is optimized before it runs.
 _KEPT_XLA_FLAG = re.compile(r"--xla_(dump_\w+|backend_optimization_level|llvm_disable_expensive_passes)(=.*)?")
@@ -36,7 +38,9 @@ def known_environment(environment: Mapping[str, str], settings: Mapping[str, str
         environment: the variables by name.
         settings: what the result has in any case: CONVERT or VALIDATE.
     """
-    known = {name: value for name, value in environment.items() if not _IGNORED.fullmatch(name)}
+    known = {
+        name: value for name, value in environment.items() if not _IGNORED.fullmatch(name) or (name, value) in _DEFAULTS
+    }
     flags = [flag for flag in known.pop("XLA_FLAGS", "").split() if _KEPT_XLA_FLAG.fullmatch(flag)]
     known |= {"XLA_FLAGS": " ".join(flags), **settings} if flags else settings
     return known, sorted(name for name, value in environment.items() if value.strip() and known.get(name) != value)

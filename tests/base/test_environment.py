@@ -23,6 +23,7 @@ ORDINARY = {
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",
+    "TF2_BEHAVIOR": "1",
 }
 
 
