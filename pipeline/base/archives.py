@@ -23,7 +23,7 @@ from typing import IO
 
 from isal import igzip, isal_zlib
 
-from pipeline.base.fault import Fault, escape
+from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import CHUNK
 
 ENTRIES = 100_000  # at most
@@ -155,12 +155,6 @@ def _naming_damage(path: Path, packing: Packing) -> Iterator[None]:
         raise Fault(
             f"{path}: not a whole {packing} ({show_name(reason)}): it is cut short or damaged; get it again"
         ) from None
-
-
-def show_name(name: str) -> str:
-    """Returns a name of a stranger for a message: without control characters, and in at most 100 characters."""
-    shown = escape(name)
-    return shown if len(shown) <= 100 else f"{shown[:80]}...{shown[-17:]}"
 
 
 # tar ------------------------------------------------------------------------------------------------------------------

@@ -46,6 +46,12 @@ def escape(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
+def show_name(name: str) -> str:
+    """Returns a name of a stranger for a message: without control characters, and in at most 100 characters."""
+    shown = escape(name)
+    return shown if len(shown) <= 100 else f"{shown[:80]}...{shown[-17:]}"
+
+
 def list_names(names: Sequence[str], limit: int = 5) -> str:
     """Returns the first `limit` names joined by commas, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""

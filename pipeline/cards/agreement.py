@@ -135,10 +135,9 @@ def text_problems(text: str, models: Models) -> Iterator[Problem]:
         line = 1 + text.count("\n", 0, start + len(sentence) - len(sentence.lstrip()))
         start += len(sentence)
         words = " ".join(sentence.split())
-        for problem in (*_size(words, models), *_architecture(words, models), *_parameters(words, models)):
-            yield Problem(line, f"{problem}; correct it")
-        for problem in (*_dataset(words, models), *_license(words, models)):
-            yield Problem(line, f"{problem}; correct it")
+        for rule in (_size, _architecture, _parameters, _dataset, _license):
+            for problem in rule(words, models):
+                yield Problem(line, f"{problem}; correct it")
 
 
 def _size(sentence: str, models: Models) -> Iterator[str]:

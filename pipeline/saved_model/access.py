@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from pipeline.base.archives import show_name
+from pipeline.base.fault import show_name
 from pipeline.saved_model.graph import attribute, read_assets
 
 

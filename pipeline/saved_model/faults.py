@@ -8,8 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from pipeline.base.archives import show_name
-from pipeline.base.fault import list_names
+from pipeline.base.fault import list_names, show_name
 from pipeline.saved_model import operations, runtimes
 from pipeline.saved_model.access import Kind
 from pipeline.saved_model.files import find_packing_faults, find_unsafe_names, missing_shards

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pipeline.base.archives import show_name
-from pipeline.base.fault import Fault, list_names
+from pipeline.base.fault import Fault, list_names, show_name
 from pipeline.saved_model.files import GRAPH_FILES
 
 DEPTH, FOLDERS = 8, 10_000  # how deep and how many folders are searched

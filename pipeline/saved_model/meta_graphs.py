@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.base.archives import show_name
+from pipeline.base.fault import show_name
 from pipeline.saved_model import graph, operations, runtimes
 from pipeline.saved_model.access import Access, Names, find_access
 from pipeline.saved_model.graph import Signature, attribute

@@ -17,18 +17,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from pipeline.base.archives import (
-    Entry,
-    EntryKind,
-    Member,
-    Packing,
-    detect_packing,
-    is_safe,
-    read_archive,
-    show_name,
-    unpack,
-)
-from pipeline.base.fault import Fault, list_names
+from pipeline.base.archives import Entry, EntryKind, Member, Packing, detect_packing, is_safe, read_archive, unpack
+from pipeline.base.fault import Fault, list_names, show_name
 from pipeline.saved_model.files import GRAPH_FILES, Files, belongs_to_model, walk_model
 from pipeline.saved_model.locate import choose_model, find_graphs, find_snapshot, is_file
 from pipeline.saved_model.other_formats import HEAD, recognize_content, recognize_file, recognize_wrong_file

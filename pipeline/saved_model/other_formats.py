@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from pipeline.base.archives import show_name
+from pipeline.base.fault import show_name
 
 HEAD = 512  # bytes of a file that tell what it is
 _TABLE_END = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"  # TensorFlow's tsl/lib/io/format.h, kTableMagicNumber

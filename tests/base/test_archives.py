@@ -242,11 +242,6 @@ def test_a_full_disk_is_called_that(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "TMPDIR=" in said
 
 
-def test_names_of_strangers_are_shown_without_control_characters() -> None:
-    assert archives.show_name("a\x1b[31mb\n\udcff") == r"a\x1b[31mb\n\udcff"
-    assert len(archives.show_name("x" * 1000)) == 100
-
-
 @pytest.mark.parametrize("packing", Packing)
 def test_any_damage_is_one_sentence(packing: Packing, tmp_path: Path) -> None:
     """Nothing but a Fault is raised, and nothing is written elsewhere."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.base.fault import escape, list_names, nearest
+from pipeline.base.fault import escape, list_names, nearest, show_name
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,8 @@ def test_the_nearest_name_is_suggested(name: str, suggestion: str | None) -> Non
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
     assert escape("a\x1b[2J\nÄ\u2028") == "a\\x1b[2J\\nÄ\\u2028"
+
+
+def test_names_of_strangers_are_shown_without_control_characters() -> None:
+    assert show_name("a\x1b[31mb\n\udcff") == r"a\x1b[31mb\n\udcff"
+    assert len(show_name("x" * 1000)) == 100
