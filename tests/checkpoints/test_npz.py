@@ -1,5 +1,6 @@
 """Loading checkpoints: which files are accepted, and how each kind of mismatch is refused."""
 
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -221,22 +222,22 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
         npz.load(tmp_path / "a.npz", MINI)
 
 
-def resident() -> int:
-    """Returns how many bytes of mapped files this process holds in memory (proc(5))."""
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssFile:")]
-    return int(line.split()[1]) * 1024
+def resident(path: Path) -> int:
+    """Returns how many bytes of a mapped file this process holds in memory (proc(5), smaps)."""
+    mappings = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text(), flags=re.MULTILINE)
+    of_the_file = [mapping for mapping in mappings if mapping.partition("\n")[0].endswith(str(path))]
+    return sum(int(size) * 1024 for text in of_the_file for size in re.findall(r"^Rss: +(\d+) kB", text, re.MULTILINE))
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux' /proc")
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="reads Linux' /proc")
 def test_a_mapped_array_needs_memory_only_while_it_is_used(tmp_path: Path) -> None:
     path = tmp_path / "large.npz"
     written = np.arange(16_000_000, dtype=np.float32)  # 64 MB
     np.savez(path, allow_pickle=False, large=written)
-    before = resident()
     arrays = npz.read(path)
-    assert resident() - before < 10_000_000  # though its checksum was computed
+    assert resident(path) < 10_000_000  # though its checksum was computed
     np.testing.assert_array_equal(arrays["large"], written)
-    assert resident() - before > 60_000_000
+    assert resident(path) > 10_000_000  # all 64 MB, but for what the kernel already took back
     release_memory([arrays["large"].reshape(4, -1), written, None])
-    assert resident() - before < 10_000_000
+    assert resident(path) < 10_000_000
     np.testing.assert_array_equal(arrays["large"], written)
