@@ -299,12 +299,14 @@ bench: | $(READY) ## measure speed and memory beside plain code; fail where a li
 	$(call quote,$(PYTHON)) -m benchmarks.selection
 	$(call quote,$(PYTHON)) -m benchmarks.site
 	$(call quote,$(PYTHON)) -m benchmarks.serving
+	$(call quote,$(PYTHON)) -m benchmarks.hostile
 	$(call quote,$(PYTHON)) -m benchmarks.evaluation --folder $(call quote,$A/bench)
 	$(call quote,$(PYTHON)) -m benchmarks.forward --folder $(call quote,$A/bench) $(call option,TORCH_PYTHON,--torch-python)
 	$(call quote,$(PYTHON)) -m benchmarks.conversion --folder $(call quote,$A/bench)
 check-full: | $(READY) ## publish full-size members and members of every variant and data set, with random weights (over an hour on 2 cores, 60 GB of disk)
 	$(call quote,$(PYTHON)) -m benchmarks.full_size $(call quote,$A/full)
 	$(call quote,$(PYTHON)) -m benchmarks.compatibility $(call quote,$A/compatibility)
+	$(call quote,$(PYTHON)) -m benchmarks.hostile --fuzz 2000
 	$(call quote,$(PYTHON)) -m benchmarks.added_members $(call quote,$A/added)
 	$(call quote,$(PYTHON)) -m benchmarks.fresh_install $(call quote,$A/fresh)
 	$(if $(TORCH_PYTHON),\
