@@ -17,6 +17,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -25,6 +26,10 @@ from urllib.parse import unquote, urlsplit
 
 from pipeline.base.fault import Fault, Misconfigured
 from pipeline.base.files import NOT_WRITABLE, expand_home, locked, sha256_of, write_text
+from pipeline.download.checksums import KINDS
+
+# Characters; the longest ETag that is kept has a thousand.
+_LARGEST_RECORD = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -140,10 +145,22 @@ class Entry:
 
 
 def _read_record(path: Path) -> Record | None:
+    """Returns a record, or None if it is missing, damaged, or of another version of this program."""
     try:
-        return Record(**json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):  # missing, or of another version of this program
+        with path.open(encoding="utf-8") as stream:
+            record = Record(**json.loads(stream.read(_LARGEST_RECORD)))
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
+    texts = [record.etag, record.generation, record.sha256]
+    is_sound = (
+        all(text is None or isinstance(text, str) for text in texts)
+        and isinstance(record.url, str)
+        and (record.length is None or type(record.length) is int)
+        and isinstance(record.checksums, dict)
+        and record.checksums.keys() <= KINDS.keys()
+        and all(isinstance(value, str) for value in record.checksums.values())
+    )
+    return record if is_sound else None
 
 
 def _write_record(path: Path, record: Record) -> None:
@@ -173,11 +190,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="use no network: fail if a file is not in the cache")
 
 
+def file_name(url: str) -> str:
+    """Returns the name of the whole file: that in the URL, for its suffix, with what any file system takes."""
+    name = re.sub("[^A-Za-z0-9_.+-]", "_", PurePosixPath(unquote(urlsplit(url).path)).name)[-200:].lstrip(".")
+    return f"file-{name}" if name in ("", "lock", "whole.json", "part.json") else name
+
+
 @contextmanager
 def open_entry(cache: Path, url: str, label: str) -> Iterator[Entry]:
     """Yields the entry of a URL under its lock: another process that wants the same file waits, and then finds it."""
     place = cache / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:24]
-    name = PurePosixPath(unquote(urlsplit(url).path)).name[-200:] or "file"
     waiting = f"{label}: another process is downloading the same file; waiting for it"
     with ExitStack() as stack:
         try:
@@ -187,4 +209,4 @@ def open_entry(cache: Path, url: str, label: str) -> Iterator[Entry]:
             if error.errno not in NOT_WRITABLE:
                 raise
             is_writable = False
-        yield Entry(place, name, is_writable)
+        yield Entry(place, file_name(url), is_writable)

@@ -1,7 +1,6 @@
 """Computes digests of streams, and reads the checksums that servers announce in their headers."""
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,7 @@ from typing import BinaryIO, Protocol
 
 import google_crc32c
 
+from pipeline.base.fault import show_name
 from pipeline.base.files import CHUNK
 from pipeline.base.progress import Progress
 
@@ -21,7 +21,7 @@ class _Hash(Protocol):
     def digest(self) -> bytes: ...
 
 
-_KINDS = {"sha256": hashlib.sha256, "md5": lambda: hashlib.md5(usedforsecurity=False), "crc32c": google_crc32c.Checksum}
+KINDS = {"sha256": hashlib.sha256, "md5": lambda: hashlib.md5(usedforsecurity=False), "crc32c": google_crc32c.Checksum}
 _QUEUE_LENGTH = 32  # pieces between the reader and each digest; bounds the memory
 
 
@@ -34,7 +34,7 @@ class Hashing:
 
     def __init__(self, more: Iterable[str] = ()) -> None:
         """Begins; `more` may name "md5" and "crc32c"."""
-        self._hashes: dict[str, _Hash] = {kind: _KINDS[kind]() for kind in {"sha256", *more}}
+        self._hashes: dict[str, _Hash] = {kind: KINDS[kind]() for kind in {"sha256", *more}}
         self._queues: list[Queue[bytes | None]] = [Queue(_QUEUE_LENGTH) for _ in self._hashes]
         self._threads = [
             Thread(target=self._run, args=pair, daemon=True)
@@ -102,6 +102,6 @@ def parse_checksums(all_headers: Iterable[Mapping[str, str]]) -> dict[str, str]:
             if kind in ("crc32c", "md5"):
                 try:
                     checksums[kind] = base64.b64decode(value, validate=True).hex()
-                except binascii.Error:
-                    checksums[kind] = f"no base64: {value}"  # matches no file, so that it is reported
+                except ValueError:  # of what is not base64, or not ASCII
+                    checksums[kind] = f"no base64: {show_name(value)}"  # matches no file, so that it is reported
     return checksums

@@ -13,6 +13,8 @@ from pipeline.base.files import CHUNK, naming
 from pipeline.base.progress import Progress
 from pipeline.download.checksums import Hashing
 from pipeline.download.network import explain, open_session
+from pipeline.download.retry import Policy
+from pipeline.download.transfer import check_room
 
 _READ_ONLY = "https://www.googleapis.com/auth/devstorage.read_only"
 _INSTALL = "install it with pip install '.[cloud]'"
@@ -81,11 +83,13 @@ def _on_google_cloud() -> bool:
     return name.exists() and name.read_text(encoding="utf-8", errors="replace").startswith("Google")
 
 
-def copy_s3(source: str, out: Path, label: str) -> str:
+def copy_s3(source: str, out: Path, label: str, policy: Policy) -> str:
     """Copies s3://bucket/key to a file and returns its SHA-256.
 
     Raises:
-        Unavailable: when fsspec's S3 is not installed, the credentials are refused, or the file is missing or cut.
+        Unavailable: when fsspec's S3 is not installed, the credentials are refused, or the file is missing, cut or
+            larger than the policy accepts.
+        Misconfigured: when the disk has no place for it.
         OSError: when `out` cannot be written, with its name.
     """
     import fsspec
@@ -95,7 +99,10 @@ def copy_s3(source: str, out: Path, label: str) -> str:
     except ImportError as error:
         raise Unavailable(f"s3: needs fsspec with s3fs ({error}); {_INSTALL}") from None
     try:
-        length = int(files.size(source))
+        length = files.size(source)
+        if length is None:
+            raise Unavailable("its server does not say how large the file is")
+        check_room(length, 0, out.parent, policy)
         with files.open(source, "rb") as stream, Progress(label, length, "B") as progress:
             sha256 = _copy(stream, out, progress)
     except OSError as error:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import requests
 
-from pipeline.base.fault import hide_password
+from pipeline.base.fault import Unavailable, hide_password, show_name
 from pipeline.download.address import Address
 from pipeline.download.cache import Entry, Record
 from pipeline.download.network import describe_error, describe_failure, open_session
@@ -38,7 +38,7 @@ def download(address: Address, entry: Entry, label: str, policy: Policy, expecte
         Unreachable: when there is no connection to the server.
         Misconfigured: when the environment's proxy or certificates are in the way.
         Forbidden: when the server gives the file to others only.
-        Unavailable: when the server does not have the file, or not all of it comes.
+        Unavailable: when the server does not have the file, not all of it comes, or it is larger than accepted.
     """
     sha256 = entry.verify_file(expected)
     if sha256 is not None and sha256 == expected:
@@ -49,7 +49,7 @@ def download(address: Address, entry: Entry, label: str, policy: Policy, expecte
     whole = entry.read_whole() if expected is None and sha256 is not None else None
     part = entry.read_part()
     retries, has_answered = Retries(policy, label, part.size if part else 0), part is not None
-    with open_session() as session:
+    with open_session(policy.head) as session:
         while True:
             try:
                 return _try_once(session, address, entry, whole, label, policy)
@@ -85,7 +85,12 @@ def _try_once(
         check_encoding(response)
         if step is Step.RESTART or part is None:
             part = entry.start_part(answer.record)
-        return _finish(entry, part.record, receive_body(response, entry.part_file, part, label, policy), policy)
+        try:
+            digests = receive_body(response, entry.part_file, part, label, policy)
+        except Unavailable:  # too large, so that it is of no use later
+            entry.drop_part()
+            raise
+        return _finish(entry, part.record, digests, policy)
 
 
 def _finish(entry: Entry, record: Record, digests: Mapping[str, str], policy: Policy) -> str:
@@ -93,7 +98,7 @@ def _finish(entry: Entry, record: Record, digests: Mapping[str, str], policy: Po
     if wrong := _find_mismatch(entry.part_file.stat().st_size, record, digests):
         entry.drop_part()
         # Every such try is a whole download: the second one is the last.
-        raise TryAgain(f"the file was damaged on its way: {wrong}", may_progress=False, cost=max(1, policy.tries // 2))
+        raise TryAgain(f"the file was damaged on its way: {wrong}", may_progress=False, cost=policy.half)
     entry.finish_part(replace(record, sha256=digests["sha256"]))
     return digests["sha256"]
 
@@ -104,5 +109,5 @@ def _find_mismatch(size: int, record: Record, digests: Mapping[str, str]) -> str
         return f"the size is {size}, expected {record.length}"
     for kind, value in sorted(record.checksums.items()):
         if digests[kind] != value:
-            return f"wrong {kind}: expected {value}, got {digests[kind]}"
+            return f"wrong {kind}: expected {show_name(value)}, got {digests[kind]}"
     return ""

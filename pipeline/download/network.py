@@ -10,37 +10,74 @@ client read: a machine may have some of them set, and a person sets another.
 """
 
 import functools
+import http.client
 import os
 import re
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 from urllib3.exceptions import HTTPError
 
-from pipeline.base.fault import Misconfigured, Unavailable, Unreachable, hide_password
+from pipeline.base.fault import Misconfigured, Unavailable, Unreachable, escape, hide_password, show_name
+from pipeline.download.connection import HEAD_SECONDS, BadAnswer, limit_answers
 
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+MOST_REDIRECTS = 10  # Hugging Face needs two, GitHub's releases one
+_LONGEST_REASON = 300  # characters
 _UNKNOWN_AUTHORITY = (2, 7, 18, 19, 20, 21)  # X509_V_ERR_..., see openssl-verification-options(1)
 _NO_PROXY = "no address of a proxy; expected http://, https://, socks4://, socks5:// or socks5h://, <host> and :<port>"
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST")
 
 
-def open_session() -> requests.Session:
-    """Returns a session that trusts the certificates which the environment names."""
-    session = requests.Session()
-    session.mount("https://", _Adapter())
-    session.mount("http://", _Adapter())
+def open_session(head_seconds: float = HEAD_SECONDS) -> requests.Session:
+    """Returns a session that trusts the certificates which the environment names.
+
+    Args:
+        head_seconds: the time for the head of an answer, from its first byte.
+    """
+    session = _Session()
+    session.mount("https://", _Adapter(head_seconds))
+    session.mount("http://", _Adapter(head_seconds))
     return session
+
+
+class _Session(requests.Session):
+    """Follows redirects to http and https alone, and never from https to http."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.max_redirects = MOST_REDIRECTS
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        try:
+            location = super().get_redirect_target(resp)
+            target = urljoin(resp.url, location) if location is not None else ""
+            scheme = urlsplit(target).scheme
+        except ValueError:  # of an address that is none, also of one that is not UTF-8
+            raise Unavailable("redirects to what is no address") from None
+        if location is not None and scheme not in ("http", "https"):
+            raise Unavailable(f"redirects to {_shown(target)}; expected an address of http or https")
+        if resp.url.startswith("https:") and scheme == "http":
+            raise Unavailable(f"redirects from https to {_shown(target)}, which anybody on the way could change")
+        return location
+
+
+def _shown(address: str) -> str:
+    return show_name(hide_password(address))
 
 
 class _Adapter(HTTPAdapter):
     """Reads the settings of certificates and of the proxy when a request needs them, and not before."""
+
+    def __init__(self, head_seconds: float) -> None:
+        self._head_seconds = head_seconds
+        super().__init__()
 
     @functools.cached_property
     def _trust(self) -> ssl.SSLContext | None:
@@ -52,7 +89,10 @@ class _Adapter(HTTPAdapter):
         options["proxies"] = {key: _with_scheme(proxy) for key, proxy in proxies.items()}
         if (proxy := select_proxy(str(request.url), options["proxies"])) and not _has_host(proxy):
             raise Misconfigured(f"{_describe_setting(str(request.url), proxy)}: {_NO_PROXY}")
-        return super().send(request, *args, **options)
+        response = super().send(request, *args, **options)
+        if response.is_redirect:
+            response.raw.close()  # requests would read all of its body into memory, and decompress it
+        return response
 
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None
@@ -75,7 +115,10 @@ class _Adapter(HTTPAdapter):
         self, request: requests.PreparedRequest, verify: Any, proxies: Mapping[str, str] | None = None, cert: Any = None
     ) -> Any:
         try:
-            return super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+            pool: Any = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+            if "response_class" not in vars(pool.ConnectionCls):
+                pool.ConnectionCls = limit_answers(pool.ConnectionCls, self._head_seconds)
+            return pool
         except (ValueError, HTTPError) as error:  # whose text may have the password
             proxy = select_proxy(str(request.url), dict(proxies or {}))
             if proxy is None:
@@ -170,7 +213,7 @@ def explain(error: BaseException | None) -> Unavailable | None:
 
 def find_final_fault(error: requests.ConnectionError) -> Unavailable | None:
     """Returns what is wrong where a connection fails for a reason that another try cannot mend, else None."""
-    cause = _innermost(error)
+    cause = find_cause(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return _describe_certificate(cause)
     if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
@@ -218,12 +261,24 @@ def _proxy_of(error: requests.ConnectionError) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """Returns the innermost cause in one line; requests wraps it several times."""
-    return f"{type(error).__name__}: {_innermost(error)}"
+    """Returns the cause in one line; it may hold what a stranger sent."""
+    cause = find_cause(error)
+    text = escape(str(cause))
+    text = text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
+    return text if isinstance(cause, BadAnswer) else f"{type(error).__name__}: {text}"
 
 
-def _innermost(error: BaseException) -> BaseException:
-    return [*_causes(error)][-1]
+def is_malformed(error: BaseException) -> bool:
+    """Whether the server answered with what is not HTTP, or dripped, rather than that the connection was lost."""
+    lost = (http.client.RemoteDisconnected, http.client.IncompleteRead)
+    cause = find_cause(error)
+    return isinstance(cause, http.client.HTTPException) and not isinstance(cause, lost)
+
+
+def find_cause(error: BaseException) -> BaseException:
+    """Returns what http.client says of an answer, else the innermost cause; requests wraps it several times."""
+    causes = [*_causes(error)]
+    return next((cause for cause in causes if isinstance(cause, http.client.HTTPException)), causes[-1])
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -65,7 +65,7 @@ def obtain_file(source: str, access: Access, label: str, expected: str | None = 
         if access.offline:
             sha256 = _verify_offline(entry, access.cache, expected)
         elif source.startswith("s3:"):
-            sha256 = _download_from_s3(source, entry, label, expected)
+            sha256 = _download_from_s3(source, entry, label, access.policy, expected)
         else:
             sha256 = download(address, entry, label, access.policy, expected)
         yield CachedFile(entry.file, sha256, entry)
@@ -80,11 +80,11 @@ def _verify_offline(entry: Entry, folder: Path, expected: str | None) -> str:
     return sha256
 
 
-def _download_from_s3(source: str, entry: Entry, label: str, expected: str | None) -> str:
+def _download_from_s3(source: str, entry: Entry, label: str, policy: Policy, expected: str | None) -> str:
     sha256 = entry.verify_file(expected)
     if sha256 is not None and sha256 == expected:
         return sha256
     entry.start_part(Record(hide_password(source)))
-    sha256 = cloud.copy_s3(source, entry.part_file, label)
+    sha256 = cloud.copy_s3(source, entry.part_file, label, policy)
     entry.finish_part(Record(hide_password(source), length=entry.part_file.stat().st_size, sha256=sha256))
     return sha256

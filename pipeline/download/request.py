@@ -1,13 +1,12 @@
 """Sends a request, and tells failures that may pass from answers that are final."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 import requests
 
-from pipeline.base.fault import Forbidden, Unavailable, hide_password
+from pipeline.base.fault import Forbidden, Unavailable, show_name
 from pipeline.download.address import Address
-from pipeline.download.network import advise_on, describe_error, find_final_fault
+from pipeline.download.network import advise_on, describe_error, find_final_fault, is_malformed
 from pipeline.download.resume import retry_after
 from pipeline.download.retry import Policy, TryAgain
 
@@ -19,7 +18,7 @@ def send_request(
 
     Raises:
         requests.ConnectionError: when there is no connection.
-        TryAgain: when the server closes the connection without an answer, or is silent.
+        TryAgain: when the server closes the connection without an answer, is silent or drips, or sends no HTTP.
         Unavailable: when the address, the token or a redirect cannot be used, or the server's certificate.
         Misconfigured: when the environment's proxy or certificates cannot be used.
     """
@@ -41,6 +40,8 @@ def send_request(
     except requests.TooManyRedirects as error:
         raise Unavailable(f"redirects in a circle ({error})") from error
     except requests.ConnectionError as error:
+        if is_malformed(error):
+            raise TryAgain(f"no answer: {describe_error(error)}", cost=policy.half) from error
         if "aborted" in str(error):  # after it was connected
             raise TryAgain(f"no answer: {describe_error(error)}") from error
         if fault := find_final_fault(error):
@@ -61,24 +62,19 @@ def check_status(response: requests.Response) -> None:
     Raises:
         TryAgain: for 408, 429 and 5xx.
         Forbidden: for 401 and 403.
-        Unavailable: for any other status, and for a redirect from https to http.
+        Unavailable: for any other status.
     """
-    status = response.status_code
+    status, reason = response.status_code, show_name(str(response.reason))
     if status in (408, 429) or status >= 500:
-        raise TryAgain(f"HTTP {status} {response.reason}", retry_after(response.headers))
+        raise TryAgain(f"HTTP {status} {reason}", retry_after(response.headers))
     if status not in (200, 206, 304, 416):
         with_token = " to the token that was sent" if "Authorization" in response.request.headers else ""
         kind = Forbidden if status in (401, 403) else Unavailable
-        raise kind(f"HTTP {status} {response.reason}{with_token}{advise_on(str(status))}")
-    for before, after in pairwise([*response.history, response]):
-        if before.url.startswith("https:") and after.url.startswith("http:"):
-            raise Unavailable(
-                f"redirects from https to {hide_password(after.url)}, which anybody on the way could change"
-            )
+        raise kind(f"HTTP {status} {reason}{with_token}{advise_on(str(status))}")
 
 
 def check_encoding(response: requests.Response) -> None:
     """Raises Unavailable for a compressed body: its bytes are not the file's."""
     encoding = response.headers.get("content-encoding", "identity").lower()
     if encoding not in ("", "identity"):
-        raise Unavailable(f"sends the file {encoding}-encoded although the plain bytes were asked for")
+        raise Unavailable(f"sends the file {show_name(encoding)}-encoded although the plain bytes were asked for")

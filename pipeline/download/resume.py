@@ -12,6 +12,11 @@ import requests
 from pipeline.download.cache import Part, Record
 from pipeline.download.checksums import parse_checksums
 
+# What str.isdigit accepts int() may refuse, as it does numbers of thousands of digits; 18 digits are an exabyte.
+_SECONDS = re.compile("[0-9]{1,18}")
+_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]{1,18}|\*)/([0-9]{1,18}|\*)")
+_STRONG_TAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]{0,1000}"')  # RFC 9110, section 8.8.3; it is sent back
+
 
 class Step(enum.Enum):
     """What to do with the bytes that have come, after the server's answer."""
@@ -53,16 +58,18 @@ def build_headers(whole: Record | None, part: Part | None) -> dict[str, str]:
 def read_answer(url: str, response: requests.Response) -> Answer:
     """Reads the headers of an answer, and of its redirects, where Hugging Face puts checksums."""
     headers, status = response.headers, response.status_code
-    content_range = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", headers.get("content-range", "").strip())
+    content_range = _RANGE.fullmatch(headers.get("content-range", "").strip())
     start, total = content_range.groups() if content_range else (None, None)
     if status == 200:
-        start, total = "0", headers.get("content-length")
-    etag = headers.get("etag")
+        # pipeline.download.connection lets only equal numbers pass; chunks take precedence (RFC 9112, section 6.3).
+        lengths = "" if "transfer-encoding" in headers else headers.get("content-length", "")
+        start, total = "0", lengths.split(",")[0].strip()
+    etag = headers.get("etag", "")
     record = Record(
         url,
-        etag=etag if etag and etag.startswith('"') else None,  # a weak one, W/"...", does not stand for the same bytes
+        etag=etag if _STRONG_TAG.fullmatch(etag) else None,  # a weak one, W/"...", does not stand for the same bytes
         generation=headers.get("x-goog-generation"),
-        length=int(total) if total and total.isdigit() else None,
+        length=int(total) if total and total != "*" else None,
         checksums=parse_checksums([*(redirect.headers for redirect in response.history), headers]),
     )
     return Answer(status, record, int(start) if start and status in (200, 206) else None)
@@ -96,9 +103,9 @@ def _may_be_same(first: Record, second: Record) -> bool:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Returns the seconds of Retry-After, which is a number or a date; None if it is missing or neither."""
     value = headers.get("retry-after", "").strip()
-    if value.isdigit():
+    if _SECONDS.fullmatch(value):
         return float(value)
     try:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None

@@ -20,6 +20,7 @@ from pipeline.base.text import decode
 from pipeline.download.address import is_remote, local_path, scheme_of
 
 UPSTREAM = "gs://vit_models/augreg/index.csv"
+LARGEST_DOWNLOAD = 1 << 28  # bytes; 51,509 rows have some 15 MB
 SYNTHETIC = "synthetic"  # an extra column, which marks a file as made up for tests and benchmarks
 
 
@@ -206,10 +207,11 @@ def read(path: Path, origin: str | None = None, label: str | None = None) -> Ind
 
 
 def _download(address: str, copy: Path, downloads: Path, offline: bool) -> Index:
-    from pipeline.download import obtain  # its HTTP client is slow to import, and a local file needs none
+    from pipeline.download import obtain, retry  # their HTTP client is slow to import, and a local file needs none
 
     try:
-        with obtain.obtain_file(address, obtain.Access(downloads, offline), "index") as download:
+        access = obtain.Access(downloads, offline, retry.Policy(largest=LARGEST_DOWNLOAD))
+        with obtain.obtain_file(address, access, "index") as download:
             index = read(download.path, _origin_of_download(address), hide_password(address))
             if address == UPSTREAM:
                 with replacing(copy) as stream:
