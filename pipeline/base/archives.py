@@ -1,43 +1,40 @@
 """Reads archives of strangers: .tar, plain or compressed with gzip, bzip2 or xz, and .zip, told apart by their content.
 
-An archive is read from front to back, entry by entry, in flat memory, and only regular files and folders with checked
-names are written: tarfile's own extraction could be led outside of its folder (CVE-2025-4517 and its kind). The bounds
-below hold for every archive; whatever tarfile, zipfile and the decompressors raise becomes one sentence.
+Nothing else in this project reads an archive. It is read from front to back, entry by entry, in flat memory; only
+regular files and folders with checked names are written: tarfile's own extraction could be led outside of its folder
+(CVE-2025-4517 and its kind). The bounds of pipeline.base.archive_bounds hold for every archive; whatever the libraries
+raise becomes one sentence.
 """
 
-import bz2
 import errno
 import lzma
-import re
+import os
+import shutil
 import stat
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import IO
 
-from isal import igzip, isal_zlib
+from isal import isal_zlib
 
+from pipeline.base.archive_bounds import DEPTH, ENTRIES, NAME, WITHOUT_CONTENT, DamagedError, TooLargeError
+from pipeline.base.archive_streams import Forward, Plain, open_bzip2, open_gzip, open_xz
+from pipeline.base.archive_tar import TarEntry, is_header, read_entries
+from pipeline.base.archive_zip import ZipEntry, ZipReader
 from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import CHUNK
 
-ENTRIES = 100_000  # at most
-NAME = 1_024  # characters of a name, at most
-HEADER = 1 << 17  # bytes of the headers of one entry of a tar archive, at most; long names and pax records are headers
-DIRECTORY = 1 << 25  # bytes of the directory of a .zip, at most
-# An archive may unpack to so many bytes, or so many times its own size; trained weights shrink by a third at best.
-FREE, RATIO = 100_000_000, 50
-
-# What tarfile, zipfile and the decompressors were seen to raise for damaged or hostile files.
-_DAMAGED = (
-    tarfile.TarError, zipfile.BadZipFile, zlib.error, isal_zlib.error, lzma.LZMAError, struct.error, EOFError, OSError,
-    ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, MemoryError,
-)  # fmt: skip
+# What zipfile and the decompressors raise for damaged or hostile files.
+_DAMAGED: tuple[type[Exception], ...] = (  # type: ignore[assignment]  # isal declares its error as a value
+    *(DamagedError, zipfile.BadZipFile, zlib.error, isal_zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, ValueError, OverflowError, NotImplementedError),
+)
 
 
 class Packing(StrEnum):
@@ -56,6 +53,12 @@ _MAGIC = {
     b"\xfd7zXZ\0": Packing.XZ,
     b"PK\x03\x04": Packing.ZIP,
     b"PK\x05\x06": Packing.ZIP,  # empty
+}
+_OPEN: dict[Packing, Callable[[Path], Forward]] = {
+    Packing.TAR: Plain,
+    Packing.GZIP: open_gzip,
+    Packing.BZIP2: open_bzip2,
+    Packing.XZ: open_xz,
 }
 
 
@@ -84,10 +87,16 @@ class Member:
     Attributes:
         entry: what it is.
         chunks: returns its content in pieces, for a file; to be called at most once, before the next member is read.
+        position: of its content in the file of a .tar that is not compressed; None in others.
+        target: what a link of a tar archive leads to.
+        is_hard: whether a link leads to a name of the archive, not to one beside its own.
     """
 
     entry: Entry
     chunks: Callable[[], Iterator[bytes]] = field(repr=False)
+    position: int | None = None
+    target: str = ""
+    is_hard: bool = False
 
     def write(self, path: Path) -> None:
         """Writes a file or a folder, and the folders above it."""
@@ -100,10 +109,6 @@ class Member:
                 out.write(chunk)
 
 
-class _TooLarge(Exception):
-    """An archive exceeds a bound; the text says which."""
-
-
 def detect_packing(path: Path) -> Packing | None:
     """Returns how a file is packed, by its first bytes; None for no archive."""
     with path.open("rb") as stream:
@@ -111,31 +116,90 @@ def detect_packing(path: Path) -> Packing | None:
     for magic, packing in _MAGIC.items():
         if head.startswith(magic):
             return packing
-    try:
-        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
-    except (tarfile.TarError, ValueError):
-        return None
-    return Packing.TAR
+    return Packing.TAR if is_header(head) else None
 
 
-def read_archive(path: Path) -> Generator[Member, None, None]:
+# Reading --------------------------------------------------------------------------------------------------------------
+def read_archive(path: Path, entries: int = ENTRIES) -> Generator[Member, None, None]:
     """Yields the members of an archive in its order, and reads it to its end, where its checksum is.
+
+    Args:
+        path: the archive.
+        entries: how many it may have.
 
     Raises:
         Fault: when it is no archive, is cut short, damaged or encrypted, or exceeds a bound.
     """
     packing = detect_packing(path)
     if packing is None:
-        raise Fault(f"{path}: not a {', '.join(list(Packing)[:-1])} or {Packing.ZIP} archive")
-    with _naming_damage(path, packing):
-        allowed = FREE + RATIO * path.stat().st_size
-        members = _read_zip(path, allowed) if packing is Packing.ZIP else _read_tar(path, packing, allowed)
-        for number, member in enumerate(members):
-            if number == ENTRIES:
-                raise _TooLarge(f"more than {ENTRIES:,} entries")
-            if len(member.entry.name) > NAME:
-                raise _TooLarge(f"a name of {len(member.entry.name):,} characters, at most {NAME:,} are allowed")
+        raise Fault(f"{path}: not a {', '.join(list(Packing)[:-1])} or {Packing.ZIP} archive; get it again")
+    number = without_content = 0
+    with _naming_damage(path, packing), closing(_read_members(path, packing)) as members:
+        for member in members:
+            number += 1
+            without_content += not member.entry.size
+            if number > entries:
+                raise TooLargeError(f"more than {entries:,} entries")
+            if without_content > WITHOUT_CONTENT:
+                raise TooLargeError(f"more than {WITHOUT_CONTENT:,} entries without content")
+            _check_name(member.entry.name)
             yield member
+
+
+def read_files(path: Path, names: Collection[str], most: int) -> dict[str, bytes]:
+    """Returns the content of the files of some names, in memory; as when they are unpacked, the last of a name counts.
+
+    Args:
+        path: the archive.
+        names: those to read; others, and those that are no files, are left out.
+        most: bytes that each may have.
+
+    Raises:
+        Fault: as read_archive(), or when a file is larger.
+    """
+    contents = {}
+    with closing(read_archive(path)) as members:
+        for member in members:
+            entry = member.entry
+            if entry.name in names and entry.kind is EntryKind.FILE:
+                if entry.size > most:
+                    raise Fault(
+                        f"{path}: its {show_name(entry.name)} has {entry.size:,} bytes, at most {most:,} are allowed;"
+                        " get it again"
+                    )
+                contents[entry.name] = b"".join(member.chunks())
+    return contents
+
+
+def _check_name(name: str) -> None:
+    if len(name) > NAME:
+        raise TooLargeError(f"a name of {len(name):,} characters, at most {NAME:,} are allowed")
+    if name.count("/") >= DEPTH:
+        raise TooLargeError(f"a folder within {name.count('/')} others, at most {DEPTH} are allowed")
+
+
+def _read_members(path: Path, packing: Packing) -> Generator[Member, None, None]:
+    if packing is Packing.ZIP:
+        with closing(ZipReader(path)) as reader:
+            for zip_entry in reader.entries():
+                yield _zip_member(path, reader, zip_entry)
+        return
+    with closing(_OPEN[packing](path)) as stream:
+        _check_start(path, packing)
+        for entry in read_entries(stream):
+            yield _tar_member(path, packing, stream, entry)
+
+
+def _check_start(path: Path, packing: Packing) -> None:
+    """Raises Fault for what is compressed but no tar archive."""
+    if packing is Packing.TAR:
+        return
+    with closing(_OPEN[packing](path)) as stream:
+        head = stream.take(tarfile.BLOCKSIZE)
+    if not head or (any(head) and not is_header(head)):
+        raise Fault(
+            f"{path}: it is compressed like a {packing}, but holds no tar archive; unpack it and name what it holds"
+        )
 
 
 @contextmanager
@@ -143,13 +207,13 @@ def _naming_damage(path: Path, packing: Packing) -> Iterator[None]:
     """Turns what readers raise into one sentence."""
     try:
         yield
-    except _TooLarge as error:
+    except TooLargeError as error:
         raise Fault(
             f"{path}: it has {error}, as archives have that are made to do harm; if you trust it, unpack it yourself"
             " and name the folder"
         ) from None
-    except _DAMAGED as error:  # type: ignore[misc]
-        if isinstance(error, OSError) and error.errno in (errno.EIO, errno.EACCES, errno.ENOENT):
+    except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: of a place before the file
             raise  # of the disk, not of the archive
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise Fault(
@@ -157,155 +221,55 @@ def _naming_damage(path: Path, packing: Packing) -> Iterator[None]:
         ) from None
 
 
-# tar ------------------------------------------------------------------------------------------------------------------
-_OPEN: dict[Packing, Callable[..., IO[bytes]]] = {
-    Packing.TAR: open,
-    Packing.GZIP: igzip.open,
-    Packing.BZIP2: bz2.open,
-    Packing.XZ: lzma.open,
-}
-
-
-class _Forward:
-    """An unpacked stream for tarfile, which may read headers from it and move forward.
-
-    tarfile follows sizes in headers wherever they lead: back (an endless loop), or into a name of 3 GB. Content is read
-    with take(), which counts towards the size of the archive.
-    """
-
-    def __init__(self, stream: IO[bytes], allowed: float) -> None:
-        self._stream, self._allowed, self._position, self._headers = stream, allowed, 0, 0
-        self.block = b""  # what tarfile read last
-
-    def start_entry(self) -> None:
-        """Starts to count the bytes of headers anew."""
-        self._headers = 0
-
-    def read(self, count: int = -1) -> bytes:
-        self._headers += count
-        if count < 0 or self._headers > HEADER:
-            raise _TooLarge(f"headers of more than {HEADER:,} bytes for one entry")
-        self.block = self.take(count)
-        return self.block
-
-    def take(self, count: int) -> bytes:
-        """Returns the next bytes, fewer at the end."""
-        data = self._stream.read(count)
-        self._position += len(data)
-        if self._position > self._allowed:
-            raise _TooLarge(f"a content of more than {RATIO} times its own size")
-        return data
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, position: int) -> None:
-        if position < self._position:
-            raise tarfile.ReadError("an entry of negative size")
-        while self._position < position and self.take(min(CHUNK, position - self._position)):
-            pass
-
-
-def _read_tar(path: Path, packing: Packing, allowed: int) -> Iterator[Member]:
-    with _OPEN[packing](path, "rb") as stream:
-        forward = _Forward(stream, allowed)
-        archive = _start_tar(path, packing, forward)
-        while (info := archive.next()) is not None:
-            archive.members.clear()  # type: ignore[attr-defined]  # else all stay in memory
-            if info.size < 0:
-                raise tarfile.ReadError("an entry of negative size")
-            yield Member(_tar_entry(info), lambda size=info.size: _tar_chunks(path, packing, forward, size))  # type: ignore[misc]
-            forward.start_entry()
-        # tarfile takes a damaged header for the end. A compressed archive has a checksum at its end; a plain one
-        # that ends without zeros was cut between two entries.
-        if any(forward.block) or (not forward.block and packing is Packing.TAR):
-            raise tarfile.ReadError("no end of archive" if not any(forward.block) else "a damaged header")
-        while packing is not Packing.TAR and forward.take(CHUNK):
-            pass
-
-
-def _start_tar(path: Path, packing: Packing, forward: _Forward) -> tarfile.TarFile:
-    """Reads the first header."""
-    try:
-        return tarfile.TarFile(mode="r", fileobj=forward)  # type: ignore[arg-type]
-    except tarfile.ReadError:
-        if packing is Packing.TAR:
-            raise
-        raise Fault(
-            f"{path}: it is compressed like a {packing}, but holds no tar archive; unpack it and name what it holds"
-        ) from None
-
-
-def _tar_chunks(path: Path, packing: Packing, forward: _Forward, size: int) -> Iterator[bytes]:
-    with _naming_damage(path, packing):
-        while size:
-            chunk = forward.take(min(CHUNK, size))
-            if not chunk:
-                raise tarfile.ReadError("unexpected end of data")
-            size -= len(chunk)
-            yield chunk
-
-
-def _tar_entry(info: tarfile.TarInfo) -> Entry:
-    name = _clean(info.name)
-    if info.isdir():
-        return Entry(name, EntryKind.FOLDER)
-    if info.isreg() and not info.issparse():
-        return Entry(name, EntryKind.FILE, info.size)
-    return Entry(name, EntryKind.LINK if info.issym() or info.islnk() else EntryKind.SPECIAL)
-
-
 def _clean(name: str) -> str:
-    """Returns a name without "./" before it and "/" after it; "" for the archive's root."""
-    return re.sub(r"^(\./+)+|^\.$", "", name.rstrip("/") if name.strip("/") else name[:1])
+    """Returns a name without empty parts and ".", such as "./" before it and "/" after it; "" for the root."""
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    return ("/" if name.startswith("/") else "") + "/".join(parts)
 
 
-# zip ------------------------------------------------------------------------------------------------------------------
-def _read_zip(path: Path, allowed: int) -> Iterator[Member]:
-    if (size := _directory_size(path)) > DIRECTORY:
-        raise _TooLarge(f"a directory of {size:,} bytes")
-    budget = [allowed]
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            yield Member(_zip_entry(info), lambda info=info: _zip_chunks(path, archive, info, budget))  # type: ignore[misc]
+_TAR_KINDS = {
+    **dict.fromkeys(tarfile.REGULAR_TYPES, EntryKind.FILE),
+    tarfile.DIRTYPE: EntryKind.FOLDER,
+    tarfile.SYMTYPE: EntryKind.LINK,
+    tarfile.LNKTYPE: EntryKind.LINK,
+}
+_ZIP_KINDS = {stat.S_IFREG: EntryKind.FILE, stat.S_IFDIR: EntryKind.FOLDER, stat.S_IFLNK: EntryKind.LINK}
 
 
-def _directory_size(path: Path) -> int:
-    """Returns the bytes of the directory at a .zip's end, which zipfile reads whole; 0 where there is none.
+def _tar_member(path: Path, packing: Packing, stream: Forward, entry: TarEntry) -> Member:
+    if entry.is_sparse:
+        raise Fault(
+            f"{path}: {show_name(entry.name)} is stored as a sparse file, without its zeros; pack it without --sparse,"
+            " or unpack it with tar and name the folder"
+        )
+    kind = _TAR_KINDS.get(entry.type, EntryKind.SPECIAL)
 
-    Source: APPNOTE.TXT of PKWARE, 4.3.14 (zip64 end of central directory record) and 4.3.16.
-    """
-    with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - (1 << 16) - 200))
-        tail = stream.read()
-    end, end64 = tail.rfind(b"PK\x05\x06"), tail.rfind(b"PK\x06\x06")
-    if end64 >= 0 and len(tail) >= end64 + 48:
-        return int(struct.unpack_from("<Q", tail, end64 + 40)[0])
-    return int(struct.unpack_from("<L", tail, end + 12)[0]) if end >= 0 and len(tail) >= end + 16 else 0
+    def chunks() -> Iterator[bytes]:
+        with _naming_damage(path, packing):
+            left = entry.size
+            while left:
+                if not (chunk := stream.take(min(CHUNK, left))):
+                    raise DamagedError("unexpected end of data")
+                left -= len(chunk)
+                yield chunk
+
+    return Member(
+        Entry(_clean(entry.name), kind, entry.size if kind is EntryKind.FILE else 0),
+        chunks,
+        None if stream.is_compressed else stream.position,
+        entry.target,
+        entry.type == tarfile.LNKTYPE,
+    )
 
 
-def _zip_entry(info: zipfile.ZipInfo) -> Entry:
-    is_windows = info.create_system == 0  # older programs there write "variables\\variables.index"
-    name = _clean(info.filename.replace("\\", "/") if is_windows else info.filename)
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if stat.S_ISLNK(kind):
-        return Entry(name, EntryKind.LINK)
-    if info.is_dir() or (is_windows and info.filename.endswith("\\")):
-        return Entry(name, EntryKind.FOLDER)
-    is_file = kind in (0, stat.S_IFREG)  # 0: made on Windows
-    return Entry(name, EntryKind.FILE, info.file_size) if is_file else Entry(name, EntryKind.SPECIAL)
+def _zip_member(path: Path, reader: ZipReader, entry: ZipEntry) -> Member:
+    kind = _ZIP_KINDS.get(entry.type, EntryKind.SPECIAL)
 
+    def chunks() -> Iterator[bytes]:
+        with _naming_damage(path, Packing.ZIP):
+            yield from reader.read(entry)
 
-def _zip_chunks(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: list[int]) -> Iterator[bytes]:
-    """Yields a file's content; `budget` is how many bytes the archive's files may still have."""
-    if info.flag_bits & 1:
-        raise Fault(f"{path}: {show_name(info.filename)} is encrypted; unpack it with its password and name the folder")
-    with _naming_damage(path, Packing.ZIP), archive.open(info) as stream:
-        while chunk := stream.read(CHUNK):
-            budget[0] -= len(chunk)
-            if budget[0] < 0:
-                raise _TooLarge(f"a content of more than {RATIO} times its own size")
-            yield chunk
+    return Member(Entry(_clean(entry.name), kind, entry.info.file_size if kind is EntryKind.FILE else 0), chunks)
 
 
 # Unpacking ------------------------------------------------------------------------------------------------------------
@@ -321,9 +285,11 @@ def unpack(path: Path, folder: Path) -> list[str]:
         The names of links and special files, which are left out.
 
     Raises:
-        Fault: as read_archive(); when a name leads outside of the folder, or the disk is full.
+        Fault: as read_archive(); when a name leads outside of the folder, two names are one on this disk, or the disk
+            is full.
     """
     left_out = []
+    written: set[str] = set()
     with closing(read_archive(path)) as members:
         for member in members:
             entry = member.entry
@@ -334,9 +300,41 @@ def unpack(path: Path, folder: Path) -> list[str]:
             if entry.kind in (EntryKind.LINK, EntryKind.SPECIAL):
                 left_out.append(show_name(entry.name))
                 continue
+            _count(path, folder, entry, written)
             with _naming_disk(path, folder, entry):
+                _check_space(folder, entry.size)
                 member.write(folder / entry.name)
     return left_out
+
+
+def _count(path: Path, folder: Path, entry: Entry, written: set[str]) -> None:
+    """Counts an entry and the folders above it, which are made with it.
+
+    Raises:
+        Fault: when there are too many, or the disk holds the entry's name already, in another spelling: on a disk that
+            does not tell upper from lower case, the file that doctor reads could be another one than is loaded.
+    """
+    if entry.name not in written and os.path.lexists(folder / entry.name):
+        raise Fault(
+            f"{path}: its entry {show_name(entry.name)!r} is an earlier one in another spelling to the disk of"
+            f" {folder}; unpack it on a disk that tells upper from lower case, or name one with TMPDIR="
+        )
+    name = entry.name
+    while name and name not in written:
+        written.add(name)
+        name = name.rpartition("/")[0]
+    if len(written) > ENTRIES:
+        raise Fault(
+            f"{path}: it has more than {ENTRIES:,} files and folders, as archives have that are made to do harm; if you"
+            " trust it, unpack it yourself and name the folder"
+        )
+
+
+def _check_space(folder: Path, size: int) -> None:
+    """Raises OSError where a file does not fit on the disk, before the disk is full."""
+    disk = shutil.disk_usage(folder)
+    if disk.total and size > disk.free:  # 0 where the file system does not count
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextmanager

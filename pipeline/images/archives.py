@@ -8,14 +8,14 @@ WebDataset shards are read by pipeline.images.shards.
 
 import itertools
 import posixpath
-import struct
-import tarfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from pipeline.base.fault import Fault
+from pipeline.base.archive_bounds import IMAGE_ENTRIES
+from pipeline.base.archives import EntryKind, Member, Packing, detect_packing, read_archive
+from pipeline.base.fault import Fault, show_name
 from pipeline.images.files import FilePlace, LabelledFile, is_hidden, is_image_content, is_image_name
 from pipeline.images.labels import Label, UnknownClass, class_finder, normalize
 from pipeline.images.layout import Layout, Source
@@ -25,76 +25,51 @@ from pipeline.images.split import Split, splits_of_folders
 
 OFFICIAL = "ILSVRC2012_img_val.tar"
 _WEBDATASET = (".cls", ".json")
-# What tarfile was seen to raise for damaged archives.
-_DAMAGED = (
-    *(tarfile.TarError, OSError, EOFError, ValueError, TypeError, AttributeError, LookupError),
-    *(ArithmeticError, RuntimeError, struct.error),
-)
 _FIRST = 20  # files, by which an archive is recognised
-
-
-@contextmanager
-def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
-    try:
-        with tarfile.open(path, "r:") as archive:
-            _check_end(path)
-            yield archive
-    except _DAMAGED as error:
-        with path.open("rb") as stream:
-            is_gzip = stream.read(2) == b"\x1f\x8b"
-        reason = "it is compressed, so its files cannot be read one by one: gunzip it first" if is_gzip else error
-        raise Fault(f"{path}: cannot be read as a tar archive ({reason})") from None
 
 
 def is_archive(path: Path) -> bool:
     """Whether a file is a tar archive by its first header; a compressed one is not."""
-    try:
-        with tarfile.open(path, "r:"):
-            return True
-    except _DAMAGED:
-        return False
-
-
-def _check_end(path: Path) -> None:
-    """Looks for the two blocks of zeros that end an archive (POSIX, ustar), which tarfile does without.
-
-    Raises:
-        tarfile.ReadError: when they are missing.
-    """
-    end = 2 * tarfile.BLOCKSIZE
-    with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - end))
-        if stream.read() != bytes(end):
-            raise tarfile.ReadError("unexpected end of data")
+    return detect_packing(path) is Packing.TAR
 
 
 def list_members(path: Path) -> Iterator[tuple[PurePosixPath, FilePlace]]:
     """Yields the name and place of each file of an archive; links within it stand for the files that they lead to.
 
     Raises:
-        Fault: when the archive is damaged, or a link leads out of it.
+        Fault: when it is compressed or damaged, or a link leads out of it.
     """
+    packing = detect_packing(path)
+    if packing not in (Packing.TAR, None):
+        advice = "unpack it" if packing is Packing.ZIP else f"unpack it to a {Packing.TAR}, such as with gunzip,"
+        raise Fault(
+            f"{path}: it is packed as a {packing}, so its files cannot be read one by one; {advice} and name that"
+        )
     places: dict[str, FilePlace] = {}
-    with _open_tar(path) as archive:
-        for member in archive:
-            name = posixpath.normpath(member.name)
-            if any(is_hidden(part) for part in PurePosixPath(name).parts):
+    with closing(read_archive(path, IMAGE_ENTRIES)) as members:
+        for member in members:
+            name = member.entry.name
+            if any(is_hidden(part) for part in name.split("/")):
                 continue
-            if member.isreg():
-                places[name] = FilePlace(path, member.offset_data, member.size)
-            elif member.islnk() or member.issym():
+            if member.entry.kind is EntryKind.LINK:
                 places[name] = _follow(path, member, places)
+            elif member.entry.kind is EntryKind.FILE:
+                places[name] = FilePlace(path, member.position or 0, member.entry.size)
             else:
                 continue
             yield PurePosixPath(name), places[name]
 
 
-def _follow(path: Path, member: tarfile.TarInfo, places: dict[str, FilePlace]) -> FilePlace:
+def _follow(path: Path, member: Member, places: dict[str, FilePlace]) -> FilePlace:
     """Returns where the file lies that a link leads to, which comes before it."""
-    home = posixpath.dirname(member.name) if member.issym() else ""
-    target = posixpath.normpath(posixpath.join(home, member.linkname))
+    name = member.entry.name
+    home = "" if member.is_hard else posixpath.dirname(name)
+    target = posixpath.normpath(posixpath.join(home, member.target))
     if target not in places:
-        raise Fault(f"{path}: {member.name} is a link to {member.linkname}, which is not in the archive before it")
+        raise Fault(
+            f"{path}: {show_name(name)} is a link to {show_name(member.target)}, which is not in the archive before it;"
+            " pack the files themselves (tar --dereference)"
+        )
     return places[target]
 
 

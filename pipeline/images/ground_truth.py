@@ -17,13 +17,13 @@ import csv
 import io
 import json
 import re
-import tarfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.fault import Fault
+from pipeline.base.archives import read_files
+from pipeline.base.fault import Fault, show_name
 from pipeline.base.text import decode, read_lines, split_lines
 from pipeline.images.labels import CLASSES, Label, UnknownClass, class_finder, class_index, imagenet_classes
 from pipeline.images.names import IMAGES, original_name, validation_name, validation_number
@@ -43,6 +43,7 @@ TEXT_FILES = (
     "val_list.txt",  # PaddleClas'
     "meta/val.txt",  # MMPretrain's
 )
+_LARGEST = 1 << 23  # bytes of a file of the devkit; the original ones have 0.2 MB
 _LATER_TRUTH = "ILSVRC201?_clsloc_validation_ground_truth.txt"
 _LATER_TABLE = "map_clsloc.txt"
 _SYNSET = re.compile(r"n\d{8}")
@@ -99,17 +100,16 @@ def _read_later_devkit(path: Path, index: dict[str, int]) -> dict[str, int]:
     if not table.is_file():
         raise Fault(f"{path}: its numbers mean nothing without the devkit's {_LATER_TABLE}; put it there")
     rows = [line.split() for line in read_lines(table, _AGAIN)]
-    synsets = {int(row[1]): row[0] for row in rows if len(row) == 3 and row[1].isdecimal()}
+    synsets = {int(row[1]): row[0] for row in rows if len(row) == 3 and re.fullmatch("[0-9]{1,9}", row[1])}
     return _label_by_number(path, path.read_bytes(), synsets, index)
 
 
 def _read_packed_devkit(path: Path, index: dict[str, int]) -> dict[str, int]:
-    try:
-        with tarfile.open(path) as archive:
-            members = [archive.extractfile(f"{DEVKIT}/data/{name}") for name in (GROUND_TRUTH, META)]
-            truth, meta = (member.read() if member else b"" for member in members)
-    except (KeyError, tarfile.TarError, EOFError, OSError) as error:
-        raise Fault(f"{path}: not ImageNet's devkit ({error}); get it again from image-net.org") from None
+    names = [f"{DEVKIT}/data/{name}" for name in (GROUND_TRUTH, META)]
+    contents = read_files(path, names, _LARGEST)
+    if missing := [name for name in names if name not in contents]:
+        raise Fault(f"{path}: not ImageNet's devkit: it has no {missing[0]}; get it again from image-net.org")
+    truth, meta = (contents[name] for name in names)
     return _label_by_number(path / GROUND_TRUTH, truth, _read_synsets(path / META, meta), index)
 
 
@@ -129,20 +129,26 @@ def _read_synsets(where: Path, content: bytes) -> dict[int, str]:
 def _label_by_number(where: Path, truth: bytes, synsets: dict[int, str], index: dict[str, int]) -> dict[str, int]:
     """Reads a devkit's ground truth, whose lines are numbers of classes in the order of the images."""
     lines = split_lines(truth, where, _AGAIN)
+    by_text = {str(number): synset for number, synset in synsets.items()}
     for number, line in enumerate(lines, start=1):
-        if not line.isdecimal() or int(line) not in synsets:
-            raise Fault(f"{where}:{number}: expected the ILSVRC2012_ID of a class, 1 to {len(synsets)}, got {line!r}")
-    return _label_in_order(where, [synsets[int(line)] for line in lines], index)
+        if line not in by_text:
+            raise Fault(
+                f"{where}:{number}: expected the ILSVRC2012_ID of a class, 1 to {len(synsets)}, got {show_name(line)!r}"
+            )
+    return _label_in_order(where, [by_text[line] for line in lines], index)
 
 
 def _read_kaggle(path: Path, index: dict[str, int]) -> dict[str, int]:
     classes = {}
-    for number, row in enumerate(csv.reader(read_lines(path, _AGAIN)), start=1):
-        if number == 1:
-            continue
+    try:
+        rows = list(csv.reader(read_lines(path, _AGAIN)))
+    except csv.Error as error:  # a field of more than 128 kB
+        raise Fault(f"{path}: not Kaggle's table ({error}); {_AGAIN}") from None
+    for number, row in enumerate(rows[1:], start=2):
         name, boxes = row if len(row) == 2 else ("", "")
         if not (name and boxes.strip()):
-            raise Fault(f"{path}:{number}: expected <image>,<synset> and its boxes, got {','.join(row)!r}")
+            got = show_name(",".join(row))
+            raise Fault(f"{path}:{number}: expected <image>,<synset> and its boxes, got {got!r}")
         classes[original_name(name)] = _find_class(f"{path}:{number}", boxes.split()[0], index)
     return classes
 
@@ -156,7 +162,7 @@ def _read_text(path: Path, labels: Sequence[Label]) -> dict[str, int]:
         if len(line) != 2:
             raise Fault(
                 f"{path}:{number}: expected a synset on every line, or <file name> and a synset or an index on every"
-                f" line, got {' '.join(line)!r}"
+                f" line, got {show_name(' '.join(line))!r}"
             )
         name, class_ = line
         label = find(class_)
@@ -167,7 +173,7 @@ def _read_text(path: Path, labels: Sequence[Label]) -> dict[str, int]:
         if label is None:
             raise UnknownClass(
                 f"{path}:{number}: expected the key of one of the model's {len(labels)} classes, or for ImageNet-1k an"
-                f" index, 0 to {CLASSES - 1}, got {class_!r}"
+                f" index, 0 to {CLASSES - 1}, got {show_name(class_)!r}"
             )
         classes[original_name(Path(name).name)] = label
     return classes
@@ -193,7 +199,7 @@ def _find_class(where: str, word: str, index: dict[str, int]) -> int:
     """Returns the index of the class that a key names."""
     if word in index:
         return index[word]
-    raise UnknownClass(f"{where}: expected the key of one of the model's {len(index)} classes, got {word!r}")
+    raise UnknownClass(f"{where}: expected the key of one of the model's {len(index)} classes, got {show_name(word)!r}")
 
 
 def read_real_labels(path: Path, labels: Sequence[Label]) -> list[tuple[int, ...]]:
@@ -221,5 +227,7 @@ def read_real_labels(path: Path, labels: Sequence[Label]) -> list[tuple[int, ...
         raise Fault(f"{path}: expected a list of {IMAGES:,} lists of classes, one for each validation image, got {got}")
     for number, entry in enumerate(content, start=1):
         if not isinstance(entry, list) or not all(type(label) is int and 0 <= label < CLASSES for label in entry):
-            raise Fault(f"{path}: image {number}: expected a list of indices 0 to {CLASSES - 1}, got {entry!r}")
+            raise Fault(
+                f"{path}: image {number}: expected a list of indices 0 to {CLASSES - 1}, got {show_name(repr(entry))}"
+            )
     return [tuple(classes[label] for label in entry) for entry in content]

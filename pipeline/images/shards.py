@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, show_name
 from pipeline.base.text import read_lines
 from pipeline.images.archives import list_members
 from pipeline.images.files import SUFFIXES, FilePlace, LabelledFile
@@ -19,6 +19,8 @@ from pipeline.images.layout import Source
 from pipeline.images.split import splits_of_folders
 
 _CLASS_NAMES = "classnames.txt"  # in the data sets of clip-benchmark, in the order of their own class indices
+
+_TEXT = 1_000_000  # bytes of a .json or .cls; img2dataset's, with the EXIF data of photographs, have up to 100,000
 
 
 def list_shards(source: Source, labels: Sequence[Label]) -> list[LabelledFile]:
@@ -53,7 +55,7 @@ class _Sample:
 
     name: str = ""
     place: FilePlace | None = None
-    texts: dict[str, bytes] = field(default_factory=dict)
+    texts: dict[str, FilePlace] = field(default_factory=dict)
 
 
 def _list_shard(path: Path, find: Callable[[str], int | None]) -> Iterator[tuple[PurePosixPath, LabelledFile]]:
@@ -61,12 +63,14 @@ def _list_shard(path: Path, find: Callable[[str], int | None]) -> Iterator[tuple
     for key, sample in _read_samples(path).items():
         if sample.place is None:  # a caption, say
             continue
-        facts = _read_facts(f"{path}: {key}", sample.texts)
+        where = f"{path}: {show_name(key)}"
+        facts = _read_facts(where, {suffix: _read_text(f"{where}.{suffix}", at) for suffix, at in sample.texts.items()})
         label = find(str(facts.get("label")))
         if label is None:
             raise UnknownClass(
-                f"{path}: {key}: expected the class, a key of the model's label file or for ImageNet-1k an index, 0 to"
-                f" {CLASSES - 1}, in its .cls or as 'label' in its .json; got {facts.get('label')!r}"
+                f"{where}: expected the class, a key of the model's label file or for ImageNet-1k an index, 0 to"
+                f" {CLASSES - 1}, in its .cls or as 'label' in its .json; got"
+                f" {show_name(repr(facts.get('label')))}"
             )
         file = PurePosixPath(str(facts.get("filename", sample.name))).name
         yield PurePosixPath(key).parent, LabelledFile(file, label, sample.place)
@@ -80,8 +84,14 @@ def _read_samples(path: Path) -> dict[str, _Sample]:
         if f".{suffix.lower()}" in SUFFIXES:
             sample.name, sample.place = file.name, place
         elif suffix.lower() in ("cls", "json"):
-            sample.texts[suffix.lower()] = place.read()
+            sample.texts[suffix.lower()] = place
     return samples
+
+
+def _read_text(where: str, place: FilePlace) -> bytes:
+    if (place.size or 0) > _TEXT:
+        raise Fault(f"{where}: a text of {place.size:,} bytes, at most {_TEXT:,} are allowed; make the shard again")
+    return place.read()
 
 
 def _read_facts(where: str, texts: dict[str, bytes]) -> dict[str, Any]:
@@ -91,5 +101,5 @@ def _read_facts(where: str, texts: dict[str, bytes]) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise Fault(f"{where}.json: not valid JSON ({error}); make the shard again") from None
     if not isinstance(facts, dict):
-        raise Fault(f"{where}.json: expected a mapping with a 'label', got {facts!r}")
+        raise Fault(f"{where}.json: expected a mapping with a 'label', got {show_name(repr(facts))}")
     return facts | ({"label": texts["cls"].decode("utf-8-sig", "replace").strip()} if "cls" in texts else {})

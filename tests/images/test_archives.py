@@ -67,7 +67,7 @@ def test_an_archive_without_images_is_refused(tmp_path: Path) -> None:
 def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "shard.tar").write_bytes(gzip.compress(packed({"a.jpg": b"", "a.cls": b"1"})))
     for place in (tmp_path, tmp_path / "shard.tar"):
-        with pytest.raises(Fault, match=r"shard\.tar: cannot be read as a tar archive \(it is compressed, .*gunzip it"):
+        with pytest.raises(Fault, match=r"shard\.tar: it is packed as a \.tar\.gz, so its .*gunzip"):
             image_set.open_images(place, LABELS)
 
 
@@ -76,15 +76,15 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     path = write_archive(tmp_path / "ILSVRC2012_img_val.tar")
     whole = path.read_bytes()
     path.write_bytes(whole[:4000])
-    with pytest.raises(Fault, match=r"ILSVRC2012_img_val\.tar: cannot be read as a tar archive \("):
+    with pytest.raises(Fault, match=r"ILSVRC2012_img_val\.tar: not a "):
         image_set.open_images(path, LABELS)
     path.write_bytes(b"\xff" * 5000)
-    with pytest.raises(Fault, match=r"ILSVRC2012_img_val\.tar: cannot be read as a tar archive \("):
+    with pytest.raises(Fault, match=r"ILSVRC2012_img_val\.tar: not a "):
         image_set.open_images(tmp_path, LABELS)
     shard = tmp_path / "shards/a.tar"
     shard.parent.mkdir()
     shard.write_bytes(b"\xff" * 5000)
-    with pytest.raises(Fault, match=r"a\.tar: cannot be read as a tar archive \("):
+    with pytest.raises(Fault, match=r"a\.tar: not a \.tar, "):
         image_set.open_images(shard.parent, LABELS)
 
 
@@ -101,5 +101,5 @@ def test_an_archive_that_ends_between_two_files_is_refused(more: int, tmp_path: 
     with tarfile.open(path) as archive:
         fifth = archive.getmembers()[4].offset
     path.write_bytes(path.read_bytes()[: fifth + more])
-    with pytest.raises(Fault, match=r"img_val\.tar: cannot be read as a tar archive .unexpected end of data"):
+    with pytest.raises(Fault, match=r"img_val\.tar: not a whole \.tar .*end of"):
         image_set.open_images(path, LABELS)

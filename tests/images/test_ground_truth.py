@@ -74,7 +74,7 @@ SYNSETS = "imagenet_2012_validation_synset_labels.txt"
         ("files of the devkit", NUMBERED, b"490\n", b"1005\n", f"{NUMBERED}:1: expected the ILSVRC2012_ID of a class"),
         ("files of the devkit", NUMBERED, b"490\n", b"", f"{NUMBERED}: expected 50,000 lines, one for each"),
         ("files of the devkit", "meta.mat", b"", b"MATLAB", "meta.mat: not the devkit's meta.mat ("),
-        ("packed devkit", "ILSVRC2012_devkit_t12.tar.gz", b"", b"no tar", "tar.gz: not ImageNet's devkit ("),
+        ("packed devkit", "ILSVRC2012_devkit_t12.tar.gz", b"", b"no tar", "tar.gz: not a .tar, .tar.gz, "),
         ("Kaggle", KAGGLE, b",n", b";n", f"{KAGGLE}:2: expected <image>,<synset> and its boxes, got 'ILSVRC"),
         ("Kaggle", KAGGLE, b",n", b",x", f"{KAGGLE}:2: expected the key of one of the model's 1000 classes, got 'x"),
         ("synsets", SYNSETS, b"n", b"n00000001\nn", f"{SYNSETS}: expected 50,000 lines, one for each validation"),

@@ -1,0 +1,188 @@
+"""Walks through the entries of a tar archive, in all dialects: v7, ustar, GNU, pax.
+
+The standard library reads a header's fields; what follows a header is decided here: each step goes forward, sizes and
+lengths are compared with their bounds before a byte is read, and the time is proportional to the bytes. The library's
+own walk goes back for negative sizes, reads names of any length, and takes a damaged header for the end.
+
+Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Extended Header"; the manual of GNU tar, "Basic Tar
+Format" and "Storing Sparse Files".
+"""
+
+import re
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pipeline.base.archive_bounds import HEADER, DamagedError, TooLargeError
+from pipeline.base.archive_streams import Forward
+
+_BLOCK = tarfile.BLOCKSIZE
+_LARGEST = 1 << 62  # bytes of an entry; sums of these still are file offsets
+_PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
+_LONG = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}  # as pax calls them
+_RECORDS = ("path", "linkpath", "size")  # of pax, that say what an entry is
+_SPARSE = "GNU.sparse."
+_REST = 1 << 20  # bytes after the end that may be padding
+
+
+@dataclass(frozen=True)
+class TarEntry:
+    """An entry of a tar archive.
+
+    Attributes:
+        name: as it stands there.
+        type: one of the types of tarfile.
+        size: bytes of its content in the archive, from the position of the stream on.
+        target: of a link.
+        is_sparse: whether its content is only the parts of a file that are no holes.
+    """
+
+    name: str
+    type: bytes
+    size: int
+    target: str
+    is_sparse: bool
+
+
+@dataclass
+class _Headers:
+    """The headers before an entry's own.
+
+    Attributes:
+        records: what they say of the entry.
+        left: bytes that they and the entry's own may still have.
+    """
+
+    records: dict[str, str] = field(default_factory=dict)
+    left: int = HEADER
+
+    def read(self, stream: Forward, count: int) -> bytes:
+        """Reads a part of a header."""
+        self.left -= count
+        if self.left < 0:
+            raise TooLargeError(f"headers of more than {HEADER:,} bytes for one entry")
+        data = stream.take(count)
+        if len(data) < count:
+            raise DamagedError("unexpected end of data")
+        return data
+
+
+def read_entries(stream: Forward) -> Iterator[TarEntry]:
+    """Yields the entries; skips what was not read of their content.
+
+    Raises:
+        DamagedError: when it is cut short or damaged, or has nothing of a tar archive at all.
+        TooLargeError: when the headers of an entry are too long.
+    """
+    headers = _Headers()
+    while block := _read_block(stream):
+        try:
+            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except tarfile.HeaderError:
+            raise DamagedError("a damaged header") from None
+        if not 0 <= info.size <= _LARGEST:
+            raise DamagedError(f"an entry of {info.size:,} bytes" if info.size > 0 else "an entry of negative size")
+        if info.type in _LONG or info.type in _PAX or info.type == tarfile.XGLTYPE:
+            _read_header(stream, info, headers)
+            continue
+        entry = _to_entry(stream, info, block, headers)
+        end = stream.position + _padded(entry.size)
+        yield entry
+        stream.skip(end - stream.position)
+        headers = _Headers()
+    if headers.records:
+        raise DamagedError("unexpected end of data")
+
+
+def _padded(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def _read_block(stream: Forward) -> bytes:
+    """Returns the block of the next header; none at the end of the archive."""
+    block = stream.take(_BLOCK)
+    if any(block):
+        if len(block) < _BLOCK:
+            raise DamagedError("unexpected end of data")
+        return block
+    # A compressed file has a checksum at its end; a plain one that ends without zeros was cut between two entries.
+    if len(block) < _BLOCK and not stream.is_compressed:
+        raise DamagedError("no end of archive")
+    _check_rest(stream)
+    return b""
+
+
+def _check_rest(stream: Forward) -> None:
+    """Reads a compressed stream to its end, and looks for archives that were put after this one.
+
+    Their entries would be left out in silence, as tar itself does.
+    """
+    left = _REST
+    while (rest := stream.take(_BLOCK * 128)) and (left > 0 or stream.is_compressed):
+        left -= len(rest)
+        if not any(rest):
+            continue
+        start = (len(rest) - len(rest.lstrip(b"\0"))) // _BLOCK * _BLOCK
+        if left > 0 and is_header(rest[start : start + _BLOCK]):
+            raise DamagedError("another archive follows its end")
+        left = 0
+
+
+def is_header(block: bytes) -> bool:
+    """Whether a block is the header of an entry, by its checksum."""
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
+def _read_header(stream: Forward, info: tarfile.TarInfo, headers: _Headers) -> None:
+    """Reads a header that stands before that of an entry."""
+    headers.left -= _BLOCK  # its own: empty ones end, too
+    content = headers.read(stream, _padded(info.size))[: info.size]
+    if info.type in _LONG:
+        headers.records[_LONG[info.type]] = content.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+        return
+    records = dict(_parse_records(content))
+    if info.type != tarfile.XGLTYPE:
+        headers.records |= records
+    elif any(name in _RECORDS or name.startswith(_SPARSE) for name in records):
+        raise DamagedError("a header that gives all entries one name or size")
+
+
+def _parse_records(content: bytes) -> Iterator[tuple[str, str]]:
+    """Yields the records of a pax header, "<length> <key>=<value>\\n" each, that say what an entry is."""
+    position = 0
+    while position < len(content) and content[position]:
+        length = re.match(rb"(\d{1,9}) ", content[position : position + 10])
+        end = position + int(length[1]) if length else 0
+        record = content[position + length.end() : end] if length else b""
+        key, equals, value = record.partition(b"=")
+        if not equals or not value.endswith(b"\n") or end > len(content):
+            raise DamagedError("a damaged pax header")
+        position = end
+        name = key.decode("utf-8", "surrogateescape")
+        if name in _RECORDS or name.startswith(_SPARSE):
+            yield name, value[:-1].decode("utf-8", "surrogateescape")
+
+
+def _to_entry(stream: Forward, info: tarfile.TarInfo, block: bytes, headers: _Headers) -> TarEntry:
+    records, size = headers.records, info.size
+    if "size" in records:
+        if not re.fullmatch("[0-9]{1,18}", records["size"]):
+            raise DamagedError("a size that is no number")
+        size = int(records["size"])
+    is_sparse = info.type == tarfile.GNUTYPE_SPARSE
+    goes_on = is_sparse and block[482]  # with the map of the file's parts; 504 in the blocks that follow
+    while goes_on:
+        goes_on = headers.read(stream, _BLOCK)[504]
+    # Folders, links and devices have no content, whatever their size is; what is not known may have.
+    has_content = info.type in tarfile.REGULAR_TYPES or info.type not in tarfile.SUPPORTED_TYPES
+    return TarEntry(
+        records.get("path", info.name),
+        info.type,
+        size if has_content else 0,
+        records.get("linkpath", info.linkname),
+        is_sparse or any(name.startswith(_SPARSE) for name in records),
+    )
