@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, escape_controls
 
 # Errors of writing an output, and what a person can do about each.
 _DISK = {
@@ -22,6 +22,7 @@ _DISK = {
     errno.ENOTDIR: "a file stands where a folder is needed; move it or choose another folder",
     errno.EISDIR: "a folder stands where a file is needed; move it or choose another folder",
     errno.ENAMETOOLONG: "the name is too long for the file system; choose a shorter path",
+    errno.ENXIO: "a socket or a device stands where a file is needed; move it or choose another folder",
     errno.ELOOP: "its links lead in a circle; choose another folder",
 }
 
@@ -44,7 +45,7 @@ def guarded(stage: str, body: Callable[[], None]) -> int:
     try:
         body()
     except Fault as fault:
-        print(f"{stage}: {fault}", file=sys.stderr)
+        print(f"{stage}: {escape_controls(str(fault))}", file=sys.stderr)
         return 1
     except OSError as error:
         if error.errno not in _DISK:

@@ -46,6 +46,11 @@ def escape(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
+def escape_controls(text: str) -> str:
+    """Returns a message of several lines with the control characters written out that would act on a terminal."""
+    return re.sub("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda match: escape(match[0]), text)
+
+
 def show_name(name: str) -> str:
     """Returns a name of a stranger for a message: without control characters, and in at most 100 characters."""
     shown = escape(name)

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,6 +39,55 @@ def sha256_of(path: Path) -> str:
     """Returns the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as stream:
         return stream_digest(stream)
+
+
+class Unreadable(Exception):
+    """A file's content cannot be used; the message is a clause that says why, without the file's name.
+
+    Attributes:
+        line: where it is wrong, from 1; 0 where that says nothing.
+    """
+
+    def __init__(self, reason: str, line: int = 0) -> None:
+        super().__init__(reason)
+        self.line = line
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """Returns the content of a regular file.
+
+    Args:
+        path: the file.
+        most: how many bytes it may have.
+
+    Raises:
+        OSError: when it cannot be opened.
+        Unreadable: when it is no regular file, or has more bytes; it is not read then.
+    """
+    descriptor = _open_to_read(path)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+            raise Unreadable(f"it is {kind}, expected a file")
+        if status.st_size <= most:
+            with open(descriptor, "rb", closefd=False) as stream:
+                content = stream.read(most + 1)  # its size may have changed a moment ago
+            if len(content) <= most:
+                return content
+    finally:
+        os.close(descriptor)
+    raise Unreadable(f"it has more than {most / 1e6:,.0f} MB, which no such file needs")
+
+
+def _open_to_read(path: Path) -> int:
+    try:
+        # Without O_NONBLOCK a named pipe would wait for a writer.
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise Unreadable("it is a socket, expected a file") from None
+        raise
 
 
 def _sync(path: Path) -> None:
@@ -75,8 +125,8 @@ def _is_alive(process: int) -> bool:
         return False
     except PermissionError:  # another user's
         return True
-    stat = Path(f"/proc/{process}/stat")
-    return not stat.exists() or stat.read_bytes().rpartition(b")")[2].split()[0] != b"Z"
+    status = Path(f"/proc/{process}/stat")
+    return not status.exists() or status.read_bytes().rpartition(b")")[2].split()[0] != b"Z"
 
 
 @contextmanager
@@ -165,6 +215,14 @@ def write_text(path: Path, text: str) -> None:
     """Replaces a file by UTF-8 text, as replacing() does. Names of files that are not UTF-8 keep their bytes."""
     with replacing(path) as stream:
         stream.write(text.encode(errors="surrogateescape"))
+
+
+def write_memory(path: Path, text: str) -> None:
+    """Replaces a file that can be made again, as write_text() does; an empty folder in its place is removed."""
+    if path.is_dir() and not path.is_symlink():
+        with suppress(OSError):  # not empty: write_text() says that a folder stands there
+            path.rmdir()
+    write_text(path, text)
 
 
 @contextmanager

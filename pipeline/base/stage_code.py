@@ -9,7 +9,8 @@ import json
 import sys
 from pathlib import Path
 
-from pipeline.base.files import write_text
+from pipeline.base.files import write_memory
+from pipeline.base.json_files import recall_json
 
 ROOT = Path(__file__).parents[2]
 _OWN_TEXT = Path(__file__).read_text(encoding="utf-8")  # another way to digest makes the memory useless
@@ -57,7 +58,7 @@ class StageCode:
     def __init__(self, path: Path, root: Path = ROOT) -> None:
         """Reads what an earlier process remembered in the file `path`; `root` holds the folder `pipeline`."""
         self._path, self._root = path, root
-        self._before: dict[str, Module] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        self._before: dict[str, Module] = recall_json(path, dict[str, Module]) or {}
         self._now: dict[str, Module] = {}
         self._modules: dict[str, Module | None] = {}
 
@@ -92,4 +93,4 @@ class StageCode:
     def keep(self) -> None:
         """Writes what the next process is to remember, if it changed."""
         if self._now.keys() != self._before.keys():
-            write_text(self._path, json.dumps(self._now))
+            write_memory(self._path, json.dumps(self._now))

@@ -4,6 +4,8 @@ import functools
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
+from pipeline.base.fault import show_name
+
 T = TypeVar("T")
 
 # A dataclass that parse_json() reads has this as its class variable __pydantic_config__; those within it need nothing.
@@ -39,9 +41,9 @@ def _reader(kind: Any) -> Any:
 
 def _problem(entry: Mapping[str, Any]) -> str:
     """Returns one of pydantic's complaints as a clause that begins with the key's path."""
-    key = ".".join(str(part) for part in entry["loc"] if part != "[key]")
+    key = show_name(".".join(str(part) for part in entry["loc"] if part != "[key]"))
     if entry["type"] == "missing":
         return f"{key} is missing"
     if entry["type"] == "unexpected_keyword_argument":
         return f"{key} is an unknown key"
-    return f"{key}: {entry['msg'][0].lower()}{entry['msg'][1:]}, got {str(entry['input'])[:100]!r}"
+    return f"{key}: {entry['msg'][0].lower()}{entry['msg'][1:]}, got {show_name(repr(str(entry['input'])))}"
