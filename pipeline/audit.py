@@ -7,7 +7,7 @@ weights that two modules share, files that only their owner may read, tarballs o
 another handle, an asset-path to another module, tags that the SavedModel contradicts, dead links, counts that differ
 from their list, figures that are quoted for weights which are not verified, and figures that differ from
 FOLDER/<member>/report.json. A report of other bytes than the published ones is not used; the last line names the
-reports that were used, and the modules without one.
+reports that were used, and the modules without one. Where index.json is damaged, it says so and checks the rest.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from pipeline.cards.page import Page, Problem, read_page, refuse_problems
 from pipeline.facts.report import Report, load_report, with_recorded_arrays
 from pipeline.hub import integrity
 from pipeline.hub.entries import ModuleEntry
-from pipeline.hub.folder import hub_folder, published_index
+from pipeline.hub.folder import hub_folder, inspect_index
 from pipeline.hub.index import Index
 from pipeline.hub.integrity import Contents
 from pipeline.saved_model.files import content_digest, find_packing_faults, find_unsafe_names, read_tarball_digests
@@ -67,20 +67,28 @@ class Findings:
     reports: dict[str, Path]
 
 
-def audit(folder: Path, index: Index, artifacts: Path | None) -> Findings:
-    """Reads all of a hub and returns what is wrong with it; `artifacts` holds the members' reports."""
+def audit(folder: Path, index: Index, artifacts: Path | None, faults: Sequence[Fault] = ()) -> Findings:
+    """Reads all of a hub and returns what is wrong with it.
+
+    Args:
+        folder: the hub.
+        index: what can be read of its index.
+        artifacts: the folder of the members' reports.
+        faults: what is wrong with the rest of the index.
+    """
     contents = _read_contents(folder, index)
     reports, unreadable = _read_reports(index, contents, artifacts)
     problems = (
+        *map(str, faults),
         *integrity.damaged_files(folder, index),
         *integrity.equal_tarballs(folder, index),
         *integrity.equal_weights(folder, index, contents),
         *integrity.private_files(folder),
-        *integrity.unlisted_pages(folder, index),
+        *(() if faults else integrity.unlisted_pages(folder, index)),
         *integrity.unverified_quotes(folder, index),
         *integrity.wrong_titles(folder, index),
         *unreadable,
-        *_pages(Hub(folder, index, contents, reports)),
+        *_pages(Hub(folder, index, contents, reports), integrity.found_pages(folder) if faults else {}),
     )
     return Findings(problems, {handle: file.path for handle, file in reports.items()})
 
@@ -131,8 +139,9 @@ def _with_report(file: ReportFile, problems: Iterator[Problem]) -> Iterator[Prob
 
 
 # Pages ----------------------------------------------------------------------------------------------------------------
-def _pages(hub: Hub) -> Iterator[str]:
-    for name, first in integrity.first_lines(hub.index).items():
+def _pages(hub: Hub, more: dict[str, str]) -> Iterator[str]:
+    """Yields what is wrong with the pages that the index lists, and with `more`, by their paths and first lines."""
+    for name, first in (integrity.first_lines(hub.index) | more).items():
         path = hub.folder / name
         if not path.is_file():
             yield f"{path}: missing, expected the page that begins {first!r}; publish it again"
@@ -160,6 +169,9 @@ def _page(hub: Hub, path: Path, first: str) -> Iterator[Problem]:
         yield from _performance(hub, path, page)
         for file in filter(None, map(hub.reports.get, handles)):
             yield from _with_report(file, claims.prose_quote_problems(page, file.report))
+    elif (hub.folder / f"{name}.tar.gz").is_file():  # of a module whose entry is damaged
+        yield from _asset_path(page, name)
+        yield from _tarball(hub, page, name)
 
 
 def _card(hub: Hub, page: Page, handle: str) -> Iterator[Problem]:
@@ -278,8 +290,8 @@ def main(arguments: Sequence[str]) -> str:
     folder = hub_folder(args.hub)
     if args.artifacts and not args.artifacts.is_dir():
         raise Fault(f"ARTIFACTS={args.artifacts}: no such folder; expected the folder of the members' reports")
-    index = published_index(folder)
-    findings = audit(folder, index, args.artifacts)
+    index, faults = inspect_index(folder)
+    findings = audit(folder, index, args.artifacts, faults)
     compared = describe_reports(index, args.artifacts, findings.reports)
     if findings.problems:
         raise Fault(

@@ -19,6 +19,7 @@ from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import replacing, sha256_of, write_text
 from pipeline.base.heads import Head
+from pipeline.base.text import read_generated
 from pipeline.base.yaml_sections import Member
 from pipeline.cards import tf_hub_rules
 from pipeline.checkpoints import lock_file
@@ -81,7 +82,7 @@ def read_plots(folder: Path, report: Report) -> dict[Plot, str]:
     for path in paths.values():
         if not path.is_file():
             raise Fault(f"{path}: no such file, but report.json names it; delete report.json and run make validate")
-    return {plot: path.read_text(encoding="utf-8") for plot, path in paths.items()}
+    return {plot: read_generated(path, "delete report.json and run make validate") for plot, path in paths.items()}
 
 
 def read_packed(outputs: Outputs, head: Head, handle: str, plots: Mapping[Plot, str]) -> Packed:
@@ -100,7 +101,7 @@ def read_packed(outputs: Outputs, head: Head, handle: str, plots: Mapping[Plot, 
             f"{tarball}: not the model that was validated: report.json has content {validated}, got {packed};"
             " run make validate and make package again"
         )
-    return Packed(head, handle, tarball, sha256_of(tarball), card.read_text(encoding="utf-8"), plots)
+    return Packed(head, handle, tarball, sha256_of(tarball), read_generated(card, "delete it and run make card"), plots)
 
 
 def is_missing(module: Packed, hub: Path, index: Index) -> bool:
@@ -237,9 +238,10 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path) -> None:
 def publish_collection(collection: Collection, page: Path, hub: Path, receipt: Path) -> None:
     """Publishes a collection's page; its links lead to modules published before."""
     name = f"{collection.publisher.id}/collections/{collection.name}/1"
+    text = read_generated(page, "delete it and run the same command again")
     with locked(hub):
         index = read_index(hub)
-        write_text(hub / f"{name}.md", page.read_text(encoding="utf-8"))
+        write_text(hub / f"{name}.md", text)
         entry = CollectionEntry(name, (_published_file(hub, f"{name}.md"),))
         _write_lists(hub, index.with_collection(entry), collection.publisher)
     _write_receipt(receipt, hub, {name: entry})

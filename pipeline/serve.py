@@ -22,7 +22,8 @@ from types import FrameType
 import uvicorn
 
 from pipeline.base.command import guarded
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, escape
+from pipeline.base.text import read_generated
 from pipeline.hub.folder import hub_folder, published_handles
 from pipeline.server.app import application
 from pipeline.server.connections import LARGEST_HEAD, Connection
@@ -108,9 +109,12 @@ def server(hub: Path, bucket: str | None, drain: int) -> uvicorn.Server:
 def published_address(hub: Path, handle: str) -> str | None:
     """Returns the address of the hub in a module's card, or None without one."""
     card = hub / f"{handle}.md"
-    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    try:
+        text = read_generated(card, "") if card.is_file() else ""
+    except Fault:  # the server does not need it
+        return None
     match = re.search(rf"^<!-- asset-path: (.*)/{re.escape(handle)}\.tar\.gz -->$", text, re.MULTILINE)
-    return match[1] if match else None
+    return escape(match[1]) if match else None
 
 
 def _log() -> None:

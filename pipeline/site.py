@@ -9,6 +9,7 @@ code that renders it has changed: site/pages.json has a digest of both for each 
 """
 
 import argparse
+import os
 from collections.abc import Sequence
 
 from pipeline.base.command import command
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(prog="python -m pipeline.site", description="Renders the website of a hub.")
     parser.add_argument("hub", help="the hub: a folder")
     hub = hub_folder(parser.parse_args(arguments).hub)
-    if not (hub / "index.json").is_file():
+    if not os.path.lexists(hub / "index.json"):
         raise Fault(f"{hub}: there is no index.json, so this is not a hub; run make publish first")
     with locked(hub):
         written = build(hub, read_index(hub))

@@ -234,7 +234,7 @@ def test_unreadable_files_are_named(folder: Path) -> None:
     (folder / "artifacts/vit_demo/report.json").write_text("{")
     text = "\n".join(faults(folder))
     assert "vit-publisher/vit-publisher.md: not UTF-8 text ('utf-8' codec can't decode byte 0xff" in text
-    assert text.count("vit_demo/report.json: not valid JSON (") == 1
+    assert text.count("vit_demo/report.json:1: not valid JSON (") == 1
 
 
 def test_an_asset_path_to_another_module(folder: Path) -> None:

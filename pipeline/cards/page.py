@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pipeline.base.fault import Fault
+from pipeline.base.text import read_generated
 
 # `<!-- key: value -->` alone on a line; tensorflow/tfhub.dev, tools/validator.py, METADATA_LINE_PATTERN.
 TAG = re.compile(r"<!--\s*(?P<key>[\w\s-]+?)\s*:\s*(?P<value>.+?)\s*-->")
@@ -179,11 +180,8 @@ def parse_page(text: str) -> Page:
 
 
 def read_page(path: Path) -> Page:
-    """Reads a page; raises Fault for a file that is not UTF-8 text."""
-    try:
-        return parse_page(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise Fault(f"{path}: not UTF-8 text ({error}); expected a page in Markdown") from None
+    """Reads a page; raises Fault as read_generated() does."""
+    return parse_page(read_generated(path, "expected a page in Markdown; publish it again"))
 
 
 def refuse_problems(where: str, problems: list[Problem]) -> None:

@@ -1,8 +1,10 @@
 """The entries of index.json: what it says of each published module and collection."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pipeline.base.fault import show_name
 from pipeline.base.heads import Head
 from pipeline.base.verification import Verification
 from pipeline.facts.accuracy import Accuracy, Reported, sample_in_words
@@ -10,6 +12,8 @@ from pipeline.facts.collection import Collection, Module
 from pipeline.facts.report import Report
 
 Entry = dict[str, Any]  # an entry as JSON has it
+_PATH = re.compile(r"[A-Za-z0-9][\w.-]{0,254}(/[A-Za-z0-9][\w.-]{0,254}){1,5}", re.ASCII)  # no part is ".."
+_SHA256 = re.compile("[0-9a-f]{64}")
 _Value = TypeVar("_Value")
 
 
@@ -215,33 +219,67 @@ class CollectionEntry:
         return {"files": [file.to_json() for file in self.files]}
 
 
-def _optional(entry: Entry, key: str, kind: type[_Value]) -> _Value | None:
-    """Returns a value, None where the entry lacks it; raises TypeError when it is of another type."""
-    value = entry.get(key)
-    if value is not None and not isinstance(value, kind):
-        raise TypeError(f"{key} is {value!r}")
+def _required(entry: Entry, key: str, kind: type[_Value]) -> _Value:
+    """Returns a value; raises KeyError where the entry lacks it, and TypeError when it is of another type."""
+    value = entry[key]
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:  # not isinstance(): True is no integer here
+        raise TypeError(f"{key} is {show_name(repr(value))}")
     return value
 
 
+def _optional(entry: Entry, key: str, kind: type[_Value]) -> _Value | None:
+    """Returns a value as _required() does, None where the entry lacks it."""
+    return _required(entry, key, kind) if entry.get(key) is not None else None
+
+
+def _count(entry: Entry, key: str) -> int:
+    """Returns how many or how much of something there is; raises ValueError for less than none."""
+    value = _required(entry, key, int)
+    if value < 0:
+        raise ValueError(f"{key} is {value}")
+    return value
+
+
+def _optional_count(entry: Entry, key: str) -> int | None:
+    return _count(entry, key) if entry.get(key) is not None else None
+
+
+def _share(value: Any, name: str) -> float:
+    """Returns a number from 0 to 1; raises ValueError for any other."""
+    share = _required({name: value}, name, float)
+    if not 0 <= share <= 1:
+        raise ValueError(f"{name} is {share}, expected 0 to 1")
+    return share
+
+
 def _read_files(entry: Entry) -> tuple[PublishedFile, ...]:
-    if not entry["files"]:
+    files = _required(entry, "files", list)
+    if not files:
         raise ValueError("it lists no files")
-    return tuple(
-        PublishedFile(str(file["path"]), int(file["size"]), str(file["sha256"]), _optional(file, "title", str))
-        for file in entry["files"]
-    )
+    return tuple(map(_read_file, files))
+
+
+def _read_file(file: Entry) -> PublishedFile:
+    path, size, sha256 = _required(file, "path", str), _count(file, "size"), _required(file, "sha256", str)
+    if not _PATH.fullmatch(path):
+        raise ValueError(f"path is '{show_name(path)}', expected a file below the hub")
+    if not _SHA256.fullmatch(sha256):
+        raise ValueError(f"sha256 is '{show_name(sha256)}', expected 64 hexadecimal digits")
+    return PublishedFile(path, size, sha256, _optional(file, "title", str))
 
 
 def _read_measured(measured: Entry) -> Measured:
-    low, high = measured["interval"]
+    low, high = _required(measured, "interval", list)
     return Measured(
-        top1=float(measured["top1"]),
-        interval=(float(low), float(high)),
-        images=int(measured["images"]),
-        dataset=str(measured["dataset"]),
-        classes=int(measured.get("classes", 0)),
-        outputs=int(measured.get("outputs", 0)),
-        training_images=_optional({"training_images": 0} | measured, "training_images", int),
+        top1=_share(measured["top1"], "top1"),
+        interval=(_share(low, "interval"), _share(high, "interval")),
+        images=_count(measured, "images"),
+        dataset=_required(measured, "dataset", str),
+        classes=_optional_count(measured, "classes") or 0,
+        outputs=_optional_count(measured, "outputs") or 0,
+        training_images=_optional_count({"training_images": 0} | measured, "training_images"),
         images_per_second=_optional(measured, "images_per_second", float),
     )
 
@@ -255,19 +293,19 @@ def read_module(handle: str, entry: Entry) -> ModuleEntry:
     measured, quoted = _optional(entry, "measured", dict), _optional(entry, "quoted", dict)
     return ModuleEntry(
         handle=handle,
-        title=str(entry["title"]),
-        task=str(entry["task"]),
+        title=_required(entry, "title", str),
+        task=_required(entry, "task", str),
         files=_read_files(entry),
         collection=_optional(entry, "collection", str),
         dataset=_optional(entry, "dataset", str),
         license=_optional(entry, "license", str),
         variant=_optional(entry, "variant", str),
-        image_size=_optional(entry, "image_size", int),
-        parameters=_optional(entry, "parameters", int),
-        unpacked=_optional(entry, "bytes", int),
+        image_size=_optional_count(entry, "image_size"),
+        parameters=_optional_count(entry, "parameters"),
+        unpacked=_optional_count(entry, "bytes"),
         weights=Verification(entry["weights"]) if entry.get("weights") is not None else None,
         measured=_read_measured(measured) if measured else None,
-        quoted=Quoted(float(quoted["top1"]), str(quoted["source"])) if quoted else None,
+        quoted=Quoted(_share(quoted["top1"], "top1"), _required(quoted, "source", str)) if quoted else None,
     )
 
 

@@ -11,8 +11,11 @@ from urllib.request import url2pathname
 from pipeline.base import files
 from pipeline.base.fault import Fault
 from pipeline.base.files import expand_home, write_text
-from pipeline.base.text import decode
-from pipeline.hub.index import Document, Index, parse_index
+from pipeline.base.json_files import load_json
+from pipeline.hub.index import Document, Index, check_handle, parse_entries, parse_index
+
+_EMPTY: Document = {"modules": {}, "collections": {}}
+_OTHER = "or name another folder with HUB= (the default is hub in ARTIFACTS)"
 
 
 def hub_folder(hub: str) -> Path:
@@ -55,22 +58,32 @@ def read_index(hub: Path) -> Index:
     return parse_index(hub / "index.json", _read_document(hub))
 
 
-def published_index(hub: Path) -> Index:
-    """Returns the index of a hub that has modules.
+def inspect_index(hub: Path) -> tuple[Index, list[Fault]]:
+    """Returns what can be read of the index of a hub that has modules, and what is wrong with the rest of it.
 
     Raises:
-        Fault: when there is no hub, it is empty, or its index is malformed.
+        Fault: when there is no hub, it has no index, or it is empty.
     """
-    return parse_index(hub / "index.json", _published_document(hub))
+    _refuse_other_folder(hub)
+    try:
+        document = _read_document(hub)
+    except Fault as fault:
+        return parse_index(hub / "index.json", _EMPTY), [fault]
+    _refuse_empty(hub, document)
+    return parse_entries(hub / "index.json", document)
 
 
 def published_handles(hub: Path) -> list[str]:
     """Returns the handles of a hub that has modules, sorted; the entries are not read.
 
     Raises:
-        Fault: when there is no hub, it is empty, or its index has no objects of "modules" and "collections".
+        Fault: when there is no hub, it is empty, its index has no objects of "modules" and "collections", or a name
+            that is no handle.
     """
-    return sorted(_published_document(hub)["modules"])
+    handles = sorted(_published_document(hub)["modules"])
+    for handle in handles:
+        check_handle(hub / "index.json", handle)
+    return handles
 
 
 def write_index(hub: Path, index: Index) -> None:
@@ -79,27 +92,31 @@ def write_index(hub: Path, index: Index) -> None:
 
 
 def _published_document(hub: Path) -> Document:
-    other = "or name another folder with HUB= (the default is hub in ARTIFACTS)"
-    if not hub.is_dir():
-        raise Fault(f"HUB={hub}: no such folder; expected a hub: run make publish first, {other}")
-    if not (hub / "index.json").is_file():
-        raise Fault(f"HUB={hub}: there is no index.json, so this is not a hub; run make publish first, {other}")
+    _refuse_other_folder(hub)
     document = _read_document(hub)
-    if not document["modules"]:
-        raise Fault(f"HUB={hub}: no modules are published there; run make publish first, {other}")
+    _refuse_empty(hub, document)
     return document
+
+
+def _refuse_other_folder(hub: Path) -> None:
+    if not hub.is_dir():
+        raise Fault(f"HUB={hub}: no such folder; expected a hub: run make publish first, {_OTHER}")
+    if not os.path.lexists(hub / "index.json"):
+        raise Fault(f"HUB={hub}: there is no index.json, so this is not a hub; run make publish first, {_OTHER}")
+
+
+def _refuse_empty(hub: Path, document: Document) -> None:
+    if not document["modules"]:
+        raise Fault(f"HUB={hub}: no modules are published there; run make publish first, {_OTHER}")
 
 
 def _read_document(hub: Path) -> Document:
     """Reads index.json: two objects, "modules" and "collections", of objects, which are empty for a new hub."""
-    path = hub / "index.json"
-    if not path.exists():
-        return {"modules": {}, "collections": {}}
-    repair = "restore it, or remove it and publish every member again"
+    path, repair = hub / "index.json", "restore it, or remove it and publish every member again"
     try:
-        document: Document = json.loads(decode(path.read_bytes(), path, repair))
-    except json.JSONDecodeError as error:
-        raise Fault(f"{path}:{error.lineno}: not valid JSON ({error.msg}); {repair}") from None
+        document: Document = load_json(path, repair)
+    except FileNotFoundError:
+        return _EMPTY
     for kind in ("modules", "collections"):
         entries = document.get(kind) if isinstance(document, dict) else None
         if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):

@@ -7,15 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, show_name
 from pipeline.base.heads import Head
 from pipeline.facts.collection import Collection, handle
 from pipeline.hub.entries import CollectionEntry, Entry, ModuleEntry, read_collection, read_module
 
 Document = dict[str, dict[str, Entry]]  # index.json: the objects "modules" and "collections" of entries
 _Read = TypeVar("_Read")
-_MODULE = re.compile(r"([A-Za-z0-9][\w.-]*)/([A-Za-z0-9][\w.-]*)/([1-9][0-9]*)", re.ASCII)
-_COLLECTION = re.compile(r"([A-Za-z0-9][\w.-]*)/collections/([A-Za-z0-9][\w.-]*)/1", re.ASCII)
+_NAME = r"[A-Za-z0-9][\w.-]{0,199}"  # 255 bytes is the longest name of a file, and it gets a suffix
+_MODULE = re.compile(f"{_NAME}/{_NAME}/[1-9][0-9]{{0,8}}", re.ASCII)
+_COLLECTION = re.compile(f"{_NAME}/collections/{_NAME}/1", re.ASCII)
 
 
 def handles_of(collection: Collection, member: str, version: int) -> dict[Head, str]:
@@ -95,20 +96,43 @@ def parse_index(path: Path, document: Document) -> Index:
     Raises:
         Fault: for an entry that is malformed, or has a name that leads elsewhere than to its place in the hub.
     """
-    return Index(
-        _read_entries(path, document["modules"], _MODULE, read_module),
-        _read_entries(path, document["collections"], _COLLECTION, read_collection),
-        document,
-    )
+    index, faults = parse_entries(path, document)
+    if faults:
+        raise faults[0]
+    return index
+
+
+def parse_entries(path: Path, document: Document) -> tuple[Index, list[Fault]]:
+    """Reads the content of an index.json as parse_index() does; returns what is well-formed, and the other Faults."""
+    faults: list[Fault] = []
+    modules = _read_entries(path, document["modules"], _MODULE, read_module, faults)
+    collections = _read_entries(path, document["collections"], _COLLECTION, read_collection, faults)
+    return Index(modules, collections, document), faults
+
+
+def check_handle(path: Path, name: str, pattern: re.Pattern[str] = _MODULE) -> None:
+    """Raises Fault for a name that leads elsewhere than to a module's place in the hub."""
+    if not pattern.fullmatch(name):
+        expected = "expected <publisher>/<module>/<version>; remove the entry"
+        raise Fault(f"{path}: '{show_name(name)}' is no handle, {expected}")
 
 
 def _read_entries(
-    path: Path, entries: dict[str, Entry], pattern: re.Pattern[str], read: Callable[[str, Entry], _Read]
+    path: Path,
+    entries: dict[str, Entry],
+    pattern: re.Pattern[str],
+    read: Callable[[str, Entry], _Read],
+    faults: list[Fault],
 ) -> dict[str, _Read]:
-    for name in entries:
-        if not pattern.fullmatch(name):
-            raise Fault(f"{path}: {name!r} is no handle, expected <publisher>/<module>/<version>; remove the entry")
-    return {name: _read_entry(path, name, entry, read) for name, entry in sorted(entries.items())}
+    """Returns the entries by name, sorted; adds what is wrong with the others to `faults`."""
+    read_entries = {}
+    for name, entry in sorted(entries.items()):
+        try:
+            check_handle(path, name, pattern)
+            read_entries[name] = _read_entry(path, name, entry, read)
+        except Fault as fault:
+            faults.append(fault)
+    return read_entries
 
 
 def _read_entry(path: Path, name: str, entry: Entry, read: Callable[[str, Entry], _Read]) -> _Read:
@@ -116,4 +140,5 @@ def _read_entry(path: Path, name: str, entry: Entry, read: Callable[[str, Entry]
         return read(name, entry)
     except (KeyError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise Fault(f"{path}: the entry {name} is malformed ({reason}); publish that member again") from None
+        advice = "restore index.json, or remove the entry and publish that member again"
+        raise Fault(f"{path}: the entry {name} is malformed ({reason}); {advice}") from None

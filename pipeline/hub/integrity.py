@@ -23,6 +23,20 @@ def first_lines(index: Index) -> dict[str, str]:
     return modules | collections | publishers
 
 
+def found_pages(folder: Path) -> dict[str, str]:
+    """Returns the first line that each page of a hub must have by its place alone, for an index that is damaged."""
+    lines = {}
+    for path in folder.rglob("*.md"):
+        match path.relative_to(folder).with_suffix("").parts:
+            case (publisher, name) if publisher == name:
+                lines[f"{name}/{name}.md"] = f"# Publisher {name}"
+            case (publisher, module, version) if version.isdecimal():
+                lines[f"{publisher}/{module}/{version}.md"] = f"# Module {publisher}/{module}/{version}"
+            case (publisher, "collections", name, "1"):
+                lines[f"{publisher}/collections/{name}/1.md"] = f"# Collection {publisher}/{name}/1"
+    return lines
+
+
 def damaged_files(folder: Path, index: Index) -> Iterator[str]:
     """Yields the listed files that are missing or have another size or digest than index.json says."""
     for name, entry in index.entries.items():

@@ -14,11 +14,12 @@ from urllib.parse import quote
 import jinja2
 import markupsafe
 
-from pipeline.base.fault import Fault
-from pipeline.base.files import write_text
+from pipeline.base.files import write_memory, write_text
 from pipeline.base.heads import Head
+from pipeline.base.json_files import recall_json
 from pipeline.base.stage_code import ROOT
 from pipeline.base.templates import TEMPLATES, make_environment
+from pipeline.base.text import read_generated
 from pipeline.hub import markdown
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
 from pipeline.hub.index import Index
@@ -34,6 +35,7 @@ _RENDERERS = (
 )  # fmt: skip
 # What follows a title, which the two modules of a member share, by the task.
 _KINDS = {Head.CLASSIFICATION.task: "classifier", Head.FE.task: Head.FE.noun}
+_PAGE = re.compile(r"([A-Za-z0-9][\w.-]{0,254}/){0,3}[A-Za-z0-9][\w.-]{0,254}\.html", re.ASCII)
 _LINK = re.compile(r"\]\(([^)\s#]+\.md)[#)]")
 
 
@@ -74,15 +76,8 @@ class _Hub:
 
 
 def _read_text(path: Path) -> str:
-    """Returns the text of a Markdown page; "" when it is missing, which its HTML page then says.
-
-    Raises:
-        Fault: when it is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
-    except UnicodeDecodeError as error:
-        raise Fault(f"{path}: not UTF-8 ({error}); publish it again") from None
+    """Returns a Markdown page's text as read_generated() does; "" when it is missing, which its HTML page then says."""
+    return read_generated(path, "publish it again") if path.is_file() else ""
 
 
 def _read_hub(folder: Path, index: Index) -> _Hub:
@@ -224,15 +219,12 @@ def renderer_digest() -> str:
 
 def _read_manifest(hub: Path) -> dict[str, str]:
     """Returns the digest of each page's inputs when it was written; {} when that is unknown: all are written then."""
-    try:
-        manifest = json.loads((hub / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return manifest if isinstance(manifest, dict) else {}
+    manifest = recall_json(hub / MANIFEST, dict[str, str]) or {}
+    return {path: digest for path, digest in manifest.items() if _PAGE.fullmatch(path)}
 
 
 def _write_manifest(hub: Path, digests: dict[str, str]) -> None:
-    write_text(hub / MANIFEST, json.dumps(digests, indent=0, sort_keys=True) + "\n")
+    write_memory(hub / MANIFEST, json.dumps(digests, indent=0, sort_keys=True) + "\n")
 
 
 def _write_pages(hub: Path, pages: Sequence[Page]) -> None:
@@ -253,7 +245,7 @@ def _write_shared(hub: Path) -> None:
 
 
 def _remove_stale(hub: Path, paths: Iterable[str]) -> None:
-    """Removes pages of what the index no longer lists; the manifest's paths are trusted only inside the hub."""
+    """Removes pages of what the index no longer lists; links in the manifest's paths may lead nowhere else."""
     root = hub.resolve()
     for path in paths:
         page = (hub / path).resolve()

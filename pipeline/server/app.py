@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from pipeline.server.files import HubFiles, NotThere
+from pipeline.server.files import DamagedIndex, HubFiles, NotThere
 from pipeline.server.http_semantics import preferred_type
 from pipeline.server.middleware import Outermost
 from pipeline.server.responses import REVALIDATE, file_response
@@ -48,8 +48,9 @@ class _Hub:
         """Returns whether the hub can be read, and how much it holds."""
         try:
             index = self._files.index()
-        except NotThere:
-            body: dict[str, str | int] = {"status": "index.json is missing or damaged"}
+        except NotThere as reason:
+            what = f"damaged: {reason}" if isinstance(reason, DamagedIndex) else "missing"
+            body: dict[str, str | int] = {"status": f"index.json is {what}"}
             status = 503
         else:
             body = {"status": "ok", "modules": index.modules, "collections": index.collections}

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import gzip
 import hashlib
-import json
 import os
 import stat
 import time
@@ -15,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.files import CHUNK
+from pipeline.base.fault import show_name
+from pipeline.base.files import CHUNK, Unreadable
+from pipeline.base.json_files import LARGEST, parse_facts
 from pipeline.server.routes import Names, is_version
 
 # Larger files are sent from the disk, as tarballs are.
@@ -38,6 +39,10 @@ Identity = tuple[int, int, int, int, int]
 
 class NotThere(Exception):
     """The hub has no such regular file, or it may not be read."""
+
+
+class DamagedIndex(NotThere):
+    """The hub's index.json cannot be used; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -168,9 +173,19 @@ def _digest_and_close(descriptor: int) -> bytes:
     return digest.digest()
 
 
-def _parse_index(content: bytes, written: int) -> Digests:
-    """Parses index.json; raises ValueError, KeyError, TypeError or AttributeError for a malformed one."""
-    index: dict[str, dict[str, Any]] = json.loads(content)
+def _read_index(descriptor: int, status: os.stat_result) -> Digests | str:
+    """Reads and parses index.json; returns what is wrong with one that is malformed."""
+    if status.st_size > LARGEST:
+        return f"more than {LARGEST / 1e6:,.0f} MB"
+    try:
+        return _index_digests(parse_facts(_read_all(descriptor)), status.st_mtime_ns)
+    except Unreadable as reason:
+        return f"line {reason.line}: {reason}" if reason.line else str(reason)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"not what make publish writes ({show_name(repr(error))})"
+
+
+def _index_digests(index: Any, written: int) -> Digests:
     entries = [entry for kind in ("modules", "collections") for entry in index[kind].values()]
     files = [file for entry in entries for file in entry["files"]]
     sha256 = {(file["path"], file["size"]): bytes.fromhex(file["sha256"]) for file in files}
@@ -193,19 +208,20 @@ class HubFiles:
         self._pages: OrderedDict[Names, tuple[Identity, Page]] = OrderedDict()
         self._memory = 0
         self._computed: OrderedDict[Identity, asyncio.Task[bytes]] = OrderedDict()
-        self._index: tuple[Identity, Digests] | None = None
+        self._index: tuple[Identity, Digests | str] | None = None  # or what is wrong with it
 
     def index(self) -> Digests:
-        """Reads index.json, if it has changed; raises NotThere when it is missing or malformed."""
+        """Reads index.json, if it has changed; raises DamagedIndex for one that is malformed."""
         descriptor, status = _open_file(self._root, ("index.json",))
         try:
             if self._index is None or self._index[0] != _identity(status):
-                self._index = _identity(status), _parse_index(_read_all(descriptor), status.st_mtime_ns)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise NotThere from None
+                self._index = _identity(status), _read_index(descriptor, status)
         finally:
             os.close(descriptor)
-        return self._index[1]
+        digests = self._index[1]
+        if isinstance(digests, str):
+            raise DamagedIndex(digests)
+        return digests
 
     def newest(self, names: Names) -> str:
         """Returns the greatest version of a module or collection, by number: 10 comes after 9.
