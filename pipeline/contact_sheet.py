@@ -136,12 +136,13 @@ def render_member(name: str, files: ResultFiles, place: Path, names: Sequence[La
     predictions = load_predictions(files.predictions)
     if measured is None or predictions is None:
         raise Fault(
-            f"{files.report}: no accuracy was measured, or {files.predictions.name} is missing; run make validate with"
-            " images"
+            f"{files.report}: no accuracy was measured, or {files.predictions.name} is missing or damaged; run make"
+            " validate with images"
         )
     images = image_set.open_images(place, names, split=Split(measured.split) if measured.split else None)
     examples = _find_examples(images, measured, place, files)
-    if [example.label for example in examples] != predictions.label.tolist():
+    is_beyond = names and len(predictions) and predictions.top5.max() >= len(names)
+    if is_beyond or [example.label for example in examples] != predictions.label.tolist():
         raise Fault(f"{files.predictions}: not of the same run as {files.report}; run make validate again")
 
     def image(row: int) -> tuple[str, np.ndarray]:

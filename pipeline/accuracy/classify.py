@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from pipeline.accuracy import predictions, statistics
 from pipeline.accuracy.pixels import SIGNED, Pixels
 from pipeline.accuracy.predictions import Predictions
 from pipeline.base.fault import Fault
-from pipeline.base.files import write_text
+from pipeline.base.files import write_memory
+from pipeline.base.json_files import recall_json
 from pipeline.base.progress import Progress
 from pipeline.images.decoding import decode
 from pipeline.images.image_set import Example, ImageSet
@@ -66,10 +67,14 @@ class Task:
         names = [(example.name, example.label) for example in self.chosen]
         return sha256(json.dumps([facts, names]).encode()).hexdigest()
 
+    def shard(self, number: int) -> Sequence[Example]:
+        """Returns the images of a shard, from 0."""
+        first = number * SHARD * BATCH
+        return self.chosen[first : first + SHARD * BATCH]
+
     def files_digest(self, shard: int) -> str:
         """Returns a digest of the states of a shard's image files; it changes when a file is replaced."""
-        first = shard * SHARD * BATCH
-        states = [self.images.places[example.name].state() for example in self.chosen[first : first + SHARD * BATCH]]
+        states = [self.images.places[example.name].state() for example in self.shard(shard)]
         return sha256(json.dumps(states).encode()).hexdigest()
 
 
@@ -175,6 +180,14 @@ def _collect(task: Task, examples: Sequence[Example], futures: Sequence[Future])
     return Batch(inputs, good, damaged)
 
 
+@dataclass(frozen=True)
+class _Record:
+    """What stands beside a shard: what is wrong with its damaged images, by name, and the digest of its files."""
+
+    damaged: dict[str, str]
+    files: str
+
+
 class Shards:
     """The predictions of a task, written to disk after every SHARD batches, for a later run to resume from.
 
@@ -228,21 +241,21 @@ class Shards:
     def _read(self, number: int) -> bool:
         """Reads a shard; returns whether it is whole, and of today's files."""
         part = predictions.load_predictions(self._folder / f"{number:05}.npz")
-        try:
-            record = json.loads((self._folder / f"{number:05}.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+        record = recall_json(self._folder / f"{number:05}.json", _Record)
+        if part is None or record is None or record.files != self._task.files_digest(number):
             return False
-        if part is None or record["files"] != self._task.files_digest(number):
-            return False
+        examples = self._task.shard(number)
+        if part.label.tolist() != [example.label for example in examples if example.name not in record.damaged]:
+            return False  # damaged, and still well-formed
         self._parts.append(part)
-        self.damaged |= record["damaged"]
+        self.damaged |= record.damaged
         return True
 
     def _write(self, number: int) -> None:
         """Writes the batches as a shard; its .npz last, which marks it as whole."""
         part = predictions.join(self._batches)
-        record = {"damaged": self._damaged_here, "files": self._task.files_digest(number)}
-        write_text(self._folder / f"{number:05}.json", json.dumps(record))
+        record = _Record(self._damaged_here, self._task.files_digest(number))
+        write_memory(self._folder / f"{number:05}.json", json.dumps(asdict(record)))
         part.save(self._folder / f"{number:05}.npz")
         self._parts.append(part)
         self._batches, self._damaged_here = [], {}

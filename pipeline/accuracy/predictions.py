@@ -4,6 +4,7 @@
 """
 
 import io
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -13,8 +14,10 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from pipeline.base.files import replacing
+from pipeline.base.files import Unreadable, read_bounded, replacing
 
+LARGEST = 64 << 20  # bytes, packed or not: those of 2,000,000 images; ImageNet's training set has 1,281,167
+_OF_NUMPY = (SyntaxError, tokenize.TokenError, TypeError, OverflowError, MemoryError)
 NOTHING = -1  # the prediction for an image whose logits have no largest one: NaN, or infinite
 TOP = 5
 
@@ -111,17 +114,18 @@ def load_predictions(path: Path) -> Predictions | None:
         None when the file is missing, damaged or of another kind: its images must be classified again.
     """
     try:
-        content = io.BytesIO(path.read_bytes())
-    except FileNotFoundError:
+        content = io.BytesIO(read_bounded(path, LARGEST))
+    except (FileNotFoundError, Unreadable):
         return None
     try:
         # Checksums first: np.load would read damaged bytes before it reaches their checksum.
         with zipfile.ZipFile(content) as archive:
-            if archive.testzip():
+            if sum(entry.file_size for entry in archive.infolist()) > LARGEST or archive.testzip():
                 return None
         content.seek(0)
         with np.load(content, allow_pickle=False) as arrays:
             return Predictions(**{field.name: arrays[field.name] for field in fields(Predictions)})
     # A flipped bit raises one of many exceptions, depending on where it is: an unknown method, version, password, ...
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError):
+    # Bytes whose checksum was made for them raise more: NumPy evaluates the text of each array's head.
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError, *_OF_NUMPY):
         return None

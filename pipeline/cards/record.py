@@ -1,10 +1,11 @@
 """The record of a module: everything that its pages for TensorFlow Hub, Hugging Face and Kaggle are rendered from."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
+from pipeline.base.json_files import load_json
 from pipeline.base.plain_text import escape_clause
 from pipeline.base.templates import TEMPLATES, render
 from pipeline.facts.checks import ModuleReport
@@ -164,7 +165,15 @@ def compatibility_of(checks: ModuleReport) -> Compatibility | None:
     path = TEMPLATES / "compatibility.json"
     if not path.is_file():
         return None
-    measured = json.loads(path.read_text(encoding="utf-8"))
+    repair = "restore the committed file, or run make check-full"
+    measured = load_json(path, repair)
+    try:
+        return _compare(measured, checks)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Fault(f"{path}: not what make check-full writes ({error!r}); {repair}") from None
+
+
+def _compare(measured: Any, checks: ModuleReport) -> Compatibility | None:
     models = [_read_runs(model) for model in measured["models"].values()]
     needs = checks.needs
     expected = (needs.tensorflow, max(needs.calling_conventions), sorted(needs.platforms))

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import NOT_WRITABLE, locked, write_text
-from pipeline.base.text import decode
+from pipeline.base.json_files import load_json
 
 NAME = "checkpoints.lock"
+_REPAIR = "restore the committed file"
 
 
 @dataclass(frozen=True)
@@ -130,26 +131,24 @@ class LockFile:
 
 def _read(path: Path) -> dict[str, Pin]:
     try:
-        text = decode(path.read_bytes(), path, "restore the committed file")
+        content = load_json(path, _REPAIR)
     except FileNotFoundError:
         return {}
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise Fault(f"{path}:{error.lineno}: not valid JSON ({error.msg}); restore the committed file") from None
     if not isinstance(content, dict):
-        raise Fault(f"{path}: expected a mapping of checkpoints; restore the committed file")
+        raise Fault(f"{path}: expected a mapping of checkpoints; {_REPAIR}")
     return {name: _read_pin(path, name, entry) for name, entry in content.items()}
 
 
 def _read_pin(path: Path, name: str, entry: Any) -> Pin:
     files = entry.get("files", {}) if isinstance(entry, dict) else None
     if not isinstance(files, dict) or entry.keys() - {"arrays", "files"}:
-        raise Fault(f"{path}: {name!r} must have the keys 'arrays' and 'files', got {entry!r}")
+        got = show_name(repr(entry))
+        raise Fault(f"{path}: '{show_name(name)}' must have the keys 'arrays' and 'files', got {got}; {_REPAIR}")
     arrays = entry.get("arrays")
     for digest in (*files.values(), *([] if arrays is None else [arrays])):
         if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
-            raise Fault(f"{path}: the digests of {name!r} must be 64 hexadecimal digits in lower case, got {digest!r}")
+            expected = f"the digests of '{show_name(name)}' must be 64 hexadecimal digits in lower case"
+            raise Fault(f"{path}: {expected}, got {show_name(repr(digest))}; {_REPAIR}")
     return Pin(arrays, files)
 
 

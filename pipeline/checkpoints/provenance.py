@@ -9,7 +9,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline.base.files import sha256_of, write_text
+from pipeline.base.files import sha256_of, write_memory
+from pipeline.base.json_files import recall_json
 from pipeline.base.verification import Verification
 
 TIMM = "timm safetensors"
@@ -47,16 +48,12 @@ def path_of(checkpoint: Path) -> Path:
 
 def write(checkpoint: Path, origin: Origin) -> None:
     """Writes the record beside a checkpoint."""
-    write_text(path_of(checkpoint), json.dumps(asdict(origin), indent=2, sort_keys=True) + "\n")
+    write_memory(path_of(checkpoint), json.dumps(asdict(origin), indent=2, sort_keys=True) + "\n")
 
 
 def read_record(checkpoint: Path) -> Origin | None:
-    """Returns the record beside a checkpoint, or None if it is missing or another version of this program wrote it."""
-    try:
-        record = json.loads(path_of(checkpoint).read_text(encoding="utf-8"))
-        return Origin(**record | {"verification": Verification(record["verification"])})
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
-        return None
+    """Returns the record beside a checkpoint; None if it is missing, damaged or of another version of this program."""
+    return recall_json(path_of(checkpoint), Origin)
 
 
 def read(checkpoint: Path) -> Origin:

@@ -4,8 +4,10 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from pipeline.base.files import sha256_of, write_text
+from pipeline.base.files import Unreadable, read_bounded, sha256_of, write_memory
+from pipeline.base.json_files import recall_json
 
 
 def digest_texts(paths: Iterable[Path], root: Path) -> str:
@@ -23,8 +25,9 @@ class Digests:
     def __init__(self, memory: Path) -> None:
         """Reads what an earlier process remembered in the file `memory`."""
         self._memory = memory
-        self._entries: dict[str, list] = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
-        self._is_changed = False
+        recalled: dict[str, Any] = recall_json(memory, dict) or {}
+        self._entries = {path: entry for path, entry in recalled.items() if _is_entry(entry)}
+        self._is_changed = not self._entries  # a damaged memory is replaced
 
     def file(self, path: Path) -> str:
         """Returns the SHA-256 of a file in hexadecimal."""
@@ -49,7 +52,12 @@ class Digests:
     def keep(self) -> None:
         """Writes what the next process is to remember, if something changed."""
         if self._is_changed:
-            write_text(self._memory, json.dumps(self._entries))
+            write_memory(self._memory, json.dumps(self._entries))
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether a value of the memory has the size and the time of a file, and its SHA-256; called 50,000 times."""
+    return isinstance(entry, list) and list(map(type, entry)) == [int, int, str] and len(entry[2]) == 64
 
 
 class Stamps:
@@ -62,8 +70,8 @@ class Stamps:
     def write(self, name: str, text: str, renew: bool = False) -> None:
         """Writes a stamp where its text differs or `renew` is true."""
         path = self.folder / name
-        if renew or not path.exists() or path.read_text(encoding="utf-8", errors="surrogateescape") != text:
-            write_text(path, text)
+        if renew or not _has_text(path, text):
+            write_memory(path, text)
 
     def write_unless_empty(self, name: str, text: str) -> None:
         """Writes a stamp whose empty text means "as before".
@@ -73,3 +81,12 @@ class Stamps:
         """
         if text or not (self.folder / name).exists():
             self.write(name, text)
+
+
+def _has_text(path: Path, text: str) -> bool:
+    """Whether a file can be read and has this text; as write_memory() writes it."""
+    content = text.encode(errors="surrogateescape")
+    try:
+        return read_bounded(path, len(content)) == content
+    except (Unreadable, OSError):
+        return False

@@ -25,11 +25,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from pipeline.base.fault import Fault, Misconfigured
-from pipeline.base.files import NOT_WRITABLE, expand_home, locked, sha256_of, write_text
+from pipeline.base.files import NOT_WRITABLE, expand_home, locked, sha256_of, write_memory
+from pipeline.base.json_files import recall_json
 from pipeline.download.checksums import KINDS
-
-# Characters; the longest ETag that is kept has a thousand.
-_LARGEST_RECORD = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ class Entry:
 
     def read_whole(self) -> Record | None:
         """Returns the record of the whole file, or None if there is no such file."""
-        return _read_record(self._whole_record) if self.file.exists() else None
+        return _read_record(self._whole_record) if self.file.is_file() else None
 
     def verify_file(self, expected: str | None = None) -> str | None:
         """Computes the SHA-256 of the whole file, and returns it if it is the expected one or the record's.
@@ -85,7 +83,7 @@ class Entry:
         Returns None if there is no file or it is damaged. If a kill came between the two steps of finish_part(), the
         second step is done now, unless the file that is there is the expected one.
         """
-        sha256 = sha256_of(self.file) if self.file.exists() else None
+        sha256 = sha256_of(self.file) if self.file.is_file() else None
         if sha256 is not None and sha256 == expected:
             return sha256
         record = _read_record(self._whole_record)
@@ -93,7 +91,7 @@ class Entry:
             return None
         if sha256 == record.sha256:
             return sha256
-        if self.is_writable and self.part_file.exists() and sha256_of(self.part_file) == record.sha256:
+        if self.is_writable and self.part_file.is_file() and sha256_of(self.part_file) == record.sha256:
             self._move_part()
             return record.sha256
         return None
@@ -116,7 +114,7 @@ class Entry:
                 f"the cache does not have it, and cannot be written by this user ({self._folder}); set CACHE=<another"
                 " folder>"
             )
-        if not os.access(self.part_file, os.W_OK):  # another user's
+        if self.part_file.is_fifo() or not os.access(self.part_file, os.W_OK):  # opening a pipe waits; another user's
             self.part_file.unlink(missing_ok=True)
         self.part_file.open("wb").close()  # before the record changes
         _write_record(self._part_record, record)
@@ -145,26 +143,16 @@ class Entry:
 
 
 def _read_record(path: Path) -> Record | None:
-    """Returns a record, or None if it is missing, damaged, or of another version of this program."""
-    try:
-        with path.open(encoding="utf-8") as stream:
-            record = Record(**json.loads(stream.read(_LARGEST_RECORD)))
-    except (FileNotFoundError, ValueError, TypeError, RecursionError):
+    """Returns a record; None if it is missing, damaged, or of another version of this program."""
+    record = recall_json(path, Record)
+    if record is None or not record.checksums.keys() <= KINDS.keys():
         return None
-    texts = [record.etag, record.generation, record.sha256]
-    is_sound = (
-        all(text is None or isinstance(text, str) for text in texts)
-        and isinstance(record.url, str)
-        and (record.length is None or type(record.length) is int)
-        and isinstance(record.checksums, dict)
-        and record.checksums.keys() <= KINDS.keys()
-        and all(isinstance(value, str) for value in record.checksums.values())
-    )
-    return record if is_sound else None
+    # It is sent to the server in a header.
+    return record if re.fullmatch('(?:"[ -~\x80-\xff]*")?', record.etag or "") else None
 
 
 def _write_record(path: Path, record: Record) -> None:
-    write_text(path, json.dumps(asdict(record), indent=2, sort_keys=True) + "\n")
+    write_memory(path, json.dumps(asdict(record), indent=2, sort_keys=True) + "\n")
 
 
 def folder(setting: str | None) -> Path:

@@ -5,13 +5,15 @@ measures it (pipeline.proof or pipeline.accuracy), and the template that shows i
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, show_name
 from pipeline.base.heads import Head
+from pipeline.base.json_files import load_json
 from pipeline.base.strict_json import STRICT, parse_json
 from pipeline.base.verdict import Verdict
 from pipeline.base.verification import Verification
@@ -88,10 +90,18 @@ class Rung:
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot in the folder `plots` beside the report: its file name, and what it shows."""
+    """A plot in the folder `plots` beside the report: its file name, and what it shows.
+
+    Raises:
+        ValueError: for a file of another folder.
+    """
 
     file: str
     title: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,99}\.svg", self.file):
+            raise ValueError(f"expected the name of an SVG file, got '{show_name(self.file)}'")
 
 
 @dataclass(frozen=True)
@@ -157,27 +167,26 @@ def load_report(path: Path) -> Report:
         Fault: when there is none, or it is not a report: names the first keys that are missing, unknown or wrong.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path, "delete it and run make validate", nan=True)
     except FileNotFoundError:
         raise Fault(f"{path}: no report; run make validate first") from None
-    except ValueError as error:  # of JSON, or of UTF-8
-        raise Fault(f"{path}: not valid JSON ({error}); delete it and run make validate") from None
     return parse_report(content, str(path))
 
 
 def parse_report(content: Any, where: str) -> Report:
     """Returns the report that JSON's values describe; raises Fault as load_report() does, which begins with `where`."""
     schema = content.get("schema", 1) if isinstance(content, dict) else None
-    if schema not in range(1, SCHEMA + 1):
+    if type(schema) is not int or not 1 <= schema <= SCHEMA:
         raise Fault(
-            f"{where}: expected a report of schema 1 to {SCHEMA}, got {schema!r}; use the version of this program that"
-            " wrote it, or delete it and run make validate"
+            f"{where}: expected a report of schema 1 to {SCHEMA}, got {show_name(repr(schema))}; use the version of"
+            " this program that wrote it, or delete it and run make validate"
         )
     try:
         upgraded = _from_schema_1(content) if schema == 1 else content
         upgraded = upgraded if schema == SCHEMA else _from_schema_2(upgraded)
     except (KeyError, TypeError, AttributeError) as error:
-        raise Fault(f"{where}: not a report of make validate ({error!r}); delete it and run make validate") from None
+        reason = show_name(repr(error))
+        raise Fault(f"{where}: not a report of make validate ({reason}); delete it and run make validate") from None
     try:
         return parse_json(Report, json.dumps(upgraded))
     except ValueError as error:

@@ -1,5 +1,6 @@
 """Predictions: what is kept of logits, and files that tell whether they are whole."""
 
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -145,6 +146,9 @@ def test_another_archive_gives_none(tmp_path: Path) -> None:
     assert load_predictions(path) is None
 
 
-def test_an_unreadable_file_raises(tmp_path: Path) -> None:
-    with pytest.raises(IsADirectoryError):
-        load_predictions(tmp_path)
+def test_what_is_no_file_gives_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 1 << 30)
+    for name in (".", "pipe", "huge"):
+        assert load_predictions(tmp_path / name) is None

@@ -19,7 +19,7 @@ def receipt(tmp_path: Path) -> Path:
         (hub / name).parent.mkdir(parents=True, exist_ok=True)
         (hub / name).write_text("text")
     (hub / "index.json").write_text(json.dumps({"modules": {NAME: {}}, "collections": {}}))
-    record = {"hub": str(hub), "published": {NAME: {"files": [{"path": FILES[0], "size": 4}]}}}
+    record = {"hub": str(hub), "published": {NAME: {"files": [{"path": FILES[0], "size": 4, "sha256": "0" * 64}]}}}
     (tmp_path / "published.json").write_text(json.dumps(record))
     return tmp_path / "published.json"
 

@@ -74,11 +74,11 @@ def test_other_json_is_no_report(content: Any) -> None:
     refused(content)
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"a": 1', "\udcff"])
+@pytest.mark.parametrize("text", ["", "{", '{"a": 1', "\udcff", "[" * 100_000, "9" * 5000])
 def test_a_file_that_is_no_json(tmp_path: Path, text: str) -> None:
     path = tmp_path / "report.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(Fault, match="not valid JSON"):
+    with pytest.raises(Fault, match=r"not valid JSON|not UTF-8|nested too deeply"):
         load_report(path)
 
 
