@@ -6,10 +6,29 @@
 # BSD make stops here; to GNU make it is a target that nothing needs.
 .error : this project needs GNU Make 4.3 or newer, which is often called gmake
 # macOS ships GNU Make 3.81, which would stop at a grouped target (&:) below, with a message about something else.
-$(if $(filter-out 3.% 4.0 4.0.% 4.1 4.1.% 4.2 4.2.%,$(MAKE_VERSION)),,$(error \
-  this project needs GNU Make 4.3 or newer, this is $(MAKE_VERSION); on macOS: brew install make, then run gmake))
-THIS := $(lastword $(MAKEFILE_LIST))
-$(if $(wildcard setup.mk),,$(error run make in the folder of the project, that of $(strip $(MAKEFILE_LIST))))
+$(if $(filter-out 3.% 4.0 4.0.% 4.1 4.1.% 4.2 4.2.%,$(value MAKE_VERSION)),,$(error \
+  this project needs GNU Make 4.3 or newer, this is $(value MAKE_VERSION); on macOS: brew install make, then run gmake))
+
+# What is given is text: a $ in it refers to no variable and runs nothing. make would expand it at its first use; GNU Make
+# 4.4 expands the whole command line at the first $(shell), so there is none before. The settings are the names that this
+# file assigns with the operator below; setup.mk refuses all others.
+override THIS := $(lastword $(value MAKEFILE_LIST))
+override empty :=
+override space := $(empty) $(empty)
+override assign := ?$(empty)=
+override SETTINGS := $(patsubst %$(assign),%,$(filter %$(assign),$(subst \
+  $(assign),$(assign)$(space),$(subst $(space)$(assign),$(assign),$(file <$(THIS))))))
+override GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+override UNKNOWN := $(filter-out $(SETTINGS),$(GIVEN))
+$(foreach name,$(UNKNOWN),$(eval override undefine $$(name)))
+override undefine name
+$(foreach name,$(SETTINGS),\
+  $(if $(filter command environment,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
+# make's own, which an environment may have for other makes.
+override VPATH :=
+$(if $(filter environment,$(origin MAKECMDGOALS)),$(error MAKECMDGOALS is set in the environment; unset it for make))
+
+$(if $(wildcard setup.mk),,$(error run make in the folder of the project, that of $(strip $(value MAKEFILE_LIST))))
 
 # -p: bash reads no BASH_ENV, and takes no functions and no CDPATH from the environment.
 override SHELL := bash
@@ -77,30 +96,22 @@ TORCH_PYTHON ?=## bench, check-full: an interpreter with benchmarks/requirements
 PYTHON ?=## an interpreter to use instead of .venv
 BASE_PYTHON ?= python3## the interpreter that .venv is made from; default python3
 
-# In Turkish [A-Z] has no I, in Estonian [a-z] no letter after z: tools read ranges in the locale C.
-SETTINGS := $(shell LC_ALL=C sed -n 's/^\([A-Z_]*\) ?=.*/\1/p' '$(THIS)')
 # Other programs use these words in the environment (autotools set PYTHON, WSL NAME, csh HOST): only the command line
 # counts.
 $(foreach word,CACHE LOCK INDEX DIFF NAME HOST PYTHON SIGNATURE OUTPUT TAGS SIZE LAYOUT BACKGROUND PROTOCOL,\
-  $(if $(filter command,$(origin $(word))),,$(eval override $(word) :=)))
-# What is given is taken as it is: a $ in a path refers to no variable.
-$(foreach name,$(SETTINGS),\
-  $(if $(filter command environment,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
+  $(if $(filter $(word),$(GIVEN)),,$(eval override $(word) :=)))
 # Only some shells expand the ~ of `make HUB=~/hub`.
-home = $(subst <home>,,$(subst <home>~/,$(HOME)/,<home>$(1)))
+home = $(subst <home>,,$(subst <home>~/,$(value HOME)/,<home>$(1)))
 $(foreach path,CHECKPOINTS CACHE LOCK IMAGENET REAL ARTIFACTS HUB MODULE AGAINST LABELS SAVED_MODEL INDEX TORCH_PYTHON \
   PYTHON BASE_PYTHON,\
   $(eval override $(path) := $$(call home,$$($(path)))))
 
-# For the shell: a text as one word, and the value of a setting. An address with an @ may hold a password, which make
-# must not print: the shell reads it from the environment.
+# For the shell: a text as one word, and the value of a setting; and that for a message. A value with a colon may be an
+# address with a password or a signature, and every user of this machine can read command lines: the commands take it
+# from the environment, to which setup.mk exports it.
 quote = '$(subst ','\'',$(1))'
-ADDRESSES := CHECKPOINTS INDEX MODULE AGAINST SAVED_MODEL
-export $(ADDRESSES)
-given = $(if $(and $(filter $(1),$(ADDRESSES)),$(findstring @,$($(1)))),"$$$(1)",$(call quote,$($(1))))
-
-index = $(CHECKPOINTS)/index.csv
-override INDEX := $(or $(INDEX),$(and $(CHECKPOINTS),$(shell ! test -f $(call quote,$(index)) || echo found),$(index)))
+given = $(if $(findstring :,$($(1))),env:$(1),$(call quote,$($(1))))
+shown = $(if $(findstring :,$($(1))),...,$($(1)))
 
 A := $(ARTIFACTS)
 S := $A/.stamps
@@ -158,7 +169,7 @@ cached = $(call option,CACHE,--cache) $(if $(filter-out 0,$(OFFLINE)),--offline)
 # Each stage prints a line; the command too with V=1. make writes its flags into one word once all is read.
 flags = $(foreach flag,$(1),$(findstring $(flag),$(firstword -$(MAKEFLAGS))))
 Q := $(if $(filter-out 0,$(V)),,@)
-stage = $(if $Q,@$(if $(strip $(call flags,s)),,echo '$(1)'; ))
+stage = $(if $Q,@$(if $(strip $(call flags,s)),,echo $(call quote,$(1)); ))
 
 # '+' keeps `make -n` and `make -q` truthful. A dry run on a fresh clone has no interpreter, and needs no stamps to know
 # that everything is to be built.
@@ -167,7 +178,7 @@ run_stamps = ! test -x $(call quote,$(or $(INTERPRETER),$(PYTHON))) || $(RUN)sta
   --receipts $(foreach model,$(MODELS),$(call receipt,$(model),$A/$(model))) \
   $(call receipt,collection-$(COLLECTION),$(PAGE)) --selected $(SELECTED) --settings $(SETTINGS) \
   $(checkpoints) $(lock) $(images) \
-  --set $(call quote,hub=$(HUB)) $(call quote,hub_url=$(HUB_URL)) require_accuracy='$(required)'
+  --set hub=$(call given,HUB) hub_url=$(call given,HUB_URL) require_accuracy='$(required)'
 $(STAMPS) &: FORCE | $(READY)
 	+@$(run_stamps)
 # For commands that make no output of a stage: their settings must not reach the stamps.
@@ -207,7 +218,7 @@ $(foreach head,$(HEADS),$(eval $(call package_rule,$(head))))
 
 $A/%/published.json: $(call outputs,report.json $(CARD_FILES) $(PACKAGE_FILES)) \
     $(call stamps,module hub) $(call shared,hub require_accuracy templates site publish.code)
-	$(DONE)$(call stage,publish $*)$(RUN)publish member $(yaml) $(call out,) $(call quote,$(HUB)) \
+	$(DONE)$(call stage,publish $*)$(RUN)publish member $(yaml) $(call out,) $(call given,HUB) \
 	  $(call quote,$@) $(required) $(lock)
 
 $(PAGE)/page.md: $(call in,$(OF_COLLECTION),report.json) \
@@ -218,7 +229,7 @@ $(PAGE)/page.md: $(call in,$(OF_COLLECTION),report.json) \
 $(PAGE)/published.json: $(PAGE)/page.md $(call shared,collection-$(COLLECTION).hub hub templates site publish.code) \
     | $(call in,$(OF_COLLECTION),published.json)
 	$(DONE)$(call stage,publish collection $(COLLECTION))$(RUN)publish collection $(FACTS) $(call quote,$<) \
-	  $(call quote,$(HUB)) $(call quote,$@)
+	  $(call given,HUB) $(call quote,$@)
 
 # publish prints a line where there was nothing to publish, but not with -n or -q, which do nothing, nor with -s. make
 # itself prints nothing then, since it has made the stamps.
@@ -244,10 +255,10 @@ package: $(call in,$(SELECTED),$(PACKAGE_FILES)) ## pack them into tarballs
 
 ##@ Hub
 serve: | $(READY) ## serve HUB at http://localhost:PORT, as tfhub.dev did
-	$(Q)exec $(RUN)serve $(call quote,$(HUB)) --host $(call quote,$(or $(HOST),127.0.0.1)) --port $(call quote,$(PORT)) \
+	$(Q)exec $(RUN)serve $(call given,HUB) --port=$(call given,PORT) $(call option,HOST,--host) \
 	  $(call option,GCS,--gcs)
 check-hub: | $(READY) ## check HUB: bytes, pages, tags, links, counts, figures
-	$(Q)$(RUN)audit $(call quote,$(HUB)) --artifacts $(call quote,$A)
+	$(Q)$(RUN)audit $(call given,HUB) --artifacts=$(call quote,$A)
 
 ##@ Images and SavedModels
 imagenet: | $(READY) ## download validation images of ten classes (340 MB), and print how to get the others
@@ -271,17 +282,17 @@ doctor: | $(READY) ## show what the SavedModels of MODEL need and their faults; 
 	  $(if $(SAVED_MODEL),$(call given,SAVED_MODEL),--publish $(foreach head,$(HEADS),$(call quote,$A/$(MODEL)/$(head))))
 
 ##@ Add an AugReg model
-pool_index = $(call option,INDEX,--index) --kept $(call quote,$A/selection/index.csv) $(cached)
+pool_index = $(call option,INDEX,--index) $(checkpoints) --kept=$(call quote,$A/selection/index.csv) $(cached)
 select: | checked_settings ## choose checkpoints of the pool by the criteria of COLLECTION; DIFF=1 compares them with its members
 	$(Q)$(RUN)select $(FACTS) $(call quote,$A/selection/$(COLLECTION)) $(pool_index) $(if $(filter-out 0,$(DIFF)),--diff)
 # Without COLLECTION=, the collection follows from what the checkpoint was trained on.
 add: | checked_settings ## make CHECKPOINT, one of the pool's files, a member: write its YAML file
-	$(Q)$(RUN)add $(call quote,$(CHECKPOINT)) $(pool_index) $(call option,NAME,--name) \
-	  $(if $(filter file,$(origin COLLECTION)),,--collection $(call quote,$(COLLECTION)))
+	$(Q)$(RUN)add $(call given,CHECKPOINT) $(pool_index) $(call option,NAME,--name) \
+	  $(if $(filter file,$(origin COLLECTION)),,--collection=$(call given,COLLECTION))
 
 ##@ Development
 test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
-	OLDEST_TENSORFLOW_PYTHON=$(call quote,$(CURDIR)/$(OLDEST_VENV)/bin/python) \
+	OLDEST_TENSORFLOW_PYTHON="$$PWD/$(OLDEST_VENV)/bin/python" \
 	  $(call quote,$(PYTHON)) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 test-fast: | $(READY) ## run the tests that need neither TensorFlow nor JAX nor a browser, in less than a minute
 	$(call quote,$(PYTHON)) -m pytest --fast --numprocesses=2
@@ -320,4 +331,4 @@ help: ## print this
 	@echo; echo "Members: $(MODELS)"
 list = LC_ALL=C awk '/^\#\#@/ { heading = substr($$0, 5) } \
     /$(1)/ { if (heading) print "\n" heading; heading = ""; name = $$1; sub(/:$$/, "", name); \
-    sub(/.*\#\# ?/, ""); printf "  %-16s %s\n", name, $$0 }' $(THIS)
+    sub(/.*\#\# ?/, ""); printf "  %-16s %s\n", name, $$0 }' $(call quote,$(THIS))

@@ -32,22 +32,22 @@ $(VENV)/requirements.lock:
 else
 INTERPRETER := $(shell command -v $(call quote,$(PYTHON)))
 without_it := without PYTHON= make sets up its own
-$(if $(INTERPRETER),,$(error PYTHON=$(PYTHON): no such interpreter; $(without_it)))
+$(if $(INTERPRETER),,$(error PYTHON=$(call shown,PYTHON): no such interpreter; $(without_it)))
 # What pipeline/ imports; a test compares them.
 REQUIRED := flax google_crc32c isal jax jinja2 markdown_it numpy PIL pydantic requests safetensors scipy \
   tensorflow tqdm yaml
 PYTHON_FACTS := $(call look,$(PYTHON),$(REQUIRED) $(if $(filter serve,$(MAKECMDGOALS)),starlette uvicorn))
 PYTHON_VERSION := $(firstword $(PYTHON_FACTS))
 $(if $(filter $(VERSIONS),$(PYTHON_VERSION)),,$(error \
-  PYTHON=$(PYTHON): expected Python 3.11 to 3.13, $(if $(PYTHON_VERSION),it is Python $(PYTHON_VERSION),it does not run); $(without_it)))
+  PYTHON=$(call shown,PYTHON): expected Python 3.11 to 3.13, $(if $(PYTHON_VERSION),it is Python $(PYTHON_VERSION),it does not run); $(without_it)))
 LACKING := $(filter-out $(PYTHON_VERSION),$(PYTHON_FACTS))
-$(if $(LACKING),$(error PYTHON=$(PYTHON): it lacks $(LACKING); install requirements.lock there; $(without_it)))
+$(if $(LACKING),$(error PYTHON=$(call shown,PYTHON): it lacks $(LACKING); install requirements.lock there; $(without_it)))
 endif
 
 # The tests run the modules in the oldest TensorFlow that their Python can install, too: <Python>:<TensorFlow>.
 OLDEST_TENSORFLOWS := 3.11:2.14 3.12:2.16 3.13:2.20
 ifneq ($(filter test,$(MAKECMDGOALS)),)
-TEST_PYTHON := $(or $(PYTHON_VERSION),$(call look,$(or $(INTERPRETER),$(BASE_PYTHON))))
+TEST_PYTHON := $(or $(PYTHON_VERSION),$(call look,$(or $(INTERPRETER),$(BASE_PYTHON)),))
 OLDEST_TENSORFLOW := $(patsubst $(TEST_PYTHON):%,%,$(filter $(TEST_PYTHON):%,$(OLDEST_TENSORFLOWS)))
 $(if $(OLDEST_TENSORFLOW),,$(error the tests need Python 3.11 to 3.13, this is Python $(TEST_PYTHON): set BASE_PYTHON=<another> or PYTHON=<another>))
 OLDEST_VENV := $(VENV)-tensorflow-$(OLDEST_TENSORFLOW)
@@ -64,12 +64,10 @@ $(OLDEST_VENV)/requirements.lock: | $(READY)
 test: | $(OLDEST_VENV)/requirements.lock
 endif
 
-# The settings are the names that the Makefile assigns with ?=. Any other name on the command line is a mistake, but for
-# the names that come from another make which runs this one.
-is_unknown = $(if $(filter command,$(origin $(1))),$(1))
-UNKNOWN := $(if $(filter 0,$(MAKELEVEL)),$(foreach name,$(filter-out $(SETTINGS),$(.VARIABLES)),$(call is_unknown,$(name))))
+# Any name on the command line that is no setting is a mistake, but for the names that come from another make which runs
+# this one.
+ifneq ($(if $(filter 0,$(value MAKELEVEL)),$(UNKNOWN)),)
 nearest = $(shell PYTHONSAFEPATH= PYTHONHOME= $(call quote,$(or $(INTERPRETER),$(BASE_PYTHON))) -c 'import sys; from pipeline.base.fault import nearest; print(nearest(sys.argv[1], sys.argv[2:]))' $(call quote,$(1)) $(SETTINGS))
-ifneq ($(strip $(UNKNOWN)),)
 $(error unknown setting $(firstword $(UNKNOWN))$(call nearest,$(firstword $(UNKNOWN))); the settings are $(SETTINGS))
 endif
 
@@ -79,22 +77,29 @@ define newline
 
 endef
 found_in = $(strip $(foreach character,$(1),$(findstring $(character),$(2))))
+$(if $(findstring $(newline),$(CURDIR)),$(error the path of this folder has a line break; rename it))
 $(foreach name,$(SETTINGS),$(if $(findstring $(newline),$($(name))),$(error $(name)= has a line break; expected one line)))
+$(foreach name,$(SETTINGS),$(if $(findstring :,$($(name))),$(eval export $(name))))
 $(foreach name,ARTIFACTS HUB MODULE SAVED_MODEL CHECKPOINT,\
-  $(if $(filter -%,$(firstword $($(name)))),$(error $(name)=$($(name)): begins with -; write ./$($(name)))))
-$(if $(filter-out 1,$(words $(ARTIFACTS))),$(error ARTIFACTS=$(ARTIFACTS): the path must be one word, make cannot work with spaces in it))
+  $(if $(filter -%,$(firstword $($(name)))),$(error $(name)=$(call shown,$(name)): begins with -; write ./$(call shown,$(name)))))
+$(if $(filter-out 1,$(words $(ARTIFACTS))),$(error \
+  ARTIFACTS=$(call shown,ARTIFACTS): the path must be one word, make cannot work with spaces in it))
 NOT_IN_TARGETS := % : ; | * ? \ [
 in_target = $(call found_in,$(NOT_IN_TARGETS),$(1))
 $(if $(call in_target,$(ARTIFACTS)),$(error \
-  ARTIFACTS=$(ARTIFACTS): make cannot work with $(call in_target,$(ARTIFACTS)) in it; choose another folder))
-NOT_IN_NAMES := $(NOT_IN_TARGETS) ' " ` ( ) < > ! { } & = $$
+  ARTIFACTS=$(call shown,ARTIFACTS): make cannot work with $(call in_target,$(ARTIFACTS)) in it; choose another folder))
+NOT_IN_NAMES := $(NOT_IN_TARGETS) ' " ` ( ) < > ! { } & = $$ ,
+# Whether a text is no name of a member or collection.
+is_odd = $(strip $(filter-out 1,$(words $(1))) $(filter -%,$(1)) $(call found_in,$(NOT_IN_NAMES),$(1)))
 $(foreach file,$(wildcard model_cards/*/*.yaml),\
-  $(if $(strip $(filter-out model_cards/%.yaml,$(file)) $(call found_in,$(NOT_IN_NAMES),$(file))),\
+  $(if $(strip $(filter-out model_cards/%.yaml,$(file)) $(foreach part,$(subst /, ,$(file)),$(call is_odd,$(part)))),\
     $(error $(file): the name of a file in model_cards/ may have letters, digits and - _ . but no spaces; rename it)))
-$(if $(filter-out $(MODELS),$(MODEL)),$(error unknown member MODEL=$(MODEL); the members are: $(MODELS)))
+$(if $(filter-out $(MODELS),$(MODEL)),$(error unknown member MODEL=$(call shown,MODEL); the members are: $(MODELS)))
+$(if $(filter add,$(MAKECMDGOALS)),$(if $(and $(COLLECTION),$(call is_odd,$(COLLECTION))),$(error \
+  COLLECTION=$(call shown,COLLECTION): expected the name of a folder of model_cards/, of lower-case letters, digits, - and _)))
 without = $(if $(filter $(1),$(MAKECMDGOALS)),$(if $(2),,missing))
 $(if $(call without,add,$(CHECKPOINT)),$(error say which checkpoint: make add CHECKPOINT=<the name of one of the pool's files>))
-$(if $(filter add,$(MAKECMDGOALS)),,$(if $(filter-out $(COLLECTIONS),$(COLLECTION)),$(error unknown COLLECTION=$(COLLECTION); the collections are: $(COLLECTIONS))))
+$(if $(filter add,$(MAKECMDGOALS)),,$(if $(filter-out $(COLLECTIONS),$(COLLECTION)),$(error unknown COLLECTION=$(call shown,COLLECTION); the collections are: $(COLLECTIONS))))
 $(if $(call without,publish,$(MODEL)),$(error say which member: make publish MODEL=<member>, one of $(MODELS); or make publish-all for the collection $(COLLECTION)))
 $(if $(call without,contact-sheet,$(MODEL)),$(error say which member: make contact-sheet MODEL=<member>, one of $(MODELS)))
 $(if $(call without,evaluate,$(and $(MODULE),$(IMAGENET))),$(error say which module and images: make evaluate MODULE=<folder, .tar.gz or address> IMAGENET=<images>))

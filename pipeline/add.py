@@ -9,12 +9,11 @@ pipeline/pool/drafts.py says how both are named by default.
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.command import guarded
+from pipeline.base.command import command_line, guarded
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.download import cache
@@ -159,7 +158,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("checkpoint", help="the name of a file of the pool, without .npz")
     parser.add_argument("--collection", help="its collection (default: the collection of its training data)")
     parser.add_argument("--name", help="the member's name (default: from the checkpoint's name)")
-    parser.add_argument("--index", help="a file or URL of the pool's index")
+    index.add_options(parser)
     copy = Path("artifacts/selection/index.csv")
     parser.add_argument(
         "--kept",
@@ -171,8 +170,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--cards", type=Path, default=Path("model_cards"), help="the folder of all collections")
     args = parser.parse_args(arguments)
     pool = None
-    if args.index or args.kept.exists():
-        pool = index.load(args.index or None, args.kept, cache.folder(args.cache), args.offline)
+    source = index.choose_source(args.index, args.checkpoints)
+    if source or args.kept.exists():
+        pool = index.load(source, args.kept, cache.folder(args.cache), args.offline)
     added = add(args.checkpoint, args.cards, args.collection or None, args.name or None, pool)
     for path in added.files:
         print(f"wrote {path}")
@@ -182,4 +182,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(guarded("add", lambda: main(sys.argv[1:])))
+    raise SystemExit(guarded("add", lambda: main(command_line())))

@@ -9,14 +9,13 @@ member that takes long.
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from pipeline.accuracy.section import ONE_CLASS, Evaluation, how_to_give_images, images_of
-from pipeline.base.command import guarded
+from pipeline.base.command import command_line, guarded
 from pipeline.base.fault import Fault
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints.section import Checkpoint
@@ -130,4 +129,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(guarded("check", lambda: main(sys.argv[1:])))
+    raise SystemExit(guarded("check", lambda: main(command_line())))

@@ -14,9 +14,10 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from pipeline.base.addresses import public_address
 from pipeline.base.archives import EntryKind
-from pipeline.base.command import guarded
-from pipeline.base.fault import Fault, escape, hide_password, list_names
+from pipeline.base.command import command_line, guarded
+from pipeline.base.fault import Fault, escape, list_names
 from pipeline.download import cache
 from pipeline.saved_model import runtimes
 from pipeline.saved_model.access import Kind
@@ -47,7 +48,7 @@ def diagnose(name: str, downloads: Downloads) -> Diagnosis:
     with local_copy(name, "SAVED_MODEL", downloads) as path:
         model = inspect_saved_model(path)
     if "://" in name:
-        model = replace(model, files=replace(model.files, path=hide_password(name)))
+        model = replace(model, files=replace(model.files, path=public_address(name)))
     return Diagnosis(model, find_faults(model), find_publication_faults(model))
 
 
@@ -206,4 +207,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(guarded("doctor", lambda: main(sys.argv[1:])))
+    raise SystemExit(guarded("doctor", lambda: main(command_line())))

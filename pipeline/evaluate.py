@@ -36,8 +36,9 @@ from pipeline.accuracy.module_settings import AGAINST, NAMES, ModuleSettings, re
 from pipeline.accuracy.predictions import Predictions
 from pipeline.accuracy.statistics import McNemarTest
 from pipeline.accuracy.third_party import load_classifier, measure_speed, to_logits
+from pipeline.base.addresses import public_address
 from pipeline.base.command import command
-from pipeline.base.fault import Fault, hide_password, list_names
+from pipeline.base.fault import Fault, list_names
 from pipeline.base.files import write_text
 from pipeline.base.status import Status
 from pipeline.base.verdict import Verdict
@@ -134,7 +135,7 @@ def open_candidates(args: argparse.Namespace, classes: int, stack: ExitStack) ->
     downloads = Downloads(cache.folder(args.cache), args.offline)
     candidates = []
     for name, settings in given:
-        setting, shown = "AGAINST" if settings.prefix else "MODULE", hide_password(name)
+        setting, shown = "AGAINST" if settings.prefix else "MODULE", public_address(name)
         folder, note = stack.enter_context(open_model(name, setting, downloads))
         if note:
             print(f"evaluate: {shown}: {note}", file=sys.stderr, flush=True)
@@ -326,7 +327,7 @@ def main(arguments: Sequence[str]) -> str:
         if module.at_chance:
             warning = warn_of_chance(module, candidate.interface, candidate.settings.prefix)
             print(f"evaluate: {warning}", file=sys.stderr, flush=True)
-    return hide_password(args.module)
+    return public_address(args.module)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from pipeline.base.addresses import public_address
 from pipeline.base.command import command
-from pipeline.base.fault import Fault, Unavailable, hide_password
+from pipeline.base.fault import Fault, Unavailable
 from pipeline.base.files import replacing
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import lock_file, provenance
@@ -117,7 +118,7 @@ def main(arguments: Sequence[str]) -> str:
     origin = read_record(args.out)
     if origin and (warning := describe_unverified(args.member, origin)):
         print(f"fetch {member.name}: {warning}", file=sys.stderr)
-    return f"{member.name} from {hide_password(source.address)}"
+    return f"{member.name} from {public_address(source.address)}"
 
 
 if __name__ == "__main__":

@@ -160,13 +160,13 @@ def main(arguments: Sequence[str]) -> str:
     )
     parser.add_argument("collection", type=Path, help="collection.yaml")
     parser.add_argument("out", type=Path, help="the folder for selection.md, selection.csv and selection.svg")
-    parser.add_argument("--index", help=f"a file or URL of the index (default: --kept, else {index.UPSTREAM})")
+    index.add_options(parser)
     parser.add_argument("--kept", type=Path, help="the local copy of upstream's index (default: OUT/index.csv)")
     cache.add_options(parser)
     parser.add_argument("--diff", action="store_true", help="compare the selection with the collection's members")
     args = parser.parse_args(arguments)
     copy = args.kept or args.out / "index.csv"
-    pool = index.load(args.index or None, copy, cache.folder(args.cache), args.offline)
+    pool = index.load(index.choose_source(args.index, args.checkpoints), copy, cache.folder(args.cache), args.offline)
     sys.stdout.write(select(args.collection, pool, args.out, args.diff))
     return f"{args.collection.parent.name} in {args.out}"
 

@@ -21,7 +21,7 @@ from types import FrameType
 
 import uvicorn
 
-from pipeline.base.command import guarded
+from pipeline.base.command import command_line, guarded
 from pipeline.base.fault import Fault, escape
 from pipeline.base.text import read_generated
 from pipeline.hub.folder import hub_folder, published_handles
@@ -178,4 +178,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(guarded("serve", lambda: main(sys.argv[1:])))
+    raise SystemExit(guarded("serve", lambda: main(command_line())))

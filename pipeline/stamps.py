@@ -20,11 +20,10 @@ nothing but the standard library and YAML.
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.base.command import guarded
+from pipeline.base.command import command_line, guarded
 from pipeline.base.files import sha256_of
 from pipeline.base.stage_code import ROOT, StageCode
 from pipeline.checkpoints import lock_file
@@ -128,7 +127,9 @@ def main(arguments: Sequence[str]) -> None:
     args = parse(arguments)
     values = dict(pair.split("=", 1) for pair in args.set)
     hub = values.get("hub", "")
-    settings = Settings(args.checkpoints, args.lock, args.imagenet, args.real, args.samples, hub, args.split)
+    settings = Settings(
+        args.checkpoints, args.lock, args.imagenet, args.real, args.samples, hub, args.split, values.get("hub_url", "")
+    )
     settings.check()
     check_environment(os.environ, args.settings)
     check_collections(args.members)
@@ -149,4 +150,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(guarded("stamps", lambda: main(sys.argv[1:])))
+    raise SystemExit(guarded("stamps", lambda: main(command_line())))

@@ -27,9 +27,10 @@ from pipeline.accuracy.plots import render_plots
 from pipeline.accuracy.predictions import Predictions
 from pipeline.accuracy.result_files import ResultFiles, refuse_fewer, refuse_to_forget
 from pipeline.accuracy.section import Evaluation
+from pipeline.base.addresses import public_address
 from pipeline.base.command import command
 from pipeline.base.environment import VALIDATE, prepare_environment
-from pipeline.base.fault import Fault, hide_password
+from pipeline.base.fault import Fault
 from pipeline.base.files import replacing_folder, write_text
 from pipeline.base.heads import Head
 from pipeline.base.yaml_sections import Member
@@ -278,7 +279,7 @@ def _write_predictions(predictions: Predictions | None, path: Path) -> None:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     if arguments and not arguments[0].startswith("-") and not arguments[0].endswith(".yaml"):
         raise Fault(
-            f"{hide_password(arguments[0])}: expected a member's YAML file; to measure any other module, run python -m"
+            f"{public_address(arguments[0])}: expected a member's YAML file; to measure any other module, run python -m"
             " pipeline.evaluate MODULE --images PLACE"
         )
     parser = argparse.ArgumentParser(

@@ -154,8 +154,8 @@ def test_a_password_is_not_echoed(tmp_path: Path) -> None:
         assert "secret" not in done.stdout + done.stderr
     modules = (f"MODULE={address}/1.tar.gz", f"AGAINST={address}/2.tar.gz")
     done = make(ROOT, "-n", "evaluate", *modules, f"IMAGENET={tmp_path}")
-    assert 'evaluate "$MODULE" ' in done.stdout
-    assert '--against="$AGAINST" ' in done.stdout
+    assert "evaluate env:MODULE " in done.stdout
+    assert "--against=env:AGAINST " in done.stdout
     assert "secret" not in done.stdout + done.stderr
 
 

@@ -2,11 +2,15 @@
 
 import errno
 import os
+import re
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
+from types import TracebackType
 
+from pipeline.base.addresses import hide_secrets
 from pipeline.base.fault import Fault, escape_controls
 
 # Errors of writing an output, and what a person can do about each.
@@ -27,6 +31,35 @@ _DISK = {
 }
 
 
+def command_line() -> list[str]:
+    """Returns the arguments of the command line, with the value of a variable in the place of env:<NAME>.
+
+    Every user of a machine can read all command lines, and only its owner a process's environment: make passes
+    addresses so, as `env:MODULE`, `--index=env:INDEX` or `hub=env:HUB`. A file of such a name is ./env:<NAME>.
+
+    Raises:
+        Fault: when there is no such variable, or the value would be read as an option.
+    """
+    return [_read_variable(argument) for argument in sys.argv[1:]]
+
+
+def _read_variable(argument: str) -> str:
+    reference = re.fullmatch(r"((?:--)?[a-z_-]+=|)env:([A-Z_]+)", argument)
+    if not reference:
+        return argument
+    option, name = reference.groups()
+    if name not in os.environ:
+        raise Fault(f"{argument}: expected a variable of the environment, and there is no {name}; set it")
+    if not option and os.environ[name].startswith("-"):
+        raise Fault(f"{argument}: the value begins with -; write ./-... for a path")
+    return option + os.environ[name]
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Prints a traceback without the secrets of addresses, which messages of other libraries may repeat."""
+    sys.stderr.write(hide_secrets("".join(traceback.format_exception(kind, error, trace))))
+
+
 def peak_memory() -> int:
     """Returns the peak resident memory of this process, or of the largest process that it ran, in bytes."""
     kilobyte = 1 if sys.platform == "darwin" else 1024  # getrusage(2): macOS counts bytes, Linux kilobytes
@@ -42,15 +75,17 @@ def guarded(stage: str, body: Callable[[], None]) -> int:
     """
     # The implementation that protobuf chooses by itself is always there; people choose another for an older protobuf.
     os.environ.pop("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", None)
+    sys.excepthook = _print_traceback
     try:
         body()
     except Fault as fault:
-        print(f"{stage}: {escape_controls(str(fault))}", file=sys.stderr)
+        print(f"{stage}: {escape_controls(hide_secrets(str(fault)))}", file=sys.stderr)
         return 1
     except OSError as error:
         if error.errno not in _DISK:
             raise
-        print(f"{stage}: cannot use {error.filename or 'the output folder'}: {_DISK[error.errno]}", file=sys.stderr)
+        place = hide_secrets(str(error.filename or "the output folder"))
+        print(f"{stage}: cannot use {place}: {_DISK[error.errno]}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{stage}: interrupted; earlier outputs are kept", file=sys.stderr)
@@ -73,7 +108,7 @@ def command(stage: str, main: Callable[[Sequence[str]], str]) -> int:
     started = time.monotonic()
 
     def body() -> None:
-        subject = main(sys.argv[1:])
+        subject = main(command_line())
         seconds = time.monotonic() - started
         print(f"{stage} {subject}: {seconds:.1f} s, peak memory {peak_memory() / 1e9:.2f} GB", file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""The exceptions for faults of inputs, and the names and addresses in their messages."""
+"""The exceptions for faults of inputs, and the names in their messages."""
 
 import difflib
 import re
@@ -61,16 +61,3 @@ def list_names(names: Sequence[str], limit: int = 5) -> str:
     """Returns the first `limit` names joined by commas, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
-
-
-def hide_password(source: str) -> str:
-    """Returns an address without user name and password, for messages and records; a path is returned as it is."""
-    scheme = re.match("(?!file:)[a-z][a-z0-9+.-]*://?", source, re.IGNORECASE)  # one slash: a typing error
-    if not scheme:
-        return source
-    rest = source[scheme.end() :]
-    authority = re.split("[/?#]", rest, maxsplit=1)[0]
-    # A password that contains "/", "?" or "#" makes the address invalid; it starts where a port would stand.
-    cuts_password = re.search(r":(?!\d*$)[^\]]*$", authority) and "@" not in authority
-    secret = (rest if cuts_password else authority).rpartition("@")[0]
-    return scheme[0] + rest[len(secret) :].removeprefix("@")

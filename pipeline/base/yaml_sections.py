@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-from pipeline.base.fault import Fault, hide_password, nearest
+from pipeline.base.addresses import public_address
+from pipeline.base.fault import Fault, nearest
 from pipeline.base.text import read_text
 
 Section = TypeVar("Section")
@@ -223,7 +224,7 @@ def _build(place: _Place, node: yaml.Node, kind: Any) -> Any:
             )
     value = _plain(place.path, node)
     if not _fits(value, kind):
-        got = hide_password(value) if isinstance(value, str) else value
+        got = public_address(value) if isinstance(value, str) else value
         raise Fault(f"{place} must be {_describe(kind)}, got {got!r} ({type(value).__name__})")
     return float(value) if isinstance(value, int) and not isinstance(value, bool) and _accepts_float(kind) else value
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from pipeline.base.fault import Forbidden, Misconfigured, NotCached, Unavailable, Unreachable, hide_password
+from pipeline.base.addresses import public_address
+from pipeline.base.fault import Forbidden, Misconfigured, NotCached, Unavailable, Unreachable
 from pipeline.checkpoints.section import Checkpoint, Source
 from pipeline.download.address import is_remote
 
@@ -18,7 +19,7 @@ def describe_failure(checkpoint: Checkpoint, reasons: Reasons) -> str:
         reasons: why each source does not have the file, in the order in which they were tried.
     """
     lines = [f"no source has the checkpoint {checkpoint.name}.npz. Tried:"]
-    lines += [f"  {hide_password(source.address)}: {reason}" for source, reason in reasons.items()]
+    lines += [f"  {public_address(source.address)}: {reason}" for source, reason in reasons.items()]
     if not reasons:
         lines.append("  nothing: checkpoint.sources is empty")
     if _bucket_is_closed(reasons):

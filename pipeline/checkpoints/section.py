@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline.base.fault import Fault, hide_password
+from pipeline.base.addresses import public_address
+from pipeline.base.fault import Fault
 from pipeline.base.files import expand_home
 from pipeline.download.address import is_remote, local_path, scheme_of
 
@@ -48,7 +49,7 @@ class Source:
 
     Attributes:
         address: a path or an address; it may hold a password.
-        name: what records and the lock file call it, without any password.
+        name: what records and the lock file call it, without its secrets.
         is_from_user: whether it comes from CHECKPOINTS=.
     """
 
@@ -81,25 +82,32 @@ def list_sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) ->
     listed = []
     if checkpoints:
         file = f"{checkpoint.name}.npz"
-        address = f"{checkpoints.rstrip('/')}/{file}"
+        address = _place_in(checkpoints, file)
         if not scheme_of(address, "CHECKPOINTS"):
             address = str(expand_home(address))
         listed.append(_users_source(checkpoint, address, file))
     for address in checkpoint.addresses:
         if is_remote(address):
-            listed.append(Source(address, hide_password(address)))
+            listed.append(Source(address, public_address(address)))
         else:
             path = address if address.startswith("file:") else str(home / address)
             listed.append(Source(path, local_path(address).name))
     return listed
 
 
+def _place_in(folder: str, file: str) -> str:
+    """Returns the place of a file in a folder, which may be an address with a query, such as Azure's signatures."""
+    query = re.search(r"[?#].*", folder) if re.match("https?:", folder, re.IGNORECASE) else None
+    path = folder[: query.start()] if query else folder
+    return f"{path.rstrip('/')}/{file}{query[0] if query else ''}"
+
+
 def _users_source(checkpoint: Checkpoint, address: str, file: str) -> Source:
     """Returns the source that CHECKPOINTS= names; an address of the member, or of the authors, is not the user's."""
-    bucket = _bucket_address(address)
-    names = {_bucket_address(own): own for own in checkpoint.addresses}
+    bucket = _bucket_address(public_address(address))
+    names = {_bucket_address(own): own for own in map(public_address, checkpoint.addresses)}
     if is_remote(address) and (bucket in names or bucket == AUTHORS + file):
-        return Source(address, hide_password(names.get(bucket, bucket)))
+        return Source(address, names.get(bucket, bucket))
     return Source(address, file, is_from_user=True)
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.base.fault import Unavailable, hide_password
+from pipeline.base.addresses import public_address
+from pipeline.base.fault import Unavailable
 from pipeline.base.files import sha256_of
 from pipeline.base.verification import Verification
 from pipeline.checkpoints.digest import UnusableFile, arrays_digest, write_npz
@@ -70,12 +71,12 @@ class CheckpointWriter:
         if not path.is_file() and not path.is_dir():
             raise Unavailable("no such file")
         if problem := describe_other(path, SAFETENSORS if source.is_timm else NPZ):
-            raise UnusableFile(f"{hide_password(source.address)}: {problem}")
+            raise UnusableFile(f"{public_address(source.address)}: {problem}")
         npz = Path(out.name)
         try:
             file_sha256 = self._write_npz(source, path, out, sha256)
             out.flush()
-            arrays = arrays_digest(npz, hide_password(source.address))
+            arrays = arrays_digest(npz, public_address(source.address))
             self._check_arrays(source, file_sha256, arrays)
         except WrongDigest as fault:
             owner = self._describe_owner(path, npz if source.is_timm else path)
@@ -97,7 +98,7 @@ class CheckpointWriter:
         sha256 = copy(path, out, self.label)
         if self.checkpoint.sha256 not in (None, sha256):
             raise WrongDigest(
-                f"{hide_password(source.address)}: wrong sha256: expected {self.checkpoint.sha256}, got {sha256};"
+                f"{public_address(source.address)}: wrong sha256: expected {self.checkpoint.sha256}, got {sha256};"
                 " nothing was kept. If the file is damaged, download it again. If it is the checkpoint that you want,"
                 " correct checkpoint.sha256"
             )
@@ -106,7 +107,7 @@ class CheckpointWriter:
 
     def _check_arrays(self, source: Source, file_sha256: str, arrays: str) -> None:
         """Refuses other arrays than the pinned ones, and records those of a first download."""
-        self.lock.check_arrays(self.checkpoint.name, hide_password(source.address), arrays)
+        self.lock.check_arrays(self.checkpoint.name, public_address(source.address), arrays)
         if source.is_recorded:
             self.lock.record(self.checkpoint.name, source.name, file_sha256, arrays)
 
@@ -137,5 +138,5 @@ class CheckpointWriter:
         if source.is_recorded:
             return source.name
         files = self.lock.pin_of(self.checkpoint.name).files
-        names = (hide_password(address) for address in self.checkpoint.addresses)
+        names = (public_address(address) for address in self.checkpoint.addresses)
         return next((name for name in names if files.get(name) == sha256), source.name)

@@ -1,11 +1,13 @@
 """The stamps of a member: its sections, its checkpoint's file and its images."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.accuracy.section import Evaluation, images_of
+from pipeline.base.addresses import hide_secrets, identity
 from pipeline.base.fault import Fault
 from pipeline.base.yaml_sections import SECTIONS, YamlFile
 from pipeline.checkpoints.section import Checkpoint, list_sources
@@ -87,8 +89,10 @@ def section_texts(member: Sections, collection: CollectionFacts, digests: Digest
     repaired, nothing but the cards is made again.
     """
     if member.fault:
-        return dict.fromkeys(SECTIONS, "") | {"module": member.fault}
+        return dict.fromkeys(SECTIONS, "") | {"module": hide_secrets(member.fault)}
     texts = {name: json.dumps(member.plain.get(name), default=str) for name in SECTIONS}
+    checkpoint = json.dumps(_identities(member.plain.get("checkpoint")), default=str)
+    texts["checkpoint"] = hashlib.sha256(checkpoint.encode()).hexdigest()  # a source may hold a password
     if member.model and member.model.labels:
         texts["model"] += digest_texts([member.path.parent / member.model.labels], member.path.parent)
     if member.evaluation and (place := images_of(member.evaluation, member.path.parent, imagenet=None)):
@@ -96,6 +100,15 @@ def section_texts(member: Sections, collection: CollectionFacts, digests: Digest
     texts["evaluation"] += collection.activation
     texts["module"] += collection.digest
     return texts
+
+
+def _identities(value: Any) -> Any:
+    """Returns a plain value with its addresses as they are recognised, whatever their passwords and signatures are."""
+    if isinstance(value, dict):
+        return {key: _identities(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_identities(each) for each in value]
+    return identity(value) if isinstance(value, str) else value
 
 
 def source_text(member: Sections, settings: Settings, digests: Digests) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.fault import Fault, hide_password
+from pipeline.base.addresses import check_public, public_address
+from pipeline.base.fault import Fault
 from pipeline.images.split import parse_split
 
 _LEAST = 7  # letters of a setting whose misspelling is recognised: shorter ones resemble too many other words
@@ -24,6 +25,7 @@ class Settings:
         samples: SAMPLES, how many images to use.
         hub: HUB, the folder to publish to.
         split: SPLIT, the part of the data set that the images are.
+        hub_url: HUB_URL, the public address of the hub.
     """
 
     checkpoints: str = ""
@@ -33,27 +35,30 @@ class Settings:
     samples: str = ""
     hub: str = ""
     split: str = ""
+    hub_url: str = ""
 
     def check(self) -> None:
         """Raises Fault for the first setting that no stage can use."""
         if self.checkpoints and "://" not in self.checkpoints and not Path(self.checkpoints).is_dir():
             raise Fault(
-                f"CHECKPOINTS={hide_password(self.checkpoints)}: no such folder; expected a folder or URL of"
+                f"CHECKPOINTS={public_address(self.checkpoints)}: no such folder; expected a folder or URL of"
                 " checkpoints under their upstream names"
             )
         if self.imagenet and not Path(self.imagenet).exists():
             raise Fault(
-                f"IMAGENET={self.imagenet}: no such folder or file; expected labelled images, see docs/images.md"
+                f"IMAGENET={public_address(self.imagenet)}: no such folder or file; expected labelled images, see"
+                " docs/images.md"
             )
         if self.real and not Path(self.real).is_file():
-            raise Fault(f"REAL={self.real}: no such file; expected the ReaL labels, real.json")
+            raise Fault(f"REAL={public_address(self.real)}: no such file; expected the ReaL labels, real.json")
         if self.samples and not re.fullmatch(r"[1-9][0-9]*", self.samples):
-            raise Fault(f"SAMPLES={self.samples}: expected a whole number from 1")
+            raise Fault(f"SAMPLES={public_address(self.samples)}: expected a whole number from 1")
         if self.split:
             parse_split(self.split)
+        check_public(self.hub_url, "HUB_URL")
         if "://" in self.hub and not self.hub.startswith("file://"):
             raise Fault(
-                f"HUB={hide_password(self.hub)}: cannot publish to a URL yet; expected a folder, whose content can be"
+                f"HUB={public_address(self.hub)}: cannot publish to a URL yet; expected a folder, whose content can be"
                 " copied there"
             )
 

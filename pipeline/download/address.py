@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from pipeline.base.fault import Fault, hide_password
+from pipeline.base.addresses import public_address
+from pipeline.base.fault import Fault
 
 REMOTE = ("http", "https", "gs", "hf", "s3")
 GOOGLE = "https://storage.googleapis.com"
@@ -51,20 +52,25 @@ def scheme_of(source: str, where: str) -> str:
     try:
         scheme = urlsplit(source).scheme
     except ValueError:  # whose text may have the password
-        raise Fault(f"{where}: {hide_password(source)!r} is no URL; expected <scheme>://<host>/<file>") from None
+        raise Fault(f"{where}: {public_address(source)!r} is no URL; expected <scheme>://<host>/<file>") from None
     if scheme not in ("", "file", *REMOTE):
         raise Fault(
-            f"{where}: {hide_password(source)!r} has the unknown scheme {scheme!r}: expected a path, file:,"
+            f"{where}: {public_address(source)!r} has the unknown scheme {scheme!r}: expected a path, file:,"
             f" {':, '.join(REMOTE)}:"
         )
     if scheme in ("gs", "s3") and not all(_split_bucket(source)):
-        raise Fault(f"{where}: {hide_password(source)!r} is incomplete: expected {scheme}://<bucket>/<object>")
+        raise Fault(f"{where}: {public_address(source)!r} is incomplete: expected {scheme}://<bucket>/<object>")
     if scheme == "hf":
         owner, repo, file = _split_hugging_face(source)
         if not (owner and repo.partition("@")[0] and file):
             raise Fault(
-                f"{where}: {hide_password(source)!r} is incomplete: expected hf://<owner>/<repo>[@<revision>]/<file>"
+                f"{where}: {public_address(source)!r} is incomplete: expected hf://<owner>/<repo>[@<revision>]/<file>"
             )
+    if scheme in ("gs", "hf", "s3") and "@" in source.split("://", 1)[-1].partition("/")[0]:
+        raise Fault(
+            f"{where}: {public_address(source)!r} has a user name or a password; {scheme}: addresses have none, see"
+            " docs/fetching.md for their credentials"
+        )
     return scheme
 
 

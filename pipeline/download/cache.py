@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from pipeline.base.addresses import identity, public_address
 from pipeline.base.fault import Fault, Misconfigured
 from pipeline.base.files import NOT_WRITABLE, expand_home, locked, sha256_of, write_memory
 from pipeline.base.json_files import recall_json
@@ -35,7 +36,7 @@ class Record:
     """Which content some bytes in the cache belong to.
 
     Attributes:
-        url: where they come from.
+        url: where they come from, without its secrets.
         etag: the server's strong ETag of the content, or None; then a part cannot be resumed.
         generation: Google Cloud Storage's number of the content.
         length: of the whole file in bytes, if the server said so.
@@ -180,14 +181,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def file_name(url: str) -> str:
     """Returns the name of the whole file: that in the URL, for its suffix, with what any file system takes."""
-    name = re.sub("[^A-Za-z0-9_.+-]", "_", PurePosixPath(unquote(urlsplit(url).path)).name)[-200:].lstrip(".")
+    name = re.sub("[^A-Za-z0-9_.+-]", "_", PurePosixPath(unquote(urlsplit(public_address(url)).path)).name)[
+        -200:
+    ].lstrip(".")
     return f"file-{name}" if name in ("", "lock", "whole.json", "part.json") else name
 
 
 @contextmanager
 def open_entry(cache: Path, url: str, label: str) -> Iterator[Entry]:
-    """Yields the entry of a URL under its lock: another process that wants the same file waits, and then finds it."""
-    place = cache / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:24]
+    """Yields the entry of a URL under its lock: another process that wants the same file waits, and then finds it.
+
+    The URL with another password or signature has the same entry.
+    """
+    place = cache / "downloads" / hashlib.sha256(identity(url).encode()).hexdigest()[:24]
     waiting = f"{label}: another process is downloading the same file; waiting for it"
     with ExitStack() as stack:
         try:

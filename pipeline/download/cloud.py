@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import IO
 
+from pipeline.base.addresses import hide_secrets
 from pipeline.base.fault import Forbidden, Misconfigured, Unavailable, Unreachable
 from pipeline.base.files import CHUNK, naming
 from pipeline.base.progress import Progress
@@ -112,7 +113,7 @@ def copy_s3(source: str, out: Path, label: str, policy: Policy) -> str:
     except Exception as error:  # the base classes of botocore's exceptions lie in libraries that may not be installed
         if not type(error).__module__.startswith(("botocore.", "aiobotocore.", "s3fs.", "aiohttp.")):
             raise
-        raise Unavailable(f"{type(error).__name__}: {error}") from error
+        raise Unavailable(hide_secrets(f"{type(error).__name__}: {error}")) from error
     if out.stat().st_size != length:
         raise Unavailable(f"the connection ended after {out.stat().st_size} of {length} bytes")
     return sha256

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import requests
 
-from pipeline.base.fault import Unavailable, hide_password, show_name
+from pipeline.base.addresses import public_address
+from pipeline.base.fault import Unavailable, show_name
 from pipeline.download.address import Address
 from pipeline.download.cache import Entry, Record
 from pipeline.download.network import describe_error, describe_failure, open_session
@@ -69,13 +70,13 @@ def _try_once(
 ) -> str:
     """Sends one request and does what its answer calls for; returns the whole file's SHA-256."""
     part = entry.read_part()
-    if part and (part.record.etag is None or part.record.url != hide_password(address.url)):
+    if part and (part.record.etag is None or part.record.url != public_address(address.url)):
         part = None  # nothing tells whether the server still has the same file
     with closing(send_request(session, address, build_headers(whole, part), policy)) as response:
         check_status(response)
         if whole and response.status_code == 304:
             return str(whole.sha256)
-        answer = read_answer(hide_password(address.url), response)
+        answer = read_answer(public_address(address.url), response)
         step = choose_step(part, answer)
         if step is Step.KEEP and part:
             return _finish(entry, part.record, compute_digests(entry.part_file, part.record.checksums), policy)

@@ -24,8 +24,10 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 from urllib3.exceptions import HTTPError
 
-from pipeline.base.fault import Misconfigured, Unavailable, Unreachable, escape, hide_password, show_name
+from pipeline.base.addresses import hide_secrets, public_address
+from pipeline.base.fault import Misconfigured, Unavailable, Unreachable, escape, show_name
 from pipeline.download.connection import HEAD_SECONDS, BadAnswer, limit_answers
+from pipeline.download.credentials import Session
 
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 MOST_REDIRECTS = 10  # Hugging Face needs two, GitHub's releases one
@@ -47,7 +49,7 @@ def open_session(head_seconds: float = HEAD_SECONDS) -> requests.Session:
     return session
 
 
-class _Session(requests.Session):
+class _Session(Session):
     """Follows redirects to http and https alone, and never from https to http."""
 
     def __init__(self) -> None:
@@ -69,7 +71,7 @@ class _Session(requests.Session):
 
 
 def _shown(address: str) -> str:
-    return show_name(hide_password(address))
+    return show_name(public_address(address))
 
 
 class _Adapter(HTTPAdapter):
@@ -185,7 +187,7 @@ def _describe_setting(url: str, proxy: str) -> str:
     names = (name for names in zip(lower, map(str.upper, lower), strict=True) for name in names)
     set_ones = (name for name in names if os.environ.get(name))
     name = next((name for name in set_ones if _with_scheme(os.environ[name]) == _with_scheme(proxy)), None)
-    return f"{name or 'the proxy of this system'}={hide_password(_with_scheme(proxy))}"
+    return f"{name or 'the proxy of this system'}={public_address(_with_scheme(proxy))}"
 
 
 def _with_scheme(proxy: str) -> str:
@@ -263,7 +265,7 @@ def _proxy_of(error: requests.ConnectionError) -> str:
 def describe_error(error: BaseException) -> str:
     """Returns the cause in one line; it may hold what a stranger sent."""
     cause = find_cause(error)
-    text = escape(str(cause))
+    text = escape(hide_secrets(str(cause)))
     text = text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
     return text if isinstance(cause, BadAnswer) else f"{type(error).__name__}: {text}"
 

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.base.fault import NotCached, hide_password
+from pipeline.base.addresses import public_address
+from pipeline.base.fault import NotCached
 from pipeline.download import cache, cloud
 from pipeline.download.address import Address, resolve
 from pipeline.download.cache import Entry, Record
@@ -61,7 +62,7 @@ def obtain_file(source: str, access: Access, label: str, expected: str | None = 
         NotCached: when offline mode is on and the cache does not have it.
     """
     address = Address(source) if source.startswith("s3:") else resolve(source)
-    with cache.open_entry(access.cache, hide_password(address.url), label) as entry:
+    with cache.open_entry(access.cache, address.url, label) as entry:
         if access.offline:
             sha256 = _verify_offline(entry, access.cache, expected)
         elif source.startswith("s3:"):
@@ -84,7 +85,7 @@ def _download_from_s3(source: str, entry: Entry, label: str, policy: Policy, exp
     sha256 = entry.verify_file(expected)
     if sha256 is not None and sha256 == expected:
         return sha256
-    entry.start_part(Record(hide_password(source)))
+    entry.start_part(Record(public_address(source)))
     sha256 = cloud.copy_s3(source, entry.part_file, label, policy)
-    entry.finish_part(Record(hide_password(source), length=entry.part_file.stat().st_size, sha256=sha256))
+    entry.finish_part(Record(public_address(source), length=entry.part_file.stat().st_size, sha256=sha256))
     return sha256

@@ -6,6 +6,7 @@ import requests
 
 from pipeline.base.fault import Forbidden, Unavailable, show_name
 from pipeline.download.address import Address
+from pipeline.download.credentials import read_credentials
 from pipeline.download.network import advise_on, describe_error, find_final_fault, is_malformed
 from pipeline.download.resume import retry_after
 from pipeline.download.retry import Policy, TryAgain
@@ -33,7 +34,7 @@ def send_request(
         return session.get(
             address.url,
             headers=headers,
-            auth=authorize if token else None,  # without it, requests uses the URL's password, or ~/.netrc
+            auth=authorize if token else read_credentials(address.url),
             stream=True,
             timeout=(policy.connect, policy.silence),
         )

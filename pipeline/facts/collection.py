@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.base.addresses import check_public
 from pipeline.base.fault import Fault, nearest
 from pipeline.base.heads import Head
 from pipeline.base.yaml_sections import YamlFile
@@ -153,6 +154,7 @@ def collection_of(member: Path, hub_url: str | None) -> tuple[Collection, str]:
         raise Fault(
             f"{where}: expected an address that begins with http:// or https://, without spaces, quotes and the like"
         )
+    check_public(address, "HUB_URL" if hub_url else f"{path}: hub_url")
     return collection, address
 
 

@@ -3,6 +3,7 @@
 vit_jax/checkpoint.py of google-research/vision_transformer (get_augreg_df) documents the columns.
 """
 
+import argparse
 import csv
 import functools
 import io
@@ -12,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
-from pipeline.base.fault import Fault, Forbidden, Unavailable, hide_password, nearest
+from pipeline.base.addresses import public_address
+from pipeline.base.fault import Fault, Forbidden, Unavailable, nearest
 from pipeline.base.files import expand_home, replacing
 from pipeline.base.text import decode
 from pipeline.download.address import is_remote, local_path, scheme_of
@@ -175,15 +176,6 @@ def _origin_of_file(path: Path) -> str:
     return f"{name}, an unverified copy of the pool's index"
 
 
-def _origin_of_download(address: str) -> str:
-    """Returns the origin of a download: its address without passwords and signatures."""
-    parts = urlsplit(hide_password(address))
-    # In other schemes a `?` belongs to the file's name (pipeline.download.address).
-    if parts.scheme in ("http", "https"):
-        return urlunsplit(parts._replace(query="", fragment=""))
-    return hide_password(address)
-
-
 def read(path: Path, origin: str | None = None, label: str | None = None) -> Index:
     """Reads and checks index.csv.
 
@@ -212,7 +204,7 @@ def _download(address: str, copy: Path, downloads: Path, offline: bool) -> Index
     try:
         access = obtain.Access(downloads, offline, retry.Policy(largest=LARGEST_DOWNLOAD))
         with obtain.obtain_file(address, access, "index") as download:
-            index = read(download.path, _origin_of_download(address), hide_password(address))
+            index = read(download.path, public_address(address), public_address(address))
             if address == UPSTREAM:
                 with replacing(copy) as stream:
                     stream.write(download.path.read_bytes())
@@ -221,8 +213,20 @@ def _download(address: str, copy: Path, downloads: Path, offline: bool) -> Index
         refused = address == UPSTREAM and isinstance(reason, Forbidden)
         closed = "; the pool's bucket has been closed to anonymous readers since February 2026" if refused else ""
         raise Fault(
-            f"{hide_password(address)}: {reason}{closed}; set INDEX=<a copy of index.csv, a file or URL>"
+            f"{public_address(address)}: {reason}{closed}; set INDEX=<a copy of index.csv, a file or URL>"
         ) from None
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that choose_source() takes: --index and --checkpoints."""
+    parser.add_argument("--index", help=f"a file or URL of the pool's index (default: --kept, else {UPSTREAM})")
+    parser.add_argument("--checkpoints", help="a folder of checkpoints, which may have index.csv; not for a URL")
+
+
+def choose_source(index: str | None, checkpoints: str | None) -> str | None:
+    """Returns the setting INDEX, else index.csv in the folder CHECKPOINTS where there is one, else None."""
+    beside = f"{checkpoints}/index.csv"
+    return index or (beside if checkpoints and Path(beside).is_file() else None)
 
 
 def load(source: str | None, copy: Path, downloads: Path, offline: bool = False) -> Index:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from pipeline.base.fault import Fault, Unavailable, hide_password
+from pipeline.base.addresses import public_address
+from pipeline.base.fault import Fault, Unavailable
 from pipeline.base.files import expand_home
 from pipeline.saved_model.opening import open_folder
 
@@ -37,7 +38,7 @@ def local_copy(name: str, setting: str, downloads: Downloads) -> Iterator[Path]:
     Raises:
         Fault: when the address cannot be used.
     """
-    shown = hide_password(name)
+    shown = public_address(name)
     if re.match(r"https?:/?[^/]", name):
         raise Fault(f"{setting}={shown}: no address; expected http(s)://<host>/<path>, with two slashes")
     if "://" not in name and not name.startswith("file:"):
