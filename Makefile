@@ -65,6 +65,7 @@ V ?=## 1: print every command
 PORT ?= 8080## serve: the port; default 8080
 HOST ?=## serve: the address to listen on; default 127.0.0.1, this machine alone
 GCS ?=## serve: gs://bucket/prefix of the unpacked modules, if there are any
+PROXIES ?=## serve: IP addresses of reverse proxies before it, with commas; all clients come from them
 MODULE ?=## evaluate: a SavedModel's folder, archive or address
 AGAINST ?=## evaluate: a second module, to compare with
 LABELS ?=## evaluate: the label file; default ImageNet-1k's
@@ -256,7 +257,7 @@ package: $(call in,$(SELECTED),$(PACKAGE_FILES)) ## pack them into tarballs
 ##@ Hub
 serve: | $(READY) ## serve HUB at http://localhost:PORT, as tfhub.dev did
 	$(Q)exec $(RUN)serve $(call given,HUB) --port=$(call given,PORT) $(call option,HOST,--host) \
-	  $(call option,GCS,--gcs)
+	  $(call option,GCS,--gcs) $(call option,PROXIES,--proxies)
 check-hub: | $(READY) ## check HUB: bytes, pages, tags, links, counts, figures
 	$(Q)$(RUN)audit $(call given,HUB) --artifacts=$(call quote,$A)
 

@@ -1,6 +1,7 @@
 """serve: a hub's folder over HTTP, as tfhub.dev served its own.
 
-    python -m pipeline.serve HUB [--host HOST] [--port PORT] [--gcs gs://BUCKET/PREFIX] [--drain SECONDS]
+    python -m pipeline.serve HUB [--host HOST] [--port PORT] [--gcs gs://BUCKET/PREFIX] [--proxies ADDRESSES]
+        [--drain SECONDS]
 
 Serves until Ctrl-C or SIGTERM; then it accepts no new connections, and gives downloads some seconds to finish. It never
 writes to the hub. It needs the extra `serve`, as pipeline.server does.
@@ -16,6 +17,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 
@@ -26,8 +28,9 @@ from pipeline.base.fault import Fault, escape
 from pipeline.base.text import read_generated
 from pipeline.hub.folder import hub_folder, published_handles
 from pipeline.server.app import application
-from pipeline.server.connections import LARGEST_HEAD, Connection
-from pipeline.server.middleware import ACCESS
+from pipeline.server.connections import LARGEST_HEAD, Connection, Server
+from pipeline.server.log import ACCESS, log
+from pipeline.server.places import Limits, network_of
 
 # Each may hold two chunks of pipeline.server.responses: 1 GB at most.
 MOST_CONNECTIONS = 2_000
@@ -63,7 +66,7 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _allow_files() -> int:
+def allow_files() -> int:
     """Raises this process's limit of open files as far as needed; returns the number of clients it suffices for.
 
     Raises:
@@ -73,7 +76,7 @@ def _allow_files() -> int:
     wanted = 2 * MOST_CONNECTIONS + 300
     most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    clients = (most - 300) // 2  # a connection and a file each; 100 wait for a 503, and folders need some, too
+    clients = (most - 300) // 2  # a connection and a file each; SURPLUS get a 503, and folders need some, too
     if clients < 1:
         raise Fault(
             f"this process may open {hard} files at once; expected 400 or more: raise the hard limit (ulimit -Hn)"
@@ -86,24 +89,31 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-def server(hub: Path, bucket: str | None, drain: int) -> uvicorn.Server:
+def limit_connections(places: int, proxies: Sequence[str] = ()) -> Limits:
+    """Returns the limits of a server with so many places: an address has a tenth, and at least what two browsers open.
+
+    Args:
+        places: connections that are served at once.
+        proxies: the addresses of reverse proxies.
+    """
+    return Limits(places, min(places, max(places // 10, 12)), frozenset(map(network_of, proxies)))
+
+
+def server(hub: Path, bucket: str | None, drain: int, limits: Limits) -> Server:
     """Returns a server that is ready to run.
 
     Args:
         hub: the hub's folder.
         bucket: see application().
         drain: seconds that downloads get to finish when the server ends.
-
-    Raises:
-        Fault: when this process may open too few files.
+        limits: how many connections there may be.
     """
-    return uvicorn.Server(
-        uvicorn.Config(
-            application(hub, bucket), http=Connection, ws="none", lifespan="off", loop="asyncio", log_config=None,
-            access_log=False, proxy_headers=False, server_header=False, limit_concurrency=_allow_files(),
-            timeout_keep_alive=KEPT_ALIVE, timeout_graceful_shutdown=drain, h11_max_incomplete_event_size=LARGEST_HEAD,
-        )
+    config = uvicorn.Config(
+        application(hub, bucket), http=Connection, ws="none", lifespan="off", loop="asyncio", log_config=None,
+        access_log=False, proxy_headers=False, server_header=False, limit_concurrency=limits.places + 1,
+        timeout_keep_alive=KEPT_ALIVE, timeout_graceful_shutdown=drain, h11_max_incomplete_event_size=LARGEST_HEAD,
     )  # fmt: skip
+    return Server(config, limits)
 
 
 def published_address(hub: Path, handle: str) -> str | None:
@@ -122,33 +132,39 @@ def _log() -> None:
     ACCESS.addHandler(logging.StreamHandler(sys.stdout))
     ACCESS.setLevel(logging.INFO)
     ACCESS.propagate = False
-    # The operator needs to know of errors and of too many clients, not of bad requests.
-    logging.getLogger("uvicorn.error").addFilter(
-        lambda record: record.levelno >= logging.ERROR or "concurrency" in record.getMessage()
-    )
+    logging.getLogger("uvicorn.error").addFilter(_is_for_the_operator)
+
+
+def _is_for_the_operator(record: logging.LogRecord) -> bool:
+    """Whether to write a message of uvicorn: errors of this program, and not what a client or the disk causes."""
+    message = record.getMessage()
+    if "concurrency" in message:
+        log("503", "there are too many connections: requests are answered with 503")
+    # Of a file that became shorter or cannot be read, of which there is a line already.
+    return record.levelno >= logging.ERROR and message != "ASGI callable returned without completing response."
 
 
 def _announce(hub: Path, handles: Sequence[str], address: str) -> None:
     """Prints the address of the server, and how to load a module from it."""
     names = {handle.rpartition("/")[0] for handle in handles}
+    handle = escape(handles[0])
     count = f"{len(names):,} module{'s' if len(names) > 1 else ''}"
     print(f"serving {count} of {hub} at {address}/ until Ctrl-C; from Python:", file=sys.stderr)
-    print(f'  hub.load("{address}/{handles[0]}")', file=sys.stderr, flush=True)
+    print(f'  hub.load("{address}/{handle}")', file=sys.stderr, flush=True)
     published = published_address(hub, handles[0])
     if published and published.replace("//localhost", "//127.0.0.1") != address:
         print(f"  its pages name {published}; make publish HUB_URL=... changes that", file=sys.stderr, flush=True)
 
 
-def serve(hub: Path, host: str, port: int, bucket: str | None, drain: int) -> None:
+def serve(hub: Path, host: str, port: int, running: Server) -> None:
     """Serves until Ctrl-C or SIGTERM.
 
     Raises:
-        Fault: as published_handles(), listening() and server() do.
+        Fault: as published_handles() and listening() do.
     """
     handles = published_handles(hub)
     with listening(host, port) as listener:
         _log()
-        running = server(hub, bucket, drain)
         port = listener.getsockname()[1]
         _announce(hub, handles, f"http://{f'[{host}]' if ':' in host else host}:{port}")
         signal.signal(signal.SIGTERM, _stop)
@@ -162,6 +178,18 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _proxies(text: str) -> list[str]:
+    addresses = [address.strip() for address in text.split(",") if address.strip()]
+    for address in addresses:
+        try:
+            ip_address(address)
+        except ValueError:
+            raise Fault(
+                f"PROXIES={escape(text)}: {address!r} is no IP address; expected some, such as 127.0.0.1,::1"
+            ) from None
+    return addresses
+
+
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.serve", description="Serves a hub as tfhub.dev did.")
     parser.add_argument("hub", help="the hub: a folder, or its file: URL")
@@ -170,11 +198,15 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--port", default="8080", help="port to listen on (8080; 0 is any free one)")
     parser.add_argument("--gcs", help="gs://bucket/prefix that also has the modules unpacked")
+    parser.add_argument(
+        "--proxies", default="", help="addresses of reverse proxies, with commas; they may take all places"
+    )
     parser.add_argument("--drain", type=int, default=30, help="seconds for downloads to finish at the end (30)")
     args = parser.parse_args(arguments)
     if args.gcs and not _BUCKET.fullmatch(args.gcs):
         raise Fault(f"GCS={args.gcs}: expected gs://bucket/prefix")
-    serve(hub_folder(args.hub), args.host, _port(args.port), args.gcs, args.drain)
+    hub, port, limits = hub_folder(args.hub), _port(args.port), limit_connections(allow_files(), _proxies(args.proxies))
+    serve(hub, args.host, port, server(hub, args.gcs, args.drain, limits))
 
 
 if __name__ == "__main__":

@@ -114,10 +114,15 @@ def test_too_few_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_make_serve_passes_its_settings() -> None:
-    done = make(ROOT, "-n", "serve", "HUB=some/hub", "PORT=81", "HOST=0.0.0.0", "GCS=gs://bucket")
-    assert " -m pipeline.serve 'some/hub' --host '0.0.0.0' --port '81' \\\n  --gcs='gs://bucket'" in done.stdout
+    done = make(ROOT, "-n", "serve", "HUB=some/hub", "PORT=81", "HOST=0.0.0.0", "GCS=gs://bucket", "PROXIES=::1")
+    # Values with a colon may have secrets, and go by the environment.
+    assert (
+        " -m pipeline.serve 'some/hub' --port='81' --host='0.0.0.0' \\\n  --gcs=env:GCS --proxies=env:PROXIES"
+        in done.stdout
+    )
     done = make(ROOT, "-n", "serve", HOST="of-the-environment")
-    assert " -m pipeline.serve 'artifacts/hub' --host '127.0.0.1' --port '8080'" in done.stdout
+    assert " -m pipeline.serve 'artifacts/hub' --port='8080' " in done.stdout
+    assert "of-the-environment" not in done.stdout
     done = make(ROOT, "serve", "HUB=no/hub")
     assert done.returncode == 2
     assert "serve: HUB=no/hub: no such folder" in done.stderr

@@ -3,6 +3,7 @@
 pipeline.server.routes parses an address, pipeline.server.files opens the file, and pipeline.server.responses sends it.
 """
 
+import errno
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from starlette.routing import Route
 
 from pipeline.server.files import DamagedIndex, HubFiles, NotThere
 from pipeline.server.http_semantics import preferred_type
+from pipeline.server.log import log
 from pipeline.server.middleware import Outermost
 from pipeline.server.responses import REVALIDATE, file_response
 from pipeline.server.routes import (  # fmt: skip
@@ -126,6 +128,16 @@ async def _refuse(request: Request, refused: Exception) -> Response:
     return PlainTextResponse(refused.sentence + "\n", refused.status, {"Cache-Control": "no-cache", **refused.headers})
 
 
+async def _fail(request: Request, error: Exception) -> Response:
+    """Answers where the disk fails or this process has no more descriptors: a line a minute for the operator."""
+    if not isinstance(error, OSError):
+        raise error
+    log("disk", f"the hub cannot be read: {error.strerror}")
+    status = 503 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM) else 500
+    sentence = "The hub cannot be read at the moment.\n"
+    return PlainTextResponse(sentence, status, {"Cache-Control": "no-store", "Retry-After": "10"})
+
+
 def application(root: Path, bucket: str | None = None) -> Starlette:
     """Returns the ASGI application that serves a hub's folder.
 
@@ -139,5 +151,5 @@ def application(root: Path, bucket: str | None = None) -> Starlette:
         # No module can have an address of one word; the page of a publisher of that name is at /healthz/healthz.
         routes=[Route("/healthz", hub.health), Route("/{path:path}", hub.answer)],
         middleware=[Middleware(Outermost)],
-        exception_handlers={Refused: _refuse},
+        exception_handlers={Refused: _refuse, OSError: _fail},
     )

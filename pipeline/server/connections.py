@@ -1,14 +1,19 @@
-"""uvicorn's HTTP/1.1 connections, with limits that it leaves to a proxy: on the size of heads, and on slow clients."""
+"""uvicorn's HTTP/1.1 connections, with limits that it leaves to a proxy: on the size of heads, on slow clients, and on
+how many connections a client has.
+"""
 
 import asyncio
+import socket
 import sys
 from contextlib import suppress
 from typing import Any
 
 import h11
+import uvicorn
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
-from pipeline.server.middleware import log_request
+from pipeline.server.log import log_request
+from pipeline.server.places import Acceptor, Limits, Places
 
 # Time for a head, that is the request line and headers: some hundred bytes.
 HEAD_SECONDS = 10.0
@@ -23,6 +28,7 @@ _SENTENCES = {
     400: "This is not an HTTP request.",
     408: "The request took too long to arrive.",
     414: "The address is too long.",
+    429: "There are too many connections from your address.",
     431: "The headers are too large.",
 }
 
@@ -34,8 +40,10 @@ class Connection(H11Protocol):
     head_seconds = HEAD_SECONDS
     stall_seconds = STALL_SECONDS
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
+    def __init__(self, places: Places, network: str, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._places, self.network = places, network
+        self._idle_since = 0.0
         self._head: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._refused = False
@@ -45,16 +53,27 @@ class Connection(H11Protocol):
         # Any unsent byte counts as stalled, also the last kilobytes of a complete response: asyncio would keep a closed
         # connection open for them as long as the client likes.
         transport.set_write_buffer_limits(high=0)
-        # uvicorn answers 503 where there are too many connections; beyond that no descriptors are left for files.
-        if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency + 100:
-            transport.abort()
-            return
-        self._head = self.loop.call_later(self.head_seconds, self._end_late_head)
+        self._idle_since = self.loop.time()
+        if self._places.take(self, self._idle_since):
+            self._head = self.loop.call_later(self.head_seconds, self._end_late_head)
+        else:
+            self._refuse(429)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._places.leave(self)
+        self._places.depart(self.network)
         self._stop_waiting_for_head()
         self.resume_writing()
         super().connection_lost(exc)
+
+    @property
+    def waits_since(self) -> float | None:
+        """When it began to wait for a request, in the event loop's time; None while it answers one."""
+        return self._idle_since if self.cycle is None or self.cycle.response_complete else None
+
+    def yield_place(self) -> None:
+        """Closes at once."""
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -66,6 +85,7 @@ class Connection(H11Protocol):
             self._head = self.loop.call_later(self.head_seconds, self._end_late_head)
 
     def on_response_complete(self) -> None:
+        self._idle_since = self.loop.time()
         super().on_response_complete()
         if (
             self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]
@@ -130,4 +150,21 @@ class Connection(H11Protocol):
         response = h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES[status])
         for event in (response, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
-        log_request(self.client[0] if self.client else "-", "-", status, len(body))
+        if status != 429:  # of which there may be thousands; pipeline.server.places writes a line
+            log_request(self.client[0] if self.client else "-", "-", status, len(body))
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which accepts connections by pipeline.server.places."""
+
+    def __init__(self, config: uvicorn.Config, limits: Limits) -> None:
+        super().__init__(config)
+        self.places = Places(limits)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+        self.servers = [Acceptor(listener, self._connection, self.places) for listener in sockets or []]  # type: ignore[misc]
+
+    def _connection(self, network: str) -> Connection:
+        state = {"server_state": self.server_state, "app_state": self.lifespan.state}
+        return Connection(self.places, network, config=self.config, **state)

@@ -161,11 +161,11 @@ def _read_all(descriptor: int) -> bytes:
         return stream.read()
 
 
-def _digest_and_close(descriptor: int) -> bytes:
-    """Returns the SHA-256 of an open file, and closes it."""
+def _digest_and_close(descriptor: int, size: int) -> bytes:
+    """Returns the SHA-256 of an open file of `size` bytes, and closes it; what is appended meanwhile is not read."""
     digest, offset = hashlib.sha256(), 0
     try:
-        while chunk := os.pread(descriptor, CHUNK, offset):
+        while chunk := os.pread(descriptor, min(CHUNK, size - offset), offset):
             digest.update(chunk)
             offset += len(chunk)
     finally:
@@ -264,11 +264,11 @@ class HubFiles:
         if cached and cached[0] == identity:
             self._pages.move_to_end(names)
             return cached[1]
-        plain = Form.of(_read_all(descriptor))
+        plain = Form.of(os.pread(descriptor, status.st_size, 0))  # also of a file that grows
         is_compressible = names[-1].endswith(COMPRESSIBLE) and len(plain.content) >= LEAST_COMPRESSED
         compressed = Form.of(gzip.compress(plain.content, 6, mtime=0)) if is_compressible else None
         page = Page(int(status.st_mtime), plain, compressed)
-        if time.time() - status.st_mtime > YOUNG:
+        if abs(time.time() - status.st_mtime) > YOUNG:  # a file may be of a machine whose clock is ahead
             self._cache(names, identity, page)
         return page
 
@@ -296,7 +296,9 @@ class HubFiles:
             return recorded
         identity = _identity(status)
         if identity not in self._computed:
-            self._computed[identity] = asyncio.create_task(asyncio.to_thread(_digest_and_close, os.dup(descriptor)))
+            self._computed[identity] = asyncio.create_task(
+                asyncio.to_thread(_digest_and_close, os.dup(descriptor), status.st_size)
+            )
             if len(self._computed) > 10_000:
                 self._computed.popitem(last=False)
         try:

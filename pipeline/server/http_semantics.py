@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 # 18 digits are an exabyte; Python refuses to read numbers of thousands of digits.
 _RANGE = re.compile(r"([0-9]{0,18})-([0-9]{0,18})")
+_LAST_SECOND = 253_402_300_799  # of the year 9999
 
 
 class Unsatisfiable(Exception):
@@ -24,8 +25,8 @@ def _seconds(date: str) -> float | None:
 
 
 def http_date(seconds: int) -> str:
-    """Returns seconds since 1970 as an HTTP-date (section 5.6.7)."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    """Returns seconds since 1970 as an HTTP-date (section 5.6.7); of years that it cannot have, the first or last."""
+    return datetime.fromtimestamp(min(max(seconds, 0), _LAST_SECOND), UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
 
 
 def _matches(header: str, etag: str, weak: bool) -> bool:

@@ -1,14 +1,13 @@
 """Applies to every request: limits, security headers, and the access log."""
 
 import asyncio
-import logging
-import time
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.server.log import log_request
 from pipeline.server.routes import Refused, path_of
 
 # RFC 9110, section 4.1, recommends at least 8,000.
@@ -32,25 +31,6 @@ SECURITY = {
 PICTURE = SECURITY | {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 }
-
-ACCESS = logging.getLogger("pipeline.serve.access")
-FAULTS = logging.getLogger("pipeline.serve")
-
-
-def log(message: str) -> None:
-    """Warns the operator of the server."""
-    FAULTS.warning("serve: %s", message)
-
-
-def log_request(client: str, request: str, status: int, size: int) -> None:
-    """Writes a line of the Common Log Format, in UTC; `size` is that of the body, in bytes.
-
-    Line breaks, quotes and control characters of the request are escaped.
-    """
-    # Backslashes first: unicode_escape doubles them, and writes everything but printable ASCII as \\x.. or \\u....
-    escaped = request.encode("unicode_escape").decode("ascii").replace('"', "\\x22")
-    when = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())
-    ACCESS.info('%s - - [%s] "%s" %d %s', client, when, escaped, status, size or "-")
 
 
 def _check(scope: Scope) -> None:

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from pipeline.server.files import Large, Page
 from pipeline.server.http_semantics import Unsatisfiable, accepts_gzip, byte_range, http_date, precondition_status
-from pipeline.server.middleware import log
+from pipeline.server.log import log
 from pipeline.server.routes import TARBALL, Names, Refused, media_type
 
 CHUNK = 1 << 18  # bytes; a connection holds at most two chunks in memory
@@ -130,9 +130,13 @@ class _FromDisk(Response):
         """Sends chunk by chunk; send() waits for a slow client."""
         start, stop = self._part
         while start < stop and not gone.done():
-            chunk = os.pread(self._descriptor, min(CHUNK, stop - start), start)
+            try:
+                chunk = os.pread(self._descriptor, min(CHUNK, stop - start), start)
+            except OSError as error:
+                log("disk", f"a file cannot be read while it is sent: {error.strerror}")
+                return
             if not chunk:  # the server closes the connection, and the client sees that bytes are missing
-                log(f"a file became shorter while it was sent: {stop - start} bytes are missing")
+                log("shorter", f"a file became shorter while it was sent: {stop - start} bytes are missing")
                 return
             start += len(chunk)
             await send({"type": "http.response.body", "body": chunk, "more_body": start < stop})

@@ -14,6 +14,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from pipeline.serve import listening, server
+from pipeline.server.places import Limits
 
 TARBALL = random.Random(0).randbytes(12_000_000)  # larger than the system's buffers for a connection
 CANARY = b"outside of the hub"
@@ -153,18 +154,17 @@ def head(client: socket.socket) -> bytes:
 
 
 @contextmanager
-def running(root: Path, bucket: str | None = None, limit: int | None = None) -> Iterator[Running]:
+def running(root: Path, bucket: str | None = None, limits: Limits | None = None) -> Iterator[Running]:
     """Serves a hub on a free port.
 
     Args:
         root: the hub's folder.
         bucket: where its unpacked modules are, gs://...
-        limit: how many connections are served at once, if not as many as usual.
+        limits: how many connections there may be, if not as many as usual.
     """
     with listening("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
-        uvicorn = server(root, bucket, drain=5)
-        uvicorn.config.limit_concurrency = limit or uvicorn.config.limit_concurrency
+        uvicorn = server(root, bucket, drain=5, limits=limits or Limits(2000, 2000))
         thread = threading.Thread(target=lambda: asyncio.run(uvicorn.serve(sockets=[listener])))
         thread.start()
         try:

@@ -12,7 +12,9 @@ import pytest
 
 from pipeline.server import middleware
 from pipeline.server.connections import Connection
-from pipeline.server.middleware import ACCESS, LARGEST_HEADERS, LONGEST_TARGET
+from pipeline.server.log import ACCESS
+from pipeline.server.middleware import LARGEST_HEADERS, LONGEST_TARGET
+from pipeline.server.places import Limits
 from tests.server.harness import MODULE, TARBALL, Running, head, rest, running, write
 
 
@@ -166,8 +168,8 @@ def test_a_client_that_leaves_is_forgotten(shared: Running) -> None:
 
 
 def test_too_many_clients_are_told_so(own: Running) -> None:
-    with running(own.root, limit=3) as here, ExitStack() as stack:
-        for _ in range(2):
+    with running(own.root, limits=Limits(3, 1000)) as here, ExitStack() as stack:
+        for _ in range(3):
             stack.enter_context(here.connect())
         assert here.ask("/").status == 503
         many = [stack.enter_context(here.connect()) for _ in range(110)]
