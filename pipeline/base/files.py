@@ -77,7 +77,7 @@ def read_bounded(path: Path, most: int) -> bytes:
                 return content
     finally:
         os.close(descriptor)
-    raise Unreadable(f"it has more than {most / 1e6:,.0f} MB, which no such file needs")
+    raise Unreadable(f"it has more than {most:,} bytes, which no such file needs")
 
 
 def _open_to_read(path: Path) -> int:

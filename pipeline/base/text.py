@@ -7,6 +7,9 @@ from pathlib import Path
 from pipeline.base.fault import Fault
 from pipeline.base.files import Unreadable, read_bounded
 
+# The longest text that is read whole is a table of ImageNet's 50,000 validation images with their boxes: 3 MB.
+MAX_BYTES = 16 * 1024 * 1024
+
 # str.splitlines() also cuts at U+2028, NEL and form feeds, which names copied from a web page have in their middle.
 # A page of 1,000 modules has 0.3 MB, a plot of 50,000 images 0.1 MB.
 LARGEST_GENERATED = 4 << 20  # bytes
@@ -22,14 +25,27 @@ def read_lines(path: Path, advice: str) -> list[str]:
         advice: what to do about another encoding, such as "save it as UTF-8".
 
     Raises:
-        Fault: when it is in another encoding.
+        Fault: when it is in another encoding, larger than MAX_BYTES, or no file.
     """
-    return split_lines(path.read_bytes(), path, advice)
+    return split_lines(read_bytes(path), path, advice)
 
 
-def read_text(path: Path, advice: str) -> str:
-    """Reads a text file as one text whose lines end with "\\n"; see read_lines()."""
-    return _SEPARATORS.sub(" ", _LINE_END.sub("\n", decode(path.read_bytes(), path, advice)))
+def read_text(path: Path, advice: str, limit: int = MAX_BYTES) -> str:
+    """Reads a text file of at most `limit` bytes as one text whose lines end with "\\n"; see read_lines()."""
+    return _SEPARATORS.sub(" ", _LINE_END.sub("\n", decode(read_bytes(path, limit), path, advice)))
+
+
+def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """Reads a text file of at most `limit` bytes.
+
+    Raises:
+        Fault: when it is larger, or is a pipe or a device, which may have no end.
+        OSError: when it is missing or cannot be read.
+    """
+    try:
+        return read_bounded(path, limit)
+    except Unreadable as reason:
+        raise Fault(f"{path}: {reason}; expected a text") from None
 
 
 def read_generated(path: Path, repair: str) -> str:

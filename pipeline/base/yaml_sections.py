@@ -8,7 +8,6 @@ import dataclasses
 import re
 import types
 import typing
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +15,13 @@ from typing import Any, TypeVar
 
 import yaml
 
+from pipeline.base import strict_yaml
 from pipeline.base.addresses import public_address
-from pipeline.base.fault import Fault, nearest
-from pipeline.base.text import read_text
+from pipeline.base.fault import Fault, nearest, show_name
 
 Section = TypeVar("Section")
 SECTIONS = ("checkpoint", "model", "evaluation", "module")
-
-# libyaml is several times faster than the pure-Python loader, and every make run reads every member.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LIKE_A_NUMBER = re.compile(r"[-+]?[.0-9][0-9.,_:xobeE+-]{0,40}")
 
 
 @dataclass(frozen=True)
@@ -53,15 +50,15 @@ class YamlFile:
         """Parses the file.
 
         Raises:
-            Fault: when it is missing, not UTF-8, not valid YAML or not a mapping, or repeats a key.
+            Fault: see strict_yaml.compose().
         """
         self.path = path
-        self._root = _parse(path)
-        self._items = _items(path, self._root)
+        self._root = strict_yaml.compose(path)
+        self._items = strict_yaml.items(path, self._root)
 
     def plain(self) -> dict[str, Any]:
-        """Returns the plain values of the top-level keys, unchecked but for tags and dates that YAML cannot build."""
-        return {key: _plain(self.path, node) for key, (_, node) in self._items.items()}
+        """Returns the plain values of the top-level keys, whatever they are."""
+        return {key: strict_yaml.construct(node) for key, (_, node) in self._items.items()}
 
     def key(self, key: str, kind: type[Section], name: str | None = None) -> Section | None:
         """Builds the value of one top-level key, or returns None where the file lacks it.
@@ -88,7 +85,7 @@ class YamlFile:
         """
         node, line = typing.cast(yaml.Node, self._root), 1
         for part in path:
-            if isinstance(node, yaml.MappingNode) and part in (items := _items(self.path, node)):
+            if isinstance(node, yaml.MappingNode) and part in (items := strict_yaml.items(self.path, node)):
                 line, node = items[str(part)]
             elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
                 node = node.value[part]
@@ -129,7 +126,7 @@ class Member(YamlFile):
         for key, (line, _) in self._items.items():
             if key not in SECTIONS:
                 expected = f"{nearest(key, SECTIONS)}: expected {', '.join(SECTIONS)}"
-                raise Fault(f"{path}:{line}: unknown section {key!r}{expected}")
+                raise Fault(f"{path}:{line}: unknown section {show_name(key)!r}{expected}")
 
     def section(self, name: str, kind: type[Section]) -> Section:
         """Builds a section, one of SECTIONS, into its dataclass; raises Fault as key() does, or where it is missing."""
@@ -146,69 +143,13 @@ class Member(YamlFile):
         """
         section = self.section("checkpoint", dict)
         if not isinstance(section.get("name"), str):
-            raise Fault(f"{self.path}: checkpoint.name must be {_WORDS[str]}, got {section.get('name')!r}")
+            raise Fault(f"{self.path}: checkpoint.name must be {_WORDS[str]}, got {_show(section.get('name'))}")
         return str(section["name"])
 
 
 def load(path: Path, section: str, kind: type[Section]) -> Section:
     """Parses a member's file for one section alone, see Member.section()."""
     return Member(path).section(section, kind)
-
-
-def _parse(path: Path) -> yaml.MappingNode:
-    """Parses a file into nodes, which know their lines; its top level must be a mapping."""
-    try:
-        text = read_text(path, "save it as UTF-8")
-    except FileNotFoundError:
-        raise Fault(f"{path}: no such file") from None
-    try:
-        root = yaml.compose(text, Loader=_LOADER)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise Fault(f"{path}:{line}: not valid YAML: {error.problem}{_find_invisible(text)}") from None
-    except yaml.reader.ReaderError as error:  # whose position counts the bytes of UTF-8
-        line = text.encode()[: error.position].count(b"\n") + 1
-        raise Fault(f"{path}:{line}: not valid YAML: the character U+{error.character:04X}; delete it") from None
-    except yaml.YAMLError as error:
-        raise Fault(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(root, yaml.MappingNode):
-        raise Fault(f"{path}:1: expected a mapping of sections")
-    return root
-
-
-def _find_invisible(text: str) -> str:
-    """Returns a hint at the first character that looks like a space or like nothing, and is not a space for YAML."""
-    match = re.search(r"^ *\t|[\u00a0\u200b-\u200f\u2060\ufeff]", text, re.MULTILINE)
-    if match is None:
-        return ""
-    character = match[0][-1]
-    name = unicodedata.name(character, "tab").lower().replace("_", " ")
-    return f"; line {text.count(chr(10), 0, match.end()) + 1} has a {name}: write spaces"
-
-
-def _items(path: Path, node: yaml.MappingNode) -> dict[str, tuple[int, yaml.Node]]:
-    """Returns each key's line and value node; raises Fault for a key that stands twice."""
-    items: dict[str, tuple[int, yaml.Node]] = {}
-    for key, value in node.value:
-        line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode):
-            raise Fault(f"{path}:{line}: a key must be a plain word")
-        if key.value in items:
-            raise Fault(f"{path}:{line}: {key.value!r} stands twice, first on line {items[key.value][0]}")
-        items[key.value] = (line, value)
-    return items
-
-
-def _plain(path: Path, node: yaml.Node) -> Any:
-    """Returns the plain Python value of a node; raises Fault for a tag or date that YAML cannot construct."""
-    loader = _LOADER("")
-    try:
-        return loader.construct_document(node)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
-        raise Fault(f"{path}:{node.start_mark.line + 1}: not a plain value: {reason}") from None
-    finally:
-        loader.dispose()
 
 
 def _build(place: _Place, node: yaml.Node, kind: Any) -> Any:
@@ -222,22 +163,38 @@ def _build(place: _Place, node: yaml.Node, kind: Any) -> Any:
                 _build(place.below(f"[{number}]", child.start_mark.line + 1), child, item)
                 for number, child in enumerate(node.value)
             )
-    value = _plain(place.path, node)
+    value = strict_yaml.construct(node)
     if not _fits(value, kind):
-        got = public_address(value) if isinstance(value, str) else value
-        raise Fault(f"{place} must be {_describe(kind)}, got {got!r} ({type(value).__name__})")
+        got = f"{_show(value)} ({type(value).__name__})"
+        raise Fault(f"{place} must be {_describe(kind)}, got {got}{_advise(node, value, kind)}")
     return float(value) if isinstance(value, int) and not isinstance(value, bool) and _accepts_float(kind) else value
+
+
+def _show(value: Any) -> str:
+    """Returns a value for a message."""
+    return show_name(repr(public_address(value) if isinstance(value, str) else value))
+
+
+def _advise(node: yaml.Node, value: Any, kind: Any) -> str:
+    """Returns what to write where YAML makes a text of a number, or another thing of a text."""
+    if not isinstance(node, yaml.ScalarNode):
+        return ""
+    if str in _alternatives(kind) and not isinstance(value, str):
+        return f"; YAML reads {show_name(node.value)} so without quotes: put it into quotes"
+    if {int, float} & {*_alternatives(kind)} and _LIKE_A_NUMBER.fullmatch(str(value)):
+        return "; write a decimal number without quotes, such as 1000 or 0.5"
+    return ""
 
 
 def _build_dataclass(place: _Place, node: yaml.Node, kind: Any) -> Any:
     if not isinstance(node, yaml.MappingNode):
-        raise Fault(f"{place} must be a mapping, got {_plain(place.path, node)!r}")
-    items = _items(place.path, node)
+        raise Fault(f"{place} must be a mapping, got {_show(strict_yaml.construct(node))}")
+    items = strict_yaml.items(place.path, node)
     hints = typing.get_type_hints(kind)
     for key, (line, _) in items.items():
         if key not in hints:
             expected = f"{nearest(key, hints)}: expected {', '.join(hints)}"
-            raise Fault(f"{place.path}:{line}: unknown key {key!r} in {place.name}{expected}")
+            raise Fault(f"{place.path}:{line}: unknown key {show_name(key)!r} in {place.name}{expected}")
     for field in dataclasses.fields(kind):
         if field.name not in items and field.default is dataclasses.MISSING:
             raise Fault(f"{place} lacks the key {field.name!r} ({_describe(hints[field.name])})")

@@ -66,7 +66,9 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path) == f"{tmp_path}: it is a folder, expected a file; restore it"
     assert refused(tmp_path / "pipe").endswith("pipe: it is a pipe or a device, expected a file; restore it")
     assert refused(tmp_path / "link").endswith("link: a link to a file that does not exist; restore it")
-    assert refused(tmp_path / "huge").endswith("huge: it has more than 67 MB, which no such file needs; restore it")
+    assert refused(tmp_path / "huge").endswith(
+        "huge: it has more than 67,108,864 bytes, which no such file needs; restore it"
+    )
     with pytest.raises(FileNotFoundError):
         load_json(tmp_path / "nothing", "restore it")
 
