@@ -26,6 +26,7 @@ $(foreach name,$(SETTINGS),\
   $(if $(filter command environment,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
 # make's own, which an environment may have for other makes.
 override VPATH :=
+override GPATH :=
 $(if $(filter environment,$(origin MAKECMDGOALS)),$(error MAKECMDGOALS is set in the environment; unset it for make))
 
 $(if $(wildcard setup.mk),,$(error run make in the folder of the project, that of $(strip $(value MAKEFILE_LIST))))
@@ -213,7 +214,7 @@ $(call outputs,$(CARD_FILES) $(OTHER_CARD_FILES)): $A/%/report.json \
 
 define package_rule
 $$(call outputs,$(1).tar.gz $(1).tar.gz.sha256): $$A/%/$(1)/saved_model.pb $$(call shared,package.code requirements)
-	$$(call stage,package $$* $(1))$(RUN)package $$(call out,$(1)) $$(call out,$(1).tar.gz)
+	$$(call stage,package $$* $(1))$$(RUN)package $$(call out,$(1)) $$(call out,$(1).tar.gz)
 endef
 $(foreach head,$(HEADS),$(eval $(call package_rule,$(head))))
 
@@ -321,6 +322,7 @@ check-full: | $(READY) ## publish full-size members and members of every variant
 	$(call quote,$(PYTHON)) -m benchmarks.hostile --fuzz 2000
 	$(call quote,$(PYTHON)) -m benchmarks.added_members $(call quote,$A/added)
 	$(call quote,$(PYTHON)) -m benchmarks.fresh_install $(call quote,$A/fresh)
+	$(call quote,$(PYTHON)) -m benchmarks.make_attacks
 	$(if $(TORCH_PYTHON),\
 	  $(call quote,$(PYTHON)) -m benchmarks.timm_round_trip $(call option,TORCH_PYTHON,--torch-python) --folder $(call quote,$A/timm),\
 	  @echo "check-full: the round trip through timm was NOT run: set TORCH_PYTHON=<an interpreter with benchmarks/requirements-forward.txt>")

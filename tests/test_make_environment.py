@@ -35,41 +35,6 @@ def test_odd_characters_in_the_path_of_the_outputs(fresh: Path, tmp_path: Path) 
 
 ODD = 'Bob\'s "hub"  $HOME `x` #1 100%; * (ä)'
 
-# Stands in for an interpreter: writes its arguments to ../words, a line each.
-RECORDER = """#!/bin/sh
-if [ "$1" = -c ]; then echo 3.11; else printf '%s\\n' "$@" >> ../words; fi
-"""
-
-
-@pytest.mark.parametrize(
-    "goal",
-    [
-        *("publish-all", "check-hub", "serve", "imagenet", "select", "add", "contact-sheet", "evaluate", "doctor"),
-        "check-full",
-    ],
-)
-def test_every_recipe_passes_odd_characters_on(fresh: Path, tmp_path: Path, goal: str) -> None:
-    """Runs the commands that make would run."""
-    python = tmp_path / "my 'python'"
-    python.write_text(RECORDER)
-    python.chmod(0o755)
-    artifacts = f"{tmp_path}/a'b$c"
-    places = ("HUB", "LOCK", "CACHE", "TORCH_PYTHON", "IMAGENET", "REAL", "MODULE", "AGAINST", "LABELS", "SAVED_MODEL")
-    settings = {name: f"{ODD} {name}" for name in (*places, "INDEX", "CHECKPOINT", "CHECKPOINTS")}
-    words = (goal, "COLLECTION=tiny", "MODEL=mini", f"PYTHON={python}", f"ARTIFACTS={artifacts}")
-    plan = run_make(fresh, "-n", *words, *(f"{name}={value}" for name, value in settings.items()))
-    assert (plan.returncode, plan.stderr) == (0, "")
-    done = subprocess.run(["bash", "-euc", plan.stdout], cwd=fresh, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    passed = [re.sub("^[-a-z/]+=", "", word) for word in (tmp_path / "words").read_text().splitlines()]
-    assert {word for word in passed if "Bob" in word} <= set(settings.values())
-    assert all(word.startswith(artifacts) for word in passed if "a'b" in word)
-    assert [word for word in passed if "Bob" in word or "a'b" in word]
-    for name in {"evaluate": ("MODULE", "IMAGENET", "AGAINST"), "doctor": ("SAVED_MODEL",), "select": ("INDEX",)}.get(
-        goal, ()
-    ):
-        assert settings[name] in passed
-
 
 @pytest.mark.parametrize("character", [*"%:;|*?[\\"])
 def test_characters_that_make_cannot_have_in_a_target(tmp_path: Path, character: str) -> None:
