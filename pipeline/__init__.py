@@ -11,7 +11,7 @@ module of this floor but `version`; a package may import those that its row name
 table.
 
     package      may import                              owns
-    base         -                                       faults, commands, environment, jobs, files, YAML, pages, axes
+    base         -                                       faults, commands, jobs, files, archives, YAML, pages, axes
     facts        base                                    what collection.yaml and report.json say
     model        base                                    architectures, variants, the float64 reference, preprocessing
     images       base, model                             labelled images in any layout, decoding, labels

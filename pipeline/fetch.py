@@ -18,11 +18,10 @@ from typing import BinaryIO
 
 from pipeline.base.addresses import public_address
 from pipeline.base.command import command
-from pipeline.base.fault import Fault, Unavailable
+from pipeline.base.fault import Fault, Unavailable, UnusableFile
 from pipeline.base.files import replacing
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import lock_file, provenance
-from pipeline.checkpoints.digest import UnusableFile
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.checkpoints.no_source import describe_failure
 from pipeline.checkpoints.provenance import Origin, read_record
@@ -83,10 +82,12 @@ def _write_from(source: Source, writer: CheckpointWriter, access: Access, out: B
     with obtain_file(source.address, access, writer.label, writer.expected_sha256(source)) as file:
         try:
             return writer.write(source, file.path, out, file.sha256)
-        except UnusableFile:  # not WrongDigest: the pin may be wrong and the file the right one
-            if not access.offline:
-                file.discard()  # or the next fetch would use it again
-            raise
+        except UnusableFile as fault:  # not WrongDigest: the pin may be wrong and the file the right one
+            if access.offline:
+                raise
+            is_gone = file.discard()  # or the next fetch would use it again
+            done = "was removed from the cache" if is_gone else "stays in the cache, which this user may not write"
+            raise UnusableFile(f"{fault}; it {done}") from None
 
 
 def describe_unverified(member: Path, origin: Origin) -> str | None:

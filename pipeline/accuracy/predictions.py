@@ -3,10 +3,6 @@
 50,000 images of 1,000 classes have 200 MB of logits; the statistics need 32 bytes an image.
 """
 
-import io
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from pipeline.base.files import Unreadable, read_bounded, replacing
+from pipeline.base.fault import UnusableFile
+from pipeline.base.files import replacing
+from pipeline.base.npz_file import NpzFile
 
 LARGEST = 64 << 20  # bytes, packed or not: those of 2,000,000 images; ImageNet's training set has 1,281,167
-_OF_NUMPY = (SyntaxError, tokenize.TokenError, TypeError, OverflowError, MemoryError)
 NOTHING = -1  # the prediction for an image whose logits have no largest one: NaN, or infinite
 TOP = 5
 
@@ -113,19 +110,11 @@ def load_predictions(path: Path) -> Predictions | None:
     Returns:
         None when the file is missing, damaged or of another kind: its images must be classified again.
     """
+    names = [field.name for field in fields(Predictions)]
     try:
-        content = io.BytesIO(read_bounded(path, LARGEST))
-    except (FileNotFoundError, Unreadable):
-        return None
-    try:
-        # Checksums first: np.load would read damaged bytes before it reaches their checksum.
-        with zipfile.ZipFile(content) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > LARGEST or archive.testzip():
+        with NpzFile(path, str(path), "") as file:
+            if sum(header.size for header in file.headers.values()) > LARGEST:
                 return None
-        content.seek(0)
-        with np.load(content, allow_pickle=False) as arrays:
-            return Predictions(**{field.name: arrays[field.name] for field in fields(Predictions)})
-    # A flipped bit raises one of many exceptions, depending on where it is: an unknown method, version, password, ...
-    # Bytes whose checksum was made for them raise more: NumPy evaluates the text of each array's head.
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError, *_OF_NUMPY):
+            return Predictions(**{name: file.read(name) for name in names})
+    except (FileNotFoundError, UnusableFile, KeyError, ValueError):  # ValueError: arrays of other shapes or types
         return None

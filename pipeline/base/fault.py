@@ -13,6 +13,10 @@ class Fault(Exception):
     """
 
 
+class UnusableFile(Fault):
+    """A file is cut short, damaged or of another kind, whatever digest is pinned; another copy of it may be whole."""
+
+
 class Unavailable(Exception):
     """A source does not have a file, or cannot be reached; the next one may."""
 

@@ -42,9 +42,12 @@ class Job:
             return _text(self._output)
         errors = _text(self._errors)
         if status < 0:
+            likely = "memory ran out: close other programs, or use a machine with more memory"
+            if status == -signal.SIGBUS:
+                likely = "the disk failed, or a file became shorter while it was in use: fetch or convert it again"
             raise Fault(
-                f"{self._purpose} was killed by {signal.Signals(-status).name}; unless somebody did that, memory ran"
-                f" out: close other programs, or use a machine with more memory\n{errors}".rstrip()
+                f"{self._purpose} was killed by {signal.Signals(-status).name}; unless somebody did that, {likely}"
+                f"\n{errors}".rstrip()
             )
         if fault := re.search(rf"^{re.escape(self._module)}: (.+)", errors, re.MULTILINE | re.DOTALL):
             raise Fault(fault[1].strip())

@@ -15,29 +15,19 @@ Imports neither TensorFlow nor JAX.
 import hashlib
 import math
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import UnusableFile, show_name
 from pipeline.base.files import CHUNK
+from pipeline.base.npz_file import NpzFile
 
+# Bytes of an array by columns, at most, since it is read as a whole; the largest array of the pool has 0.1 GB.
+REORDERED = 500_000_000
 _PREFIX = b"vit-publisher arrays 1\n"
-# What zipfile raises for files that are no whole zip archive.
-BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
-# The end of a message on an array of objects.
-PICKLED = (
-    "a pickle, which could run code; refused; save each parameter as an array of its own: np.savez(path,"
-    " **flatten_dict(params, sep='/')), with flatten_dict of flax.traverse_util"
-)
-
-
-class UnusableFile(Fault):
-    """A source's file is cut short, damaged or no checkpoint, whatever digest is pinned."""
 
 
 def model_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -47,6 +37,11 @@ def model_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
     if re.search(r"(^|/)gn\w+/(scale|bias)$", name) and shape[:-1] == (1, 1, 1):
         return shape[-1:]
     return shape
+
+
+def open_npz(path: Path, where: str) -> NpzFile:
+    """Opens a source's file and reads its headers; see arrays_digest()."""
+    return NpzFile(path, where, "it is truncated or something else; refused; get it again")
 
 
 def arrays_digest(path: Path, where: str) -> str:
@@ -59,80 +54,40 @@ def arrays_digest(path: Path, where: str) -> str:
         where: what messages call it, such as the address it came from.
 
     Raises:
-        UnusableFile: when it is no zip archive, cut short, damaged, or holds anything but plain arrays.
+        UnusableFile: when it is no .npz file, cut short, damaged, or holds anything but plain arrays.
     """
     digest = hashlib.sha256(_PREFIX)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if repeated := {name for name in names if names.count(name) > 1}:
-                raise UnusableFile(f"{where}: holds {min(repeated)!r} twice, expected each array once; refused")
-            for name in sorted(names, key=lambda name: name.removesuffix(".npy").encode()):
-                _add_array(digest, archive, name, where)
-    except BROKEN_ZIP as error:
-        raise UnusableFile(
-            f"{where}: not a whole .npz file ({error}); it is truncated or something else; refused"
-        ) from None
+    with open_npz(path, where) as file:
+        for name in sorted(file.headers, key=str.encode):
+            _add_array(digest, file, name)
     return digest.hexdigest()
 
 
-def _add_array(digest: "hashlib._Hash", archive: zipfile.ZipFile, entry: str, where: str) -> None:
-    """Adds one array of the archive; zipfile checks the CRC-32 of what is read to its end."""
-    name = entry.removesuffix(".npy")
-    try:
-        with archive.open(entry) as stream:
-            stored_shape, dtype, pieces = _read_array(stream, entry, where)
-            shape = model_shape(name, stored_shape)
-            if shape is not None:
-                for field in (name.encode(), dtype.str.encode(), ",".join(map(str, shape)).encode()):
-                    digest.update(len(field).to_bytes(8, "little") + field)
-                digest.update((math.prod(shape) * dtype.itemsize).to_bytes(8, "little"))
-            for piece in pieces:
-                if shape is not None:
-                    digest.update(piece)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+def _add_array(digest: "hashlib._Hash", file: NpzFile, name: str) -> None:
+    """Adds one array of the file."""
+    header = file.headers[name]
+    shape, little = model_shape(name, header.shape), header.dtype.newbyteorder("<")
+    if shape is not None:
+        for field in (name.encode(), little.str.encode(), ",".join(map(str, shape)).encode()):
+            digest.update(len(field).to_bytes(8, "little") + field)
+        digest.update(header.size.to_bytes(8, "little"))
+    is_reordered = little != header.dtype or (header.is_fortran and len(header.shape) > 1)
+    for piece in _reorder(file, name, little) if is_reordered else file.pieces(name):
+        if shape is not None:
+            digest.update(piece)
+
+
+def _reorder(file: NpzFile, name: str, dtype: np.dtype) -> Iterator[memoryview]:
+    """Yields the bytes of an array's values in C order and of another byte order, in pieces."""
+    if (size := file.headers[name].size) > REORDERED:
         raise UnusableFile(
-            f"{where}: the array {entry!r} is damaged ({error}); refused; download the file again"
-        ) from None
-
-
-def _read_array(
-    stream: IO[bytes], entry: str, where: str
-) -> tuple[tuple[int, ...], np.dtype, Iterator[bytes | memoryview]]:
-    """Returns an array's shape, its type as little-endian, and its bytes in C order and little-endian, in pieces."""
-    if not entry.endswith(".npy"):
-        raise UnusableFile(f"{where}: the entry {entry!r} is no array, expected an .npz of float32 arrays; refused")
-    try:
-        version = np.lib.format.read_magic(stream)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, fortran, dtype = read_header[version](stream)
-    except (ValueError, KeyError) as error:
-        raise UnusableFile(
-            f"{where}: the array {entry!r} is damaged: no .npy header of version 1 or 2 ({error}); refused"
-        ) from None
-    if dtype.hasobject:
-        raise UnusableFile(f"{where}: the array {entry!r} is {PICKLED}")
-    little = dtype.newbyteorder("<")
-    return shape, little, _read_pieces(stream, shape, dtype, bool(fortran), f"{where}: the array {entry!r}")
-
-
-def _read_pieces(
-    stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype, fortran: bool, what: str
-) -> Iterator[bytes | memoryview]:
-    expected, got = math.prod(shape) * dtype.itemsize, 0
-    is_reordered = dtype.newbyteorder("<") != dtype or (fortran and len(shape) > 1)
-    kept = []  # a reordered array is read as a whole; upstream has none
-    while piece := stream.read(CHUNK):
-        got += len(piece)
-        if is_reordered:
-            kept.append(piece)
-        else:
-            yield piece
-    if got != expected:
-        raise UnusableFile(f"{what} is damaged: it has {got} bytes, expected {expected} for its shape; refused")
-    if is_reordered:
-        values = np.frombuffer(b"".join(kept), dtype).reshape(shape, order="F" if fortran else "C")
-        yield np.ascontiguousarray(values, dtype.newbyteorder("<")).data.cast("B")
+            f"{file.where}: the array {show_name(name)!r} is stored by columns or big-endian, which is read up to"
+            f" {REORDERED:,} bytes, and has {size:,}; save it again with numpy.ascontiguousarray(array, '<f4')"
+        )
+    rows = np.atleast_1d(file.read(name))
+    count = max(1, CHUNK * len(rows) // max(1, rows.nbytes))
+    for start in range(0, len(rows), count):
+        yield np.ascontiguousarray(rows[start : start + count], dtype).reshape(-1).view(np.uint8).data
 
 
 def write_npz(stream: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:

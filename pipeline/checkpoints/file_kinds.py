@@ -4,12 +4,12 @@ Reads the head of a file, its last bytes, and a zip archive's directory, whateve
 neither TensorFlow nor JAX.
 """
 
+import io
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.checkpoints.digest import BROKEN_ZIP
+from pipeline.base.zip_directory import DamagedZip, read_directory
 
 CONVERT = "docs/members.md, 'Checkpoints of other programs', shows how to save its parameters as an .npz"
 _UNPACK = "unpack it, and name the file inside"
@@ -112,9 +112,9 @@ def _identify_folder(path: Path) -> Kind:
 def _identify_zip(path: Path) -> Kind | None:
     """Returns what a zip archive is by the names in its directory; None for one that has none, such as half a file."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except BROKEN_ZIP:
+        with io.FileIO(path) as stream:
+            names = [entry.name for entry in read_directory(stream)]
+    except DamagedZip:
         return None
     if any(name.endswith("/data.pkl") or name == "data.pkl" for name in names):
         return _TORCH

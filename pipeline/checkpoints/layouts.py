@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from pipeline.base.fault import show_name
 from pipeline.checkpoints.file_kinds import CONVERT
 
 _OTHER = "it is another architecture than the variants of docs/members.md; choose a checkpoint of one of these"
@@ -86,10 +87,11 @@ def describe_tensors(names: Collection[str]) -> str | None:
 def _describe(names: Collection[str], layouts: Collection[Layout]) -> str | None:
     for layout in layouts:
         if example := next((name for name in sorted(names) if re.search(layout.pattern, name)), None):
-            return f"by its names, such as {example!r}, it holds {layout.what}; {layout.advice}"
+            return f"by its names, such as {show_name(example)!r}, it holds {layout.what}; {layout.advice}"
     if names and all(re.search(_OPTIMIZER, name) for name in names) and not _find_prefixes(names):
         return (
-            f"by its names, such as {min(names)!r}, it holds only the state of an optimizer; name the parameters' file"
+            f"by its names, such as {show_name(min(names))!r}, it holds only the state of an optimizer; name the"
+            " parameters' file"
         )
     return _describe_prefix(names)
 
@@ -104,7 +106,8 @@ def _describe_prefix(names: Collection[str]) -> str | None:
     prefixes = _find_prefixes(names)
     if not prefixes or "" in prefixes:
         return None
-    below = " and ".join(map(repr, prefixes))
+    below = " and ".join(repr(show_name(prefix)) for prefix in prefixes[:3])
+    below += f" and {len(prefixes) - 3} more" if len(prefixes) > 3 else ""
     count = sum(name.startswith(tuple(prefixes)) for name in names)
     others = f" ({len(names) - count} others do not)" if count < len(names) else ""
     which = "remove it" if len(prefixes) == 1 else "keep those of one, and remove it"

@@ -9,15 +9,16 @@ Imports no JAX, since fetch uses it.
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from pipeline.base.fault import list_names
-from pipeline.checkpoints.digest import UnusableFile
+from pipeline.base.fault import UnusableFile, list_names, show_name
 from pipeline.checkpoints.layouts import describe_tensors
+from pipeline.checkpoints.safetensors_header import DamagedHeader, check_header
 from pipeline.checkpoints.timm_tensors import Shape, Tensor, layout
 from pipeline.model.variants import HYBRIDS, SIZES, variant
 
@@ -50,7 +51,7 @@ def identify_variant(shapes: Mapping[str, Shape], path: Path) -> str:
     variants = plain if units is None else HYBRIDS
     names = [name for name, vit in variants.items() if (vit.width, vit.layers, vit.resnet) == (width, layers, units)]
     if len(names) != 1:
-        what = "" if units is None else f"after a ResNet whose stages have {units} units "
+        what = "" if units is None else f"after a ResNet whose stages have {str(units)[:60]} units "
         raise UnusableFile(
             f"{path}: {layers} encoder blocks of width {width} {what}are none of the variants"
             f" {', '.join(variants)}, and the file does not tell its number of heads; {_EXPECTED}"
@@ -63,21 +64,22 @@ def _count_units(shapes: Mapping[str, Shape]) -> tuple[int, ...] | None:
     if not any(name.startswith("patch_embed.backbone.") for name in shapes):
         return None
     matches = (re.match(r"patch_embed\.backbone\.stages\.(\d+)\.blocks\.(\d+)\.", name) for name in shapes)
-    stages = [stage for stage, _ in {(int(match[1]), int(match[2])) for match in matches if match}]
-    return tuple(stages.count(stage) for stage in sorted(set(stages)))
+    stages = Counter(stage for stage, _ in {(int(match[1]), int(match[2])) for match in matches if match})
+    return tuple(count for _, count in sorted(stages.items()))
 
 
 def _check_tensors(shapes: Mapping[str, Shape], expected: Mapping[str, Shape], what: str, path: Path) -> None:
     """Refuses a file whose tensors do not have the names and shapes of `what`."""
     if extra := sorted(shapes.keys() - expected.keys()):
-        raise UnusableFile(
-            f"{path}: it is another model than {what}, which does not have {list_names(extra)}; {_EXPECTED}"
-        )
+        names = list_names([show_name(name) for name in extra])
+        raise UnusableFile(f"{path}: it is another model than {what}, which does not have {names}; {_EXPECTED}")
     if missing := sorted(expected.keys() - shapes.keys()):
         raise UnusableFile(f"{path}: it lacks {list_names(missing)} of {what}; {_EXPECTED}")
     for name, shape in expected.items():
         if shapes[name] != shape:
-            raise UnusableFile(f"{path}: the tensor {name!r} has the shape {shapes[name]}, expected {shape} in {what}")
+            raise UnusableFile(
+                f"{path}: the tensor {name!r} has the shape {str(shapes[name])[:60]}, expected {shape} in {what}"
+            )
 
 
 def _identify_layout(shapes: Mapping[str, Shape], path: Path) -> dict[str, Tensor]:
@@ -99,8 +101,8 @@ def _check_type(name: str, kind: str, path: Path) -> None:
     """Refuses a tensor of another type than float32; `kind` is safetensors' name of the type."""
     if kind != "F32":
         raise UnusableFile(
-            f"{path}: the tensor {name!r} is {_TYPES.get(kind, kind)}, expected float32: from other types the pool's"
-            " arrays cannot be restored"
+            f"{path}: the tensor {show_name(name)!r} is {_TYPES.get(kind, kind)}, expected float32: from other types"
+            " the pool's arrays cannot be restored"
         )
 
 
@@ -131,6 +133,7 @@ def augreg_arrays(path: Path) -> dict[str, np.ndarray]:
     path.open("rb").close()  # safetensors reports a file without read permission as missing
     arrays: dict[str, np.ndarray] = {}
     try:
+        check_header(path)
         # Not mapped: the pages of a mapping would count as this process's memory, and double it.
         with safe_open(path, framework="numpy", backend="pread") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
@@ -139,8 +142,9 @@ def augreg_arrays(path: Path) -> dict[str, np.ndarray]:
             tensors = _identify_layout({name: tuple(part.get_shape()) for name, part in slices.items()}, path)
             for name, tensor in tensors.items():
                 arrays |= tensor.arrays(file.get_tensor(name))
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, DamagedHeader, OSError) as error:
+        reason = show_name(str(error))
         raise UnusableFile(
-            f"{path}: not a whole safetensors file ({error}); it is truncated or something else; download it again"
+            f"{path}: not a whole safetensors file ({reason}); it is truncated or something else; download it again"
         ) from None
     return dict(sorted(arrays.items()))

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.base.addresses import public_address
-from pipeline.base.fault import Unavailable
+from pipeline.base.fault import Unavailable, UnusableFile
 from pipeline.base.files import sha256_of
 from pipeline.base.verification import Verification
-from pipeline.checkpoints.digest import UnusableFile, arrays_digest, write_npz
+from pipeline.checkpoints.digest import arrays_digest, open_npz, write_npz
 from pipeline.checkpoints.file_kinds import NPZ, SAFETENSORS, describe_other
 from pipeline.checkpoints.identify import digests_of, find_owner
 from pipeline.checkpoints.lock_file import LockFile, WrongDigest
@@ -72,6 +72,8 @@ class CheckpointWriter:
             raise Unavailable("no such file")
         if problem := describe_other(path, SAFETENSORS if source.is_timm else NPZ):
             raise UnusableFile(f"{public_address(source.address)}: {problem}")
+        if not source.is_timm:  # before its copy: what its headers say is cheap to read
+            open_npz(path, public_address(source.address)).close()
         npz = Path(out.name)
         try:
             file_sha256 = self._write_npz(source, path, out, sha256)

@@ -42,9 +42,10 @@ class CachedFile:
     sha256: str
     _entry: Entry
 
-    def discard(self) -> None:
-        """Removes it from the cache, because it is broken whatever digest is expected."""
+    def discard(self) -> bool:
+        """Removes it from the cache, because it is broken whatever digest is expected; returns whether it could."""
         self._entry.drop_file()
+        return self._entry.is_writable
 
 
 @contextmanager

@@ -32,8 +32,16 @@ def release_memory(arrays: Iterable[object]) -> None:
     The file's pages stay in the system's cache while it has room for them. Arrays that are not such views are ignored.
     """
     for array in arrays:
-        owner = array
+        view, owner = None, array
         while isinstance(owner, np.ndarray):
-            owner = owner.base
-        if isinstance(owner, memoryview) and isinstance(owner.obj, mmap.mmap):
-            owner.obj.madvise(mmap.MADV_DONTNEED)
+            view, owner = owner, owner.base
+        if view is not None and isinstance(owner, memoryview) and isinstance(owner.obj, mmap.mmap):
+            _release_pages(view, owner.obj)
+
+
+def _release_pages(view: np.ndarray, mapping: mmap.mmap) -> None:
+    """Releases the whole pages of a contiguous view; those at its ends hold neighbours, too."""
+    start = view.ctypes.data - np.frombuffer(mapping, np.uint8, 1).ctypes.data
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    if (length := start + view.nbytes - first) >= mmap.PAGESIZE:
+        mapping.madvise(mmap.MADV_DONTNEED, first, length - length % mmap.PAGESIZE)

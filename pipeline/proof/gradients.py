@@ -27,8 +27,9 @@ from pipeline.facts.checks import FineTuningCheck, GradientCheck, TrainingChecks
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
 from pipeline.proof.blocks import relative_error
+from pipeline.proof.loaders import read_selftest
 from pipeline.saved_model.load import start_tensorflow
-from pipeline.saved_model.selftest import read_expected, scaled
+from pipeline.saved_model.selftest import scaled
 
 Gradients = dict[str, np.ndarray]
 Tensor = Any  # of TensorFlow; None in place of a missing gradient
@@ -166,8 +167,8 @@ def check_training(model: Model, head: Head, path: Path, folder: Path) -> Traini
     """
     import tensorflow as tf
 
-    inputs = scaled(read_expected(folder / "assets.extra" / "selftest.npz").pixels)
-    arrays = select_parameters(npz.normalize(npz.read(path)), head)
+    inputs = scaled(read_selftest(folder).pixels)
+    arrays = select_parameters(npz.read_parameters(path, model), head)
     expected, labels = differentiate_reference(model, head, arrays, inputs)
     arrays.clear()
     module = TrainableModule(tf.saved_model.load(str(folder)), inputs, labels)

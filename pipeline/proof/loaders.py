@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.fault import Fault
+from pipeline.base.npz_file import NpzFile
 from pipeline.base.verdict import Verdict
 from pipeline.facts.checks import LoaderCheck
 from pipeline.saved_model import selftest
@@ -38,11 +39,16 @@ def read_selftest(folder: Path) -> SelfTest:
     """Reads the self-test of a SavedModel.
 
     Raises:
-        Fault: when there is none.
+        Fault: when there is none, or it is damaged.
     """
     path = folder / "assets.extra" / "selftest.npz"
     if not path.is_file():
         raise Fault(f"{path}: the module lacks its self-test; run make convert again")
+    with NpzFile(path, str(path), "run make convert again") as file:
+        if missing := sorted({"pixels", "outputs", "tolerance"} - file.headers.keys()):
+            raise Fault(f"{path}: the self-test lacks {', '.join(missing)}; run make convert again")
+        for name in file.headers:
+            file.check(name)
     return SelfTest(**vars(selftest.read_expected(path)))
 
 

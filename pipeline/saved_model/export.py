@@ -76,16 +76,18 @@ def export(model: Model, head: Head, path: Path, out: Path) -> None:
     import tensorflow as tf
 
     from pipeline.checkpoints import npz
-    from pipeline.model.parameters import select_parameters
+    from pipeline.model.parameters import release_memory, select_parameters
     from pipeline.saved_model import build, portable
 
     jax.config.update("jax_export_calling_convention_version", portable.CALLING_CONVENTION + 1)
     # make_portable() removes the source locations of operations; not recording them saves time.
     jax.config.update("jax_traceback_in_locations_limit", 0)
-    arrays = select_parameters(npz.normalize(npz.read(path)), head)
+    arrays = select_parameters(npz.read_parameters(path, model), head)
     with _quick_save(), _raise_disk_errors(out):
-        # pop() releases the mapped file, array by array.
-        variables = {name: tf.Variable(arrays.pop(name), name=name) for name in list(arrays)}
+        variables = {}
+        for name, value in arrays.items():
+            variables[name] = tf.Variable(value, name=name)
+            release_memory([value])
         module = build.build(model, head, variables)
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
         tf.saved_model.save(module, str(out), build.signatures(module, model, head), options)

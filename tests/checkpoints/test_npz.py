@@ -1,6 +1,7 @@
 """Loading checkpoints: which files are accepted, and how each kind of mismatch is refused."""
 
 import re
+import resource
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -241,3 +242,49 @@ def test_a_mapped_array_needs_memory_only_while_it_is_used(tmp_path: Path) -> No
     release_memory([arrays["large"].reshape(4, -1), written, None])
     assert resident(path) < 10_000_000
     np.testing.assert_array_equal(arrays["large"], written)
+
+
+def test_releasing_an_array_keeps_the_others_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "two.npz"
+    written = np.arange(8_000_000, dtype=np.float32)  # 32 MB
+    np.savez(path, allow_pickle=False, a=written, b=written + 1)
+    arrays = npz.read(path)
+    assert arrays["a"][::1024].sum() < arrays["b"][::1024].sum()  # touches every page
+    release_memory([arrays["a"]])
+    np.testing.assert_array_equal(arrays["b"], written + 1)
+    assert 25_000_000 < resident(path) < 45_000_000
+    np.testing.assert_array_equal(arrays["a"], written)
+
+
+def test_a_file_of_many_arrays_needs_few_descriptors(tmp_path: Path) -> None:
+    """The largest hybrid has 551 arrays; `ulimit -n` is 256 on macOS."""
+    save(tmp_path / "a.npz", {f"a{number}": np.full(3, number, np.float32) for number in range(600)})
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/dev/fd").iterdir())) + 8, before[1]))
+    try:
+        arrays = npz.read(tmp_path / "a.npz")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert [arrays[f"a{number}"][2] for number in range(600)] == list(range(600))
+
+
+def test_shapes_are_compared_before_values_are_read(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.npz", random_arrays(MINI) | {"extra": np.zeros(5_000_000, np.float32)})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") - 1_000_000] ^= 1  # damages the last array's values
+    path.write_bytes(content)
+    with pytest.raises(Fault, match=r"does not fit variant Mini/8 .*\n  \+ extra \(5000000,\)$"):
+        npz.load(path, MINI)
+    with pytest.raises(Fault, match="Bad CRC-32: the array 'extra' is damaged"):
+        npz.read(path)
+
+
+def test_shapes_that_no_model_has_are_refused(tmp_path: Path) -> None:
+    arrays = random_arrays(MINI)
+    arrays["Transformer/posembed_input/pos_embedding"] = np.zeros((1, 0, 64), np.float32)
+    assert "expected (1, 5, 64), got (1, 0, 64)" in refuse(tmp_path, arrays)
+
+
+def test_names_of_a_stranger_are_shortened(tmp_path: Path) -> None:
+    message = refuse(tmp_path, random_arrays(MINI) | {"a" * 1000: np.zeros(3, np.float32)})
+    assert f"  + {'a' * 80}...{'a' * 17} (3,)" in message

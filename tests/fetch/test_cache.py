@@ -61,7 +61,7 @@ def test_a_damaged_download_is_downloaded_again(tmp_path: Path, out: Path) -> No
     damaged[20_000] ^= 1
     with faulty(bytes(damaged)) as server:
         checkpoint = Checkpoint("a", (server.url(),))
-        assert "the array 'a.npy' is damaged" in refuse(checkpoint, tmp_path, out)
+        assert "the array 'a' is damaged" in refuse(checkpoint, tmp_path, out)
         server.resource.content = archive()
         run(checkpoint, tmp_path, out)
     assert out.read_bytes() == archive()

@@ -110,4 +110,4 @@ def test_a_damaged_array_is_refused(tmp_path: Path, out: Path, compress: bool) -
     content = bytearray(archive(compress=compress))
     content[20_000] ^= 1
     (tmp_path / "a.npz").write_bytes(content)
-    assert "the array 'a.npy' is damaged" in refuse(Checkpoint("a", ("a.npz",)), tmp_path, out)
+    assert "the array 'a' is damaged" in refuse(Checkpoint("a", ("a.npz",)), tmp_path, out)
