@@ -29,6 +29,10 @@ class Forward(Protocol):
         """Returns the next bytes, fewer at the end."""
         ...
 
+    def expect(self, count: int) -> None:
+        """Raises DamagedError or TooLargeError when so many bytes cannot follow."""
+        ...
+
     def skip(self, count: int) -> None:
         """Moves forward; raises DamagedError when there are fewer bytes."""
         ...
@@ -49,9 +53,12 @@ class Plain:
         self.position += len(data)
         return data
 
-    def skip(self, count: int) -> None:
+    def expect(self, count: int) -> None:
         if count > self._size - self.position:
             raise DamagedError("unexpected end of data")
+
+    def skip(self, count: int) -> None:
+        self.expect(count)
         if count:
             self.position += count
             self._stream.seek(self.position)
@@ -75,6 +82,9 @@ class Unpacked:
         self.position += len(data)
         self._budget.spend(len(data))
         return data
+
+    def expect(self, count: int) -> None:
+        self._budget.expect(count)
 
     def skip(self, count: int) -> None:
         while count:

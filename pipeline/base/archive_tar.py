@@ -22,7 +22,7 @@ _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 _LONG = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}  # as pax calls them
 _RECORDS = ("path", "linkpath", "size")  # of pax, that say what an entry is
 _SPARSE = "GNU.sparse."
-_REST = 1 << 20  # bytes after the end that may be padding
+_REST = 1 << 20  # bytes after the end that are looked at; tar pads to 10,240
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ def read_entries(stream: Forward) -> Iterator[TarEntry]:
             _read_header(stream, info, headers)
             continue
         entry = _to_entry(stream, info, block, headers)
+        stream.expect(entry.size)
         end = stream.position + _padded(entry.size)
         yield entry
         stream.skip(end - stream.position)
@@ -113,19 +114,16 @@ def _read_block(stream: Forward) -> bytes:
 
 
 def _check_rest(stream: Forward) -> None:
-    """Reads a compressed stream to its end, and looks for archives that were put after this one.
+    """Looks for an archive that was put after this one, and reads a compressed stream to its end.
 
-    Their entries would be left out in silence, as tar itself does.
+    Its entries would be left out in silence, as tar itself does.
     """
-    left = _REST
-    while (rest := stream.take(_BLOCK * 128)) and (left > 0 or stream.is_compressed):
-        left -= len(rest)
-        if not any(rest):
-            continue
-        start = (len(rest) - len(rest.lstrip(b"\0"))) // _BLOCK * _BLOCK
-        if left > 0 and is_header(rest[start : start + _BLOCK]):
-            raise DamagedError("another archive follows its end")
-        left = 0
+    rest = stream.take(_REST)
+    start = (len(rest) - len(rest.lstrip(b"\0"))) // _BLOCK * _BLOCK
+    if is_header(rest[start : start + _BLOCK]):
+        raise DamagedError("another archive follows its end")
+    while stream.is_compressed and stream.take(_REST):
+        pass
 
 
 def is_header(block: bytes) -> bool:

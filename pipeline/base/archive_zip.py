@@ -42,11 +42,19 @@ class ZipEntry:
 class ZipReader:
     """A .zip that is being read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, most: int) -> None:
+        """Reads the directory.
+
+        Args:
+            path: the file.
+            most: entries that it may have.
+        """
         self._path, self._budget = path, Budget(path)
         self._file = _File(path)
         try:
             self._archive = zipfile.ZipFile(self._file)
+            if len(self._archive.infolist()) > most:
+                raise TooLargeError(f"more than {most:,} entries")
         except BaseException:
             self._file.close()
             raise
@@ -72,6 +80,7 @@ class ZipReader:
                 f"{self._path}: {show_name(info.filename)} is packed with method {info.compress_type}, expected a file"
                 " that is stored or deflated; unpack it and name the folder"
             )
+        self._budget.expect(info.file_size)
         left = info.file_size
         with self._archive.open(info) as stream:
             while chunk := stream.read(CHUNK):

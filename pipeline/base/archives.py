@@ -23,7 +23,7 @@ from pathlib import Path
 
 from isal import isal_zlib
 
-from pipeline.base.archive_bounds import DEPTH, ENTRIES, NAME, WITHOUT_CONTENT, DamagedError, TooLargeError
+from pipeline.base.archive_bounds import DEPTH, ENTRIES, FOLDERS, NAME, WITHOUT_CONTENT, DamagedError, TooLargeError
 from pipeline.base.archive_streams import Forward, Plain, open_bzip2, open_gzip, open_xz
 from pipeline.base.archive_tar import TarEntry, is_header, read_entries
 from pipeline.base.archive_zip import ZipEntry, ZipReader
@@ -134,7 +134,7 @@ def read_archive(path: Path, entries: int = ENTRIES) -> Generator[Member, None, 
     if packing is None:
         raise Fault(f"{path}: not a {', '.join(list(Packing)[:-1])} or {Packing.ZIP} archive; get it again")
     number = without_content = 0
-    with _naming_damage(path, packing), closing(_read_members(path, packing)) as members:
+    with _naming_damage(path, packing), closing(_read_members(path, packing, entries)) as members:
         for member in members:
             number += 1
             without_content += not member.entry.size
@@ -178,9 +178,9 @@ def _check_name(name: str) -> None:
         raise TooLargeError(f"a folder within {name.count('/')} others, at most {DEPTH} are allowed")
 
 
-def _read_members(path: Path, packing: Packing) -> Generator[Member, None, None]:
+def _read_members(path: Path, packing: Packing, most: int) -> Generator[Member, None, None]:
     if packing is Packing.ZIP:
-        with closing(ZipReader(path)) as reader:
+        with closing(ZipReader(path, most)) as reader:
             for zip_entry in reader.entries():
                 yield _zip_member(path, reader, zip_entry)
         return
@@ -202,20 +202,26 @@ def _check_start(path: Path, packing: Packing) -> None:
         )
 
 
+def _excess(path: Path, what: str) -> str:
+    return (
+        f"{path}: it has {what}, as archives have that are made to do harm; if you trust it, unpack it yourself and"
+        " name the folder"
+    )
+
+
 @contextmanager
 def _naming_damage(path: Path, packing: Packing) -> Iterator[None]:
     """Turns what readers raise into one sentence."""
     try:
         yield
     except TooLargeError as error:
-        raise Fault(
-            f"{path}: it has {error}, as archives have that are made to do harm; if you trust it, unpack it yourself"
-            " and name the folder"
-        ) from None
+        raise Fault(_excess(path, str(error))) from None
     except _DAMAGED as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: of a place before the file
-            raise  # of the disk, not of the archive
         reason = " ".join(str(error).split())[:200] or type(error).__name__
+        if isinstance(error, OSError) and error.errno:
+            if error.errno != errno.EINVAL:
+                raise  # of the disk, not of the archive
+            reason = "it points to a place before its beginning"
         raise Fault(
             f"{path}: not a whole {packing} ({show_name(reason)}): it is cut short or damaged; get it again"
         ) from None
@@ -290,6 +296,7 @@ def unpack(path: Path, folder: Path) -> list[str]:
     """
     left_out = []
     written: set[str] = set()
+    folders = 0
     with closing(read_archive(path)) as members:
         for member in members:
             entry = member.entry
@@ -300,34 +307,37 @@ def unpack(path: Path, folder: Path) -> list[str]:
             if entry.kind in (EntryKind.LINK, EntryKind.SPECIAL):
                 left_out.append(show_name(entry.name))
                 continue
-            _count(path, folder, entry, written)
+            new = _find_new(path, folder, entry, written)
+            folders += len(new)
+            if folders > FOLDERS:
+                raise Fault(_excess(path, f"more than {FOLDERS:,} folders"))
             with _naming_disk(path, folder, entry):
                 _check_space(folder, entry.size)
+                for name in new:
+                    (folder / name).mkdir()
                 member.write(folder / entry.name)
     return left_out
 
 
-def _count(path: Path, folder: Path, entry: Entry, written: set[str]) -> None:
-    """Counts an entry and the folders above it, which are made with it.
+def _find_new(path: Path, folder: Path, entry: Entry, written: set[str]) -> list[str]:
+    """Returns the folders to make for an entry, from the top, and adds them and the entry to what is written.
 
     Raises:
-        Fault: when there are too many, or the disk holds the entry's name already, in another spelling: on a disk that
-            does not tell upper from lower case, the file that doctor reads could be another one than is loaded.
+        Fault: when the disk holds the entry's name already, in another spelling: on a disk that does not tell upper
+            from lower case, the file that doctor reads could be another one than is loaded.
     """
-    if entry.name not in written and os.path.lexists(folder / entry.name):
-        raise Fault(
-            f"{path}: its entry {show_name(entry.name)!r} is an earlier one in another spelling to the disk of"
-            f" {folder}; unpack it on a disk that tells upper from lower case, or name one with TMPDIR="
-        )
-    name = entry.name
+    name, names = entry.name, []
     while name and name not in written:
-        written.add(name)
+        names.append(name)
         name = name.rpartition("/")[0]
-    if len(written) > ENTRIES:
+    if spelled := next((name for name in names if os.path.lexists(folder / name)), None):
         raise Fault(
-            f"{path}: it has more than {ENTRIES:,} files and folders, as archives have that are made to do harm; if you"
-            " trust it, unpack it yourself and name the folder"
+            f"{path}: its entry {show_name(spelled)!r} is an earlier one in another spelling to the disk of {folder};"
+            " unpack it on a disk that tells upper from lower case, or name one with TMPDIR="
         )
+    written.update(names)
+    is_folder = entry.kind is EntryKind.FOLDER
+    return [name for name in reversed(names) if is_folder or name != entry.name]
 
 
 def _check_space(folder: Path, size: int) -> None:

@@ -50,7 +50,8 @@ def class_finder(labels: Sequence[Label]) -> Callable[[str], int | None]:
     def find(word: str) -> int | None:
         if (key := normalize(word)) in index:
             return index[key]
-        return imagenet[int(word)] if word.isdecimal() and int(word) < len(imagenet) else None
+        is_number = word.isdecimal() and len(word) < 10  # int() refuses thousands of digits
+        return imagenet[int(word)] if is_number and int(word) < len(imagenet) else None
 
     return find
 

@@ -175,7 +175,7 @@ def _read_packed(path: Path) -> tuple[Files, bytes]:
 
 def _no_packed_model(path: Path, listing: _Listing) -> Fault:
     names = [entry.name for entry in listing.entries if entry.kind is not EntryKind.FOLDER]
-    links = [entry.name for entry in listing.entries if entry.kind is EntryKind.LINK]
+    links = [entry.name for entry in listing.entries if entry.kind in (EntryKind.LINK, EntryKind.SPECIAL)]
     return _linked_model(path, links) or _no_model(path, names, listing.heads)
 
 
@@ -183,8 +183,8 @@ def _linked_model(path: Path, links: Iterable[str]) -> Fault | None:
     """Returns the fault of an archive with a link in place of the graph, as a snapshot of Hugging Face has."""
     if link := next((name for name in links if PurePosixPath(name).name in GRAPH_FILES), None):
         return Fault(
-            f"{path}: its {show_name(link)} is a link, which is not unpacked; pack the files themselves (tar"
-            " --dereference)"
+            f"{path}: its {show_name(link)} is a link or a special file, which is not unpacked; pack the files"
+            " themselves (tar --dereference)"
         )
     return None
 
