@@ -1,16 +1,17 @@
 """Finds the nodes of a SavedModel that read or write files or use the network, and the files that they name.
 
-A file that belongs to the model (an asset, such as the vocabulary of a lookup table) is no access. Which inputs and
-attributes name a file is from TensorFlow's own definitions of its operations.
+Reading a file that belongs to the model (an asset, such as the vocabulary of a lookup table) is no access. Which inputs
+and attributes name a file is from TensorFlow's own definitions of its operations.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from pipeline.base.fault import show_name
-from pipeline.saved_model.graph import attribute, read_assets
+from pipeline.base.fault import list_names, show_name
+from pipeline.saved_model.graph import attribute
+from pipeline.saved_model.origins import Origins
 
 
 class Kind(StrEnum):
@@ -19,6 +20,7 @@ class Kind(StrEnum):
     READ = "reads files that are not its own"
     WRITE = "writes files"
     NETWORK = "uses the network"
+    HIDDEN = "runs code that its graph does not show"
 
 
 # The input that names the file or address, by operation.
@@ -29,9 +31,9 @@ _INPUTS: Mapping[Kind, Mapping[str, int]] = {
         **dict.fromkeys(("TFRecordDataset", "TFRecordDatasetV2", "LMDBDataset", "ExperimentalLMDBDataset"), 0),
         **dict.fromkeys(("CSVDataset", "CSVDatasetV2", "ExperimentalCSVDataset", "LoadDataset"), 0),
         **dict.fromkeys(("SnapshotChunkDataset", "SnapshotDatasetReader", "ListSnapshotChunksDataset"), 0),
-        **dict.fromkeys(("Restore", "RestoreSlice", "RestoreV2", "LoadAndRemapMatrix", "GenerateVocabRemapping"), 0),
+        **dict.fromkeys(("Restore", "RestoreSlice", "RestoreV2", "DTensorRestoreV2", "LoadAndRemapMatrix"), 0),
         **dict.fromkeys(("InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "InitializeTRTResource"), 1),
-        **dict.fromkeys(("SqlDataset", "ExperimentalSqlDataset"), 1),
+        **dict.fromkeys(("GenerateVocabRemapping",), 0),
     },
     Kind.WRITE: {
         **dict.fromkeys(("WriteFile", "Save", "SaveSlices", "SaveV2"), 0),
@@ -56,16 +58,17 @@ _ATTRIBUTES: Mapping[Kind, Mapping[str, str]] = {
     },
     Kind.WRITE: {"DumpTensor": "log_dir_path", "CalibrationStatisticsSaver": "output_file_path"},
 }
-_READERS = ("TextLineReader", "FixedLengthRecordReader", "TFRecordReader", "LMDBReader", "WholeFileReader")
-_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-_PASSING = (
-    "Identity",
-    "ExpandDims",
-    "Reshape",
-    "Pack",
-)  # the strings of an output are those of the first or all inputs
-
-ASSET = None  # stands for a file of the model among names
+_STREAMS = ("", "stdout", "stderr", "log(info)", "log(warning)", "log(error)")  # of PrintV2, which are no files
+# Whatever their inputs are: a query of SQL names files itself, and code outside of the graph may do anything.
+_ALWAYS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.READ: (
+        *("TextLineReader", "FixedLengthRecordReader", "TFRecordReader", "LMDBReader", "WholeFileReader"),
+        *("TextLineReaderV2", "FixedLengthRecordReaderV2", "TFRecordReaderV2", "WholeFileReaderV2"),
+        *("SqlDataset", "ExperimentalSqlDataset"),
+    ),
+    Kind.NETWORK: ("FileSystemSetConfiguration",),
+    Kind.HIDDEN: ("DatasetFromGraph", "MlirPassthroughOp", "XlaCustomCall", "XlaCustomCallV2"),
+}
 
 
 @dataclass(frozen=True)
@@ -76,117 +79,43 @@ class Access:
     text: str
 
 
-class Names:
-    """Finds the strings that reach an input of a node, through functions and their captured inputs."""
-
-    def __init__(self, meta_graph: Any, functions: Mapping[str, Sequence[Any]]) -> None:
-        self._functions = functions
-        self._nodes = {name: {node.name: node for node in nodes} for name, nodes in functions.items()}
-        self._arguments = {
-            function.signature.name: [argument.name for argument in function.signature.input_arg]
-            for function in meta_graph.graph_def.library.function
-        }
-        self._assets = set(read_assets(meta_graph))
-        self._objects = meta_graph.object_graph_def
-        self._callers: dict[str, list[tuple[str, Any]]] = {}
-        for function, nodes in functions.items():
-            for node in nodes:
-                called = attribute(node, "f").func.name if node.op in _CALLS else node.op
-                if called in self._arguments:
-                    self._callers.setdefault(called, []).append((function, node))
-
-    def reaching(self, function: str, tensor: str) -> set[str | None]:
-        """Returns the constant strings that reach a tensor of a function, ASSET among them for a file of the model.
-
-        Nothing is returned for a name that a caller gives or that is computed.
-        """
-        found: set[str | None] = set()
-        seen: set[tuple[str, str]] = set()
-        waiting = [(function, tensor)]
-        while waiting:
-            place = waiting.pop()
-            if place not in seen:
-                seen.add(place)
-                strings, sources = self._step(*place)
-                found |= strings
-                waiting += sources
-        return found
-
-    def _step(self, function: str, tensor: str) -> tuple[set[str | None], list[tuple[str, str]]]:
-        """Returns the strings of a tensor, and the tensors that it takes its strings from."""
-        name = tensor.partition(":")[0]
-        node = self._nodes[function].get(name)
-        if node is None:
-            return self._of_argument(function, name)
-        if node.op == "Const":
-            is_asset = not function and name in self._assets
-            return {ASSET} if is_asset else _strings(attribute(node, "value").tensor), []
-        if node.op in _PASSING:
-            inputs = node.input if node.op == "Pack" else node.input[:1]
-            return set(), [(function, source) for source in inputs if not source.startswith("^")]
-        return set(), []
-
-    def _of_argument(self, function: str, name: str) -> tuple[set[str | None], list[tuple[str, str]]]:
-        arguments = self._arguments.get(function, [])
-        if name not in arguments:
-            return set(), []
-        index = arguments.index(name)
-        strings, sources = self._captured(function, index - len(arguments))
-        callers = [(caller, node.input) for caller, node in self._callers.get(function, [])]
-        return strings, [*sources, *((caller, inputs[index]) for caller, inputs in callers if index < len(inputs))]
-
-    def _captured(self, function: str, index: int) -> tuple[set[str | None], list[tuple[str, str]]]:
-        """Returns the string that a function's argument holds if it is one of its captured inputs, the last ones.
-
-        Args:
-            function: its name.
-            index: of the argument, from the end: -1 for the last.
-        """
-        concrete = self._objects.concrete_functions
-        bound = list(concrete[function].bound_inputs) if function in concrete else []
-        if -index > len(bound) or not 0 <= bound[index] < len(self._objects.nodes):
-            return set(), []
-        captured = self._objects.nodes[bound[index]]
-        if captured.HasField("asset"):
-            return {ASSET}, []
-        return set(), [("", captured.constant.operation)] if captured.HasField("constant") else []
-
-
-def _strings(tensor: Any) -> set[str | None]:
-    return {value.decode(errors="replace") for value in tensor.string_val}
-
-
-def find_access(function: str, node: Any, names: Names) -> Iterator[Access]:
+def find_access(function: str, node: Any, origins: Origins) -> Iterator[Access]:
     """Yields what a node of a function does with files or the network."""
     for kind, inputs in _INPUTS.items():
         if (index := inputs.get(node.op)) is not None and index < len(node.input):
-            found = names.reaching(function, node.input[index])
-            if not found or found - {ASSET, ""}:
-                yield _access(kind, node.op, *sorted(name for name in found if name))
-    if node.op.removesuffix("V2") in _READERS:
-        yield _access(Kind.READ, node.op)
+            origin = origins.of(function, node.input[index])
+            if not (origin.is_complete and origin.strings <= {""}) or (origin.is_own and kind is not Kind.READ):
+                yield _access(kind, node.op, *sorted(filter(None, origin.strings)))
+    for kind, operations in _ALWAYS.items():
+        if node.op in operations:
+            yield _access(kind, node.op)
     for kind, name in _named_by_attributes(node):
         yield _access(kind, node.op, name)
 
 
-def _access(kind: Kind, *words: str) -> Access:
-    return Access(kind, " ".join(map(show_name, words)))
+def _access(kind: Kind, operation: str, *names: str) -> Access:
+    return Access(kind, f"{show_name(operation)} {list_names([show_name(name) for name in names], 3)}".rstrip())
 
 
 def _named_by_attributes(node: Any) -> Iterator[tuple[Kind, str]]:
-    """Yields the files and addresses that a node's attributes name."""
+    """Yields the files and addresses that a node's attributes name, "" for one that the function's caller gives."""
     for kind, attributes in _ATTRIBUTES.items():
-        if (attribute_name := attributes.get(node.op)) and (name := _text(node, attribute_name)):
-            yield kind, name
-    if node.op == "PrintV2" and (stream := _text(node, "output_stream")).startswith("file:"):
-        yield Kind.WRITE, stream
+        if attribute_name := attributes.get(node.op):
+            yield from ((kind, name) for name in _texts(node, attribute_name, without=("",)))
+    if node.op == "PrintV2":
+        yield from ((Kind.WRITE, name) for name in _texts(node, "output_stream", without=_STREAMS))
     if node.op in ("DecodeProtoV2", "EncodeProto"):
-        source = _text(node, "descriptor_source")
-        if source and not source.startswith(("local://", "bytes://")):
-            yield Kind.READ, source
-    for url in attribute(node, "debug_urls").list.s:
-        yield Kind.NETWORK if url.startswith(b"grpc") else Kind.WRITE, url.decode(errors="replace")
+        names = _texts(node, "descriptor_source", without=("", "local://"))
+        yield from ((Kind.READ, name) for name in names if not name.startswith("bytes://"))
+    for url in _texts(node, "debug_urls", without=()):
+        yield Kind.NETWORK if url.startswith("grpc") else Kind.WRITE, url
 
 
-def _text(node: Any, name: str) -> str:
-    return attribute(node, name).s.decode(errors="replace")
+def _texts(node: Any, name: str, without: Collection[str]) -> list[str]:
+    """Returns the strings of an attribute but for some, and "" for one that the caller of the function gives."""
+    value = attribute(node, name)
+    if value.WhichOneof("value") == "placeholder":
+        return [""]
+    values = value.list.s if value.HasField("list") else [value.s] if value.HasField("s") else []
+    texts = [text.decode(errors="replace") for text in values]
+    return [text for text in texts if text not in without]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.saved_model.graph import Signature, Tensor, read_tensor
+from pipeline.saved_model.graph import Signature, Tensor, function_names, read_tensor
 
 CALL = "__call__"
 
@@ -18,7 +18,7 @@ def read_call(meta_graph: Any) -> Signature | None:
     functions = meta_graph.object_graph_def.concrete_functions
     children = nodes[0].children if nodes else ()
     called = [child.node_id for child in children if child.local_name == CALL]
-    names = [name for number in called if 0 <= number < len(nodes) for name in _names(nodes[number])]
+    names = [name for number in called if 0 <= number < len(nodes) for name in function_names(nodes[number])]
     forms = []
     for function in (functions[name] for name in names if name in functions):
         inputs = dict(_tensors(function.canonicalized_input_signature, "", meta_graph, by_spec=True))
@@ -31,12 +31,6 @@ def _count_open(form: Signature) -> float:
     """Returns how many dimensions of the only input are open."""
     ((_, tensor),) = form.inputs.items()
     return float("inf") if tensor.shape is None else tensor.shape.count(None)
-
-
-def _names(node: Any) -> list[str]:
-    if node.HasField("bare_concrete_function"):
-        return [node.bare_concrete_function.concrete_function_name]
-    return list(node.function.concrete_functions)
 
 
 def _tensors(value: Any, name: str, meta_graph: Any, by_spec: bool = False) -> Iterator[tuple[str, Tensor]]:

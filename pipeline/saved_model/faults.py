@@ -114,7 +114,7 @@ def find_missing_operations(meta: MetaGraph, tensorflow: str) -> list[str]:
 
 
 def _todo_for_operations(meta: MetaGraph) -> str:
-    match = re.match(r"\d+\.\d+", meta.written_by)
+    match = re.match(r"\d{1,4}\.\d{1,4}\b", meta.written_by)
     if match and runtimes.parse(match[0]) > runtimes.parse(runtimes.NEWEST):
         return (
             f"use TensorFlow {match[0]}, which wrote it, and import the library that brings them, if it is another one"

@@ -43,6 +43,11 @@ def belongs_to_model(name: str) -> bool:
     return bool(_MODEL.fullmatch(name))
 
 
+def is_read(name: str) -> bool:
+    """Whether a loader opens a file of that name: of the model, or what helps to debug it."""
+    return belongs_to_model(name) or name == "debug/saved_model_debug_info.pb"
+
+
 def walk_model(folder: Path) -> list[Path]:
     """Returns all files and folders below a model's folder, sorted.
 

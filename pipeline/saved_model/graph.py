@@ -6,12 +6,13 @@ What reads attributes must not insert them, see attribute().
 import math
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, show_name
 
 _NAMES = {"float": "float32", "double": "float64", "half": "float16"}
 _SIZES = {
@@ -23,8 +24,14 @@ _SIZES = {
 }
 
 
+# A text is parsed in Python, 1 MB a second; that of a ViT of this project has 2 MB.
+_TEXT = 8_000_000  # bytes of a saved_model.pbtxt, at most
+_META_GRAPHS = 1_000  # at most; models have one, or a few for training and other devices
+_DIMENSIONS = 254  # of a tensor, at most: TensorFlow's own limit
+_LARGEST = 2**63 - 1  # bytes of a tensor, at most
+
 _VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
-_ASSETS = "saved_model_assets"
+_ASSETS, _LOCAL_VARIABLES = "saved_model_assets", "local_variables"
 
 
 @dataclass(frozen=True)
@@ -96,20 +103,38 @@ def parse(content: bytes, path: object, name: str = "saved_model.pb") -> Any:
     from google.protobuf import text_format
     from google.protobuf.message import DecodeError
 
+    if name.endswith(".pbtxt") and len(content) > _TEXT:
+        todo = "load it in TensorFlow and save it again, which writes a saved_model.pb"
+        raise Fault(f"{path}: its {name} has {len(content):,} bytes, at most {_TEXT:,} are read; {todo}")
     try:
         if name.endswith(".pbtxt"):
             parsed = text_format.Parse(content.decode(), saved_model_class()())
         else:
             parsed = saved_model_class().FromString(content)
-        for meta_graph in parsed.meta_graphs:
+        for meta_graph in parsed.meta_graphs[:_META_GRAPHS]:
             read_assets(meta_graph)  # messages inside of the message
-    except (DecodeError, text_format.ParseError, UnicodeDecodeError):
+    except (DecodeError, text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+        if "alloc failed" in str(error):  # how protobuf says so
+            raise MemoryError from None
         parsed = None
     if parsed is None or not parsed.meta_graphs:
         raise Fault(
             f"{path}: its {name} ({len(content):,} bytes) is cut short, damaged or not a SavedModel; get it again"
         )
+    _refuse_crowds(parsed, f"{path}: its {name}")
     return parsed
+
+
+def _refuse_crowds(saved_model: Any, where: str) -> None:
+    """Raises Fault for what no program writes: very many meta graphs, or two functions of one name."""
+    if len(saved_model.meta_graphs) > _META_GRAPHS:
+        raise Fault(f"{where} has {len(saved_model.meta_graphs):,} meta graphs, expected one or a few; get it again")
+    for meta_graph in saved_model.meta_graphs:
+        names: set[str] = set()
+        for function in meta_graph.graph_def.library.function:
+            if (name := function.signature.name) in names:
+                raise Fault(f"{where} has two functions called {show_name(name)}, expected one; get it again")
+            names.add(name)
 
 
 def function_nodes(graph: Any) -> dict[str, Sequence[Any]]:
@@ -230,11 +255,21 @@ def reachable_functions(
 
 
 def called_functions(node: Any) -> Iterator[str]:
-    """Yields the names of the functions that a node may call."""
+    """Yields the names of the functions that a node may call, with those that it hands on to them."""
     yield node.op
-    for value in node.attr.values():
-        yield value.func.name
-        yield from (function.name for function in value.list.func)
+    waiting = list(node.attr.values())
+    while waiting:
+        value = waiting.pop()
+        for function in (value.func, *value.list.func):
+            yield function.name
+            waiting += function.attr.values()
+
+
+def function_names(node: Any) -> list[str]:
+    """Returns the names of the functions of a node of the object graph."""
+    if node.HasField("bare_concrete_function"):
+        return [node.bare_concrete_function.concrete_function_name]
+    return list(node.function.concrete_functions)
 
 
 def read_signatures(meta_graph: Any) -> dict[str, Signature]:
@@ -252,18 +287,37 @@ def _read_tensors(infos: Any, meta_graph: Any) -> dict[str, Tensor]:
 
 def read_tensor(dtype: int, shape: Any, meta_graph: Any) -> Tensor:
     """Returns a tensor's type from its tensorflow.DataType and its TensorShapeProto."""
-    sizes = tuple(None if dim.size < 0 else dim.size for dim in shape.dim)
-    return Tensor(_dtype_name(dtype, meta_graph), None if shape.unknown_rank else sizes)
+    if shape.unknown_rank or len(shape.dim) > _DIMENSIONS:
+        return Tensor(_dtype_name(dtype, meta_graph), None)
+    return Tensor(_dtype_name(dtype, meta_graph), tuple(None if dim.size < 0 else dim.size for dim in shape.dim))
 
 
 def read_assets(meta_graph: Any) -> dict[str, str]:
     """Returns the files below assets/ that a meta graph reads, by the names of the nodes that stand for their paths."""
     assets = list(meta_graph.asset_file_def)
-    if _ASSETS in meta_graph.collection_def:  # of TensorFlow 1
+    if (
+        not assets and _ASSETS in meta_graph.collection_def
+    ):  # of TensorFlow 1; TensorFlow, too, reads but one of the two
         for packed in meta_graph.collection_def[_ASSETS].any_list.value:
             assets.append(type(meta_graph)().asset_file_def.add())
             assets[-1].ParseFromString(packed.value)
     return {asset.tensor_info.name.partition(":")[0]: asset.filename for asset in assets}
+
+
+def read_local_initializers(meta_graph: Any) -> list[str]:
+    """Returns the names of the nodes that initialize the local variables of TensorFlow 1."""
+    from google.protobuf import message_factory
+    from google.protobuf.message import DecodeError
+
+    if _LOCAL_VARIABLES not in meta_graph.collection_def:
+        return []
+    pool = meta_graph.DESCRIPTOR.file.pool
+    message = message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.VariableDef"))
+    names = []
+    for packed in meta_graph.collection_def[_LOCAL_VARIABLES].bytes_list.value:
+        with suppress(DecodeError):  # TensorFlow cannot load a model with such a variable
+            names.append(message.FromString(packed).initializer_name)
+    return names
 
 
 def read_variables(meta_graph: Any) -> Variables:
@@ -287,7 +341,8 @@ def _read_graph_variables(meta_graph: Any) -> Variables:
 
 
 def _tensor_size(dtype: int, shape: Any, meta_graph: Any) -> int:
-    return math.prod(max(dim.size, 0) for dim in shape.dim) * _SIZES.get(_dtype_name(dtype, meta_graph), 0)
+    count = math.prod(max(dim.size, 0) for dim in shape.dim[:_DIMENSIONS])
+    return min(count * _SIZES.get(_dtype_name(dtype, meta_graph), 0), _LARGEST)
 
 
 def _dtype_name(number: int, meta_graph: Any) -> str:

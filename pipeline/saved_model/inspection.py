@@ -9,22 +9,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.fault import Fault
+from pipeline.base.worker import Ended, Limits, Worker
 from pipeline.saved_model import computation, graph, runtimes
 from pipeline.saved_model.computation import Computation
 from pipeline.saved_model.files import Files
 from pipeline.saved_model.graph import Signature, Variables, attribute
 from pipeline.saved_model.meta_graphs import MetaGraph, read_meta_graph
-from pipeline.saved_model.opening import read_files
+from pipeline.saved_model.opening import disk_usage, read_files
 
-# Paths of source files, and everything below a home or temporary folder.
-_PATHS = re.compile(
-    rb"(?:/[\w.@+~-]+)+/[\w.@+~-]+\.(?:py|ipynb|cc|cpp|h|npz|mlir)\b"
-    rb"|/(?:home|Users|root|tmp|mnt|content|workspace)/[\w.@+~/-]{2,}"
-    rb"|\b[A-Za-z]:\\(?:[\w. -]+\\)+[\w.-]+"
-)
-
-
+# What may be a path; then whether it is that of a source file, or lies below a home or temporary folder. No part of a
+# pattern matches what the next one does, so that each byte is looked at a few times, whatever the file holds.
+_PATHS = re.compile(rb"/[\w.@+~/-]{2,4096}|\b[A-Za-z]:\\(?:[\w. -]{1,255}\\){1,100}[\w.-]{1,255}")
+_SOURCE = re.compile(rb"(?:/[^/]+)+/[^/]+\.(?:py|ipynb|cc|cpp|h|npz|mlir)\b")
+_PRIVATE = re.compile(rb"/(?:home|Users|root|tmp|mnt|content|workspace)/.{2,}")
 _MAX_PATHS = 10
+
+# Of reading a model: so much, and so much for each byte that its archive or graph takes on the disk. The content is in
+# memory twice while it is unpacked, and once more when it is parsed; graphs without weights are of at most some 100 MB.
+_SECONDS, _SECONDS_PER_MB = 60, 1
+_MEMORY, _MEMORY_PER_BYTE = 800_000_000, 3
+
+_worker = Worker()
 
 
 @dataclass(frozen=True)
@@ -78,9 +84,23 @@ class Inspection:
 def inspect_saved_model(path: Path) -> Inspection:
     """Reads a SavedModel's folder or archive; an archive is read as a stream, and its variables are not kept.
 
+    It is read in a process of its own, since a few bytes of a hostile graph can take any memory, or end the parser.
+
     Raises:
         Fault: when it is missing, damaged, or not a SavedModel.
     """
+    size = disk_usage(path)
+    limits = Limits(_SECONDS + _SECONDS_PER_MB * size / 1e6, _MEMORY + _MEMORY_PER_BYTE * size)
+    try:
+        return _worker.call(limits, _inspect, path)
+    except Ended as reason:
+        raise Fault(
+            f"{path}: what reads its graph {reason}, so it is damaged or was made to do harm; get it again from an"
+            " author whom you trust"
+        ) from None
+
+
+def _inspect(path: Path) -> Inspection:
     files, content = read_files(path)
     saved_model = graph.parse(content, path, files.graph)
     metas = tuple(read_meta_graph(meta, files.has) for meta in saved_model.meta_graphs)
@@ -88,7 +108,7 @@ def inspect_saved_model(path: Path) -> Inspection:
     serving, message = metas[number], saved_model.meta_graphs[number]
     nodes = list(graph.find_xla_calls(saved_model))
     conventions = sorted({attribute(node, "version").i for node in nodes})
-    computations = tuple(map(computation.read, sorted({attribute(node, "module").s for node in nodes})))
+    computations = computation.read_all(sorted({attribute(node, "module").s for node in nodes}))
     requirements = _find_requirements(conventions, computations)
     requirements |= {f"the operation {name}": oldest for name, oldest in serving.newer_operations.items()}
     return Inspection(
@@ -141,7 +161,19 @@ def _strings(node: Any, name: str) -> list[str]:
 def _find_paths(content: bytes) -> tuple[str, ...]:
     paths: set[str] = set()
     for match in _PATHS.finditer(content):
-        paths.add(match[0].decode(errors="replace"))
+        if path := _private_path(match[0]):
+            paths.add(path.decode(errors="replace"))
         if len(paths) == _MAX_PATHS:
             break
     return tuple(sorted(paths))
+
+
+def _private_path(text: bytes) -> bytes:
+    """Returns the part of what may be a path that tells of its author's machine, or nothing."""
+    if not text.startswith(b"/"):  # of Windows
+        return text
+    for part in text[1:].split(b"//"):
+        if source := _SOURCE.match(b"/" + part):
+            return source[0]
+    private = _PRIVATE.search(text)
+    return private[0] if private else b""

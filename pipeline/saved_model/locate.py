@@ -99,5 +99,7 @@ def find_snapshot(folder: Path) -> Path | None:
     reference = folder / "refs" / "main"
     if not reference.is_file():
         return None
-    snapshot = folder / "snapshots" / reference.read_text(encoding="utf-8", errors="replace").strip()[:64]
-    return snapshot if snapshot.is_dir() else None
+    with reference.open("rb") as stream:
+        revision = stream.read(64).decode(errors="replace").strip()
+    snapshot = folder / "snapshots" / revision
+    return snapshot if re.fullmatch(r"\w+", revision) and snapshot.is_dir() else None

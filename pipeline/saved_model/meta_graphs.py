@@ -5,18 +5,22 @@ know every operation in them; only the nodes that signatures, initialisers and s
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.base.archives import is_safe
 from pipeline.base.fault import show_name
 from pipeline.saved_model import graph, operations, runtimes
-from pipeline.saved_model.access import Access, Names, find_access
+from pipeline.saved_model.access import Access, Kind, find_access
 from pipeline.saved_model.graph import Signature, attribute
 from pipeline.saved_model.operations import Device
+from pipeline.saved_model.origins import Origins
 
 Functions = Mapping[str, Sequence[Any]]  # the nodes of each function, those of the graph itself under ""
-_INITIALIZERS = ("saved_model_main_op", "legacy_init_op")  # collections of TensorFlow 1
+_INIT, _TRAIN = "__saved_model_init_op", "__saved_model_train_op"  # signatures that are none
+_INITIALIZERS, _TABLES = ("saved_model_main_op", "legacy_init_op"), "table_initializer"  # collections of TensorFlow 1
 _TRACED_NAME = re.compile(r"__(?:inference|forward|backward)_(.+?)_\d+")
 
 
@@ -93,7 +97,7 @@ def read_meta_graph(meta_graph: Any, has_file: Callable[[str], bool]) -> MetaGra
             for name, node in run
             if operations.needs_device(node.op) is Device.NONE and name not in compiled
         ),
-        accesses=_accesses(meta_graph, functions, run),
+        accesses=_accesses(meta_graph, functions),
         newer_operations={name: one.first for name, one in table.items() if one.first != runtimes.OLDEST},
         removed_operations={name: one.last for name, one in table.items() if one.last != runtimes.NEWEST},
         missing_assets=tuple(name for name in assets if not has_file(f"assets/{name}")),
@@ -119,38 +123,61 @@ def _unknown_nodes(functions: Functions) -> Iterator[tuple[str, Any]]:
         yield from ((name, node) for node in nodes if node.op not in operations.table() and node.op not in functions)
 
 
-def _accesses(meta_graph: Any, functions: Functions, run: Iterable[tuple[str, Any]]) -> tuple[Access, ...]:
-    names = Names(meta_graph, functions)
-    return tuple(dict.fromkeys(access for name, node in run for access in find_access(name, node, names)))
-
-
 # What is run ----------------------------------------------------------------------------------------------------------
 def _run_nodes(meta_graph: Any, functions: Functions) -> Iterator[tuple[str, Any]]:
     """Yields the nodes that can be run, each as (function, node), without those that save and restore variables."""
-    nodes = _needed_nodes(meta_graph)
+    needed = _needed_nodes(meta_graph)
+    initial = _ancestors(meta_graph, _initializer_names(meta_graph))
+    nodes = {node.name: node for node in (*needed, *initial)}
+    return _with_called(functions, list(nodes.values()), _object_functions(meta_graph))
+
+
+def _with_called(functions: Functions, nodes: Sequence[Any], roots: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """Yields nodes of the graph, then those of the functions that they call or that are named, as (function, node)."""
     called = [name for node in nodes for name in graph.called_functions(node)]
-    roots = [*called, *meta_graph.object_graph_def.concrete_functions]
     yield from (("", node) for node in nodes)
-    for name in graph.reachable_functions(functions, roots, [""]):
+    for name in graph.reachable_functions(functions, [*called, *roots], [""]):
         yield from ((name, node) for node in functions[name])
 
 
+def _object_functions(meta_graph: Any) -> list[str]:
+    """Returns the names of the functions of the model's objects, which a loader runs or offers to its caller."""
+    objects = meta_graph.object_graph_def
+    return [*objects.concrete_functions, *(name for node in objects.nodes for name in graph.function_names(node))]
+
+
 def _needed_nodes(meta_graph: Any) -> list[Any]:
-    """Returns the graph's own nodes that its signatures and initialisers need.
+    """Returns the graph's own nodes that its signatures need.
 
     Without signatures and saved functions that is unknown: then all but the nodes that save and restore variables.
     """
-    nodes = {node.name: node for node in meta_graph.graph_def.node}
-    signatures = [signature for name, signature in meta_graph.signature_def.items() if name != "__saved_model_train_op"]
+    signatures = [one for name, one in meta_graph.signature_def.items() if name not in (_INIT, _TRAIN)]
     roots = [name for signature in signatures for info in signature.outputs.values() for name in _tensor_names(info)]
-    for collection in _INITIALIZERS:
-        if collection in meta_graph.collection_def:
-            roots += meta_graph.collection_def[collection].node_list.value
-    if graph.read_signatures(meta_graph) or meta_graph.object_graph_def.concrete_functions:
-        return _ancestors(nodes, roots)
+    if graph.read_signatures(meta_graph) or _object_functions(meta_graph):
+        return _ancestors(meta_graph, roots)
     saver = meta_graph.saver_def
-    saving = {node.name for node in _ancestors(nodes, [saver.save_tensor_name, saver.restore_op_name])}
-    return [node for node in meta_graph.graph_def.node if node.name not in saving]
+    others = [saver.save_tensor_name, saver.restore_op_name, *_initializer_names(meta_graph)]
+    excluded = {node.name for node in _ancestors(meta_graph, others)}
+    return [node for node in meta_graph.graph_def.node if node.name not in excluded]
+
+
+def _initializer_names(meta_graph: Any) -> list[str]:
+    """Returns the names of the nodes that a loader runs once.
+
+    Without any of its own, TensorFlow runs the initializers of the tables and of the local variables.
+    """
+    collections = meta_graph.collection_def
+    names = (
+        [info.name for info in meta_graph.signature_def[_INIT].outputs.values()]
+        if _INIT in meta_graph.signature_def
+        else []
+    )
+    for collection in _INITIALIZERS:
+        if collection in collections:
+            names += collections[collection].node_list.value
+    if not names and _TABLES in collections:
+        names += collections[_TABLES].node_list.value
+    return names or graph.read_local_initializers(meta_graph)
 
 
 def _tensor_names(info: Any) -> list[str]:
@@ -160,8 +187,9 @@ def _tensor_names(info: Any) -> list[str]:
     return [info.name, *parts, *components]
 
 
-def _ancestors(nodes: Mapping[str, Any], roots: Iterable[str]) -> list[Any]:
-    """Returns the nodes that the roots, names of nodes or tensors, depend on, with those of the roots."""
+def _ancestors(meta_graph: Any, roots: Iterable[str]) -> list[Any]:
+    """Returns the nodes of the graph that the roots, names of nodes or tensors, depend on, with those of the roots."""
+    nodes = {node.name: node for node in meta_graph.graph_def.node}
     needed: dict[str, Any] = {}
     waiting = list(roots)
     while waiting:
@@ -170,6 +198,72 @@ def _ancestors(nodes: Mapping[str, Any], roots: Iterable[str]) -> list[Any]:
             needed[name] = nodes[name]
             waiting += nodes[name].input
     return list(needed.values())
+
+
+# Access ---------------------------------------------------------------------------------------------------------------
+def _accesses(meta_graph: Any, functions: Functions) -> tuple[Access, ...]:
+    """Returns what a meta graph does with files and the network when it is loaded and called, each once.
+
+    A loader gives the path of the variables to what restores them, and those of the assets to the initializers; to
+    signatures it gives neither.
+    """
+    saver, assets = meta_graph.saver_def, graph.read_assets(meta_graph)
+    reads = _asset_reads(functions, assets)
+    steps: tuple[tuple[list[Any], list[str], set[str]], ...] = (
+        (_ancestors(meta_graph, [saver.restore_op_name]), [], {saver.filename_tensor_name.partition(":")[0], *reads}),
+        (_ancestors(meta_graph, _initializer_names(meta_graph)), [], {*assets, *reads}),
+        (_needed_nodes(meta_graph), _object_functions(meta_graph), reads),
+    )
+    accesses: dict[Access, None] = {}
+    for name in assets.values():
+        if not is_safe(name):
+            accesses[Access(Kind.READ, f"assets/{show_name(name)}")] = None
+    for nodes, roots, own in steps:
+        run = list(_with_called(functions, nodes, roots))
+        origins = Origins(meta_graph, functions, run, own)
+        for name, node in (*run, *_alternative_nodes(meta_graph, functions, {name for name, _ in run})):
+            accesses |= dict.fromkeys(find_access(name, node, origins))
+    return tuple(accesses)
+
+
+def _asset_reads(functions: Functions, assets: Collection[str]) -> set[str]:
+    """Returns the names of the graph's nodes that read a variable which holds the path of an asset, and nothing else.
+
+    TensorFlow 2 saves an asset as such a variable, which an initializer fills.
+    """
+    handles = [(function, node) for function, nodes in functions.items() for node in nodes if node.op == "VarHandleOp"]
+    shared = Counter(_resource_name(node) for _, node in handles)
+    names = {node.name for function, node in handles if not function and shared[_resource_name(node)] == 1}
+    filled, reads = set(), {}
+    for node in functions[""]:
+        inputs = [source.partition(":")[0] for source in node.input]
+        if node.op == "AssignVariableOp" and len(inputs) > 1 and inputs[0] in names and inputs[1] in assets:
+            filled.add(inputs[0])
+        elif node.op == "ReadVariableOp" and inputs:
+            reads[node.name] = inputs[0]
+        elif node.op != "VarIsInitializedOp":
+            names -= set(inputs)
+    return {name for name, handle in reads.items() if handle in names & filled}
+
+
+def _resource_name(node: Any) -> bytes:
+    """Returns the name by which nodes share a variable."""
+    name: bytes = attribute(node, "shared_name").s
+    return name or node.name.encode()
+
+
+def _alternative_nodes(meta_graph: Any, functions: Functions, run: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """Yields the nodes of functions that TensorFlow may run in place of those that are run.
+
+    These are other functions of the same interface (such as the GPU's variant of an LSTM), and gradients.
+    """
+    library = meta_graph.graph_def.library
+    interfaces = {one.signature.name: attribute(one, "api_implements").s for one in library.function}
+    used = {interfaces[name] for name in run if interfaces.get(name)}
+    roots = [name for name, interface in interfaces.items() if interface in used]
+    roots += [gradient.gradient_func for gradient in library.gradient]
+    for name in graph.reachable_functions(functions, roots, run):
+        yield from ((name, node) for node in functions[name])
 
 
 def _compiled_functions(meta_graph: Any, functions: Functions) -> list[str]:

@@ -19,11 +19,12 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.base.archives import Entry, EntryKind, Member, Packing, detect_packing, is_safe, read_archive, unpack
 from pipeline.base.fault import Fault, list_names, show_name
-from pipeline.saved_model.files import GRAPH_FILES, Files, belongs_to_model, walk_model
+from pipeline.saved_model.files import GRAPH_FILES, Files, belongs_to_model, is_read, walk_model
 from pipeline.saved_model.locate import choose_model, find_graphs, find_snapshot, is_file
 from pipeline.saved_model.other_formats import HEAD, recognize_content, recognize_file, recognize_wrong_file
 
 _EXPECTED = "expected a SavedModel: its folder, a folder above it, an archive of one, or its address"
+_GRAPH = 1 << 31  # bytes of a graph, at most
 _LISTED, _HEADS = 10_000, 100  # files of a folder or archive without a SavedModel that are listed, and looked into
 
 
@@ -71,9 +72,17 @@ def _search(folder: Path, where: Path) -> tuple[Path, str]:
     choice = choose_model(where, graphs)
     model = folder / choice.root
     for path in walk_model(model):
-        if belongs_to_model(path.relative_to(model).as_posix()) and is_file(path):
-            _refuse_wrong_file(where, choice.root, path.relative_to(folder).as_posix(), _read_head(path))
+        if is_read(path.relative_to(model).as_posix()):
+            _refuse_special_file(path)
+            if is_file(path):
+                _refuse_wrong_file(where, choice.root, path.relative_to(folder).as_posix(), _read_head(path))
     return model, choice.note
+
+
+def _refuse_special_file(path: Path) -> None:
+    """Refuses what a loader would wait for or read without end: a named pipe, a socket, a device, or a link to one."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise Fault(f"{show_name(str(path))}: it is a named pipe, a socket or a device; expected a regular file")
 
 
 def _read_head(path: Path) -> bytes:
@@ -93,6 +102,16 @@ def _no_model(where: object, names: Sequence[str], heads: Mapping[str, bytes]) -
         return Fault(other.sentence(where))
     found = list_names([show_name(name) for name in names]) or "nothing"
     return Fault(f"{where}: no {' or '.join(GRAPH_FILES)} in it, but {found}; {_EXPECTED}")
+
+
+def disk_usage(path: Path) -> int:
+    """Returns the bytes that an archive, or the largest graph in or below a folder, takes on the disk.
+
+    A file with holes takes less than its size.
+    """
+    path = _to_folder(path)
+    files = [path / name for name in find_graphs(find_snapshot(path) or path)] if path.is_dir() else [path]
+    return max((512 * file.stat().st_blocks for file in files if file.is_file()), default=0)
 
 
 # The files and the graph ----------------------------------------------------------------------------------------------
@@ -115,7 +134,16 @@ def _read_folder(folder: Path, note: str) -> tuple[Files, bytes]:
         size = path.stat().st_size if path.is_file() else 0  # of what a link leads to
         entries.append(Entry(path.relative_to(folder).as_posix(), kind, size))
     graph = next(name for name in GRAPH_FILES if (folder / name).is_file())
+    _refuse_large_graph(folder / graph, (folder / graph).stat().st_size)
     return Files(str(folder), False, "", graph, tuple(entries), note), (folder / graph).read_bytes()
+
+
+def _refuse_large_graph(where: object, size: int) -> None:
+    if size > _GRAPH:
+        raise Fault(
+            f"{where}: it has {size:,} bytes, more than the 2 GiB of a protobuf message, so that no TensorFlow reads"
+            " it; get it again"
+        )
 
 
 @dataclass
@@ -143,6 +171,7 @@ class _Listing:
         is_hidden = any(part.startswith(".") for part in path.parent.parts)
         if path.name in GRAPH_FILES and is_safe(entry.name) and not is_hidden:
             self.graphs.append(entry.name)
+            _refuse_large_graph(show_name(entry.name), entry.size)
             if len(self.graphs) == 1:
                 self.content = b"".join(member.chunks())
                 self.heads[entry.name] = self.content[:HEAD]

@@ -245,8 +245,9 @@ def test_no_access(tmp_path: Path, change: Callable[[Graph], Any]) -> None:
 
 @pytest.mark.parametrize("is_old", [False, True])
 def test_assets_belong_to_the_model(tmp_path: Path, is_old: bool) -> None:
-    """f reads the file that it is called with; the graph calls it with a constant that stands for an asset."""
+    """f reads the file that the initializer calls it with, a constant that stands for an asset."""
     graph = Graph()
+    graph.meta.signature_def["__saved_model_init_op"].CopyFrom(graph.meta.signature_def.pop("serving_default"))
     graph.meta.graph_def.library.function[0].signature.input_arg.add(name="path")
     graph.add("ReadFile", "path")
     graph.meta.graph_def.node[0].input.append("vocabulary")
