@@ -1,7 +1,7 @@
 """add: writes a member's YAML file for any checkpoint of the AugReg pool, from its name and its row in the index.
 
-    python -m pipeline.add CHECKPOINT [--collection NAME] [--name MEMBER] [--index FILE_OR_URL] [--kept FILE]
-                           [--cards FOLDER]
+    python -m pipeline.add CHECKPOINT [--collection NAME] [--name MEMBER] [--index FILE_OR_URL]
+                           [--checkpoints FOLDER] [--kept FILE] [--cards FOLDER]
 
 writes FOLDER/<collection>/<member>.yaml, and collection.yaml for a new collection; `make publish` needs no edit.
 pipeline/pool/drafts.py says how both are named by default.

@@ -1,6 +1,6 @@
 """select: chooses the best checkpoint of each variant from the pool's index, by the criteria of a collection.
 
-    python -m pipeline.select COLLECTION.yaml OUT [--index FILE_OR_URL] [--kept FILE] [--diff]
+    python -m pipeline.select COLLECTION.yaml OUT [--index FILE_OR_URL] [--checkpoints FOLDER] [--kept FILE] [--diff]
 
 prints a table and writes OUT/selection.md, OUT/selection.csv and OUT/selection.svg. The criteria are the section
 `selection` of collection.yaml (pipeline/pool/criteria.py).

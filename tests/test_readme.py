@@ -41,8 +41,21 @@ def test_make_commands_exist() -> None:
 @pytest.mark.parametrize(
     ("target", "benchmarks"),
     [
-        ("bench", ("packing", "downloading", "selection", "site", "serving", "evaluation", "forward", "conversion")),
-        ("check-full", ("full_size", "compatibility", "added_members", "fresh_install")),
+        (
+            "bench",
+            (
+                "packing",
+                "downloading",
+                "selection",
+                "site",
+                "serving",
+                "hostile",
+                "evaluation",
+                "forward",
+                "conversion",
+            ),
+        ),
+        ("check-full", ("full_size", "compatibility", "hostile", "added_members", "fresh_install", "make_attacks")),
     ],
 )
 def test_heavy_proofs_are_part_of_what_runs_them(target: str, benchmarks: tuple[str, ...]) -> None:

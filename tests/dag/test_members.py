@@ -53,6 +53,19 @@ def test_a_file_that_cannot_be_read_changes_the_stamp_of_the_cards_alone(tmp_pat
     assert set(texts.values()) == {""}
 
 
+def test_another_signature_of_a_source_changes_no_stamp(tmp_path: Path, digests: Digests) -> None:
+    """Nor does the stamp hold it, or a parameter whose meaning nobody knows."""
+
+    def stamp(source: str) -> str:
+        member = read_sections(write_member(tmp_path, f'"{source}"'))
+        return section_texts(member, read_collection(tmp_path), digests)["checkpoint"]
+
+    signed = stamp("https://me:secret@host/a.npz?model=secret&sig=secret")
+    assert stamp("https://you:other@host/a.npz?model=secret&sig=other") == signed
+    assert stamp("https://host/a.npz?model=other&sig=secret") != signed
+    assert "secret" not in signed
+
+
 @pytest.mark.parametrize("address", ["{name}.npz", "file:{folder}/{{name}}.npz", "file://{folder}/a.npz"])
 def test_another_file_at_a_local_source_changes_the_stamp(tmp_path: Path, digests: Digests, address: str) -> None:
     source = address if address.startswith("{name}") else address.format(folder=tmp_path)

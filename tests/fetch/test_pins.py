@@ -122,14 +122,15 @@ def test_a_redirected_download_is_recorded_under_its_first_address(tmp_path: Pat
     assert list(LockFile(tmp_path / "checkpoints.lock").pins["a"].files) == [front.url()]
 
 
-def test_no_record_has_a_password(tmp_path: Path, out: Path) -> None:
+def test_no_record_has_a_password_or_a_signature(tmp_path: Path, out: Path) -> None:
     with faulty(archive()) as server:
         url = server.url().replace("://", "://me:secret@")
-        for _ in range(2):  # the second time, it is known
-            run(Checkpoint("a", (url,)), tmp_path, out)
+        for signature in (1, 2):  # the second time, it is known
+            run(Checkpoint("a", (f"{url}?X-Amz-Signature=secret{signature}",)), tmp_path, out)
             assert provenance.read(out).source == server.url()
     assert list(LockFile(tmp_path / "checkpoints.lock").pins["a"].files) == [server.url()]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(server.requests) == 1
     assert {"checkpoints.lock", "checkpoint.json", "whole.json"} <= {path.name for path in files}
     assert not [path for path in files if b"secret" in path.read_bytes()]
 

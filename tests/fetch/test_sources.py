@@ -42,6 +42,13 @@ def test_the_users_address_is_tried_first(tmp_path: Path, out: Path) -> None:
     assert out.read_bytes() == archive(2)
 
 
+def test_the_users_address_may_be_signed_as_a_folder(tmp_path: Path, out: Path) -> None:
+    """As a container of Azure is; the file's name belongs before the query."""
+    with faulty(archive()) as server:
+        run(Checkpoint("a", ()), tmp_path, out, f"{server.address}/folder/?sv=1&sig=a/b")
+    assert server.requests[0].path == "/folder/a.npz?sv=1&sig=a/b"
+
+
 def test_the_next_source_is_tried_when_one_lacks_the_file(tmp_path: Path, out: Path) -> None:
     (tmp_path / "a.npz").write_bytes(archive())
     with serving_folder(tmp_path) as address:
