@@ -84,6 +84,7 @@ def audit(folder: Path, index: Index, artifacts: Path | None, faults: Sequence[F
         *integrity.equal_tarballs(folder, index),
         *integrity.equal_weights(folder, index, contents),
         *integrity.private_files(folder),
+        *integrity.dead_files(folder),
         *(() if faults else integrity.unlisted_pages(folder, index)),
         *integrity.unverified_quotes(folder, index),
         *integrity.wrong_titles(folder, index),

@@ -20,7 +20,7 @@ from pipeline.collection import page
 from pipeline.facts.collection import Module, read_collection
 from pipeline.facts.report import Report, load_report
 from pipeline.hub.entries import ModuleEntry
-from pipeline.hub.folder import read_index
+from pipeline.hub.folder import inspect_index, read_index
 from pipeline.hub.index import Index
 from pipeline.package import package
 from pipeline.publish import Outputs, publish_collection, publish_member
@@ -513,6 +513,27 @@ def test_files_that_are_not_what_the_index_says(folder: Path) -> None:
         "vit-publisher/vit_demo_fe/1.tar.gz: missing, but index.json lists it for vit-publisher/vit_demo_fe/1;"
         " publish it again"
     ]
+
+
+def test_a_damaged_index_does_not_end_the_audit(folder: Path) -> None:
+    """Its fault comes first; pages and tarballs are checked by their places."""
+    hub = folder / "hub"
+    edit_page(folder, "vit_demo_fe/1.md", lambda text: text.replace("vit_demo_fe/1.tar.gz -->", "other/1.tar.gz -->"))
+    (hub / "dead").symlink_to("nowhere")
+    document = json.loads((hub / "index.json").read_text())
+    for content, first in (
+        ("{", "index.json:1: not valid JSON (Expecting property name enclosed in double quotes); restore it, or"),
+        (
+            json.dumps(document | {"modules": {"vit-publisher/vit_demo_fe/1": {}}}),
+            "index.json: the entry vit-publisher",
+        ),
+    ):
+        (hub / "index.json").write_text(content)
+        index, damage = inspect_index(hub)
+        found = [problem.replace(f"{hub}/", "") for problem in audit(hub, index, None, damage).problems]
+        assert found[0].startswith(first)
+        assert "dead: a link that leads to nothing; remove it" in found
+        assert any("vit_demo_fe/1.md:5: asset-path leads to" in problem for problem in found)
 
 
 def test_pages_that_are_missing_or_unknown(folder: Path) -> None:

@@ -27,7 +27,7 @@ class Digests:
         self._memory = memory
         recalled: dict[str, Any] = recall_json(memory, dict) or {}
         self._entries = {path: entry for path, entry in recalled.items() if _is_entry(entry)}
-        self._is_changed = not self._entries  # a damaged memory is replaced
+        self._is_changed = not self._entries or len(self._entries) < len(recalled)  # a damaged memory is replaced
 
     def file(self, path: Path) -> str:
         """Returns the SHA-256 of a file in hexadecimal."""

@@ -118,6 +118,9 @@ class Report:
         ladder: every check in order.
         plots: the pictures of these figures.
         schema: of this file.
+
+    Raises:
+        ValueError: when it lacks a module.
     """
 
     checkpoint: CheckpointFacts
@@ -132,6 +135,10 @@ class Report:
     schema: int = SCHEMA
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    def __post_init__(self) -> None:
+        if missing := [head for head in Head if head not in self.modules]:
+            raise ValueError(f"modules.{missing[0]} is missing")
 
     @property
     def is_verified(self) -> bool:

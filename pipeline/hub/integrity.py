@@ -55,11 +55,27 @@ def damaged_files(folder: Path, index: Index) -> Iterator[str]:
 def private_files(folder: Path) -> Iterator[str]:
     """Yields a sentence where the hub has files or folders that nobody but their owner may read."""
     paths = [folder, *(path for path in folder.rglob("*") if not path.name.startswith("."))]
-    if private := [path for path in paths if not path.stat().st_mode & 0o044]:
+    modes = {path: _mode(path) for path in paths}
+    if private := [path for path, mode in modes.items() if mode is not None and not mode & 0o044]:
         yield (
             f"{folder}: only their owner may read {len(private):,} of its files and folders, {private[0]} for one, so a"
             f" web server of another user cannot serve them; run chmod -R a+rX {folder}"
         )
+
+
+def _mode(path: Path) -> int | None:
+    """Returns the permissions of a file or folder; None for a link that leads to nothing."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return None
+
+
+def dead_files(folder: Path) -> Iterator[str]:
+    """Yields the links in a hub's folder that lead to nothing."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() and _mode(path) is None:
+            yield f"{path}: a link that leads to nothing; remove it"
 
 
 def unlisted_pages(folder: Path, index: Index) -> Iterator[str]:
