@@ -9,7 +9,10 @@ _HUGE = 1 << 30  # bytes
 
 
 def _content(content: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(content) and None
+    def replace(path: Path) -> None:
+        path.write_bytes(content)
+
+    return replace
 
 
 def _cut(path: Path) -> None:

@@ -9,19 +9,28 @@ import functools
 import io
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.base.addresses import public_address
-from pipeline.base.fault import Fault, Forbidden, Unavailable, nearest
-from pipeline.base.files import expand_home, replacing
+from pipeline.base.fault import Fault, Forbidden, Unavailable, escape_controls, nearest, show_name
+from pipeline.base.files import Unreadable, expand_home, read_bounded, replacing
 from pipeline.base.text import decode
 from pipeline.download.address import is_remote, local_path, scheme_of
 
 UPSTREAM = "gs://vit_models/augreg/index.csv"
 LARGEST_DOWNLOAD = 1 << 28  # bytes; 51,509 rows have some 15 MB
+# The pool's index has 15 MB, 51,509 rows and 21 columns. It is frozen.
+_LARGEST = 64 << 20  # bytes
+_MOST_FIELDS = 4_000_000
+_MOST_COLUMNS = 1000
+_REMEMBERED = 1 << 14  # parsed texts of a column
+# The names go into Markdown, CSV and YAML, and onto terminals: none of the pool's begins as a formula does, and none
+# has letters that mean something there.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+./=:, -]{0,249}")
 SYNTHETIC = "synthetic"  # an extra column, which marks a file as made up for tests and benchmarks
 
 
@@ -75,10 +84,15 @@ class Index:
         return "a made-up index" if self.synthetic else self.origin
 
 
+_LARGEST_NUMBER = 1e12  # the largest of the pool are parameters, 3e8
+_LEAST_RATE, _LARGEST_RATE = 1e-3, 1e9  # images per second; the fastest of the pool makes 3,597
+
+
 # A parser returns a field's value, or raises ValueError with what was expected.
 def _parse_text(text: str) -> str:
-    if not text:
-        raise ValueError("a name")
+    if not _NAME.fullmatch(text):
+        form = " of letters, digits, spaces and _+-./=:, that begins with a letter or a digit" if text else ""
+        raise ValueError(f"a name{form}")
     return text
 
 
@@ -89,6 +103,8 @@ def _parse_number(text: str) -> float:
         raise ValueError("a number") from None
     if not math.isfinite(value):
         raise ValueError("a number" if text.lower() == "nan" else "a finite number")
+    if not 0 <= value <= _LARGEST_NUMBER:
+        raise ValueError(f"a number from 0 to {_LARGEST_NUMBER:g}")
     return value
 
 
@@ -103,6 +119,13 @@ def _parse_optional_number(text: str) -> float:
     return math.nan if text.lower() in ("", "nan") else _parse_number(text)
 
 
+def _parse_rate(text: str) -> float:
+    rate = _parse_optional_number(text)
+    if 0 < rate < _LEAST_RATE or rate > _LARGEST_RATE:  # both false for NaN
+        raise ValueError(f"images per second, 0 or {_LEAST_RATE:g} to {_LARGEST_RATE:g}")
+    return rate
+
+
 def _parse_accuracy(text: str) -> float:
     value = _parse_optional_number(text)
     if value < 0 or value > 1:
@@ -114,7 +137,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(Row._fields, _parse_number),
     **dict.fromkeys(("name", "ds", "aug", "adapt_ds", "filename", "adapt_filename"), _parse_text),
     **dict.fromkeys(("adapt_steps", "adapt_resolution"), _parse_integer),
-    **dict.fromkeys(("epochs", "params", "infer_samples_per_sec"), _parse_optional_number),
+    **dict.fromkeys(("epochs", "params"), _parse_optional_number),
+    "infer_samples_per_sec": _parse_rate,
     **dict.fromkeys(("best_val", "final_val", "final_test", "adapt_final_val", "adapt_final_test"), _parse_accuracy),
 }
 
@@ -123,6 +147,8 @@ def _find_columns(label: str, header: Sequence[str]) -> list[int]:
     """Returns the position of each of Row's fields in the header, which may have other columns too."""
     if len(header) == 1 and (separator := re.search("[;\t|]", header[0])):
         raise Fault(f"{label}:1: the fields are separated by {separator[0]!r}; expected commas, and points in numbers")
+    if len(header) > _MOST_COLUMNS:
+        raise Fault(f"{label}:1: the index has {len(header):,} columns; expected the {len(Row._fields)} of the pool's")
     if missing := [column for column in Row._fields if column not in header]:
         raise Fault(
             f"{label}:1: the index lacks the column {missing[0]!r}{nearest(missing[0], header)}: expected"
@@ -135,7 +161,7 @@ def _parse_rows(label: str, reader: Any, header: Sequence[str]) -> Iterator[tupl
     """Yields each row and its line; `reader` is of the csv module."""
     # A column repeats a few texts in 51,509 rows, so each is parsed once.
     columns = [
-        (column, position, functools.cache(_PARSERS[column]))
+        (column, position, functools.lru_cache(_REMEMBERED)(_PARSERS[column]))
         for column, position in zip(Row._fields, _find_columns(label, header), strict=True)
     ]
     for fields in filter(None, reader):  # empty lines aside
@@ -147,11 +173,15 @@ def _parse_rows(label: str, reader: Any, header: Sequence[str]) -> Iterator[tupl
             try:
                 values.append(parse(fields[position]))
             except ValueError as expected:
-                raise Fault(f"{label}:{line}: {column} must be {expected}, got {fields[position]!r}") from None
+                raise Fault(
+                    f"{label}:{line}: {column} must be {expected}, got '{show_name(fields[position])}'"
+                ) from None
         yield line, Row._make(values)
 
 
 def _parse(label: str, text: str, origin: str) -> Index:
+    if text.count(",") + text.count("\n") > _MOST_FIELDS:
+        raise Fault(f"{label}: the index has more than {_MOST_FIELDS:,} fields; the pool's has 1,100,000")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines: dict[str, int] = {}
     rows = []
@@ -190,11 +220,11 @@ def read(path: Path, origin: str | None = None, label: str | None = None) -> Ind
     """
     label = label or str(path)
     try:
-        text = decode(path.read_bytes(), Path(label), "save it as CSV in UTF-8")
+        text = decode(read_bounded(path, _LARGEST), Path(label), "save it as CSV in UTF-8")
     except FileNotFoundError:
         raise Fault(f"{label}: no such index; set INDEX=<file or URL of index.csv>") from None
-    except IsADirectoryError:
-        raise Fault(f"{label}: a folder; set INDEX=<file or URL of index.csv>") from None
+    except Unreadable as reason:
+        raise Fault(f"{label}: {reason}; set INDEX=<file or URL of index.csv>") from None
     return _parse(label, text, origin or _origin_of_file(path))
 
 
@@ -248,5 +278,8 @@ def load(source: str | None, copy: Path, downloads: Path, offline: bool = False)
         if not is_remote(source):
             return read(expand_home(local_path(source)))
     elif copy.exists():
-        return read(copy, UPSTREAM)
+        try:
+            return read(copy, UPSTREAM)
+        except Fault as fault:
+            print(f"{escape_controls(str(fault))}; it counts as missing and is downloaded again", file=sys.stderr)
     return _download(source or UPSTREAM, copy, downloads, offline)

@@ -38,6 +38,12 @@ def line(**change: object) -> str:
         (HEADING.replace(",", ";") + "\n", "index.csv:1: the fields are separated by ';'; expected commas, and points"),
         (HEADING.replace(",", "\t") + "\n", "index.csv:1: the fields are separated by '\\t'; expected commas"),
         (f"{HEADING}\n{line(name='x' + chr(0))}\n", "index.csv:2: not UTF-8 text (a zero at byte "),
+        (f"{HEADING}\n{line(name='=cmd()')}\n", "index.csv:2: name must be a name of letters, digits,"),
+        (f"{HEADING}\n{line(name='a' + chr(27))}\n", r"that begins with a letter or a digit, got 'a\x1b'"),
+        (f"{HEADING}\n{line(infer_samples_per_sec='1e308')}\n", "must be a number from 0 to 1e+12, got '1e308'"),
+        (f"{HEADING}\n{line(infer_samples_per_sec='1e10')}\n", "images per second, 0 or 0.001 to 1e+09, got '1e10'"),
+        (f"{HEADING}\n{line(lr=-1)}\n", "index.csv:2: lr must be a number from 0 to 1e+12, got '-1'"),
+        ("a," * 1001, "index.csv:1: the index has 1,002 columns; expected the 21 of the pool's"),
     ],
 )  # fmt: skip
 def test_a_malformed_index_is_refused_with_its_line(tmp_path: Path, content: str | bytes, message: str) -> None:
@@ -52,9 +58,9 @@ def test_a_malformed_index_is_refused_with_its_line(tmp_path: Path, content: str
     ("encoding", "end"), [("utf-8-sig", "\r\n"), ("utf-16", "\n"), ("utf-8", "\r"), ("utf-8", "\n\n")]
 )
 def test_an_index_of_any_spreadsheet_is_read(tmp_path: Path, encoding: str, end: str) -> None:
-    """A separator of lines in Unicode is a letter of a name, as elsewhere in CSV."""
-    path, name = tmp_path / "index.csv", "a\u2028b"
-    path.write_bytes(f"{HEADING}{end}{line(name=name)}{end}".encode(encoding))
+    path, name = tmp_path / "index.csv", "R+Ti/16, a=b"
+    quoted = f'"{name}"'
+    path.write_bytes(f"{HEADING}{end}{line(name=quoted)}{end}".encode(encoding))
     (row,) = index.read(path).rows
     assert row == ROW._replace(name=name)
 
@@ -112,3 +118,18 @@ def test_an_index_from_elsewhere_never_replaces_upstreams(tmp_path: Path) -> Non
         Fault, match=r"^gs://vit_models/augreg/index\.csv: OFFLINE=1, and the cache .* does not have it"
     ):
         index.load(None, copy, cache, offline=True)
+
+
+def test_a_damaged_copy_is_downloaded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served, copy = tmp_path / "vit_models/augreg", tmp_path / "index.csv"
+    served.mkdir(parents=True)
+    write_index(served, ROW)
+    copy.write_text("name\n")
+    monkeypatch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN", "none")
+    with serving_folder(tmp_path) as address:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+        assert index.load(None, copy, tmp_path / "cache").rows == (ROW,)
+    assert "index.csv:1: the index lacks the column 'ds'" in capsys.readouterr().err
+    assert index.read(copy).rows == (ROW,)
