@@ -2,17 +2,17 @@
 
 import errno
 import fcntl
-import glob
 import hashlib
 import os
 import shutil
-import socket
 import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO
+
+from pipeline.base.siblings import claiming, holding
 
 CHUNK = 1 << 22  # bytes read at a time
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)  # of a place that this user may not change
@@ -100,33 +100,18 @@ def _sync(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flushes everything in a folder to the disk."""
-    for entry in sorted(folder.rglob("*")):
+    """Flushes a folder and everything in it to the disk."""
+    for entry in [*sorted(folder.rglob("*")), folder]:
         _sync(entry)
 
 
-def _sibling(path: Path, suffix: str) -> Path:
-    """Returns a hidden name beside `path` for this process alone, and removes what ended processes left there."""
-    host = socket.gethostname()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(host)}.*.{suffix}"):
-        process = int(leftover.name.split(".")[-2])
-        if process == os.getpid() or not _is_alive(process):
-            with suppress(PermissionError):  # another user's, in a folder where everybody may write
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-    return path.with_name(f".{path.name}.{host}.{os.getpid()}.{suffix}")
-
-
-def _is_alive(process: int) -> bool:
-    """Whether a process of this machine runs; a zombie does not (proc(5), where there is a /proc)."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    status = Path(f"/proc/{process}/stat")
-    return not status.exists() or status.read_bytes().rpartition(b")")[2].split()[0] != b"Z"
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, and flushes the names of those that are new to the disk."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in new:
+        with suppress(PermissionError):  # of a folder that this user may write, and not read
+            _sync(path.parent)
 
 
 @contextmanager
@@ -149,17 +134,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: with the name of the target, when writing fails.
     """
-    sibling = _sibling(path, "part")
-    try:
-        with naming(path):
-            with sibling.open("wb") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            sibling.replace(path)
-            _sync(path.parent)
-    finally:
-        sibling.unlink(missing_ok=True)
+    make_folder(path.parent)
+    with claiming(path, "part") as sibling:
+        try:
+            with naming(path):
+                with sibling.open("wb") as stream, holding(stream.fileno()):
+                    yield stream
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                sibling.replace(path)
+                _sync(path.parent)
+        finally:
+            sibling.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -191,7 +177,7 @@ def locked(path: Path, waiting: str = "") -> Iterator[None]:
 
 
 def _open_lock(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     if path.is_dir():
         return os.open(path, os.O_RDONLY)
     try:
@@ -233,17 +219,29 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     not empty at once. A failure between the two restores the old folder; a kill between them leaves no folder at
     `path`, and the next make builds it again.
     """
-    sibling, old = _sibling(path, "part"), _sibling(path, "old")
-    sibling.mkdir()
+    make_folder(path.parent)
+    with claiming(path, "part") as sibling, claiming(path, "old") as old:
+        sibling.mkdir()
+        try:
+            with _holding_folder(sibling):
+                yield sibling
+                sync_folder(sibling)
+                if path.exists():
+                    path.rename(old)
+                sibling.rename(path)
+                _sync(path.parent)
+        finally:
+            if old.exists() and not path.exists():
+                old.rename(path)
+            shutil.rmtree(sibling, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _holding_folder(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield sibling
-        sync_folder(sibling)
-        if path.exists():
-            path.rename(old)
-        sibling.rename(path)
-        _sync(path.parent)
+        with holding(descriptor):
+            yield
     finally:
-        if old.exists() and not path.exists():
-            old.rename(path)
-        shutil.rmtree(sibling, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        os.close(descriptor)

@@ -1,0 +1,100 @@
+"""Names the hidden files and folders that are filled beside their targets, and removes those of killed processes.
+
+A sibling is called `.<target>.<host>.<process>.part`; a folder that is being replaced is `.old` meanwhile. Whoever
+fills one holds a lock (flock(2)) on it, which ends with its process, also in another container of the same host name.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+# A number may be another process's by now. What has that number, is not locked and was not written to for so many
+# seconds is nobody's; where there are no locks, it stays.
+REUSED = 86_400
+_filling: set[Path] = set()  # by this process
+
+
+@contextmanager
+def claiming(path: Path, suffix: str) -> Iterator[Path]:
+    """Yields the name of a hidden sibling of `path` for this process alone; its folder is swept first."""
+    sweep(path.parent)
+    sibling = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.{suffix}")
+    mine = sibling.absolute()
+    _filling.add(mine)
+    try:
+        yield sibling
+    finally:
+        _filling.discard(mine)
+
+
+@contextmanager
+def holding(descriptor: int) -> Iterator[None]:
+    """Locks an open sibling while the block runs, where the file system has locks."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    yield
+
+
+def sweep(folder: Path) -> None:
+    """Removes the siblings, of any target in the folder, whose processes of this host have ended.
+
+    Those of other hosts, which may share the disk, stay: nobody here knows whether they run.
+    """
+    ours = re.compile(rf"\..+\.{re.escape(socket.gethostname())}\.(\d{{1,10}})\.(part|old)", re.DOTALL)
+    for path in folder.iterdir():
+        if (match := ours.fullmatch(path.name)) and _is_left(path, int(match[1])):
+            with suppress(PermissionError, FileNotFoundError):  # another user's, or swept by another process
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _is_left(sibling: Path, process: int) -> bool:
+    """Whether nobody fills a sibling any more."""
+    if process == os.getpid():  # of an earlier process with this number, unless this one fills it
+        return sibling.absolute() not in _filling and _is_locked(sibling) is not True
+    if not _is_alive(process):
+        return _is_locked(sibling) is not True
+    with suppress(OSError):
+        return time.time() - sibling.lstat().st_mtime > REUSED and _is_locked(sibling) is False
+    return False
+
+
+def _is_locked(sibling: Path) -> bool | None:
+    """Whether a process holds a sibling; None where that cannot be told."""
+    try:
+        descriptor = os.open(sibling, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _is_alive(process: int) -> bool:
+    """Whether a process of this machine runs; a zombie does not (proc(5), where there is a /proc)."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    status = Path(f"/proc/{process}/stat")
+    return not status.exists() or status.read_bytes().rpartition(b")")[2].split()[0] != b"Z"
