@@ -64,30 +64,33 @@ def read_bounded(path: Path, most: int) -> bytes:
         OSError: when it cannot be opened.
         Unreadable: when it is no regular file, or has more bytes; it is not read then.
     """
-    descriptor = _open_to_read(path)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
-            raise Unreadable(f"it is {kind}, expected a file")
-        if status.st_size <= most:
-            with open(descriptor, "rb", closefd=False) as stream:
-                content = stream.read(most + 1)  # its size may have changed a moment ago
+    with open_regular(path) as stream:
+        if os.fstat(stream.fileno()).st_size <= most:
+            content = stream.read(most + 1)  # its size may have changed a moment ago
             if len(content) <= most:
                 return content
-    finally:
-        os.close(descriptor)
     raise Unreadable(f"it has more than {most:,} bytes, which no such file needs")
 
 
-def _open_to_read(path: Path) -> int:
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a regular file for reading.
+
+    Raises:
+        OSError: when it cannot be opened.
+        Unreadable: when it is anything else, such as a named pipe, which might never answer.
+    """
     try:
         # Without O_NONBLOCK a named pipe would wait for a writer.
-        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.ENXIO:
             raise Unreadable("it is a socket, expected a file") from None
         raise
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise Unreadable(f"it is {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, expected a file")
 
 
 def _sync(path: Path) -> None:

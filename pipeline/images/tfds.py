@@ -4,24 +4,25 @@ The folder, <data_dir>/<name>/[<config>/]<version>, has dataset_info.json, featu
 names in the order of its labels) and TFRecord files, whose records have the features image, label and file_name.
 """
 
-import json
-import mmap
+import itertools
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, show_name
+from pipeline.base.json_files import load_json
 from pipeline.base.text import read_lines
-from pipeline.images.files import FilePlace, LabelledFile, is_hidden
+from pipeline.images.files import FilePlace, LabelledFile, list_visible
 from pipeline.images.labels import Label, UnknownClass, match_classes
 from pipeline.images.layout import Layout, Source
 from pipeline.images.split import Split, choose_split, split_of_folder
-from pipeline.images.tfrecord import Bytes, Span, read_features, read_records
+from pipeline.images.tfrecord import Record, Span, read_features, read_records
 
 INFO = "dataset_info.json"
 _DEPTH = 3  # folders between a data set's name and its version, at most
+_LONGEST_NAME = 4096  # bytes of a file_name with its folders: PATH_MAX of Linux
 _AGAIN = "prepare the data set again"
 
 
@@ -42,20 +43,28 @@ def read_info(folder: Path) -> DatasetInfo:
         Fault: when it is malformed.
     """
     path = folder / INFO
-    content = _read_json(path)
+    content = load_json(path, _AGAIN)
+    if not isinstance(content, dict):
+        raise Fault(f"{path}: expected a mapping; {_AGAIN}")
     try:
-        records = {split["name"]: sum(map(int, split.get("shardLengths", []))) for split in content.get("splits", [])}
+        records = {_name(split["name"]): sum(map(int, split.get("shardLengths", []))) for split in content["splits"]}
+        name = _name(content["name"])
     except (AttributeError, TypeError, KeyError, ValueError) as error:
-        raise Fault(f"{path}: its splits are not a list of names and lengths ({error!r}); copy it again") from None
-    file_format = content.get("fileFormat", "tfrecord")
-    return DatasetInfo(str(content.get("name")), str(content.get("version")), str(file_format), records)
+        raise Fault(f"{path}: expected a name, and splits with names and lengths ({error!r}); copy it again") from None
+    version, file_format = (show_name(str(content.get(key))) for key in ("version", "fileFormat"))
+    return DatasetInfo(name, version, "tfrecord" if file_format == "None" else file_format, records)
+
+
+def _name(name: object) -> str:
+    """Returns the name of a data set or a split, which is part of file names; raises ValueError for any other text."""
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]{1,100}", name):
+        raise ValueError(f"name {show_name(str(name))!r}")
+    return name
 
 
 def find_versions(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
     """Yields the folders of data sets below a folder, such as imagenet_v2/matched-frequency/3.0.0, in order."""
-    with os.scandir(folder) as scan:
-        names = sorted(entry.name for entry in scan if entry.is_dir() and not is_hidden(entry.name))
-    for path in (folder / name for name in names):
+    for path in filter(Path.is_dir, list_visible(folder)):
         if (path / INFO).is_file():
             yield path
         elif depth > 1:
@@ -105,23 +114,14 @@ def list_tfds_folder(source: Source, labels: Sequence[Label]) -> list[LabelledFi
     classes = _read_classes(folder / "label.labels.txt", labels)
     images: list[LabelledFile] = []
     for path in paths:
-        images += _list_records(path, split, classes, len(images))
+        for record in read_records(path):
+            images.append(_read_example(record, classes, f"{split}-{len(images):05d}"))
     if len(images) != info.records[split]:
         raise Fault(
             f"{folder}: expected {info.records[split]} records of the split {split}, as {INFO} says, got {len(images)}"
             f" in {len(paths)} files; prepare the data set again, or copy all of it"
         )
     return images
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise Fault(f"{path}: not valid JSON ({error}); {_AGAIN}") from None
-    if not isinstance(content, dict):
-        raise Fault(f"{path}: expected a mapping; {_AGAIN}")
-    return content
 
 
 def _read_classes(path: Path, labels: Sequence[Label]) -> list[int]:
@@ -136,33 +136,33 @@ def _read_classes(path: Path, labels: Sequence[Label]) -> list[int]:
     return classes
 
 
-def _list_records(path: Path, split: str, classes: Sequence[int], earlier: int) -> list[LabelledFile]:
-    """Lists the images of one TFRecord file; `earlier` is the number of records in the files before it."""
-    if not path.stat().st_size:  # an empty file cannot be mapped
-        return []
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return [
-            _read_example(path, data, span, number, classes, f"{split}-{earlier + number:05d}")
-            for number, span in enumerate(read_records(path, data))
-        ]
-
-
-def _read_example(
-    path: Path, data: Bytes, span: Span, number: int, classes: Sequence[int], default_name: str
-) -> LabelledFile:
+def _read_example(record: Record, classes: Sequence[int], default_name: str) -> LabelledFile:
     """Returns the image of one record; `default_name` is its name where the record has none."""
-    where = f"{path}: record {number}"
     try:
-        features = dict(read_features(data, *span))
-    except (IndexError, ValueError) as error:
-        raise Fault(f"{where}: not a tf.train.Example ({error}); prepare the data set again") from None
+        features = dict(read_features(record.data))
+    except ValueError as error:
+        raise Fault(f"{record}: not a tf.train.Example ({error}); {_AGAIN}") from None
     image, label, name = (features.get(key) for key in ("image", "label", "file_name"))
     if label == -1:
-        raise Fault(f"{where}: it has no class, as all images of ImageNet's test set; expected another split")
+        raise Fault(f"{record}: it has no class, as all images of ImageNet's test set; expected another split")
     if not isinstance(image, tuple) or not isinstance(label, int) or not 0 <= label < len(classes):
-        raise Fault(f"{where}: expected an image and a label from 0 to {len(classes) - 1}, got {features!r}")
-    file = default_name
-    if isinstance(name, tuple):
-        file = PurePosixPath(data[slice(*name)].decode("utf-8", "replace")).name
+        got = ", ".join(f"{show_name(key)} {_describe(value)}" for key, value in itertools.islice(features.items(), 9))
+        raise Fault(f"{record}: expected an image and a label from 0 to {len(classes) - 1}, got {got or 'nothing'}")
     start, end = image
-    return LabelledFile(file, classes[label], FilePlace(path, start, end - start))
+    file = _read_name(record, name) if isinstance(name, tuple) else default_name
+    return LabelledFile(file, classes[label], FilePlace(record.path, record.start + start, end - start))
+
+
+def _read_name(record: Record, span: Span) -> str:
+    """Returns the file name of a record, whose bytes need not be UTF-8."""
+    path = record.data[slice(*span)]
+    if len(path) > _LONGEST_NAME or b"\0" in path:
+        raise Fault(f"{record}: expected a file_name of at most {_LONGEST_NAME} bytes without zeros; {_AGAIN}")
+    return PurePosixPath(os.fsdecode(path)).name
+
+
+def _describe(value: Span | int | None) -> str:
+    """Returns the value of a feature in words."""
+    if isinstance(value, tuple):
+        return f"of {value[1] - value[0]} bytes"
+    return "without a value" if value is None else str(value)

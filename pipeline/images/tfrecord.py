@@ -5,59 +5,109 @@ A TFRecord file is a row of
     uint64 length, uint32 masked CRC-32C of the length, <length> bytes, uint32 masked CRC-32C of these
 
 (tensorflow/core/lib/io/record_writer.h). Each record is a tf.train.Example (tensorflow/core/example/example.proto,
-feature.proto), a protocol buffer. Bytes features are returned as spans of the file, so that listing a file reads only
-what surrounds its images.
+feature.proto), a protocol buffer. Both checksums are compared, as TensorFlow does: without the second one, a flipped
+bit of a label would be an ordinary label.
 """
 
-import mmap
+import os
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import google_crc32c
 
 from pipeline.base.fault import Fault
+from pipeline.base.files import Unreadable, open_regular
 
-Span = tuple[int, int]  # where a piece of a file starts and ends
-Bytes = bytes | mmap.mmap
+Span = tuple[int, int]  # where a piece of a record starts and ends
+
+# Bytes of a record. Those of ImageNet have up to 16 MB, and that is the image.
+LARGEST_RECORD = 1 << 28
+_FIELDS = 10_000  # of a message; those of TensorFlow Datasets have up to 20 features
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"\x78\x01": "zlib", b"\x78\x9c": "zlib", b"\x78\xda": "zlib"}
+_AGAIN = "copy the file again, or prepare the data set again"
 
 _VARINT, _DELIMITED = 0, 2  # protobuf's wire types
+_LONGEST_VARINT = 10  # bytes of 7 bits each, for 64 bits
 _BYTES_LIST, _INT64_LIST = 1, 3  # field numbers of tf.train.Feature
 
 
-def read_records(path: Path, data: Bytes) -> Iterator[Span]:
-    """Yields the span of each record of a file whose content is `data`.
+@dataclass(frozen=True)
+class Record:
+    """A record whose checksums are right.
+
+    Attributes:
+        path: the file.
+        number: of the record in the file, from 0.
+        start: the place of its data in the file.
+        data: its content.
+    """
+
+    path: Path
+    number: int
+    start: int
+    data: bytes
+
+    def __str__(self) -> str:
+        return f"{self.path}: record {self.number} at byte {self.start - 12}"
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """Yields the records of a file; one at a time is in memory.
 
     Raises:
-        Fault: when the file is damaged or cut short.
+        Fault: names the first record that is damaged, cut short, or larger than LARGEST_RECORD.
     """
-    at = 0
-    while at < len(data):
-        head = data[at : at + 12]
-        length, crc = struct.unpack("<QI", head) if len(head) == 12 else (0, None)
-        if crc != masked_crc(head[:8]) or at + length + 16 > len(data):
-            raise Fault(
-                f"{path}: damaged or cut short at byte {at}; prepare the data set again, or copy the file again"
-            )
-        yield at + 12, at + 12 + length
-        at += length + 16
+    with _open(path) as stream:
+        rest = os.fstat(stream.fileno()).st_size
+        at = number = 0
+        while head := stream.read(12):
+            where = f"{path}: record {number} at byte {at}"
+            length = _read_length(head, where)
+            if length + 16 > rest:
+                raise Fault(f"{where}: cut short: expected {length + 16} bytes, got {rest}; {_AGAIN}")
+            if length > LARGEST_RECORD:
+                raise Fault(f"{where}: it has {length} bytes, expected {LARGEST_RECORD} at most; remove that record")
+            data, crc = stream.read(length), stream.read(4)
+            if crc != masked_crc(data):
+                raise Fault(f"{where}: damaged: its checksum is not that of its {length} bytes; {_AGAIN}")
+            yield Record(path, number, at + 12, data)
+            at, rest, number = at + length + 16, rest - length - 16, number + 1
 
 
-def masked_crc(data: bytes) -> int:
+def _open(path: Path) -> BinaryIO:
+    try:
+        return open_regular(path)
+    except Unreadable as reason:
+        raise Fault(f"{path}: {reason}; {_AGAIN}") from None
+
+
+def _read_length(head: bytes, where: str) -> int:
+    """Returns the length of a record from the 12 bytes before it."""
+    if head[8:] == masked_crc(head[:8]):
+        return int.from_bytes(head[:8], "little")
+    if kind := _COMPRESSED.get(head[:2]):
+        raise Fault(f"{where}: compressed with {kind}, expected plain TFRecords; decompress the file")
+    raise Fault(f"{where}: damaged or cut short: the checksum of its length is wrong; {_AGAIN}")
+
+
+def masked_crc(data: bytes) -> bytes:
     """Returns the checksum that TFRecord files have (tensorflow/core/lib/hash/crc32c.h, Mask)."""
     crc = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-def read_features(data: Bytes, start: int, end: int) -> Iterator[tuple[str, Span | int | None]]:
-    """Yields the name and first value of each feature of a tf.train.Example in data[start:end].
+def read_features(data: bytes) -> Iterator[tuple[str, Span | int | None]]:
+    """Yields the name and first value of each feature of a tf.train.Example.
 
     The value is the span of a bytes feature, the number of an int64 feature, or None for an empty or float one.
 
     Raises:
-        ValueError, IndexError: when it is not a tf.train.Example.
+        ValueError: when it is not a tf.train.Example, or a message in it has more than 10,000 fields.
     """
-    for features in _submessages(data, start, end, 1):
+    for features in _submessages(data, 0, len(data), 1):
         for entry in _submessages(data, *features, 1):
             key, feature = (next(_submessages(data, *entry, number), None) for number in (1, 2))
             if key is None or feature is None:
@@ -65,31 +115,33 @@ def read_features(data: Bytes, start: int, end: int) -> Iterator[tuple[str, Span
             yield data[slice(*key)].decode(), _first_value(data, *feature)
 
 
-def _first_value(data: Bytes, start: int, end: int) -> Span | int | None:
+def _first_value(data: bytes, start: int, end: int) -> Span | int | None:
     for values in _submessages(data, start, end, _BYTES_LIST):
         return next(_submessages(data, *values, 1), None)
     for values in _submessages(data, start, end, _INT64_LIST):
         for _, value in _fields(data, *values):
-            number = _varint(data, value[0])[0] if isinstance(value, tuple) else value  # packed or not
+            number = _varint(data, *value)[0] if isinstance(value, tuple) else value  # packed or not
             return number - (1 << 64) if number >> 63 else number
     return None
 
 
-def _submessages(data: Bytes, start: int, end: int, field: int) -> Iterator[Span]:
+def _submessages(data: bytes, start: int, end: int, field: int) -> Iterator[Span]:
     """Yields the spans of the submessages or strings that have a field number."""
     for number, value in _fields(data, start, end):
         if number == field and isinstance(value, tuple):
             yield value
 
 
-def _fields(data: Bytes, start: int, end: int) -> Iterator[tuple[int, Span | int]]:
+def _fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, Span | int]]:
     """Yields the number and value of each field of a message: a span if it is delimited, else a varint's number.
 
     Source: https://protobuf.dev/programming-guides/encoding/.
     """
-    while start < end:
-        tag, start = _varint(data, start)
-        value, start = _varint(data, start)
+    for _ in range(_FIELDS):
+        if start == end:
+            return
+        tag, start = _varint(data, start, end)
+        value, start = _varint(data, start, end)
         field, wire_type = tag >> 3, tag & 7
         if wire_type == _DELIMITED:
             if start + value > end:
@@ -100,14 +152,14 @@ def _fields(data: Bytes, start: int, end: int) -> Iterator[tuple[int, Span | int
             yield field, value
         else:
             raise ValueError(f"a field of wire type {wire_type} at byte {start}")
+    raise ValueError(f"a message of more than {_FIELDS:,} fields at byte {start}")
 
 
-def _varint(data: Bytes, start: int) -> tuple[int, int]:
-    """Returns a variable-length number and where it ends."""
-    value = shift = 0
-    while True:
-        byte = data[start]
-        value |= (byte & 127) << shift
-        start, shift = start + 1, shift + 7
-        if byte < 128:
-            return value, start
+def _varint(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Returns a variable-length number of at most 64 bits, which ends before `end`, and where it ends."""
+    value = 0
+    for place, byte in enumerate(data[start : min(end, start + _LONGEST_VARINT)]):
+        value |= (byte & 127) << (7 * place)
+        if byte < 128 and value >> 64 == 0:
+            return value, start + place + 1
+    raise ValueError(f"a number that is cut short or has more than 64 bits at byte {start}")

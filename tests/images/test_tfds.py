@@ -5,6 +5,7 @@ import json
 import shutil
 import struct
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -13,7 +14,7 @@ from pipeline.accuracy.classify import Task
 from pipeline.base.fault import Fault
 from pipeline.images import image_set
 from pipeline.images.decoding import decode
-from pipeline.images.tfrecord import masked_crc
+from pipeline.images.tfrecord import masked_crc, read_records
 from tests.conftest import CLASSES
 from tests.images.test_image_set import COLOURS
 from tests.validation_set import LABELS
@@ -69,19 +70,56 @@ def test_records_may_lie_in_many_files(folder: Path) -> None:
         image_set.open_images(folder, LABELS)
 
 
+def write_record(path: Path, record: bytes) -> None:
+    """Writes a TFRecord file of one record, with the right checksums."""
+    length = struct.pack("<Q", len(record))
+    path.write_bytes(length + masked_crc(length) + record + masked_crc(record))
+
+
 def test_damaged_records_are_refused(folder: Path) -> None:
     path = folder / V2
     data = path.read_bytes()
-    for content in (data[:-1], data[:5], b"\0" * 100, data + b"\0"):
+    last = len(data) - 801  # where the eighth record begins
+    for content, where, problem in (
+        (data[:-1], f"record 7 at byte {last}", "cut short: expected 801 bytes, got 800; copy the file again, or"),
+        (data[:5], "record 0 at byte 0", "damaged or cut short: the checksum of its length is wrong; copy"),
+        (b"\0" * 100, "record 0 at byte 0", "damaged or cut short: the checksum of its length is wrong; copy"),
+        (data + b"\0", f"record 8 at byte {len(data)}", "damaged or cut short: the checksum of its length is wrong"),
+        (data.replace(b"label", b"lapel"), "record 0 at byte 0", r"damaged: its checksum is not that of its \d+ bytes"),
+    ):
         path.write_bytes(content)
-        with pytest.raises(Fault, match=rf"{V2}: damaged or cut short at byte \d+; prepare the data set again"):
+        with pytest.raises(Fault, match=rf"{V2}: {where}: {problem}"):
             image_set.open_images(folder, LABELS)
-    # A valid frame around something else.
-    path.write_bytes(data[:12] + b"\xff" * (len(data) - 12))
-    with pytest.raises(Fault, match=rf"{V2}: record 0: not a tf.train.Example \("):
-        image_set.open_images(folder, LABELS)
-    path.write_bytes(data.replace(b"label", b"lapel"))
-    with pytest.raises(Fault, match=rf"{V2}: record 0: expected an image and a label from 0 to 999, got"):
+
+
+def test_no_flipped_bit_is_accepted(folder: Path) -> None:
+    path = folder / V2
+    data, random = path.read_bytes(), Random(1)
+    for position in random.sample(range(8 * len(data)), 1000):
+        damaged = bytearray(data)
+        damaged[position // 8] ^= 1 << position % 8
+        path.write_bytes(damaged)
+        with pytest.raises(Fault, match=rf"{V2}: record \d at byte \d+: (damaged|cut short)"):
+            list(read_records(path))
+    path.write_bytes(data)
+    assert len(list(read_records(path))) == 8
+
+
+def test_records_of_something_else_are_refused(folder: Path) -> None:
+    """An Example of one feature, an empty entry of its map; numbers that end nowhere; a message beyond its own end."""
+    for record, problem in (
+        (b"\x0a\x02\x0a\x00", "a feature without a name or a value at byte 4"),
+        (b"\xff" * 20, "a number that is cut short or has more than 64 bits at byte 0"),
+        (b"\x0a" + b"\xff" * 9 + b"\x01", "a field ends after its message, at byte 18446744073709551626"),
+        (b"\x0a\x04\x0a\x03\x0a\x09", "a field ends after its message"),
+        (b"\x0b\x01", "a field of wire type 3"),
+        (b"\x10\x01" * 10_001, "a message of more than 10,000 fields"),
+    ):
+        write_record(folder / V2, record)
+        with pytest.raises(Fault, match=rf"record 0 at byte 0: not a tf\.train\.Example \({problem}"):
+            image_set.open_images(folder, LABELS)
+    write_record(folder / V2, b"\x0a\x00")
+    with pytest.raises(Fault, match=r"record 0 at byte 0: expected an image and a label from 0 to 999, got nothing"):
         image_set.open_images(folder, LABELS)
 
 
@@ -102,8 +140,10 @@ def test_classes_that_the_model_lacks_are_refused(folder: Path) -> None:
         ({"fileFormat": "array_record"}, "array_record files, expected tfrecord; convert .*convert_format"),
         ({"splits": [{"name": "train"}]}, r"training images, by the name train"),
         ({"splits": []}, "expected a split called validation or test, got none"),
-        ({"splits": ["test"]}, "its splits are not a list of names and lengths"),
-        ({"splits": [{"name": "test", "shardLengths": ["all"]}]}, "its splits are not a list of names and lengths"),
+        ({"splits": ["test"]}, "expected a name, and splits with names and lengths"),
+        ({"splits": [{"name": "../test"}]}, r"expected a name, and splits .*name '\.\./test"),
+        ({"name": "../*"}, r"expected a name, and splits .*name '\.\./\*"),
+        ({"splits": [{"name": "test", "shardLengths": ["all"]}]}, "expected a name, and splits with names and lengths"),
     ],
 )
 def test_other_data_sets_are_refused(change: dict, message: str, folder: Path) -> None:
@@ -114,9 +154,9 @@ def test_other_data_sets_are_refused(change: dict, message: str, folder: Path) -
 
 
 def test_a_malformed_info_file_is_refused(folder: Path) -> None:
-    for text, message in (("{", "not valid JSON"), ("[]", "expected a mapping")):
+    for text, message in (("{", "1: not valid JSON"), ("[]", " expected a mapping")):
         (folder / "dataset_info.json").write_text(text)
-        with pytest.raises(Fault, match=rf"dataset_info\.json: {message}"):
+        with pytest.raises(Fault, match=rf"dataset_info\.json:{message}"):
             image_set.open_images(folder, LABELS)
 
 
@@ -124,16 +164,6 @@ def test_an_empty_file_counts_as_missing_records(folder: Path) -> None:
     first = min(folder.glob("*.tfrecord-*"))
     first.write_bytes(b"")
     with pytest.raises(Fault, match=r"expected \d+ records of the split test, as dataset_info\.json says, got \d+ in"):
-        image_set.open_images(folder, LABELS)
-
-
-def test_a_feature_without_a_name_is_refused(folder: Path) -> None:
-    """An Example of one feature, an empty entry of its map."""
-    record = b"\x0a\x02\x0a\x00"
-    length = struct.pack("<Q", len(record))
-    first = min(folder.glob("*.tfrecord-*"))
-    first.write_bytes(length + struct.pack("<I", masked_crc(length)) + record + bytes(4))
-    with pytest.raises(Fault, match=r"record 0: not a tf\.train\.Example .a feature without a name or a value at byte"):
         image_set.open_images(folder, LABELS)
 
 
