@@ -312,6 +312,7 @@ bench: | $(READY) ## measure speed and memory beside plain code; fail where a li
 	$(call quote,$(PYTHON)) -m benchmarks.selection
 	$(call quote,$(PYTHON)) -m benchmarks.site
 	$(call quote,$(PYTHON)) -m benchmarks.serving
+	$(call quote,$(PYTHON)) -m benchmarks.images
 	$(call quote,$(PYTHON)) -m benchmarks.hostile
 	$(call quote,$(PYTHON)) -m benchmarks.evaluation --folder $(call quote,$A/bench)
 	$(call quote,$(PYTHON)) -m benchmarks.forward --folder $(call quote,$A/bench) $(call option,TORCH_PYTHON,--torch-python)

@@ -147,8 +147,7 @@ def render_member(name: str, files: ResultFiles, place: Path, names: Sequence[La
 
     def image(row: int) -> tuple[str, np.ndarray]:
         example = examples[row]
-        name = example.name.encode("utf-8", "replace").decode()  # that of a file need not be UTF-8
-        return name, decode(images.read(example), images.locate(example))
+        return example.name, decode(images.read(example), images.locate(example))
 
     title = f"{name}: wrong predictions" + (" of the run that failed" if files.is_failed else "")
     return contact_sheet(title, predictions, names, image)

@@ -41,26 +41,13 @@ def test_make_commands_exist() -> None:
 @pytest.mark.parametrize(
     ("target", "benchmarks"),
     [
-        (
-            "bench",
-            (
-                "packing",
-                "downloading",
-                "selection",
-                "site",
-                "serving",
-                "hostile",
-                "evaluation",
-                "forward",
-                "conversion",
-            ),
-        ),
-        ("check-full", ("full_size", "compatibility", "hostile", "added_members", "fresh_install", "make_attacks")),
+        ("bench", "packing downloading selection site serving images hostile evaluation forward conversion"),
+        ("check-full", "full_size compatibility hostile added_members fresh_install make_attacks"),
     ],
 )
-def test_heavy_proofs_are_part_of_what_runs_them(target: str, benchmarks: tuple[str, ...]) -> None:
+def test_heavy_proofs_are_part_of_what_runs_them(target: str, benchmarks: str) -> None:
     recipe = make(ROOT, "-n", target, "TORCH_PYTHON=").stdout
-    assert re.findall(r" -m benchmarks\.(\w+)", recipe) == list(benchmarks)
+    assert re.findall(r" -m benchmarks\.(\w+)", recipe) == benchmarks.split()
 
 
 def test_what_was_not_run_is_said() -> None:

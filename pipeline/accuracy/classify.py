@@ -23,7 +23,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import write_memory
 from pipeline.base.json_files import recall_json
 from pipeline.base.progress import Progress
-from pipeline.images.decoding import decode
+from pipeline.images.decoding import decoded
 from pipeline.images.image_set import Example, ImageSet
 from pipeline.model.preprocessing import UnsuitableImage, prepare
 
@@ -125,11 +125,11 @@ def prepare_image(task: Task, example: Example) -> np.ndarray:
     where = task.images.locate(example)
     if task.pixels is None:
         raise ValueError("the model takes image files")
-    decoded = decode(task.images.read(example), where)
-    try:
-        return task.pixels.convert(prepare(decoded, task.size, task.protocol))
-    except UnsuitableImage as reason:
-        raise Fault(f"{where}: {reason}; replace or remove it") from None
+    with decoded(task.images.read(example), where) as pixels:
+        try:
+            return task.pixels.convert(prepare(pixels, task.size, task.protocol))
+        except UnsuitableImage as reason:
+            raise Fault(f"{where}: {reason}; replace or remove it") from None
 
 
 def prepare_file(task: Task, example: Example) -> bytes:
@@ -139,8 +139,8 @@ def prepare_file(task: Task, example: Example) -> bytes:
         Fault: names an image that is damaged.
     """
     data = task.images.read(example)
-    decoded = decode(data, task.images.locate(example))
-    return data if data.startswith((b"\xff\xd8\xff", b"\x89PNG")) else encode_png(decoded)
+    with decoded(data, task.images.locate(example)) as pixels:
+        return data if data.startswith((b"\xff\xd8\xff", b"\x89PNG")) else encode_png(pixels)
 
 
 def encode_png(pixels: np.ndarray) -> bytes:

@@ -1,6 +1,7 @@
 """Runs a stage as a command: faults become one sentence and an exit status."""
 
 import errno
+import io
 import os
 import re
 import resource
@@ -76,6 +77,8 @@ def guarded(stage: str, body: Callable[[], None]) -> int:
     # The implementation that protobuf chooses by itself is always there; people choose another for an older protobuf.
     os.environ.pop("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", None)
     sys.excepthook = _print_traceback
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: names of files need not be UTF-8
     try:
         body()
     except Fault as fault:
@@ -85,7 +88,7 @@ def guarded(stage: str, body: Callable[[], None]) -> int:
         if error.errno not in _DISK:
             raise
         place = hide_secrets(str(error.filename or "the output folder"))
-        print(f"{stage}: cannot use {place}: {_DISK[error.errno]}", file=sys.stderr)
+        print(f"{stage}: cannot use {escape_controls(place)}: {_DISK[error.errno]}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{stage}: interrupted; earlier outputs are kept", file=sys.stderr)

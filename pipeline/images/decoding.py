@@ -2,29 +2,42 @@
 
 import io
 import struct
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
 from pipeline.base.fault import Fault
+from pipeline.images.bounds import LARGEST, MEMORY, Room, check_structure, memory_of
 
 # The formats of photographs. Pillow reads dozens more, and runs a program for some, such as EPS.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 # What Pillow's readers raise for damaged files.
 _DAMAGED = (OSError, SyntaxError, ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, struct.error)
 
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+# Rows of an array that EXIF's orientations 2 to 8 turn upright.
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
 }
+_BAND = 1 << 20  # pixels that are converted at once, so that no second copy of a large image is made
+_ROOM = Room(MEMORY)  # for all threads together
+
+# Pillow refuses twice as many as it opens a file, and warns of more. It warns of odd metadata, too, but a picture is
+# either used or refused.
+Image.MAX_IMAGE_PIXELS = LARGEST
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def decode(data: bytes, name: str) -> np.ndarray:
+@contextmanager
+def decoded(data: bytes, name: str) -> Iterator[np.ndarray]:
     """Decodes an image file, whose format is detected from its content (ImageNet has a PNG called .JPEG).
 
     Grey is repeated in all three channels, a palette looked up, CMYK converted as TensorFlow's decoder does (product of
@@ -32,37 +45,63 @@ def decode(data: bytes, name: str) -> np.ndarray:
     EXIF's orientation applied. Transparency is dropped and the colours below it are kept, as TensorFlow's decoder and
     timm do, with which others measure the accuracies that they report.
 
+    The pixels are to be used within the block: it is entered when there is room for them beside those of other threads.
+
     Args:
         data: the file.
         name: its name, for the message.
 
-    Returns:
+    Yields:
         uint8 (height, width, 3), RGB.
 
     Raises:
-        Fault: when the bytes are not an image of FORMATS, are cut short, or have 32-bit pixels, whose range is unknown.
+        Fault: when the bytes are not an image of FORMATS, are cut short, ask for more than any photograph does
+            (pipeline.images.bounds), or have 32-bit pixels, whose range is unknown.
     """
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            image.load()
-            pixels = np.asarray(_rgb(image))
-            turn = _UPRIGHT.get(_orientation(image))
-    except (*_DAMAGED, Image.DecompressionBombError) as error:
-        # Its own text has no file name, but an address in memory.
-        reason = f"none of {', '.join(FORMATS)}" if isinstance(error, UnidentifiedImageError) else error
-        raise Fault(f"{name}: cannot be read as an image ({reason}); replace or remove it") from None
-    return pixels if turn is None else np.asarray(Image.fromarray(pixels).transpose(turn))
+    with ExitStack() as stack:
+        try:
+            check_structure(data)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                stack.enter_context(_ROOM.take(memory_of(image, data)))
+                image.load()
+                pixels = _rgb(image)
+                upright = _UPRIGHT.get(_orientation(image))
+        except (*_DAMAGED, Image.DecompressionBombError) as error:
+            # Its own text has no file name, but an address in memory.
+            reason = f"none of {', '.join(FORMATS)}" if isinstance(error, UnidentifiedImageError) else error
+            raise Fault(f"{name}: cannot be read as an image ({reason}); replace or remove it") from None
+        yield pixels if upright is None else np.ascontiguousarray(upright(pixels))
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def decode(data: bytes, name: str) -> np.ndarray:
+    """Returns the pixels of an image file, as decoded() does, beyond the room that threads share."""
+    with decoded(data, name) as pixels:
+        return pixels
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """Returns the pixels of an image: uint8 (height, width, 3)."""
+    width, height = image.size
+    # Pillow assumes that every CMYK JPEG is from Adobe, which stores 255 - ink; see TensorFlow's jpeg_mem.cc.
+    is_inverted = image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info
+    if width * height <= _BAND:
+        return np.asarray(_convert(image, is_inverted))
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _BAND // width)
+    for top in range(0, height, rows):
+        band = image.crop((0, top, width, min(top + rows, height)))
+        pixels[top : top + rows] = np.asarray(_convert(band, is_inverted))
+    return pixels
+
+
+def _convert(image: Image.Image, is_inverted: bool) -> Image.Image:
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise ValueError(f"its pixels have 32 bits, mode {image.mode}, and no known range")
-    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
-        # Pillow assumes that every CMYK JPEG is from Adobe, which stores 255 - ink; see TensorFlow's jpeg_mem.cc.
+    if is_inverted:
         image = ImageChops.invert(image)
     image.info.pop("transparency", None)  # else Pillow warns that it will be dropped
     return image.convert("RGB")

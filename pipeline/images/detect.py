@@ -17,6 +17,7 @@ from pipeline.images.tiny_imagenet import ANNOTATIONS
 TAR, PARQUET = ".tar", ".parquet"
 # Folders around the images, in the trees of ImageNet, Kaggle and Hugging Face.
 _AROUND = ("ilsvrc", "data", "cls-loc", "images", "snapshots")
+_DEEPEST = 64  # folders around the images; Kaggle's tree has 4
 _PACKED = (".zip", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _LOOKED_FOR = (
     "class folders named by the keys of the label file, such as {key!r}",
@@ -119,6 +120,8 @@ def _detect_folder(folder: Path, search: _Search, stated: Split | None) -> Sourc
         search: what to look for.
         stated: the split that the folder's name tells, or that of a folder around it.
     """
+    if len(folder.parts) > len(search.root.parts) + _DEEPEST:
+        raise Fault(f"{search.root}: more than {_DEEPEST} folders in each other; name the one with the images")
     entries = list_visible(folder)
     subfolders = [entry for entry in entries if entry.is_dir() and not leads_up(entry)]
     files = [entry for entry in entries if not entry.is_dir()]
@@ -133,7 +136,7 @@ def _detect_folder(folder: Path, search: _Search, stated: Split | None) -> Sourc
     elif (folder / ANNOTATIONS).is_file():
         parts = [_part_of_layout(Layout.TINY_IMAGENET, folder, Split.VALIDATION)]
     else:
-        tables = [file for file in files if file.suffix.lower() in (TAR, PARQUET)]
+        tables = [file for file in files if file.suffix.lower() in (TAR, PARQUET) and file.is_file()]
         parts = [*_group_folders(splits, search), *_group_tables(folder, tables, search, stated)]
         parts += _group_images(folder, files, search)
     return _take(folder, parts, search) if parts else _look_deeper(folder, entries, search, stated)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, escape, show_name
+from pipeline.base.files import Unreadable, open_regular
 from pipeline.images.split import Split
 
 # Files of these suffixes are images, whatever they hold: what cannot be decoded is damaged, and counted.
@@ -29,6 +30,8 @@ SUFFIXES = frozenset(
         ".nef",
     }
 )
+LARGEST = 1 << 28  # bytes of an image; ImageNet's largest has 16 MB, 61 million pixels without compression 183 MB
+_DEEPEST = 64  # folders below that of a class
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
 # Folders that file managers, archivers and file servers leave behind; some hold thumbnails.
 _LEFT_BEHIND = frozenset(("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", "System Volume Information"))
@@ -82,20 +85,22 @@ class FilePlace:
         """Returns the first 12 bytes, by which an image is recognised; fewer if it is shorter."""
         return replace(self, size=min(12, self.path.stat().st_size if self.size is None else self.size)).read()
 
-    def read(self) -> bytes:
+    def read(self, most: int = LARGEST) -> bytes:
+        """Returns the bytes; raises Fault when there are more than `most`, too, or the file is a pipe or a device."""
+        where = escape(str(self.path))
         try:
-            descriptor = os.open(self.path, os.O_RDONLY)
-            try:
-                size = os.fstat(descriptor).st_size if self.size is None else self.size
-                data = os.pread(descriptor, size, self.offset)
-            finally:
-                os.close(descriptor)
+            with open_regular(self.path) as stream:
+                size = os.fstat(stream.fileno()).st_size if self.size is None else self.size
+                if size > most:
+                    raise Unreadable(f"it has {size:,} bytes, expected {most:,} at most")
+                data = os.pread(stream.fileno(), size, self.offset)
         except OSError as error:
-            raise Fault(f"{self.path}: cannot be read ({error.strerror}); was it moved since it was listed?") from None
+            raise Fault(f"{where}: cannot be read ({error.strerror}); was it moved since it was listed?") from None
+        except Unreadable as reason:
+            raise Fault(f"{where}: {reason}; replace or remove it") from None
         if len(data) != size:
             raise Fault(
-                f"{self.path}: cut short: expected {size} bytes from byte {self.offset} on, got {len(data)}; get it"
-                " again"
+                f"{where}: cut short: expected {size} bytes from byte {self.offset} on, got {len(data)}; get it again"
             )
         return data
 
@@ -135,9 +140,8 @@ def is_image_content(head: bytes) -> bool:
 def has_image_content(path: Path) -> bool:
     """Whether a file is an image by its first bytes, which count where its suffix is not that of an image."""
     try:
-        with path.open("rb") as stream:
-            return is_image_content(stream.read(12))
-    except OSError:
+        return is_image_content(FilePlace(path).head())
+    except (OSError, Fault):
         return False
 
 
@@ -154,18 +158,30 @@ def leads_up(folder: Path) -> bool:
 def list_images(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yields the images of a folder and of those below it, in order: their paths below `folder`, and their paths.
 
-    Links are followed, but no folder is read within itself. A link that leads nowhere is an image by its name, so that
-    it is counted as damaged.
+    Links are followed, but no folder is read twice: links between folders would multiply them. A link that leads
+    nowhere, or to a named pipe, is an image by its name, so that it is counted as damaged.
+
+    Raises:
+        Fault: when folders lie more than 64 deep.
     """
+    yield from _list_below(folder, "", 0, set())
+
+
+def _list_below(folder: Path, above: str, depth: int, seen: set[tuple[int, int]]) -> Iterator[tuple[str, Path]]:
+    status = folder.stat()
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    if depth > _DEEPEST:
+        raise Fault(f"{show_name(str(folder))}: more than {_DEEPEST} folders deep; remove it")
     with os.scandir(folder) as scan:
         entries = sorted((entry for entry in scan if not is_hidden(entry.name)), key=lambda entry: entry.name)
     for entry in entries:
         path = folder / entry.name
-        if entry.is_dir():
-            if not leads_up(path):
-                yield from ((f"{entry.name}/{name}", image) for name, image in list_images(path))
+        if path.is_dir():
+            yield from _list_below(path, f"{above}{entry.name}/", depth + 1, seen)
         elif is_image_name(entry.name):
-            if entry.is_file() or entry.is_symlink():
-                yield entry.name, path
-        elif entry.is_file() and has_image_content(path):
-            yield entry.name, path
+            if path.is_file() or entry.is_symlink():
+                yield f"{above}{entry.name}", path
+        elif path.is_file() and has_image_content(path):
+            yield f"{above}{entry.name}", path

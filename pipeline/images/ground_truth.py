@@ -24,7 +24,7 @@ from typing import Any
 
 from pipeline.base.archives import read_files
 from pipeline.base.fault import Fault, show_name
-from pipeline.base.text import decode, read_lines, split_lines
+from pipeline.base.text import decode, read_bytes, read_lines, split_lines
 from pipeline.images.labels import CLASSES, Label, UnknownClass, class_finder, class_index, imagenet_classes
 from pipeline.images.names import IMAGES, original_name, validation_name, validation_number
 
@@ -91,8 +91,8 @@ def _read_devkit(folder: Path, index: dict[str, int]) -> dict[str, int]:
             f"{folder / GROUND_TRUTH}: its numbers mean nothing without the devkit's {META}, which is not beside it;"
             f" put it there (it lies in {DEVKIT}/data)"
         )
-    synsets = _read_synsets(folder / META, (folder / META).read_bytes())
-    return _label_by_number(folder / GROUND_TRUTH, (folder / GROUND_TRUTH).read_bytes(), synsets, index)
+    synsets = _read_synsets(folder / META, read_bytes(folder / META))
+    return _label_by_number(folder / GROUND_TRUTH, read_bytes(folder / GROUND_TRUTH), synsets, index)
 
 
 def _read_later_devkit(path: Path, index: dict[str, int]) -> dict[str, int]:
@@ -101,7 +101,7 @@ def _read_later_devkit(path: Path, index: dict[str, int]) -> dict[str, int]:
         raise Fault(f"{path}: its numbers mean nothing without the devkit's {_LATER_TABLE}; put it there")
     rows = [line.split() for line in read_lines(table, _AGAIN)]
     synsets = {int(row[1]): row[0] for row in rows if len(row) == 3 and re.fullmatch("[0-9]{1,9}", row[1])}
-    return _label_by_number(path, path.read_bytes(), synsets, index)
+    return _label_by_number(path, read_bytes(path), synsets, index)
 
 
 def _read_packed_devkit(path: Path, index: dict[str, int]) -> dict[str, int]:
@@ -217,7 +217,7 @@ def read_real_labels(path: Path, labels: Sequence[Label]) -> list[tuple[int, ...
     if not classes:
         raise Fault(f"{path}: ReaL labels are for the {CLASSES} classes of ImageNet-1k, the model has {len(labels)}")
     try:
-        content = json.loads(decode(path.read_bytes(), path, "get real.json again"))
+        content = json.loads(decode(read_bytes(path), path, "get real.json again"))
     except FileNotFoundError:
         raise Fault(f"{path}: the file of ReaL labels does not exist") from None
     except (json.JSONDecodeError, RecursionError) as error:

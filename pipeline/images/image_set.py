@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, escape
 from pipeline.images import archives, folders, ground_truth, official, parquet, shards, tfds, tiny_imagenet
 from pipeline.images.detect import detect
 from pipeline.images.evidence import Chosen, take_split
@@ -99,7 +99,8 @@ class ImageSet:
     def locate(self, example: Example) -> str:
         """Returns what to call the image in a message: its path, or its archive's path and its name."""
         place = self.places[example.name]
-        return str(place.path) if place.is_file else f"{place.path}: {example.name}"
+        path = escape(str(place.path))
+        return path if place.is_file else f"{path}: {example.name}"
 
 
 def open_images(path: Path, labels: Sequence[Label], real: Path | None = None, split: Split | None = None) -> ImageSet:
@@ -133,7 +134,7 @@ def open_images(path: Path, labels: Sequence[Label], real: Path | None = None, s
         places,
         _name_dataset(source.path) if source.layout is Layout.TFDS else "",
         chosen.split,
-        (*source.left_out, *chosen.left_out),
+        tuple(map(escape, (*source.left_out, *chosen.left_out))),
         variant_of(source.path) if source.layout is Layout.CLASS_FOLDERS else None,
     )
 
@@ -147,7 +148,7 @@ def _name(
     places: dict[str, Place] = {}
     for file in chosen.files:
         above, slash, last = file.file.rpartition("/")
-        name = f"{labels[file.label].key}/{above}{slash}{original_name(last)}"
+        name = _as_text(f"{labels[file.label].key}/{above}{slash}{original_name(last)}")
         if name in places:
             raise Fault(f"{path}: two images are called {name!r}; expected every image to have a name of its own")
         places[name] = file.place
@@ -156,6 +157,11 @@ def _name(
             raise Fault(f"{real}: ReaL labels are for ImageNet's validation images, which {path} is not: {last!r}")
         examples.append(Example(name, file.label, real_labels[number - 1] if real_labels and number else None))
     return examples, places
+
+
+def _as_text(name: str) -> str:
+    """Returns a name for reports and messages: bytes that are not UTF-8 and control characters are written out."""
+    return re.sub("[\0-\x1f\x7f-\x9f\ud800-\udfff]", lambda match: repr(match[0])[1:-1], name)
 
 
 def _order(examples: Iterable[Example]) -> tuple[Example, ...]:
@@ -214,5 +220,4 @@ def manifest_digest(chosen: Sequence[Example]) -> str:
 
 
 def _digest(text: str) -> bytes:
-    """Returns the SHA-256 of a name, whose bytes need not be UTF-8."""
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(text.encode()).digest()
