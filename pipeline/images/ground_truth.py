@@ -14,18 +14,16 @@ auxiliary files.
 """
 
 import csv
-import io
 import json
 import re
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline.base.archives import read_files
 from pipeline.base.fault import Fault, show_name
 from pipeline.base.text import decode, read_bytes, read_lines, split_lines
 from pipeline.images.labels import CLASSES, Label, UnknownClass, class_finder, class_index, imagenet_classes
+from pipeline.images.matlab import DamagedTable, read_table
 from pipeline.images.names import IMAGES, original_name, validation_name, validation_number
 
 DEVKIT = "ILSVRC2012_devkit_t12"
@@ -44,6 +42,7 @@ TEXT_FILES = (
     "meta/val.txt",  # MMPretrain's
 )
 _LARGEST = 1 << 23  # bytes of a file of the devkit; the original ones have 0.2 MB
+_NUMBERS = 10_000  # above every ILSVRC2012_ID; the devkit has 1,860 synsets
 _LATER_TRUTH = "ILSVRC201?_clsloc_validation_ground_truth.txt"
 _LATER_TABLE = "map_clsloc.txt"
 _SYNSET = re.compile(r"n\d{8}")
@@ -115,15 +114,16 @@ def _read_packed_devkit(path: Path, index: dict[str, int]) -> dict[str, int]:
 
 def _read_synsets(where: Path, content: bytes) -> dict[int, str]:
     """Returns the synset of each ILSVRC2012_ID of the challenge's classes: the synsets of meta.mat without children."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
+    synsets = {}
     try:
-        table: Any = loadmat(io.BytesIO(content), squeeze_me=True)["synsets"]
-        rows = zip(table["ILSVRC2012_ID"], table["WNID"], table["num_children"], strict=True)
-        return {int(number): str(synset) for number, synset, children in rows if children == 0}
-    except (MatReadError, zlib.error, KeyError, TypeError, ValueError, NotImplementedError, OSError) as error:
+        for number, synset, children in read_table(content, "synsets", ("ILSVRC2012_ID", "WNID", "num_children")):
+            if not (isinstance(number, int | float) and isinstance(synset, str) and number in range(_NUMBERS)):
+                raise DamagedTable(f"{show_name(repr(synset))} has the number {number!r}")
+            if children == 0:
+                synsets[int(number)] = synset
+    except DamagedTable as error:
         raise Fault(f"{where}: not the devkit's {META} ({error}); get the devkit from image-net.org") from None
+    return synsets
 
 
 def _label_by_number(where: Path, truth: bytes, synsets: dict[int, str], index: dict[str, int]) -> dict[str, int]:
