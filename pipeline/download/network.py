@@ -267,7 +267,9 @@ def describe_error(error: BaseException) -> str:
     cause = find_cause(error)
     text = escape(hide_secrets(str(cause)))
     text = text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
-    return text if isinstance(cause, BadAnswer) else f"{type(error).__name__}: {text}"
+    if isinstance(cause, BadAnswer):
+        return text
+    return f"{'no valid HTTP' if is_malformed(error) else type(error).__name__}: {text}"
 
 
 def is_malformed(error: BaseException) -> bool:

@@ -100,7 +100,7 @@ def check_room(length: int | None, size: int, folder: Path, policy: Policy) -> i
 
 
 def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:,.3g} GB" if size < 1e15 else f"{size:.0e} bytes"
+    return f"{size / 1e9:,.0f} GB" if size >= 1e10 else f"{size / 1e9:.3g} GB"
 
 
 def _read(response: requests.Response, count: int, policy: Policy) -> bytes:
