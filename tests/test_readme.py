@@ -42,7 +42,11 @@ def test_make_commands_exist() -> None:
     ("target", "benchmarks"),
     [
         ("bench", "packing downloading selection site serving images hostile evaluation forward conversion"),
-        ("check-full", "full_size compatibility hostile added_members fresh_install make_attacks"),
+        (
+            "check-full",
+            "full_size compatibility hostile hostile_requests hostile_downloads added_members fresh_install"
+            " make_attacks",
+        ),
     ],
 )
 def test_heavy_proofs_are_part_of_what_runs_them(target: str, benchmarks: str) -> None:

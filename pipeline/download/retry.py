@@ -28,6 +28,8 @@ class Policy:
         slowest, stretch: a connection with fewer bytes per second, over this many seconds, counts as broken.
         largest: the size in bytes from which a file is refused. The largest public Vision Transformer has 7.4 GB,
             ImageNet's validation images have 6.7 GB.
+        largest_unannounced: the same where the server says no length, as few do, so that nobody sees the end of the
+            download coming. The AugReg pool's largest file has 1.3 GB, that of ViT-H/14 2.5 GB.
         sleep: what waits; tests replace it.
     """
 
@@ -42,6 +44,7 @@ class Policy:
     slowest: float = 1000.0
     stretch: float = 60.0
     largest: int = 32_000_000_000
+    largest_unannounced: int = 4_000_000_000
     sleep: Callable[[float], None] = time.sleep
 
     @property

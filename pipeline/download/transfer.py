@@ -52,9 +52,9 @@ def receive_body(response: requests.Response, path: Path, part: Part, label: str
                 hashing.update(chunk)
                 progress.advance(len(chunk))
                 speed.check(len(chunk))
-                if hashing.count > room:
+                if length is None and hashing.count > room:
                     raise Unavailable(f"it announces no length, and sends more than {_gigabytes(room)}")
-                if length is not None and hashing.count > length:
+                if hashing.count > room:
                     break  # whoever checks the size says so
         if length is not None and hashing.count < length:
             raise TryAgain(f"the connection ended after {hashing.count} of {length} bytes")
@@ -75,7 +75,7 @@ def _hash(stream: BinaryIO, size: int, hashing: Hashing) -> None:
 
 
 def check_room(length: int | None, size: int, folder: Path, policy: Policy) -> int:
-    """Returns how many bytes a file may have: a server may announce any number, or none and never end.
+    """Returns how many bytes may come: a server may announce any number, or none and never end.
 
     Args:
         length: the announced length, if there is one.
@@ -96,7 +96,10 @@ def check_room(length: int | None, size: int, folder: Path, policy: Policy) -> i
             f"it has {_gigabytes(length)}, and the disk of {folder} has only {_gigabytes(disk.free)} free; make room,"
             " or set CACHE=<a folder on another disk>"
         )
-    return min(room, policy.largest)
+    if length is not None:
+        return length
+    # A tenth of the disk is left: whoever else writes there does not expect that it is full.
+    return min(size + (room - size) * 9 // 10, policy.largest_unannounced, policy.largest)
 
 
 def _gigabytes(size: int) -> str:

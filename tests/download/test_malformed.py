@@ -240,7 +240,7 @@ def test_trailers_without_end_are_given_up(client: Client) -> None:
 
 @pytest.mark.parametrize("head", [b"\r\n", b"Transfer-Encoding: chunked\r\n\r\n"])
 def test_a_body_without_end_is_given_up_and_removed(tmp_path: Path, head: bytes) -> None:
-    client, piece = Client(tmp_path, largest=3_000_000), b"10000\r\n%b\r\n" % bytes(65536)
+    client, piece = Client(tmp_path, largest_unannounced=3_000_000), b"10000\r\n%b\r\n" % bytes(65536)
     with faulty(CONTENT, endless(OK + head, piece)) as server:
         assert client.refused(server.url()) == "it announces no length, and sends more than 0.003 GB"
         assert len(server.requests) == 1
@@ -256,7 +256,7 @@ def test_a_file_for_which_there_is_no_room_is_refused_before_it_comes(
     monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: transfer.shutil._ntuple_diskusage(9, 9, 500_000))  # type: ignore[attr-defined]
     with faulty(CONTENT, whole(), whole(Content_Length=None)) as server:
         assert "it has 0.001 GB, and the disk of " in client.refused(server.url())
-        assert "sends more than 0.0005 GB" in client.refused(server.url())
+        assert "sends more than 0.00045 GB" in client.refused(server.url())
 
 
 def test_more_bytes_than_announced_are_not_read(client: Client) -> None:
