@@ -26,8 +26,12 @@ _SECRET = re.compile(
     r"|ticket|sv|ss|srt|sp|se|st|spr|sr|sip|sk\w{1,3})",
     re.ASCII | re.IGNORECASE,
 )
-# One slash, three, or backslashes are typing errors. In file: an @ is part of a folder's name.
-_SCHEME = re.compile(r"\s*(?!file:)[a-z][a-z0-9+.-]*:[/\\]+|(https?|ftp|gs|hf|s3):(?![/\\])", re.IGNORECASE)
+# One slash, three, backslashes, or a user name and a password without a scheme are typing errors. In file: an @ is part
+# of a folder's name.
+_SCHEME = re.compile(
+    r"\s*((?!file:)[a-z][a-z0-9+.-]*:[/\\]+|(https?|ftp|gs|hf|s3):(?![/\\])|(//)?(?!file:)(?=[^/@\s:]+:[^/@\s]+@))",
+    re.IGNORECASE,
+)
 _OBJECT_STORES = ("gs:", "hf:", "s3:")
 
 
@@ -58,7 +62,7 @@ def identity(source: str) -> str:
 
     A new password or signature makes no other file of it; a parameter of an unknown name does.
     """
-    return _strip(source, lambda parameter: not _SECRET.fullmatch(unquote(parameter.partition("=")[0])))
+    return _strip(source, lambda parameter: not _is_secret(parameter.partition("=")[0]))
 
 
 def hide_secrets(text: str) -> str:
@@ -68,11 +72,15 @@ def hide_secrets(text: str) -> str:
     without their host, too.
     """
     text = re.sub(r"(?<![\w+.-])([a-z][a-z0-9+.-]*://)[^\s/<>@]*(?:@[^\s/<>@]*)*@", r"\1", text, flags=re.IGNORECASE)
-    return re.sub(r"(?<=[?&;])([\w%-]+)=[^\s&;'\"<>)]*", _hide_value, text)
+    return re.sub(r"(?<=[?&;#])([\w%.\[\]-]+)=[^\s&;'\"<>)]*", _hide_value, text)
 
 
 def _hide_value(parameter: re.Match[str]) -> str:
-    return f"{parameter[1]}=..." if _SECRET.fullmatch(unquote(parameter[1])) else parameter[0]
+    return f"{parameter[1]}=..." if _is_secret(parameter[1]) else parameter[0]
+
+
+def _is_secret(name: str) -> bool:
+    return bool(_SECRET.fullmatch(unquote(name).rstrip("[]")))
 
 
 def _strip(source: str, is_kept: Callable[[str], bool]) -> str:
@@ -90,6 +98,6 @@ def _strip(source: str, is_kept: Callable[[str], bool]) -> str:
         # There `?`, `#` and `;` belong to the name of a file (pipeline.download.address), unless they begin a query.
         return scheme[0] + re.sub(r"[?#;&][\w%-]+=.*", "", rest, flags=re.DOTALL)
     path, _, query = rest.partition("#")[0].partition("?")
-    path = re.sub(r";[^/=;]*=[^/;]*", "", path)
+    path = re.sub(r"[;&][^/=;&]*=[^/;&]*", "", path)
     kept = [parameter for parameter in re.split("[&;]", query) if parameter and is_kept(parameter)]
     return f"{scheme[0]}{path}{'?' if kept else ''}{'&'.join(kept)}"

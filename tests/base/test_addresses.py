@@ -49,6 +49,10 @@ def test_a_signed_address_is_shown_recorded_and_recognised_without_its_signature
         ("https:me:secret@host/a", "https:host/a"),
         ("https:///me:secret@host/a", "https:///host/a"),
         ("https:\\\\me:secret@host/a", "https:\\\\host/a"),
+        ("//me:secret@host/a", "//host/a"),
+        ("me:secret@host/a?token=secret", "host/a"),
+        ("https://host/a&token=secret/b", "https://host/a/b"),
+        ("https://host/a?token[]=secret", "https://host/a"),
         # A password that is not escaped makes the address invalid, and is hidden all the same.
         ("https://me:sec/ret@host/a", "https://host/a"),
         ("https://me:sec?ret@host/a", "https://host/a"),
@@ -73,7 +77,8 @@ def test_what_is_shown_of_an_address(address: str, public: str) -> None:
     "address",
     [
         "/a@b/c",
-        "a:b@c/d",
+        "a/b:c@d",
+        "//data/a#1?b=c@d",
         "a?token=b",
         "file:/home/me@work/a",
         "file:///me@work/a?b#c",
