@@ -5,9 +5,10 @@
 reads all of it and changes nothing. It fails with a list of problems: files that are missing or damaged, a tarball or
 weights that two modules share, files that only their owner may read, tarballs or pages that break a rule, pages with
 another handle, an asset-path to another module, tags that the SavedModel contradicts, dead links, counts that differ
-from their list, figures that are quoted for weights which are not verified, and figures that differ from
-FOLDER/<member>/report.json. A report of other bytes than the published ones is not used; the last line names the
-reports that were used, and the modules without one. Where index.json is damaged, it says so and checks the rest.
+from their list, SVG files that a browser may run, figures that are quoted for weights which are not verified, and
+figures that differ from FOLDER/<member>/report.json. A report of other bytes than the published ones is not used; the
+last line names the reports that were used, and the modules without one. Where index.json is damaged, it says so and
+checks the rest.
 """
 
 import argparse
@@ -86,6 +87,7 @@ def audit(folder: Path, index: Index, artifacts: Path | None, faults: Sequence[F
         *integrity.private_files(folder),
         *integrity.dead_files(folder),
         *(() if faults else integrity.unlisted_pages(folder, index)),
+        *integrity.unsafe_pictures(folder),
         *integrity.unverified_quotes(folder, index),
         *integrity.wrong_titles(folder, index),
         *unreadable,

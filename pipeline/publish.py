@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.command import command
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import replacing, sha256_of, write_text
 from pipeline.base.heads import Head
 from pipeline.base.text import read_generated
@@ -27,7 +27,7 @@ from pipeline.checkpoints.lock_file import LockFile
 from pipeline.download.checksums import copy
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
 from pipeline.facts.report import Plot, Report, load_report, with_recorded_arrays
-from pipeline.hub import website
+from pipeline.hub import svg, website
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, module_entry
 from pipeline.hub.folder import hub_folder, locked, read_index, write_index
 from pipeline.hub.index import Index, handles_of
@@ -77,12 +77,20 @@ class Packed:
 
 
 def read_plots(folder: Path, report: Report) -> dict[Plot, str]:
-    """Returns the SVG of each plot that the report names; raises Fault for one that is missing."""
-    paths = {plot: folder / "plots" / plot.file for plot in report.plots}
-    for path in paths.values():
+    """Returns the SVG of each plot that the report names.
+
+    Raises:
+        Fault: for one that is missing, or has what no plot has (pipeline.hub.svg).
+    """
+    plots = {}
+    for plot in report.plots:
+        path = folder / "plots" / plot.file
         if not path.is_file():
             raise Fault(f"{path}: no such file, but report.json names it; delete report.json and run make validate")
-    return {plot: read_generated(path, "delete report.json and run make validate") for plot, path in paths.items()}
+        plots[plot] = read_generated(path, "delete report.json and run make validate")
+        if problem := svg.find_problem(plots[plot]):
+            raise Fault(f"{path}: {show_name(problem)}; a browser may run it: delete report.json and run make validate")
+    return plots
 
 
 def read_packed(outputs: Outputs, head: Head, handle: str, plots: Mapping[Plot, str]) -> Packed:
@@ -178,8 +186,8 @@ def _write_card(module: Packed, hub: Path) -> tuple[PublishedFile, ...]:
     for path in (hub / name / "plots").glob("*.svg"):
         if path.name not in {plot.file for plot in module.plots}:
             path.unlink()
-    for plot, svg in module.plots.items():
-        write_text(hub / name / "plots" / plot.file, svg)
+    for plot, picture in module.plots.items():
+        write_text(hub / name / "plots" / plot.file, picture)
     return (
         _published_file(hub, f"{name}.tar.gz", module.sha256),
         _published_file(hub, f"{name}.md"),

@@ -1,6 +1,7 @@
 """The audit of a hub: a good hub passes, and each planted fault of the reference collection is named."""
 
 import copy
+import gzip
 import json
 import re
 import shutil
@@ -314,6 +315,17 @@ def test_files_that_only_their_owner_may_read(folder: Path) -> None:
     (problem,) = faults(folder)
     assert ": only their owner may read 2 of its files and folders, " in problem
     assert f"run chmod -R a+rX {hub}" in problem
+
+
+def test_pictures_that_a_browser_would_run(folder: Path) -> None:
+    """Also those that the index does not list, and those that are packed."""
+    plots = folder / "hub/vit-publisher/vit_demo_fe/1/plots"
+    plots.mkdir(parents=True, exist_ok=True)
+    (plots / "X.SVG").write_text('<svg xmlns="http://www.w3.org/2000/svg" onload="1"/>')
+    (plots / "y.svgz").write_bytes(gzip.compress(b"<svg/>"))
+    first, second = faults(folder)
+    assert "plots/X.SVG: it has the attribute onload='1'; a browser may run it: publish its module" in first
+    assert "plots/y.svgz: not UTF-8 text" in second
 
 
 def test_a_hub_of_another_release_is_to_be_published_again(report: Report, tmp_path: Path) -> None:

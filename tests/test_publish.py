@@ -21,6 +21,7 @@ from pipeline.package import package
 from pipeline.publish import Outputs, check_measured, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
 from tests.conftest import ROOT, protect, without_privileges
+from tests.hub.test_svg import PAYLOADS
 from tests.reports import REPORT, not_measured, with_checks, write_report
 
 COLLECTION = Collection(
@@ -143,7 +144,9 @@ def test_plots_are_published_beside_each_card_and_follow_the_report(member: Path
         publish(member, hub)
     (member / "plots").mkdir()
     for name in ("accuracy", "blocks", "not-named"):
-        (member / f"plots/{name}.svg").write_text(f"<svg><title>{name}</title></svg>")
+        (member / f"plots/{name}.svg").write_text(
+            f'<svg xmlns="http://www.w3.org/2000/svg"><title>{name}</title></svg>'
+        )
     publish(member, hub)
     files = json.loads((hub / "index.json").read_text())["modules"]["tester/mini_fe/1"]["files"][2:]
     assert [(file["path"], file["title"]) for file in files] == [
@@ -154,6 +157,19 @@ def test_plots_are_published_beside_each_card_and_follow_the_report(member: Path
     write_report(member / "report.json", dataclasses.replace(report, plots=plots[:1]))
     publish(member, hub)
     assert [path.name for path in (hub / "tester/mini_fe/1/plots").iterdir()] == ["blocks.svg"]
+
+
+def test_a_plot_that_a_browser_would_run_is_refused(member: Path, hub: Path) -> None:
+    report = dataclasses.replace(load_report(member / "report.json"), plots=(Plot("a.svg", "a"),))
+    write_report(member / "report.json", report)
+    (member / "plots").mkdir()
+    (member / "plots/a.svg").write_text(PAYLOADS[0][0])
+    message = (
+        r"plots/a\.svg: it has the element 'script'; a browser may run it: delete report\.json and run make validate"
+    )
+    with pytest.raises(Fault, match=message):
+        publish(member, hub)
+    assert not hub.exists()
 
 
 def test_publishers_page_lists_what_is_published(member: Path, hub: Path, tmp_path: Path) -> None:

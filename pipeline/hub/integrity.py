@@ -4,9 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import sha256_of
+from pipeline.base.text import read_generated
 from pipeline.cards.agreement import Models, title_problems
 from pipeline.cards.page import Page, Problem
+from pipeline.hub import svg
 from pipeline.hub.index import Index
 
 Contents = Mapping[str, Sequence[tuple[str, str]]]  # the paths and SHA-256 of the files in each module's tarball
@@ -84,6 +87,20 @@ def unlisted_pages(folder: Path, index: Index) -> Iterator[str]:
     for path in sorted(folder.rglob("*.md")):
         if path.relative_to(folder).as_posix() not in listed:
             yield f"{path}: a page that index.json does not list; publish its module or collection, or remove it"
+
+
+def unsafe_pictures(folder: Path) -> Iterator[str]:
+    """Yields the SVG files, listed or not, that have what no plot has: a browser may run them."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in (".svg", ".svgz") or not path.is_file():
+            continue
+        try:
+            problem = svg.find_problem(read_generated(path, "publish its module again, or remove it"))
+        except Fault as fault:
+            yield str(fault)
+        else:
+            if problem:
+                yield f"{path}: {show_name(problem)}; a browser may run it: publish its module again, or remove it"
 
 
 def equal_tarballs(folder: Path, index: Index) -> Iterator[str]:
