@@ -79,6 +79,7 @@ RANGE ?=## evaluate: the range of the module's pixels: -1,1 or 0,1 or 0,255 or i
 BACKGROUND ?=## evaluate: 1: output 0 is the background, none of the labels
 PROTOCOL ?=## evaluate: how images are resized, resize (default) or crop
 ACTIVATION ?=## evaluate: what turns logits into probabilities, softmax (default) or sigmoid
+TRUST ?=## evaluate: 1: run modules that read or write files or use the network, too
 AGAINST_SIGNATURE ?=## evaluate: SIGNATURE of AGAINST; default SIGNATURE, where it fits
 AGAINST_OUTPUT ?=## evaluate: OUTPUT of AGAINST, likewise
 AGAINST_TAGS ?=## evaluate: TAGS of AGAINST, likewise
@@ -100,7 +101,8 @@ BASE_PYTHON ?= python3## the interpreter that .venv is made from; default python
 
 # Other programs use these words in the environment (autotools set PYTHON, WSL NAME, csh HOST): only the command line
 # counts.
-$(foreach word,CACHE LOCK INDEX DIFF NAME HOST PYTHON SIGNATURE OUTPUT TAGS SIZE LAYOUT BACKGROUND PROTOCOL,\
+$(foreach word,CACHE LOCK INDEX DIFF NAME HOST PYTHON SIGNATURE OUTPUT TAGS SIZE LAYOUT BACKGROUND PROTOCOL \
+  TRUST,\
   $(if $(filter $(word),$(GIVEN)),,$(eval override $(word) :=)))
 # Only some shells expand the ~ of `make HUB=~/hub`.
 home = $(subst <home>,,$(subst <home>~/,$(value HOME)/,<home>$(1)))
@@ -273,7 +275,8 @@ of_module = $(strip $(foreach pair,$(OF_MODULE) $(patsubst %,AGAINST_%,$(subst :
   $(call option,$(firstword $(call halves,$(pair))),--$(lastword $(call halves,$(pair))))))
 evaluate: | checked_settings ## measure any MODULE on the images of IMAGENET, and AGAINST another one
 	$(call stage,evaluate)$(RUN)evaluate $(call given,MODULE) $(call option,IMAGENET,--images) \
-	  $(call option,AGAINST,--against) $(call option,LABELS,--labels) $(of_module) $(number_and_labels) $(cached)
+	  $(call option,AGAINST,--against) $(call option,LABELS,--labels) $(of_module) $(number_and_labels) $(cached) \
+	  $(if $(filter-out 0,$(TRUST)),--trust)
 contact-sheet: | checked_settings ## show the wrong predictions of MODEL, after validate, on a page
 	$(Q)$(RUN)contact_sheet $(filter %/$(MODEL).yaml,$(YAMLS)) $(call quote,$A/$(MODEL)/report.json) \
 	  $(call quote,$A/$(MODEL)/mistakes.html) $(call option,IMAGENET,--imagenet)

@@ -4,12 +4,16 @@
                                 [--split SPLIT] [--signature NAME] [--output NAME] [--tags TAG,TAG] [--size N]
                                 [--layout NHWC|NCHW] [--range LOW,HIGH|imagenet] [--background [0|1]]
                                 [--protocol resize|crop] [--activation softmax|sigmoid]
-                                [--against-signature NAME and so on] [--report FILE] [--cache FOLDER] [--offline]
+                                [--against-signature NAME and so on] [--trust] [--report FILE] [--cache FOLDER]
+                                [--offline]
 
 MODULE is a folder, an archive or an address, as pipeline/saved_model/remote.py opens it. How it is called is read from
 its files (pipeline/accuracy/interface.py); options say what these leave open, and are refused where they contradict
 them. Those of MODULE count for --against too where they fit it, unless it has its own. Messages use make's names: SIZE=
 is --size. A run with --report that is killed is resumed by the next one.
+
+A model is a program: one that reads files that are not its own, writes files or uses the network is refused without
+--trust. Everything runs in a forked process, so that a model which makes TensorFlow abort is named.
 
 The exit status is 1 when the labels are in another order than the outputs of a module; the figures are written all the
 same. An accuracy at chance ends with a warning and exit status 0: it is what was measured.
@@ -25,7 +29,6 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from pipeline.accuracy import classify, statistics, summary
 from pipeline.accuracy.classify import Predict, Task
@@ -41,6 +44,7 @@ from pipeline.base.command import command
 from pipeline.base.fault import Fault, list_names
 from pipeline.base.files import write_text
 from pipeline.base.status import Status
+from pipeline.base.supervision import note, supervised
 from pipeline.base.verdict import Verdict
 from pipeline.download import cache
 from pipeline.images import image_set, labels
@@ -48,11 +52,12 @@ from pipeline.images.split import add_split
 from pipeline.model.protocols import PROTOCOLS
 from pipeline.saved_model import graph
 from pipeline.saved_model.faults import find_missing_operations
-from pipeline.saved_model.files import Files, model_digest
+from pipeline.saved_model.files import model_digest
 from pipeline.saved_model.load import start_tensorflow
-from pipeline.saved_model.meta_graphs import read_meta_graph
+from pipeline.saved_model.meta_graphs import MetaGraph
 from pipeline.saved_model.opening import read_files
 from pipeline.saved_model.remote import Downloads, open_model
+from pipeline.saved_model.trust import inspect_named, refuse_untrusted
 
 IMAGENET_LABELS = Path(__file__).parents[1] / "model_cards/vit/imagenet2012.tsv"
 
@@ -139,19 +144,24 @@ def open_candidates(args: argparse.Namespace, classes: int, stack: ExitStack) ->
         folder, note = stack.enter_context(open_model(name, setting, downloads))
         if note:
             print(f"evaluate: {shown}: {note}", file=sys.stderr, flush=True)
+        model = inspect_named(folder, shown)
         files, content = read_files(folder)
         is_own = (folder / "assets.extra" / "provenance.json").is_file()
         saved_model = graph.parse(content, shown, files.graph)
-        refuse_missing_operations(shown, choose_meta_graph(shown, saved_model, settings), files)
+        chosen = choose_meta_graph(shown, saved_model, settings)
+        number = next(number for number, meta in enumerate(saved_model.meta_graphs) if meta is chosen)
+        refuse_missing_operations(shown, model.meta_graphs[number])
+        if not args.trust:
+            refuse_untrusted(shown, model, number, folder)
         interface = choose_interface(shown, saved_model, settings, classes, is_own)
         candidates.append(Candidate(shown, folder, settings, interface))
     return candidates
 
 
-def refuse_missing_operations(where: str, meta_graph: Any, files: Files) -> None:
+def refuse_missing_operations(where: str, meta: MetaGraph) -> None:
     """Raises Fault where the installed TensorFlow cannot load a meta graph, since it lacks operations of it."""
     installed = version("tensorflow")
-    if missing := find_missing_operations(read_meta_graph(meta_graph, files.has), installed):
+    if missing := find_missing_operations(meta, installed):
         raise Fault(
             f"{where}: TensorFlow {installed} cannot load it, since it lacks operations: {list_names(missing, 3)};"
             " evaluate imports no other library, so measure a model that was saved without them"
@@ -174,9 +184,11 @@ def load(candidate: Candidate, conditions: Conditions) -> Loaded:
     )
     with Status(candidate.name) as status:
         status.begin("loading")
+        note(f"loading {candidate.name} with TensorFlow")
         classifier = load_classifier(candidate.name, candidate.folder, candidate.interface, settings.prefix)
         predict = to_logits(classifier, len(conditions.names), task.activation)
         status.begin("timing the forward pass")
+        note(f"running {candidate.name} with TensorFlow")
         return Loaded(candidate, task, predict, measure_speed(predict, classify.blank(task)))
 
 
@@ -189,6 +201,7 @@ def measure(module: Loaded, names: Sequence[labels.Label], shards: Path) -> tupl
         shards: the folder for classify.Shards.
     """
     candidate, task = module.candidate, module.task
+    note(f"running {candidate.name} with TensorFlow")
     interface, digest = candidate.interface, model_digest(candidate.folder)
     source = interface.input
     evaluated = classify.evaluate(task, module.predict, f"{digest} {interface}", shards, candidate.name)
@@ -268,6 +281,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         flag = {"nargs": "?", "const": "1"} if name == "background" else {}
         parser.add_argument(f"--{name}", **flag, help=_HELP[name])  # type: ignore[arg-type]
         parser.add_argument(f"--against-{name}", **flag, help=f"that of the second module (default: --{name})")  # type: ignore[arg-type]
+    parser.add_argument(
+        "--trust", action="store_true", help="run modules that read or write files or use the network, too"
+    )
     parser.add_argument("--report", type=Path, help="write the figures to this file as JSON")
     cache.add_options(parser)
     return parser.parse_args(arguments)
@@ -331,4 +347,4 @@ def main(arguments: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(command("evaluate", main))
+    raise SystemExit(supervised("evaluate", lambda: command("evaluate", main)))

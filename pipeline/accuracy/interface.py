@@ -88,8 +88,8 @@ def choose_meta_graph(where: str, saved_model: Any, settings: ModuleSettings) ->
         Fault: when there is none of these tags, or the choice is not clear.
     """
     by_tags: dict[tuple[str, ...], Any] = {}
-    for meta in saved_model.meta_graphs:
-        by_tags.setdefault(tuple(sorted(meta.meta_info_def.tags)), meta)  # TensorFlow loads the first of equal tags
+    for meta in saved_model.meta_graphs:  # TensorFlow loads the first of equal tags, which it compares as sets
+        by_tags.setdefault(tuple(sorted(set(meta.meta_info_def.tags))), meta)
     wanted = settings.tags
     if wanted in by_tags:
         return by_tags[wanted]
@@ -285,7 +285,7 @@ def choose_interface(where: str, saved_model: Any, settings: ModuleSettings, cla
         pixels = _check_pixels(where, source, settings, is_own)
         source = ImageInput(source.name, source.tensor, source.layout, _check_size(where, source, settings))
     interface = Interface(
-        tags=tuple(sorted(meta_graph.meta_info_def.tags)),
+        tags=tuple(sorted(set(meta_graph.meta_info_def.tags))),
         signature=name,
         input=source,
         output=choose_output(where, outputs, settings, classes),

@@ -88,7 +88,7 @@ def _parse(setting: str, name: str, text: str) -> object:
     if name == "range":
         return parse_range(setting, text)
     if name == "tags":
-        return tuple(sorted(filter(None, text.split(","))))
+        return tuple(sorted(set(filter(None, text.split(",")))))
     if name == "background":
         return text == "1"
     return int(text) if name == "size" else text

@@ -66,7 +66,7 @@ def load_classifier(name: str, folder: Path, interface: Interface, prefix: str =
             tensor = tf.cast(tensor, interface.input.tensor.dtype)
         try:
             outputs = function(tensor) if interface.signature == CALL else function(**{interface.input.name: tensor})
-        except (TypeError, ValueError, tf.errors.OpError) as error:
+        except (TypeError, ValueError, LookupError, RuntimeError, tf.errors.OpError) as error:
             shown = f"{tensor.dtype.name} {tuple(tensor.shape)}"
             raise _explain(folder, name, f"it fails on images, {shown} ({_brief(error)})") from None
         rows = select_output(outputs, interface.output, name, prefix)

@@ -11,6 +11,12 @@ from typing import Any
 
 from pipeline.base.fault import Fault
 
+# What TensorFlow's Python raises for damaged or crafted files; each was seen, or is what its lookups and casts raise.
+_DAMAGED = (
+    OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError, RuntimeError, NotImplementedError,
+    ArithmeticError, MemoryError,
+)  # fmt: skip
+
 
 def start_tensorflow() -> None:
     """Imports TensorFlow and initializes its devices, with stderr redirected meanwhile.
@@ -59,8 +65,10 @@ def load_saved_model(folder: Path, name: str = "", tags: Sequence[str] | None = 
 
     try:
         return tf.saved_model.load(str(folder), tags=tags)
-    except (OSError, IndexError, ValueError, tf.errors.OpError) as error:  # each was seen with damaged files
-        message = textwrap.shorten(str(error).replace(str(folder), name or str(folder)), 400, placeholder=" ...")
+    except (*_DAMAGED, tf.errors.OpError) as error:
+        message = textwrap.shorten(
+            (str(error) or type(error).__name__).replace(str(folder), name or str(folder)), 400, placeholder=" ..."
+        )
         raise Fault(
             f"{name or folder}: TensorFlow cannot load this SavedModel ({message}); make doctor shows"
             " what it needs, and a damaged one must be written or downloaded again"

@@ -80,7 +80,7 @@ def read_meta_graph(meta_graph: Any, has_file: Callable[[str], bool]) -> MetaGra
     functions = graph.function_nodes(meta_graph.graph_def)
     known = {node.op for nodes in functions.values() for node in nodes if node.op in operations.table()}
     table = {name: operations.table()[name] for name in sorted(known)}
-    run = list(_run_nodes(meta_graph, functions))
+    run = _run_nodes(meta_graph, functions)
     compiled = set(_compiled_functions(meta_graph, functions))
     assets = sorted(set(graph.read_assets(meta_graph).values()))
     return MetaGraph(
@@ -124,20 +124,22 @@ def _unknown_nodes(functions: Functions) -> Iterator[tuple[str, Any]]:
 
 
 # What is run ----------------------------------------------------------------------------------------------------------
-def _run_nodes(meta_graph: Any, functions: Functions) -> Iterator[tuple[str, Any]]:
-    """Yields the nodes that can be run, each as (function, node), without those that save and restore variables."""
-    needed = _needed_nodes(meta_graph)
+def _run_nodes(meta_graph: Any, functions: Functions) -> list[tuple[str, Any]]:
+    """Returns the nodes that can be run, each as (function, node), without those that save and restore variables."""
     initial = _ancestors(meta_graph, _initializer_names(meta_graph))
-    nodes = {node.name: node for node in (*needed, *initial)}
-    return _with_called(functions, list(nodes.values()), _object_functions(meta_graph))
+    nodes = list({node.name: node for node in (*_needed_nodes(meta_graph), *initial)}.values())
+    return _nodes_of(functions, nodes, _called(functions, nodes, _object_functions(meta_graph)))
 
 
-def _with_called(functions: Functions, nodes: Sequence[Any], roots: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    """Yields nodes of the graph, then those of the functions that they call or that are named, as (function, node)."""
+def _called(functions: Functions, nodes: Iterable[Any], roots: Iterable[str]) -> list[str]:
+    """Returns the functions that nodes of the graph call, directly or not, with the roots and what these call."""
     called = [name for node in nodes for name in graph.called_functions(node)]
-    yield from (("", node) for node in nodes)
-    for name in graph.reachable_functions(functions, [*called, *roots], [""]):
-        yield from ((name, node) for node in functions[name])
+    return graph.reachable_functions(functions, [*called, *roots], [""])
+
+
+def _nodes_of(functions: Functions, nodes: Iterable[Any], called: Iterable[str]) -> list[tuple[str, Any]]:
+    """Returns nodes of the graph, then those of functions, each as (function, node)."""
+    return [*(("", node) for node in nodes), *((name, node) for name in called for node in functions[name])]
 
 
 def _object_functions(meta_graph: Any) -> list[str]:
@@ -219,9 +221,10 @@ def _accesses(meta_graph: Any, functions: Functions) -> tuple[Access, ...]:
         if not is_safe(name):
             accesses[Access(Kind.READ, f"assets/{show_name(name)}")] = None
     for nodes, roots, own in steps:
-        run = list(_with_called(functions, nodes, roots))
+        called = _called(functions, nodes, roots)
+        run = _nodes_of(functions, nodes, called)
         origins = Origins(meta_graph, functions, run, own)
-        for name, node in (*run, *_alternative_nodes(meta_graph, functions, {name for name, _ in run})):
+        for name, node in (*run, *_nodes_of(functions, (), _alternatives(meta_graph, functions, called))):
             accesses |= dict.fromkeys(find_access(name, node, origins))
     return tuple(accesses)
 
@@ -252,18 +255,18 @@ def _resource_name(node: Any) -> bytes:
     return name or node.name.encode()
 
 
-def _alternative_nodes(meta_graph: Any, functions: Functions, run: Collection[str]) -> Iterator[tuple[str, Any]]:
-    """Yields the nodes of functions that TensorFlow may run in place of those that are run.
+def _alternatives(meta_graph: Any, functions: Functions, called: Collection[str]) -> list[str]:
+    """Returns the functions that TensorFlow may run in place of those that are called, and what these call.
 
-    These are other functions of the same interface (such as the GPU's variant of an LSTM), and gradients.
+    They are others of the same interface (such as the GPU's variant of an LSTM), and gradients.
     """
     library = meta_graph.graph_def.library
     interfaces = {one.signature.name: attribute(one, "api_implements").s for one in library.function}
-    used = {interfaces[name] for name in run if interfaces.get(name)}
+    used = {interfaces[name] for name in called if interfaces[name]}
     roots = [name for name, interface in interfaces.items() if interface in used]
-    roots += [gradient.gradient_func for gradient in library.gradient]
-    for name in graph.reachable_functions(functions, roots, run):
-        yield from ((name, node) for node in functions[name])
+    return graph.reachable_functions(
+        functions, [*roots, *(one.gradient_func for one in library.gradient)], ["", *called]
+    )
 
 
 def _compiled_functions(meta_graph: Any, functions: Functions) -> list[str]:
