@@ -205,7 +205,7 @@ class Shards:
         self._task, self._folder = task, folder / task.key(model)[:16]
         for other in folder.glob("*"):
             if other != self._folder:
-                shutil.rmtree(other)
+                shutil.rmtree(other) if other.is_dir() and not other.is_symlink() else other.unlink()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._parts: list[Predictions] = []  # of whole shards
         self._batches: list[Predictions] = []  # of the shard that is not whole yet

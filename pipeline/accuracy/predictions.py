@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit
 
 from pipeline.base.fault import UnusableFile
-from pipeline.base.files import replacing
+from pipeline.base.files import make_way, replacing
 from pipeline.base.npz_file import NpzFile
 
 LARGEST = 64 << 20  # bytes, packed or not: those of 2,000,000 images; ImageNet's training set has 1,281,167
@@ -63,6 +63,7 @@ class Predictions:
 
     def save(self, path: Path) -> None:
         """Writes an .npz of at most 32 bytes an image and 1.5 kB; a kill leaves the old file or none."""
+        make_way(path)
         with replacing(path) as stream:
             np.savez_compressed(stream, **{field.name: getattr(self, field.name) for field in fields(self)})
 

@@ -206,12 +206,26 @@ def write_text(path: Path, text: str) -> None:
         stream.write(text.encode(errors="surrogateescape"))
 
 
+def has_text(path: Path, text: str) -> bool:
+    """Whether a file can be read and has this text, as write_text() writes it."""
+    content = text.encode(errors="surrogateescape")
+    try:
+        return read_bounded(path, len(content)) == content
+    except (Unreadable, OSError):
+        return False
+
+
 def write_memory(path: Path, text: str) -> None:
     """Replaces a file that can be made again, as write_text() does; an empty folder in its place is removed."""
-    if path.is_dir() and not path.is_symlink():
-        with suppress(OSError):  # not empty: write_text() says that a folder stands there
-            path.rmdir()
+    make_way(path)
     write_text(path, text)
+
+
+def make_way(path: Path) -> None:
+    """Removes an empty folder that stands in the place of a file; of another, the writer says that it stands there."""
+    if path.is_dir() and not path.is_symlink():
+        with suppress(OSError):
+            path.rmdir()
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from pipeline.base.files import Unreadable, read_bounded
 # The longest text that is read whole is a table of ImageNet's 50,000 validation images with their boxes: 3 MB.
 MAX_BYTES = 16 * 1024 * 1024
 
-# str.splitlines() also cuts at U+2028, NEL and form feeds, which names copied from a web page have in their middle.
 # A page of 1,000 modules has 0.3 MB, a plot of 50,000 images 0.1 MB.
 LARGEST_GENERATED = 4 << 20  # bytes
+
+# str.splitlines() also cuts at U+2028, NEL and form feeds, which names copied from a web page have in their middle.
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SEPARATORS = re.compile("[\v\f\x1c-\x1e\x85\u2028\u2029]")
 

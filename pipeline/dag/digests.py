@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.files import Unreadable, read_bounded, sha256_of, write_memory
+from pipeline.base.files import has_text, sha256_of, write_memory
 from pipeline.base.json_files import recall_json
 
 
@@ -70,7 +70,7 @@ class Stamps:
     def write(self, name: str, text: str, renew: bool = False) -> None:
         """Writes a stamp where its text differs or `renew` is true."""
         path = self.folder / name
-        if renew or not _has_text(path, text):
+        if renew or not has_text(path, text):
             write_memory(path, text)
 
     def write_unless_empty(self, name: str, text: str) -> None:
@@ -81,12 +81,3 @@ class Stamps:
         """
         if text or not (self.folder / name).exists():
             self.write(name, text)
-
-
-def _has_text(path: Path, text: str) -> bool:
-    """Whether a file can be read and has this text; as write_memory() writes it."""
-    content = text.encode(errors="surrogateescape")
-    try:
-        return read_bounded(path, len(content)) == content
-    except (Unreadable, OSError):
-        return False

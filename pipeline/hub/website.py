@@ -14,7 +14,7 @@ from urllib.parse import quote
 import jinja2
 import markupsafe
 
-from pipeline.base.files import write_memory, write_text
+from pipeline.base.files import has_text, write_memory, write_text
 from pipeline.base.heads import Head
 from pipeline.base.json_files import recall_json
 from pipeline.base.stage_code import ROOT
@@ -240,7 +240,7 @@ def _write_shared(hub: Path) -> None:
     """Writes the files that all pages share, where they differ from what is there."""
     for name in SHARED:
         text, target = (SOURCES / name).read_text(encoding="utf-8"), hub / "site" / name
-        if not target.is_file() or target.read_bytes() != text.encode():
+        if not has_text(target, text):
             write_text(target, text)
 
 

@@ -4,7 +4,6 @@ Hugging Face's datasets write what each column is into the file's metadata, unde
 a `ClassLabel` with the names of the classes. Other programs write nothing; then the columns' usual names tell.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.fault import Fault, list_names
+from pipeline.base.files import Unreadable
+from pipeline.base.json_files import parse_facts
 from pipeline.images.labels import CLASSES, Label, UnknownClass, imagenet_classes, match_classes
 
 _IMAGES = ("image", "img", "jpg", "jpeg", "png", "webp", "image_bytes", "bytes", "picture")
@@ -74,10 +75,11 @@ def find_columns(path: Path, schema: Any, labels: Sequence[Label]) -> Columns:
 def _read_features(schema: Any) -> dict[str, dict[str, Any]]:
     """Returns what Hugging Face's metadata say of each column; {} without any."""
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, TypeError, ValueError):
+        features = parse_facts((schema.metadata or {})[b"huggingface"])["info"]["features"]
+    except (KeyError, TypeError, Unreadable):
         return {}
-    return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
+    named = features.items() if isinstance(features, dict) else ()
+    return {name: feature for name, feature in named if isinstance(feature, dict)}
 
 
 def _find_image(schema: Any, features: dict[str, dict[str, Any]]) -> str | None:

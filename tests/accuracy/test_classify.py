@@ -15,6 +15,7 @@ from pipeline.base.fault import Fault
 from pipeline.images import image_set
 from pipeline.images.labels import Label
 from tests.conftest import CLASSES, write_images
+from tests.damaged_json import DAMAGES
 
 LABELS = [Label(name, name.title()) for name in CLASSES]
 SIZE = 8
@@ -145,13 +146,27 @@ def test_images_that_were_replaced_are_classified_again(
     assert 0 < sum(calls) < 30  # the shards of the other images are kept
 
 
-@pytest.mark.parametrize("content", [None, "{", ""])
-def test_a_shard_whose_record_is_damaged_is_computed_again(content: str | None, images: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["empty", "list", "empty object", "deep lists", "folder", "pipe", "link to nothing"])
+@pytest.mark.parametrize("suffix", ["json", "npz"])
+def test_a_shard_that_is_no_shard_is_computed_again(damage: str, suffix: str, images: Path, tmp_path: Path) -> None:
     evaluate(choose(images), colours, "model", tmp_path / "shards", "test")
-    (record,) = (tmp_path / "shards").glob("*/00000.json")
-    record.unlink() if content is None else record.write_text(content)
-    evaluated = evaluate(choose(images), colours, "model", tmp_path / "shards", "test")
+    (path,) = (tmp_path / "shards").glob(f"*/00000.{suffix}")
+    DAMAGES[damage](path)
+    (tmp_path / "shards/file").touch()  # of nobody
+    calls, predict = counting(colours)
+    evaluated = evaluate(choose(images), predict, "model", tmp_path / "shards", "test")
+    assert len(calls) == 8
     assert evaluated.predictions.right.all()
+
+
+def test_a_shard_of_other_images_is_computed_again(images: Path, tmp_path: Path) -> None:
+    """Its files are whole, but the predictions are those of another shard."""
+    evaluate(choose(images), colours, "model", tmp_path / "shards", "test")
+    first, second = (next((tmp_path / "shards").glob(f"*/0000{number}.npz")) for number in (0, 1))
+    whole = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    evaluate(choose(images), colours, "model", tmp_path / "shards", "test")
+    assert first.read_bytes() == whole
 
 
 def test_an_extremely_long_image_is_damaged(images: Path) -> None:
