@@ -309,6 +309,8 @@ lint: | $(READY) ## check style and types
 browser: ## install Chromium for the tests of the website, unless there is one
 	@command -v chromium chromium-browser google-chrome || { \
 	  apt-get -q -o Acquire::http::Timeout=20 update && apt-get -q install -y --no-install-recommends chromium; }
+# As it is: benchmarks read no env:<name>, and an interpreter is no address.
+torch_python = $(if $(TORCH_PYTHON),--torch-python=$(call quote,$(TORCH_PYTHON)))
 bench: | $(READY) ## measure speed and memory beside plain code; fail where a limit is missed (half an hour on 2 cores, 8 GB of disk)
 	$(call quote,$(PYTHON)) -m benchmarks.packing
 	$(call quote,$(PYTHON)) -m benchmarks.downloading
@@ -318,7 +320,7 @@ bench: | $(READY) ## measure speed and memory beside plain code; fail where a li
 	$(call quote,$(PYTHON)) -m benchmarks.images
 	$(call quote,$(PYTHON)) -m benchmarks.hostile
 	$(call quote,$(PYTHON)) -m benchmarks.evaluation --folder $(call quote,$A/bench)
-	$(call quote,$(PYTHON)) -m benchmarks.forward --folder $(call quote,$A/bench) $(call option,TORCH_PYTHON,--torch-python)
+	$(call quote,$(PYTHON)) -m benchmarks.forward --folder $(call quote,$A/bench) $(torch_python)
 	$(call quote,$(PYTHON)) -m benchmarks.conversion --folder $(call quote,$A/bench)
 check-full: | $(READY) ## publish full-size members and members of every variant and data set, with random weights (over an hour on 2 cores, 60 GB of disk)
 	$(call quote,$(PYTHON)) -m benchmarks.full_size $(call quote,$A/full)
@@ -330,7 +332,7 @@ check-full: | $(READY) ## publish full-size members and members of every variant
 	$(call quote,$(PYTHON)) -m benchmarks.fresh_install $(call quote,$A/fresh)
 	$(call quote,$(PYTHON)) -m benchmarks.make_attacks
 	$(if $(TORCH_PYTHON),\
-	  $(call quote,$(PYTHON)) -m benchmarks.timm_round_trip $(call option,TORCH_PYTHON,--torch-python) --folder $(call quote,$A/timm),\
+	  $(call quote,$(PYTHON)) -m benchmarks.timm_round_trip $(torch_python) --folder $(call quote,$A/timm),\
 	  @echo "check-full: the round trip through timm was NOT run: set TORCH_PYTHON=<an interpreter with benchmarks/requirements-forward.txt>")
 clean: ## remove what the stages made; the hub stays
 	rm -rf $(foreach folder,$(MODELS) collections .stamps,$(call quote,$A/$(folder)))
