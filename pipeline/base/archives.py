@@ -284,8 +284,13 @@ def is_safe(name: str) -> bool:
     return bool(name) and not name.startswith("/") and ".." not in name.split("/") and "\0" not in name
 
 
-def unpack(path: Path, folder: Path) -> list[str]:
+def unpack(path: Path, folder: Path, check: Callable[[Entry], None] = lambda entry: None) -> list[str]:
     """Writes the regular files and the folders of an archive below an empty folder.
+
+    Args:
+        path: the archive.
+        folder: where to write.
+        check: called for each entry before it is written; raises Fault for one that must not be.
 
     Returns:
         The names of links and special files, which are left out.
@@ -307,6 +312,7 @@ def unpack(path: Path, folder: Path) -> list[str]:
             if entry.kind in (EntryKind.LINK, EntryKind.SPECIAL):
                 left_out.append(show_name(entry.name))
                 continue
+            check(entry)
             new = _find_new(path, folder, entry, written)
             folders += len(new)
             if folders > FOLDERS:

@@ -14,10 +14,12 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from pipeline.base.archives import Entry, EntryKind, Member, Packing, detect_packing, is_safe, read_archive, unpack
+from pipeline.base import archives
+from pipeline.base.archives import Entry, EntryKind, Member, Packing, detect_packing, is_safe, read_archive
 from pipeline.base.fault import Fault, list_names, show_name
 from pipeline.saved_model.files import GRAPH_FILES, Files, belongs_to_model, is_read, walk_model
 from pipeline.saved_model.locate import choose_model, find_graphs, find_snapshot, is_file
@@ -151,12 +153,14 @@ class _Listing:
     """What one reading of an archive tells.
 
     Attributes:
+        path: the archive.
         entries: all of them, in order.
         graphs: the names of all GRAPH_FILES.
         heads: the first HEAD bytes of the model's files and of some others.
         content: of the first of the graphs, which is that of the model in most archives.
     """
 
+    path: Path
     entries: list[Entry] = field(default_factory=list)
     graphs: list[str] = field(default_factory=list)
     heads: dict[str, bytes] = field(default_factory=dict)
@@ -171,7 +175,7 @@ class _Listing:
         is_hidden = any(part.startswith(".") for part in path.parent.parts)
         if path.name in GRAPH_FILES and is_safe(entry.name) and not is_hidden:
             self.graphs.append(entry.name)
-            _refuse_large_graph(show_name(entry.name), entry.size)
+            _refuse_large_graph(f"{self.path}: {show_name(entry.name)}", entry.size)
             if len(self.graphs) == 1:
                 self.content = b"".join(member.chunks())
                 self.heads[entry.name] = self.content[:HEAD]
@@ -182,7 +186,7 @@ class _Listing:
 
 def _read_packed(path: Path) -> tuple[Files, bytes]:
     """Reads an archive as a stream; one graph alone is kept in memory, and nothing is written to disk."""
-    listing = _Listing()
+    listing = _Listing(path)
     for member in read_archive(path):
         if member.entry.name:  # "./" has none
             listing.add(member)
@@ -196,7 +200,7 @@ def _read_packed(path: Path) -> tuple[Files, bytes]:
         if name.startswith(below) and belongs_to_model(name.removeprefix(below)):
             _refuse_wrong_file(path, choice.root, name, head)
     is_first = graph == listing.graphs[0] and listing.graphs.count(graph) == 1
-    content = listing.content if is_first else _read_member(path, graph)
+    content = listing.content if is_first else archives.read_files(path, [graph], _GRAPH)[graph]
     is_tarball = detect_packing(path) is Packing.GZIP
     entries = tuple(listing.entries)
     return Files(str(path), is_tarball, choice.root, PurePosixPath(graph).name, entries, choice.note), content
@@ -218,15 +222,6 @@ def _linked_model(path: Path, links: Iterable[str]) -> Fault | None:
     return None
 
 
-def _read_member(path: Path, name: str) -> bytes:
-    """Returns the content of the last entry of that name: as when it is unpacked, that one counts."""
-    content = b""
-    for member in read_archive(path):
-        if member.entry.name == name and member.entry.kind is EntryKind.FILE:
-            content = b"".join(member.chunks())
-    return content
-
-
 # A folder to load -----------------------------------------------------------------------------------------------------
 @contextmanager
 def open_folder(path: Path) -> Iterator[tuple[Path, str]]:
@@ -240,9 +235,15 @@ def open_folder(path: Path) -> Iterator[tuple[Path, str]]:
         yield _search(path, path)
         return
     with tempfile.TemporaryDirectory() as scratch:
-        left_out = unpack(path, Path(scratch))
+        left_out = archives.unpack(path, Path(scratch), partial(_check_entry, path))
         if fault := None if find_graphs(Path(scratch)) else _linked_model(path, left_out):
             raise fault
         folder, note = _search(Path(scratch), path)
         links = f"left out links and special files: {list_names(left_out)}" if left_out else ""
         yield folder, "; ".join(filter(None, (note, links)))
+
+
+def _check_entry(path: Path, entry: Entry) -> None:
+    """Raises Fault for a graph that is too large, before it is written."""
+    if PurePosixPath(entry.name).name in GRAPH_FILES:
+        _refuse_large_graph(f"{path}: {show_name(entry.name)}", entry.size)

@@ -290,3 +290,27 @@ def test_any_damage_is_one_sentence(packing: Packing, tmp_path: Path) -> None:
         with suppress(Fault):
             unpack(tmp_path / "a", tmp_path / str(number))
     assert {path.name for path in tmp_path.iterdir()} == {"a", *map(str, range(60))}
+
+
+@pytest.mark.parametrize("packing", [Packing.TAR, Packing.GZIP])
+def test_an_archive_that_is_cut_at_any_block_is_refused(packing: Packing, tmp_path: Path) -> None:
+    content = tarred(entry("l" * 300), entry("link", tarfile.SYMTYPE, target="c"), form=tarfile.GNU_FORMAT)
+    end = len(content.rstrip(b"\0")) // 512 * 512 + 512
+    for cut in range(512, end + (512 if packing is Packing.TAR else 0), 256):
+        path = tmp_path / f"{cut}.tar"
+        part = content[:cut]
+        path.write_bytes(part if packing is Packing.TAR else gzip.compress(part)[:-8])
+        with pytest.raises(Fault, match="it is cut short or damaged"):
+            list(read_archive(path))
+
+
+def test_what_must_not_be_written_is_not(tmp_path: Path) -> None:
+    def check(entry: archives.Entry) -> None:
+        if entry.name == "c":
+            raise Fault("not this one")
+
+    (tmp_path / "a").write_bytes(tarred())
+    (tmp_path / "out").mkdir()
+    with pytest.raises(Fault, match="not this one"):
+        unpack(tmp_path / "a", tmp_path / "out", check)
+    assert not (tmp_path / "out/c").exists()

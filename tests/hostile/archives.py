@@ -10,15 +10,15 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import pipeline.doctor  # noqa: F401 - imported before a process is forked
 import pipeline.evaluate  # noqa: F401
+from pipeline.base.fault import Fault
 from pipeline.saved_model.files import tarball_digest
-from pipeline.saved_model.opening import open_folder
+from pipeline.saved_model.opening import open_folder, read_files
 from tests.hostile.attack import Attack, Fuzz, command
 from tests.raw_archives import END, checked, file, gzip_zeros, header, long_name, pax, xz_with_dictionary
 from tests.saved_model.graphs import write_graph
@@ -28,20 +28,20 @@ _TOO_MUCH = "a content of more than 50 times its own size"
 _DIRECTORY = b"d" * 99
 
 
-def doctor(path: Path) -> None:
-    command("doctor", path)
-
-
 def evaluate(path: Path) -> None:
     """Opens a model as evaluate does, which unpacks it; there is nothing to evaluate with."""
     command("evaluate", path, "--images", path.parent / "none")
 
 
+def doctor(path: Path) -> None:
+    """Reads an archive as doctor does, but for the process of its own, which takes long to start."""
+    read_files(path)
+
+
 def both(path: Path) -> None:
-    """Runs doctor, then evaluate; both must refuse."""
-    with pytest.raises(SystemExit) as end:
+    """Reads an archive as doctor does, then unpacks it as evaluate does; both must refuse it."""
+    with pytest.raises(Fault):
         doctor(path)
-    assert end.value.code == 1
     evaluate(path)
 
 
@@ -111,14 +111,16 @@ def entries(count: int, name: str = "{}") -> Callable[[], bytes]:
     return lambda: b"".join(header(b"0", 0, name.format(number).encode()) for number in range(count))
 
 
-def sparse_file(folder: Path) -> Path:
-    """Writes a plain archive with a file of 4 TB, which takes no place on this disk."""
-    path = folder / "evil.tar"
-    path.write_bytes(header(b"0", 4_000_000 * MB, b"variables/variables.data-00000-of-00001"))
-    os.truncate(path, 512 + 4_000_000 * MB)
-    with path.open("ab") as stream:
-        stream.write(bytes(-(4_000_000 * MB) % 512) + END)
-    return path
+def with_holes(name: bytes, size: int) -> Callable[[Path], Path]:
+    """Returns what writes a plain archive with a file of zeros, which take no place on this disk."""
+
+    def make(folder: Path) -> Path:
+        path = folder / "evil.tar"
+        path.write_bytes(header(b"0", size, name))
+        os.truncate(path, 512 + -(-size // 512) * 512 + len(END))
+        return path
+
+    return make
 
 
 TARS = (
@@ -127,6 +129,7 @@ TARS = (
     Attack("pax name above", of_tar(pax([(b"path", b"m/../../evil")]), file(b"x")), evaluate, "leads outside"),
     Attack("long name above", of_tar(long_name(b"m/" * 25 + b"../" * 30 + b"e" * 99), file()), evaluate, "outside"),
     Attack("name of control characters", of_tar(file(b"\x1b[2J\n\xff/../evil")), evaluate, r"'\\\\x1b\[2J\\\\n"),
+    Attack("links", of_tar(long_links), lambda path: command("doctor", path), "no saved_model.pb"),
     *(Attack(f"links {number}", make, both, "no saved_model.pb") for number, make in enumerate(LINKS)),
     *(
         Attack(f"device {kind}", of_tar(header(kind.encode(), 0, b"saved_model.pb")), both, "link or a special file")
@@ -147,7 +150,8 @@ TARS = (
     Attack("huge size, plain", plain(header(b"0", 1 << 61), END), both, "unexpected end of data"),
     Attack("negative pax size", of_tar(pax([(b"size", b"-1024")]), file(b"x")), doctor, "a size that is no number"),
     Attack("huge pax size", of_tar(pax([(b"size", b"9" * 5000)]), file(b"x")), doctor, "a size that is no number"),
-    Attack("4 TB", sparse_file, evaluate, "the disk is full"),
+    Attack("4 TB", with_holes(b"variables/variables.data-00000-of-00001", 4_000_000 * MB), evaluate, "disk is full"),
+    Attack("3 GB graph", with_holes(b"m/saved_model.pb", 3000 * MB), both, "model.pb: it has 3,000,000,000 bytes"),
     Attack("sparse file", of_tar(sparse), both, "is stored as a sparse file"),
     Attack("sparse 0.0", sparse_pax((b"GNU.sparse.size", b"9" * 12), (b"GNU.sparse.numblocks", b"1")), both, "sparse"),
     Attack("sparse 0.1", sparse_pax((b"GNU.sparse.map", b"0,1," * 9000)), both, "sparse"),
@@ -267,7 +271,7 @@ ZIPS = (
     Attack("zip, encrypted", zip_of(put(_LOCAL, 6, "<H", 1), put(_ENTRY, 8, "<H", 1)), both, "is encrypted"),
     Attack("zip, wrong checksum", zip_of(put(_ENTRY, 16, "<L", 7)), both, "Bad CRC-32"),
     Attack("zip, other local name", zip_of(put(_LOCAL, 30, "<L", 7)), both, "differ"),
-    Attack("zip, larger in its directory", zip_of(put(_ENTRY, 24, "<L", 3000 * MB)), both, _TOO_MUCH),
+    Attack("zip, larger in its directory", zip_of(put(_ENTRY, 24, "<L", 2000 * MB)), both, _TOO_MUCH),
     Attack("zip, a bit larger in its directory", zip_of(put(_ENTRY, 24, "<L", 8)), both, "unexpected end of data"),
     Attack("zip, smaller in its directory", zip_of(put(_ENTRY, 24, "<L", 3)), both, "Bad CRC-32"),
     Attack("zip, place before the file", zip_of(put(_END, 16, "<L", 0xFFFFFF00)), both, "not a whole .zip"),
@@ -314,9 +318,8 @@ def model_archives(folder: Path, *packings: str) -> list[Path]:
 
 
 def read_and_unpack(path: Path) -> None:
-    """Runs doctor, whatever it finds, and unpacks the archive as evaluate does."""
-    with suppress(SystemExit):
-        doctor(path)
+    """Reads an archive as doctor does, and unpacks it as evaluate does."""
+    read_files(path)
     with open_folder(path):
         pass
 
