@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from pipeline.base.heads import Head
@@ -13,11 +13,25 @@ from pipeline.cards.record import Record, render_tf_hub
 
 @dataclass(frozen=True)
 class CardFile:
-    """A file: its path, its text, and `check`, which raises a Fault that names file and line where it breaks a rule."""
+    """A file, rendered when its text is first needed.
+
+    Attributes:
+        path: of the file.
+        render: returns its text.
+        rules: raises a Fault that names file and line where a text breaks a rule.
+    """
 
     path: Path
-    text: str
-    check: Callable[[], None]
+    render: Callable[[], str]
+    rules: Callable[[str], None]
+
+    @cached_property
+    def text(self) -> str:
+        return self.render()
+
+    def check(self) -> None:
+        """Raises a Fault where the text breaks a rule."""
+        self.rules(self.text)
 
 
 def member_files(records: Mapping[Head, Record], out: Path, has_figures: bool = True) -> Iterator[CardFile]:
@@ -29,27 +43,26 @@ def member_files(records: Mapping[Head, Record], out: Path, has_figures: bool = 
         has_figures: whether the report's digests and counts are those of files; false for a stand-in's.
     """
     for record in records.values():
-        yield _tf_hub(record, out, has_figures)
-        path, text = out / f"{record.head}.huggingface.md", hugging_face.readme(record)
-        yield CardFile(path, text, partial(hugging_face.check_readme, text, record.report, str(path)))
-        path, text = out / "kaggle" / record.head / "model-instance-metadata.json", kaggle.instance_metadata(record)
-        yield CardFile(path, text, partial(kaggle.check_instance, text, str(path)))
-    path, text = out / "kaggle" / "model-metadata.json", kaggle.model_metadata(records[Head.CLASSIFICATION])
-    yield CardFile(path, text, partial(kaggle.check_model, text, str(path)))
+        path = out / f"{record.head}.md"
+        yield CardFile(path, partial(render_tf_hub, record), partial(_check_tf_hub, record, str(path), has_figures))
+        path = out / f"{record.head}.huggingface.md"
+        check = partial(hugging_face.check_readme, report=record.report, where=str(path))
+        yield CardFile(path, partial(hugging_face.readme, record), check)
+        path = out / "kaggle" / record.head / "model-instance-metadata.json"
+        check = partial(kaggle.check_instance, where=str(path))
+        yield CardFile(path, partial(kaggle.instance_metadata, record), check)
+    path = out / "kaggle" / "model-metadata.json"
+    render = partial(kaggle.model_metadata, records[Head.CLASSIFICATION])
+    yield CardFile(path, render, partial(kaggle.check_model, where=str(path)))
 
 
-def _tf_hub(record: Record, out: Path, has_figures: bool) -> CardFile:
-    path, page = out / f"{record.head}.md", parse_page(render_tf_hub(record))
-    collection = record.facts.collection
+def _check_tf_hub(record: Record, where: str, has_figures: bool, text: str) -> None:
+    page, collection = parse_page(text), record.facts.collection
     models = agreement.models_of([record.report], collection.dataset_name, collection.license, has_figures)
-
-    def check() -> None:
-        problems = [*tf_hub_rules.problems(page), *claims.card_problems(page, record.report, record.head)]
-        problems += agreement.page_problems(page, models)
-        if has_figures:
-            problems += figures.digest_problems(page, record.report)
-            problems += claims.quote_problems(page, record.report.checkpoint.verification)
-            problems += claims.prose_quote_problems(page, record.report)
-        refuse_problems(str(path), problems)
-
-    return CardFile(path, page.text, check)
+    problems = [*tf_hub_rules.problems(page), *claims.card_problems(page, record.report, record.head)]
+    problems += agreement.page_problems(page, models)
+    if has_figures:
+        problems += figures.digest_problems(page, record.report)
+        problems += claims.quote_problems(page, record.report.checkpoint.verification)
+        problems += claims.prose_quote_problems(page, record.report)
+    refuse_problems(where, problems)

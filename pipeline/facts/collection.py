@@ -11,6 +11,7 @@ from pipeline.base.yaml_sections import YamlFile
 
 # The folder of the website, and an address of the server.
 RESERVED = ("site", "healthz")
+MOST_REFERENCES = 200  # of a collection; those of this project have 3 and 5
 ACTIVATIONS = ("softmax", "sigmoid")  # functions of tf.nn
 
 
@@ -117,8 +118,10 @@ class Collection:
             if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value):
                 raise Fault(f"{what} must be lower-case letters, digits, '_' and '-', got {value!r}")
         _refuse_blank(summary=self.summary, training=self.training, dataset_name=self.dataset_name)
-        if not self.references:
-            raise Fault("references must begin with the architecture's and end with jax2tf's, got none")
+        if not 1 <= len(self.references) <= MOST_REFERENCES:
+            got = len(self.references) or "none"
+            expected = f"at most {MOST_REFERENCES}, the architecture's first and jax2tf's last"
+            raise Fault(f"references must be {expected}, got {got}")
         if self.publisher.id in RESERVED:
             raise Fault(f"publisher.id {self.publisher.id!r} is a word that the hub itself uses; choose another")
         if "_" in self.publisher.id:  # tfhub.dev, which allowed it in other names

@@ -1,11 +1,13 @@
 """Finds the texts of YAML files that break a rule for pages, by trying all pages with stand-ins for the figures.
 
 The pages and the rules are those of card, collection and publish, so no rule is known to them alone. A problem of a
-page is traced to its text by leaving out one text after the other: the one without which the problem is gone is named
-with file and line.
+page is traced to its text by leaving out half of the texts, then half of those: the one without which the problem is
+gone is named with file and line.
 """
 
-from collections.abc import Container, Iterator, Sequence
+import itertools
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +30,8 @@ from pipeline.prose.markdown import form_problems, relative_links
 from pipeline.prose.stand_in import stand_in_report
 
 _SHOWN = 5  # problems of one text: more are mostly consequences
+_TRACED = 10  # problems of pages
+_PATIENCE = 4.0  # seconds of CPU for tracing, which needs 12 renderings of a page for a problem of a usual collection
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def text_faults(texts: MemberTexts, others: Sequence[MemberTexts], sources: Sour
     """
     faults = []
     for field in fields_of(texts):
-        if problems := list(_own_problems(field, texts, others)):
+        if problems := list(itertools.islice(_own_problems(field, texts, others), _SHOWN)):
             faults += [f"{sources.place(field, problem.line)}: {problem.text}" for problem in problems]
             texts = field.without(texts)  # its problems on pages would be consequences
     fields = {field.path: field for field in fields_of(texts)}
@@ -79,6 +83,9 @@ def text_faults(texts: MemberTexts, others: Sequence[MemberTexts], sources: Sour
 def _own_problems(field: Field, texts: MemberTexts, others: Sequence[MemberTexts]) -> Iterator[Problem]:
     """Yields what a text shows to be wrong by itself: its form, or a statement unlike the models that it is about."""
     text = field.get(texts) or ""
+    if len(text) > field.limit:
+        yield Problem(1, f"{len(text):,} characters, expected at most {field.limit:,}; shorten it")
+        return
     if field.is_markdown:
         yield from form_problems(text)
     if field.path == ("module", "note"):
@@ -98,17 +105,54 @@ def _trace(
     findings: dict[str, Finding], texts: MemberTexts, others: Sequence[MemberTexts], sources: Sources
 ) -> Iterator[str]:
     """Yields the problems with the texts that they come from, see the module; the rest with their pages."""
-    rest = dict(findings)
-    for field in fields_of(texts):
-        if field.get(texts) == field.neutral or not rest:
-            continue
-        pages = {finding.page for finding in rest.values()}
-        remaining = find_problems(field.without(texts), others, pages)
-        for problem in [problem for problem in rest if problem not in remaining][:_SHOWN]:
+    traced = dict(itertools.islice(findings.items(), _TRACED))
+    fields = list(fields_of(texts))
+    causes = _find_causes(traced, fields, partial(_remaining, texts, others, time.process_time() + _PATIENCE))
+    for field in fields:
+        for problem in [problem for problem in traced if causes.get(problem) == field][:_SHOWN]:
             yield f"{sources.place(field, _line_in(field.get(texts), findings[problem].line))}: {problem}"
-        rest = {problem: finding for problem, finding in rest.items() if problem in remaining}
-    for problem, finding in rest.items():
-        yield f"{sources.member.path}: {problem} (on its page {finding.page})"
+    for problem, finding in traced.items():
+        if problem not in causes:
+            yield f"{sources.member.path}: {problem} (on its page {finding.page})"
+    if len(findings) > _TRACED:
+        yield f"{sources.member.path}: {len(findings) - _TRACED:,} more problems of its pages"
+
+
+def _find_causes(
+    findings: dict[str, Finding],
+    fields: Sequence[Field],
+    remaining: Callable[[Sequence[Field], dict[str, Finding]], Container[str]],
+) -> dict[str, Field]:
+    """Returns the first of the texts without which each problem is gone; it lacks those that none of them causes.
+
+    Args:
+        findings: the problems.
+        fields: the texts, at least one.
+        remaining: returns which problems there still are without some texts.
+    """
+    still = remaining(fields, findings)
+    gone = {problem: finding for problem, finding in findings.items() if problem not in still}
+    if len(fields) == 1 or not gone:
+        return dict.fromkeys(gone, fields[0])
+    half = len(fields) // 2
+    causes = _find_causes(gone, fields[:half], remaining)
+    rest = {problem: finding for problem, finding in gone.items() if problem not in causes}
+    return causes | _find_causes(rest, fields[half:], remaining) if rest else causes
+
+
+def _remaining(
+    texts: MemberTexts,
+    others: Sequence[MemberTexts],
+    until: float,
+    fields: Sequence[Field],
+    findings: dict[str, Finding],
+) -> Container[str]:
+    """Returns the problems of the findings' pages without some texts; all of them when the time is over."""
+    if time.process_time() > until:
+        return findings
+    for field in fields:
+        texts = field.without(texts)
+    return find_problems(texts, others, {finding.page for finding in findings.values()})
 
 
 def _line_in(text: object, line: str) -> int:
@@ -129,8 +173,9 @@ def find_problems(
         try:
             file.check()
         except Fault as fault:
+            lines = file.text.split("\n")
             for message in str(fault).split("\n"):
-                line, problem = _split(message, file)
+                line, problem = _split(message, file.path, lines)
                 beginning = problem.split(", got ")[0].replace(f"_{Head.FE}/", f"_{Head.CLASSIFICATION}/")
                 if beginning not in beginnings:
                     beginnings.add(beginning)
@@ -138,11 +183,11 @@ def find_problems(
     return findings
 
 
-def _split(message: str, file: CardFile) -> tuple[str, str]:
-    """Returns the text of the line that a message names, and the message without file and line."""
-    rest = message.removeprefix(f"{file.path}:")
+def _split(message: str, path: Path, lines: Sequence[str]) -> tuple[str, str]:
+    """Returns the line of a page that a message names, and the message without file and line."""
+    rest = message.removeprefix(f"{path}:")
     number, _, problem = rest.partition(": ")
-    return (file.text.split("\n")[int(number) - 1], problem) if number.isdecimal() else ("", rest.strip())
+    return (lines[int(number) - 1], problem) if number.isdecimal() else ("", rest.strip())
 
 
 def _pages(texts: MemberTexts, others: Sequence[MemberTexts]) -> Iterator[CardFile]:
@@ -152,15 +197,18 @@ def _pages(texts: MemberTexts, others: Sequence[MemberTexts]) -> Iterator[CardFi
         report = stand_in_report(texts.model, texts.evaluation, texts.labels, is_measured)
         yield from member_files(records(facts, report), Path(), has_figures=False)
     yield _collection_page(texts.collection, [_listed(member) for member in (texts, *others)])
-    text = render_publisher(texts.collection.publisher, _entries(facts, texts), _collections(texts))
-    yield CardFile(Path("publisher.md"), text, partial(tf_hub_rules.check, text, "publisher.md"))
+    render = partial(_publisher_page, facts, texts)
+    yield CardFile(Path("publisher.md"), render, partial(tf_hub_rules.check, where="publisher.md"))
 
 
 def _collection_page(collection: Collection, members: Sequence[ListedMember]) -> CardFile:
     reports = [member.report for member in members]
-    text = render_collection(collection, members)
-    check = partial(check_collection, text, collection, reports, "page.md", has_figures=False)
-    return CardFile(Path("page.md"), text, check)
+    check = partial(check_collection, collection=collection, reports=reports, where="page.md", has_figures=False)
+    return CardFile(Path("page.md"), partial(render_collection, collection, members), check)
+
+
+def _publisher_page(facts: CardFacts, texts: MemberTexts) -> str:
+    return render_publisher(texts.collection.publisher, _entries(facts, texts), _collections(texts))
 
 
 def _listed(member: MemberTexts) -> ListedMember:

@@ -43,12 +43,14 @@ class Field:
         neutral: breaks no rule in its place.
         is_markdown: whether authors may use Markdown in it; all other texts are plain and cannot break a page's form.
         is_prose: whether it is sentences on the models.
+        limit: how many characters it may have.
     """
 
     path: tuple[str | int, ...]
     neutral: Any
     is_markdown: bool = False
     is_prose: bool = False
+    limit: int = 20_000  # 3,000 words; the longest text of this project has 600 characters
 
     @property
     def is_of_collection(self) -> bool:
@@ -117,4 +119,4 @@ def fields_of(texts: MemberTexts) -> Iterator[Field]:
         place = ("collection", "references", number)
         yield Field((*place, "text"), "A paper")
         yield Field((*place, "url"), "https://example.org")
-        yield Field((*place, "bibtex"), None)
+        yield Field((*place, "bibtex"), None, limit=60_000)  # a paper's 1,350 authors take 30 kB
