@@ -258,13 +258,13 @@ def training_of(inspection: Inspection) -> Training:
 def _performance(hub: Hub, path: Path, page: Page) -> Iterator[Problem]:
     """Checks the table of a collection's page against the index and the reports of its modules."""
     handles = {(hub.folder / f"{handle}.md").resolve(): handle for handle in hub.index.modules}
-    section = page.section("Performance")
+    section, column = page.section("Performance"), claims.quoted_column(page)
     for link in page.links():
         handle = handles.get((path.parent / link.text).resolve())
         if link.line not in section or handle is None:
             continue
         entry = hub.index.modules[handle]
-        yield from claims.row_quote_problems(page, link.line, entry.weights)
+        yield from claims.row_quote_problems(page, link.line, column, entry.weights)
         if file := hub.reports.get(handle):
             problems = figures.performance_figures(page, link.line, entry.title, link.text, file.report)
             yield from _with_report(file, problems)

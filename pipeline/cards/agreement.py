@@ -21,7 +21,8 @@ _SIZE = re.compile(
     re.IGNORECASE,
 )
 _PARAMETERS = re.compile(
-    r"\b(?P<number>\d[\d,]*(?:\.\d+)?) ?(?P<unit>million|billion|thousand|[kMB]\b)?[ -](?:trainable )?parameters?\b"
+    r"\b(?<![\d,])(?P<number>\d[\d,]{0,20}(?:\.\d{1,9})?)"
+    r" ?(?P<unit>million|billion|thousand|[kMB]\b)?[ -](?:trainable )?parameters?\b"
 )
 _UNITS = {None: 1, "thousand": 1e3, "k": 1e3, "million": 1e6, "M": 1e6, "billion": 1e9, "B": 1e9}
 _ARCHITECTURE = re.compile(
@@ -32,14 +33,17 @@ _LICENCE = re.compile(
     r"|(?P<cc>CC[- ]BY|CC0))\b"
 )
 # What is said of the models, and not of their images, heads or neighbours.
-_MODELS = r"\b(?:models?|modules?|networks?|transformers?|they|these|this|it|(?:re|pre-?|fine-?)?(?:trained|tuned))\b"
+_MODELS = re.compile(
+    r"\b(?:models?|modules?|networks?|transformers?|they|these|this|it|(?:re|pre-?|fine-?)?(?:trained|tuned))\b",
+    re.IGNORECASE,
+)
 _TAKES = re.compile(
     r"\b(?:takes?|taking|accepts?|expects?|inputs?|resolution|must|(?:resized?|rescaled?|scaled?|resampled?)\b.* to)\b",
     re.IGNORECASE,
 )
-_AT = re.compile(rf"{_MODELS}.*\b(?:at|for|on|with) (?:(?:[a-z-]+ ){{0,2}}(?:images|photographs) of )?$", re.IGNORECASE)
-_IS = re.compile(rf"{_MODELS}.*\b(?:is|are|was|were|be)\b", re.IGNORECASE)
-_HAS = re.compile(rf"{_MODELS}.*\b(?:has|have|with|of)\b", re.IGNORECASE)
+_AT = re.compile(r"\b(?:at|for|on|with) (?:(?:[a-z-]+ ){0,2}(?:images|photographs) of )?$", re.IGNORECASE)
+_IS = re.compile(r"\b(?:is|are|was|were|be)\b", re.IGNORECASE)
+_HAS = re.compile(r"\b(?:has|have|with|of)\b", re.IGNORECASE)
 # What a model was trained on, or what else was done with a data set.
 _VERB = re.compile(
     r"\b(?:(?P<trained>fine-?tun(?:ed|ing)|trained|tuned)|tested|evaluated|measured|validated|used|scor\w*|reach\w*|achiev\w*"
@@ -83,6 +87,8 @@ _SIZE_IN_NAME = re.compile(
     r"(?:128|160|192|224|240|256|288|320|384|448|480|512)(?=[-_ ]|$)",
     re.IGNORECASE,
 )
+# Characters that are judged at a time: the patterns look back and forth in a sentence, which may never end.
+_LONGEST = 600
 # Sections that authors do not write, and that name other models and data sets.
 _GENERATED = ("Tested versions", "References")
 
@@ -130,20 +136,34 @@ def page_problems(page: Page, models: Models) -> Iterator[Problem]:
 
 def text_problems(text: str, models: Models) -> Iterator[Problem]:
     """Yields the sentences of a text that state another fact than the models'; lines are counted in the text."""
-    start = 0
-    for sentence in re.split(r"(?<=[.!?;])(?=\s)", text):
-        line = 1 + text.count("\n", 0, start + len(sentence) - len(sentence.lstrip()))
-        start += len(sentence)
-        words = " ".join(sentence.split())
+    for line, sentence in _sentences(text):
         for rule in (_size, _architecture, _parameters, _dataset, _license):
-            for problem in rule(words, models):
+            for problem in rule(sentence, models):
                 yield Problem(line, f"{problem}; correct it")
+
+
+def _sentences(text: str) -> Iterator[tuple[int, str]]:
+    """Yields the sentences of a text in one line each, in parts of at most _LONGEST characters, and their lines."""
+    line = 1
+    for sentence in re.split(r"(?<=[.!?;])(?=\s)", text):
+        first = line + sentence.count("\n", 0, len(sentence) - len(sentence.lstrip()))
+        line += sentence.count("\n")
+        words = " ".join(sentence.split())
+        for start in range(0, len(words), _LONGEST):
+            yield first, words[start : start + _LONGEST]
+
+
+def _is_of_models(sentence: str, pattern: re.Pattern[str], at: int) -> bool:
+    """Whether a sentence names the models before a place in it, and the pattern stands between."""
+    models = _MODELS.search(sentence, 0, at)
+    return bool(models and pattern.search(sentence, models.end(), at))
 
 
 def _size(sentence: str, models: Models) -> Iterator[str]:
     is_input = _TAKES.search(sentence)
-    named = [match for match in _SIZE.finditer(sentence) if is_input or _AT.search(sentence[: match.start()])]
-    if named and not _ELSEWHERE.search(sentence) and not models.sizes & _sizes_in(sentence):
+    if any(
+        is_input or _is_of_models(sentence, _AT, match.start()) for match in _SIZE.finditer(sentence)
+    ) and not _ELSEWHERE.search(sentence):
         yield from _other_size(sentence, models)
 
 
@@ -181,7 +201,7 @@ def architectures_in(text: str) -> list[str]:
 
 def _architecture(sentence: str, models: Models) -> Iterator[str]:
     named = _ARCHITECTURE.search(sentence)
-    if named and _IS.search(sentence[: named.start()]) and not _ELSEWHERE.search(sentence):
+    if named and _is_of_models(sentence, _IS, named.start()) and not _ELSEWHERE.search(sentence):
         yield from _other_architecture(sentence, models)
 
 
@@ -197,7 +217,7 @@ def _is_any(names: Iterable[str], variants: Iterable[str]) -> bool:
 
 
 def _parameters(sentence: str, models: Models) -> Iterator[str]:
-    named = [match for match in _PARAMETERS.finditer(sentence) if _HAS.search(sentence[: match.start()])]
+    named = [match for match in _PARAMETERS.finditer(sentence) if _is_of_models(sentence, _HAS, match.start())]
     if not named or not models.parameters or _ELSEWHERE.search(sentence):
         return
     if not any(_means(match, count) for match in named for count in models.parameters):

@@ -6,6 +6,7 @@ are not known to be the ones that the figures are about.
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -111,12 +112,16 @@ def _one_of(numbers: set[str]) -> str:
     return "|".join(number.replace(".", "[.,]") for number in sorted(numbers))
 
 
-def row_quote_problems(page: Page, line: int, weights: Verification | None) -> Iterator[Problem]:
+def quoted_column(page: Page) -> int:
+    """Returns the number of the column of quoted figures in a collection's table; a large one where it has none."""
+    lines = (page.lines[number - 1] for number in page.section("Performance"))
+    header = _CELL.split(next((line for line in lines if "quoted |" in line), ""))
+    return next((number for number, cell in enumerate(header) if "quoted" in cell), sys.maxsize)
+
+
+def row_quote_problems(page: Page, line: int, column: int, weights: Verification | None) -> Iterator[Problem]:
     """Yields the quoted figure in a row of a collection's table, whose module has weights that are not verified."""
     cells = _CELL.split(page.lines[line - 1])
-    header = next((_CELL.split(page.lines[number - 1]) for number in page.section("Performance")
-                   if "quoted |" in page.lines[number - 1]), [])  # fmt: skip
-    column = next((number for number, cell in enumerate(header) if "quoted" in cell), len(cells))
     if not (weights and weights.is_verified) and column < len(cells) and "%" in cells[column]:
         yield Problem(line, f"a quoted figure beside weights that are {_in_words(weights)}{_NO_SOURCE}")
 

@@ -4,7 +4,9 @@ The reference collection counted eight models in one sentence and seven in the n
 cannot be rendered again: counts are searched in it.
 """
 
+import bisect
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from pipeline.base.templates import NUMBER_WORDS, in_words
@@ -21,13 +23,14 @@ _SPELLED = "|".join(sorted(_WORDS[1:], key=len, reverse=True))
 _COUNT = re.compile(
     r"(?P<about>\b(?:about|around|over|nearly|more than|less than|of the|among|compared with|compared to"
     r"|than|unlike|tried|out of) )?"
-    rf"(?<![\w\[.-])(?P<count>{_SPELLED}|\d[\d,]*)\b(?!\s+of\s+the\s+(?:models|modules)\b)"
+    rf"(?<![\w\[.-])(?P<count>{_SPELLED}|\d[\d,]{{0,12}})\b(?!\s+of\s+the\s+(?:models|modules)\b)"
     r"(?:\s+(?!of\b)[\w-]+|\s+of\s+the\s+best){0,4}?"
     rf"\s+(?P<noun>{'|'.join(_MODULES_PER_NOUN)})s?\b",
     re.IGNORECASE,
 )
 # "Each model comes as one classifier" counts for one of them, "each of the eight models" does not.
-_EACH = re.compile(r"\b(?:each|every|per)\b(?!\s+of\s+(?:the|these|our)\b)[^.!?]*$", re.IGNORECASE)
+_EACH = re.compile(r"\b(?:each|every|per)\b(?!\s+of\s+(?:the|these|our)\b)", re.IGNORECASE)
+_END = re.compile(r"[.!?]")
 
 
 def collection_problems(page: Page) -> list[Problem]:
@@ -35,7 +38,7 @@ def collection_problems(page: Page) -> list[Problem]:
     classifiers, extractors = _links(page, "Image classifiers"), _links(page, "Feature extractors")
     problems = list(_wrong_counts(page, len(classifiers)))
     for heading, links in (("Image classifiers", classifiers), ("Feature extractors", extractors)):
-        for link in sorted({link for link in links if links.count(link) > 1}):
+        for link in sorted(link for link, count in Counter(links).items() if count > 1):
             problems.append(Problem(len(page.lines), f"{heading!r} lists {link!r} twice"))
     if len(classifiers) != len(extractors) or not classifiers:
         text = f"the page lists {len(classifiers)} image classifiers and {len(extractors)} feature extractors"
@@ -46,8 +49,10 @@ def collection_problems(page: Page) -> list[Problem]:
 def _wrong_counts(page: Page, models: int) -> Iterator[Problem]:
     """Yields the counts that differ from the number of models that the page lists; each model is two modules."""
     for piece in page.paragraphs():
+        each = [match.end() for match in _EACH.finditer(piece.text)]
+        ends = [match.start() for match in _END.finditer(piece.text)]
         for match in _COUNT.finditer(piece.text):
-            if match["about"] or _EACH.search(piece.text[: match.start()]):
+            if match["about"] or _last(each, match.start()) > _last(ends, match.start()):
                 continue
             word = match["count"].lower()
             count = _WORDS.index(word) if word in _WORDS else int(word.replace(",", ""))
@@ -56,6 +61,12 @@ def _wrong_counts(page: Page, models: int) -> Iterator[Problem]:
                 line = piece.line + piece.text[: match.start("count")].count("\n")
                 text = f"{' '.join(match[0].split())!r}, but the page lists {in_words(expected)} of them"
                 yield Problem(line, f"{text}; correct the sentence, or the list")
+
+
+def _last(places: list[int], before: int) -> int:
+    """Returns the last of some ordered places up to one of them, -1 without any."""
+    index = bisect.bisect_right(places, before)
+    return places[index - 1] if index else -1
 
 
 def _links(page: Page, heading: str) -> list[str]:

@@ -9,15 +9,44 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, escape
 from pipeline.base.text import read_generated
 
-# `<!-- key: value -->` alone on a line; tensorflow/tfhub.dev, tools/validator.py, METADATA_LINE_PATTERN.
-TAG = re.compile(r"<!--\s*(?P<key>[\w\s-]+?)\s*:\s*(?P<value>.+?)\s*-->")
+# Bytes of a page. That of a collection of 500 models has 0.15 MB; markdown-it takes 20 s for 1 MB of brackets.
+LARGEST_PAGE = 250_000
+MOST_SHOWN = 8  # problems of a page
+_LONGEST = 300  # characters of a problem, which may quote a page
+_KEY = re.compile(r"[\w\s-]+")
 # An address on another host than the page's, or of another program.
 _ELSEWHERE = re.compile(r"(?!data:)[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 # The other lines allowed among the tags: a publisher's picture, a link to a notebook; the validator's consume_metadata.
 BADGES = ("[![Icon URL]]", "[![Open Colab notebook]]")
+
+
+def split_comments(html: str) -> tuple[list[str], str]:
+    """Returns the contents of the comments in a piece of HTML, and the rest of it without the space around them.
+
+    A regular expression would look for the end of each comment that has none.
+    """
+    comments: list[str] = []
+    rest: list[str] = []
+    at = 0
+    while (start := html.find("<!--", at)) >= 0 and (end := html.find("-->", start + 4)) >= 0:
+        rest.append(html[at:start].strip() if comments else html[at:start].rstrip())
+        comments.append(html[start + 4 : end])
+        at = end + 3
+    return comments, "".join([*rest, html[at:].lstrip() if comments else html])
+
+
+def split_tag(comment: str) -> tuple[str, str] | None:
+    """Returns the key and the value of a comment `key: value`; None for one of another form.
+
+    The form is that of tensorflow/tfhub.dev, tools/validator.py, METADATA_LINE_PATTERN.
+    """
+    key, colon, value = comment.partition(":")
+    if "\n" in comment or not (colon and key.strip() and value.strip() and _KEY.fullmatch(key)):
+        return None
+    return key.strip(), value.strip()
 
 
 class _Reader(MarkdownIt):
@@ -135,6 +164,10 @@ class Page:
 
     def headings(self) -> list[Piece]:
         """Returns the headings in order."""
+        return self._headings
+
+    @cached_property
+    def _headings(self) -> list[Piece]:
         return [
             Piece((token.map or [0])[0] + 1, self._tokens[number + 1].content, int(token.tag[1:]))
             for number, token in enumerate(self._tokens)
@@ -144,16 +177,19 @@ class Page:
     def section(self, heading: str) -> range:
         """Returns the lines of a section, counted from 1: its heading to the last line of text before the next one.
 
-        The range is empty when there is no such section.
+        The range is empty when there is no such section; of several, it is the first.
         """
-        headings = self.headings()
-        start = next((piece.line for piece in headings if piece.text == heading), None)
-        if start is None:
-            return range(0)
-        end = next((piece.line for piece in headings if piece.line > start), len(self.lines) + 1)
-        while not self.lines[end - 2]:
-            end -= 1
-        return range(start, end)
+        return self._sections.get(heading, range(0))
+
+    @cached_property
+    def _sections(self) -> dict[str, range]:
+        sections: dict[str, range] = {}
+        ends = [*(piece.line for piece in self._headings[1:]), len(self.lines) + 1]
+        for piece, end in zip(self._headings, ends, strict=False):
+            while not self.lines[end - 2]:
+                end -= 1
+            sections.setdefault(piece.text, range(piece.line, end))
+        return sections
 
 
 def is_elsewhere(address: str) -> bool:
@@ -171,8 +207,10 @@ def parse_page(text: str) -> Page:
     description = " ".join(lines[start:at])
     tags, strays = [], []
     while at < len(lines) and not lines[at].startswith("#"):
-        if match := TAG.fullmatch(lines[at].rstrip()):
-            tags.append(Tag(at + 1, match["key"], match["value"]))
+        line = lines[at].rstrip()
+        is_comment = len(line) > 6 and line.startswith("<!--") and line.endswith("-->")
+        if pair := split_tag(line[4:-3]) if is_comment else None:
+            tags.append(Tag(at + 1, *pair))
         elif lines[at].strip() and not lines[at].startswith(BADGES):
             strays.append(at + 1)
         at += 1
@@ -181,11 +219,20 @@ def parse_page(text: str) -> Page:
 
 def read_page(path: Path) -> Page:
     """Reads a page; raises Fault as read_generated() does."""
-    return parse_page(read_generated(path, "expected a page in Markdown; publish it again"))
+    return parse_page(read_generated(path, "expected a page in Markdown; publish it again", LARGEST_PAGE))
 
 
 def refuse_problems(where: str, problems: list[Problem]) -> None:
-    """Raises a Fault that lists the problems as "<where>:<line>: <text>", by line; nothing when there are none."""
+    """Raises a Fault that lists the first problems as "<where>:<line>: <text>", by line; nothing without any."""
     if problems:
         ordered = sorted(set(problems), key=lambda problem: (problem.line, problem.text))
-        raise Fault("\n".join(f"{where}:{problem.line}: {problem.text}" for problem in ordered))
+        shown = [f"{where}:{problem.line}: {_shorten(problem.text)}" for problem in ordered[:MOST_SHOWN]]
+        if len(ordered) > MOST_SHOWN:
+            shown.append(f"{where}: {len(ordered) - MOST_SHOWN:,} more problems; correct these first")
+        raise Fault("\n".join(shown))
+
+
+def _shorten(text: str) -> str:
+    """Returns the beginning and the end of a long sentence, which may quote a page."""
+    text = escape(text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}...{text[-_LONGEST // 2 :]}"

@@ -17,14 +17,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import yaml
 
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, nearest
 from pipeline.base.templates import TEMPLATES
-from pipeline.cards.page import TAG, Page, Problem, Tag, is_elsewhere, parse_page, read_page, refuse_problems
+from pipeline.cards.page import (
+    Page,
+    Problem,
+    Tag,
+    is_elsewhere,
+    parse_page,
+    read_page,
+    refuse_problems,
+    split_comments,
+    split_tag,
+)
 
 PUBLISHER = r"[a-z\d-]+"
 HANDLE = rf"{PUBLISHER}/[\w.-]+(?:/[\w.-]+)*/\d+"
@@ -90,6 +100,11 @@ def known_tags() -> dict[str, Any]:
 # What may stand before a full stop inside a sentence: "A", "U.S", "Dr".
 _ABBREVIATION = re.compile(r"(?:\w\.)*\w|al|approx|ca|cf|dr|fig|incl|mrs?|ms|prof|st|vs", re.IGNORECASE)
 
+_MARK = re.compile(r"[.!?]\s+(?=[A-Z])")
+_WORD = re.compile(r"[\w.]*$")
+_GROUP = re.compile(r"\[([\d, ]+)\]")
+_MOST = 100  # problems that a rule tells
+
 
 # The head: first line, description, tags -----------------------------------------------------------------------------
 def _head(page: Page) -> Iterator[Problem]:
@@ -111,8 +126,11 @@ def _head(page: Page) -> Iterator[Problem]:
 
 def _is_one_sentence(text: str) -> bool:
     """Whether no sentence begins inside a text; the full stop of an initial or abbreviation ends none."""
-    ends = re.finditer(r"(?P<word>[\w.]*)(?P<mark>[.!?])\s+(?=[A-Z])", text)
-    return all(end["mark"] == "." and _ABBREVIATION.fullmatch(end["word"]) for end in ends)
+    for mark in _MARK.finditer(text):
+        before = _WORD.search(text, max(0, mark.start() - 20), mark.start())  # no abbreviation is longer
+        if mark[0][0] != "." or before is None or not _ABBREVIATION.fullmatch(before[0]):
+            return False
+    return True
 
 
 def _description(page: Page, word: str) -> Iterator[Problem]:
@@ -146,6 +164,14 @@ def _tags(page: Page, word: str, kind: Kind) -> Iterator[Problem]:
             yield Problem(tags[-1].line, f"the tag {key!r} may have one value, got {values}")
 
 
+def _split(address: str) -> SplitResult:
+    """Returns the parts of an address; empty ones for what is none, as http://[a (markdown-it lets no such link by)."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+
+
 def _value(tag: Tag, kind: Kind) -> str | None:
     """Returns what is wrong with a tag's value, or None."""
     key, value = tag.key, tag.value
@@ -162,7 +188,7 @@ def _value(tag: Tag, kind: Kind) -> str | None:
         return f"parent-model must be a handle such as google/spice/1, got {value!r}"
     if key == "asset-path":
         return _asset_path(value, kind)
-    parts = urlsplit(value)
+    parts = _split(value)
     if key in ("colab", "demo") and (parts.scheme != "https" or not parts.hostname):
         return f"{key} must be an https address, got {value!r}"
     if key == "colab" and parts.hostname != "colab.research.google.com":
@@ -171,7 +197,7 @@ def _value(tag: Tag, kind: Kind) -> str | None:
 
 
 def _asset_path(value: str, kind: Kind) -> str | None:
-    parts = urlsplit(value)
+    parts = _split(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return f"asset-path must be a public address, https://..., got {value!r}"
     if kind.suffix and not value.endswith(kind.suffix):
@@ -200,10 +226,11 @@ def _headings(page: Page) -> Iterator[Problem]:
 
 def _html(page: Page) -> Iterator[Problem]:
     for piece in page.html():
-        if not re.fullmatch(r"(<!--.*?-->\s*)+", piece.text, re.DOTALL):
+        comments, other = split_comments(piece.text)
+        if other or not comments:
             got = piece.text.split("\n")[0]
             yield Problem(piece.line, f"raw HTML, {got!r}: expected Markdown, and HTML for comments only")
-        elif piece.line > page.body and TAG.search(piece.text):
+        elif piece.line > page.body and any(map(split_tag, comments)):
             yield Problem(piece.line, f"the tag {piece.text!r} has no effect here; move it above the first heading")
 
 
@@ -224,12 +251,13 @@ def _images(page: Page) -> Iterator[Problem]:
 
 def _citations(page: Page) -> Iterator[Problem]:
     start = next((heading.line for heading in page.headings() if heading.text == "References"), len(page.lines) + 1)
-    listed = {int(match[1]) for line in page.lines[start:] if (match := re.match(r"\[(\d+)\] ", line))}
+    listed = {int(match[1]) for line in page.lines[start:] if (match := re.match(r"\[(\d{1,9})\] ", line))}
+    groups = functools.cache(lambda line: {*_GROUP.findall(page.lines[line - 1])})
     for piece in page.words():
-        for group in re.findall(r"\[([\d, ]+)\]", piece.text):
-            cited = [int(number) for number in group.split(",") if number.strip()]
+        for group in _GROUP.findall(piece.text):
+            cited = [int(number) for number in re.findall(r"\d{1,9}", group)]
             missing = [number for number in cited if number not in listed]
-            is_cited = f"[{group}]" in page.lines[piece.line - 1]  # not so where the brackets are escaped
+            is_cited = group in groups(piece.line)  # not so where the brackets are escaped
             if piece.line < start and missing and is_cited and 0 not in cited:  # [0, 1] is an interval
                 references = f"end at [{max(listed)}]" if listed else "are missing"
                 yield Problem(piece.line, f"[{missing[0]}] is cited, but the references {references}")
@@ -237,7 +265,8 @@ def _citations(page: Page) -> Iterator[Problem]:
 
 def problems(page: Page) -> list[Problem]:
     """Returns where a page breaks the rules."""
-    return [problem for rule in (_head, _headings, _html, _links, _images, _citations) for problem in rule(page)]
+    rules = (_head, _headings, _html, _links, _images, _citations)
+    return [problem for rule in rules for problem in itertools.islice(rule(page), _MOST)]
 
 
 def check(text: str, where: str) -> None:

@@ -1,5 +1,6 @@
 """Compares the files of a hub with its index: what is missing, damaged, published twice or not listed."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -155,8 +156,8 @@ def dead_links(folder: Path, path: Path, page: Page) -> Iterator[Problem]:
         parts = urlsplit(link.text)
         if parts.scheme or not parts.path:
             continue
-        target = (path.parent / unquote(parts.path)).resolve()
-        if not target.is_relative_to(root):
+        target = os.path.realpath(path.parent / unquote(parts.path).replace("\0", "%00"))
+        if not Path(target).is_relative_to(root):
             yield Problem(link.line, f"the link {link.text!r} leads out of the hub")
-        elif not target.is_file():
+        elif not os.path.isfile(target):  # noqa: PTH113 (Path.is_file() raises OSError for a long name)
             yield Problem(link.line, f"the link {link.text!r} is dead: there is no such file in the hub")

@@ -19,9 +19,8 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-from pipeline.cards.page import is_elsewhere, parse_page
+from pipeline.cards.page import is_elsewhere, parse_page, split_comments
 
-_COMMENT = re.compile(r"\s*<!--(.*?)-->\s*", re.DOTALL)
 RESERVED = ("main", "the-plots", "the-files")  # ids in the templates
 # The tokens of a snippet to highlight. A full lexer would take longer than the rest of the page.
 _PYTHON = re.compile(
@@ -70,7 +69,7 @@ def _text(token: Token) -> str:
 
 def _html(self: object, tokens: Sequence[Token], index: int, *_: object) -> str:
     """Drops comments, and shows other HTML as text."""
-    return escapeHtml(_COMMENT.sub("", tokens[index].content))
+    return escapeHtml(split_comments(tokens[index].content)[1])
 
 
 def _highlight(code: str) -> str:
@@ -143,20 +142,30 @@ def _take(tokens: list[Token], kind: str, tag: str) -> Token | None:
     return inline
 
 
-def _unique_id(text: str, others: Collection[str]) -> str:
-    """Returns an id made of a text that differs from the others: "usage", "usage-1", ..."""
-    slug = re.sub(r"\W+", "-", text.lower()).strip("-") or "section"
-    names = (f"{slug}-{number}" if number else slug for number in range(len(others) + 1))
-    return next(name for name in names if name not in others)
+class _Ids:
+    """Gives out ids made of a text, each once: "usage", "usage-1", ..."""
+
+    def __init__(self) -> None:
+        self._used = {*RESERVED}
+        self._numbers: dict[str, int] = {}
+
+    def unique(self, text: str) -> str:
+        name = slug = re.sub(r"\W+", "-", text.lower()).strip("-") or "section"
+        while name in self._used:
+            self._numbers[slug] = self._numbers.get(slug, 0) + 1
+            name = f"{slug}-{self._numbers[slug]}"
+        self._used.add(name)
+        return name
 
 
 def _anchor(tokens: Sequence[Token]) -> list[Heading]:
     """Gives each heading a unique id, and each table the name of the heading above it; returns the headings."""
     headings: list[Heading] = []
+    ids = _Ids()
     for index, token in enumerate(tokens):
         if token.type == "heading_open":
             text = _text(tokens[index + 1])
-            name = _unique_id(text, {*RESERVED, *(heading.id for heading in headings)})
+            name = ids.unique(text)
             token.attrSet("id", name)
             headings.append(Heading(int(token.tag[1]), text, name))
         elif token.type == "table_open" and headings:
@@ -247,7 +256,7 @@ def render_page(text: str, path: str, pages: Collection[str], without: Collectio
 def _metadata(tokens: Sequence[Token]) -> dict[str, str]:
     metadata: dict[str, str] = {}
     for token in tokens:
-        for comment in _COMMENT.findall(token.content) if token.type == "html_block" else ():
+        for comment in split_comments(token.content)[0] if token.type == "html_block" else ():
             name, colon, value = comment.partition(":")
             if colon:
                 metadata.setdefault(name.strip(), value.strip())

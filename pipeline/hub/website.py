@@ -20,6 +20,7 @@ from pipeline.base.json_files import recall_json
 from pipeline.base.stage_code import ROOT
 from pipeline.base.templates import TEMPLATES, make_environment
 from pipeline.base.text import read_generated
+from pipeline.cards.page import LARGEST_PAGE
 from pipeline.hub import markdown
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
 from pipeline.hub.index import Index
@@ -36,7 +37,7 @@ _RENDERERS = (
 # What follows a title, which the two modules of a member share, by the task.
 _KINDS = {Head.CLASSIFICATION.task: "classifier", Head.FE.task: Head.FE.noun}
 _PAGE = re.compile(r"([A-Za-z0-9][\w.-]{0,254}/){0,3}[A-Za-z0-9][\w.-]{0,254}\.html", re.ASCII)
-_LINK = re.compile(r"\]\(([^)\s#]+\.md)[#)]")
+_LINK = re.compile(r"\]\(([^()\s#]+\.md)[#)]")
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class _Hub:
 
 def _read_text(path: Path) -> str:
     """Returns a Markdown page's text as read_generated() does; "" when it is missing, which its HTML page then says."""
-    return read_generated(path, "publish it again") if path.is_file() else ""
+    return read_generated(path, "publish it again", LARGEST_PAGE) if path.is_file() else ""
 
 
 def _read_hub(folder: Path, index: Index) -> _Hub:

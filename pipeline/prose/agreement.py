@@ -100,7 +100,7 @@ def _leftovers(texts: MemberTexts) -> Iterator[Disagreement]:
                 yield Disagreement(Field(path, ""), problem, name, "leave it out, or name a file of this collection")
     named_in_texts = {mention.known for text in prose.values() for mention in datasets.mentions(text)}
     groups = [group for text in prose.values() for group in re.findall(r"\[([\d, ]+)\]", text)]
-    cited = {int(number) for group in groups for number in re.findall(r"\d+", group)}
+    cited = {int(number) for group in groups for number in re.findall(r"\d{1,9}", group)}
     for number, reference in enumerate(collection.references, start=1):
         named = datasets.mentions(reference.text)
         is_own = any(datasets.is_same(mention, collection.dataset_name) for mention in named)
