@@ -16,8 +16,8 @@ from pipeline.base.archive_bounds import NAME
 from pipeline.base.fault import show_name
 
 # The 551 arrays of R50+L/32 have a directory of 60 kB; a training's state holds about three times as many.
-ENTRIES = 10_000  # at most
-DIRECTORY = 1 << 21  # bytes, at most
+ENTRIES = 5_000  # at most
+DIRECTORY = 1 << 20  # bytes, at most: 200 for each of ENTRIES
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1 | 0x40  # APPNOTE.TXT of PKWARE, 4.4.4

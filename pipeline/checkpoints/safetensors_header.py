@@ -3,13 +3,12 @@
 The library checks offsets, sizes and types; here are the length, the names, and that none comes twice.
 """
 
-import json
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from pipeline.base.archive_bounds import NAME
 from pipeline.base.fault import show_name
+from pipeline.base.files import Unreadable
+from pipeline.base.json_files import parse_facts
 from pipeline.base.zip_directory import ENTRIES
 
 # timm's largest Vision Transformers have 600 tensors and 80 kB; the training state of one has three times as many.
@@ -33,20 +32,10 @@ def check_header(path: Path) -> None:
             raise DamagedHeader(f"a header of {length:,} bytes, at most {LENGTH:,} in a longer file are allowed")
         text = stream.read(length)
     try:
-        header = json.loads(text, object_pairs_hook=_refuse_repeated)
-    except (ValueError, RecursionError) as error:
-        raise DamagedHeader(f"its header is no JSON: {show_name(str(error))}") from None
+        header = parse_facts(text)
+    except Unreadable as reason:
+        raise DamagedHeader(f"its header: {reason}") from None
     if not isinstance(header, dict) or len(header) > ENTRIES:
         raise DamagedHeader(f"its header is no list of tensors by their names, at most {ENTRIES:,}")
     if odd := next((name for name in header if not name.isprintable() or len(name) > NAME), None):
         raise DamagedHeader(f"a name that is not printable, or longer than {NAME:,} characters: {show_name(odd)!r}")
-
-
-def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Returns a JSON object, whose keys must differ."""
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        names = sorted(name for name, _ in pairs)
-        repeated = next(name for name, after in pairwise(names) if name == after)
-        raise DamagedHeader(f"it holds {show_name(repeated)!r} twice, expected each name once")
-    return values

@@ -61,7 +61,10 @@ def test_a_damaged_download_is_downloaded_again(tmp_path: Path, out: Path) -> No
     damaged[20_000] ^= 1
     with faulty(bytes(damaged)) as server:
         checkpoint = Checkpoint("a", (server.url(),))
-        assert "the array 'a' is damaged" in refuse(checkpoint, tmp_path, out)
+        message = refuse(checkpoint, tmp_path, out)
+        assert "the array 'a' is damaged" in message
+        assert message.endswith("; it was removed from the cache")
+        assert not list((tmp_path / "cache").rglob("*.npz"))
         server.resource.content = archive()
         run(checkpoint, tmp_path, out)
     assert out.read_bytes() == archive()

@@ -86,6 +86,15 @@ def test_a_damaged_file_in_such_a_cache_is_not_used(tmp_path: Path) -> None:
         assert file.read_bytes() == b"damaged"
 
 
+def test_a_broken_file_in_such_a_cache_is_refused_and_stays(tmp_path: Path) -> None:
+    with faulty(archive()[:-100]) as server:
+        with obtain_file(server.url(), Access(tmp_path / "cache"), "") as file:
+            assert file.path.read_bytes() == archive()[:-100]
+        protect(tmp_path / "cache")
+        done = fetch(tmp_path, server.url(), pinned=False)
+        assert_refused(done, "; it stays in the cache, which this user may not write")
+
+
 def test_a_part_of_another_user_is_replaced(tmp_path: Path) -> None:
     """In a cache that a group shares: its members may write to the folders, and not to each other's files."""
     with faulty(archive(), cut(20_000)) as server:
