@@ -13,11 +13,12 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 
 from pipeline.base.addresses import public_address
 from pipeline.base.archives import EntryKind
 from pipeline.base.command import command_line, guarded
-from pipeline.base.fault import Fault, escape, list_names
+from pipeline.base.fault import Fault, escape, list_names, show_name
 from pipeline.download import cache
 from pipeline.saved_model import runtimes
 from pipeline.saved_model.access import Kind
@@ -28,6 +29,8 @@ from pipeline.saved_model.graph import Tensor
 from pipeline.saved_model.inspection import Inspection, inspect_saved_model
 from pipeline.saved_model.meta_graphs import MetaGraph
 from pipeline.saved_model.remote import Downloads, local_copy
+
+_LISTED = 50  # names of one kind that are printed
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,11 @@ def _facts(model: Inspection) -> Iterator[tuple[str, str]]:
     for meta in model.meta_graphs:
         yield f"tags {list(meta.tags)}", _loading(model, meta)
         graph = f"GraphDef version {meta.producer}, readable from {meta.min_consumer}"
-        yield "written by", f"TensorFlow {meta.written_by or 'unknown'} ({graph})"
-        for name, signature in meta.signatures.items():
-            yield f"signature {name}", f"{_tensors(signature.inputs)} -> {_tensors(signature.outputs)}"
+        yield "written by", f"TensorFlow {show_name(meta.written_by) or 'unknown'} ({graph})"
+        for name, signature in islice(meta.signatures.items(), _LISTED):
+            yield f"signature {show_name(name)}", f"{_tensors(signature.inputs)} -> {_tensors(signature.outputs)}"
+        if len(meta.signatures) > _LISTED:
+            yield "signatures", f"{len(meta.signatures) - _LISTED:,} more"
     variables = model.variables
     yield "variables", f"{variables.count}, {_size(variables.bytes)}; {variables.trainable} trainable"
     yield "gradients", {True: "saved", False: "not saved", None: "computed by TensorFlow"}[model.gradients]
@@ -126,10 +131,15 @@ def _computation_facts(model: Inspection) -> Iterator[tuple[str, str]]:
     yield "calling convention", ", ".join(map(str, model.conventions))
     yield "StableHLO", _stablehlo(model)
     effects = sorted({effect for module in modules for effect in module.effects})
-    yield "side effects", ", ".join(effects + ["tokens"] * model.token_effects) or "none"
-    yield "custom calls", ", ".join(sorted({call for module in modules for call in module.custom_calls})) or "none"
-    yield "disabled checks", ", ".join(model.disabled_checks) or "none"
+    calls = sorted({call for module in modules for call in module.custom_calls})
+    yield "side effects", _names([*effects, *["tokens"] * model.token_effects])
+    yield "custom calls", _names(calls)
+    yield "disabled checks", _names(model.disabled_checks)
     yield "debug information", "yes" if any(module.debug_info for module in modules) else "none"
+
+
+def _names(names: Sequence[str]) -> str:
+    return list_names([show_name(name) for name in names], _LISTED) or "none"
 
 
 def _tensorflow(model: Inspection) -> str:
@@ -172,7 +182,10 @@ def _range(versions: Iterable[str | None]) -> str:
 
 
 def _tensors(tensors: Mapping[str, Tensor]) -> str:
-    return ", ".join(f"{name} {tensor.dtype} {_shape(tensor)}" for name, tensor in tensors.items()) or "nothing"
+    return (
+        list_names([f"{show_name(name)} {tensor.dtype} {_shape(tensor)}" for name, tensor in tensors.items()], _LISTED)
+        or "nothing"
+    )
 
 
 def _shape(tensor: Tensor) -> str:

@@ -57,7 +57,7 @@ def escape_controls(text: str) -> str:
 
 def show_name(name: str) -> str:
     """Returns a name of a stranger for a message: without control characters, and in at most 100 characters."""
-    shown = escape(name)
+    shown = escape(name if len(name) <= 200 else f"{name[:100]}{name[-100:]}")  # at once: it may have megabytes
     return shown if len(shown) <= 100 else f"{shown[:80]}...{shown[-17:]}"
 
 

@@ -92,7 +92,7 @@ def inspect_saved_model(path: Path) -> Inspection:
     size = disk_usage(path)
     limits = Limits(_SECONDS + _SECONDS_PER_MB * size / 1e6, _MEMORY + _MEMORY_PER_BYTE * size)
     try:
-        return _worker.call(limits, _inspect, path)
+        return _worker.call(limits, read_model, path)
     except Ended as reason:
         raise Fault(
             f"{path}: what reads its graph {reason}, so it is damaged or was made to do harm; get it again from an"
@@ -100,7 +100,8 @@ def inspect_saved_model(path: Path) -> Inspection:
         ) from None
 
 
-def _inspect(path: Path) -> Inspection:
+def read_model(path: Path) -> Inspection:
+    """Reads a model as inspect_saved_model() does, in this process."""
     files, content = read_files(path)
     saved_model = graph.parse(content, path, files.graph)
     metas = tuple(read_meta_graph(meta, files.has) for meta in saved_model.meta_graphs)

@@ -11,7 +11,7 @@ from pipeline.saved_model.graph import attribute, called_functions
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _PASSING = ("Identity", "ExpandDims", "Reshape", "Pack")  # their strings are those of the first input, or of all
-_STEPS = 1_000_000  # of all searches in a graph, at most; those for a model's few files take some tens each
+_STEPS = 100_000  # of all searches in a graph, at most; those for the few files of a model take some tens each
 
 
 @dataclass(frozen=True)

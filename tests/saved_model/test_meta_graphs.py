@@ -328,3 +328,14 @@ def test_variables_of_tensorflow_1(tmp_path: Path) -> None:
         (tmp_path / f"variables/variables.{name}").write_bytes(b"")
     text = graph.faults(tmp_path)["variables"]
     assert ": variables/variables.data-00000-of-00003, variables/variables.data-00002-of-00003 is missing;" in text
+
+
+def test_sizes_that_no_machine_has_are_shown_all_the_same(tmp_path: Path) -> None:
+    """Their product has millions of digits."""
+    graph = Graph()
+    variable = graph.meta.object_graph_def.nodes.add().variable
+    variable.dtype = 1
+    for _ in range(200_000):
+        variable.shape.dim.add(size=2**62)
+    assert set(graph.faults(tmp_path)) == {"variables"}
+    assert "9,223,372,036,854.8 MB" in render_text(diagnose(str(tmp_path), Downloads(tmp_path)))
