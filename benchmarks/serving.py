@@ -168,7 +168,7 @@ class Measurement:
 def measure(folder: Path, clients: int) -> Measurement:
     """Writes a hub to `folder` and serves it with both servers."""
     digest = write_hub(folder / "hub")
-    command = ["pipeline.serve", str(folder / "hub"), "--port", "0"]
+    command = ["pipeline.serve", str(folder / "hub"), "--port", "0", "--proxies", "127.0.0.1"]  # for all clients
     plain = ["http.server", "0", "--bind", "127.0.0.1", "--directory", str(folder / "hub")]
     tarball = f"/{MODULE}.tar.gz"
     with (

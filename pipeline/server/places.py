@@ -6,7 +6,6 @@ at once, and writes a traceback for each that it has no descriptor for.
 """
 
 import asyncio
-import errno
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -21,8 +20,7 @@ YIELDS_AFTER = 1.0  # seconds
 # Connections beyond the places, and beyond those of one address, which are told that there is none.
 SURPLUS, SURPLUS_PER_ADDRESS = 100, 10
 _BATCH = 64  # connections accepted before others are served
-_PAUSE = 1.0  # seconds without accepting, where the system has no more descriptors or memory
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE = 1.0  # seconds without accepting after an error, so that it is not tried again and again
 
 
 @dataclass(frozen=True)
@@ -162,9 +160,7 @@ class Acceptor:
                 client, address = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            except OSError as error:
-                if error.errno not in _EXHAUSTED:
-                    raise
+            except OSError as error:  # of a system out of descriptors or memory, or of the network: see accept(2)
                 log("accept", f"no connection can be accepted for {_PAUSE:.0f} s: {error.strerror}")
                 self._loop.remove_reader(self._listener)
                 self._pause = self._loop.call_later(_PAUSE, self._loop.add_reader, self._listener, self._accept)
