@@ -136,10 +136,6 @@ class Report:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
-    def __post_init__(self) -> None:
-        if missing := [head for head in Head if head not in self.modules]:
-            raise ValueError(f"modules.{missing[0]} is missing")
-
     @property
     def is_verified(self) -> bool:
         """Whether the weights are known to be those that the YAML file names."""
@@ -195,7 +191,10 @@ def parse_report(content: Any, where: str) -> Report:
         reason = show_name(repr(error))
         raise Fault(f"{where}: not a report of make validate ({reason}); delete it and run make validate") from None
     try:
-        return parse_json(Report, json.dumps(upgraded))
+        report = parse_json(Report, json.dumps(upgraded))
+        if missing := [head for head in Head if head not in report.modules]:  # validate begins without any
+            raise ValueError(f"modules.{missing[0]} is missing")
+        return report
     except ValueError as error:
         raise Fault(f"{where}: not a report of make validate: {error}; delete it and run make validate") from None
 

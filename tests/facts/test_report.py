@@ -51,6 +51,7 @@ def test_a_report_comes_back_as_it_was_written(content: dict[str, Any]) -> None:
     ("change", "message"),
     [
         (lambda c: c["modules"]["fe"]["parity"].pop("max_rel"), "modules.fe.parity.max_rel is missing"),
+        (lambda c: c["modules"].pop("fe"), "modules.fe is missing"),
         (lambda c: c["modules"]["fe"].update(speed=1), "modules.fe.speed is an unknown key"),
         (lambda c: c.update(flops=1), "flops is an unknown key"),
         (lambda c: c["model"].update(classes="10"), "model.classes: input should be a valid integer, got '10'"),
