@@ -35,6 +35,8 @@ from pipeline.hub.integrity import Contents
 from pipeline.saved_model.files import content_digest, find_packing_faults, find_unsafe_names, read_tarball_digests
 from pipeline.saved_model.inspection import Inspection, inspect_saved_model
 
+_SHOWN = 10  # malformed entries of an index; it may have nothing else
+
 
 @dataclass(frozen=True)
 class ReportFile:
@@ -80,7 +82,8 @@ def audit(folder: Path, index: Index, artifacts: Path | None, faults: Sequence[F
     contents = _read_contents(folder, index)
     reports, unreadable = _read_reports(index, contents, artifacts)
     problems = (
-        *map(str, faults),
+        *map(str, faults[:_SHOWN]),
+        *([f"{folder / 'index.json'}: {len(faults) - _SHOWN:,} more entries are malformed"] if faults[_SHOWN:] else []),
         *integrity.damaged_files(folder, index),
         *integrity.equal_tarballs(folder, index),
         *integrity.equal_weights(folder, index, contents),

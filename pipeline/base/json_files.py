@@ -24,10 +24,11 @@ from pipeline.base.text import decode_text
 
 T = TypeVar("T")
 
-# The largest honest file is the memory of a member's own images: 15 MB and 200,000 values for 50,000 of them. A hub's
-# index has 2 kB and 60 values a module.
+# The largest honest memory is that of a member's own images: 15 MB and 200,000 values for 50,000 of them. The largest
+# honest fact is a hub's index: 2 kB and 60 values a module, and there are some thousand modules at most.
 LARGEST = 64 << 20  # bytes
-MOST_VALUES = 4_000_000  # of about 100 bytes in memory each
+MOST_REMEMBERED = 4_000_000  # values, of about 100 bytes in memory each
+MOST_VALUES = 1_000_000  # of facts, whose values are looked at one by one
 DEEPEST = 64  # levels; report.json has 7. Python itself stops at about 1,000, in reading or only in writing again
 
 
@@ -67,7 +68,7 @@ def recall_json(path: Path, kind: type[T]) -> T | None:
         None when it is missing or damaged; a damaged one is named on stderr.
     """
     try:
-        content: T = build(kind, _parse(_read(path)))
+        content: T = build(kind, _parse(_read(path), MOST_REMEMBERED))
     except FileNotFoundError:
         return None
     except (Unreadable, OSError) as reason:
@@ -79,7 +80,7 @@ def recall_json(path: Path, kind: type[T]) -> T | None:
 
 def parse_facts(content: bytes, nan: bool = False) -> Any:
     """Parses what load_json() reads; raises Unreadable with the reason."""
-    value = _parse(content, object_pairs_hook=_refuse_repeated_keys)
+    value = _parse(content, MOST_VALUES, object_pairs_hook=_refuse_repeated_keys)
     for level, values in enumerate(_levels(value)):
         if level == DEEPEST:
             raise Unreadable(f"it is nested more than {DEEPEST} deep")
@@ -92,12 +93,12 @@ def _read(path: Path) -> bytes:
     return read_bounded(path, LARGEST)
 
 
-def _parse(content: bytes, **hooks: Any) -> Any:
-    """Parses JSON with json's own errors as Unreadable; `hooks` are those of json.loads()."""
+def _parse(content: bytes, most: int, **hooks: Any) -> Any:
+    """Parses JSON of at most `most` values, with json's errors as Unreadable; `hooks` are those of json.loads()."""
     if not content.strip():
         raise Unreadable("not valid JSON (it is empty)", 1)
-    if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
-        raise Unreadable(f"it has more than {MOST_VALUES:,} values")
+    if sum(map(content.count, (b",", b"[", b"{"))) > most:
+        raise Unreadable(f"it has more than {most:,} values")
     try:
         return json.loads(decode_text(content), **hooks)
     except json.JSONDecodeError as error:

@@ -14,6 +14,7 @@ from pipeline.base.files import expand_home, write_text
 from pipeline.base.json_files import load_json
 from pipeline.hub.index import Document, Index, check_handle, parse_entries, parse_index
 
+_MOST_ENTRIES = 20_000  # TensorFlow Hub had some thousand; more would not fit into the values of a JSON file
 _EMPTY: Document = {"modules": {}, "collections": {}}
 _OTHER = "or name another folder with HUB= (the default is hub in ARTIFACTS)"
 
@@ -121,4 +122,6 @@ def _read_document(hub: Path) -> Document:
         entries = document.get(kind) if isinstance(document, dict) else None
         if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
             raise Fault(f"{path}: expected an object {kind!r} of objects; {repair}")
+        if len(entries) > _MOST_ENTRIES:
+            raise Fault(f"{path}: {len(entries):,} {kind}, at most {_MOST_ENTRIES:,} can be read; {repair}")
     return document

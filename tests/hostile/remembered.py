@@ -124,6 +124,18 @@ def with_handle(handle: str) -> Callable[[Path], Path]:
     return write
 
 
+def write_malformed_entries(folder: Path) -> Path:
+    path = write_hub(folder)
+    path.write_text(json.dumps({"modules": {f"a/b/{number}": {} for number in range(1, 10_001)}, "collections": {}}))
+    return path
+
+
+def write_many_entries(folder: Path) -> Path:
+    path = write_hub(folder)
+    path.write_text(json.dumps({"modules": {str(number): {} for number in range(300_000)}, "collections": {}}))
+    return path
+
+
 def with_report(*keys: str | int, value: Any) -> Callable[[Path], Path]:
     """Writes a report with another value below these keys."""
 
@@ -218,6 +230,8 @@ ATTACKS = (
         Attack(f"handle {number}", with_handle(handle), render, "is no handle")
         for number, handle in enumerate(("../../a/b/1", "a/b/" + "9" * 5000, "a" * 300 + "/b/1", "a\x1b/b/1"))
     ),
+    Attack("many malformed entries", write_malformed_entries, check_hub, "9,990 more entries are malformed"),
+    Attack("many entries", write_many_entries, check_hub, "300,000 modules, at most 20,000 can be read"),
     Attack("website of a damaged index", damaged(write_hub, DAMAGES["deep value"]), render, "nested more than"),
     *(
         Attack(f"report {keys}", with_report(*keys, value=value), write_cards, r"report\.json.*run make validate")
@@ -261,7 +275,12 @@ ATTACKS = (
     Attack("many columns", index_csv(lambda: b"a," * 10_000_000), select, "more than 4,000,000 fields"),
     Attack("some columns", index_csv(lambda: b"a," * 3_000_000), select, "3,000,001 columns"),
     Attack("one row of 60 MB", index_csv(lambda: HEADING.encode() + b"\n" + b"a" * 60_000_000), select, "field larger"),
-    Attack("one row of 100 MB", index_csv(lambda: HEADING.encode() + b"\n" + b"a" * 10**8), select, "more than 67 MB"),
+    Attack(
+        "one row of 100 MB",
+        index_csv(lambda: HEADING.encode() + b"\n" + b"a" * 10**8),
+        select,
+        "more than 67,108,864 bytes",
+    ),
     Attack("many letters", index_csv(lambda: "\U0001f600".encode() * 16_000_000), select, "field larger"),
     Attack("many rows", index_csv(lambda: _many_rows(60_000)), select, r"index\.csv:60002: name must be a name"),
     Attack("many unknown rows", index_csv(lambda: b"\n" * 4_000_001), select, "more than 4,000,000 fields"),
