@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page
 
+from pipeline.accuracy.predictions import of_logits
+from pipeline.contact_sheet import contact_sheet
 from pipeline.hub import website
-from pipeline.hub.entries import PublishedFile
+from pipeline.hub.entries import PublishedFile, Quoted
 from pipeline.hub.folder import read_index
 from pipeline.hub.index import Index
+from pipeline.images.labels import Label
 from tests.browser import (
     DESKTOP,
     PHONE,
@@ -27,6 +31,7 @@ from tests.browser import (
     start_browser,
 )
 from tests.conftest import serving_folder
+from tests.hub.payloads import FIND_ACTIVE, HTML, PAYLOADS, TEXTS
 from tests.hubs import write_hub
 from tests.server.harness import running
 
@@ -310,22 +315,36 @@ def test_it_works_from_a_disk(browser: Browser, hub: Path) -> None:
         assert page.url.endswith("/vit-publisher/vit_demo_fe/2.html")
 
 
-def test_a_hostile_module_runs_no_script(browser: Browser, hub: Path, tmp_path: Path) -> None:
-    hostile = (
-        "<img src=x onerror=\"window.hostile=1\"><script>window.hostile=1</script></title><svg onload='hostile=1'>"
-    )
+def test_texts_of_strangers_run_nothing(browser: Browser, hub: Path, tmp_path: Path) -> None:
+    """In every field of the index, in names of files, and in cards, of a hub on a disk, which sends no policy."""
+    assert len(PAYLOADS) == len(set(PAYLOADS)) >= 70
     copied = shutil.copytree(hub, tmp_path / "hub")
     index = read_index(copied)
-    file = PublishedFile(f"{hostile}.txt", 1, hostile)
     for name, entry in index.modules.items():
-        files = (*entry.files, file)
-        index.modules[name] = replace(entry, title=hostile, variant=hostile, dataset=hostile, files=files)
+        files = tuple(PublishedFile(f"{text}.txt", 1, text, text) for text in TEXTS)
+        hostile = "".join(TEXTS)
+        entry = replace(entry, title=hostile, variant=hostile, dataset=hostile, license=hostile, collection=hostile)
+        index.modules[name] = replace(entry, files=(*entry.files, *files), quoted=Quoted(0.5, hostile))
     card = copied / "vit-publisher/vit_demo_classification/1.md"
-    card.write_text(f"# Module x\n\n{hostile}\n\n{hostile}\n\n[run](javascript:window.hostile=1)\n")
+    card.write_text("# Module x\n\n" + "\n\n".join(PAYLOADS).replace("\0", "\ufffd"), encoding="utf-8")
     website.build(copied, index)
     for name in (START, MODULE):
         with open_page(browser, f"{copied.as_uri()}/{name}") as page:
-            page.locator("h1").wait_for()
+            page.locator("h1").first.wait_for()
             assert page.evaluate("window.hostile") is None
-            assert page.locator("img[onerror], main script, svg[onload], a[href^='javascript']").count() == 0
-            assert hostile in (page.locator("main").text_content() or "")
+            assert page.evaluate(FIND_ACTIVE) == []
+            assert HTML[0] in (page.locator("main").text_content() or "")
+
+
+def test_names_and_labels_of_strangers_run_nothing_on_a_contact_sheet(browser: Browser, tmp_path: Path) -> None:
+    names = [Label(str(number), text) for number, text in enumerate(TEXTS)]
+    count = len(TEXTS)
+    logits = np.eye(count, dtype=np.float32)[::-1]
+    predictions = of_logits(logits, np.arange(count, dtype=np.int32), range(count), "softmax")
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    page_text = contact_sheet("".join(TEXTS), predictions, names, lambda row: (TEXTS[row], pixels))
+    (tmp_path / "page.html").write_text(page_text, encoding="utf-8", errors="replace")
+    with open_page(browser, (tmp_path / "page.html").as_uri()) as page:
+        assert page.locator("li").count() >= count - 1
+        assert page.evaluate("window.hostile") is None
+        assert page.evaluate(FIND_ACTIVE) == []
