@@ -220,7 +220,7 @@ def read_real_labels(path: Path, labels: Sequence[Label]) -> list[tuple[int, ...
         content = json.loads(decode(read_bytes(path), path, "get real.json again"))
     except FileNotFoundError:
         raise Fault(f"{path}: the file of ReaL labels does not exist") from None
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError is also of a number of thousands of digits
         raise Fault(f"{path}: not valid JSON ({error}); get real.json again") from None
     if not isinstance(content, list) or len(content) != IMAGES:
         got = f"{len(content):,}" if isinstance(content, list) else type(content).__name__

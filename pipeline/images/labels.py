@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.fault import Fault
-from pipeline.base.text import read_lines
+from pipeline.base.fault import Fault, show_name
+from pipeline.base.text import read_bytes, split_lines
 
 # LOC_synset_mapping.txt of Kaggle and synset_words.txt of Caffe have a space where our files have a tab.
 _SYNSET_LINE = re.compile(r"(n\d{8}) (.+)")
 _SYNSET = re.compile(r"n\d{8}")
+_LARGEST = 4_000_000  # bytes; ImageNet-21k's 21,843 classes with all their names take 1 MB
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # a terminal obeys them
 CLASSES = 1000  # of ImageNet-1k, the only classes that an index alone names
 
 
@@ -67,12 +69,15 @@ def read(path: Path, classes: int | None = None) -> tuple[Label, ...]:
         raise Fault(f"{path}: the label file does not exist; correct its name, in model.labels or on the command line")
     line_of_key: dict[str, int] = {}
     labels = []
-    for number, line in enumerate(read_lines(path, "save it as UTF-8"), start=1):
+    for number, line in enumerate(split_lines(read_bytes(path, _LARGEST), path, "save it as UTF-8"), start=1):
         label = _parse_line(line)
         if label is None:
-            raise Fault(f"{path}:{number}: expected <key><tab><name>, got {line!r}")
+            raise Fault(f"{path}:{number}: expected <key><tab><name>, got {show_name(repr(line))}")
+        if control := _CONTROL.search(f"{label.key}{label.name}"):
+            raise Fault(f"{path}:{number}: a label has the character U+{ord(control[0]):04X}; remove it")
         if label.key in line_of_key:
-            raise Fault(f"{path}:{number}: the key {label.key!r} stands already on line {line_of_key[label.key]}")
+            shown = show_name(repr(label.key))
+            raise Fault(f"{path}:{number}: the key {shown} stands already on line {line_of_key[label.key]}")
         line_of_key[label.key] = number
         labels.append(label)
     if classes is not None and len(labels) != classes:

@@ -75,6 +75,16 @@ def _repeat(value: str, anchors: int = 30) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def _labels(name: str, text: str, sentence: str) -> Attack:
+    return Attack(name, lambda folder: write(folder, labels=text), check, sentence)
+
+
+def _collection(name: str, text: str, sentence: str) -> Attack:
+    return Attack(name, lambda folder: write(folder, collection=text), check, sentence)
+
+
+_DEFINITIONS = "".join(f"  [a{number}]: b\n" for number in range(1_200))
+_REFERENCES = '  - {text: A paper, url: "https://example.org/a"}\n' * 29 + '  - {text: A paper, url: "x:y"}\n'
 _WRITTEN_OUT = r"a\.yaml:\d+: with its aliases \(\*name\) written out, the file has more than 262,144 characters"
 _DEEP = r"a\.yaml:\d+: more than 20 lists and mappings within each other, at column \d+"
 _ENDLESS = r"a\.yaml:\d+: the alias \*a repeats what it is part of, without end"
@@ -116,6 +126,15 @@ ATTACKS = (
     _member("an escape code", MEMBER.replace("title: A", r'title: "\e[2J"'), r":15: a text has the character U\+001B"),
     _member("a zero in a path", MEMBER.replace("[a.npz]", r'["\0"]'), r":3: a text has the character U\+0000"),
     _member("several documents", MEMBER + "---\n" + MEMBER, "but found another document"),
+    _labels("an escape code in a label", LABELS.replace("name 3", "\x1b[2J"), r":4: a label has the character U"),
+    _labels("a long label", LABELS + "a" * 1_000_000, r"classes\.tsv:11: expected <key><tab><name>, got 'aaa"),
+    _labels("many labels", "".join(f"{number}\ta\n" for number in range(50_000)), "expected 10 labels, .* got 50000"),
+    _labels("a large file of labels", "a\n" * 9_000_000, r"classes\.tsv: it has more than 4,000,000 bytes"),
+    _collection("a long overview", COLLECTION.replace("They are small.", "[" * 99_999), "overview: 100,000 characters"),
+    _collection("definitions of links", COLLECTION.replace("  They are small.\n", _DEFINITIONS), "defines a link"),
+    _collection("many references", COLLECTION + "  - {text: a, url: b}\n" * 1_000, "references must be at most 200"),
+    _collection("a citation of many digits", COLLECTION.replace("[1]", f"[{'9' * 10_000}]"), r"training: \[9"),
+    _collection("a fault in the last reference", COLLECTION + _REFERENCES, r"references\[30\]\.url: the link 'x:y'"),
     Attack("a pipe", _fifo, check, r"a\.yaml: it is a pipe"),
 )  # fmt: skip
 

@@ -84,3 +84,16 @@ def test_links_are_relative_to_their_page() -> None:
     body = markdown.render_page(f"## H\n\n{text}\n", "a/b/1.md", pages).body
     for link in ("../c/1.html#usage", "../d/1.md", "https://example.com/a/c/1.md", "../../../a/c/1.md"):
         assert f'href="{link}"' in body
+
+
+def test_ids_of_many_equal_headings_are_counted_on() -> None:
+    """To try every number again for each heading would take quadratic time."""
+    ids = markdown._Ids()
+    assert [ids.unique(name) for name in ("A", "a-1", "a", "A!", "The plots")] == [
+        "a",
+        "a-1",
+        "a-2",
+        "a-3",
+        "the-plots-1",
+    ]
+    assert [ids.unique("b") for _ in range(20_000)][-1] == "b-19999"

@@ -4,6 +4,7 @@ import dataclasses
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,8 @@ from pipeline.cards.record import CardFacts, records
 from pipeline.facts.collection import Collection, Module, Publisher, Reference, collection_of
 from pipeline.hub.markdown import publisher_name, render_page
 from pipeline.hub.publisher_page import render_publisher
-from pipeline.prose.fields import fields_of
+from pipeline.prose import faults as prose_faults
+from pipeline.prose.fields import MemberTexts, fields_of
 from pipeline.prose.read import find_text_faults, read_texts, refuse_text_faults
 from pipeline.prose.stand_in import stand_in_report
 from tests.card_facts import checked_files
@@ -273,3 +275,27 @@ def test_a_fault_of_the_card_stage_names_the_same_line(tiny: Path) -> None:
     edit(tiny / "mini.yaml", TITLE, NOTE.format("```"))
     with pytest.raises(Fault, match=re.escape(f"{tiny}/mini.yaml:22: module.note: the code block")):
         refuse_text_faults(tiny / "mini.yaml")
+
+
+def test_a_text_is_found_by_halves(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rendering of the pages takes as long as the references that they list."""
+    path = tiny / "collection.yaml"
+    references = "".join(f"  - {{text: A paper, url: https://example.org/{number}}}\n" for number in range(90))
+    path.write_text(path.read_text() + references + '  - {text: A paper, url: "x:y"}\n')
+    calls: list[object] = []
+    find = prose_faults.find_problems
+
+    def count(texts: MemberTexts, *arguments: Any) -> Any:
+        calls.append(texts)
+        return find(texts, *arguments)
+
+    monkeypatch.setattr(prose_faults, "find_problems", count)
+    (fault,) = faults(tiny)
+    assert re.match(r"collection\.yaml:\d+: references\[\d+\]\.url: the link 'x:y' works on one machine or host", fault)
+    assert len(calls) < 25  # of 290 texts
+
+
+def test_a_long_text_is_refused_before_pages_are_rendered(tiny: Path) -> None:
+    edit(tiny / "collection.yaml", "overview: They are random.", f"overview: They are random. {'a' * 20_000}")
+    (fault,) = faults(tiny)
+    assert fault == "collection.yaml:9: overview: 20,017 characters, expected at most 20,000; shorten it"

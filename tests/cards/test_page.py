@@ -1,0 +1,63 @@
+"""Pages: comments, tags and sections are found in one pass."""
+
+import pytest
+
+from pipeline.base.fault import Fault
+from pipeline.cards.page import MOST_SHOWN, Problem, parse_page, refuse_problems, split_comments, split_tag
+
+
+@pytest.mark.parametrize(
+    ("html", "comments", "rest"),
+    [
+        ("a", [], "a"),
+        (" a ", [], " a "),
+        ("<!--a-->", ["a"], ""),
+        (" <!--a--> \n<!--b-->", ["a", "b"], ""),
+        ("x <!--a--> y <!-- b --> z", ["a", " b "], "xyz"),
+        ("<!--a--><!--b", ["a"], "<!--b"),
+        ("<!-->-->", [">"], ""),
+    ],
+)
+def test_comments_are_split_off(html: str, comments: list[str], rest: str) -> None:
+    assert split_comments(html) == (comments, rest)
+
+
+@pytest.mark.parametrize(
+    ("comment", "tag"),
+    [
+        (" task: image-classification ", ("task", "image-classification")),
+        ("asset-path:https://a/b", ("asset-path", "https://a/b")),
+        (" a b : c : d ", ("a b", "c : d")),
+        (" a ", None),
+        (" : a ", None),
+        (" a: ", None),
+        (" a/b: c ", None),
+        (" a:\nb", None),
+    ],
+)
+def test_a_tag_is_a_key_and_a_value(comment: str, tag: tuple[str, str] | None) -> None:
+    assert split_tag(comment) == tag
+
+
+def test_tags_stand_alone_on_their_lines() -> None:
+    page = parse_page(
+        "# Module a/b/1\nText.\n<!-- task: a -->\n<!-- b: c --> d\n<!-->\n<!-- e: f -->  \n# End\n<!-- g: h -->"
+    )
+    assert [(tag.line, tag.key, tag.value) for tag in page.tags] == [(3, "task", "a"), (6, "e", "f")]
+    assert page.strays == (4, 5)
+
+
+def test_a_section_ends_at_the_next_heading() -> None:
+    page = parse_page("# A\n\n## B\ntext\n\n\n## C\n\n## B\nmore\n")
+    assert [page.section(name) for name in ("A", "B", "C", "D")] == [range(1, 2), range(3, 5), range(7, 8), range(0)]
+
+
+def test_many_long_problems_are_cut() -> None:
+    problems = [Problem(line, f"the heading {'a' * 5_000!r} is wrong\x1b") for line in range(1, 1001)]
+    with pytest.raises(Fault) as raised:
+        refuse_problems("page.md", problems)
+    lines = str(raised.value).split("\n")
+    assert lines[-1] == f"page.md: {1000 - MOST_SHOWN} more problems; correct these first"
+    assert lines[0].startswith("page.md:1: the heading 'aaa")
+    assert lines[0].endswith("aaa' is wrong\\x1b")
+    assert all(len(line) < 330 for line in lines)
