@@ -45,6 +45,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._owner = 0  # the process that started it: after a fork, each has its own
         self._process: subprocess.Popen | None = None
         self._connection: Connection | None = None
 
@@ -67,9 +68,14 @@ class Worker:
         result: T = value
         return result
 
+    def close(self) -> None:
+        """Ends the process."""
+        with self._lock:
+            self._stop()
+
     def _exchange(self, limits: Limits, request: object) -> tuple[str, Any]:
         try:
-            connection = self._connection or self._start()
+            connection = self._connection if self._connection and self._owner == os.getpid() else self._start()
             connection.send(request)
             if connection.poll(limits.seconds):
                 answer: tuple[str, Any] = connection.recv()
@@ -94,7 +100,7 @@ class Worker:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-        self._connection = Connection(ours.detach())
+        self._owner, self._connection = os.getpid(), Connection(ours.detach())
         atexit.register(self._stop)
         return self._connection
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.fault import Fault, list_names
+from pipeline.base.fault import Fault, list_names, show_name
 from pipeline.base.files import Unreadable
 from pipeline.base.json_files import parse_facts
 from pipeline.images.labels import CLASSES, Label, UnknownClass, imagenet_classes, match_classes
@@ -63,7 +63,7 @@ def find_columns(path: Path, schema: Any, labels: Sequence[Label]) -> Columns:
     if image is None or label is None:
         raise Fault(
             f"{path}: expected a column of images, such as {_IMAGES[0]!r} with their bytes, and one of their classes,"
-            f" such as {_LABELS[0]!r}; got {list_names(schema.names)}"
+            f" such as {_LABELS[0]!r}; got {list_names([*map(show_name, schema.names)])}"
         )
     is_struct = hasattr(schema.field(image).type, "fields")
     has_path = is_struct and schema.field(image).type.get_field_index("path") >= 0

@@ -1,6 +1,7 @@
 """Parquet files, as Hugging Face's datasets write them."""
 
 import json
+import os
 import random
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from pipeline.images import image_set, parquet
 from pipeline.images.labels import Label
 from pipeline.images.layout import Layout
 from pipeline.images.split import Split
+from tests.hostile.damage import damage
 from tests.images.test_image_set import COLOURS
 from tests.validation_set import LABELS, NUMBERS, TRUTH, content_of, name_of, write_sorted
 
@@ -218,6 +220,37 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(Fault, match=r"0000\.parquet: cannot be read as a Parquet file \(.*No such file"):
         loaded.read(loaded.examples[0])
+
+
+def test_damage_is_read_or_refused_in_a_sentence(tmp_path: Path) -> None:
+    """Some damage ends pyarrow's process: one footer in some thousands."""
+    columns = {"image": images(*range(20)), "label": [0] * 20}
+    path = write(tmp_path / "0000.parquet", columns, class_label(COLOUR_KEYS))
+    whole = path.read_bytes()
+    faults: list[str] = []
+    for number in range(100):
+        path.write_bytes(damage(whole, random.Random(number)))
+        try:
+            loaded = image_set.open_images(tmp_path, COLOURS)
+            assert all(isinstance(loaded.read(example), bytes) for example in loaded.examples)
+        except Fault as fault:
+            faults.append(str(fault))
+    assert len(faults) > 20
+    assert not [fault for fault in faults if "\n" in fault]
+
+
+def test_a_process_that_ends_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "0000.parquet", {"image": images(1), "label": [0]}, class_label(COLOUR_KEYS))
+    loaded = image_set.open_images(tmp_path, COLOURS)
+    monkeypatch.setattr(parquet, "read_pieces", abort)
+    with pytest.raises(Fault, match=r"0000\.parquet: row 0 cannot be read \(pyarrow ended by SIGABRT\); get the file"):
+        loaded.read(loaded.examples[0])
+    monkeypatch.undo()
+    assert loaded.read(loaded.examples[0]) == content_of(1)
+
+
+def abort(*arguments: object) -> None:
+    os.abort()
 
 
 def test_a_file_that_is_replaced_by_a_shorter_one_is_named(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """What a StableHLO module requires of a runtime."""
 
+import os
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
 
 from pipeline.saved_model import computation
+from tests.hostile.damage import damage
 
 pytestmark = pytest.mark.slow
 
@@ -101,3 +104,22 @@ def test_damaged_modules_are_problems() -> None:
         assert module.effects == ()
     assert computation.read(b"garbage").requirements() == {}
     assert computation.read(whole[:-9]).requirements() == {"StableHLO features of 0.9.0": "2.14"}
+
+
+def test_damage_ends_no_process_but_the_parsers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One damaged byte in some hundreds makes jaxlib crash; the modules after it are read all the same."""
+    whole = written(TAN, "1.5.0")
+    modules = [damage(whole, Random(number)) for number in range(100)]
+    read = [computation.read_all([module])[0] for module in modules]
+    assert all(module.problem or module.stablehlo for module in read)
+    assert len([module for module in read if module.problem]) > 20
+    monkeypatch.setattr(computation, "read", crash)
+    first, *others = computation.read_all([whole] * 5)
+    assert first.problem == "the parser ended by SIGABRT"
+    assert others[-1].problem == "the parser was not started again after it ended 3 times"
+    monkeypatch.undo()
+    assert computation.read_all([whole])[0].features == "1.4.0"
+
+
+def crash(module: bytes) -> None:
+    os.abort()
