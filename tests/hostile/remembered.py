@@ -43,6 +43,11 @@ def check_hub(path: Path) -> None:
     command("audit", path.parent)
 
 
+def read_entries(path: Path) -> None:
+    """Does what publish, site and check-hub begin with; the attacks on an entry are many."""
+    read_index(path.parent)
+
+
 def copy_hub(path: Path) -> Path:
     hub = path.parent / "out"
     return Path(shutil.copytree(path.parent, hub, ignore=shutil.ignore_patterns("out"), dirs_exist_ok=True))
@@ -126,13 +131,13 @@ def with_handle(handle: str) -> Callable[[Path], Path]:
 
 def write_malformed_entries(folder: Path) -> Path:
     path = write_hub(folder)
-    path.write_text(json.dumps({"modules": {f"a/b/{number}": {} for number in range(1, 10_001)}, "collections": {}}))
+    path.write_text(json.dumps({"modules": {f"a/b/{number}": {} for number in range(1, 1001)}, "collections": {}}))
     return path
 
 
 def write_many_entries(folder: Path) -> Path:
     path = write_hub(folder)
-    path.write_text(json.dumps({"modules": {str(number): {} for number in range(300_000)}, "collections": {}}))
+    path.write_text(json.dumps({"modules": {str(number): {} for number in range(30_000)}, "collections": {}}))
     return path
 
 
@@ -223,18 +228,18 @@ _REPORTS: list[tuple[tuple[str | int, ...], Any]] = [
 ATTACKS = (
     *_INDEX_DAMAGES,
     *(
-        Attack(f"entry {number}, {key}", with_entry(key, value), check_hub, f"entry {_HANDLE} is malformed")
+        Attack(f"entry {number}, {key}", with_entry(key, value), read_entries, f"entry {_HANDLE} is malformed")
         for number, (key, value) in enumerate(_ENTRIES)
     ),
     *(
         Attack(f"handle {number}", with_handle(handle), render, "is no handle")
         for number, handle in enumerate(("../../a/b/1", "a/b/" + "9" * 5000, "a" * 300 + "/b/1", "a\x1b/b/1"))
     ),
-    Attack("many malformed entries", write_malformed_entries, check_hub, "9,990 more entries are malformed"),
-    Attack("many entries", write_many_entries, check_hub, "300,000 modules, at most 20,000 can be read"),
+    Attack("many malformed entries", write_malformed_entries, check_hub, "990 more entries are malformed"),
+    Attack("many entries", write_many_entries, check_hub, "30,000 modules, at most 20,000 can be read"),
     Attack("website of a damaged index", damaged(write_hub, DAMAGES["deep value"]), render, "nested more than"),
     *(
-        Attack(f"report {keys}", with_report(*keys, value=value), write_cards, r"report\.json.*run make validate")
+        Attack(f"report {keys}", with_report(*keys, value=value), load_report, r"report\.json.*run make validate")
         for keys, value in _REPORTS
     ),
     *(
@@ -272,17 +277,17 @@ ATTACKS = (
     Attack("row twice", index_csv(lambda: f"{HEADING}\n{_ONE_ROW}\n{_ONE_ROW}\n".encode()), select, "listed twice"),
     Attack("zero byte", index_csv(lambda: f"{HEADING}\n{_ONE_ROW}\0\n".encode()), select, "a zero at byte"),
     Attack("not UTF-8", index_csv(lambda: HEADING.encode() + b"\n\xff\n"), select, r"index\.csv:2: not UTF-8"),
-    Attack("many columns", index_csv(lambda: b"a," * 10_000_000), select, "more than 4,000,000 fields"),
-    Attack("some columns", index_csv(lambda: b"a," * 3_000_000), select, "3,000,001 columns"),
-    Attack("one row of 60 MB", index_csv(lambda: HEADING.encode() + b"\n" + b"a" * 60_000_000), select, "field larger"),
+    Attack("many columns", index_csv(lambda: b"a," * 4_100_000), select, "more than 4,000,000 fields"),
+    Attack("some columns", index_csv(lambda: b"a," * 500_000), select, "500,001 columns"),
+    Attack("one long row", index_csv(lambda: HEADING.encode() + b"\n" + b"a" * 1_000_000), select, "field larger"),
     Attack(
         "one row of 100 MB",
         index_csv(lambda: HEADING.encode() + b"\n" + b"a" * 10**8),
         select,
         "more than 67,108,864 bytes",
     ),
-    Attack("many letters", index_csv(lambda: "\U0001f600".encode() * 16_000_000), select, "field larger"),
-    Attack("many rows", index_csv(lambda: _many_rows(60_000)), select, r"index\.csv:60002: name must be a name"),
+    Attack("many letters", index_csv(lambda: "\U0001f600".encode() * 1_000_000), select, "field larger"),
+    Attack("many rows", index_csv(lambda: _many_rows(20_000)), select, r"index\.csv:20002: name must be a name"),
     Attack("many unknown rows", index_csv(lambda: b"\n" * 4_000_001), select, "more than 4,000,000 fields"),
     *(
         Attack(
