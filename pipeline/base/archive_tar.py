@@ -12,6 +12,7 @@ import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pipeline.base.archive_bounds import HEADER, DamagedError, TooLargeError
 from pipeline.base.archive_streams import Forward
@@ -25,8 +26,7 @@ _SPARSE = "GNU.sparse."
 _REST = 1 << 20  # bytes after the end that are looked at; tar pads to 10,240
 
 
-@dataclass(frozen=True)
-class TarEntry:
+class TarEntry(NamedTuple):  # quicker to make than a dataclass, for a million images
     """An entry of a tar archive.
 
     Attributes:
@@ -90,7 +90,8 @@ def read_entries(stream: Forward) -> Iterator[TarEntry]:
         end = stream.position + _padded(entry.size)
         yield entry
         stream.skip(end - stream.position)
-        headers = _Headers()
+        if headers.left < HEADER:
+            headers = _Headers()
     if headers.records:
         raise DamagedError("unexpected end of data")
 
@@ -182,5 +183,5 @@ def _to_entry(stream: Forward, info: tarfile.TarInfo, block: bytes, headers: _He
         info.type,
         size if has_content else 0,
         records.get("linkpath", info.linkname),
-        is_sparse or any(name.startswith(_SPARSE) for name in records),
+        is_sparse or (bool(records) and any(name.startswith(_SPARSE) for name in records)),
     )
