@@ -99,8 +99,9 @@ class Answer(http.client.HTTPResponse):
             while 100 <= self.status < 200 and self.status != 101:
                 self.headers = None  # type: ignore[assignment]  # else begin() does nothing
                 super().begin()
-        except http.client.BadStatusLine:
-            self._refuse_cut_head()
+        except http.client.BadStatusLine as error:
+            if "HTTP/".startswith(str(error)[:5]):  # other protocols are not worth another try
+                self._refuse_cut_head()
             raise
         self._refuse_cut_head()
         self._wire.end_lines()

@@ -108,6 +108,7 @@ def test_chunks_take_precedence_over_a_length(client: Client) -> None:
     [
         raw(CONTENT),  # HTTP/0.9
         raw(b"SSH-2.0-OpenSSH_9.2\r\n"),
+        raw(b"<html>without a line's end"),
         raw(b"\x15\x03\x01\x00\x02\x02\x46" * 10 + b"\n"),
         raw(b"HTTP/1.1 2\xb20 OK\r\n\r\n"),
         raw(b"HTTP/1.1 99999 OK\r\n\r\n"),
