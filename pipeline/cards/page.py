@@ -15,7 +15,8 @@ from pipeline.base.text import read_generated
 # Bytes of a page. That of a collection of 500 models has 0.15 MB; markdown-it takes 20 s for 1 MB of brackets.
 LARGEST_PAGE = 250_000
 MOST_SHOWN = 8  # problems of a page
-_LONGEST = 300  # characters of a problem, which may quote a page
+_LONGEST = 1000  # characters of a problem, which may quote two rows of a table
+_ENOUGH = 1000  # characters after which no other problem is shown
 _KEY = re.compile(r"[\w\s-]+")
 # An address on another host than the page's, or of another program.
 _ELSEWHERE = re.compile(r"(?!data:)[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
@@ -226,9 +227,12 @@ def refuse_problems(where: str, problems: list[Problem]) -> None:
     """Raises a Fault that lists the first problems as "<where>:<line>: <text>", by line; nothing without any."""
     if problems:
         ordered = sorted(set(problems), key=lambda problem: (problem.line, problem.text))
-        shown = [f"{where}:{problem.line}: {_shorten(problem.text)}" for problem in ordered[:MOST_SHOWN]]
-        if len(ordered) > MOST_SHOWN:
-            shown.append(f"{where}: {len(ordered) - MOST_SHOWN:,} more problems; correct these first")
+        shown: list[str] = []
+        for problem in ordered[:MOST_SHOWN]:
+            if sum(map(len, shown)) < _ENOUGH:
+                shown.append(f"{where}:{problem.line}: {_shorten(problem.text)}")
+        if len(ordered) > len(shown):
+            shown.append(f"{where}: {len(ordered) - len(shown):,} more problems; correct these first")
         raise Fault("\n".join(shown))
 
 

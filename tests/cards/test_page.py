@@ -57,7 +57,9 @@ def test_many_long_problems_are_cut() -> None:
     with pytest.raises(Fault) as raised:
         refuse_problems("page.md", problems)
     lines = str(raised.value).split("\n")
-    assert lines[-1] == f"page.md: {1000 - MOST_SHOWN} more problems; correct these first"
+    assert lines[-1] == "page.md: 999 more problems; correct these first"
     assert lines[0].startswith("page.md:1: the heading 'aaa")
     assert lines[0].endswith("aaa' is wrong\\x1b")
-    assert all(len(line) < 330 for line in lines)
+    with pytest.raises(Fault, match=rf"page\.md: {1000 - MOST_SHOWN} more problems; correct these first$"):
+        refuse_problems("page.md", [Problem(line, "wrong") for line in range(1, 1001)])
+    assert all(len(line) < 1030 for line in lines)
