@@ -110,9 +110,8 @@ def test_damage_ends_no_process_but_the_parsers(monkeypatch: pytest.MonkeyPatch)
     """One damaged byte in some hundreds makes jaxlib crash; the modules after it are read all the same."""
     whole = written(TAN, "1.5.0")
     modules = [damage(whole, Random(number)) for number in range(100)]
-    read = [computation.read_all([module])[0] for module in modules]
-    assert all(module.problem or module.stablehlo for module in read)
-    assert len([module for module in read if module.problem]) > 20
+    problems = [computation.read_all([module])[0].problem for module in modules]
+    assert len([problem for problem in problems if problem]) > 20
     monkeypatch.setattr(computation, "read", crash)
     first, *others = computation.read_all([whole] * 5)
     assert first.problem == "the parser ended by SIGABRT"
