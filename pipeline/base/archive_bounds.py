@@ -11,6 +11,7 @@ IMAGE_ENTRIES, WITHOUT_CONTENT = 5_000_000, 50_000
 NAME = 1_024  # characters of a name; Hugging Face's cache has 250
 DEPTH = 64  # parts of a name; folders that are deeper need as many open files to be removed
 HEADER = 1 << 17  # bytes of the headers of one entry of a tar archive; long names and pax records are headers
+RECORDS = 200  # of the pax headers of one entry; macOS and GNU tar write up to some twenty
 DIRECTORY = 1 << 22  # bytes of the directory of a .zip: 400 for each of ENTRIES
 DICTIONARY = 1 << 28  # bytes that xz may need to unpack; `xz -9` needs 65 MiB
 STREAM = 1_000  # bytes that a bzip2 or xz stream has at the least, past the first STREAM; pbzip2's have 100,000

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pipeline.base.archive_bounds import HEADER, DamagedError, TooLargeError
+from pipeline.base.archive_bounds import HEADER, RECORDS, DamagedError, TooLargeError
 from pipeline.base.archive_streams import Forward
 
 _BLOCK = tarfile.BLOCKSIZE
@@ -51,10 +51,12 @@ class _Headers:
     Attributes:
         records: what they say of the entry.
         left: bytes that they and the entry's own may still have.
+        records_left: pax records that they may still have.
     """
 
     records: dict[str, str] = field(default_factory=dict)
     left: int = HEADER
+    records_left: int = RECORDS
 
     def read(self, stream: Forward, count: int) -> bytes:
         """Reads a part of a header."""
@@ -65,6 +67,17 @@ class _Headers:
         if len(data) < count:
             raise DamagedError("unexpected end of data")
         return data
+
+    def parse(self, content: bytes) -> dict[str, str]:
+        """Returns the records of a pax header that say what an entry is."""
+        records = {}
+        for name, value in _parse_records(content):
+            self.records_left -= 1
+            if self.records_left < 0:
+                raise TooLargeError(f"more than {RECORDS:,} pax records for one entry")
+            if name in _RECORDS or name.startswith(_SPARSE):
+                records[name] = value
+        return records
 
 
 def read_entries(stream: Forward) -> Iterator[TarEntry]:
@@ -143,15 +156,15 @@ def _read_header(stream: Forward, info: tarfile.TarInfo, headers: _Headers) -> N
     if info.type in _LONG:
         headers.records[_LONG[info.type]] = content.partition(b"\0")[0].decode("utf-8", "surrogateescape")
         return
-    records = dict(_parse_records(content))
+    records = headers.parse(content)
     if info.type != tarfile.XGLTYPE:
         headers.records |= records
-    elif any(name in _RECORDS or name.startswith(_SPARSE) for name in records):
+    elif records:
         raise DamagedError("a header that gives all entries one name or size")
 
 
 def _parse_records(content: bytes) -> Iterator[tuple[str, str]]:
-    """Yields the records of a pax header, "<length> <key>=<value>\\n" each, that say what an entry is."""
+    """Yields the records of a pax header, "<length> <key>=<value>\\n" each."""
     position = 0
     while position < len(content) and content[position]:
         length = re.match(rb"(\d{1,9}) ", content[position : position + 10])
@@ -161,9 +174,7 @@ def _parse_records(content: bytes) -> Iterator[tuple[str, str]]:
         if not equals or not value.endswith(b"\n") or end > len(content):
             raise DamagedError("a damaged pax header")
         position = end
-        name = key.decode("utf-8", "surrogateescape")
-        if name in _RECORDS or name.startswith(_SPARSE):
-            yield name, value[:-1].decode("utf-8", "surrogateescape")
+        yield key.decode("utf-8", "surrogateescape"), value[:-1].decode("utf-8", "surrogateescape")
 
 
 def _to_entry(stream: Forward, info: tarfile.TarInfo, block: bytes, headers: _Headers) -> TarEntry:

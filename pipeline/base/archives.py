@@ -104,6 +104,7 @@ class Member:
             path.mkdir(parents=True, exist_ok=True)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # an earlier entry of this name; ext4 waits for the disk where a file is truncated
         with path.open("wb") as out:
             for chunk in self.chunks():
                 out.write(chunk)

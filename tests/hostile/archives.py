@@ -157,6 +157,8 @@ TARS = (
     Attack("sparse 0.0", sparse_pax((b"GNU.sparse.size", b"9" * 12), (b"GNU.sparse.numblocks", b"1")), both, "sparse"),
     Attack("sparse 0.1", sparse_pax((b"GNU.sparse.map", b"0,1," * 9000)), both, "sparse"),
     Attack("sparse 1.0", sparse_pax((b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0")), both, "sparse"),
+    Attack("short pax records", of_tar(lambda: (pax([(b"a", b"")] * 20_000) + file()) * 700), both, "than 200 pax"),
+    Attack("short pax records of all entries", of_tar(lambda: pax([(b"a", b"")] * 100, b"g") * 10), both, "200 pax"),
     Attack("name of all entries", of_tar(pax([(b"path", b"x")], b"g"), file(b"a")), doctor, "all entries one name"),
     *(
         Attack(f"header {kind} of 3 GB", written("evil.tar.gz", lambda kind=kind: gzip.compress(  # type: ignore[misc]
