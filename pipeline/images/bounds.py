@@ -19,6 +19,7 @@ LONGEST_SIDE = 65_535  # pixels, JPEG's own limit; Pillow keeps 8 bytes a row
 MEMORY = 900_000_000
 # Bytes for a pixel while it is decoded, measured by benchmarks.images.
 _PIXEL, _PIXEL_OF_PROGRESSIVE_JPEG, _PIXEL_OF_WEBP, _PIXEL_OF_TIFF = 8, 10.5, 20, 9
+_PIXEL_OF_DEEP_PNG = 16  # of 16 bits a channel: it takes no more memory, but twice the time
 
 LARGEST = int(MEMORY / _PIXEL)  # pixels of any image
 
@@ -28,7 +29,7 @@ _SCANS = 100  # of a JPEG; encoders write up to 20
 _SCANNED = 1_600_000_000  # pixels of all scans of a JPEG together
 _CHUNKS = 100_000  # of a PNG, WebP or GIF; a PNG of 100 MB has 12,000
 _STRIPS = 100_000  # of a TIFF, or numbers in any of its tags
-_SLOW = 16_000_000  # pixels of a BMP with run lengths, which Pillow reads in Python
+_SLOW = 8_000_000  # pixels, and bytes, of a BMP with run lengths, which Pillow reads in Python
 _COMPRESSIONS = ("raw", "jpeg", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate")  # of a TIFF
 
 _JPEGS = ("JPEG", "MPO")  # as Pillow calls one with more pictures behind it
@@ -91,14 +92,18 @@ def memory_of(image: Image.Image, data: bytes) -> int:
         )
     if image.format in _JPEGS:
         _check_scans(data, pixels)
-    if any(tile.codec_name == "bmp_rle" for tile in getattr(image, "tile", ())) and pixels > _SLOW:
-        raise Excessive(f"it has {pixels:,} pixels in run lengths, expected {_SLOW:,} at most")
+    if any(tile.codec_name == "bmp_rle" for tile in getattr(image, "tile", ())) and max(pixels, len(data)) > _SLOW:
+        raise Excessive(
+            f"it has {pixels:,} pixels in run lengths of {len(data):,} bytes, expected {_SLOW:,} of each at most"
+        )
     return memory
 
 
 def _bytes_per_pixel(image: Image.Image) -> float:
     if image.format in _JPEGS and "progressive" in image.info:
         return _PIXEL_OF_PROGRESSIVE_JPEG
+    if image.format == "PNG" and any(str(tile.args).endswith(";16B") for tile in getattr(image, "tile", ())):
+        return _PIXEL_OF_DEEP_PNG
     return {"WEBP": _PIXEL_OF_WEBP, "TIFF": _PIXEL_OF_TIFF}.get(image.format or "", _PIXEL)
 
 

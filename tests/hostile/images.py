@@ -62,9 +62,9 @@ def chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def png(width: int, height: int, extra: bytes = b"") -> bytes:
+def png(width: int, height: int, extra: bytes = b"", bits: int = 8) -> bytes:
     """Returns a PNG that claims a size and has a few bytes of pixels."""
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + extra + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
 
 
@@ -108,10 +108,10 @@ def gif(width: int, height: int, extra: bytes = b"") -> bytes:
     return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes(6) + extra + picture
 
 
-def bmp(width: int, height: int, compression: int = 0) -> bytes:
+def bmp(width: int, height: int, compression: int = 0, content: bytes = b"\1\0" * 400) -> bytes:
     bits = 8 if compression else 24
     head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, 0, 0, 0, 256, 0)
-    return b"BM" + struct.pack("<IHHI", 2000, 0, 0, 14 + 40 + 1024) + head + bytes(1024) + b"\1\0" * 400
+    return b"BM" + struct.pack("<IHHI", 2000, 0, 0, 14 + 40 + 1024) + head + bytes(1024) + content
 
 
 def tiff(*fields: tuple[int, int, int, int], count: int | None = None) -> bytes:
@@ -148,6 +148,7 @@ TOO_MANY = r"1\.jpg: cannot be read as an image \(its \d+x\d+ pixels are too man
 FILES = (
     ("a line of 170 million pixels", lambda: png(1, 170_000_000), TOO_MANY),
     ("a PNG of 20,000 x 20,000", lambda: png(20_000, 20_000), "exceeds limit of 225000000 pixels"),
+    ("a PNG of 16 bits of 8,000 x 8,000", lambda: png(8_000, 8_000, bits=16), TOO_MANY),
     ("a JPEG of 13,000 x 13,000", lambda: jpeg(13_000, 13_000), TOO_MANY),
     ("a progressive JPEG of 9,500 x 9,500", lambda: jpeg(9_500, 9_500, progressive=True), TOO_MANY),
     ("a WebP of 12,000 x 12,000", lambda: lossless_webp(12_000, 12_000), TOO_MANY),
@@ -158,7 +159,12 @@ FILES = (
     (
         "a BMP of many run lengths",
         lambda: bmp(8_000, 8_000, 1),
-        "64,000,000 pixels in run lengths, expected 16,000,000",
+        "64,000,000 pixels in run lengths of 1,878 bytes, expected 8,000,000",
+    ),
+    (
+        "a BMP of run lengths of nothing",
+        lambda: bmp(1_000, 1_000, 1, b"\0\2\0\0" * 5_000_000),
+        "1,000,000 pixels in run lengths of 20,001,078 bytes, expected 8,000,000",
     ),
     ("a TIFF of 12,000 x 12,000", lambda: tiff((256, 3, 1, 12_000), (257, 3, 1, 12_000)), TOO_MANY),
     ("a TIFF of one huge tile", lambda: tiff((322, 4, 1, 60_000), (323, 4, 1, 60_000)), TOO_MANY),

@@ -30,8 +30,9 @@ KEY = LABELS[0].key
         jpeg(9331, 6530, progressive=True),
         png(11_648, 8736),
         png(65_535, 10),
+        png(8256, 5504, bits=16),  # of a camera of 45 million pixels
     ],
-    ids=["ImageNet", "camera", "progressive", "PNG", "line"],
+    ids=["ImageNet", "camera", "progressive", "PNG", "line", "16 bits"],
 )
 def test_the_largest_photographs_are_allowed(data: bytes) -> None:
     check_structure(data)
