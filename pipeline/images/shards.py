@@ -18,9 +18,7 @@ from pipeline.images.labels import CLASSES, Label, UnknownClass, class_finder
 from pipeline.images.layout import Source
 from pipeline.images.split import splits_of_folders
 
-_LONGEST = 1 << 20  # bytes of a .json or .cls; timm's of ImageNet have 100, captions some kB
 _CLASS_NAMES = "classnames.txt"  # in the data sets of clip-benchmark, in the order of their own class indices
-
 _TEXT = 1_000_000  # bytes of a .json or .cls; img2dataset's, with the EXIF data of photographs, have up to 100,000
 
 

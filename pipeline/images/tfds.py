@@ -22,6 +22,7 @@ from pipeline.images.tfrecord import Record, Span, read_features, read_records
 
 INFO = "dataset_info.json"
 _DEPTH = 3  # folders between a data set's name and its version, at most
+_SPLITS = 1_000  # of a data set; those of one language each have some hundreds
 _LONGEST_NAME = 4096  # bytes of a file_name with its folders: PATH_MAX of Linux
 _AGAIN = "prepare the data set again"
 
@@ -47,6 +48,8 @@ def read_info(folder: Path) -> DatasetInfo:
     if not isinstance(content, dict):
         raise Fault(f"{path}: expected a mapping; {_AGAIN}")
     try:
+        if len(content["splits"]) > _SPLITS:
+            raise ValueError(f"{len(content['splits']):,} splits, at most {_SPLITS:,} are allowed")
         records = {_name(split["name"]): sum(map(int, split.get("shardLengths", []))) for split in content["splits"]}
         name = _name(content["name"])
     except (AttributeError, TypeError, KeyError, ValueError) as error:
@@ -126,10 +129,10 @@ def list_tfds_folder(source: Source, labels: Sequence[Label]) -> list[LabelledFi
 
 def _read_classes(path: Path, labels: Sequence[Label]) -> list[int]:
     """Returns the model's index of each class of the data set, in the order of the data set's labels."""
-    if not path.is_file():
+    if not path.is_file() or not (names := read_lines(path, _AGAIN)):
         raise Fault(f"{path}: the data set's class names are missing; prepare it again, or copy all of it")
     classes = []
-    for line, label in enumerate(match_classes(read_lines(path, _AGAIN), labels), start=1):
+    for line, label in enumerate(match_classes(names, labels), start=1):
         if isinstance(label, str):
             raise UnknownClass(f"{path}:{line}: no class of the model is called {label!r}; it has {len(labels)} others")
         classes.append(label)

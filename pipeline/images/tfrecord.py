@@ -25,7 +25,7 @@ Span = tuple[int, int]  # where a piece of a record starts and ends
 
 # Bytes of a record. Those of ImageNet have up to 16 MB, and that is the image.
 LARGEST_RECORD = 1 << 28
-_FIELDS = 10_000  # of a message; those of TensorFlow Datasets have up to 20 features
+_FIELDS = 10_000  # of a record, some ten for each feature; those of TensorFlow Datasets have up to 20 features
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x78\x01": "zlib", b"\x78\x9c": "zlib", b"\x78\xda": "zlib"}
 _AGAIN = "copy the file again, or prepare the data set again"
 
@@ -105,54 +105,60 @@ def read_features(data: bytes) -> Iterator[tuple[str, Span | int | None]]:
     The value is the span of a bytes feature, the number of an int64 feature, or None for an empty or float one.
 
     Raises:
-        ValueError: when it is not a tf.train.Example, or a message in it has more than 10,000 fields.
+        ValueError: when it is not a tf.train.Example, or has more than 10,000 fields.
     """
-    for features in _submessages(data, 0, len(data), 1):
-        for entry in _submessages(data, *features, 1):
-            key, feature = (next(_submessages(data, *entry, number), None) for number in (1, 2))
+    message = _Message(data)
+    for features in message.parts(0, len(data), 1):
+        for entry in message.parts(*features, 1):
+            key, feature = (next(message.parts(*entry, number), None) for number in (1, 2))
             if key is None or feature is None:
                 raise ValueError(f"a feature without a name or a value at byte {entry[0]}")
-            yield data[slice(*key)].decode(), _first_value(data, *feature)
+            yield data[slice(*key)].decode(), message.first_value(*feature)
 
 
-def _first_value(data: bytes, start: int, end: int) -> Span | int | None:
-    for values in _submessages(data, start, end, _BYTES_LIST):
-        return next(_submessages(data, *values, 1), None)
-    for values in _submessages(data, start, end, _INT64_LIST):
-        for _, value in _fields(data, *values):
-            number = _varint(data, *value)[0] if isinstance(value, tuple) else value  # packed or not
-            return number - (1 << 64) if number >> 63 else number
-    return None
+class _Message:
+    """A protocol buffer, and the messages in it, which have at most _FIELDS fields together."""
 
+    def __init__(self, data: bytes) -> None:
+        self._data, self._steps = data, iter(range(_FIELDS))
 
-def _submessages(data: bytes, start: int, end: int, field: int) -> Iterator[Span]:
-    """Yields the spans of the submessages or strings that have a field number."""
-    for number, value in _fields(data, start, end):
-        if number == field and isinstance(value, tuple):
-            yield value
+    def first_value(self, start: int, end: int) -> Span | int | None:
+        """Returns the first value of a tf.train.Feature; None for an empty or float one."""
+        for values in self.parts(start, end, _BYTES_LIST):
+            return next(self.parts(*values, 1), None)
+        for values in self.parts(start, end, _INT64_LIST):
+            for _, value in self._fields(*values):
+                number = _varint(self._data, *value)[0] if isinstance(value, tuple) else value  # packed or not
+                return number - (1 << 64) if number >> 63 else number
+        return None
 
+    def parts(self, start: int, end: int, field: int) -> Iterator[Span]:
+        """Yields the spans of the messages or strings that have a field number."""
+        for number, value in self._fields(start, end):
+            if number == field and isinstance(value, tuple):
+                yield value
 
-def _fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, Span | int]]:
-    """Yields the number and value of each field of a message: a span if it is delimited, else a varint's number.
+    def _fields(self, start: int, end: int) -> Iterator[tuple[int, Span | int]]:
+        """Yields the number and value of each field of a message: a span if it is delimited, else a varint's number.
 
-    Source: https://protobuf.dev/programming-guides/encoding/.
-    """
-    for _ in range(_FIELDS):
-        if start == end:
-            return
-        tag, start = _varint(data, start, end)
-        value, start = _varint(data, start, end)
-        field, wire_type = tag >> 3, tag & 7
-        if wire_type == _DELIMITED:
-            if start + value > end:
-                raise ValueError(f"a field ends after its message, at byte {start + value}")
-            yield field, (start, start + value)
-            start += value
-        elif wire_type == _VARINT:
-            yield field, value
-        else:
-            raise ValueError(f"a field of wire type {wire_type} at byte {start}")
-    raise ValueError(f"a message of more than {_FIELDS:,} fields at byte {start}")
+        Source: https://protobuf.dev/programming-guides/encoding/.
+        """
+        for _ in self._steps:
+            if start == end:
+                return
+            tag, start = _varint(self._data, start, end)
+            value, start = _varint(self._data, start, end)
+            field, wire_type = tag >> 3, tag & 7
+            if wire_type == _DELIMITED:
+                if start + value > end:
+                    raise ValueError(f"a field ends after its message, at byte {start + value}")
+                yield field, (start, start + value)
+                start += value
+            elif wire_type == _VARINT:
+                yield field, value
+            else:
+                raise ValueError(f"a field of wire type {wire_type} at byte {start}")
+        raise ValueError(f"more than {_FIELDS:,} fields, at byte {start}")
 
 
 def _varint(data: bytes, start: int, end: int) -> tuple[int, int]:

@@ -89,7 +89,12 @@ WRONG_RECORDS = (
     ("records that zlib compressed", zlib.compress, "record 0 at byte 0: compressed with zlib"),
     ("a number that ends nowhere", lambda data: record(b"\xff" * 1_000_000), "a number that is cut short or has more"),
     ("a message beyond its end", lambda data: record(b"\x0a\x04\x0a\x03\x0a\x09"), "a field ends after its message"),
-    ("a million fields", lambda data: record(b"\x10\x01" * 1_000_000), "a message of more than 10,000 fields"),
+    ("a million fields", lambda data: record(b"\x10\x01" * 1_000_000), "more than 10,000 fields, at byte 20000"),
+    (
+        "5,000 fields in each of 5,000 features",
+        lambda data: record(field(1, field(1, b"\x10\x01" * 5_000 + field(1, b"k")) * 5_000)),
+        "more than 10,000 fields, at byte ",
+    ),
     (
         "an image for a label",
         lambda data: record(example(image=field(1, field(1, b"x")), label=field(1, field(1, b"9")))),
@@ -116,6 +121,11 @@ WRONG_RECORDS = (
 )
 INFOS = (
     ("dataset_info.json nested deeply", "[" * 100_000, r"dataset_info\.json: it is nested too deeply"),
+    (
+        "100,000 splits",
+        json.dumps({"name": "x", "splits": [{"name": f"s{number}"} for number in range(100_000)]}),
+        "100,000 splits, at most 1,000 are allowed",
+    ),
     ("a data set called ../../*", json.dumps({"name": "../../*", "splits": []}), r"expected a name, and splits with"),
     (
         "an infinite split",
