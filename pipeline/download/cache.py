@@ -28,7 +28,6 @@ from pipeline.base.addresses import identity, public_address
 from pipeline.base.fault import Fault, Misconfigured
 from pipeline.base.files import NOT_WRITABLE, expand_home, locked, sha256_of, write_memory
 from pipeline.base.json_files import recall_json
-from pipeline.download.checksums import KINDS
 
 
 @dataclass(frozen=True)
@@ -145,6 +144,8 @@ class Entry:
 
 def _read_record(path: Path) -> Record | None:
     """Returns a record; None if it is missing, damaged, or of another version of this program."""
+    from pipeline.download.checksums import KINDS  # slow to import, and select and add have no records
+
     record = recall_json(path, Record)
     if record is None or not record.checksums.keys() <= KINDS.keys():
         return None
