@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,13 @@ class Fuzz:
         name: the kind of file, unique in its area.
         make: writes the files into an empty folder, small ones; returns the paths of those to damage, one at a time.
         act: does with a damaged path what the product does with such a file, as in an Attack.
+        parse: json.loads, or what else makes such values of a file; every second damage is to them, written as JSON.
     """
 
     name: str
     make: Callable[[Path], list[Path]]
     act: Callable[[Path], object]
+    parse: Callable[[bytes], Any] | None = None
 
 
 def command(stage: str, *arguments: str | Path) -> None:

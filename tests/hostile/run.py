@@ -22,7 +22,7 @@ from pathlib import Path
 from random import Random
 
 from tests.hostile.attack import Attack, Fuzz
-from tests.hostile.damage import damage
+from tests.hostile.damage import damage, damage_values
 from tests.hostile.isolation import LIMITS, TENSORFLOW_LIMITS, Limits, Outcome, isolate
 
 _LONGEST = 3000  # letters of a refusal; long lists are cut
@@ -100,7 +100,10 @@ def run_fuzz(fuzz: Fuzz, count: int, seed: int, only: int | None, root: Path) ->
     for number in range(count) if only is None else [only]:
         random = Random(f"{seed} {fuzz.name} {number}")
         path = random.choice(paths)
-        path.write_bytes(damage(whole[path], random))
+        if fuzz.parse and number % 2:
+            path.write_bytes(damage_values(fuzz.parse(whole[path]), random))
+        else:
+            path.write_bytes(damage(whole[path], random))
         outcome = isolate(fuzz.act, path, root)
         path.write_bytes(whole[path])
         shutil.rmtree(path.parent / "out", ignore_errors=True)

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import yaml
+
 import pipeline.check  # noqa: F401 (what command() runs)
 from pipeline.dag.digests import Digests
 from pipeline.dag.members import read_collection, read_sections, section_texts
@@ -147,6 +149,6 @@ def _read(path: Path) -> None:
 
 
 FUZZES = (
-    Fuzz("YAML", lambda folder: [write(folder), folder / "collection.yaml"], _read),
+    Fuzz("YAML", lambda folder: [write(folder), folder / "collection.yaml"], _read, yaml.safe_load),
     Fuzz("labels", lambda folder: [write(folder).with_name("classes.tsv")], _read),
 )
