@@ -88,12 +88,14 @@ NOT_IN_TARGETS := % : ; | * ? \ [
 in_target = $(call found_in,$(NOT_IN_TARGETS),$(1))
 $(if $(call in_target,$(ARTIFACTS)),$(error \
   ARTIFACTS=$(call shown,ARTIFACTS): make cannot work with $(call in_target,$(ARTIFACTS)) in it; choose another folder))
-NOT_IN_NAMES := $(NOT_IN_TARGETS) ' " ` ( ) < > ! { } & = $$ ,
+IN_NAMES := - _ . 0 1 2 3 4 5 6 7 8 9 a b c d e f g h i j k l m n o p q r s t u v w x y z \
+  A B C D E F G H I J K L M N O P Q R S T U V W X Y Z
+not_in_names = $(eval rest := $$(1))$(foreach character,$(IN_NAMES),$(eval rest := $$(subst $(character),,$$(rest))))$(rest)
 # Whether a text is no name of a member or collection.
-is_odd = $(strip $(filter-out 1,$(words $(1))) $(filter -%,$(1)) $(call found_in,$(NOT_IN_NAMES),$(1)))
+is_odd = $(strip $(filter-out 1,$(words $(1))) $(filter -%,$(1)) $(call not_in_names,$(1)))
 $(foreach file,$(wildcard model_cards/*/*.yaml),\
   $(if $(strip $(filter-out model_cards/%.yaml,$(file)) $(foreach part,$(subst /, ,$(file)),$(call is_odd,$(part)))),\
-    $(error $(file): the name of a file in model_cards/ may have letters, digits and - _ . but no spaces; rename it)))
+    $(error $(file): the name of a file in model_cards/ may have the letters a-z and A-Z, digits and - _ . but no spaces; rename it)))
 $(if $(filter-out $(MODELS),$(MODEL)),$(error unknown member MODEL=$(call shown,MODEL); the members are: $(MODELS)))
 $(if $(filter add,$(MAKECMDGOALS)),$(if $(and $(COLLECTION),$(call is_odd,$(COLLECTION))),$(error \
   COLLECTION=$(call shown,COLLECTION): expected the name of a folder of model_cards/, of lower-case letters, digits, - and _)))

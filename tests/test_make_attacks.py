@@ -50,12 +50,12 @@ def test_the_name_of_a_new_collection_is_checked_too(fresh: Path) -> None:
 
 
 def test_names_of_members_and_collections_are_no_commands(fresh: Path) -> None:
-    for name in ("$(touch ran)", "`touch ran`", "-x", "a\ntouch ran", "a,b"):
+    for name in ("$(touch ran)", "`touch ran`", "-x", "a\ntouch ran", "a,b", "#a", "a\x01", "\u2028"):
         member, collection = fresh / f"model_cards/tiny/{name}.yaml", fresh / f"model_cards/{name}"
         member.touch()
         done = make(fresh, "fetch", "COLLECTION=tiny")
         assert done.returncode == 2
-        assert "may have letters, digits and - _ . but no spaces; rename it" in done.stderr
+        assert "may have the letters a-z and A-Z, digits and - _ . but no spaces; rename it" in done.stderr
         member.unlink()
         (fresh / "model_cards/tiny").rename(collection)
         assert "rename it" in make(fresh, "fetch").stderr

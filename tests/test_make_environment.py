@@ -93,7 +93,7 @@ def test_a_member_whose_name_make_cannot_have_is_named(fresh: Path, name: str) -
     done = make(fresh, *FETCH)
     assert done.returncode == 2
     assert f"model_cards/tiny/{name.split()[0]}" in done.stderr
-    assert "may have letters, digits and - _ . but no spaces; rename it" in done.stderr
+    assert "may have the letters a-z and A-Z, digits and - _ . but no spaces; rename it" in done.stderr
 
 
 def test_a_path_that_is_not_utf_8(fresh: Path, tmp_path: Path) -> None:

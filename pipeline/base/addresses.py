@@ -21,11 +21,11 @@ _NAMES_A_FILE = re.compile(
 # Parameters that give access, or say until when: S3, Google Cloud Storage, Azure (whose names have two letters),
 # CloudFront, and what others call a token, a key, a password.
 _SECRET = re.compile(
-    r"(x-(amz|goog|oss|cos|obs|ms)-[\w-]*|\w*(token|secret|password|passwd|signature|credential|access_?key)\w*|pwd|sig"
-    r"|sign|hmac|expire[sd]?|exp|policy|[\w-]*[_-]?key([_-]?(pair-)?id)?|\w*accessid|auth|authorization|jwt|session\w*|code"
-    r"|ticket|sv|ss|srt|sp|se|st|spr|sr|sip|sk\w{1,3})",
+    r"(x-(amz|goog|oss|cos|obs|ms)-[\w-]*|pwd|sig|sign|hmac|expire[sd]?|exp|policy|[\w-]*[_-]?key([_-]?(pair-)?id)?"
+    r"|\w*accessid|auth|authorization|jwt|session\w*|code|ticket|sv|ss|srt|sp|se|st|spr|sr|sip|sk\w{1,3})",
     re.ASCII | re.IGNORECASE,
 )
+_SECRET_WORD = re.compile("token|secret|password|passwd|signature|credential|access_?key", re.IGNORECASE)
 # One slash, three, backslashes, or a user name and a password without a scheme are typing errors. In file: an @ is part
 # of a folder's name.
 _SCHEME = re.compile(
@@ -80,7 +80,8 @@ def _hide_value(parameter: re.Match[str]) -> str:
 
 
 def _is_secret(name: str) -> bool:
-    return bool(_SECRET.fullmatch(unquote(name).rstrip("[]")))
+    name = unquote(name)
+    return bool(_SECRET_WORD.search(name) or _SECRET.fullmatch(name.rstrip("[]")))
 
 
 def _strip(source: str, is_kept: Callable[[str], bool]) -> str:
