@@ -90,13 +90,15 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def limit_connections(places: int, proxies: Sequence[str] = ()) -> Limits:
-    """Returns the limits of a server with so many places: an address has a tenth, and at least what two browsers open.
+    """Returns the limits of a server with so many places: an address has a third, and at least what two browsers open.
+
+    Behind one address there may be a class of a hundred people, whose browsers open six connections each.
 
     Args:
         places: connections that are served at once.
         proxies: the addresses of reverse proxies.
     """
-    return Limits(places, min(places, max(places // 10, 12)), frozenset(map(network_of, proxies)))
+    return Limits(places, min(places, max(places // 3, 12)), frozenset(map(network_of, proxies)))
 
 
 def server(hub: Path, bucket: str | None, drain: int, limits: Limits) -> Server:

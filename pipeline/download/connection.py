@@ -18,6 +18,7 @@ HEAD_SECONDS = 30.0
 # Of a head, interim ones included, and of trailers. Hugging Face sends 5 kB, with a Content-Security-Policy.
 LARGEST_HEAD = 1 << 18  # bytes
 _LONGEST_CHUNK_LINE = 4096  # bytes, extensions included; servers send some ten
+_BLANKS = " \t"  # around a value; str.strip() drops others, too
 _LENGTH = re.compile("[0-9]{1,18}")  # an exabyte; int() also reads signs, spaces, underscores and other scripts' digits
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 
@@ -114,9 +115,11 @@ class Answer(http.client.HTTPResponse):
 
     def _check_framing(self) -> None:
         encodings = self.headers.get_all("transfer-encoding", [])
-        if encodings and [encoding.strip().lower() for encoding in encodings] != ["chunked"]:
+        if encodings and [encoding.strip(_BLANKS).lower() for encoding in encodings] != ["chunked"]:
             raise BadAnswer(f"its Transfer-Encoding is '{show_name(', '.join(encodings))}', expected chunked or none")
-        lengths = {text.strip() for line in self.headers.get_all("content-length", []) for text in line.split(",")}
+        lengths = {
+            text.strip(_BLANKS) for line in self.headers.get_all("content-length", []) for text in line.split(",")
+        }
         if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
             raise BadAnswer(f"its Content-Length is '{show_name(', '.join(sorted(lengths)))}', expected one number")
 

@@ -75,7 +75,7 @@ class Places:
         self._holders: dict[Holder, None] = {}
         self._by_network: dict[str, dict[Holder, None]] = {}
         self._accepted: Counter[str] = Counter()
-        self._search_after = 0.0
+        self._search_after: dict[str, float] = {}  # by network; "" for all
 
     def admit(self, network: str) -> bool:
         """Returns whether a connection that was just accepted may begin: beyond some that are told why, no others are.
@@ -104,11 +104,11 @@ class Places:
         neighbours = self._by_network.get(network, {})
         if len(neighbours) >= limit and network not in self.limits.proxies:
             log("per address", f"{network} has {limit} connections: one that waits is closed for each further one")
-            if not self._free_place(neighbours, now):
+            if not self._free_place(neighbours, network, now):
                 return False
         elif len(self._holders) >= self.limits.places:
             log("places", f"there are {self.limits.places} connections: one that waits is closed for each further one")
-            self._free_place(self._holders, now)  # where none waits, the request is answered with 503
+            self._free_place(self._holders, "", now)  # where none waits, the request is answered with 503
         self._holders[holder] = None
         self._by_network.setdefault(network, {})[holder] = None
         return True
@@ -121,10 +121,11 @@ class Places:
             del neighbours[holder]
             if not neighbours:
                 del self._by_network[holder.network]
+                self._search_after.pop(holder.network, None)
 
-    def _free_place(self, holders: Iterable[Holder], now: float) -> bool:
-        """Closes the first connection that has waited long enough; returns whether there is one."""
-        if now < self._search_after:
+    def _free_place(self, holders: Iterable[Holder], network: str, now: float) -> bool:
+        """Closes the first connection, of a network's or of all, that has waited long enough; returns whether one has."""
+        if now < self._search_after.get(network, 0.0):
             return False
         for holder in holders:
             since = holder.waits_since
@@ -132,7 +133,7 @@ class Places:
                 self.leave(holder)
                 holder.yield_place()
                 return True
-        self._search_after = now + YIELDS_AFTER / 10  # else a flood would search without end
+        self._search_after[network] = now + YIELDS_AFTER / 10  # else a flood would search without end
         return False
 
 

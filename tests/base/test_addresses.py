@@ -122,7 +122,9 @@ def test_a_public_address_has_no_secret() -> None:
         assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("piece", ["@", ":", ";", "?", "&", "&a=", ";a", "::]", "https://", "key", "a:b@", "token=", "token"])
+@pytest.mark.parametrize(
+    "piece", ["@", ":", ";", "?", "&", "&a=", ";a", "::]", "https://", "key", "a:b@", "token=", "token"]
+)
 def test_a_long_address_of_a_stranger_costs_no_time(piece: str) -> None:
     """As of a redirect, whose address may have 64 kB."""
     address = f"https://a{piece * (64_000 // len(piece))}"

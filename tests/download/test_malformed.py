@@ -69,6 +69,7 @@ def test_interim_answers_are_skipped(client: Client, interim: bytes) -> None:
     ("head", "reason"),
     [
         ("Content-Length: \xb2", "its Content-Length is '\xb2', expected one number"),
+        ("Content-Length: 5\x85", "its Content-Length is '5\\x85', expected one number"),
         ("Content-Length: -5", "its Content-Length is '-5', expected"),
         ("Content-Length: +5", "its Content-Length is '+5', expected"),
         ("Content-Length: 1_0", "its Content-Length is '1_0', expected"),
@@ -82,6 +83,7 @@ def test_interim_answers_are_skipped(client: Client, interim: bytes) -> None:
         ("Content-Length: \x1b[2J", "its Content-Length is '\\x1b[2J', expected"),
         ("Transfer-Encoding: gzip, chunked", "its Transfer-Encoding is 'gzip, chunked', expected chunked or none"),
         ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "is 'chunked, chunked', expected"),
+        ("Transfer-Encoding: \x0bchunked", "its Transfer-Encoding is '\\x0bchunked', expected"),
         ("Transfer-Encoding: identity", "its Transfer-Encoding is 'identity', expected"),
     ],
 )

@@ -46,9 +46,9 @@ def test_an_ipv6_address_counts_by_its_network(host: str, network: str) -> None:
     assert network_of(host) == network
 
 
-def test_an_address_has_a_tenth_of_the_places() -> None:
-    assert limit_connections(2000) == Limits(2000, 200)
-    assert limit_connections(50).per_address == 12  # two browsers
+def test_an_address_has_a_third_of_the_places() -> None:
+    assert limit_connections(2000) == Limits(2000, 666)
+    assert limit_connections(30).per_address == 12  # two browsers
     assert limit_connections(3).per_address == 3
     assert limit_connections(50, ["::1", "127.0.0.1"]).proxies == {"::/64", "127.0.0.1"}
 
@@ -119,6 +119,25 @@ def test_places_are_freed_for_other_addresses(tmp_path: Path, monkeypatch: pytes
         half_open(server, 3, "127.0.0.3"),
     ):
         assert [ask(server, "127.0.0.4") for _ in range(8)] == [b"200"] * 8
+
+
+class Connected:
+    """A connection that has a place."""
+
+    def __init__(self, network: str, waits_since: float | None) -> None:
+        self.network, self.waits_since, self.is_open = network, waits_since, True
+
+    def yield_place(self) -> None:
+        self.is_open = False
+
+
+def test_a_flood_of_one_address_does_not_keep_waiting_connections_of_others() -> None:
+    held = Places(Limits(5, 2))
+    busy, waiting = [Connected("a", None) for _ in range(2)], [Connected(name, 0.0) for name in "bcd"]
+    assert all([held.take(connection, 0.0) for connection in (*busy, *waiting)])
+    assert not held.take(Connected("a", 0.0), 100.0)  # searched in vain
+    assert held.take(Connected("e", 100.0), 100.0)
+    assert [connection.is_open for connection in (*busy, *waiting)] == [True, True, False, True, True]
 
 
 def test_a_proxy_may_take_all_places(tmp_path: Path) -> None:
