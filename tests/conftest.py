@@ -20,7 +20,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.base.stage_code import StageCode
 from pipeline.facts.report import Report
+from pipeline.stamps import STAGES
 from tests.machine import forget_the_person, pin_temporary_folder
 from tests.reports import REPORT
 
@@ -274,10 +276,23 @@ def tree(published: Path, tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.fixture(scope="session")
+def code_memory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What make remembers of the project's code: without it, the first make of a tree parses all of it."""
+    path = tmp_path_factory.mktemp("memory") / "code.json"
+    code = StageCode(path)
+    for stage in STAGES:
+        code.digest(stage)
+    code.keep()
+    return path
+
+
 @pytest.fixture
-def fresh(tmp_path: Path) -> Path:
+def fresh(tmp_path: Path, code_memory: Path) -> Path:
     """A tree with the member `mini`, of which nothing has been made; its checkpoint is one for fetch alone."""
     tree = copy_project(tmp_path / "tree")
+    (tree / "artifacts/.stamps").mkdir(parents=True)
+    shutil.copy(code_memory, tree / "artifacts/.stamps")
     write_members(tree / "model_cards/tiny", {"mini": ("Mini/8", 16)})
     write_weights(tree / "model_cards/tiny/mini.npz")
     return tree

@@ -124,7 +124,7 @@ class Places:
                 self._search_after.pop(holder.network, None)
 
     def _free_place(self, holders: Iterable[Holder], network: str, now: float) -> bool:
-        """Closes the first connection, of a network's or of all, that has waited long enough; returns whether one has."""
+        """Closes the first connection, of a network or of all, that has waited long enough; returns if there is one."""
         if now < self._search_after.get(network, 0.0):
             return False
         for holder in holders:

@@ -134,7 +134,8 @@ class Connected:
 def test_a_flood_of_one_address_does_not_keep_waiting_connections_of_others() -> None:
     held = Places(Limits(5, 2))
     busy, waiting = [Connected("a", None) for _ in range(2)], [Connected(name, 0.0) for name in "bcd"]
-    assert all([held.take(connection, 0.0) for connection in (*busy, *waiting)])
+    for connection in (*busy, *waiting):
+        assert held.take(connection, 0.0)
     assert not held.take(Connected("a", 0.0), 100.0)  # searched in vain
     assert held.take(Connected("e", 100.0), 100.0)
     assert [connection.is_open for connection in (*busy, *waiting)] == [True, True, False, True, True]
