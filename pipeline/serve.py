@@ -29,7 +29,7 @@ from pipeline.base.text import read_generated
 from pipeline.hub.folder import hub_folder, published_handles
 from pipeline.server.app import application
 from pipeline.server.connections import LARGEST_HEAD, Connection, Server
-from pipeline.server.log import ACCESS, log
+from pipeline.server.log import ACCESS, AccessHandler, log
 from pipeline.server.places import Limits, network_of
 
 # Each may hold two chunks of pipeline.server.responses: 1 GB at most.
@@ -131,7 +131,7 @@ def published_address(hub: Path, handle: str) -> str | None:
 
 def _log() -> None:
     """Logs requests to standard output and faults to standard error."""
-    ACCESS.addHandler(logging.StreamHandler(sys.stdout))
+    ACCESS.addHandler(AccessHandler(sys.stdout))
     ACCESS.setLevel(logging.INFO)
     ACCESS.propagate = False
     logging.getLogger("uvicorn.error").addFilter(_is_for_the_operator)

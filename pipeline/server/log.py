@@ -1,6 +1,7 @@
 """What the server writes: a line for each request, and of each kind of trouble a line a minute."""
 
 import logging
+import sys
 import time
 
 from pipeline.base.fault import escape
@@ -26,6 +27,18 @@ def log(kind: str, message: str) -> None:
         return
     _last_lines[kind] = now, 0
     FAULTS.warning("serve: %s%s", escape(message), f" ({left_out} times since the last line)" if left_out else "")
+
+
+class AccessHandler(logging.StreamHandler):
+    """Writes requests; where they cannot be written, as on a full disk, that is trouble of one kind."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Called by logging where a line cannot be written; else it writes a traceback for each request."""
+        error = sys.exception()
+        if isinstance(error, OSError):
+            log("access log", f"the access log cannot be written: {error.strerror}")
+        else:
+            super().handleError(record)
 
 
 def log_request(client: str, request: str, status: int, size: int) -> None:

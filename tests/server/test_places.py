@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import io
 import logging
 import os
 import resource
@@ -243,6 +244,24 @@ def test_a_disk_without_descriptors_is_one_line(
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
         "serve: the hub cannot be read: Too many open files"
     ]
+
+
+class Full(io.StringIO):
+    """A file on a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_an_access_log_on_a_full_disk_is_one_line(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = log.AccessHandler(Full())
+    for _ in range(5):
+        handler.emit(logging.makeLogRecord({"msg": "GET / HTTP/1.1"}))
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == ["serve: the access log cannot be written: No space left on device"]
+    assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("proxies", ["localhost", "127.0.0.1, 10.0.0.0/8", "\x1b[2J"])
