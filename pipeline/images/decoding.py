@@ -1,6 +1,7 @@
 """Decodes image files of every common kind into upright RGB pixels."""
 
 import io
+import logging
 import struct
 import warnings
 from collections.abc import Callable, Iterator
@@ -30,9 +31,10 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 _BAND = 1 << 20  # pixels that are converted at once, so that no second copy of a large image is made
 _ROOM = Room(MEMORY)  # for all threads together
 
-# Pillow refuses twice as many as it opens a file, and warns of more. It warns of odd metadata, too, but a picture is
-# either used or refused.
+# Pillow refuses twice as many as it opens a file, and warns of more. It warns of odd metadata, too, and logs what it
+# then raises, but a picture is either used or refused.
 Image.MAX_IMAGE_PIXELS = LARGEST
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
