@@ -28,7 +28,7 @@ from pipeline.base.archive_streams import Forward, Plain, open_bzip2, open_gzip,
 from pipeline.base.archive_tar import TarEntry, is_header, read_entries
 from pipeline.base.archive_zip import ZipEntry, ZipReader
 from pipeline.base.fault import Fault, show_name
-from pipeline.base.files import CHUNK
+from pipeline.base.files import CHUNK, naming
 
 # What zipfile and the decompressors raise for damaged or hostile files.
 _DAMAGED: tuple[type[Exception], ...] = (  # type: ignore[assignment]  # isal declares its error as a value
@@ -112,7 +112,7 @@ class Member:
 
 def detect_packing(path: Path) -> Packing | None:
     """Returns how a file is packed, by its first bytes; None for no archive."""
-    with path.open("rb") as stream:
+    with naming(path), path.open("rb") as stream:
         head = stream.read(tarfile.BLOCKSIZE)
     for magic, packing in _MAGIC.items():
         if head.startswith(magic):
@@ -221,7 +221,8 @@ def _naming_damage(path: Path, packing: Packing) -> Iterator[None]:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         if isinstance(error, OSError) and error.errno:
             if error.errno != errno.EINVAL:
-                raise  # of the disk, not of the archive
+                with naming(path):
+                    raise  # of the disk, not of the archive
             reason = "it points to a place before its beginning"
         raise Fault(
             f"{path}: not a whole {packing} ({show_name(reason)}): it is cut short or damaged; get it again"

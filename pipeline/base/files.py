@@ -64,7 +64,7 @@ def read_bounded(path: Path, most: int) -> bytes:
         OSError: when it cannot be opened.
         Unreadable: when it is no regular file, or has more bytes; it is not read then.
     """
-    with open_regular(path) as stream:
+    with open_regular(path) as stream, naming(path):
         if os.fstat(stream.fileno()).st_size <= most:
             content = stream.read(most + 1)  # its size may have changed a moment ago
             if len(content) <= most:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 import google_crc32c
 
 from pipeline.base.fault import Fault
-from pipeline.base.files import Unreadable, open_regular
+from pipeline.base.files import Unreadable, naming, open_regular
 
 Span = tuple[int, int]  # where a piece of a record starts and ends
 
@@ -60,7 +60,7 @@ def read_records(path: Path) -> Iterator[Record]:
     Raises:
         Fault: names the first record that is damaged, cut short, or larger than LARGEST_RECORD.
     """
-    with _open(path) as stream:
+    with _open(path) as stream, naming(path):
         rest = os.fstat(stream.fileno()).st_size
         at = number = 0
         while head := stream.read(12):

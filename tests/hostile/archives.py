@@ -107,6 +107,13 @@ def quadratic_pax() -> bytes:
     return (file(b"x", records, b"x") + file(b"y", b"1" * 120_000, b"x") + file(b"a")) * 300
 
 
+def unreadable(folder: Path) -> Path:
+    """Makes what reads like a file on a broken disk."""
+    path = folder / "evil.tar.gz"
+    path.symlink_to("/proc/self/mem")
+    return path
+
+
 def entries(count: int, name: str = "{}") -> Callable[[], bytes]:
     return lambda: b"".join(header(b"0", 0, name.format(number).encode()) for number in range(count))
 
@@ -175,6 +182,7 @@ TARS = (
     Attack("pax records without length", of_tar(file(b"x", b" a=b\n" * 9000, b"x")), doctor, "a damaged pax header"),
     Attack("pax records of length 0", of_tar(file(b"x", b"0 a=b\n" * 9000, b"x")), doctor, "a damaged pax header"),
     Attack("another archive behind it", of_tar(file(b"a"), END, file(b"b")), doctor, "another archive follows"),
+    Attack("broken disk", unreadable, evaluate, r"/evil\.tar\.gz: the device reports an input/output error"),
     Attack("header without entry", of_tar(long_name(b"a")), doctor, "unexpected end of data"),
 )  # fmt: skip
 
