@@ -239,8 +239,8 @@ ATTACKS = (
     Attack("many entries", write_many_entries, check_hub, "30,000 modules, at most 20,000 can be read"),
     Attack("website of a damaged index", damaged(write_hub, DAMAGES["deep value"]), render, "nested more than"),
     *(
-        Attack(f"report {keys}", with_report(*keys, value=value), load_report, r"report\.json.*run make validate")
-        for keys, value in _REPORTS
+        Attack(f"report {number}: {keys}", with_report(*keys, value=value), load_report, r"report\.json.*make validate")
+        for number, (keys, value) in enumerate(_REPORTS)
     ),
     *(
         Attack(

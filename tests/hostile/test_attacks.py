@@ -46,7 +46,8 @@ def test_an_attack_with_tensorflow_is_refused(area: str, attack: Attack) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize(("area", "fuzz"), list_cases("FUZZES"), ids=lambda value: getattr(value, "name", value))
 def test_a_damaged_file_is_read_or_refused(area: str, fuzz: Fuzz) -> None:
-    results = [result for result in run_area(area, "--fuzz", "100") if result.name.startswith(fuzz.name)]
+    names = (f"{fuzz.name} #", f"{fuzz.name}, undamaged")
+    results = [result for result in run_area(area, "--fuzz", "100") if result.name.startswith(names)]
     problems = [f"{result.name}: {result.problem}\n{result.output}" for result in results if result.problem]
     assert not problems, "\n".join(problems)
     assert len(results) > 100
