@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.base.command import command
+from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.yaml_sections import Member
 from pipeline.cards.member_files import member_files
-from pipeline.cards.record import CardFacts, records
+from pipeline.cards.record import CardFacts, find_missing, records
 from pipeline.checkpoints import lock_file
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.facts.collection import Module, collection_of
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str]) -> str:
     refuse_text_faults(args.member, args.hub_url)
     pin = LockFile(lock_file.locate(member.folder, args.lock)).pin_of(checkpoint)
     report = with_recorded_arrays(load_report(args.report), pin.arrays)
+    if missing := find_missing(report):
+        raise Fault(f"{args.report}: it lacks {missing}, which the cards show; run make validate until all checks pass")
     files = list(member_files(records(facts, report), args.out))
     for file in files:
         file.check()

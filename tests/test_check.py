@@ -31,7 +31,7 @@ def test_a_good_member_is_left_alone(tiny: Path, stage: Stage) -> None:
         ("mini.yaml", "variant: Mini/8", "variant: Mini-8", "mini.yaml:5: model.variant 'Mini-8' is unknown (did you"),
         ("mini.yaml", "image_size: 16", "image_size: 17", "mini.yaml:5: model.image_size 17 does not fit variant"),
         ("mini.yaml", "minimum_top1: 0.0", "minimum_top1: 2.0", "mini.yaml:11: evaluation.minimum_top1 must lie in 0"),
-        ("mini.yaml", "version: 1", "version: 0", "mini.yaml:16: module.version must be 1 or more, got 0"),
+        ("mini.yaml", "version: 1", "version: 0", "mini.yaml:16: module.version must be 1 to 999,999,999, got 0"),
         ("mini.yaml", "labels: labels.tsv", "labels: lables.tsv", "lables.tsv: the label file does not exist; correct"),
         ("mini.yaml", "  labels: labels.tsv\n", "", "images: without labels it is not known which output each"),
         ("mini.yaml", "images: images", "images: nowhere", "nowhere: the image folder does not exist; looked for"),

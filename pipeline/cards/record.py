@@ -13,6 +13,22 @@ from pipeline.facts.collection import Collection, Module, handle
 from pipeline.facts.report import Report
 
 
+def find_missing(report: Report) -> str | None:
+    """Returns the name of a figure that cards show and a report lacks, as one of a failed validate does."""
+    figures: dict[str, object] = {"features": report.features}
+    for head, checks in report.modules.items():
+        figures |= {
+            f"modules.{head}.batch_sizes.max_rel": checks.batch_sizes.max_rel or None,
+            f"modules.{head}.gradients.max_rel": checks.gradients and checks.gradients.max_rel,
+            f"modules.{head}.fine_tuning": checks.fine_tuning,
+            f"modules.{head}.c_api": checks.c_api or not checks.session or None,
+        }
+    classifier = report.modules[Head.CLASSIFICATION]
+    if classifier.output_width > 1:
+        figures["modules.classification.parity.argmax_agreement"] = classifier.parity.argmax_agreement
+    return next((name for name, figure in figures.items() if figure is None), None)
+
+
 @dataclass(frozen=True)
 class CardFacts:
     """What the cards of a member say beside the figures of its report.

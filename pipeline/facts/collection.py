@@ -11,6 +11,7 @@ from pipeline.base.yaml_sections import YamlFile
 
 # The folder of the website, and an address of the server.
 RESERVED = ("site", "healthz")
+MOST_VERSION = 999_999_999  # the handles of a hub's index have nine digits
 MOST_REFERENCES = 200  # of a collection; those of this project have 3 and 5
 ACTIVATIONS = ("softmax", "sigmoid")  # functions of tf.nn
 
@@ -37,8 +38,8 @@ class Module:
     note: str | None = None
 
     def __post_init__(self) -> None:
-        if self.version < 1:
-            raise Fault(f"module.version must be 1 or more, got {self.version}")
+        if not 1 <= self.version <= MOST_VERSION:
+            raise Fault(f"module.version must be 1 to {MOST_VERSION:,}, got {self.version}")
         _refuse_blank(title=self.title)
 
 

@@ -33,7 +33,7 @@ FAULTS = {
     "number-in-list": ("checkpoint", Checkpoint, ":5: checkpoint.sources[1] must be a string, got 7 (int)"),
     "scalar-for-section": ("module", Module, ":1: module must be a mapping, got 'here'"),
     "key-twice": ("module", Module, ":3: 'version' stands twice, first on line 2"),
-    "version-zero": ("module", Module, ":1: module.version must be 1 or more, got 0"),
+    "version-zero": ("module", Module, ":1: module.version must be 1 to 999,999,999, got 0"),
     "short-sha256": ("checkpoint", Checkpoint, ":1: checkpoint.sha256 must be 64 hexadecimal digits in lower case"),
     "unknown-variant": ("model", Model, ":1: model.variant 'S-16' is unknown (did you mean 'S/16'?): expected <size>"),
     "odd-image-size": ("model", Model, ":1: model.image_size 225 does not fit variant S/16: expected a multiple of 16"),

@@ -249,6 +249,18 @@ ATTACKS = (
         for name in ("not UTF-8", "null", "deep lists", "huge integer", "folder")
     ),
     *(
+        Attack(f"card of {keys}", with_report(*keys, value=value), write_cards, f"it lacks {'.'.join(keys)}")
+        for keys, value in (
+            (("features",), None),
+            (("modules", "fe", "gradients"), None),
+            (("modules", "fe", "fine_tuning"), None),
+            (("modules", "fe", "c_api"), None),
+            (("modules", "fe", "batch_sizes", "max_rel"), {}),
+            (("modules", "classification", "gradients", "max_rel"), None),
+            (("modules", "classification", "parity", "argmax_agreement"), None),
+        )
+    ),
+    *(
         Attack(f"lock, {name}", damaged(write_lock, DAMAGES[name]), write_cards_with_lock, "restore the committed file")
         for name in ("cut", "other values", "repeated keys", "pipe", "link to nothing")
     ),
