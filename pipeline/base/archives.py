@@ -286,6 +286,14 @@ def is_safe(name: str) -> bool:
     return bool(name) and not name.startswith("/") and ".." not in name.split("/") and "\0" not in name
 
 
+def leads_outside(path: Path, name: str) -> Fault:
+    """Returns the fault of an archive with a name that is not safe."""
+    return Fault(
+        f"{path}: its entry '{show_name(name)}' leads outside of the archive; if you trust it, unpack it yourself and"
+        " name the folder"
+    )
+
+
 def unpack(path: Path, folder: Path, check: Callable[[Entry], None] = lambda entry: None) -> list[str]:
     """Writes the regular files and the folders of an archive below an empty folder.
 
@@ -310,7 +318,7 @@ def unpack(path: Path, folder: Path, check: Callable[[Entry], None] = lambda ent
             if not entry.name:  # the root
                 continue
             if not is_safe(entry.name):
-                raise Fault(f"{path}: its entry {show_name(entry.name)!r} leads outside of the archive; do not use it")
+                raise leads_outside(path, entry.name)
             if entry.kind in (EntryKind.LINK, EntryKind.SPECIAL):
                 left_out.append(show_name(entry.name))
                 continue

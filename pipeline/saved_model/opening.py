@@ -19,7 +19,16 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from pipeline.base import archives
-from pipeline.base.archives import Entry, EntryKind, Member, Packing, detect_packing, is_safe, read_archive
+from pipeline.base.archives import (
+    Entry,
+    EntryKind,
+    Member,
+    Packing,
+    detect_packing,
+    is_safe,
+    leads_outside,
+    read_archive,
+)
 from pipeline.base.fault import Fault, list_names, show_name
 from pipeline.saved_model.files import GRAPH_FILES, Files, belongs_to_model, is_read, walk_model
 from pipeline.saved_model.locate import choose_model, find_graphs, find_snapshot, is_file
@@ -209,7 +218,13 @@ def _read_packed(path: Path) -> tuple[Files, bytes]:
 def _no_packed_model(path: Path, listing: _Listing) -> Fault:
     names = [entry.name for entry in listing.entries if entry.kind is not EntryKind.FOLDER]
     links = [entry.name for entry in listing.entries if entry.kind in (EntryKind.LINK, EntryKind.SPECIAL)]
-    return _linked_model(path, links) or _no_model(path, names, listing.heads)
+    return _linked_model(path, links) or _outside(path, names) or _no_model(path, names, listing.heads)
+
+
+def _outside(path: Path, names: Iterable[str]) -> Fault | None:
+    """Returns the fault of an archive whose graph has a name such as /tmp/model/saved_model.pb, as `tar -P` writes."""
+    graphs = (name for name in names if PurePosixPath(name).name in GRAPH_FILES and not is_safe(name))
+    return next((leads_outside(path, name) for name in graphs), None)
 
 
 def _linked_model(path: Path, links: Iterable[str]) -> Fault | None:

@@ -6,6 +6,7 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,17 @@ def test_an_archive_of_links_says_how_to_pack_it(tmp_path: Path) -> None:
         link.type, link.linkname = tarfile.SYMTYPE, "../blobs/1234"
         archive.addfile(link)
     assert refused(tmp_path / "a.tar").startswith("its m/saved_model.pb is a link or a special file, which is not unp")
+
+
+def test_an_archive_of_absolute_names_says_so(tmp_path: Path) -> None:
+    write_graph(tmp_path / "m")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for path in (tmp_path / "m").rglob("*"):
+            info = archive.gettarinfo(path)
+            info.name = str(path)
+            with path.open("rb") if path.is_file() else nullcontext() as stream:
+                archive.addfile(info, stream)
+    assert " leads outside of the archive; if you trust it, unpack it yourself" in refused(tmp_path / "a.tar")
 
 
 def test_links_beside_the_model_are_left_out(tmp_path: Path) -> None:
