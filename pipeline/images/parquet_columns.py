@@ -147,7 +147,7 @@ def find_label(where: str, label: int | str | None, columns: Columns) -> int:
     if isinstance(found, int):
         return found
     raise UnknownClass(
-        f"{where}: no class of the model's {len(columns.labels)} is called {found!r}, the {columns.label} there;"
-        " expected its key or name, in the column or in the file's metadata, or an index of ImageNet-1k, 0 to"
-        f" {CLASSES - 1}"
+        f"{where}: no class of the model's {len(columns.labels)} is called {show_name(found)!r}, the"
+        f" {columns.label} there; expected its key or name, in the column or in the file's metadata, or an"
+        f" index of ImageNet-1k, 0 to {CLASSES - 1}"
     )

@@ -181,6 +181,12 @@ def test_tables_of_other_data_sets(name: str, tmp_path: Path) -> None:
             class_label(COLOUR_KEYS),
             "row 0: the image has no bytes, only the path '/me/1.png'",
         ),
+        (
+            {"image": [*images(1), {"bytes": None, "path": "a" * 5000}], "label": [1, 1]},
+            class_label(COLOUR_KEYS),
+            r"row 1: the image has no bytes, only the path 'a{9,99}\.\.\.",
+        ),
+        ({"image": images(1), "label": ["a" * 5000]}, None, r"is called 'a{9,99}\.\.\."),
     ],
 )
 def test_tables_without_images_or_classes_are_refused(
