@@ -11,7 +11,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
 from pipeline.base.fault import Fault
-from pipeline.images.bounds import LARGEST, MEMORY, Room, check_structure, memory_of
+from pipeline.images.bounds import LARGEST, MEMORY, Excessive, Room, check_structure, memory_of
 
 # The formats of photographs. Pillow reads dozens more, and runs a program for some, such as EPS.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -69,9 +69,12 @@ def decoded(data: bytes, name: str) -> Iterator[np.ndarray]:
                 pixels = _rgb(image)
                 upright = _UPRIGHT.get(_orientation(image))
         except (*_DAMAGED, Image.DecompressionBombError) as error:
-            # Its own text has no file name, but an address in memory.
-            reason = f"none of {', '.join(FORMATS)}" if isinstance(error, UnidentifiedImageError) else error
-            raise Fault(f"{name}: cannot be read as an image ({reason}); replace or remove it") from None
+            reason, advice = str(error), "replace or remove it"
+            if isinstance(error, UnidentifiedImageError):  # its own text has no file name, but an address in memory
+                reason, advice = f"none of {', '.join(FORMATS)}", "replace it, such as HEIC by JPEG, or remove it"
+            elif isinstance(error, Excessive):
+                advice = "make it smaller, or remove it"
+            raise Fault(f"{name}: cannot be read as an image ({reason}); {advice}") from None
         yield pixels if upright is None else np.ascontiguousarray(upright(pixels))
 
 

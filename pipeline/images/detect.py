@@ -98,8 +98,8 @@ def detect(path: Path, labels: Sequence[Label], wanted: Split | None) -> Source:
     problem = "neither a folder nor a tar archive nor a Parquet file"
     if not path.exists():
         problem = "the image folder does not exist"
-    elif path.suffix.lower() in _PACKED:
-        problem = "an archive whose files cannot be read one by one; unpack it"
+    if path.is_file() and path.suffix.lower() in _PACKED:
+        raise Fault(f"{path}: of archives only .tar is read without unpacking; unpack it and name the folder")
     raise Fault(f"{path}: {problem}; looked for {_describe_layouts(labels)}")
 
 

@@ -132,7 +132,9 @@ def test_damaged_images_are_refused_by_name(kind: str) -> None:
             decode(content, "val/n01440764/a.JPEG")
         assert str(raised.value).startswith("val/n01440764/a.JPEG: cannot be read as an image (")
         assert "0x" not in str(raised.value)
-        assert str(raised.value).endswith("; replace or remove it")
+        is_unknown = "none of JPEG" in str(raised.value)
+        advice = "replace it, such as HEIC by JPEG, or remove it" if is_unknown else "replace or remove it"
+        assert str(raised.value).endswith(f"); {advice}")
 
 
 def test_pixels_of_32_bits_are_refused() -> None:
