@@ -29,6 +29,10 @@ class Forbidden(Unavailable):
     """The source answers, but does not give this user the file."""
 
 
+class NotFound(Unavailable):
+    """The source answers, but has no such file."""
+
+
 class Misconfigured(Unavailable):
     """This machine's settings are in the way: the proxy, or the certificates that it trusts. The message names them."""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import requests
 
-from pipeline.base.fault import Forbidden, Unavailable, show_name
+from pipeline.base.fault import Forbidden, NotFound, Unavailable, show_name
 from pipeline.download.address import Address
 from pipeline.download.credentials import read_credentials
 from pipeline.download.network import advise_on, describe_error, find_final_fault, is_malformed
@@ -63,15 +63,23 @@ def check_status(response: requests.Response) -> None:
     Raises:
         TryAgain: for 408, 429 and 5xx.
         Forbidden: for 401 and 403.
+        NotFound: for 404 and 410.
         Unavailable: for any other status.
     """
     status, reason = response.status_code, show_name(str(response.reason))
     if status in (408, 429) or status >= 500:
         raise TryAgain(f"HTTP {status} {reason}", retry_after(response.headers))
     if status not in (200, 206, 304, 416):
-        with_token = " to the token that was sent" if "Authorization" in response.request.headers else ""
-        kind = Forbidden if status in (401, 403) else Unavailable
-        raise kind(f"HTTP {status} {reason}{with_token}{advise_on(str(status))}")
+        kind = {401: Forbidden, 403: Forbidden, 404: NotFound, 410: NotFound}.get(status, Unavailable)
+        raise kind(f"HTTP {status} {reason}{_describe_credentials(response.request)}{advise_on(str(status))}")
+
+
+def _describe_credentials(request: requests.PreparedRequest) -> str:
+    header = request.headers.get("Authorization")
+    if not header:
+        return ""
+    is_password = header.startswith("Basic ")
+    return " to the user name and password that were sent" if is_password else " to the token that was sent"
 
 
 def check_encoding(response: requests.Response) -> None:

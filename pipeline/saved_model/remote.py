@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from pipeline.base.addresses import public_address
-from pipeline.base.fault import Fault, Unavailable
+from pipeline.base.fault import Fault, Forbidden, NotCached, NotFound, Unavailable
 from pipeline.base.files import expand_home
 from pipeline.saved_model.opening import open_folder
 
@@ -55,9 +55,23 @@ def local_copy(name: str, setting: str, downloads: Downloads) -> Iterator[Path]:
             path = str(file.path)
             yield file.path
     except Unavailable as error:
-        raise Fault(f"{shown}: cannot be downloaded ({error}); expected the address of an archive or module") from None
+        raise Fault(f"{shown}: cannot be downloaded ({error}){_advise(name, error)}") from None
     except Fault as fault:
         raise Fault(str(fault).replace(path, shown) if path else str(fault)) from None
+
+
+def _advise(name: str, error: Unavailable) -> str:
+    """Returns what to do where a download fails, "" where the error itself says it."""
+    if isinstance(error, NotCached):
+        return "; run it once without OFFLINE=1"
+    if isinstance(error, NotFound):
+        return "; check the address: expected that of an archive, or of a module that a hub serves"
+    if isinstance(error, Forbidden) and name.startswith("http"):
+        return (
+            "; put a user name and a password into the address or ~/.netrc, correct them, or sign the address again if"
+            " it is signed (docs/fetching.md)"
+        )
+    return "; set the credentials that may read it (docs/fetching.md)" if isinstance(error, Forbidden) else ""
 
 
 def file_address(name: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from pipeline.base.fault import Unavailable
+from pipeline.base.fault import Forbidden, Unavailable
 from tests.certificates import Authority
 from tests.conftest import ROOT
 from tests.download.client import CLIENT, CONTENT, SHA256, Client
@@ -153,6 +153,12 @@ def test_a_refused_token_is_mentioned(client: Client) -> None:
     with faulty(CONTENT, status(403)) as server, pytest.raises(Unavailable) as raised:
         client.get(server.url(), token="secret")
     assert str(raised.value) == "HTTP 403 Forbidden to the token that was sent"
+
+
+def test_a_refused_password_is_called_that(client: Client) -> None:
+    with faulty(CONTENT, status(401)) as server, pytest.raises(Forbidden) as raised:
+        client.get(server.url().replace("://", "://me:secret@"))
+    assert str(raised.value) == "HTTP 401 Unauthorized to the user name and password that were sent"
 
 
 @pytest.mark.parametrize("token", ["secret\r", "sec\nret", "secret\N{EURO SIGN}"])

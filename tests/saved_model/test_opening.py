@@ -18,6 +18,7 @@ from pipeline.saved_model.files import model_digest
 from pipeline.saved_model.opening import open_folder, read_files
 from pipeline.saved_model.remote import Downloads, local_copy, open_model
 from tests.conftest import serving_folder
+from tests.faulty_server import faulty, status
 from tests.saved_model.graphs import write_graph
 from tests.server.harness import running, write_index
 
@@ -368,6 +369,30 @@ def test_an_address_is_downloaded_once_and_named_in_messages(tmp_path: Path) -> 
 )
 def test_addresses_that_lead_nowhere(name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(Fault, match=message), local_copy(name, "MODULE", Downloads(tmp_path)):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (401, r"\(HTTP 401 .*\); put a user name and a password into the address or ~/\.netrc, correct them, or sign"),
+        (403, r"\(HTTP 403 .*\); put a user name and a password into the address or ~/\.netrc, correct them, or sign"),
+        (404, r"\(HTTP 404 .*\); check the address: expected that of an archive, or of a module that a hub serves$"),
+        (400, r"\(HTTP 400 .*\)$"),
+    ],
+)
+def test_a_refused_download_says_what_helps(code: int, message: str, tmp_path: Path) -> None:
+    with (
+        faulty(b"", status(code)) as server,
+        pytest.raises(Fault, match=message),
+        local_copy(server.url(), "MODULE", Downloads(tmp_path)),
+    ):
+        pass
+
+
+def test_a_download_that_is_not_cached_says_what_helps(tmp_path: Path) -> None:
+    downloads, message = Downloads(tmp_path, offline=True), r"does not have it\); run it once without OFFLINE=1$"
+    with pytest.raises(Fault, match=message), local_copy("http://127.0.0.1:9/a", "MODULE", downloads):
         pass
 
 
