@@ -163,16 +163,16 @@ out = $(call quote,$A/$*$(addprefix /,$(1)))
 option = $(if $($(1)),$(2)=$(call given,$(1)))
 number_and_labels = $(call option,REAL,--real) $(call option,SAMPLES,--samples) $(call option,SPLIT,--split)
 images = $(call option,IMAGENET,--imagenet) $(number_and_labels)
-required = $(if $(filter-out 0,$(REQUIRE_ACCURACY)),--require-accuracy)
+required = $(if $(filter 1,$(REQUIRE_ACCURACY)),--require-accuracy)
 measured = $(if $(filter-out fetch convert package,$(MAKECMDGOALS)),$(required))
 hub_url = $(call option,HUB_URL,--hub-url)
 checkpoints = $(call option,CHECKPOINTS,--checkpoints)
 lock = $(call option,LOCK,--lock)
-cached = $(call option,CACHE,--cache) $(if $(filter-out 0,$(OFFLINE)),--offline)
+cached = $(call option,CACHE,--cache) $(if $(filter 1,$(OFFLINE)),--offline)
 
 # Each stage prints a line; the command too with V=1. make writes its flags into one word once all is read.
 flags = $(foreach flag,$(1),$(findstring $(flag),$(firstword -$(MAKEFLAGS))))
-Q := $(if $(filter-out 0,$(V)),,@)
+Q := $(if $(filter 1,$(V)),,@)
 stage = $(if $Q,@$(if $(strip $(call flags,s)),,echo $(call quote,$(1)); ))
 
 # '+' keeps `make -n` and `make -q` truthful. A dry run on a fresh clone has no interpreter, and needs no stamps to know
@@ -289,7 +289,7 @@ doctor: | $(READY) ## show what the SavedModels of MODEL need and their faults; 
 ##@ Add an AugReg model
 pool_index = $(call option,INDEX,--index) $(checkpoints) --kept=$(call quote,$A/selection/index.csv) $(cached)
 select: | checked_settings ## choose checkpoints of the pool by the criteria of COLLECTION; DIFF=1 compares them with its members
-	$(Q)$(RUN)select $(FACTS) $(call quote,$A/selection/$(COLLECTION)) $(pool_index) $(if $(filter-out 0,$(DIFF)),--diff)
+	$(Q)$(RUN)select $(FACTS) $(call quote,$A/selection/$(COLLECTION)) $(pool_index) $(if $(filter 1,$(DIFF)),--diff)
 # Without COLLECTION=, the collection follows from what the checkpoint was trained on.
 add: | checked_settings ## make CHECKPOINT, one of the pool's files, a member: write its YAML file
 	$(Q)$(RUN)add $(call given,CHECKPOINT) $(pool_index) $(call option,NAME,--name) \

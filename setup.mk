@@ -84,7 +84,10 @@ $(foreach name,ARTIFACTS HUB MODULE SAVED_MODEL CHECKPOINT,\
   $(if $(filter -%,$(firstword $($(name)))),$(error $(name)=$(call shown,$(name)): begins with -; write ./$(call shown,$(name)))))
 $(if $(filter-out 1,$(words $(ARTIFACTS))),$(error \
   ARTIFACTS=$(call shown,ARTIFACTS): the path must be one word, make cannot work with spaces in it))
-$(if $(filter-out 0 1,$(TRUST)),$(error TRUST=$(call shown,TRUST): expected 1 to run models that are programs, or 0))
+# false, no and off must not mean yes.
+$(foreach name,OFFLINE REQUIRE_ACCURACY V BACKGROUND AGAINST_BACKGROUND TRUST DIFF,\
+  $(if $(or $(filter-out 0 1,$($(name))),$(filter-out 0 1,$(words $($(name))))),$(error \
+    $(name)=$(call shown,$(name)): expected 1 for yes, or 0 or nothing for no$(if $(filter $(name),$(GIVEN)),, (it is set in the environment)))))
 NOT_IN_TARGETS := % : ; | * ? \ [
 in_target = $(call found_in,$(NOT_IN_TARGETS),$(1))
 $(if $(call in_target,$(ARTIFACTS)),$(error \

@@ -4,7 +4,8 @@
                               [--selected NAME...] [--settings NAME...] [--checkpoints FOLDER_OR_URL] [--lock FILE]
                               [--imagenet PLACE] [--real FILE] [--samples N] [--split SPLIT] [--check-only]
 
-refuses settings that no stage can use, then, without --check-only, writes into FOLDER, where the text differs:
+refuses settings that no stage can use, then, without --check-only, a selected member's file that cannot be read, and
+writes into FOLDER, where the text differs:
 
     <stage>.code               the code of a stage and of all that it imports
     <member>.<section>         a section, with the digests of the files that it names
@@ -24,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.base.command import command_line, guarded
+from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.stage_code import ROOT, StageCode
 from pipeline.checkpoints import lock_file
@@ -48,14 +50,15 @@ def write_code(stamps: Stamps) -> None:
     stamps.write("requirements", sha256_of(ROOT / "requirements.lock"))
 
 
-def write_member(stamps: Stamps, path: Path, collection: members.CollectionFacts, digests: Digests) -> members.Sections:
-    """Writes the stamps of a member's sections; returns what it read."""
-    member = members.read_sections(path)
+def write_member(
+    stamps: Stamps, member: members.Sections, collection: members.CollectionFacts, digests: Digests
+) -> None:
+    """Writes the stamps of a member's sections."""
+    name = member.path.stem
     for section, text in members.section_texts(member, collection, digests).items():
-        stamps.write_unless_empty(f"{path.stem}.{section}", text)
-    for name in ("source", "images", "pin", "verified"):  # write_selected() fills them in
-        stamps.write_unless_empty(f"{path.stem}.{name}", "")
-    return member
+        stamps.write_unless_empty(f"{name}.{section}", text)
+    for setting in ("source", "images", "pin", "verified"):  # write_selected() fills them in
+        stamps.write_unless_empty(f"{name}.{setting}", "")
 
 
 def write_selected(
@@ -92,12 +95,18 @@ def write_collection(
         selected: the names of the members that the settings are for.
         settings: where checkpoints and images are.
         digests: the digests of large files.
+
+    Raises:
+        Fault: when the file of a selected member cannot be read at all.
     """
     folder = paths[0].parent
     collection = members.read_collection(folder)
     lock = weights.read_lock(lock_file.locate(folder, settings.lock))
     for path in paths:
-        member = write_member(stamps, path, collection, digests)
+        member = members.read_sections(path)
+        if path.stem in selected and member.fault:  # no stamp would tell it to a stage that is done
+            raise Fault(member.fault)
+        write_member(stamps, member, collection, digests)
         if path.stem in selected:
             write_selected(stamps, member, settings, digests, lock)
     names = sorted(path.stem for path in paths)

@@ -145,6 +145,14 @@ def test_a_file_in_place_of_the_hub_is_named(tiny: Path, out: Path, tmp_path: Pa
         assert_refused(done, f"publish: cannot use {hub}", "a file stands where a folder is needed")
 
 
+def test_a_link_to_nothing_in_place_of_the_hub_is_named(tiny: Path, out: Path, tmp_path: Path, stage: Stage) -> None:
+    (tmp_path / "hub").symlink_to("unmounted")
+    done = stage("publish", "member", tiny / "mini.yaml", out, tmp_path / "hub", out / "published.json")
+    assert_refused(
+        done, f"publish: cannot use {tmp_path}/hub: it is a link to nothing: there is no unmounted; make that"
+    )
+
+
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
     """A folder that cannot be written to: a read-only mount for root, whom permissions don't stop."""

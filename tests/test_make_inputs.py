@@ -240,16 +240,18 @@ def test_commands_beside_the_stages_check_their_settings_and_change_no_stamp(
     assert "nonexistent" not in done.stdout + done.stderr
 
 
-def test_the_repair_of_a_file_that_was_not_valid_rebuilds_cards_only(tree: Path) -> None:
+def test_a_file_that_is_not_valid_stops_every_stage_and_its_repair_rebuilds_nothing(tree: Path) -> None:
+    """Also a stage that is done, and whose section nobody has changed."""
     path = tree / "model_cards/tiny/mini.yaml"
     text = path.read_text()
     path.write_text(text + "module: [\n")
-    done = make(tree, "publish", "MODEL=mini")
-    assert done.returncode == 2
-    assert f"card: model_cards/tiny/mini.yaml:{len(text.splitlines()) + 2}: not valid YAML: " in done.stderr
-    assert stages_run(done.stdout) == {("card", "mini")}
+    for goal in ("fetch", "publish"):
+        done = make(tree, goal, "MODEL=mini")
+        assert done.returncode == 2
+        assert f"stamps: model_cards/tiny/mini.yaml:{len(text.splitlines()) + 2}: not valid YAML: " in done.stderr
+        assert not stages_run(done.stdout)
     path.write_text(text)
-    assert planned(tree, "publish", "MODEL=mini") == stages_of("mini", {"card", "publish"})
+    assert not planned(tree, "publish", "MODEL=mini")
 
 
 def test_a_fault_in_one_member_leaves_the_others_working(tree: Path) -> None:

@@ -117,9 +117,32 @@ def test_only_1_trusts_a_model(tmp_path: Path) -> None:
     arguments = ("-n", "evaluate", "MODULE=m", f"IMAGENET={tmp_path}", f"ARTIFACTS={tmp_path}/out")
     for setting, trusted in (("TRUST=1", True), ("TRUST=0", False), ("TRUST=", False)):
         assert ("--trust" in make(ROOT, *arguments, setting).stdout) is trusted
-    done = make(ROOT, *arguments, "TRUST=no")
-    assert "TRUST=no: expected 1 to run models that are programs, or 0" in done.stderr
+
+
+@pytest.mark.parametrize("word", ["false", "2", "1 0", "%"])
+def test_switches_are_1_or_0(word: str) -> None:
+    done = make(ROOT, "-n", "help", f"TRUST={word}")
     assert done.returncode == 2
+    assert f"*** TRUST={word}: expected 1 for yes, or 0 or nothing for no." in done.stderr
+    assert not done.stdout
+
+
+SWITCHES = ("OFFLINE", "REQUIRE_ACCURACY", "V", "BACKGROUND", "AGAINST_BACKGROUND", "TRUST", "DIFF")
+
+
+def test_every_switch_is_checked() -> None:
+    for name in SWITCHES:
+        assert f"*** {name}=no: expected 1 for yes" in make(ROOT, "-n", "help", f"{name}=no").stderr
+    for accepted in ("1", "0", ""):
+        assert make(ROOT, "-n", "help", *(f"{name}={accepted}" for name in SWITCHES)).returncode == 0
+
+
+def test_switches_of_the_environment_are_checked_where_they_count() -> None:
+    done = make(ROOT, "-n", "help", OFFLINE="false")
+    assert (
+        "*** OFFLINE=false: expected 1 for yes, or 0 or nothing for no (it is set in the environment)." in done.stderr
+    )
+    assert make(ROOT, "-n", "help", DIFF="meld", TRUST="no").returncode == 0
 
 
 def test_the_split_reaches_every_command_that_opens_images(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 
 from pipeline.base.addresses import hide_secrets
@@ -30,6 +31,16 @@ _DISK = {
     errno.ENXIO: "a socket or a device stands where a file is needed; move it or choose another folder",
     errno.ELOOP: "its links lead in a circle; choose another folder",
 }
+
+
+def _describe(error: OSError) -> str:
+    """Returns what is wrong with the disk, and what to do, for an error of _DISK."""
+    if error.errno == errno.EEXIST and isinstance(error.filename, str):
+        place = Path(error.filename)
+        if place.is_symlink() and not place.exists():
+            target = escape_controls(hide_secrets(str(place.readlink())))
+            return f"it is a link to nothing: there is no {target}; make that folder, or remove the link"
+    return _DISK[error.errno or 0]
 
 
 def command_line() -> list[str]:
@@ -88,7 +99,7 @@ def guarded(stage: str, body: Callable[[], None]) -> int:
         if error.errno not in _DISK:
             raise
         place = hide_secrets(str(error.filename or "the output folder"))
-        print(f"{stage}: cannot use {escape_controls(place)}: {_DISK[error.errno]}", file=sys.stderr)
+        print(f"{stage}: cannot use {escape_controls(place)}: {_describe(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{stage}: interrupted; earlier outputs are kept", file=sys.stderr)

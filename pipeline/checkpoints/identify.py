@@ -51,7 +51,7 @@ def _pins_of_members(collections: Path) -> Iterator[tuple[Path, str, str]]:
         with suppress(Fault, OSError):  # another member's file: its own stages report what is wrong
             section = YamlFile(path).plain().get("checkpoint")
             if isinstance(section, dict):
-                yield path, str(section.get("name")), str(section.get("sha256"))
+                yield path, str(section.get("name")), str(section.get("sha256")).lower()
 
 
 def _pins_of_lock_files(paths: set[Path]) -> Iterator[tuple[str, Pin]]:

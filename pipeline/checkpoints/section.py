@@ -23,8 +23,9 @@ class Checkpoint:
         name: the upstream file name without `.npz`.
         sources: paths and addresses (pipeline.download.address) to try in order; `{name}` stands for the name. A path
             is relative to the YAML file. A file that ends in `.safetensors` is timm's and is converted back.
-        sha256: the digest of the upstream .npz file in hexadecimal, if it is known. It does not apply to timm's file,
-            which is then refused unless the lock file has the digest of the arrays.
+        sha256: the digest of the upstream .npz file in hexadecimal, if it is known; in lower case, though the YAML may
+            have capitals, as PowerShell prints. It does not apply to timm's file, which is then refused unless the
+            lock file has the digest of the arrays.
     """
 
     name: str
@@ -32,8 +33,10 @@ class Checkpoint:
     sha256: str | None = None
 
     def __post_init__(self) -> None:
-        if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
-            raise Fault(f"checkpoint.sha256 must be 64 hexadecimal digits in lower case, got {self.sha256!r}")
+        if self.sha256 is not None:
+            if not re.fullmatch(r"[0-9a-fA-F]{64}", self.sha256):
+                raise Fault(f"checkpoint.sha256 must be 64 hexadecimal digits, got {self.sha256!r}")
+            object.__setattr__(self, "sha256", self.sha256.lower())
         for source in self.sources:
             scheme_of(source, "checkpoint.sources")
 

@@ -62,8 +62,8 @@ def read(path: Path, classes: int | None = None) -> tuple[Label, ...]:
     """Reads a label file, of exactly `classes` lines if that is given.
 
     Raises:
-        Fault: when the file is missing or not text, a line is malformed or repeats a key, or the number of lines is
-            wrong.
+        Fault: when the file is missing, empty or not text, a line is malformed or repeats a key, or the number of lines
+            is wrong.
     """
     if not path.is_file():
         raise Fault(f"{path}: the label file does not exist; correct its name, in model.labels or on the command line")
@@ -80,6 +80,8 @@ def read(path: Path, classes: int | None = None) -> tuple[Label, ...]:
             raise Fault(f"{path}:{number}: the key {shown} stands already on line {line_of_key[label.key]}")
         line_of_key[label.key] = number
         labels.append(label)
+    if not labels:
+        raise Fault(f"{path}: the label file is empty; expected a line <key><tab><name> per class")
     if classes is not None and len(labels) != classes:
         raise Fault(f"{path}: expected {classes} labels, as model.classes says, got {len(labels)}")
     return tuple(labels)

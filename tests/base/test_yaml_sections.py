@@ -34,7 +34,7 @@ FAULTS = {
     "scalar-for-section": ("module", Module, ":1: module must be a mapping, got 'here'"),
     "key-twice": ("module", Module, ":3: 'version' stands twice, first on line 2"),
     "version-zero": ("module", Module, ":1: module.version must be 1 to 999,999,999, got 0"),
-    "short-sha256": ("checkpoint", Checkpoint, ":1: checkpoint.sha256 must be 64 hexadecimal digits in lower case"),
+    "short-sha256": ("checkpoint", Checkpoint, ":1: checkpoint.sha256 must be 64 hexadecimal digits, got"),
     "unknown-variant": ("model", Model, ":1: model.variant 'S-16' is unknown (did you mean 'S/16'?): expected <size>"),
     "odd-image-size": ("model", Model, ":1: model.image_size 225 does not fit variant S/16: expected a multiple of 16"),
     "no-classes": ("model", Model, ":1: model.classes must be 1 or more, got 0"),
@@ -49,6 +49,15 @@ FAULTS = {
     "no-utf8": ("module", Module, ":3: not UTF-8 text (invalid continuation byte at byte 30); save it as UTF-8"),
     "empty-file": ("module", Module, ":1: expected a mapping of sections"),
 }  # fmt: skip
+
+
+def test_a_digest_may_have_capitals(tmp_path: Path) -> None:
+    """PowerShell's Get-FileHash prints them."""
+    path = tmp_path / "m.yaml"
+    path.write_text(f"checkpoint: {{name: a, sources: [a.npz], sha256: {'0AF9' * 16}}}\n")
+    checkpoint = yaml_sections.YamlFile(path).key("checkpoint", Checkpoint)
+    assert checkpoint is not None
+    assert checkpoint.sha256 == "0af9" * 16
 
 
 @pytest.mark.parametrize("fault", FAULTS)

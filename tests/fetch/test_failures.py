@@ -105,7 +105,7 @@ def test_the_checkpoint_of_another_member_is_named(tmp_path: Path, out: Path) ->
     """For instance when the weights of medium augmentation have the file name of light augmentation."""
     home, sentence = tmp_path / "vit", "The file is the checkpoint of"
     write_member(home, "light", "aug_light1", "0" * 64)
-    write_member(tmp_path / "other", "medium", "aug_medium2", sha256(archive(1)))
+    write_member(tmp_path / "other", "medium", "aug_medium2", sha256(archive(1)).upper())
     # Files with faults are skipped.
     (home / "collection.yaml").write_text("name: [")
     (home / "listed.yaml").write_text(json.dumps({"checkpoint": {"name": [1], "sha256": [2]}}))

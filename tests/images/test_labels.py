@@ -24,6 +24,8 @@ def test_labels_are_read_in_order(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a\tA\n", ": expected 2 labels, as model.classes says, got 1"),
+        ("", ": the label file is empty; expected a line <key><tab><name> per class"),
+        (" \n\n", ": the label file is empty"),
         ("a\tA\nb B\n", ":2: expected <key><tab><name>, got 'b B'"),
         ("a\tA\n\tB\n", ":2: expected <key><tab><name>"),
         ("a\tA\na\tB\n", ":2: the key 'a' stands already on line 1"),
