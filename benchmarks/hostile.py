@@ -3,8 +3,8 @@
     python -m benchmarks.hostile [AREA ...] [--fuzz COUNT] [--seed SEED]
 
 prints the slowest and the largest attacks of each area of tests/hostile. Imports are done before; an attack may take
-10 s and 1 GB, and with TensorFlow 40 s and 2 GB, of which its import takes the most. With --fuzz, COUNT damaged files
-of each kind follow. Fails where a file is not refused as it must be (tests/hostile/run.py, judge).
+10 s and 1 GB. With --fuzz, COUNT damaged files of each kind follow. Fails where a file is not refused as it must be
+(tests/hostile/run.py, judge).
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--seed", default="1")
     settings = parser.parse_args()
     problems = 0
-    runs = [("attacks", []), ("attacks with TensorFlow", ["--slow"])]
+    runs = [("attacks", []), ("long attacks", ["--long"])]
     if settings.fuzz:
         runs.append(("damaged files", ["--fuzz", str(settings.fuzz), "--seed", settings.seed]))
     for area in settings.areas:

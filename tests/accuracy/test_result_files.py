@@ -65,5 +65,5 @@ def test_a_failed_accuracy_is_not_outweighed_by_fewer_images(
 def test_a_damaged_earlier_report_is_refused(tmp_path: Path) -> None:
     """It may hold a measured accuracy, which would be lost."""
     (tmp_path / "report.json").write_text('{"accuracy": ')
-    with pytest.raises(Fault, match=r"report\.json: not valid JSON .*; delete it and run make validate"):
+    with pytest.raises(Fault, match=r"report\.json:1: not valid JSON .*; delete it and run make validate"):
         refuse_to_forget(ResultFiles(tmp_path / "report.json"), tmp_path / "checkpoint.npz")

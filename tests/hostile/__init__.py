@@ -5,7 +5,7 @@
 - isolation: runs one attack in a process of its own, with limits, and tells how it ended.
 - run: runs the attacks and the fuzz of one area; tests and benchmarks/hostile.py start it.
 - planted: attacks that succeed, by which the harness itself is tested.
-- areas: every other module; each has ATTACKS, SLOW_ATTACKS (which import TensorFlow) or FUZZES.
+- areas: every other module; each has ATTACKS, LONG_ATTACKS (which take seconds, and are left to benchmarks) or FUZZES.
 """
 
 from pathlib import Path

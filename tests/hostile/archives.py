@@ -135,7 +135,7 @@ TARS = (
     Attack("absolute name", of_tar(file(b"/tmp/evil", b"evil")), evaluate, "leads outside"),
     Attack("pax name above", of_tar(pax([(b"path", b"m/../../evil")]), file(b"x")), evaluate, "leads outside"),
     Attack("long name above", of_tar(long_name(b"m/" * 25 + b"../" * 30 + b"e" * 99), file()), evaluate, "outside"),
-    Attack("name of control characters", of_tar(file(b"\x1b[2J\n\xff/../evil")), evaluate, r"'\\\\x1b\[2J\\\\n"),
+    Attack("name of control characters", of_tar(file(b"\x1b[2J\n\xff/../evil")), evaluate, r"'\\x1b\[2J\\n"),
     Attack("links of CVE-2025-4517", of_tar(long_links), evaluate, "a name of 1,239 characters, at most 1,024"),
     Attack("links", LINKS[0], lambda path: command("doctor", path), "no saved_model.pb"),
     *(Attack(f"links {number}", make, both, "no saved_model.pb") for number, make in enumerate(LINKS)),
@@ -145,9 +145,7 @@ TARS = (
     ),
     Attack("file for a folder", of_tar(file(b"a"), file(b"a/saved_model.pb")), evaluate, "cannot be written"),
     Attack("folder for a file", of_tar(file(b"a/b"), file(b"a")), evaluate, "'a' cannot be written"),
-    Attack("2,000,000 empty entries", written("evil.tar.gz", lambda: gzip.compress(header(b"0") * 4000) * 500),
-           both, "it has more than 10,000 entries"),
-    Attack("20,000 entries", of_tar(entries(20_000)), evaluate, "it has more than 10,000 entries"),
+    Attack("20,000 entries", of_tar(entries(20_000)), doctor, "it has more than 10,000 entries"),
     Attack("a million folders", of_tar(entries(9_900, "{}/" + "a/" * 30 + "b")), evaluate, "more than 1,000 folders"),
     Attack("folders in folders", of_tar(long_name(b"a/" * 500 + b"b"), file(b"x")), both, "a folder within"),
     Attack("negative size", of_tar(header(b"0", -1024)), both, "an entry of negative size"),
@@ -203,7 +201,6 @@ COMPRESSED = (
     Attack("gzip in gzip", written("evil.tar.gz", lambda: gzip.compress(gzip.compress(END))), both, "holds no tar"),
     Attack("zeros behind the end", written("evil.tar.gz", lambda: gzip.compress(file(b"a")) + gzip_zeros(3000 * MB)),
            doctor, _TOO_MUCH),
-    Attack("gzip members", written("evil.tar.gz", lambda: gzip.compress(b"") * 1_000_000), both, "holds no tar"),
     Attack("bzip2 streams", written("evil.tar", lambda: bz2.compress(file(b"a")) + bz2.compress(b"") * 1_000_000),
            both, "compressed streams of less than 1,000 bytes"),
     Attack("xz streams", written("evil.tar", lambda: lzma.compress(file(b"a")) + lzma.compress(b"") * 300_000),
@@ -335,6 +332,12 @@ def read_and_unpack(path: Path) -> None:
         pass
 
 
+LONG_ATTACKS = (
+    Attack("20,000 entries, unpacked", of_tar(entries(20_000)), evaluate, "it has more than 10,000 entries"),
+    Attack("2,000,000 empty entries", written("evil.tar.gz", lambda: gzip.compress(header(b"0") * 4000) * 500),
+           both, "it has more than 10,000 entries"),
+    Attack("gzip members", written("evil.tar.gz", lambda: gzip.compress(b"") * 1_000_000), both, "holds no tar"),
+)  # fmt: skip
 FUZZES = (
     Fuzz("tar", lambda folder: model_archives(folder, "tar", "gnu.tar", "tar.gz", "tar.bz2"), read_and_unpack),
     Fuzz("zip", lambda folder: model_archives(folder, "zip"), read_and_unpack),

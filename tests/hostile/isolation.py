@@ -17,25 +17,11 @@ from typing import NoReturn
 
 from pipeline.base.fault import Fault
 
-_DATA = 2.5  # of the memory: the machine survives what must not happen; the process gets a MemoryError, or aborts
+SECONDS = 10.0  # of wall time; the process is ended after them
+MEMORY = 1_000_000_000  # resident bytes of the largest process
+# The machine survives what must not happen: the process gets a MemoryError, or aborts.
+_DATA = 2_500_000_000
 _OUTPUT = 20_000  # bytes of output that are kept; a refusal has one sentence
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a process may take.
-
-    Attributes:
-        seconds: of wall time; it is ended after them.
-        memory: resident bytes of its largest process.
-    """
-
-    seconds: float
-    memory: int
-
-
-LIMITS = Limits(10, 1_000_000_000)
-TENSORFLOW_LIMITS = Limits(40, 2_000_000_000)  # with the import of TensorFlow on a busy machine, and its memory
 
 
 @dataclass(frozen=True)
@@ -57,7 +43,7 @@ class Outcome:
     changes: list[str]
 
 
-def isolate(act: Callable[[Path], object], path: Path, root: Path, limits: Limits = LIMITS) -> Outcome:
+def isolate(act: Callable[[Path], object], path: Path, root: Path) -> Outcome:
     """Runs act(path) in a forked process.
 
     Args:
@@ -65,15 +51,14 @@ def isolate(act: Callable[[Path], object], path: Path, root: Path, limits: Limit
         path: the input, below `root`.
         root: the folder of all that the process may see; it has folders `tmp` for temporary files and `work`, the
             process's current folder.
-        limits: what it may take; judged by the caller, but for a hang and 2.5 times the memory.
     """
     before = _list(root, path)
     with tempfile.TemporaryFile() as log:
         started = time.monotonic()
         process = os.fork()
         if not process:
-            _become(act, path, root, log.fileno(), int(_DATA * limits.memory))
-        status, usage = _wait(process, limits.seconds)
+            _become(act, path, root, log.fileno())
+        status, usage = _wait(process)
         seconds = time.monotonic() - started
         log.seek(0)
         output = log.read(_OUTPUT).decode(errors="backslashreplace")
@@ -96,7 +81,7 @@ def _list(root: Path, path: Path) -> dict[str, tuple[int, int, int]]:
     return found
 
 
-def _become(act: Callable[[Path], object], path: Path, root: Path, log: int, data: int) -> NoReturn:
+def _become(act: Callable[[Path], object], path: Path, root: Path, log: int) -> NoReturn:
     """Is the forked process; never returns."""
     status = 70  # EX_SOFTWARE of sysexits.h: an exception that nobody expected
     try:
@@ -107,7 +92,7 @@ def _become(act: Callable[[Path], object], path: Path, root: Path, log: int, dat
         tempfile.tempdir = None
         os.environ["TMPDIR"] = str(root / "tmp")
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_DATA, (data, data))
+        resource.setrlimit(resource.RLIMIT_DATA, (_DATA, _DATA))
         act(path)
         status = 0
     except SystemExit as exit_:
@@ -126,11 +111,11 @@ def _become(act: Callable[[Path], object], path: Path, root: Path, log: int, dat
         os._exit(status)
 
 
-def _wait(process: int, seconds: float) -> tuple[int, resource.struct_rusage]:
-    """Waits for a process, and ends its whole session after some seconds and what its children left behind."""
+def _wait(process: int) -> tuple[int, resource.struct_rusage]:
+    """Waits for a process, and ends its whole session after SECONDS, and what its children left behind."""
     handle = os.pidfd_open(process)
     try:
-        select.select([handle], [], [], seconds)
+        select.select([handle], [], [], SECONDS)
         with suppress(ProcessLookupError):
             os.killpg(process, signal.SIGKILL)
     finally:

@@ -1,7 +1,7 @@
 """Runs the attacks or the fuzz of one area; prints a line of JSON for each.
 
     python -m tests.hostile.run AREA                           the attacks
-    python -m tests.hostile.run AREA --slow                    those that import TensorFlow
+    python -m tests.hostile.run AREA --long                    those that take seconds
     python -m tests.hostile.run AREA --fuzz 100 [--seed 1]     100 damaged files of each kind
     python -m tests.hostile.run AREA --fuzz 100 --only 17      the 17th alone, with what it printed
 
@@ -23,7 +23,7 @@ from random import Random
 
 from tests.hostile.attack import Attack, Fuzz
 from tests.hostile.damage import damage, damage_values
-from tests.hostile.isolation import LIMITS, TENSORFLOW_LIMITS, Limits, Outcome, isolate
+from tests.hostile.isolation import MEMORY, SECONDS, Outcome, isolate
 
 _LONGEST = 3000  # letters of a refusal; long lists are cut
 
@@ -49,17 +49,16 @@ class Result:
     output: str
 
 
-def judge(outcome: Outcome, sentence: str | None, limits: Limits = LIMITS) -> str:
+def judge(outcome: Outcome, sentence: str | None) -> str:
     """Returns what a process did that it must not, or "".
 
     Args:
         outcome: how it ended.
         sentence: a regular expression of the refusal that is due, or None when the file may also be read.
-        limits: what it might take.
     """
     text = outcome.output
-    if outcome.status == -9 and outcome.seconds >= limits.seconds:
-        return f"still ran after {limits.seconds:.0f} s"
+    if outcome.status == -9 and outcome.seconds >= SECONDS:
+        return f"still ran after {SECONDS:.0f} s"
     if outcome.status < 0:
         return f"ended by signal {-outcome.status}"
     if "Traceback (most recent call last)" in text or outcome.status not in {0, 1}:
@@ -72,7 +71,7 @@ def judge(outcome: Outcome, sentence: str | None, limits: Limits = LIMITS) -> st
         return f"printed a warning: {warning[0]}"
     if outcome.changes:
         return f"left or changed files: {outcome.changes[:5]}"
-    if outcome.memory > limits.memory:
+    if outcome.memory > MEMORY:
         return f"took {outcome.memory / 1e9:.2f} GB"
     if sentence is not None and outcome.status == 0:
         return "was not refused"
@@ -81,11 +80,11 @@ def judge(outcome: Outcome, sentence: str | None, limits: Limits = LIMITS) -> st
     return ""
 
 
-def run_attack(attack: Attack, root: Path, limits: Limits) -> Result:
+def run_attack(attack: Attack, root: Path) -> Result:
     """Makes the input in an empty folder, and runs the attack on it."""
     path = attack.make(prepare(root))
-    outcome = isolate(attack.act, path, root, limits)
-    return describe(attack.name, outcome, judge(outcome, attack.sentence, limits))
+    outcome = isolate(attack.act, path, root)
+    return describe(attack.name, outcome, judge(outcome, attack.sentence))
 
 
 def run_fuzz(fuzz: Fuzz, count: int, seed: int, only: int | None, root: Path) -> Iterator[Result]:
@@ -141,7 +140,7 @@ def read_results(area: str, *options: str) -> Iterator[Result]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("area")
-    parser.add_argument("--slow", action="store_true")
+    parser.add_argument("--long", action="store_true")
     parser.add_argument("--fuzz", type=int, metavar="COUNT")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, metavar="NUMBER")
@@ -150,9 +149,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         if settings.fuzz is None:
-            attacks = getattr(area, "SLOW_ATTACKS" if settings.slow else "ATTACKS", ())
-            limits = TENSORFLOW_LIMITS if settings.slow else LIMITS
-            results: Iterator[Result] = (run_attack(attack, root, limits) for attack in attacks)
+            attacks = getattr(area, "LONG_ATTACKS" if settings.long else "ATTACKS", ())
+            results: Iterator[Result] = (run_attack(attack, root) for attack in attacks)
         else:
             results = (
                 result

@@ -3,6 +3,7 @@
 import functools
 import importlib
 import os
+from typing import Any
 
 import pytest
 
@@ -21,30 +22,23 @@ def run_area(area: str, *options: str) -> list[Result]:
     return list(read_results(area, *options))
 
 
-def list_cases(kind: str) -> list[tuple[str, Attack | Fuzz]]:
-    """Returns each attack (ATTACKS) or fuzz (FUZZES) with its area."""
+def list_cases(kind: str) -> list[Any]:
+    """Returns each attack (ATTACKS) or fuzz (FUZZES) with its area, which one worker of a run runs."""
     return [
-        (area, case) for area in AREAS for case in getattr(importlib.import_module(f"tests.hostile.{area}"), kind, ())
+        pytest.param(area, case, id=f"{area}-{case.name}", marks=pytest.mark.xdist_group(area))
+        for area in AREAS
+        for case in getattr(importlib.import_module(f"tests.hostile.{area}"), kind, ())
     ]
 
 
-@pytest.mark.parametrize(("area", "attack"), list_cases("ATTACKS"), ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(("area", "attack"), list_cases("ATTACKS"))
 def test_an_attack_is_refused(area: str, attack: Attack) -> None:
     (result,) = [result for result in run_area(area) if result.name == attack.name]
     assert not result.problem, result.output
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("area", "attack"), list_cases("SLOW_ATTACKS"), ids=lambda value: getattr(value, "name", value)
-)
-def test_an_attack_with_tensorflow_is_refused(area: str, attack: Attack) -> None:
-    (result,) = [result for result in run_area(area, "--slow") if result.name == attack.name]
-    assert not result.problem, result.output
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("area", "fuzz"), list_cases("FUZZES"), ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(("area", "fuzz"), list_cases("FUZZES"))
 def test_a_damaged_file_is_read_or_refused(area: str, fuzz: Fuzz) -> None:
     names = (f"{fuzz.name} #", f"{fuzz.name}, undamaged")
     results = [result for result in run_area(area, "--fuzz", "100") if result.name.startswith(names)]
