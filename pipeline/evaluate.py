@@ -57,7 +57,7 @@ from pipeline.saved_model.load import start_tensorflow
 from pipeline.saved_model.meta_graphs import MetaGraph
 from pipeline.saved_model.opening import read_files
 from pipeline.saved_model.remote import Downloads, open_model
-from pipeline.saved_model.trust import inspect_named, refuse_untrusted
+from pipeline.saved_model.trust import find_deeds, inspect_named, refuse_untrusted
 
 IMAGENET_LABELS = Path(__file__).parents[1] / "model_cards/vit/imagenet2012.tsv"
 
@@ -153,6 +153,8 @@ def open_candidates(args: argparse.Namespace, classes: int, stack: ExitStack) ->
         refuse_missing_operations(shown, model.meta_graphs[number])
         if not args.trust:
             refuse_untrusted(shown, model, number, folder)
+        elif deeds := list(find_deeds(model, number, folder)):
+            print(f"evaluate: {shown}: trusted with TRUST=1, it {'; it '.join(deeds)}", file=sys.stderr, flush=True)
         interface = choose_interface(shown, saved_model, settings, classes, is_own)
         candidates.append(Candidate(shown, folder, settings, interface))
     return candidates

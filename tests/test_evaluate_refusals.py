@@ -11,6 +11,7 @@ from pipeline import evaluate
 from pipeline.base.fault import Fault
 from tests.saved_model.graphs import IMAGES, write_graph
 from tests.saved_model.models import edit
+from tests.saved_model.programs import write_program, writes
 
 
 @pytest.fixture
@@ -82,6 +83,14 @@ def test_operations_that_the_installed_tensorflow_lacks(
     monkeypatch.setattr(evaluate, "version", lambda package: installed)
     with pytest.raises(Fault, match=message):
         evaluate.main([str(module), f"--images={module.parent}/nowhere", "--range=0,1"])
+
+
+def test_what_a_trusted_model_does_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module = write_program(tmp_path / "module", writes)
+    with pytest.raises(Fault, match="nowhere"):
+        evaluate.main([str(module), f"--images={tmp_path}/nowhere", "--range=0,1", "--trust"])
+    line = f"evaluate: {module}: trusted with TRUST=1, it writes files: WriteFile /tmp/evil\n"
+    assert capsys.readouterr().err == line
 
 
 def test_what_is_no_saved_model_is_called_what_it_is(module: Path, tmp_path: Path) -> None:

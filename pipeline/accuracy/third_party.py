@@ -21,12 +21,16 @@ from pipeline.saved_model.inspection import inspect_saved_model
 from pipeline.saved_model.load import load_saved_model
 
 TIMED = 5  # batches
+_TRACEBACK = "(most recent call last)"
 _HARMLESS = (FaultKind.TAGS, FaultKind.ACCESS, FaultKind.ATTRIBUTES)  # a model with these runs here all the same
 
 
 def _brief(error: Exception) -> str:
-    """Returns an error's message on one line, without the arrays that TensorFlow prints into it."""
-    return textwrap.shorten(str(error), 300, placeholder=" ...")
+    """Returns an error's message on one line, without the arrays and tracebacks that TensorFlow prints into it."""
+    lines = str(error).splitlines()
+    if any(_TRACEBACK in line for line in lines):  # the lines of one are indented
+        lines = [line for line in lines if _TRACEBACK not in line and not line[:1].isspace()]
+    return textwrap.shorten(" ".join(lines), 300, placeholder=" ...")
 
 
 @dataclass(frozen=True)

@@ -80,11 +80,7 @@ def _operation_faults(meta: MetaGraph) -> Iterator[Finding]:
         text = f"it has operations that {_RANGE} lack: {_list_uses(uses, _with_library)}"
         yield Finding(FaultKind.OPERATIONS, f"{text}; {_todo_for_operations(meta)}")
     if uses := meta.python_calls:
-        text = (
-            f"it calls Python functions of the process that saved it ({_list_uses(uses)}), which no other process has"
-        )
-        todo = "save it again with TensorFlow's operations instead of tf.py_function or tf.numpy_function"
-        yield Finding(FaultKind.PYTHON, f"{text}; {todo}")
+        yield Finding(FaultKind.PYTHON, describe_python_calls(uses))
     if uses := meta.gpu_operations:
         yield Finding(FaultKind.DEVICES, f"it runs on GPUs only, because of {_list_uses(uses, _with_library)}")
     if uses := meta.unsupported_operations:
@@ -94,6 +90,12 @@ def _operation_faults(meta: MetaGraph) -> Iterator[Finding]:
     if meta.removed_operations:
         names = ", ".join(f"{name} (up to {last})" for name, last in meta.removed_operations.items())
         yield Finding(FaultKind.TENSORFLOW, f"newer versions of TensorFlow lack {names}; use an older one")
+
+
+def describe_python_calls(uses: Sequence[Use]) -> str:
+    """Returns what is wrong with a model that calls Python functions, and what to do."""
+    text = f"it calls Python functions of the process that saved it ({_list_uses(uses)}), which no other process has"
+    return f"{text}; save it again with TensorFlow's operations instead of tf.py_function or tf.numpy_function"
 
 
 def find_missing_operations(meta: MetaGraph, tensorflow: str) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.base.fault import Fault, list_names, show_name
 from pipeline.saved_model.access import Kind
+from pipeline.saved_model.faults import describe_python_calls
 from pipeline.saved_model.files import belongs_to_model, walk_model
 from pipeline.saved_model.inspection import Inspection, inspect_saved_model
 
@@ -35,8 +36,10 @@ def refuse_untrusted(where: str, model: Inspection, number: int, folder: Path) -
         folder: its files.
 
     Raises:
-        Fault: names what it does, and how to run it all the same.
+        Fault: names what it does, and how to run it all the same, if that is possible.
     """
+    if uses := model.meta_graphs[number].python_calls:  # no trust brings them back
+        raise Fault(f"{where}: it cannot be run here: {describe_python_calls(uses)}")
     if deeds := list(find_deeds(model, number, folder)):
         raise Fault(
             f"{where}: a model is a program, and this one {'; it '.join(deeds)}. Run it only if you expect that and"

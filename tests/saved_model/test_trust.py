@@ -13,7 +13,7 @@ from pipeline.saved_model.inspection import inspect_saved_model
 from pipeline.saved_model.meta_graphs import read_meta_graph
 from pipeline.saved_model.trust import find_deeds, refuse_untrusted
 from tests.saved_model.graphs import write_graph
-from tests.saved_model.programs import PROGRAMS, add_node, add_text, declare_asset, write_program
+from tests.saved_model.programs import PROGRAMS, add_node, add_text, calls_python, declare_asset, write_program
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,18 @@ def test_each_hidden_way_is_found(program: Callable[[Any], None], deed: str, hon
     model = replace(inspect_saved_model(honest), meta_graphs=(meta,))
     (found,) = find_deeds(model, 0, honest)
     assert found == deed
+
+
+def test_python_functions_are_refused_without_a_hint_that_cannot_help(tmp_path: Path) -> None:
+    folder = write_program(tmp_path / "model", calls_python)
+    model = inspect_saved_model(folder)
+    (deed,) = find_deeds(model, 0, folder)
+    assert deed.startswith("calls Python functions")
+    with pytest.raises(
+        Fault, match=r"^m: it cannot be run here: it calls Python functions of .* has; save it"
+    ) as raised:
+        refuse_untrusted("m", model, 0, folder)
+    assert "TRUST" not in str(raised.value)
 
 
 def saved_by_tensorflow_1(meta: Any) -> None:
