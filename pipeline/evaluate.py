@@ -145,6 +145,8 @@ def open_candidates(args: argparse.Namespace, classes: int, stack: ExitStack) ->
         if note:
             print(f"evaluate: {shown}: {note}", file=sys.stderr, flush=True)
         model = inspect_named(folder, shown)
+        if model.damage:
+            raise Fault(f"{shown}: {model.damage}")
         files, content = read_files(folder)
         is_own = (folder / "assets.extra" / "provenance.json").is_file()
         saved_model = graph.parse(content, shown, files.graph)

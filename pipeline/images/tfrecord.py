@@ -10,14 +10,12 @@ bit of a label would be an ordinary label.
 """
 
 import os
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import google_crc32c
-
+from pipeline.base.crc32c import masked_crc
 from pipeline.base.fault import Fault
 from pipeline.base.files import Unreadable, naming, open_regular
 
@@ -91,12 +89,6 @@ def _read_length(head: bytes, where: str) -> int:
     if kind := _COMPRESSED.get(head[:2]):
         raise Fault(f"{where}: compressed with {kind}, expected plain TFRecords; decompress the file")
     raise Fault(f"{where}: damaged or cut short: the checksum of its length is wrong; {_AGAIN}")
-
-
-def masked_crc(data: bytes) -> bytes:
-    """Returns the checksum that TFRecord files have (tensorflow/core/lib/hash/crc32c.h, Mask)."""
-    crc = google_crc32c.value(data)
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def read_features(data: bytes) -> Iterator[tuple[str, Span | int | None]]:

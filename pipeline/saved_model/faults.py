@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pipeline.base.fault import list_names, show_name
 from pipeline.saved_model import operations, runtimes
 from pipeline.saved_model.access import Kind
-from pipeline.saved_model.files import find_packing_faults, find_unsafe_names, missing_shards
+from pipeline.saved_model.files import find_packing_faults, find_unsafe_names
 from pipeline.saved_model.findings import FaultKind, Finding
 from pipeline.saved_model.inspection import Inspection
 from pipeline.saved_model.meta_graphs import MetaGraph, Use
@@ -182,10 +182,8 @@ def _loading_faults(model: Inspection) -> Iterator[Finding]:
     if model.variables.count and not model.files.has("variables/variables.index"):
         text = f"{model.variables.count} variables are declared, but variables/variables.index is missing"
         yield Finding(FaultKind.VARIABLES, f"{text}; get the whole model again, or write it again")
-    elif model.variables.count and (missing := missing_shards(model.files)):
-        yield Finding(
-            FaultKind.VARIABLES, f"{list_names(missing, 3)} is missing; get the whole model again, or write it again"
-        )
+    if model.damage:
+        yield Finding(FaultKind.VARIABLES, model.damage)
 
 
 def _portability_findings(model: Inspection) -> Iterator[Finding]:

@@ -30,7 +30,6 @@ _MODEL = re.compile(
     r"|(assets|assets\.extra)/.+"
 )
 _MODEL_FOLDERS = ("variables", "assets", "assets.extra")
-_SHARD = re.compile(r"variables/variables\.data-\d{5}-of-(\d{5})")
 
 
 def is_published(name: str, is_folder: bool) -> bool:
@@ -97,16 +96,6 @@ class Files:
         """Whether the model has a file, or a link, of that name."""
         path = str(PurePosixPath(self.root, name))
         return any(entry.kind in (EntryKind.FILE, EntryKind.LINK) and entry.name == path for entry in self.entries)
-
-
-def missing_shards(files: Files) -> list[str]:
-    """Returns the names of the variables' data files that are missing, by the number that the others say there are."""
-    prefix = f"{files.root}/" if files.root else ""
-    names = {entry.name.removeprefix(prefix) for entry in files.entries}
-    shards = [match for name in sorted(names) if (match := _SHARD.fullmatch(name))]
-    count = int(shards[0][1]) if shards else 1
-    expected = [f"variables/variables.data-{number:05}-of-{count:05}" for number in range(count)]
-    return [name for name in expected if name not in names]
 
 
 def find_unsafe_names(files: Files) -> Iterator[Finding]:

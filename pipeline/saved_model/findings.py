@@ -20,7 +20,7 @@ class FaultKind(StrEnum):
     CUSTOM_CALLS = "custom_calls"  # a StableHLO module calls functions that TensorFlow does not have
     MODULE = "module"  # a StableHLO module cannot be parsed
     ATTRIBUTES = "attributes"  # an attribute has no value, which TensorFlow's C++ loader (Serving, C, Java, v1) refuses
-    VARIABLES = "variables"  # there are variables, but no variables/variables.index
+    VARIABLES = "variables"  # variables/variables.index is missing or damaged, or a data file missing or cut short
 
     TENSORFLOW = "tensorflow"  # it needs a newer TensorFlow than 2.14, the oldest supported
     PLATFORMS = "platforms"  # an XlaCallModule node is not lowered for all of cpu, cuda and tpu

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -67,26 +69,30 @@ class Variables:
 
 
 def saved_model_class() -> Any:
-    """Returns the protobuf class SavedModel without running tensorflow/__init__.py, which takes eight seconds.
+    """Returns the protobuf class SavedModel, see message_class()."""
+    return message_class("saved_model", "SavedModel")
+
+
+@cache
+def message_class(module: str, name: str) -> Any:
+    """Returns a class of tensorflow.core.protobuf without running tensorflow/__init__.py, which takes eight seconds.
 
     An empty module takes the place of the package during the import. It and all that was imported through it are then
     removed from sys.modules, so that a later `import tensorflow` is complete. Both imports give the same class, since
     protobuf's pool has one class per message.
     """
     spec = None if "tensorflow" in sys.modules else find_spec("tensorflow")
+    full_name = f"tensorflow.core.protobuf.{module}_pb2"
     if spec is None or spec.submodule_search_locations is None:
-        from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
-        return SavedModel
+        return getattr(import_module(full_name), name)
     placeholder = ModuleType("tensorflow")
     placeholder.__path__ = list(spec.submodule_search_locations)
     sys.modules["tensorflow"] = placeholder
     try:
-        from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+        return getattr(import_module(full_name), name)
     finally:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "tensorflow"]:
-            del sys.modules[name]
-    return SavedModel
+        for imported in [one for one in sys.modules if one.partition(".")[0] == "tensorflow"]:
+            del sys.modules[imported]
 
 
 def parse(content: bytes, path: object, name: str = "saved_model.pb") -> Any:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.archives import EntryKind
 from pipeline.base.fault import Fault
 from pipeline.base.worker import Ended, Limits, Worker
-from pipeline.saved_model import computation, graph, runtimes
+from pipeline.saved_model import bundle, computation, graph, runtimes
 from pipeline.saved_model.computation import Computation
 from pipeline.saved_model.files import Files
 from pipeline.saved_model.graph import Signature, Variables, attribute
 from pipeline.saved_model.meta_graphs import MetaGraph, read_meta_graph
-from pipeline.saved_model.opening import disk_usage, read_files
+from pipeline.saved_model.opening import disk_usage, read_contents
 
 # What may be a path; then whether it is that of a source file, or lies below a home or temporary folder. No part of a
 # pattern matches what the next one does, so that each byte is looked at a few times, whatever the file holds.
@@ -58,6 +59,7 @@ class Inspection:
         gradients: whether the gradients of the XlaCallModule nodes are saved; None without such nodes.
         paths: file names of other machines in saved_model.pb, at most _MAX_PATHS.
         empty_attributes: those without a value that TensorFlow's C++ loader refuses, see graph.find_empty_attributes().
+        damage: what keeps TensorFlow from reading the files of the variables, "" if nothing, see bundle.find_damage().
     """
 
     files: Files
@@ -79,6 +81,7 @@ class Inspection:
     gradients: bool | None
     paths: tuple[str, ...]
     empty_attributes: tuple[str, ...]
+    damage: str
 
 
 def inspect_saved_model(path: Path) -> Inspection:
@@ -102,7 +105,7 @@ def inspect_saved_model(path: Path) -> Inspection:
 
 def read_model(path: Path) -> Inspection:
     """Reads a model as inspect_saved_model() does, in this process."""
-    files, content = read_files(path)
+    files, content, index = read_contents(path)
     saved_model = graph.parse(content, path, files.graph)
     metas = tuple(read_meta_graph(meta, files.has) for meta in saved_model.meta_graphs)
     number = _serving(metas)
@@ -132,7 +135,17 @@ def read_model(path: Path) -> Inspection:
         gradients=graph.has_saved_gradients(message),
         paths=_find_paths(content),
         empty_attributes=tuple(one.text for one in graph.find_empty_attributes(saved_model) if one.is_refused),
+        damage="" if index is None else bundle.find_damage(index, _sizes(files, path.is_dir())),
     )
+
+
+def _sizes(files: Files, is_folder: bool) -> dict[str, int | None]:
+    """Returns the bytes of each file by its name below the model's folder; an archive's links have none."""
+    prefix = f"{files.root}/" if files.root else ""
+    return {
+        entry.name.removeprefix(prefix): None if entry.kind is EntryKind.LINK and not is_folder else entry.size
+        for entry in files.entries
+    }
 
 
 def _serving(metas: Sequence[MetaGraph]) -> int:

@@ -30,6 +30,7 @@ from pipeline.base.archives import (
     read_archive,
 )
 from pipeline.base.fault import Fault, list_names, show_name
+from pipeline.saved_model.bundle import INDEX, LARGEST_INDEX
 from pipeline.saved_model.files import GRAPH_FILES, Files, belongs_to_model, is_read, walk_model
 from pipeline.saved_model.locate import choose_model, find_graphs, find_snapshot, is_file
 from pipeline.saved_model.other_formats import HEAD, recognize_content, recognize_file, recognize_wrong_file
@@ -130,13 +131,23 @@ def read_files(path: Path) -> tuple[Files, bytes]:
     """Returns a model's files and the content of the one of GRAPH_FILES that TensorFlow reads.
 
     Raises:
-        Fault: when there is no such file or folder, no SavedModel in it, or the archive is not whole.
+        Fault: as read_contents().
+    """
+    files, graph, _ = read_contents(path)
+    return files, graph
+
+
+def read_contents(path: Path) -> tuple[Files, bytes, bytes | None]:
+    """Returns a model's files, the content of its graph as read_files(), and that of its INDEX, None without one.
+
+    Raises:
+        Fault: when there is no such file or folder, no SavedModel in it, the archive is not whole, or INDEX too large.
     """
     path = _to_folder(path)
     return _read_packed(path) if _is_archive(path) else _read_folder(*_search(path, path))
 
 
-def _read_folder(folder: Path, note: str) -> tuple[Files, bytes]:
+def _read_folder(folder: Path, note: str) -> tuple[Files, bytes, bytes | None]:
     kinds = {stat.S_IFDIR: EntryKind.FOLDER, stat.S_IFREG: EntryKind.FILE, stat.S_IFLNK: EntryKind.LINK}
     entries = []
     for path in walk_model(folder):
@@ -146,7 +157,11 @@ def _read_folder(folder: Path, note: str) -> tuple[Files, bytes]:
         entries.append(Entry(path.relative_to(folder).as_posix(), kind, size))
     graph = next(name for name in GRAPH_FILES if (folder / name).is_file())
     _refuse_large_graph(folder / graph, (folder / graph).stat().st_size)
-    return Files(str(folder), False, "", graph, tuple(entries), note), (folder / graph).read_bytes()
+    index = folder / INDEX
+    if index.is_file():
+        _refuse_large_index(index, index.stat().st_size)
+    files = Files(str(folder), False, "", graph, tuple(entries), note)
+    return files, (folder / graph).read_bytes(), index.read_bytes() if index.is_file() else None
 
 
 def _refuse_large_graph(where: object, size: int) -> None:
@@ -155,6 +170,11 @@ def _refuse_large_graph(where: object, size: int) -> None:
             f"{where}: it has {size:,} bytes, more than the 2 GiB of a protobuf message, so that no TensorFlow reads"
             " it; get it again"
         )
+
+
+def _refuse_large_index(where: object, size: int) -> None:
+    if size > LARGEST_INDEX:
+        raise Fault(f"{where}: it has {size:,} bytes, at most {LARGEST_INDEX:,} are read; get the model again")
 
 
 @dataclass
@@ -167,6 +187,8 @@ class _Listing:
         graphs: the names of all GRAPH_FILES.
         heads: the first HEAD bytes of the model's files and of some others.
         content: of the first of the graphs, which is that of the model in most archives.
+        indexes: the names of all INDEX.
+        index: the content of the first of these.
     """
 
     path: Path
@@ -174,6 +196,8 @@ class _Listing:
     graphs: list[str] = field(default_factory=list)
     heads: dict[str, bytes] = field(default_factory=dict)
     content: bytes = b""
+    indexes: list[str] = field(default_factory=list)
+    index: bytes = b""
 
     def add(self, member: Member) -> None:
         entry = member.entry
@@ -189,11 +213,18 @@ class _Listing:
                 self.content = b"".join(member.chunks())
                 self.heads[entry.name] = self.content[:HEAD]
                 return
+        if path.parts[-2:] == tuple(INDEX.split("/")):
+            self.indexes.append(entry.name)
+            if len(self.indexes) == 1:
+                _refuse_large_index(f"{self.path}: {show_name(entry.name)}", entry.size)
+                self.index = b"".join(member.chunks())
+                self.heads[entry.name] = self.index[:HEAD]
+                return
         if len(self.heads) < _HEADS or path.name in GRAPH_FILES or {"variables", "assets"} & set(path.parts):
             self.heads[entry.name] = next(member.chunks(), b"")[:HEAD]
 
 
-def _read_packed(path: Path) -> tuple[Files, bytes]:
+def _read_packed(path: Path) -> tuple[Files, bytes, bytes | None]:
     """Reads an archive as a stream; one graph alone is kept in memory, and nothing is written to disk."""
     listing = _Listing(path)
     for member in read_archive(path):
@@ -208,11 +239,18 @@ def _read_packed(path: Path) -> tuple[Files, bytes]:
     for name, head in listing.heads.items():
         if name.startswith(below) and belongs_to_model(name.removeprefix(below)):
             _refuse_wrong_file(path, choice.root, name, head)
-    is_first = graph == listing.graphs[0] and listing.graphs.count(graph) == 1
-    content = listing.content if is_first else archives.read_files(path, [graph], _GRAPH)[graph]
+    content = _content(path, graph, listing.graphs, listing.content, _GRAPH)
+    index = str(PurePosixPath(choice.root, INDEX))
+    found = _content(path, index, listing.indexes, listing.index, LARGEST_INDEX) if index in listing.indexes else None
     is_tarball = detect_packing(path) is Packing.GZIP
     entries = tuple(listing.entries)
-    return Files(str(path), is_tarball, choice.root, PurePosixPath(graph).name, entries, choice.note), content
+    return Files(str(path), is_tarball, choice.root, PurePosixPath(graph).name, entries, choice.note), content, found
+
+
+def _content(path: Path, name: str, names: Sequence[str], first: bytes, most: int) -> bytes:
+    """Returns the content of a file of an archive: `first` if it is the first of `names`, else it is read again."""
+    is_first = name == names[0] and names.count(name) == 1
+    return first if is_first else archives.read_files(path, [name], most)[name]
 
 
 def _no_packed_model(path: Path, listing: _Listing) -> Fault:

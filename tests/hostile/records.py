@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.images.tfrecord import masked_crc
+from pipeline.base.crc32c import masked_crc
 from tests.hostile.attack import Attack, Fuzz
 from tests.hostile.images import read_images
 

@@ -10,9 +10,12 @@ from typing import Any
 
 import pipeline.doctor
 import pipeline.evaluate
+from pipeline.base.crc32c import masked_crc
+from pipeline.base.fault import Fault
 from pipeline.saved_model import inspection
 from pipeline.saved_model.graph import saved_model_class
 from tests.hostile.attack import Attack, Fuzz, command
+from tests.saved_model.bundles import Place, close_table, varints, write_block, write_index
 from tests.saved_model.graphs import write_graph
 from tests.saved_model.models import edit
 from tests.saved_model.programs import add_function, add_node, add_text, call, reads, write_program
@@ -123,6 +126,36 @@ def _long_names(meta: Any) -> None:
     add_node(meta.graph_def.node, "x" * 3_000_000)
 
 
+def _index(index: Callable[[], bytes]) -> Callable[[Path], Path]:
+    return lambda folder: _file("variables/variables.index", index())(folder)
+
+
+def _many_entries() -> bytes:
+    """Returns an index of 32 MB of entries."""
+    rows = varints(0, 0, 2) + b"\x08\x01" + (varints(0, 1, 0) + b"a") * 8_000_000
+    content = rows + bytes(4) + bytes(1)  # no whole keys, no compression
+    return close_table(content + masked_crc(content), [(0, len(content) - 1)])
+
+
+def _many_blocks() -> bytes:
+    """Returns an index of 150,000 blocks without entries."""
+    empty = write_block([])
+    handles = [(number * len(empty), len(empty) - 5) for number in range(150_000)]
+    return close_table(empty * len(handles), handles)
+
+
+def _one_block_often() -> bytes:
+    """Returns an index whose block of 16 MB is to be read 100,000 times."""
+    block = write_block([(0, b"", b"\x08\x01"), (0, b"a", _field(15, bytes(16_000_000)))])
+    return close_table(block, [(0, len(block) - 5)] * 100_000)
+
+
+def _cut_data(folder: Path) -> Path:
+    model = write_graph(folder / "model")
+    os.truncate(model / "variables/variables.data-00000-of-00001", 400)
+    return model
+
+
 # Files ----------------------------------------------------------------------------------------------------------------
 def _pipe(name: str, folder: Path) -> Path:
     model = write_graph(folder / "model")
@@ -184,6 +217,12 @@ ATTACKS = (
         "a pipe to debug with", partial(_pipe, "debug/saved_model_debug_info.pb"), evaluate, "a named pipe, a socket"
     ),
     Attack("an endless graph", partial(_device, "saved_model.pb"), evaluate, "not a SavedModel; build the model in"),
+    Attack("a large index", _file("variables/variables.index", bytes(40_000_000)), doctor, "at most 33,554,432 are"),
+    Attack("many entries", _index(_many_entries), doctor, "damaged: more than 100,000 entries; get"),
+    Attack("many blocks", _index(_many_blocks), doctor, "damaged: more than 100,000 blocks; get"),
+    Attack("one block often", _index(_one_block_often), doctor, "damaged: its blocks overlap; get"),
+    Attack("a cut index", _file("variables/variables.index", bytes(100)), evaluate, "it does not end as an index does"),
+    Attack("cut variables", _cut_data, evaluate, "cut short: expected 1,000 bytes, got 400; get the whole model"),
     Attack("endless variables", partial(_device, "variables/variables.index"), evaluate, "a socket or a device"),
     Attack(
         "a link to a secret", _link_to_secret, evaluate, "through links: assets/words.txt -> /etc/passwd. Run it only"
@@ -217,11 +256,11 @@ def _long_attributes(meta: Any) -> None:
     meta.graph_def.node.add(op="VariableV2", name="v")
 
 
-def _inspect(path: Path) -> None:
+def _inspect(folder: Path) -> None:
     """Reads a model as doctor does, in this process, which is one to be ended anyway."""
     from pipeline.saved_model.faults import find_faults, find_publication_faults
 
-    model = inspection.read_model(path.parent)
+    model = inspection.read_model(folder)
     print(
         pipeline.doctor.render_text(
             pipeline.doctor.Diagnosis(model, find_faults(model), find_publication_faults(model))
@@ -229,4 +268,23 @@ def _inspect(path: Path) -> None:
     )
 
 
-FUZZES = (Fuzz("saved_model.pb", _write_models, _inspect),)
+def _read_variables(folder: Path) -> None:
+    """Reads a model as evaluate does."""
+    if damage := inspection.read_model(folder).damage:
+        raise Fault(damage)
+
+
+def _write_index(folder: Path) -> list[Path]:
+    """Writes a model of a few variables in two shards."""
+    model = write_graph(folder / "model")
+    places = [Place(f"layer{number}/kernel".encode(), 40, 40 * number, number % 2) for number in range(8)]
+    (model / "variables/variables.index").write_bytes(write_index(places, shards=2))
+    for shard in range(2):
+        (model / f"variables/variables.data-{shard:05}-of-00002").write_bytes(bytes(320))
+    return [model / "variables/variables.index"]
+
+
+FUZZES = (
+    Fuzz("saved_model.pb", _write_models, lambda path: _inspect(path.parent)),
+    Fuzz("variables.index", _write_index, lambda path: _read_variables(path.parents[1])),
+)

@@ -11,10 +11,11 @@ import pytest
 
 from pipeline.accuracy import summary
 from pipeline.accuracy.classify import Task
+from pipeline.base.crc32c import masked_crc
 from pipeline.base.fault import Fault
 from pipeline.images import image_set
 from pipeline.images.decoding import decode
-from pipeline.images.tfrecord import masked_crc, read_records
+from pipeline.images.tfrecord import read_records
 from tests.conftest import CLASSES
 from tests.images.test_image_set import COLOURS
 from tests.validation_set import LABELS

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.saved_model.graph import saved_model_class
+from tests.saved_model.bundles import Place, write_index
 
 DTYPES = {"float32": 1, "uint8": 4, "int32": 3, "string": 7, "int64": 9, "bool": 10, "float16": 19}
 Tensors = Mapping[str, tuple[str, Sequence[int | None]]]  # name to dtype and shape
@@ -15,12 +16,12 @@ LOGITS: Tensors = {"logits": ("float32", (None, 1000))}
 def write_graph(
     folder: Path, signatures: Mapping[str, tuple[Tensors, Tensors]] | None = None, tags: Sequence[str] = ("serve",)
 ) -> Path:
-    """Writes a SavedModel of signatures, by name (inputs, outputs), and of files that look like variables."""
+    """Writes a SavedModel of signatures, by name (inputs, outputs), and of a variable."""
     message = saved_model_class()(saved_model_schema_version=1)
     add_meta_graph(message, {"serving_default": (IMAGES, LOGITS)} if signatures is None else signatures, tags)
     (folder / "variables").mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(message.SerializeToString())
-    (folder / "variables/variables.index").write_bytes(bytes(100))
+    (folder / "variables/variables.index").write_bytes(write_index([Place(b"v", size=1000)]))
     (folder / "variables/variables.data-00000-of-00001").write_bytes(bytes(1000))
     return folder
 

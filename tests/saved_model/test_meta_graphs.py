@@ -13,6 +13,7 @@ from pipeline.saved_model.graph import saved_model_class
 from pipeline.saved_model.inspection import inspect_saved_model
 from pipeline.saved_model.meta_graphs import short_name
 from pipeline.saved_model.remote import Downloads
+from tests.saved_model.bundles import Place, write_index
 from tests.saved_model.models import faults_of
 
 
@@ -324,8 +325,9 @@ def test_variables_of_tensorflow_1(tmp_path: Path) -> None:
     assert "1 variables are declared, but variables/variables.index is missing" in graph.faults(tmp_path)["variables"]
     assert vars(inspect_saved_model(tmp_path).variables) == {"count": 1, "bytes": 12, "trainable": 1}
     (tmp_path / "variables").mkdir()
-    for name in ("index", "data-00001-of-00003"):
-        (tmp_path / f"variables/variables.{name}").write_bytes(b"")
+    places = [Place(name, size=12, shard=shard) for shard, name in enumerate((b"a", b"b", b"c"))]
+    (tmp_path / "variables/variables.index").write_bytes(write_index(places, shards=3))
+    (tmp_path / "variables/variables.data-00001-of-00003").write_bytes(bytes(12))
     text = graph.faults(tmp_path)["variables"]
     assert ": variables/variables.data-00000-of-00003, variables/variables.data-00002-of-00003 is missing;" in text
 

@@ -1,0 +1,139 @@
+"""Finds what was cut or damaged in the variables of a SavedModel, from variables/variables.index alone.
+
+The index is a table of LevelDB's kind (tensorflow/tsl/lib/io/table.cc): data blocks, an index block with their places,
+and a footer of 48 bytes. Each block ends with a byte for its compression and a masked CRC-32C. The first value is a
+BundleHeaderProto, every other one a BundleEntryProto: which shard (variables.data-00000-of-00001) holds a tensor, and
+where. The shards themselves are not read: their sizes tell of a download that was cut short.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from pipeline.base.crc32c import masked_crc
+from pipeline.base.fault import list_names
+from pipeline.saved_model.graph import message_class
+
+INDEX = "variables/variables.index"
+# That of 10,000 variables with names of 200 bytes has 2 MB. Blocks lie one after another, so each byte is read once.
+LARGEST_INDEX = 1 << 25
+_ENTRIES = 100_000  # variables, and slices of partitioned ones; as many blocks, which hold some hundred each
+_SHARDS = 100_000  # as many as their names have digits for
+
+_FOOTER, _TRAILER, _MAGIC = 48, 5, 0xDB4775248B80FB57.to_bytes(8, "little")
+_PLAIN, _SNAPPY = 0, 1
+_AGAIN = "get the whole model again, or write it again"
+
+
+class _DamagedError(Exception):
+    """The index cannot be what TensorFlow wrote; the text says why."""
+
+
+class _CompressedError(Exception):
+    """A block is compressed with Snappy, which no release of TensorFlow wrote by itself."""
+
+
+def find_damage(index: bytes, sizes: Mapping[str, int | None]) -> str:
+    """Returns what keeps TensorFlow from reading the variables, "" where nothing was found.
+
+    Args:
+        index: the content of INDEX.
+        sizes: the bytes of each file of the model by its name; None where they are unknown.
+    """
+    try:
+        ends, count = _read_ends(index)
+    except _DamagedError as damage:
+        return f"{INDEX} ({len(index):,} bytes) is cut short or damaged: {damage}; {_AGAIN}"
+    except _CompressedError:
+        return ""
+    names = {f"variables/variables.data-{number:05}-of-{count:05}": end for number, end in sorted(ends.items())}
+    if missing := [name for name in names if name not in sizes]:
+        return f"{list_names(missing, 3)} is missing; {_AGAIN}"
+    for name, expected in names.items():
+        size = sizes[name]
+        if size is not None and size < expected:
+            return f"{name} is cut short: expected {expected:,} bytes, got {size:,}; {_AGAIN}"
+    return ""
+
+
+def _read_ends(index: bytes) -> tuple[dict[int, int], int]:
+    """Returns how many bytes each shard that is used needs, and the number of shards in the names of all."""
+    from google.protobuf.message import DecodeError
+
+    header, entry = (message_class("tensor_bundle", name) for name in ("BundleHeaderProto", "BundleEntryProto"))
+    values = _read_values(index)
+    ends: dict[int, int] = {}
+    try:
+        count = header.FromString(next(values, b"")).num_shards
+        if not 0 < count <= _SHARDS:
+            raise _DamagedError(f"it has a number of data files of {count}")
+        for number, value in enumerate(values):
+            if number >= _ENTRIES:
+                raise _DamagedError(f"more than {_ENTRIES:,} entries")
+            one = entry.FromString(value)
+            if not (0 <= one.shard_id < count and one.offset >= 0 and one.size >= 0):
+                raise _DamagedError("an entry lies in no data file")
+            if not one.slices:  # those of a partitioned variable are entries of their own
+                end = one.offset + one.size if one.size else 0
+                ends[one.shard_id] = max(ends.get(one.shard_id, 0), end)
+    except DecodeError:
+        raise _DamagedError("an entry cannot be parsed") from None
+    return ends, count
+
+
+# Tables ---------------------------------------------------------------------------------------------------------------
+def _read_values(index: bytes) -> Iterator[bytes]:
+    """Yields the values of a table in the order of their keys; the first one's key is empty."""
+    footer = index[-_FOOTER:]
+    if len(footer) < _FOOTER or not footer.endswith(_MAGIC):
+        raise _DamagedError("it does not end as an index does")
+    *_, position = _read_varints(footer, 0, 2)  # of a block that TensorFlow leaves empty
+    start, size, _ = _read_varints(footer, position, 2)
+    end, is_first = 0, True
+    for number, (_, handle) in enumerate(_read_block(index, start, size)):
+        start, size, _ = _read_varints(handle, 0, 2)
+        if start < end:
+            raise _DamagedError("its blocks overlap")
+        if number >= _ENTRIES:
+            raise _DamagedError(f"more than {_ENTRIES:,} blocks")
+        end = start + size + _TRAILER
+        for key_length, value in _read_block(index, start, size):
+            if is_first == bool(key_length):
+                raise _DamagedError("its first entry, and no other one, should have an empty name")
+            is_first = False
+            yield value
+
+
+def _read_block(index: bytes, start: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yields the length of the key and the value of each entry of a block; a key leaves out what it shares."""
+    stop = start + size
+    if size < 4 or stop + _TRAILER > len(index) - _FOOTER:
+        raise _DamagedError("a block lies outside of it")
+    if masked_crc(index[start : stop + 1]) != index[stop + 1 : stop + _TRAILER]:
+        raise _DamagedError("the checksum of a block is wrong")
+    if index[stop] == _SNAPPY:
+        raise _CompressedError
+    block, key_length, position = index[start:stop], 0, 0
+    end = size - 4 - 4 * int.from_bytes(block[-4:], "little")  # the numbers of bytes at which keys are whole
+    if index[stop] != _PLAIN or end < 0:
+        raise _DamagedError("a block is of an unknown kind")
+    while position < end:
+        shared, own, length, position = _read_varints(block, position, 3)
+        if shared > key_length or position + own + length > end:
+            raise _DamagedError("an entry is longer than its block")
+        key_length, position = shared + own, position + own + length
+        yield key_length, block[position - length : position]
+
+
+def _read_varints(data: bytes, position: int, number: int) -> tuple[int, ...]:
+    """Returns some numbers of at most 64 bits, seven to a byte, the lowest first; then the position after them."""
+    numbers = []
+    for _ in range(number):
+        value = 0
+        for shift, byte in enumerate(data[position : position + 10]):
+            value |= (byte & 127) << 7 * shift
+            if byte < 128:
+                break
+        else:
+            raise _DamagedError("a number has no end")
+        position += shift + 1
+        numbers.append(value)
+    return (*numbers, position)
