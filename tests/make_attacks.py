@@ -21,8 +21,9 @@ VALUES = (
     "=$(shell touch ran)", "--help", "--report=ran", "-c'touch ran'",
     "a\\", "\\", "$", "$$", "'", '"', "`", "Tom's models", "a  b", "\x01\x7f",
 )  # fmt: skip
-# Their values are names that make knows; everything else is refused.
-CHECKED = ("MODEL", "COLLECTION", "ARTIFACTS", "PYTHON", "BASE_PYTHON")
+# Their values are names that make knows, or 1 and 0; everything else is refused.
+SWITCHES = ("OFFLINE", "REQUIRE_ACCURACY", "V", "BACKGROUND", "AGAINST_BACKGROUND", "TRUST", "DIFF")
+CHECKED = ("MODEL", "COLLECTION", "ARTIFACTS", "PYTHON", "BASE_PYTHON", *SWITCHES)
 PATHS = ("HUB", "MODULE", "SAVED_MODEL", "CHECKPOINT")  # they cannot begin with `-`
 ARTIFACTS = "o'brien$(touch${IFS}ran)\"#1&{}"
 GOALS = (

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.accuracy.module_settings import AGAINST, NAMES
 from tests.conftest import ROOT, make, serving_folder
+from tests.make_attacks import SWITCHES
 
 ALL = ("publish-all", "COLLECTION=tiny")
 
@@ -125,9 +126,6 @@ def test_switches_are_1_or_0(word: str) -> None:
     assert done.returncode == 2
     assert f"*** TRUST={word}: expected 1 for yes, or 0 or nothing for no." in done.stderr
     assert not done.stdout
-
-
-SWITCHES = ("OFFLINE", "REQUIRE_ACCURACY", "V", "BACKGROUND", "AGAINST_BACKGROUND", "TRUST", "DIFF")
 
 
 def test_every_switch_is_checked() -> None:
