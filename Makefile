@@ -300,7 +300,7 @@ test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
 	OLDEST_TENSORFLOW_PYTHON="$$PWD/$(OLDEST_VENV)/bin/python" \
 	  $(call quote,$(PYTHON)) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 test-fast: | $(READY) ## run the tests that need neither TensorFlow nor JAX nor a browser, in less than a minute
-	$(call quote,$(PYTHON)) -m pytest --fast --numprocesses=2 --dist=loadgroup
+	$(call quote,$(PYTHON)) -m pytest --fast --numprocesses=2
 lint: | $(READY) ## check style and types
 	$(call quote,$(PYTHON)) -m ruff check .
 	$(call quote,$(PYTHON)) -m ruff format --check .

@@ -368,7 +368,8 @@ def test_words_of_the_environment_are_no_settings(tmp_path: Path) -> None:
         recipe = make(ROOT, *dry, **words).stdout
         assert f"-m pipeline.{target[0]} " in recipe
         assert not [word for word in (*words.values(), "--diff") if word in recipe]
-        recipe = make(ROOT, *dry, *(f"{name}=mine_{word}" for name, word in words.items()), **words).stdout
+        given = [f"{name}={'1' if name == 'DIFF' else f'mine_{word}'}" for name, word in words.items()]
+        recipe = make(ROOT, *dry, *given, **words).stdout
         for name in settings.split():
             assert f"--{name.lower()}='mine_{words[name]}'" in recipe
     assert "--diff" in make(ROOT, "-n", "select", "DIFF=1").stdout

@@ -202,10 +202,11 @@ def test_each_stage_prints_a_line_and_its_command_with_v(fresh: Path) -> None:
 
 def test_settings_of_modules_become_options_of_evaluate(tmp_path: Path) -> None:
     """Each that evaluate's messages may name, for both modules; in the environment some words are other programs'."""
-    given = [f"{prefix}{name.upper()}=a{name}" for prefix in ("", AGAINST) for name in NAMES]
+    values = {name: "1" if name == "background" else f"a{name}" for name in NAMES}
+    given = [f"{prefix}{name.upper()}={value}" for prefix in ("", AGAINST) for name, value in values.items()]
     run = ("-n", "evaluate", "MODULE=m", "AGAINST=n", f"IMAGENET={tmp_path}")
     printed = make(ROOT, *run, *given).stdout
-    for name in NAMES:
-        assert f" --{name}='a{name}'" in printed
-        assert f" --against-{name}='a{name}'" in printed
+    for name, value in values.items():
+        assert f" --{name}='{value}'" in printed
+        assert f" --against-{name}='{value}'" in printed
     assert "--size" not in make(ROOT, *run, SIZE="a", TAGS="a", OUTPUT="a").stdout
