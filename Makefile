@@ -299,7 +299,7 @@ add: | checked_settings ## make CHECKPOINT, one of the pool's files, a member: w
 test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
 	OLDEST_TENSORFLOW_PYTHON="$$PWD/$(OLDEST_VENV)/bin/python" \
 	  $(call quote,$(PYTHON)) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
-test-fast: | $(READY) ## run the tests that need neither TensorFlow nor JAX nor a browser, in less than a minute
+test-fast: | $(READY) ## run the tests that need neither TensorFlow nor JAX nor a browser, in three minutes on 2 cores
 	$(call quote,$(PYTHON)) -m pytest --fast --numprocesses=2
 lint: | $(READY) ## check style and types
 	$(call quote,$(PYTHON)) -m ruff check .

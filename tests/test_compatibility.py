@@ -309,7 +309,7 @@ def test_make_installs_the_oldest_tensorflow_where_its_lock_changed(tmp_path: Pa
     done = make(tmp_path, "-n", "test")
     assert f"Installing TensorFlow {OLDEST} into {venv} for the tests" in done.stdout
     assert f"{venv}/bin/python -m pip install --quiet --require-hashes -r benchmarks/tensorflow/{OLDEST}" in done.stdout
-    assert f"OLDEST_TENSORFLOW_PYTHON='{tmp_path}/{venv}/bin/python'" in done.stdout
+    assert f'OLDEST_TENSORFLOW_PYTHON="$PWD/{venv}/bin/python"' in done.stdout
     (tmp_path / venv).mkdir()
     shutil.copy(lock, tmp_path / venv / "requirements.lock")
     lock.touch()
@@ -323,7 +323,7 @@ def test_make_installs_the_oldest_tensorflow_where_its_lock_changed(tmp_path: Pa
 def test_make_chooses_by_the_version_of_python(tmp_path: Path, version: str, tensorflow: str) -> None:
     python = fake_interpreter(tmp_path / "python", f"{version}\n")
     recipe = make(ROOT, "-n", "test", f"PYTHON={python}").stdout.replace("\\\n", "")
-    assert re.search(rf"/\.venv-tensorflow-{tensorflow}/bin/python' +'{python}' -m pytest", recipe)
+    assert re.search(rf"/\.venv-tensorflow-{tensorflow}/bin/python\" +'{python}' -m pytest", recipe)
 
 
 def test_make_refuses_to_test_with_another_python(tmp_path: Path) -> None:

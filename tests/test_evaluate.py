@@ -344,7 +344,7 @@ def test_an_output_that_is_not_one_row_for_each_image(
 
 
 def test_what_doctor_finds_explains_a_failure(options: list[str], tmp_path: Path) -> None:
-    """A model with a Python function is measured if the images do not reach that; else the failure is explained."""
+    """A model with a Python function is measured, if it is trusted and the images do not reach that; else a reason."""
     for limit in (300, -1):  # of 255
 
         def call(images: Any, limit: int = limit) -> Any:
@@ -354,11 +354,13 @@ def test_what_doctor_finds_explains_a_failure(options: list[str], tmp_path: Path
 
         with_signature(tmp_path / str(limit), call, IMAGE, tf.float32)
         edit(tmp_path / str(limit), forget_python)
-    evaluate.main([str(tmp_path / "300"), *options, "--range=0,255"])
+    with pytest.raises(Fault, match="300: it cannot be run here: it calls Python functions of the process that saved"):
+        evaluate.main([str(tmp_path / "300"), *options, "--range=0,255"])
+    evaluate.main([str(tmp_path / "300"), *options, "--range=0,255", "--trust"])
     with pytest.raises(
         Fault, match=r"-1: it calls Python functions of .*; it fails on images, float32 \(32, 8, 8, 3\)"
     ):
-        evaluate.main([str(tmp_path / "-1"), *options, "--range=0,255"])
+        evaluate.main([str(tmp_path / "-1"), *options, "--range=0,255", "--trust"])
 
 
 def forget_python(saved_model: Any) -> None:
