@@ -205,8 +205,20 @@ _NAMES = {
     "beyond csv": "a" * 200_000,
 }
 _ONE_ROW = ",".join(map(str, ROW))
+_AUDITED = (
+    "null",
+    "not UTF-8",
+    "deep value",
+    "pipe",
+    "link to itself",
+)  # each takes half a second: check-hub reads the whole hub
 _INDEX_DAMAGES = [
-    Attack(f"index.json, {name}", damaged(write_hub, damage), check_hub, r"index\.json.*(restore it|lead in a circle)")
+    Attack(
+        f"index.json, {name}",
+        damaged(write_hub, damage),
+        check_hub if name in _AUDITED else read_entries,
+        r"index\.json.*(restore it|lead in a circle)",
+    )
     for name, damage in DAMAGES.items()
 ]
 _ENTRIES: list[tuple[str, Any]] = [
@@ -319,7 +331,6 @@ def read_hub(path: Path) -> None:
     copy = copy_hub(path)
     website.build(copy, index)
     shutil.rmtree(copy)  # it lies in the hub
-    check_hub(path)
 
 
 def read_table(path: Path) -> None:
