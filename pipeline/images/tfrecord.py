@@ -18,6 +18,7 @@ from typing import BinaryIO
 from pipeline.base.crc32c import masked_crc
 from pipeline.base.fault import Fault
 from pipeline.base.files import Unreadable, naming, open_regular
+from pipeline.base.varint import read_varint
 
 Span = tuple[int, int]  # where a piece of a record starts and ends
 
@@ -28,7 +29,6 @@ _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x78\x01": "zlib", b"\x78\x9c": "zlib", b"
 _AGAIN = "copy the file again, or prepare the data set again"
 
 _VARINT, _DELIMITED = 0, 2  # protobuf's wire types
-_LONGEST_VARINT = 10  # bytes of 7 bits each, for 64 bits
 _BYTES_LIST, _INT64_LIST = 1, 3  # field numbers of tf.train.Feature
 
 
@@ -120,7 +120,7 @@ class _Message:
             return next(self.parts(*values, 1), None)
         for values in self.parts(start, end, _INT64_LIST):
             for _, value in self._fields(*values):
-                number = _varint(self._data, *value)[0] if isinstance(value, tuple) else value  # packed or not
+                number = read_varint(self._data, *value)[0] if isinstance(value, tuple) else value  # packed or not
                 return number - (1 << 64) if number >> 63 else number
         return None
 
@@ -138,8 +138,8 @@ class _Message:
         for _ in self._steps:
             if start == end:
                 return
-            tag, start = _varint(self._data, start, end)
-            value, start = _varint(self._data, start, end)
+            tag, start = read_varint(self._data, start, end)
+            value, start = read_varint(self._data, start, end)
             field, wire_type = tag >> 3, tag & 7
             if wire_type == _DELIMITED:
                 if start + value > end:
@@ -151,13 +151,3 @@ class _Message:
             else:
                 raise ValueError(f"a field of wire type {wire_type} at byte {start}")
         raise ValueError(f"more than {_FIELDS:,} fields, at byte {start}")
-
-
-def _varint(data: bytes, start: int, end: int) -> tuple[int, int]:
-    """Returns a variable-length number of at most 64 bits, which ends before `end`, and where it ends."""
-    value = 0
-    for place, byte in enumerate(data[start : min(end, start + _LONGEST_VARINT)]):
-        value |= (byte & 127) << (7 * place)
-        if byte < 128 and value >> 64 == 0:
-            return value, start + place + 1
-    raise ValueError(f"a number that is cut short or has more than 64 bits at byte {start}")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from pipeline.base.crc32c import masked_crc
 from pipeline.base.fault import list_names
+from pipeline.base.varint import read_varint
 from pipeline.saved_model.graph import message_class
 
 INDEX = "variables/variables.index"
@@ -124,16 +125,12 @@ def _read_block(index: bytes, start: int, size: int) -> Iterator[tuple[int, byte
 
 
 def _read_varints(data: bytes, position: int, number: int) -> tuple[int, ...]:
-    """Returns some numbers of at most 64 bits, seven to a byte, the lowest first; then the position after them."""
+    """Returns some numbers, then the position after them."""
     numbers = []
     for _ in range(number):
-        value = 0
-        for shift, byte in enumerate(data[position : position + 10]):
-            value |= (byte & 127) << 7 * shift
-            if byte < 128:
-                break
-        else:
-            raise _DamagedError("a number has no end")
-        position += shift + 1
+        try:
+            value, position = read_varint(data, position, len(data))
+        except ValueError:
+            raise _DamagedError("a number has no end") from None
         numbers.append(value)
     return (*numbers, position)
