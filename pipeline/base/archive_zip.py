@@ -1,6 +1,5 @@
 """Reads the directory and the files of a .zip with the standard library, within bounds."""
 
-import io
 import stat
 import zipfile
 from collections.abc import Iterator
@@ -10,18 +9,7 @@ from pathlib import Path
 from pipeline.base.archive_bounds import DIRECTORY, Budget, DamagedError, TooLargeError
 from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import CHUNK
-
-# The library bounds what other methods unpack at a time neither in bytes nor in memory, and hardly anybody uses them.
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-
-
-class _File(io.FileIO):
-    """A .zip for the library, which reads a directory of any size at once."""
-
-    def read(self, count: int | None = -1) -> bytes:
-        if count is not None and count > DIRECTORY:
-            raise TooLargeError(f"a directory of {count:,} bytes")
-        return super().read(count)
+from pipeline.base.zip_directory import METHODS, BoundedFile
 
 
 @dataclass(frozen=True)
@@ -50,7 +38,7 @@ class ZipReader:
             most: entries that it may have.
         """
         self._path, self._budget = path, Budget(path)
-        self._file = _File(path)
+        self._file = BoundedFile(path, DIRECTORY, TooLargeError)
         try:
             self._archive = zipfile.ZipFile(self._file)
             if len(self._archive.infolist()) > most:
@@ -75,7 +63,7 @@ class ZipReader:
         if info.flag_bits & 1:
             advice = "unpack it with its password and name the folder"
             raise Fault(f"{self._path}: {show_name(info.filename)} is encrypted; {advice}")
-        if info.compress_type not in _METHODS:
+        if info.compress_type not in METHODS:
             raise Fault(
                 f"{self._path}: {show_name(info.filename)} is packed with method {info.compress_type}, expected a file"
                 " that is stored or deflated; unpack it and name the folder"

@@ -10,7 +10,9 @@ import os
 import struct
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.base.archive_bounds import NAME
 from pipeline.base.fault import show_name
@@ -19,7 +21,8 @@ from pipeline.base.fault import show_name
 ENTRIES = 5_000  # at most
 DIRECTORY = 1 << 20  # bytes, at most: 200 for each of ENTRIES
 
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# The library bounds what other methods unpack at a time neither in bytes nor in memory, and hardly anybody uses them.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1 | 0x40  # APPNOTE.TXT of PKWARE, 4.4.4
 _UTF8 = 0x800
 _HEADER = struct.Struct("<4s22x2H")  # of an entry, APPNOTE.TXT, 4.3.7: the signature, the lengths of name and extra
@@ -53,14 +56,27 @@ class Packed:
     crc: int
 
 
-class _Bounded(io.FileIO):
-    """A file for zipfile, which believes the lengths that it finds."""
+class BoundedFile(io.FileIO):
+    """A file for zipfile, which believes the lengths that it finds, and reads a directory of any size at once."""
+
+    def __init__(self, file: Path | int, most: int, refuse: Callable[[str], Exception], closefd: bool = True) -> None:
+        """Opens a file.
+
+        Args:
+            file: its path or its descriptor.
+            most: bytes that are read at once.
+            refuse: makes what is raised beyond that, of "a directory of 9,999,999 bytes".
+            closefd: whether closing this closes a descriptor.
+        """
+        super().__init__(file, closefd=closefd)
+        self._most, self._refuse = most, refuse
 
     def read(self, count: int | None = -1, /) -> bytes:
-        whole = count is None or count < 0
-        if not whole and count > DIRECTORY:  # type: ignore[operator]
-            raise DamagedZip(f"a directory of {count:,} bytes, at most {DIRECTORY:,} are allowed")
-        return super().read(_TAIL if whole else count) or b""
+        if count is None or count < 0:
+            count = _TAIL
+        elif count > self._most:
+            raise self._refuse(f"a directory of {count:,} bytes")
+        return super().read(count) or b""
 
 
 def read_directory(stream: io.FileIO) -> list[Packed]:
@@ -82,10 +98,17 @@ def read_directory(stream: io.FileIO) -> list[Packed]:
     return entries
 
 
+def _refuse(what: str) -> DamagedZip:
+    return DamagedZip(f"{what}, at most {DIRECTORY:,} are allowed")
+
+
 def _list_entries(stream: io.FileIO) -> tuple[list[zipfile.ZipInfo], int]:
     """Returns what the directory says, and where in the file it begins."""
     try:
-        with _Bounded(stream.fileno(), closefd=False) as bounded, zipfile.ZipFile(bounded) as archive:
+        with (
+            BoundedFile(stream.fileno(), DIRECTORY, _refuse, closefd=False) as bounded,
+            zipfile.ZipFile(bounded) as archive,
+        ):
             return archive.infolist(), archive.start_dir
     except (zipfile.BadZipFile, struct.error, NotImplementedError, UnicodeDecodeError) as error:
         raise DamagedZip(show_name(str(error))) from None
@@ -103,7 +126,7 @@ def _locate(stream: io.FileIO, info: zipfile.ZipInfo) -> Packed:
         raise DamagedZip(f"an entry's name is not printable, or longer than {NAME:,} characters: {show_name(name)!r}")
     if info.flag_bits & _ENCRYPTED:
         raise DamagedZip(f"{show_name(name)!r} is encrypted")
-    if info.compress_type not in _METHODS:
+    if info.compress_type not in METHODS:
         raise DamagedZip(f"{show_name(name)!r} is compressed by the method {info.compress_type}, expected deflate (8)")
     raw = name.encode("utf-8" if info.flag_bits & _UTF8 else "cp437")
     header = os.pread(stream.fileno(), _HEADER.size + len(raw), info.header_offset)
