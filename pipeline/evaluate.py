@@ -141,9 +141,9 @@ def open_candidates(args: argparse.Namespace, classes: int, stack: ExitStack) ->
     candidates = []
     for name, settings in given:
         setting, shown = "AGAINST" if settings.prefix else "MODULE", public_address(name)
-        folder, note = stack.enter_context(open_model(name, setting, downloads))
-        if note:
-            print(f"evaluate: {shown}: {note}", file=sys.stderr, flush=True)
+        folder, choice = stack.enter_context(open_model(name, setting, downloads))
+        if choice:
+            print(f"evaluate: {shown}: {choice}", file=sys.stderr, flush=True)
         model = inspect_named(folder, shown)
         if model.damage:
             raise Fault(f"{shown}: {model.damage}")
@@ -157,7 +157,7 @@ def open_candidates(args: argparse.Namespace, classes: int, stack: ExitStack) ->
             refuse_untrusted(shown, model, number, folder)
         elif deeds := list(find_deeds(model, number, folder)):
             print(f"evaluate: {shown}: trusted with TRUST=1, it {'; it '.join(deeds)}", file=sys.stderr, flush=True)
-        interface = choose_interface(shown, saved_model, settings, classes, is_own)
+        interface = choose_interface(shown, chosen, settings, classes, is_own)
         candidates.append(Candidate(shown, folder, settings, interface))
     return candidates
 

@@ -261,12 +261,12 @@ def _refuse_for_files(where: str, settings: ModuleSettings) -> None:
 
 
 # All of it ------------------------------------------------------------------------------------------------------------
-def choose_interface(where: str, saved_model: Any, settings: ModuleSettings, classes: int, is_own: bool) -> Interface:
+def choose_interface(where: str, meta_graph: Any, settings: ModuleSettings, classes: int, is_own: bool) -> Interface:
     """Returns how to call a module.
 
     Args:
         where: its name, for messages.
-        saved_model: its parsed saved_model.pb.
+        meta_graph: the one to call, see choose_meta_graph().
         settings: what was said of it.
         classes: how many labels there are.
         is_own: whether this project made it.
@@ -274,7 +274,6 @@ def choose_interface(where: str, saved_model: Any, settings: ModuleSettings, cla
     Raises:
         Fault: when the files leave something open that was not said, or contradict what was.
     """
-    meta_graph = choose_meta_graph(where, saved_model, settings)
     signatures = read_all_signatures(meta_graph)
     name, source = _choose_signature(where, signatures, settings, classes)
     outputs = signatures[name].outputs

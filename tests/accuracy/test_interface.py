@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.accuracy.interface import Interface, choose_interface
+from pipeline.accuracy.interface import Interface, choose_interface, choose_meta_graph
 from pipeline.accuracy.module_settings import AGAINST, read_settings
 from pipeline.accuracy.outputs import check_classes
 from pipeline.base.fault import Fault
@@ -22,7 +22,8 @@ def message(signatures: Signatures, *tags: str) -> Any:
 
 
 def choose(model: Any, prefix: str = "", *, is_own: bool = False, **settings: str) -> Interface:
-    return choose_interface("m", model, read_settings(settings, prefix), 1000, is_own)
+    given = read_settings(settings, prefix)
+    return choose_interface("m", choose_meta_graph("m", model, given), given, 1000, is_own)
 
 
 def refusal(model: Any, prefix: str = "", *, is_own: bool = False, **settings: str) -> str:
