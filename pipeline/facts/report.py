@@ -118,9 +118,6 @@ class Report:
         ladder: every check in order.
         plots: the pictures of these figures.
         schema: of this file.
-
-    Raises:
-        ValueError: when it lacks a module.
     """
 
     checkpoint: CheckpointFacts
