@@ -114,8 +114,11 @@ def test_swapped_heads_fail(arguments: list[Path]) -> None:
 
 def test_a_damaged_saved_model_is_refused(arguments: list[Path]) -> None:
     data = arguments[3] / "variables/variables.data-00000-of-00001"
-    data.write_bytes(data.read_bytes()[:-1000])
-    refuse(arguments, f"{arguments[3]}: TensorFlow cannot load this SavedModel")
+    content = data.read_bytes()
+    data.write_bytes(content[:-1000])
+    sizes = f"expected {len(content):,} bytes, got {len(content) - 1000:,}"
+    refuse(arguments, f"{arguments[3]}: variables/variables.data-00000-of-00001 ", sizes)
+    assert arguments[4].read_text() == EARLIER
 
 
 def test_a_module_for_one_platform_is_refused(arguments: list[Path]) -> None:
