@@ -1,0 +1,1 @@
+"""Places that a hub is released to: a folder, and object stores that can write on a condition."""
