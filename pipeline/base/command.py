@@ -33,14 +33,14 @@ _DISK = {
 }
 
 
-def _describe(error: OSError) -> str:
-    """Returns what is wrong with the disk, and what to do, for an error of _DISK."""
+def describe_disk(error: OSError) -> str:
+    """Returns what is wrong with the disk, and what to do; empty for an error that is not the disk's."""
     if error.errno == errno.EEXIST and isinstance(error.filename, str):
         place = Path(error.filename)
         if place.is_symlink() and not place.exists():
             target = escape_controls(hide_secrets(str(place.readlink())))
             return f"it is a link to nothing: there is no {target}; make that folder, or remove the link"
-    return _DISK[error.errno or 0]
+    return _DISK.get(error.errno or 0, "")
 
 
 def command_line() -> list[str]:
@@ -96,10 +96,10 @@ def guarded(stage: str, body: Callable[[], None]) -> int:
         print(f"{stage}: {escape_controls(hide_secrets(str(fault)))}", file=sys.stderr)
         return 1
     except OSError as error:
-        if error.errno not in _DISK:
+        if not (description := describe_disk(error)):
             raise
         place = hide_secrets(str(error.filename or "the output folder"))
-        print(f"{stage}: cannot use {escape_controls(place)}: {_describe(error)}", file=sys.stderr)
+        print(f"{stage}: cannot use {escape_controls(place)}: {description}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{stage}: interrupted; earlier outputs are kept", file=sys.stderr)

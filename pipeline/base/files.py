@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -16,6 +16,13 @@ from pipeline.base.siblings import claiming, holding
 
 CHUNK = 1 << 22  # bytes read at a time
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)  # of a place that this user may not change
+NO_LINKS = (
+    errno.EPERM,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+    errno.EMLINK,
+    errno.EXDEV,
+)  # of a file that gets no second name
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)  # of NFS, FUSE and Lustre, as they are mounted
 
 
@@ -93,7 +100,7 @@ def open_regular(path: Path) -> BinaryIO:
     raise Unreadable(f"it is {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, expected a file")
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Flushes a file's content, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -105,7 +112,7 @@ def _sync(path: Path) -> None:
 def sync_folder(folder: Path) -> None:
     """Flushes a folder and everything in it to the disk."""
     for entry in [*sorted(folder.rglob("*")), folder]:
-        _sync(entry)
+        sync(entry)
 
 
 def make_folder(folder: Path) -> None:
@@ -114,7 +121,7 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in new:
         with suppress(PermissionError):  # of a folder that this user may write, and not read
-            _sync(path.parent)
+            sync(path.parent)
 
 
 @contextmanager
@@ -137,6 +144,38 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: with the name of the target, when writing fails.
     """
+    with _filling(path, Path.replace) as stream:
+        yield stream
+
+
+@contextmanager
+def creating(path: Path) -> Iterator[BinaryIO]:
+    """Opens a sibling of `path` for writing, as replacing() does, which becomes `path` unless something is there.
+
+    Where the file system has no hard links, only a lock that all writers hold keeps two from creating the same file.
+
+    Raises:
+        FileExistsError: when something is there, also if it came while the block ran.
+        OSError: with the name of the target, when writing fails.
+    """
+    with _filling(path, _link) as stream:
+        yield stream
+
+
+def _link(sibling: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(sibling)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        sibling.replace(path)
+
+
+@contextmanager
+def _filling(path: Path, place: Callable[[Path, Path], object]) -> Iterator[BinaryIO]:
+    """Opens a sibling for writing; calls `place` with it and `path` once the block ends without an exception."""
     make_folder(path.parent)
     with claiming(path, "part") as sibling:
         try:
@@ -145,8 +184,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
                     yield stream
                     stream.flush()
                     os.fsync(stream.fileno())
-                sibling.replace(path)
-                _sync(path.parent)
+                place(sibling, path)
+                sync(path.parent)
         finally:
             sibling.unlink(missing_ok=True)
 
@@ -246,7 +285,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
                 if path.exists():
                     path.rename(old)
                 sibling.rename(path)
-                _sync(path.parent)
+                sync(path.parent)
         finally:
             if old.exists() and not path.exists():
                 old.rename(path)

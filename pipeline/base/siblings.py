@@ -41,16 +41,27 @@ def holding(descriptor: int) -> Iterator[None]:
     yield
 
 
-def sweep(folder: Path) -> None:
+def is_sibling(name: str) -> bool:
+    """Whether a file or folder of this name is being filled, or was left by a killed process, of any host."""
+    return bool(re.fullmatch(r"\..+\.\d{1,10}\.(part|old)", name, re.DOTALL))
+
+
+def sweep(folder: Path) -> int:
     """Removes the siblings, of any target in the folder, whose processes of this host have ended.
 
     Those of other hosts, which may share the disk, stay: nobody here knows whether they run.
+
+    Returns:
+        How many it has removed.
     """
+    count = 0
     ours = re.compile(rf"\..+\.{re.escape(socket.gethostname())}\.(\d{{1,10}})\.(part|old)", re.DOTALL)
     for path in folder.iterdir():
         if (match := ours.fullmatch(path.name)) and _is_left(path, int(match[1])):
             with suppress(PermissionError, FileNotFoundError):  # another user's, or swept by another process
                 _remove(path)
+                count += 1
+    return count
 
 
 def _remove(path: Path) -> None:

@@ -36,7 +36,8 @@ class Target(Protocol):
 
     Every operation raises a Fault, one sentence without credentials, when the target cannot be reached, refuses the
     credentials, or is full. Writes that are repeated after a lost answer may find their own file: create() compares
-    the content and returns when it is the same.
+    the content and returns when it is the same, whoever wrote it; swap() does so only when an answer was lost, since
+    two that add one to the same number write the same content, too.
 
     Attributes:
         address: as the user named it, without credentials.
