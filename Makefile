@@ -242,7 +242,7 @@ DONE = $(eval PUBLISHED := yes)
 idle = $(if $(PUBLISHED)$(strip $(call flags,n q s)),,$(info \
   nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
 
-.PHONY: help FORCE fetch convert validate card package publish publish-all select add contact-sheet evaluate imagenet check-hub serve doctor test test-fast browser lint bench check-full clean
+.PHONY: help FORCE fetch convert validate card package publish publish-all select add contact-sheet evaluate imagenet check-hub serve doctor test test-fast browser lint wheel bench check-full clean
 FORCE:
 
 ##@ Publish models
@@ -305,6 +305,10 @@ lint: | $(READY) ## check style and types
 	$(call quote,$(PYTHON)) -m ruff check .
 	$(call quote,$(PYTHON)) -m ruff format --check .
 	$(call quote,$(PYTHON)) -m mypy
+# From a clean checkout: a folder build/ of an earlier setuptools would go in. The source archive comes first, and the
+# wheel from that.
+wheel: | $(READY) ## build the wheel of the command vit-publisher and the source archive, into ARTIFACTS/dist
+	$(Q)$(call quote,$(PYTHON)) -m build --no-isolation --outdir $(call quote,$A/dist) .
 # Debian's package, as root; elsewhere any Chromium on the path will do.
 browser: ## install Chromium for the tests of the website, unless there is one
 	@command -v chromium chromium-browser google-chrome || { \
@@ -331,6 +335,7 @@ check-full: | $(READY) ## publish full-size members and members of every variant
 	$(call quote,$(PYTHON)) -m benchmarks.hostile_downloads
 	$(call quote,$(PYTHON)) -m benchmarks.added_members $(call quote,$A/added)
 	$(call quote,$(PYTHON)) -m benchmarks.fresh_install $(call quote,$A/fresh)
+	$(call quote,$(PYTHON)) -m benchmarks.installed_wheel $(call quote,$A/installed)
 	$(call quote,$(PYTHON)) -m benchmarks.make_attacks
 	$(if $(TORCH_PYTHON),\
 	  $(call quote,$(PYTHON)) -m benchmarks.timm_round_trip $(torch_python) --folder $(call quote,$A/timm),\

@@ -21,6 +21,7 @@ from pathlib import Path
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, list_names
 from pipeline.base.heads import Head
+from pipeline.base.program import program
 from pipeline.base.verification import Verification
 from pipeline.cards import agreement, claims, counts, figures, tf_hub_rules
 from pipeline.cards.agreement import Models
@@ -289,7 +290,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> str:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.audit", description="Says what is wrong with a hub.")
+    parser = argparse.ArgumentParser(prog=program("audit"), description="Says what is wrong with a hub.")
     parser.add_argument("hub", help="the hub: a folder")
     parser.add_argument("--artifacts", type=Path, help="the folder of all members' folders, for their reports")
     args = parser.parse_args(arguments)

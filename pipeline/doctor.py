@@ -19,6 +19,7 @@ from pipeline.base.addresses import public_address
 from pipeline.base.archives import EntryKind
 from pipeline.base.command import command_line, guarded
 from pipeline.base.fault import Fault, escape, list_names, show_name
+from pipeline.base.program import program
 from pipeline.download import cache
 from pipeline.saved_model import runtimes
 from pipeline.saved_model.access import Kind
@@ -200,7 +201,7 @@ def _size(count: int) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.doctor", description="Shows what SavedModels need, and their faults."
+        prog=program("doctor"), description="Shows what SavedModels need, and their faults."
     )
     parser.add_argument("saved_model", nargs="+", help="the folder, archive or address of a SavedModel")
     parser.add_argument("--publish", action="store_true", help="fail for what keeps it from being published, too")

@@ -41,8 +41,10 @@ from pipeline.accuracy.statistics import McNemarTest
 from pipeline.accuracy.third_party import load_classifier, measure_speed, to_logits
 from pipeline.base.addresses import public_address
 from pipeline.base.command import command
+from pipeline.base.data import data_path
 from pipeline.base.fault import Fault, list_names
 from pipeline.base.files import write_text
+from pipeline.base.program import program
 from pipeline.base.status import Status
 from pipeline.base.supervision import note, supervised
 from pipeline.base.verdict import Verdict
@@ -59,7 +61,7 @@ from pipeline.saved_model.opening import read_files
 from pipeline.saved_model.remote import Downloads, open_model
 from pipeline.saved_model.trust import find_deeds, inspect_named, refuse_untrusted
 
-IMAGENET_LABELS = Path(__file__).parents[1] / "model_cards/vit/imagenet2012.tsv"
+IMAGENET_LABELS = data_path("model_cards/vit/imagenet2012.tsv")
 
 _HELP = {
     "signature": "the signature to call, or __call__ for the model itself",
@@ -268,7 +270,7 @@ def refuse_other_order(figures: Sequence[ModuleFigures], label_file: Path) -> No
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.evaluate",
+        prog=program("evaluate"),
         description="Measures any image classifier on labelled images.",
         epilog="Messages use the names of make's settings: SIZE= is --size, AGAINST_SIZE= is --against-size.",
     )

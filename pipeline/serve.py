@@ -25,6 +25,7 @@ import uvicorn
 
 from pipeline.base.command import command_line, guarded
 from pipeline.base.fault import Fault, escape
+from pipeline.base.program import program
 from pipeline.base.text import read_generated
 from pipeline.hub.folder import hub_folder, published_handles
 from pipeline.server.app import application
@@ -193,7 +194,7 @@ def _proxies(text: str) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.serve", description="Serves a hub as tfhub.dev did.")
+    parser = argparse.ArgumentParser(prog=program("serve"), description="Serves a hub as tfhub.dev did.")
     parser.add_argument("hub", help="the hub: a folder, or its file: URL")
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (127.0.0.1; 0.0.0.0 is every network)"

@@ -6,9 +6,10 @@ from typing import Any
 
 import jinja2
 
+from pipeline.base.data import data_path
 from pipeline.base.plain_text import code_fence, code_span, escape_clause, escape_markdown, link_target
 
-TEMPLATES = Path(__file__).parents[2] / "templates"
+TEMPLATES = data_path("templates")
 # What the cards' snippets need, on a line for bash, zsh, fish, PowerShell and cmd, which all take double quotes.
 # benchmarks/fresh_install.py runs it in new environments; the constraint is pyproject.toml's.
 INSTALL = 'pip install tensorflow tensorflow-hub tf-keras "setuptools<82"'

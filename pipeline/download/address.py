@@ -5,7 +5,7 @@
     gs://bucket/object   https://storage.googleapis.com/bucket/object, with the user's Google credentials, if any
     hf://owner/repo[@revision]/file
                          https://huggingface.co/owner/repo/resolve/<revision, or main>/file, with HF_TOKEN, if set
-    s3://bucket/key      through fsspec, with the user's credentials (optional: pip install '.[cloud]')
+    s3://bucket/key      through fsspec, with the user's credentials (the extra `cloud`)
 
 STORAGE_EMULATOR_HOST and HF_ENDPOINT name other hosts for gs: and hf:, as they do for Google's and Hugging Face's own
 libraries. Google credentials are sent to no other host than Google's.

@@ -1,4 +1,4 @@
-"""Google credentials and S3, which need the optional libraries of `pip install '.[cloud]'`.
+"""Google credentials and S3, which need the optional libraries of the extra `cloud`.
 
 Files of Google Cloud Storage are downloaded as any other (pipeline.download.http), with a token if there are
 credentials, so that resumption and checksums work either way.
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.base.addresses import hide_secrets
+from pipeline.base.extras import install_line
 from pipeline.base.fault import Forbidden, Misconfigured, Unavailable, Unreachable
 from pipeline.base.files import CHUNK, naming
 from pipeline.base.progress import Progress
@@ -18,7 +19,7 @@ from pipeline.download.retry import Policy
 from pipeline.download.transfer import check_room
 
 _READ_ONLY = "https://www.googleapis.com/auth/devstorage.read_only"
-_INSTALL = "install it with pip install '.[cloud]'"
+_INSTALL = f"install it with {install_line('cloud')}"
 
 
 def google_token() -> str | None:

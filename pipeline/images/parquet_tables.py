@@ -4,13 +4,13 @@ Only labels and paths are read beforehand. The bytes are read from front to back
 memory does not grow with a file.
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.extras import install_line
 from pipeline.base.fault import Fault, escape
 from pipeline.images.labels import Label
 from pipeline.images.parquet_columns import Columns, find_columns
@@ -25,7 +25,7 @@ def import_pyarrow() -> Any:
         import pyarrow.parquet
     except ImportError:
         raise Fault(
-            f"Parquet files are read with pyarrow, which is not installed; run: {sys.executable} -m pip install pyarrow"
+            f"Parquet files are read with pyarrow, which is not installed; run: {install_line('parquet')}"
         ) from None
     return pyarrow
 

@@ -40,7 +40,8 @@ def imports(text: str) -> set[str]:
 
 
 def test_the_line_has_the_project_s_constraints() -> None:
-    project = {package.name: package for package in map(Requirement, PROJECT["dependencies"])}
+    extras = PROJECT["optional-dependencies"]
+    project = {package.name: package for package in map(Requirement, extras["doctor"] + extras["dev"])}
     assert str(INSTALLED["setuptools"].specifier) == str(project["setuptools"].specifier)
     for name, package in INSTALLED.items():
         for pinned in project[name].specifier:

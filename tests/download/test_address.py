@@ -166,7 +166,7 @@ def test_hugging_faces_redirect_gets_no_token(monkeypatch: pytest.MonkeyPatch, t
 
 @pytest.mark.skipif(find_spec("s3fs") is not None, reason="s3fs is installed")
 def test_s3_names_the_missing_library(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match=r"s3: needs fsspec with s3fs .*; install it with pip install '.\[cloud\]'"):
+    with pytest.raises(Unavailable, match=r's3: needs fsspec with s3fs .*; install it with pip install "\.\[cloud\]"'):
         get("s3://bucket/a.npz", tmp_path)
 
 

@@ -272,5 +272,5 @@ def test_a_file_that_is_replaced_by_a_shorter_one_is_named(tmp_path: Path) -> No
 def test_without_pyarrow_the_install_line_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "0000.parquet", {"image": images(1), "label": [0]}, class_label(COLOUR_KEYS))
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(Fault, match=r"read with pyarrow, which is not installed; run: .* -m pip install pyarrow"):
+    with pytest.raises(Fault, match=r'read with pyarrow, which is not installed; run: pip install "\.\[parquet\]"'):
         image_set.open_images(tmp_path, [Label("red", "Red")])
