@@ -28,7 +28,7 @@ from pipeline.download.checksums import copy
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
 from pipeline.facts.report import Plot, Report, load_report, with_recorded_arrays
 from pipeline.hub import svg, website
-from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, module_entry
+from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, carry_over, module_entry
 from pipeline.hub.folder import hub_folder, locked, read_index, write_index
 from pipeline.hub.index import Index, handles_of
 from pipeline.hub.publisher_page import render_publisher
@@ -234,9 +234,10 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path) -> None:
         for module in modules:
             if module.handle in missing:
                 _copy_tarball(module, hub, outputs.member)
-            published[module.handle] = module_entry(
+            entry = module_entry(
                 module.handle, module.head, outputs.module, outputs.collection, outputs.report, _write_card(module, hub)
             )
+            published[module.handle] = carry_over(index.modules.get(module.handle), entry)
         _write_lists(hub, index.with_modules(published), outputs.collection.publisher)
     _write_receipt(receipt, hub, published)
     for name in published:

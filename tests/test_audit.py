@@ -125,7 +125,7 @@ def refresh(folder: Path) -> None:
     """Writes the files' present sizes and digests into the index."""
     path = folder / "hub/index.json"
     index = json.loads(path.read_text())
-    for part in index.values():
+    for part in (index["modules"], index["collections"]):
         for entry in part.values():
             for file in entry["files"]:
                 file |= {

@@ -31,16 +31,21 @@ class Module:
         version: of both modules, from 1. A published version never changes: raise it to publish other bytes.
         title: a short name for lists, such as "ViT-S16".
         note: one more paragraph for the cards, Markdown.
+        accuracy_waived: why the modules are released without a measured accuracy, a clause; None where they are drafts
+            until it is measured.
     """
 
     version: int
     title: str
     note: str | None = None
+    accuracy_waived: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.version <= MOST_VERSION:
             raise Fault(f"module.version must be 1 to {MOST_VERSION:,}, got {self.version}")
         _refuse_blank(title=self.title)
+        if self.accuracy_waived is not None:
+            _refuse_blank(accuracy_waived=self.accuracy_waived)
 
 
 @dataclass(frozen=True)

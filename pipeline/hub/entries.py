@@ -1,8 +1,7 @@
 """The entries of index.json: what it says of each published module and collection."""
 
 import re
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
 
 from pipeline.base.fault import show_name
 from pipeline.base.heads import Head
@@ -10,11 +9,12 @@ from pipeline.base.verification import Verification
 from pipeline.facts.accuracy import Accuracy, Reported, sample_in_words
 from pipeline.facts.collection import Collection, Module
 from pipeline.facts.report import Report
+from pipeline.facts.status import Status, draft_reasons, status_of
+from pipeline.hub.values import Entry, count, optional, optional_count, required, share
+from pipeline.hub.withdrawal import Deprecation, Yank, read_deprecation, read_yank
 
-Entry = dict[str, Any]  # an entry as JSON has it
 _PATH = re.compile(r"[A-Za-z0-9][\w.-]{0,254}(/[A-Za-z0-9][\w.-]{0,254}){1,5}", re.ASCII)  # no part is ".."
 _SHA256 = re.compile("[0-9a-f]{64}")
-_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,11 @@ class ModuleEntry:
         weights: how they were verified.
         measured: the accuracy that was measured.
         quoted: the accuracy that others report of the original weights.
+        status: a draft, or released; of an index that does not say, what its facts come to.
+        waived: why it is released without a measured accuracy; None where that is not waived.
+        revision: of the card, from 1; raised when its text changes.
+        yanked: why nobody should use this version any more; None for one that may be used.
+        deprecated: which version replaces this one; None for one that is not replaced.
     """
 
     handle: str
@@ -133,6 +138,11 @@ class ModuleEntry:
     weights: Verification | None = None
     measured: Measured | None = None
     quoted: Quoted | None = None
+    status: Status = Status.DRAFT
+    waived: str | None = None
+    revision: int = 1
+    yanked: Yank | None = None
+    deprecated: Deprecation | None = None
 
     @property
     def publisher(self) -> str:
@@ -163,6 +173,20 @@ class ModuleEntry:
     def is_unverified(self) -> bool:
         """Whether nothing shows that the weights are the original ones; false where an older index does not say."""
         return self.weights is Verification.UNVERIFIED
+
+    @property
+    def is_released(self) -> bool:
+        return self.status is Status.RELEASED
+
+    @property
+    def draft_reasons(self) -> tuple[str, ...]:
+        """Why its facts make it a draft, whatever its status says (pipeline.facts.status)."""
+        return draft_reasons(self.weights, self.measured.interval if self.measured else None, self.waived)
+
+    @property
+    def card(self) -> PublishedFile | None:
+        """Its card; None where an entry does not list it."""
+        return next((file for file in self.files if file.path == f"{self.handle}.md"), None)
 
     @property
     def accuracies(self) -> tuple[Measured | Quoted, ...]:
@@ -196,6 +220,11 @@ class ModuleEntry:
             "weights": self.weights,
             "measured": self.measured.to_json() if self.measured else None,
             "quoted": self.quoted.to_json() if self.quoted else None,
+            "status": self.status.value,
+            "waived": self.waived,
+            "revision": self.revision,
+            "yanked": self.yanked.to_json() if self.yanked else None,
+            "deprecated": self.deprecated.to_json() if self.deprecated else None,
         }
         return {key: value for key, value in entry.items() if value is not None}
 
@@ -219,68 +248,33 @@ class CollectionEntry:
         return {"files": [file.to_json() for file in self.files]}
 
 
-def _required(entry: Entry, key: str, kind: type[_Value]) -> _Value:
-    """Returns a value; raises KeyError where the entry lacks it, and TypeError when it is of another type."""
-    value = entry[key]
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:  # not isinstance(): True is no integer here
-        raise TypeError(f"{key} is {show_name(repr(value))}")
-    return value
-
-
-def _optional(entry: Entry, key: str, kind: type[_Value]) -> _Value | None:
-    """Returns a value as _required() does, None where the entry lacks it."""
-    return _required(entry, key, kind) if entry.get(key) is not None else None
-
-
-def _count(entry: Entry, key: str) -> int:
-    """Returns how many or how much of something there is; raises ValueError for less than none."""
-    value = _required(entry, key, int)
-    if value < 0:
-        raise ValueError(f"{key} is {value}")
-    return value
-
-
-def _optional_count(entry: Entry, key: str) -> int | None:
-    return _count(entry, key) if entry.get(key) is not None else None
-
-
-def _share(value: Any, name: str) -> float:
-    """Returns a number from 0 to 1; raises ValueError for any other."""
-    share = _required({name: value}, name, float)
-    if not 0 <= share <= 1:
-        raise ValueError(f"{name} is {share}, expected 0 to 1")
-    return share
-
-
 def _read_files(entry: Entry) -> tuple[PublishedFile, ...]:
-    files = _required(entry, "files", list)
+    files = required(entry, "files", list)
     if not files:
         raise ValueError("it lists no files")
     return tuple(map(_read_file, files))
 
 
 def _read_file(file: Entry) -> PublishedFile:
-    path, size, sha256 = _required(file, "path", str), _count(file, "size"), _required(file, "sha256", str)
+    path, size, sha256 = required(file, "path", str), count(file, "size"), required(file, "sha256", str)
     if not _PATH.fullmatch(path):
         raise ValueError(f"path is '{show_name(path)}', expected a file below the hub")
     if not _SHA256.fullmatch(sha256):
         raise ValueError(f"sha256 is '{show_name(sha256)}', expected 64 hexadecimal digits")
-    return PublishedFile(path, size, sha256, _optional(file, "title", str))
+    return PublishedFile(path, size, sha256, optional(file, "title", str))
 
 
 def _read_measured(measured: Entry) -> Measured:
-    low, high = _required(measured, "interval", list)
+    low, high = required(measured, "interval", list)
     return Measured(
-        top1=_share(measured["top1"], "top1"),
-        interval=(_share(low, "interval"), _share(high, "interval")),
-        images=_count(measured, "images"),
-        dataset=_required(measured, "dataset", str),
-        classes=_optional_count(measured, "classes") or 0,
-        outputs=_optional_count(measured, "outputs") or 0,
-        training_images=_optional_count({"training_images": 0} | measured, "training_images"),
-        images_per_second=_optional(measured, "images_per_second", float),
+        top1=share(measured["top1"], "top1"),
+        interval=(share(low, "interval"), share(high, "interval")),
+        images=count(measured, "images"),
+        dataset=required(measured, "dataset", str),
+        classes=optional_count(measured, "classes") or 0,
+        outputs=optional_count(measured, "outputs") or 0,
+        training_images=optional_count({"training_images": 0} | measured, "training_images"),
+        images_per_second=optional(measured, "images_per_second", float),
     )
 
 
@@ -290,23 +284,43 @@ def read_module(handle: str, entry: Entry) -> ModuleEntry:
     Raises:
         KeyError, TypeError, ValueError: when it lacks what every version of this program wrote, or has other types.
     """
-    measured, quoted = _optional(entry, "measured", dict), _optional(entry, "quoted", dict)
-    return ModuleEntry(
+    measured, quoted = optional(entry, "measured", dict), optional(entry, "quoted", dict)
+    yanked, deprecated = optional(entry, "yanked", dict), optional(entry, "deprecated", dict)
+    module = ModuleEntry(
         handle=handle,
-        title=_required(entry, "title", str),
-        task=_required(entry, "task", str),
+        title=required(entry, "title", str),
+        task=required(entry, "task", str),
         files=_read_files(entry),
-        collection=_optional(entry, "collection", str),
-        dataset=_optional(entry, "dataset", str),
-        license=_optional(entry, "license", str),
-        variant=_optional(entry, "variant", str),
-        image_size=_optional_count(entry, "image_size"),
-        parameters=_optional_count(entry, "parameters"),
-        unpacked=_optional_count(entry, "bytes"),
+        collection=optional(entry, "collection", str),
+        dataset=optional(entry, "dataset", str),
+        license=optional(entry, "license", str),
+        variant=optional(entry, "variant", str),
+        image_size=optional_count(entry, "image_size"),
+        parameters=optional_count(entry, "parameters"),
+        unpacked=optional_count(entry, "bytes"),
         weights=Verification(entry["weights"]) if entry.get("weights") is not None else None,
         measured=_read_measured(measured) if measured else None,
-        quoted=Quoted(_share(quoted["top1"], "top1"), _required(quoted, "source", str)) if quoted else None,
+        quoted=Quoted(share(quoted["top1"], "top1"), required(quoted, "source", str)) if quoted else None,
+        waived=optional(entry, "waived", str),
+        revision=_revision(entry),
+        yanked=read_yank(yanked) if yanked is not None else None,
+        deprecated=read_deprecation(deprecated) if deprecated is not None else None,
     )
+    return replace(module, status=_status(entry, module))
+
+
+def _revision(entry: Entry) -> int:
+    """Returns the revision of the card; 1 where an older index does not say."""
+    if (revision := optional_count(entry, "revision")) == 0:
+        raise ValueError("revision is 0, expected 1 or more")
+    return revision or 1
+
+
+def _status(entry: Entry, module: ModuleEntry) -> Status:
+    """Returns what the entry says; where an older index does not say, what the facts of the module come to."""
+    if (status := optional(entry, "status", str)) is not None:
+        return Status(status)
+    return Status.DRAFT if module.draft_reasons else Status.RELEASED
 
 
 def read_collection(address: str, entry: Entry) -> CollectionEntry:
@@ -332,7 +346,8 @@ def module_entry(
         report: what validate wrote.
         files: the tarball first, then the card and the plots.
     """
-    checks = report.modules[head]
+    checks, measured = report.modules[head], _measured(report.accuracy)
+    weights = report.checkpoint.verification
     return ModuleEntry(
         handle=handle,
         title=module.title,
@@ -345,9 +360,29 @@ def module_entry(
         image_size=report.model.image_size,
         parameters=checks.weights.parameters,
         unpacked=checks.bytes,
-        weights=report.checkpoint.verification,
-        measured=_measured(report.accuracy),
+        weights=weights,
+        measured=measured,
         quoted=_quoted(report.quoted),
+        status=status_of(weights, measured.interval if measured else None, module.accuracy_waived),
+        waived=module.accuracy_waived,
+    )
+
+
+def carry_over(previous: ModuleEntry | None, entry: ModuleEntry) -> ModuleEntry:
+    """Returns the entry of a version that is published again: with its withdrawal, and the number of its card.
+
+    Args:
+        previous: its entry until now; None for a new version.
+        entry: the new one.
+    """
+    if previous is None:
+        return entry
+    changed = previous.card is not None and previous.card != entry.card
+    return replace(
+        entry,
+        revision=previous.revision + changed,
+        yanked=previous.yanked,
+        deprecated=previous.deprecated,
     )
 
 

@@ -118,8 +118,9 @@ def _read_document(hub: Path) -> Document:
         document: Document = load_json(path, repair)
     except FileNotFoundError:
         return _EMPTY
-    for kind in ("modules", "collections"):
-        entries = document.get(kind) if isinstance(document, dict) else None
+    required, given = ("modules", "collections"), document if isinstance(document, dict) else {}
+    for kind in (*required, *({"aliases"} & given.keys())):  # older releases wrote no aliases
+        entries = given.get(kind)
         if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
             raise Fault(f"{path}: expected an object {kind!r} of objects; {repair}")
         if len(entries) > _MOST_ENTRIES:

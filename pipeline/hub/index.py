@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -10,13 +10,16 @@ from typing import TypeVar
 from pipeline.base.fault import Fault, show_name
 from pipeline.base.heads import Head
 from pipeline.facts.collection import Collection, handle
-from pipeline.hub.entries import CollectionEntry, Entry, ModuleEntry, read_collection, read_module
+from pipeline.hub.aliases import LATEST, Aliases, latest_of, read_aliases
+from pipeline.hub.entries import CollectionEntry, ModuleEntry, read_collection, read_module
+from pipeline.hub.values import Entry
+from pipeline.hub.withdrawal import HANDLE, NAME
 
-Document = dict[str, dict[str, Entry]]  # index.json: the objects "modules" and "collections" of entries
+# index.json: the objects "modules" and "collections" of entries, and "aliases" of versions, by <publisher>/<name>
+Document = dict[str, dict[str, Entry]]
 _Read = TypeVar("_Read")
-_NAME = r"[A-Za-z0-9][\w.-]{0,199}"  # 255 bytes is the longest name of a file, and it gets a suffix
-_MODULE = re.compile(f"{_NAME}/{_NAME}/[1-9][0-9]{{0,8}}", re.ASCII)
-_COLLECTION = re.compile(f"{_NAME}/collections/{_NAME}/1", re.ASCII)
+_MODULE = HANDLE
+_COLLECTION = re.compile(f"{NAME}/collections/{NAME}/1", re.ASCII)
 
 
 def handles_of(collection: Collection, member: str, version: int) -> dict[Head, str]:
@@ -39,11 +42,13 @@ class Index:
         modules: every version of every module by handle, sorted.
         collections: by address, <publisher>/collections/<name>/1, sorted.
         document: what was read, to be written again: it may hold keys of newer versions of this program.
+        chosen: the aliases that a person gave, such as "stable", by <publisher>/<name>.
     """
 
     modules: dict[str, ModuleEntry]
     collections: dict[str, CollectionEntry]
     document: Document
+    chosen: Aliases = field(default_factory=dict)
 
     @property
     def entries(self) -> dict[str, ModuleEntry | CollectionEntry]:
@@ -60,9 +65,27 @@ class Index:
 
     @cached_property
     def newest(self) -> tuple[ModuleEntry, ...]:
-        """The newest version of every module, by title, then handle."""
-        newest = (entries[0] for entries in self.versions.values())
+        """The version to show first of every module, by title, then handle.
+
+        That is the newest released one, or the newest draft where none is released; no yanked one.
+        """
+        usable = ([entry for entry in entries if not entry.yanked] for entries in self.versions.values())
+        newest = (max(entries, key=lambda entry: (entry.is_released, entry.version)) for entries in usable if entries)
         return tuple(sorted(newest, key=lambda entry: (entry.title.lower(), entry.handle)))
+
+    @cached_property
+    def aliases(self) -> Aliases:
+        """The version that each alias of a module stands for, by <publisher>/<name>, sorted.
+
+        "latest" is the newest released version that is not yanked; a module without one has no "latest".
+        """
+        names = sorted(self.versions)
+        latest = {name: latest_of(self.versions[name]) for name in names}
+        merged = {
+            name: dict(self.chosen.get(name, {})) | ({LATEST: version} if (version := latest[name]) else {})
+            for name in names
+        }
+        return {name: dict(sorted(aliases.items())) for name, aliases in merged.items() if aliases}
 
     @cached_property
     def publishers(self) -> tuple[str, ...]:
@@ -71,19 +94,25 @@ class Index:
     def with_modules(self, entries: Mapping[str, ModuleEntry]) -> "Index":
         """Returns the index with entries added or replaced."""
         written = {name: entry.to_json() for name, entry in entries.items()}
-        return Index(
-            dict(sorted({**self.modules, **entries}.items())),
-            self.collections,
-            {**self.document, "modules": self.document["modules"] | written},
-        )
+        document = {**self.document, "modules": self.document["modules"] | written}
+        return replace(self, modules=dict(sorted({**self.modules, **entries}.items())), document=document)._listed()
 
     def with_collection(self, entry: CollectionEntry) -> "Index":
         """Returns the index with a collection added or replaced."""
-        return Index(
-            self.modules,
-            dict(sorted({**self.collections, entry.address: entry}.items())),
-            {**self.document, "collections": self.document["collections"] | {entry.address: entry.to_json()}},
+        document = {**self.document, "collections": self.document["collections"] | {entry.address: entry.to_json()}}
+        return replace(
+            self, collections=dict(sorted({**self.collections, entry.address: entry}.items())), document=document
         )
+
+    def with_alias(self, name: str, alias: str, version: int) -> "Index":
+        """Returns the index with an alias of a module, <publisher>/<name>, for one of its versions."""
+        chosen = {**self.chosen, name: {**self.chosen.get(name, {}), alias: version}}
+        return replace(self, chosen=chosen)._listed()
+
+    def _listed(self) -> "Index":
+        """Returns the index with its aliases in the document."""
+        written = {name: dict(aliases) for name, aliases in self.aliases.items()}
+        return replace(self, document={**self.document, "aliases": written})
 
 
 def parse_index(path: Path, document: Document) -> Index:
@@ -107,7 +136,30 @@ def parse_entries(path: Path, document: Document) -> tuple[Index, list[Fault]]:
     faults: list[Fault] = []
     modules = _read_entries(path, document["modules"], _MODULE, read_module, faults)
     collections = _read_entries(path, document["collections"], _COLLECTION, read_collection, faults)
-    return Index(modules, collections, document), faults
+    chosen = _read_aliases(path, document.get("aliases", {}), modules, faults)
+    return Index(modules, collections, document, chosen), faults
+
+
+def _read_aliases(
+    path: Path, document: dict[str, Entry], modules: Mapping[str, ModuleEntry], faults: list[Fault]
+) -> Aliases:
+    """Returns the aliases that a person gave; adds what is wrong with the others to `faults`.
+
+    "latest" is computed from the versions: whoever repairs an index by removing an entry need not mend that, too.
+    """
+    chosen = {}
+    for name, entry in sorted(document.items()):
+        try:
+            aliases = {alias: version for alias, version in read_aliases(entry).items() if alias != LATEST}
+            unknown = [version for version in aliases.values() if f"{name}/{version}" not in modules]
+            if unknown:
+                raise ValueError(f"there is no {show_name(name)}/{unknown[0]}")
+        except (TypeError, ValueError) as error:
+            advice = "remove them, and give them again with make alias"
+            faults.append(Fault(f"{path}: the aliases of '{show_name(name)}' are malformed ({error}); {advice}"))
+        else:
+            chosen[name] = aliases
+    return {name: aliases for name, aliases in chosen.items() if aliases}
 
 
 def check_handle(path: Path, name: str, pattern: re.Pattern[str] = _MODULE) -> None:

@@ -31,8 +31,9 @@ SHARED = ("style.css", "hub.js", "icon.svg")
 MANIFEST = "site/pages.json"
 # The code that turns facts into pages; after a change of it all of them are rendered again.
 _RENDERERS = (
-    "hub/website", "hub/markdown", "hub/entries", "hub/index", "hub/start_page_plot", "base/axes", "base/heads",
-    "base/templates", "base/verification", "cards/page", "facts/accuracy",
+    "hub/website", "hub/markdown", "hub/entries", "hub/index", "hub/aliases", "hub/values", "hub/withdrawal",
+    "hub/start_page_plot", "base/axes", "base/heads", "base/templates", "base/verification", "cards/page",
+    "facts/accuracy", "facts/status",
 )  # fmt: skip
 # What follows a title, which the two modules of a member share, by the task.
 _KINDS = {Head.CLASSIFICATION.task: "classifier", Head.FE.task: Head.FE.noun}

@@ -93,6 +93,7 @@ _TEXTS = (
     Field(("hub_url",), "https://example.org"),
     Field(("module", "title"), "Model"),
     Field(("module", "note"), None, is_markdown=True, is_prose=True),
+    Field(("module", "accuracy_waived"), None, limit=500),
     Field(("evaluation", "dataset"), "images"),
     Field(("evaluation", "reported", "source"), "https://example.org"),
     Field(("collection", "publisher", "id"), "publisher"),

@@ -1,13 +1,17 @@
 """The index of a hub: its entries, what it lists first, and what it refuses."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
 from pipeline.base.fault import Fault
+from pipeline.facts.status import Status
+from pipeline.hub.entries import carry_over
 from pipeline.hub.folder import read_index
 from pipeline.hub.index import parse_index
+from pipeline.hub.withdrawal import Deprecation, Yank
 from tests.hubs import edit_index, read_document
 
 
@@ -107,3 +111,111 @@ def test_a_name_that_is_not_a_handle_is_refused(hub: Path, kind: str, name: str)
     document[kind][name] = {"title": "x", "task": "x", "files": []}
     with pytest.raises(Fault, match="is no handle, expected <publisher>/<module>/<version>; remove the entry"):
         parse_index(hub / "index.json", document)
+
+
+# Status, withdrawal, aliases ------------------------------------------------------------------------------------------
+DEMO = "vit-publisher/vit_demo_classification"
+YANK = {"reason": "its labels were shuffled", "date": "2026-11-29"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, Status.RELEASED),
+        ({"weights": None}, Status.DRAFT),
+        ({"weights": "unverified"}, Status.DRAFT),
+        ({"weights": "downloaded"}, Status.RELEASED),
+        ({"measured": None}, Status.DRAFT),
+        ({"status": "draft"}, Status.DRAFT),
+    ],
+)
+def test_an_older_index_has_the_status_that_its_facts_come_to(
+    published: Path, changes: dict[str, object], status: Status
+) -> None:
+    document = read_document(published)
+    entry = document["modules"][f"{DEMO}/1"]
+    for key in ("status", "revision"):
+        del entry[key]
+    del document["aliases"]
+    entry |= changes
+    module = parse_index(published, document).modules[f"{DEMO}/1"]
+    assert (module.status, module.revision, module.yanked, module.deprecated) == (status, 1, None, None)
+
+
+def test_latest_is_the_newest_released_version_that_is_not_yanked(published: Path) -> None:
+    document = read_document(published)
+
+    def listed() -> tuple[int | None, list[int]]:
+        index = parse_index(published, document)
+        newest = [entry.version for entry in index.newest if entry.handle.startswith(f"{DEMO}/")]
+        return index.aliases.get(DEMO, {}).get("latest"), newest
+
+    assert listed() == (2, [2])
+    document["modules"][f"{DEMO}/2"]["status"] = "draft"
+    assert listed() == (1, [1])
+    document["modules"][f"{DEMO}/1"]["yanked"] = YANK
+    assert listed() == (None, [2])
+    document["modules"][f"{DEMO}/2"]["yanked"] = YANK
+    assert listed() == (None, [])
+
+
+def test_an_alias_stays_when_a_version_is_published(published: Path) -> None:
+    index = read_index(published).with_alias(DEMO, "stable", 1)
+    third = dataclasses.replace(index.modules[f"{DEMO}/2"], handle=f"{DEMO}/3")
+    written = index.with_modules({third.handle: third}).document
+    assert written["aliases"][DEMO] == {"latest": 3, "stable": 1}
+    assert parse_index(published, written).aliases[DEMO] == {"latest": 3, "stable": 1}
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"status": "final"}, "ValueError: 'final' is not a valid Status"),
+        ({"revision": 0}, "ValueError: revision is 0, expected 1 or more"),
+        ({"yanked": {"date": "2026-11-29"}}, "KeyError: 'reason'"),
+        ({"yanked": {"reason": " ", "date": "2026-11-29"}}, "ValueError: reason is ' ', expected a line"),
+        ({"yanked": YANK | {"reason": "a\nb"}}, "expected a line of 1 to 500 characters"),
+        ({"yanked": YANK | {"date": "2026-13-01"}}, "ValueError: month must be in"),
+        ({"yanked": YANK | {"date": "20261129"}}, "expected YYYY-MM-DD"),
+        ({"deprecated": {"successor": "../x/1", "date": "2026-11-29"}}, "expected <publisher>/<module>/<version>"),
+    ],
+)
+def test_a_malformed_withdrawal_is_refused(hub: Path, values: dict[str, object], reason: str) -> None:
+    edit_index(hub, **values)
+    with pytest.raises(Fault, match=rf"the entry sayakpaul/vit_s16_classification/1 is malformed .*{reason}"):
+        read_index(hub)
+
+
+@pytest.mark.parametrize(
+    ("aliases", "reason"),
+    [
+        ({DEMO: {"stable": 7}}, rf"there is no {DEMO}/7"),
+        ({DEMO: {"Stable!": 1}}, "'Stable!' is no alias"),
+        ({DEMO: {"stable": "1"}}, "stable is '1'"),
+        ({"../x": {"stable": 1}}, r"there is no \.\./x/1"),
+    ],
+)
+def test_malformed_aliases_are_refused(hub: Path, aliases: dict[str, dict[str, object]], reason: str) -> None:
+    document = read_document(hub) | {"aliases": aliases}
+    with pytest.raises(Fault, match=f"the aliases of .* are malformed .*{reason}"):
+        parse_index(hub / "index.json", document)
+
+
+def test_aliases_that_are_no_object_are_refused(hub: Path) -> None:
+    (hub / "index.json").write_text(json.dumps(read_document(hub) | {"aliases": []}))
+    with pytest.raises(Fault, match="expected an object 'aliases' of objects"):
+        read_index(hub)
+
+
+def test_a_version_that_is_published_again_keeps_its_withdrawal(published: Path) -> None:
+    """A card with other words is a new revision, the same words are not."""
+    entry = read_index(published).modules[f"{DEMO}/1"]
+    withdrawn = dataclasses.replace(
+        entry, yanked=Yank(**YANK), deprecated=Deprecation(f"{DEMO}/2", "2026-11-29"), revision=3
+    )
+    assert carry_over(None, entry) == entry
+    assert carry_over(withdrawn, entry) == withdrawn
+    assert entry.card
+    card = dataclasses.replace(entry.card, sha256="0" * 64)
+    edited = dataclasses.replace(entry, files=(entry.tarball, card))
+    assert carry_over(withdrawn, edited) == dataclasses.replace(withdrawn, files=edited.files, revision=4)
