@@ -1,5 +1,6 @@
 """environment: which variables of the environment reach JAX and TensorFlow."""
 
+import json
 import os
 import subprocess
 import sys
@@ -39,6 +40,9 @@ def test_ordinary_variables_stay() -> None:
         ("JAX_NUMPY_RANK_PROMOTION", "raise"),
         ("JAX_PLATFORM_NAME", "gpu"),
         ("JAX_A_SETTING_OF_NEXT_YEAR", "1"),
+        ("JAX2TF_DEFAULT_NATIVE_SERIALIZATION", "0"),
+        ("EAGER_CONSTANT_FOLDING", "1"),
+        ("NPY_PROMOTION_STATE", "legacy"),
         ("FLAX_LAZY_RNG", "0"),
         ("TF_XLA_FLAGS", "--tf_xla_auto_jit=2"),
         ("TF_FUNCTION_JIT_COMPILE_DEFAULT", "1"),
@@ -88,6 +92,15 @@ print({name: value for name, value in os.environ.items() if name.startswith(("JA
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{CONVERT}\n"
     assert done.stderr == "convert: ignores JAX_ENABLE_X64, JAX_PLATFORMS of the environment (docs/settings.md)\n"
+
+
+@pytest.mark.slow
+def test_no_setting_of_jax_reaches_convert() -> None:
+    """JAX reads each of its settings from the variable of its name in capitals, also those of a later JAX."""
+    done = run("import jax, json; print(json.dumps(list(jax.config.values)))")
+    names = [name.upper() for name in json.loads(done.stdout)]
+    assert {"JAX_ENABLE_X64", "JAX_DISABLE_JIT", "JAX2TF_DEFAULT_NATIVE_SERIALIZATION"} <= set(names)
+    assert known_environment(dict.fromkeys(names, "1"), CONVERT) == (CONVERT, sorted(names))
 
 
 def test_every_command_reads_protobuf_whatever_implementation_is_asked_for() -> None:
