@@ -30,7 +30,7 @@ from pipeline.cards.page import Page, Problem, read_page, refuse_problems
 from pipeline.facts.report import Report, load_report, with_recorded_arrays
 from pipeline.hub import integrity
 from pipeline.hub.entries import ModuleEntry
-from pipeline.hub.folder import hub_folder, inspect_index
+from pipeline.hub.folder import find_disagreements, hub_folder, inspect_index
 from pipeline.hub.index import Index
 from pipeline.hub.integrity import Contents
 from pipeline.saved_model.files import content_digest, find_packing_faults, find_unsafe_names, read_tarball_digests
@@ -84,7 +84,8 @@ def audit(folder: Path, index: Index, artifacts: Path | None, faults: Sequence[F
     reports, unreadable = _read_reports(index, contents, artifacts)
     problems = (
         *map(str, faults[:_SHOWN]),
-        *([f"{folder / 'index.json'}: {len(faults) - _SHOWN:,} more entries are malformed"] if faults[_SHOWN:] else []),
+        *([f"{folder}: {len(faults) - _SHOWN:,} more entries are malformed"] if faults[_SHOWN:] else []),
+        *(() if faults else find_disagreements(folder, index)),
         *integrity.damaged_files(folder, index),
         *integrity.equal_tarballs(folder, index),
         *integrity.equal_weights(folder, index, contents),

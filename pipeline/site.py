@@ -1,4 +1,4 @@
-"""site: renders the hub's website, static HTML, from index.json and the Markdown pages.
+"""site: renders the hub's website, static HTML, from its index and the Markdown pages.
 
     python -m pipeline.site HUB
 
@@ -9,12 +9,11 @@ code that renders it has changed: site/pages.json has a digest of both for each 
 """
 
 import argparse
-import os
 from collections.abc import Sequence
 
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
-from pipeline.hub.folder import hub_folder, locked, read_index
+from pipeline.hub.folder import has_index, hub_folder, locked, read_index
 from pipeline.hub.website import build
 
 
@@ -22,7 +21,7 @@ def main(arguments: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(prog="python -m pipeline.site", description="Renders the website of a hub.")
     parser.add_argument("hub", help="the hub: a folder")
     hub = hub_folder(parser.parse_args(arguments).hub)
-    if not os.path.lexists(hub / "index.json"):
+    if not has_index(hub):
         raise Fault(f"{hub}: there is no index.json, so this is not a hub; run make publish first")
     with locked(hub):
         written = build(hub, read_index(hub))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 from pipeline.base import yaml_sections
@@ -10,7 +11,9 @@ from pipeline.cards.collection_page import list_member, render_collection
 from pipeline.facts.accuracy import Reported
 from pipeline.facts.collection import Module, collection_of
 from pipeline.facts.report import Report
-from pipeline.hub.index import Document
+from pipeline.hub.folder import write_index
+from pipeline.hub.index import Index
+from pipeline.hub.shards import Document
 from pipeline.package import package
 from pipeline.publish import Outputs, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
@@ -31,14 +34,20 @@ def read_document(hub: Path) -> Document:
     return document
 
 
+def write_document(hub: Path, document: Document) -> None:
+    """Writes an index as publish does: its shards, the root and index.json."""
+    shutil.rmtree(hub / "index", ignore_errors=True)
+    write_index(hub, Index({}, {}, document))
+
+
 def edit_index(hub: Path, *removed: str, **values: object) -> None:
-    """Removes keys of every module's entry in index.json, and sets others."""
+    """Removes keys of every module's entry in the index, and sets others."""
     document = read_document(hub)
     for entry in document["modules"].values():
         for key in removed:
             entry.pop(key, None)
         entry |= values
-    (hub / "index.json").write_text(json.dumps(document))
+    write_document(hub, document)
 
 
 def publish(hub: Path, folder: Path, member: Path, module: Module, report: Report) -> None:

@@ -29,7 +29,7 @@ from pipeline.saved_model.files import folder_digest
 from pipeline.saved_model.graph import saved_model_class
 from tests.card_facts import checked_files, records
 from tests.conftest import ROOT, Stage, assert_refused
-from tests.hubs import write_plots
+from tests.hubs import read_document, write_document, write_plots
 from tests.reports import QUOTED, REPORT, with_accuracy, with_checks, with_weights, write_report
 
 DEMO = ROOT / "model_cards/demo"
@@ -123,8 +123,7 @@ def edit_page(folder: Path, name: str, change: Callable[[str], str]) -> None:
 
 def refresh(folder: Path) -> None:
     """Writes the files' present sizes and digests into the index."""
-    path = folder / "hub/index.json"
-    index = json.loads(path.read_text())
+    index = read_document(folder / "hub")
     for part in (index["modules"], index["collections"]):
         for entry in part.values():
             for file in entry["files"]:
@@ -132,7 +131,7 @@ def refresh(folder: Path) -> None:
                     "size": (folder / "hub" / file["path"]).stat().st_size,
                     "sha256": sha256_of(folder / "hub" / file["path"]),
                 }
-    path.write_text(json.dumps(index))
+    write_document(folder / "hub", index)
 
 
 def test_a_good_hub_has_no_faults(good: Path, stage: Stage) -> None:
@@ -177,12 +176,12 @@ def test_two_handles_with_one_digest(folder: Path) -> None:
     shutil.copytree(hub / "vit_demo_fe", hub / "vit_medaug_fe")
     card = hub / "vit_medaug_fe/1.md"
     card.write_text(card.read_text().replace("vit_demo_fe", "vit_medaug_fe"))
-    index = json.loads((folder / "hub/index.json").read_text())
+    index = read_document(folder / "hub")
     entry = copy.deepcopy(index["modules"]["vit-publisher/vit_demo_fe/1"])
     for file in entry["files"]:
         file["path"] = file["path"].replace("vit_demo_fe", "vit_medaug_fe")
     index["modules"]["vit-publisher/vit_medaug_fe/1"] = entry
-    (folder / "hub/index.json").write_text(json.dumps(index))
+    write_document(folder / "hub", index)
     refresh(folder)
     (fault,) = faults(folder)
     assert fault.startswith(
@@ -194,7 +193,7 @@ def test_two_handles_with_one_digest(folder: Path) -> None:
 def publish_copy(folder: Path, copied: str, version: int) -> None:
     """Publishes vit_demo_fe, with weights, also as another module or version, whose provenance.json alone differs."""
     hub = folder / "hub/vit-publisher"
-    index = json.loads((folder / "hub/index.json").read_text())
+    index = read_document(folder / "hub")
     name = "vit_demo_fe"
     for module, number in ((name, 1), (copied, version)):
         model = folder / f"{module}_{number}"
@@ -211,7 +210,7 @@ def publish_copy(folder: Path, copied: str, version: int) -> None:
     text = (hub / name / "1.md").read_text().replace(f"{name}/1", f"{copied}/{version}")
     (hub / copied / f"{version}.md").write_text(text.replace("](1/plots", f"]({version}/plots"))
     shutil.copytree(hub / name / "1", hub / copied / str(version))
-    (folder / "hub/index.json").write_text(json.dumps(index))
+    write_document(folder / "hub", index)
     refresh(folder)
 
 
@@ -338,10 +337,10 @@ def test_a_hub_of_another_release_is_to_be_published_again(report: Report, tmp_p
     for head, checks in load_report(path).modules.items():
         earlier["modules"][head]["content_sha256"] = checks.content_sha256
     earlier["checkpoint"]["source"] = "https://hub.example/vit_demo.npz"
-    index = json.loads((folder / "hub/index.json").read_text())
+    index = read_document(folder / "hub")
     for entry in index["modules"].values():
         del entry["weights"]  # as that release wrote it
-    (folder / "hub/index.json").write_text(json.dumps(index))
+    write_document(folder / "hub", index)
     path.write_text(json.dumps(earlier))
     assert faults(folder) == []
 
@@ -377,8 +376,8 @@ def test_prose_that_contradicts_the_models(folder: Path, page: str, old: str, ne
 
 
 def test_a_title_of_another_model(folder: Path) -> None:
-    path = folder / "hub/index.json"
-    path.write_text(path.read_text().replace('"title": "ViT-Mini4 on', '"title": "ViT-L16 on'))
+    text = json.dumps(read_document(folder / "hub"))
+    write_document(folder / "hub", json.loads(text.replace('"title": "ViT-Mini4 on', '"title": "ViT-L16 on')))
     shutil.rmtree(folder / "artifacts")
     found = faults(folder)
     title = (
@@ -389,11 +388,10 @@ def test_a_title_of_another_model(folder: Path) -> None:
 
 def set_weights(folder: Path, weights: str | None) -> None:
     """Has the index say how all weights were verified."""
-    path = folder / "hub/index.json"
-    index = json.loads(path.read_text())
+    index = read_document(folder / "hub")
     for entry in index["modules"].values():
         entry["weights"] = weights
-    path.write_text(json.dumps(index))
+    write_document(folder / "hub", index)
 
 
 @pytest.mark.parametrize(
@@ -537,6 +535,7 @@ def test_a_damaged_index_does_not_end_the_audit(folder: Path) -> None:
         ("{", "index.json:1: not valid JSON (Expecting property name enclosed in double quotes); restore it, or"),
         (json.dumps(document | {"modules": {"vit-publisher/vit_demo_fe/1": {}}}), "index.json: the entry vit-"),
     ):
+        shutil.rmtree(hub / "index", ignore_errors=True)  # as in a hub of an older version
         (hub / "index.json").write_text(content)
         index, damage = inspect_index(hub)
         found = [problem.replace(f"{hub}/", "") for problem in audit(hub, index, None, damage).problems]

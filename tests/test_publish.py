@@ -22,6 +22,7 @@ from pipeline.publish import Outputs, check_measured, publish_collection, publis
 from pipeline.saved_model.files import folder_digest
 from tests.conftest import ROOT, protect, without_privileges
 from tests.hub.test_svg import PAYLOADS
+from tests.hubs import read_document, write_document
 from tests.reports import REPORT, not_measured, with_checks, write_report
 
 COLLECTION = Collection(
@@ -77,6 +78,9 @@ def files(hub: Path) -> dict[str, bytes]:
 def test_layout_index_and_receipt_agree(member: Path, hub: Path) -> None:
     receipt = publish(member, hub)
     assert set(files(hub)) - {".lock"} == {
+        "index/1e.json",
+        "index/8f.json",
+        "index/root.json",
         "index.json",
         "tester/tester.md",
         "tester/mini_classification/1.tar.gz",
@@ -285,10 +289,10 @@ def test_a_name_that_cannot_be_part_of_a_handle_is_refused_before_anything_is_co
 
 def test_a_malformed_index_is_refused_before_anything_is_copied(member: Path, hub: Path) -> None:
     publish(member, hub)
-    index = json.loads((hub / "index.json").read_text())
+    index = read_document(hub)
     del index["modules"]["tester/mini_fe/1"]["files"][0]["size"]
-    (hub / "index.json").write_text(json.dumps(index))
-    with pytest.raises(Fault, match=r"index\.json: the entry tester/mini_fe/1 is malformed \(KeyError: 'size'\)"):
+    write_document(hub, index)
+    with pytest.raises(Fault, match=r"index/1e\.json: the entry tester/mini_fe/1 is malformed \(KeyError: 'size'\)"):
         publish(member, hub, Module(2, "Mini"))
     assert not list(hub.rglob("2.tar.gz"))
 

@@ -46,15 +46,28 @@ def load_json(path: Path, repair: str, nan: bool = False) -> Any:
         FileNotFoundError: when there is nothing of this name, not even a link.
         Fault: when it is no regular file, or is not such JSON.
     """
+    return parse_content(path, load_content(path, repair), repair, nan)
+
+
+def load_content(path: Path, repair: str) -> bytes:
+    """Returns the content of a file that load_json() would parse; raises as it does, except for what the content is."""
     try:
-        return parse_facts(_read(path), nan)
+        return _read(path)
     except FileNotFoundError:
         if path.is_symlink():
             raise Fault(f"{path}: a link to a file that does not exist; {repair}") from None
         raise
     except Unreadable as reason:
-        place = f"{path}:{reason.line}" if reason.line else str(path)
-        raise Fault(f"{place}: {reason}; {repair}") from None
+        raise Fault(f"{path}: {reason}; {repair}") from None
+
+
+def parse_content(place: Path | str, content: bytes, repair: str, nan: bool = False) -> Any:
+    """Parses the content of a file, as load_json() does; Faults begin with `place`, its path or its address."""
+    try:
+        return parse_facts(content, nan)
+    except Unreadable as reason:
+        line = f":{reason.line}" if reason.line else ""
+        raise Fault(f"{place}{line}: {reason}; {repair}") from None
 
 
 def recall_json(path: Path, kind: type[T]) -> T | None:

@@ -1,6 +1,7 @@
 """Whether the hub still holds what a receipt of publish lists."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from pipeline.base.fault import Fault
 from pipeline.base.files import Unreadable
 from pipeline.base.json_files import build, load_json, recall_json
+from pipeline.base.shard_names import EXPORT, EXPORTED, ROOT, shard_of_entry, shard_path
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,41 @@ def is_incomplete(receipt: Path) -> bool:
         return True
     hub = Path(record.hub)
     try:
-        index = load_json(hub / "index.json", "")
+        listed = _listed(hub, record.published)
         files = {name: build(list[_File], entry.get("files")) for name, entry in record.published.items()}
     except (OSError, Fault, Unreadable):
         return True  # publish reports what is wrong with the index
-    entries = [entries for entries in index.values() if isinstance(entries, dict)] if isinstance(index, dict) else []
-    listed = {name for names in entries for name in names}
     return not all(name in listed and _is_published(hub, name, files[name]) for name in record.published)
+
+
+def _listed(hub: Path, names: Iterable[str]) -> set[str]:
+    """Returns what the index lists: the shards of these names, or all of index.json in a hub without shards.
+
+    Raises:
+        OSError, Fault: when a part of it is missing or damaged, index.json too, which only a large hub lacks.
+    """
+    if not (hub / ROOT).exists():
+        return _names(hub / EXPORT)
+    root = load_json(hub / ROOT, "")
+    shards = root.get("shards") if isinstance(root, dict) else None
+    if not isinstance(shards, list):
+        return set()
+    if not (hub / EXPORT).exists() and _count(hub, tuple(map(str, shards))) <= EXPORTED:
+        return set()
+    needed = {shard_of_entry(name) for name in names} & set(map(str, shards))
+    return {name for shard in needed for name in _names(hub / shard_path(shard))}
+
+
+@functools.cache  # for every member of a large hub
+def _count(hub: Path, shards: Sequence[str]) -> int:
+    return sum(len(_names(hub / shard_path(shard))) for shard in shards)
+
+
+def _names(path: Path) -> set[str]:
+    """Returns the names of all entries in index.json or in a shard."""
+    index = load_json(path, "")
+    entries = [entries for entries in index.values() if isinstance(entries, dict)] if isinstance(index, dict) else []
+    return {name for names in entries for name in names}
 
 
 def _is_published(hub: Path, name: str, files: Sequence[_File]) -> bool:

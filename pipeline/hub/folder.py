@@ -1,8 +1,7 @@
-"""The folder of a hub, laid out as TensorFlow Hub's addresses: where it is, its index.json and its lock."""
+"""The folder of a hub, laid out as TensorFlow Hub's addresses: where it is, its index and its lock."""
 
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,12 +9,15 @@ from urllib.request import url2pathname
 
 from pipeline.base import files
 from pipeline.base.fault import Fault
-from pipeline.base.files import expand_home, write_text
-from pipeline.base.json_files import load_json
-from pipeline.hub.index import Document, Index, check_handle, parse_entries, parse_index
+from pipeline.base.files import expand_home, has_text, write_text
+from pipeline.base.json_files import load_content
+from pipeline.hub import shards
+from pipeline.hub.index import Index, check_handle, parse_parts
+from pipeline.hub.shards import EXPORT, EXPORTED, REPAIR, ROOT, Document, Root
 
-_MOST_ENTRIES = 20_000  # TensorFlow Hub had some thousand; more would not fit into the values of a JSON file
-_EMPTY: Document = {"modules": {}, "collections": {}}
+# TensorFlow Hub had some thousand modules. An entry takes 1 kB, and 10 kB in memory.
+MOST_LISTED = 100_000  # entries of a whole index
+_LARGEST_INDEX = 256 << 20  # bytes of all shards together
 _OTHER = "or name another folder with HUB= (the default is hub in ARTIFACTS)"
 
 
@@ -50,13 +52,22 @@ def locked(hub: Path) -> Iterator[None]:
         os.umask(umask)
 
 
+def has_index(hub: Path) -> bool:
+    """Whether a folder is a hub: it has an index in shards, or only index.json, as hubs of older versions have."""
+    return os.path.lexists(hub / ROOT) or os.path.lexists(hub / EXPORT)
+
+
 def read_index(hub: Path) -> Index:
-    """Reads index.json, or returns an empty index for a new hub.
+    """Reads the index, or returns an empty one for a new hub.
 
     Raises:
-        Fault: when it is not JSON or is malformed.
+        Fault: when a file of it is not JSON or is malformed.
     """
-    return parse_index(hub / "index.json", _read_document(hub))
+    parts, faults = _read_parts(hub)
+    index, more = parse_parts(parts)
+    if faults or more:
+        raise [*faults, *more][0]
+    return index
 
 
 def inspect_index(hub: Path) -> tuple[Index, list[Fault]]:
@@ -67,11 +78,13 @@ def inspect_index(hub: Path) -> tuple[Index, list[Fault]]:
     """
     _refuse_other_folder(hub)
     try:
-        document = _read_document(hub)
+        parts, faults = _read_parts(hub)
     except Fault as fault:
-        return parse_index(hub / "index.json", _EMPTY), [fault]
-    _refuse_empty(hub, document)
-    return parse_entries(hub / "index.json", document)
+        return parse_parts([])[0], [fault]
+    if not faults:
+        _refuse_empty(hub, parts)
+    index, more = parse_parts(parts)
+    return index, [*faults, *more]
 
 
 def published_handles(hub: Path) -> list[str]:
@@ -81,48 +94,136 @@ def published_handles(hub: Path) -> list[str]:
         Fault: when there is no hub, it is empty, its index has no objects of "modules" and "collections", or a name
             that is no handle.
     """
-    handles = sorted(_published_document(hub)["modules"])
-    for handle in handles:
-        check_handle(hub / "index.json", handle)
-    return handles
-
-
-def write_index(hub: Path, index: Index) -> None:
-    """Writes index.json."""
-    write_text(hub / "index.json", json.dumps(index.document, indent=2, sort_keys=True) + "\n")
-
-
-def _published_document(hub: Path) -> Document:
     _refuse_other_folder(hub)
-    document = _read_document(hub)
-    _refuse_empty(hub, document)
-    return document
+    parts, faults = _read_parts(hub)
+    if faults:
+        raise faults[0]
+    _refuse_empty(hub, parts)
+    for path, document in parts:
+        for handle in sorted(document["modules"]):
+            check_handle(path, handle)
+    return sorted(handle for _, document in parts for handle in document["modules"])
+
+
+def read_root(hub: Path) -> Root | None:
+    """Reads index/root.json; None for a new hub, and for one whose index is index.json alone.
+
+    Raises:
+        Fault: when it is damaged.
+    """
+    try:
+        content = load_content(hub / ROOT, REPAIR)
+    except FileNotFoundError:
+        return None
+    return shards.parse_root(hub / ROOT, content)
+
+
+def write_index(hub: Path, index: Index, url: str | None = None) -> None:
+    """Writes the shards that differ from what is there, then the root, then index.json for a hub that is not too large.
+
+    Args:
+        hub: its folder.
+        index: what it holds.
+        url: the hub's public address; None leaves the one that is there.
+    """
+    texts = shards.render_shards(index.document)
+    for path, text in texts.items():
+        _write_changed(hub / path, text)
+    before = read_root(hub)
+    root = Root(tuple(Path(path).stem for path in texts), url or (before.url if before else None))
+    _write_changed(hub / ROOT, root.render())
+    for unlisted in unlisted_shards(hub, root):
+        unlisted.unlink()
+    if shards.count_entries(index.document) <= EXPORTED:
+        _write_changed(hub / EXPORT, shards.render_document(index.document))
+    else:
+        (hub / EXPORT).unlink(missing_ok=True)
+
+
+def unlisted_shards(hub: Path, root: Root) -> list[Path]:
+    """Returns the shards that are there, and that the root does not list: their publisher was killed."""
+    listed = {hub / shards.shard_path(shard) for shard in root.shards}
+    return sorted(set((hub / ROOT).parent.glob("[0-9a-f][0-9a-f].json")) - listed)
+
+
+def find_disagreements(hub: Path, index: Index) -> Iterator[str]:
+    """Yields where index.json says something else than the shards, and the shards that the root does not list."""
+    root = read_root(hub)
+    if root is None:
+        return
+    for path in unlisted_shards(hub, root):
+        yield f"{path}: {hub / ROOT} does not list it; run make publish again, which completes it, or remove it"
+    if shards.count_entries(index.document) > EXPORTED:
+        if os.path.lexists(hub / EXPORT):
+            yield f"{hub / EXPORT}: out of date, since a hub of more than {EXPORTED:,} entries has none; remove it"
+        return
+    try:
+        export = _read_export(hub)
+    except Fault as fault:
+        yield str(fault)
+        return
+    if name := next(_differing(export, index.document), None):
+        shard = shards.shard_path(shards.shard_of_entry(name))
+        yield f"{hub / EXPORT}: {name} differs from {shard}, which counts; publish any member again, which writes it"
+
+
+def _differing(export: Document, document: Document) -> Iterator[str]:
+    for kind in shards.KINDS:
+        mine, other = export[kind], document.get(kind, {})
+        yield from sorted(name for name in mine.keys() | other.keys() if mine.get(name) != other.get(name))
+
+
+def _write_changed(path: Path, text: str) -> None:
+    if not has_text(path, text):
+        write_text(path, text)
 
 
 def _refuse_other_folder(hub: Path) -> None:
     if not hub.is_dir():
         raise Fault(f"HUB={hub}: no such folder; expected a hub: run make publish first, {_OTHER}")
-    if not os.path.lexists(hub / "index.json"):
+    if not has_index(hub):
         raise Fault(f"HUB={hub}: there is no index.json, so this is not a hub; run make publish first, {_OTHER}")
 
 
-def _refuse_empty(hub: Path, document: Document) -> None:
-    if not document["modules"]:
+def _refuse_empty(hub: Path, parts: Sequence[tuple[Path, Document]]) -> None:
+    if not any(document["modules"] for _, document in parts):
         raise Fault(f"HUB={hub}: no modules are published there; run make publish first, {_OTHER}")
 
 
-def _read_document(hub: Path) -> Document:
-    """Reads index.json: two objects, "modules" and "collections", of objects, which are empty for a new hub."""
-    path, repair = hub / "index.json", "restore it, or remove it and publish every member again"
+def _read_parts(hub: Path) -> tuple[list[tuple[Path, Document]], list[Fault]]:
+    """Reads the shards that the root lists, each with its path, or index.json where there is no root.
+
+    Returns:
+        Those that can be read, and what is wrong with the others.
+
+    Raises:
+        Fault: when the root, or index.json in its place, is damaged, or all of it is too large.
+    """
+    root = read_root(hub)
+    if root is None:
+        return [(hub / EXPORT, _read_export(hub))], []
+    parts, faults, size = [], [], 0
+    for path in (hub / shards.shard_path(shard) for shard in root.shards):
+        try:
+            content = load_content(path, REPAIR)
+            parts.append((path, shards.parse_shard(path, content)))
+            size += len(content)
+        except FileNotFoundError:
+            faults.append(Fault(f"{path}: missing, but {hub / ROOT} lists it; {REPAIR}"))
+        except Fault as fault:
+            faults.append(fault)
+        if size > _LARGEST_INDEX:
+            raise Fault(f"{path.parent}: the shards have more than {_LARGEST_INDEX:,} bytes; {REPAIR}")
+    count = sum(shards.count_entries(document) for _, document in parts)
+    if count > MOST_LISTED:
+        raise Fault(f"{hub / 'index'}: {count:,} entries, at most {MOST_LISTED:,} can be read; {REPAIR}")
+    return parts, faults
+
+
+def _read_export(hub: Path) -> Document:
+    """Reads index.json, which is empty for a new hub."""
     try:
-        document: Document = load_json(path, repair)
+        content = load_content(hub / EXPORT, REPAIR)
     except FileNotFoundError:
-        return _EMPTY
-    required, given = ("modules", "collections"), document if isinstance(document, dict) else {}
-    for kind in (*required, *({"aliases"} & given.keys())):  # older releases wrote no aliases
-        entries = given.get(kind)
-        if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
-            raise Fault(f"{path}: expected an object {kind!r} of objects; {repair}")
-        if len(entries) > _MOST_ENTRIES:
-            raise Fault(f"{path}: {len(entries):,} {kind}, at most {_MOST_ENTRIES:,} can be read; {repair}")
-    return document
+        return shards.empty_document()
+    return shards.parse_document(hub / EXPORT, content)

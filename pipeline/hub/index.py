@@ -1,7 +1,7 @@
-"""The index of a hub, index.json: every version of every module, and every collection."""
+"""The index of a hub: every version of every module, and every collection."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +12,10 @@ from pipeline.base.heads import Head
 from pipeline.facts.collection import Collection, handle
 from pipeline.hub.aliases import LATEST, Aliases, latest_of, read_aliases
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, read_collection, read_module
+from pipeline.hub.shards import Document, merge
 from pipeline.hub.values import Entry
 from pipeline.hub.withdrawal import HANDLE, NAME
 
-# index.json: the objects "modules" and "collections" of entries, and "aliases" of versions, by <publisher>/<name>
-Document = dict[str, dict[str, Entry]]
 _Read = TypeVar("_Read")
 _MODULE = HANDLE
 _COLLECTION = re.compile(f"{NAME}/collections/{NAME}/1", re.ASCII)
@@ -133,11 +132,23 @@ def parse_index(path: Path, document: Document) -> Index:
 
 def parse_entries(path: Path, document: Document) -> tuple[Index, list[Fault]]:
     """Reads the content of an index.json as parse_index() does; returns what is well-formed, and the other Faults."""
+    return parse_parts([(path, document)])
+
+
+def parse_parts(parts: Iterable[tuple[Path, Document]]) -> tuple[Index, list[Fault]]:
+    """Reads the parts of an index, each with its file for messages, as parse_entries() does."""
     faults: list[Fault] = []
-    modules = _read_entries(path, document["modules"], _MODULE, read_module, faults)
-    collections = _read_entries(path, document["collections"], _COLLECTION, read_collection, faults)
-    chosen = _read_aliases(path, document.get("aliases", {}), modules, faults)
-    return Index(modules, collections, document, chosen), faults
+    documents: list[Document] = []
+    modules: dict[str, ModuleEntry] = {}
+    collections: dict[str, CollectionEntry] = {}
+    chosen: dict[str, Mapping[str, int]] = {}
+    for path, document in parts:
+        modules |= _read_entries(path, document["modules"], _MODULE, read_module, faults)
+        collections |= _read_entries(path, document["collections"], _COLLECTION, read_collection, faults)
+        chosen |= _read_aliases(path, document.get("aliases", {}), modules, faults)
+        documents.append(document)
+    modules, collections = dict(sorted(modules.items())), dict(sorted(collections.items()))
+    return Index(modules, collections, merge(documents), chosen), faults
 
 
 def _read_aliases(

@@ -79,9 +79,16 @@ def _published() -> Path:
 
 
 def write_hub(folder: Path) -> Path:
-    """Writes a good hub into a folder; returns its index."""
+    """Writes a good hub into a folder, as older versions left it; returns its index."""
     shutil.copytree(_published() / "hub", folder, dirs_exist_ok=True)
+    shutil.rmtree(folder / "index")
     return folder / "index.json"
+
+
+def write_sharded_hub(folder: Path, name: str) -> Path:
+    """Writes a good hub into a folder; returns the file of its index with this name, or the first shard."""
+    shutil.copytree(_published() / "hub", folder, dirs_exist_ok=True)
+    return folder / "index" / (name or min(path.name for path in (folder / "index").iterdir()))
 
 
 def write_report(folder: Path) -> Path:
@@ -333,6 +340,10 @@ def read_hub(path: Path) -> None:
     shutil.rmtree(copy)  # it lies in the hub
 
 
+def read_sharded_hub(path: Path) -> None:
+    read_index(path.parent.parent)
+
+
 def read_table(path: Path) -> None:
     index.read(path)
     select(path)
@@ -350,6 +361,8 @@ def read_lock(path: Path) -> None:
 
 FUZZES = (
     Fuzz("index.json", lambda folder: [write_hub(folder)], read_hub, json.loads),
+    Fuzz("index/root.json", lambda folder: [write_sharded_hub(folder, "root.json")], read_sharded_hub, json.loads),
+    Fuzz("a shard", lambda folder: [write_sharded_hub(folder, "")], read_sharded_hub, json.loads),
     Fuzz("index.csv", lambda folder: [index_csv_of_a_row(folder)], read_table),
     Fuzz("report.json", lambda folder: [write_report(folder)], read_report, json.loads),
     Fuzz("lock file", lambda folder: [write_lock(folder)], read_lock, json.loads),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,7 @@ def test_a_malformed_entry_is_named(hub: Path, removed: str, values: dict[str, o
     ],
 )
 def test_a_malformed_index_is_refused(hub: Path, index: str, reason: str) -> None:
+    shutil.rmtree(hub / "index")  # as in a hub of an older version
     (hub / "index.json").write_text(index)
     with pytest.raises(Fault, match=rf"index\.json: {reason}; restore it, or remove it and publish every member again"):
         read_index(hub)
@@ -202,6 +204,7 @@ def test_malformed_aliases_are_refused(hub: Path, aliases: dict[str, dict[str, o
 
 
 def test_aliases_that_are_no_object_are_refused(hub: Path) -> None:
+    shutil.rmtree(hub / "index")  # as in a hub of an older version
     (hub / "index.json").write_text(json.dumps(read_document(hub) | {"aliases": []}))
     with pytest.raises(Fault, match="expected an object 'aliases' of objects"):
         read_index(hub)
