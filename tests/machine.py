@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.download.network import CERTIFICATES
 
 ROOT = Path(__file__).parents[1]
-PREFIXES = ("AWS_", "CLOUDSDK_", "GIT_", "GOOGLE_", "HF_", "JAX_", "TF_", "TFHUB_", "XDG_", "XLA_")
+PREFIXES = ("AWS_", "AZURE_", "CLOUDSDK_", "GIT_", "GOOGLE_", "HF_", "JAX_", "TF_", "TFHUB_", "XDG_", "XLA_")
 NAMES = {
     *CERTIFICATES,
     *("CLICOLOR_FORCE", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR"),

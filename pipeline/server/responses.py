@@ -9,10 +9,11 @@ from contextlib import ExitStack
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from pipeline.base.media_types import TARBALL, media_type
 from pipeline.server.files import Large, Page
 from pipeline.server.http_semantics import Unsatisfiable, accepts_gzip, byte_range, http_date, precondition_status
 from pipeline.server.log import log
-from pipeline.server.routes import TARBALL, Names, Refused, media_type
+from pipeline.server.routes import Names, Refused
 
 CHUNK = 1 << 18  # bytes; a connection holds at most two chunks in memory
 FOREVER = "public, max-age=31536000, immutable"  # of tarballs, which never change once published

@@ -10,30 +10,12 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote
 
+from pipeline.base.media_types import TARBALL, media_type
+
 # No leading dot: hidden files (the publisher's lock, partial files) are not served, nor are . and .. names.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+~-]{0,254}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _AUTHORITY = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
-
-TARBALL = "application/gzip"
-# The files that are served, by the end of their name.
-MEDIA_TYPES = {
-    ".tar.gz": TARBALL,
-    ".html": "text/html; charset=utf-8",
-    ".md": "text/markdown; charset=utf-8",
-    ".json": "application/json",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".webp": "image/webp",
-    ".ico": "image/x-icon",
-    ".woff2": "font/woff2",
-    ".txt": "text/plain; charset=utf-8",
-    ".xml": "application/xml",
-    ".yaml": "application/yaml",
-}
 
 Names = tuple[str, ...]
 
@@ -84,11 +66,6 @@ class Moved:
 
 
 Target = File | Page | Location | Newest | Moved
-
-
-def media_type(name: str) -> str | None:
-    """Returns the media type of a file by its name, or None for a file that is not served."""
-    return next((kind for end, kind in MEDIA_TYPES.items() if name.endswith(end) and name != end), None)
 
 
 def is_version(name: str) -> bool:

@@ -1,0 +1,158 @@
+"""Opens buckets of S3 and containers of Azure, with the settings and credentials of the environment.
+
+The credentials stay with obstore, which reads them where its documentation says; nothing of them is kept here.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.base.fault import Fault
+from pipeline.targets.failures import Help
+from pipeline.targets.object_store import ONCE, QUICK, SLOW, ObjectStore, Sweeper, retries
+from pipeline.targets.remote import Patience, Remote
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, S3CredentialProvider
+
+INSTALL = "pip install '.[release]'"
+_S3 = Help(
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the role of the machine or the job",
+    "AWS_ENDPOINT_URL",
+    "bucket",
+)
+_AZURE = Help(
+    "AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN, AZURE_CLIENT_ID with a secret or a federated token,"
+    " AZURE_USE_AZURE_CLI=true, or the identity of the machine",
+    "AZURE_STORAGE_ENDPOINT",
+    "container",
+)
+_S3_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_AZURE_ENDPOINTS = ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
+# Credentials that obstore finds without a profile.
+_AMBIENT = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_SKIP_SIGNATURE",
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a hub lies in a store.
+
+    Attributes:
+        address: as the user named it.
+        container: a bucket or a container.
+        prefix: the folder in it, without / at its ends; empty for the container itself.
+    """
+
+    address: str
+    container: str
+    prefix: str
+
+
+def open_s3(place: Place, patience: Patience) -> Remote:
+    """Returns a target in a bucket of S3, or of a server that speaks as S3 does (AWS_ENDPOINT_URL)."""
+    with _building(place):
+        from obstore.store import S3Store
+
+        provider, endpoint = _profile(place), _first(_S3_ENDPOINTS)
+        once, patient = (
+            S3Store(
+                place.container,
+                prefix=place.prefix or None,
+                client_options=_with_http(options, endpoint),
+                retry_config=config,
+                credential_provider=provider,
+                # Many servers that speak as S3 do have no deletion of many objects at once.
+                disable_bulk_delete=True,
+            )
+            for options, config in ((QUICK, ONCE), (SLOW, retries(patience)))
+        )
+    return Remote(place.address, ObjectStore(once, patient, _S3, _sweeper(place, provider)), patience)
+
+
+def open_azure(place: Place, patience: Patience) -> Remote:
+    """Returns a target in a container of the storage account AZURE_STORAGE_ACCOUNT_NAME."""
+    if not (os.environ.get("AZURE_STORAGE_ACCOUNT_NAME") or os.environ.get("AZURE_STORAGE_USE_EMULATOR")):
+        raise Fault(f"{place.address}: set AZURE_STORAGE_ACCOUNT_NAME to the storage account that has the container")
+    with _building(place):
+        from obstore.store import AzureStore
+
+        once, patient = (
+            AzureStore(
+                place.container,
+                prefix=place.prefix or None,
+                client_options=_with_http(options, _first(_AZURE_ENDPOINTS)),
+                retry_config=config,
+            )
+            for options, config in ((QUICK, ONCE), (SLOW, retries(patience)))
+        )
+    # Azure removes blocks that were not committed within a week.
+    return Remote(place.address, ObjectStore(once, patient, _AZURE, None), patience)
+
+
+@contextmanager
+def _building(place: Place) -> Iterator[None]:
+    """Explains what keeps a client from being built; obstore's own text may have a malformed key in it."""
+    try:
+        from obstore.exceptions import BaseError
+    except ImportError:
+        raise Fault(f"{place.address}: needs obstore; install it with {INSTALL}") from None
+    try:
+        yield
+    except (BaseError, ValueError) as error:
+        raise Fault(
+            f"{place.address}: the settings for this target in the environment (AWS_*, AZURE_*) cannot be used"
+            f" ({type(error).__name__}); check that keys and addresses among them are complete"
+        ) from None
+
+
+def _first(variables: tuple[str, ...]) -> str:
+    return next((value for name in variables if (value := os.environ.get(name, "").strip())), "")
+
+
+def _with_http(options: "ClientConfig", endpoint: str) -> "ClientConfig":
+    """Allows http only to a server that the user names with it."""
+    is_plain = endpoint.startswith("http://") or bool(os.environ.get("AZURE_STORAGE_USE_EMULATOR"))
+    return {**options, "allow_http": is_plain}
+
+
+def _profile(place: Place) -> "S3CredentialProvider | None":
+    """Returns what reads the credentials of a profile, when the environment has no others, or None.
+
+    obstore leaves profiles, with single sign-on and assumed roles, to boto3.
+    """
+    if any(os.environ.get(name) for name in _AMBIENT):
+        return None
+    file = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
+    if not (os.environ.get("AWS_PROFILE") or file.exists()):
+        return None
+    try:
+        from obstore.auth.boto3 import Boto3CredentialProvider
+    except ImportError:
+        raise Fault(
+            f"{place.address}: the credentials of a profile need boto3; install it with pip install boto3, or put them"
+            ' into the environment: eval "$(aws configure export-credentials --format env)"'
+        ) from None
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return Boto3CredentialProvider()
+    except (BotoCoreError, ValueError) as error:
+        raise Fault(
+            f"{place.address}: the profile {os.environ.get('AWS_PROFILE', 'default')} has no credentials that can be"
+            f" used ({type(error).__name__}); run aws sts get-caller-identity to see why"
+        ) from None
+
+
+def _sweeper(place: Place, provider: "S3CredentialProvider | None") -> Sweeper | None:
+    from pipeline.targets.unfinished import Unfinished
+
+    return Unfinished(place.container, place.prefix, provider)
