@@ -61,6 +61,7 @@ REQUIRE_ACCURACY ?=## 1: publish nothing whose accuracy was not measured
 ARTIFACTS ?= artifacts## the folder of all outputs; default artifacts
 HUB ?= $(ARTIFACTS)/hub## the folder to publish to, or to serve; default artifacts/hub
 HUB_URL ?=## the public address of the hub; default hub_url of collection.yaml
+SIGN ?=## publish: the private key that signs the modules' statements, a file; default none
 V ?=## 1: print every command
 ##@ For one target
 PORT ?= 8080## serve: the port; default 8080
@@ -106,7 +107,7 @@ $(foreach word,CACHE LOCK INDEX DIFF NAME HOST PYTHON SIGNATURE OUTPUT TAGS SIZE
   $(if $(filter $(word),$(GIVEN)),,$(eval override $(word) :=)))
 # Only some shells expand the ~ of `make HUB=~/hub`.
 home = $(subst <home>,,$(subst <home>~/,$(value HOME)/,<home>$(1)))
-$(foreach path,CHECKPOINTS CACHE LOCK IMAGENET REAL ARTIFACTS HUB MODULE AGAINST LABELS SAVED_MODEL INDEX TORCH_PYTHON \
+$(foreach path,CHECKPOINTS CACHE LOCK IMAGENET REAL ARTIFACTS HUB MODULE AGAINST LABELS SAVED_MODEL INDEX SIGN TORCH_PYTHON \
   PYTHON BASE_PYTHON,\
   $(eval override $(path) := $$(call home,$$($(path)))))
 
@@ -140,14 +141,15 @@ shared = $(addprefix $S/,$(1))
 HEADS := classification fe
 CHECKPOINT_FILES := checkpoint.npz checkpoint.json
 MODEL_FILES := $(HEADS:%=%/saved_model.pb)
+BUILD_FILES := build.json
 CARD_FILES := $(HEADS:%=%.md)
 # The cards for other hosts; publish does not use them.
 OTHER_CARD_FILES := $(HEADS:%=%.huggingface.md) kaggle/model-metadata.json $(HEADS:%=kaggle/%/model-instance-metadata.json)
 PACKAGE_FILES := $(foreach head,$(HEADS),$(head).tar.gz $(head).tar.gz.sha256)
-ALL_FILES := $(CHECKPOINT_FILES) $(MODEL_FILES) report.json $(CARD_FILES) $(OTHER_CARD_FILES) $(PACKAGE_FILES) published.json
+ALL_FILES := $(CHECKPOINT_FILES) $(MODEL_FILES) $(BUILD_FILES) report.json $(CARD_FILES) $(OTHER_CARD_FILES) $(PACKAGE_FILES) published.json
 
 STAGES := fetch convert validate card collection package publish
-STAMPS := $(call shared,$(STAGES:%=%.code) templates site requirements hub hub_url require_accuracy \
+STAMPS := $(call shared,$(STAGES:%=%.code) templates site requirements hub hub_url require_accuracy sign \
     $(COLLECTIONS:%=collection-%.facts) collection-$(COLLECTION).hub \
     $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint source pin verified model evaluation images module hub)))
 
@@ -182,7 +184,8 @@ run_stamps = ! test -x $(call quote,$(or $(INTERPRETER),$(PYTHON))) || $(RUN)sta
   --receipts $(foreach model,$(MODELS),$(call receipt,$(model),$A/$(model))) \
   $(call receipt,collection-$(COLLECTION),$(PAGE)) --selected $(SELECTED) --settings $(SETTINGS) \
   $(checkpoints) $(lock) $(images) \
-  --set hub=$(call given,HUB) hub_url=$(call given,HUB_URL) require_accuracy='$(required)'
+  --set hub=$(call given,HUB) hub_url=$(call given,HUB_URL) require_accuracy='$(required)' \
+  sign='$(if $(SIGN),yes)'
 $(STAMPS) &: FORCE | $(READY)
 	+@$(run_stamps)
 # For commands that make no output of a stage: their settings must not reach the stamps.
@@ -199,7 +202,7 @@ $(call outputs,$(CHECKPOINT_FILES)): $(call stamps,checkpoint source pin)
 	$(check)
 	$(call stage,fetch $*)$(RUN)fetch $(yaml) $(call out,checkpoint.npz) $(checkpoints) $(lock) $(cached)
 
-$(call outputs,$(MODEL_FILES)): $(call outputs,$(CHECKPOINT_FILES)) \
+$(call outputs,$(MODEL_FILES) $(BUILD_FILES)): $(call outputs,$(CHECKPOINT_FILES)) \
     $(call stamps,checkpoint model) $(call shared,convert.code requirements)
 	$(check)
 	$(call stage,convert $*)$(RUN)convert $(yaml) $(call out,checkpoint.npz) $(call out,)
@@ -220,10 +223,10 @@ $$(call outputs,$(1).tar.gz $(1).tar.gz.sha256): $$A/%/$(1)/saved_model.pb $$(ca
 endef
 $(foreach head,$(HEADS),$(eval $(call package_rule,$(head))))
 
-$A/%/published.json: $(call outputs,report.json $(CARD_FILES) $(PACKAGE_FILES)) \
-    $(call stamps,module hub) $(call shared,hub require_accuracy templates site publish.code)
+$A/%/published.json: $(call outputs,report.json $(BUILD_FILES) $(CARD_FILES) $(PACKAGE_FILES)) \
+    $(call stamps,module hub) $(call shared,hub require_accuracy sign templates site publish.code)
 	$(DONE)$(call stage,publish $*)$(RUN)publish member $(yaml) $(call out,) $(call given,HUB) \
-	  $(call quote,$@) $(required) $(lock)
+	  $(call quote,$@) $(required) $(lock) $(call option,SIGN,--sign)
 
 $(PAGE)/page.md: $(call in,$(OF_COLLECTION),report.json) \
     $(OF_COLLECTION:%=$S/%.module) $(OF_COLLECTION:%=$S/%.verified) $(call shared,collection-$(COLLECTION).facts templates collection.code)
@@ -252,7 +255,7 @@ publish-all: $(call in,$(OF_COLLECTION),$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/pu
 	$(call idle,the collection $(COLLECTION) ($(OF_COLLECTION)))
 ##@ One stage, for MODEL or every member of COLLECTION
 fetch: $(call in,$(SELECTED),$(CHECKPOINT_FILES)) ## get the checkpoint
-convert: $(call in,$(SELECTED),$(MODEL_FILES)) ## convert it to two SavedModels
+convert: $(call in,$(SELECTED),$(MODEL_FILES) $(BUILD_FILES)) ## convert it to two SavedModels
 validate: $(call in,$(SELECTED),report.json) ## prove that they compute the same, and measure their accuracy
 card: $(call in,$(SELECTED),$(CARD_FILES) $(OTHER_CARD_FILES)) ## write their model cards
 package: $(call in,$(SELECTED),$(PACKAGE_FILES)) ## pack them into tarballs

@@ -24,7 +24,7 @@ table.
     cards        base, facts                             pages, and the rules that they must keep
     hub          base, facts, cards                      the published folder, its index, its website
     targets      base                                    folders and object stores that hubs are released to
-    trust        base                                    statements, signing keys, the signed metadata of a hub
+    trust        base, facts                             statements, builds, signing keys, the signed metadata of a hub
     pool         base, facts, download                   the AugReg pool: its index, criteria, new members
     prose        base, facts, model, images, accuracy, cards, hub, pool  do the texts of YAML files make good pages?
     dag          base, model, images, download, checkpoints, accuracy  what make compares: the parts of stamps

@@ -3,12 +3,14 @@
     python -m pipeline.convert MEMBER.yaml CHECKPOINT OUT
 
 writes OUT/classification and OUT/fe, each head in a process of its own (pipeline/saved_model/export.py), since most of
-the work is Python in one thread. Meanwhile this process computes the outputs for the self-test.
+the work is Python in one thread. Meanwhile this process computes the outputs for the self-test. OUT/build.json says
+what converted them (pipeline.trust.builder).
 """
 
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.metadata import version
@@ -27,6 +29,9 @@ from pipeline.checkpoints import provenance
 from pipeline.images import labels
 from pipeline.model.variants import Model
 from pipeline.saved_model import export, portable, selftest
+from pipeline.saved_model.files import folder_digest
+from pipeline.trust import builder
+from pipeline.trust.builder import Build
 
 
 def provenance_record(path: Path, model: Model, name: str) -> dict[str, Any]:
@@ -43,6 +48,28 @@ def provenance_record(path: Path, model: Model, name: str) -> dict[str, Any]:
         "stablehlo": portable.STABLEHLO_VERSION,
         "versions": {package: version(package) for package in ("flax", "jax", "tensorflow")},
     }
+
+
+def describe_build(started: str, member: str, record: Mapping[str, Any], contents: Mapping[Head, str]) -> Build:
+    """Returns what build.json says of this process and the modules that it wrote.
+
+    Args:
+        started: when it began.
+        member: the member's name.
+        record: the content of provenance.json.
+        contents: the digest of each module's files.
+    """
+    return Build(
+        started=started,
+        builder=builder.describe_builder(),
+        source=builder.read_source(),
+        lock_sha256=builder.lock_digest(),
+        versions=builder.read_versions(),
+        member=member,
+        checkpoint=record["checkpoint"],
+        model=record["model"],
+        contents={str(head): digest for head, digest in contents.items()},
+    )
 
 
 def _selftests(model: Model, arrays: Mapping[str, np.ndarray]) -> dict[Head, dict[str, np.ndarray]]:
@@ -86,12 +113,13 @@ def convert(model: Model, names: Sequence[labels.Label], name: str, path: Path, 
         name: the checkpoint's upstream name.
         path: the checkpoint, an AugReg .npz.
         out: the member's folder. Its SavedModels are replaced when both are complete.
-        label: the member's name, for progress.
+        label: the member's name, for progress and build.json.
 
     Raises:
         Fault: when the checkpoint does not fit; out stays as it is.
         OSError: when the disk is full or not writable.
     """
+    started = builder.now()
     with ExitStack() as stack:
         stack.enter_context(Status(f"convert {label}")).begin("exporting both modules")
         folders = {head: stack.enter_context(replacing_folder(out / head)) for head in Head}
@@ -106,9 +134,15 @@ def convert(model: Model, names: Sequence[labels.Label], name: str, path: Path, 
         tests = _selftests(model, arrays)
         del arrays  # releases the mapped file: the exports need the memory
         record = provenance_record(path, model, name)
+        hashing = stack.enter_context(ThreadPoolExecutor())
+        digests = {}
         for head, folder in folders.items():
             exports[head].wait()
             _write_extra(folder, names if head is Head.CLASSIFICATION else (), record, tests[head])
+            digests[head] = hashing.submit(folder_digest, folder)
+        contents = {head: digest.result() for head, digest in digests.items()}
+        build = describe_build(started, label, record, contents)
+    builder.write_build(out, build)
 
 
 def main(arguments: Sequence[str]) -> str:

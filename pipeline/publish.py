@@ -1,6 +1,6 @@
 """publish: cards and tarballs into a hub folder, laid out as TensorFlow Hub addresses it.
 
-    python -m pipeline.publish member MEMBER.yaml FOLDER HUB RECEIPT [--require-accuracy] [--lock FILE]
+    python -m pipeline.publish member MEMBER.yaml FOLDER HUB RECEIPT [--require-accuracy] [--lock FILE] [--sign KEY]
     python -m pipeline.publish collection COLLECTION.yaml PAGE HUB RECEIPT
 
 The hub holds <publisher>/<module>/<version>.tar.gz and .md, the plots in <publisher>/<module>/<version>/plots/,
@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, show_name
@@ -34,6 +35,13 @@ from pipeline.hub.index import Index, handles_of
 from pipeline.hub.publisher_page import render_publisher
 from pipeline.prose.read import refuse_text_faults
 from pipeline.saved_model.files import tarball_digest
+from pipeline.trust import keys
+from pipeline.trust.builder import Build, read_build
+from pipeline.trust.provenance import make_statement, refuse_other_lock, write_statement
+from pipeline.trust.statement import Statement
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,8 @@ class Outputs:
         collection: the collection it belongs to.
         folder: holds, per head, the card and the tarball, and the plots that the report names.
         report: of the member.
+        build: what converted its modules, for their statements; None publishes none.
+        signers: who signs the statements.
     """
 
     member: str
@@ -53,6 +63,8 @@ class Outputs:
     collection: Collection
     folder: Path
     report: Report
+    build: Build | None = None
+    signers: "Sequence[Signer]" = ()
 
 
 @dataclass(frozen=True)
@@ -134,6 +146,22 @@ def is_missing(module: Packed, hub: Path, index: Index) -> bool:
         f"{target}: this version is already published with other bytes: sha256 {published} there,"
         f" {module.sha256} here; published versions never change, so raise module.version to publish this one"
     )
+
+
+def make_statements(outputs: Outputs, modules: Sequence[Packed], hub: Path) -> dict[str, Statement]:
+    """Returns the statement of each module by handle, if what converted them is known.
+
+    Raises:
+        Fault: when that converted other models than were validated, or requirements.lock has changed since.
+    """
+    if outputs.build is None:
+        return {}
+    refuse_other_lock(outputs.build, hub)
+    report, report_sha256 = outputs.report, sha256_of(outputs.folder / "report.json")
+    return {
+        module.handle: make_statement(module.handle, module.head, module.sha256, outputs.build, report, report_sha256)
+        for module in modules
+    }
 
 
 def check_unique(module: Packed, index: Index) -> None:
@@ -220,7 +248,7 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path) -> None:
 
     Raises:
         Fault: for a name that no handle can have or a malformed index (pipeline.hub.index), and as read_plots(),
-            read_packed(), is_missing() and check_unique() do; the hub is unchanged.
+            read_packed(), is_missing(), check_unique() and make_statements() do; the hub is unchanged.
     """
     handles = handles_of(outputs.collection, outputs.member, outputs.module.version)
     plots = read_plots(outputs.folder, outputs.report)
@@ -231,12 +259,15 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path) -> None:
         missing = {module.handle for module in modules if is_missing(module, hub, index)}
         for module in modules:
             check_unique(module, index)
+        statements = make_statements(outputs, modules, hub)
         for module in modules:
             if module.handle in missing:
                 _copy_tarball(module, hub, outputs.member)
-            entry = module_entry(
-                module.handle, module.head, outputs.module, outputs.collection, outputs.report, _write_card(module, hub)
-            )
+            files = _write_card(module, hub)
+            if statement := statements.get(module.handle):
+                paths = write_statement(hub, statement, outputs.signers)
+                files += tuple(_published_file(hub, path) for path in paths)
+            entry = module_entry(module.handle, module.head, outputs.module, outputs.collection, outputs.report, files)
             published[module.handle] = carry_over(index.modules.get(module.handle), entry)
         _write_lists(hub, index.with_modules(published), outputs.collection.publisher)
     _write_receipt(receipt, hub, published)
@@ -256,20 +287,22 @@ def publish_collection(collection: Collection, page: Path, hub: Path, receipt: P
     _write_receipt(receipt, hub, {name: entry})
 
 
-def read_outputs(facts: Path, folder: Path, lock: str | None) -> Outputs:
+def read_outputs(facts: Path, folder: Path, lock: str | None, sign: str | None) -> Outputs:
     """Reads what the earlier stages made of a member.
 
     Args:
         facts: the member's YAML file.
         folder: the member's outputs.
         lock: the setting LOCK, or None for the lock file of the collection.
+        sign: the setting SIGN, the keys that sign, or None.
     """
     member = Member(facts)
     module = member.section("module", Module)
     collection, _ = collection_of(facts, None)
     pin = LockFile(lock_file.locate(member.folder, lock)).pin_of(member.checkpoint_name())
     report = with_recorded_arrays(load_report(folder / "report.json"), pin.arrays)
-    return Outputs(facts.stem, module, collection, folder, report)
+    signers = keys.load_signers(sign) if sign else ()
+    return Outputs(facts.stem, module, collection, folder, report, read_build(folder), signers)
 
 
 def main(arguments: Sequence[str]) -> str:
@@ -280,6 +313,7 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("hub", help="the hub: a folder")
     parser.add_argument("receipt", type=Path, help="the receipt to write, JSON")
     parser.add_argument("--require-accuracy", action="store_true", help="refuse a member whose accuracy is unknown")
+    parser.add_argument("--sign", metavar="KEY", help="sign the modules' statements with this key")
     lock_file.add_option(parser)
     args = parser.parse_args(arguments)
     hub = hub_folder(args.hub)
@@ -288,7 +322,7 @@ def main(arguments: Sequence[str]) -> str:
         publish_collection(collection, args.source, hub, args.receipt)
         return f"collection {collection.name} in {hub}"
     refuse_text_faults(args.facts)
-    outputs = read_outputs(args.facts, args.source, args.lock)
+    outputs = read_outputs(args.facts, args.source, args.lock, args.sign)
     if args.require_accuracy:
         check_measured(outputs.member, outputs.report)
     publish_member(outputs, hub, args.receipt)

@@ -130,6 +130,7 @@ def test_a_new_member_joins_the_collections_page(tree: Path) -> None:
     [
         ("mini/checkpoint.json", {"fetch"}),
         ("mini/fe/saved_model.pb", {"convert"}),
+        ("mini/build.json", {"convert"}),
         ("mini/fe.md", {"card"}),
         ("mini/classification.huggingface.md", {"card"}),
         ("mini/kaggle/model-metadata.json", {"card"}),
