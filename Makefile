@@ -304,10 +304,11 @@ test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
 	  $(call quote,$(PYTHON)) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 test-fast: | $(READY) ## run the tests that need neither TensorFlow nor JAX nor a browser, in three minutes on 2 cores
 	$(call quote,$(PYTHON)) -m pytest --fast --numprocesses=2
-lint: | $(READY) ## check style and types
+lint: | $(READY) ## check style, types, workflows and the Dockerfile
 	$(call quote,$(PYTHON)) -m ruff check .
 	$(call quote,$(PYTHON)) -m ruff format --check .
 	$(call quote,$(PYTHON)) -m mypy
+	$(call quote,$(PYTHON)) -m benchmarks.lint_automation
 # From a clean checkout: a folder build/ of an earlier setuptools would go in. The source archive comes first, and the
 # wheel from that.
 wheel: | $(READY) ## build the wheel of the command vit-publisher and the source archive, into ARTIFACTS/dist
