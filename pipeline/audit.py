@@ -23,7 +23,7 @@ from pipeline.base.fault import Fault, list_names
 from pipeline.base.heads import Head
 from pipeline.base.program import program
 from pipeline.base.verification import Verification
-from pipeline.cards import agreement, claims, counts, figures, tf_hub_rules
+from pipeline.cards import agreement, claims, counts, drafts, figures, tf_hub_rules
 from pipeline.cards.agreement import Models
 from pipeline.cards.claims import Output, Training
 from pipeline.cards.page import Page, Problem, read_page, refuse_problems
@@ -33,6 +33,7 @@ from pipeline.hub.entries import ModuleEntry
 from pipeline.hub.folder import find_disagreements, hub_folder, inspect_index
 from pipeline.hub.index import Index
 from pipeline.hub.integrity import Contents
+from pipeline.hub.notices import notice_problems
 from pipeline.saved_model.files import content_digest, find_packing_faults, find_unsafe_names, read_tarball_digests
 from pipeline.saved_model.inspection import Inspection, inspect_saved_model
 
@@ -94,6 +95,8 @@ def audit(folder: Path, index: Index, artifacts: Path | None, faults: Sequence[F
         *(() if faults else integrity.unlisted_pages(folder, index)),
         *integrity.unsafe_pictures(folder),
         *integrity.unverified_quotes(folder, index),
+        *integrity.wrong_statuses(folder, index),
+        *integrity.dead_successors(folder, index),
         *integrity.wrong_titles(folder, index),
         *unreadable,
         *_pages(Hub(folder, index, contents, reports), integrity.found_pages(folder) if faults else {}),
@@ -184,13 +187,16 @@ def _page(hub: Hub, path: Path, first: str) -> Iterator[Problem]:
 
 def _card(hub: Hub, page: Page, handle: str) -> Iterator[Problem]:
     """Checks a card against its handle, the tarball and the report; a problem that two of them show is yielded once."""
-    weights = hub.index.modules[handle].weights
-    problems = [*_asset_path(page, handle), *_tarball(hub, page, handle), *claims.quote_problems(page, weights)]
+    entry = hub.index.modules[handle]
+    problems = [*_asset_path(page, handle), *_tarball(hub, page, handle), *claims.quote_problems(page, entry.weights)]
+    if entry.weights:  # cards of releases that did not say how weights were verified do not know drafts either
+        problems += drafts.draft_problems(page, entry.missing)
+    problems += notice_problems(page, entry)
     problems += agreement.page_problems(page, _models_of(hub.index, [handle]))
     yield from problems
     if file := hub.reports.get(handle):
         others = [
-            *_verification(hub.index.modules[handle], file.report),
+            *_verification(entry, file.report),
             *claims.card_problems(page, file.report, file.head),
             *claims.prose_quote_problems(page, file.report),
             *figures.digest_problems(page, file.report),

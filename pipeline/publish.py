@@ -32,6 +32,7 @@ from pipeline.hub import svg, website
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, carry_over, module_entry
 from pipeline.hub.folder import hub_folder, locked, read_index, write_index
 from pipeline.hub.index import Index, handles_of
+from pipeline.hub.notices import add_notices
 from pipeline.hub.publisher_page import render_publisher
 from pipeline.prose.read import refuse_text_faults
 from pipeline.saved_model.files import tarball_digest
@@ -207,10 +208,13 @@ def _copy_tarball(module: Packed, hub: Path, member: str) -> None:
         copy(module.tarball, out, f"publish {member}")
 
 
-def _write_card(module: Packed, hub: Path) -> tuple[PublishedFile, ...]:
-    """Writes a module's card and plots, removes plots of an earlier card, and returns all files of the module."""
+def _write_card(module: Packed, previous: ModuleEntry | None, hub: Path) -> tuple[PublishedFile, ...]:
+    """Writes a module's card and plots, removes plots of an earlier card, and returns all files of the module.
+
+    The card of a version that was withdrawn goes on saying so.
+    """
     name = module.handle
-    write_text(hub / f"{name}.md", module.card)
+    write_text(hub / f"{name}.md", add_notices(module.card, previous) if previous else module.card)
     for path in (hub / name / "plots").glob("*.svg"):
         if path.name not in {plot.file for plot in module.plots}:
             path.unlink()
@@ -256,23 +260,28 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path) -> None:
     published = {}
     with locked(hub):
         index = read_index(hub)
-        missing = {module.handle for module in modules if is_missing(module, hub, index)}
+        to_copy = {module.handle for module in modules if is_missing(module, hub, index)}
         for module in modules:
             check_unique(module, index)
         statements = make_statements(outputs, modules, hub)
         for module in modules:
-            if module.handle in missing:
+            if module.handle in to_copy:
                 _copy_tarball(module, hub, outputs.member)
-            files = _write_card(module, hub)
+            previous = index.modules.get(module.handle)
+            files = _write_card(module, previous, hub)
             if statement := statements.get(module.handle):
                 paths = write_statement(hub, statement, outputs.signers)
                 files += tuple(_published_file(hub, path) for path in paths)
             entry = module_entry(module.handle, module.head, outputs.module, outputs.collection, outputs.report, files)
-            published[module.handle] = carry_over(index.modules.get(module.handle), entry)
+            published[module.handle] = carry_over(previous, entry)
         _write_lists(hub, index.with_modules(published), outputs.collection.publisher)
     _write_receipt(receipt, hub, published)
     for name in published:
         print(f"published {name}: {hub / name}.tar.gz")
+    if missing := published[handles[Head.CLASSIFICATION]].missing:
+        reasons = " and ".join(item.reason for item in missing)
+        remedies = ", and ".join(item.remedy for item in missing)
+        print(f"{outputs.member} is a draft, which make release refuses: {reasons}; {remedies}")
 
 
 def publish_collection(collection: Collection, page: Path, hub: Path, receipt: Path) -> None:

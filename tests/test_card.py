@@ -454,7 +454,7 @@ def test_publishers_page() -> None:
     modules = [ModuleEntry("sayakpaul/a_fe/1", "A", "image-feature-vector", ())]
     text = render("publisher.md.jinja", publisher=COLLECTION.publisher, modules=modules, collections=[])
     assert text.startswith("# Publisher sayakpaul\n\nSayak Paul\n\n## About\n")
-    assert "* [sayakpaul/a_fe/1](a_fe/1.md), A, image-feature-vector\n" in text
+    assert "* [sayakpaul/a_fe/1](a_fe/1.md), A, image-feature-vector, draft\n" in text
     assert "Collections" not in text
 
 

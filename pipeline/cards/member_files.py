@@ -6,7 +6,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from pipeline.base.heads import Head
-from pipeline.cards import agreement, claims, figures, hugging_face, kaggle, tf_hub_rules
+from pipeline.cards import agreement, claims, drafts, figures, hugging_face, kaggle, tf_hub_rules
 from pipeline.cards.page import parse_page, refuse_problems
 from pipeline.cards.record import Record, render_tf_hub
 
@@ -61,6 +61,7 @@ def _check_tf_hub(record: Record, where: str, has_figures: bool, text: str) -> N
     models = agreement.models_of([record.report], collection.dataset_name, collection.license, has_figures)
     problems = [*tf_hub_rules.problems(page), *claims.card_problems(page, record.report, record.head)]
     problems += agreement.page_problems(page, models)
+    problems += drafts.draft_problems(page, record.missing)
     if has_figures:
         problems += figures.digest_problems(page, record.report)
         problems += claims.quote_problems(page, record.report.checkpoint.verification)

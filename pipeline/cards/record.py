@@ -8,9 +8,11 @@ from pipeline.base.heads import Head
 from pipeline.base.json_files import load_json
 from pipeline.base.plain_text import escape_clause
 from pipeline.base.templates import TEMPLATES, render
+from pipeline.facts import status
 from pipeline.facts.checks import ModuleReport
 from pipeline.facts.collection import Collection, Module, handle
 from pipeline.facts.report import Report
+from pipeline.facts.status import Missing
 
 
 def find_missing(report: Report) -> str | None:
@@ -127,6 +129,13 @@ class Record:
         return f"{name} with unverified weights, which are not known to be those {summary}."
 
     @property
+    def missing(self) -> tuple[Missing, ...]:
+        """What makes the version a draft; nothing for one that is released."""
+        measured = self.report.accuracy.measured
+        interval = measured.top1_interval if measured else None
+        return status.find_missing(self.report.checkpoint.verification, interval, self.facts.module.accuracy_waived)
+
+    @property
     def is_fine_tunable(self) -> bool:
         """Whether the module has variables, each with a gradient."""
         tuning = self.checks.fine_tuning
@@ -153,6 +162,7 @@ class Record:
             module=self.facts.module,
             collection=self.facts.collection,
             links=links,
+            missing=self.missing,
             **more,
         )
 

@@ -1,5 +1,6 @@
 """Whether a version of a module is a draft or released: decided by its weights and its accuracy alone."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.base.verification import Verification
@@ -17,31 +18,44 @@ class Status(StrEnum):
     RELEASED = "released"
 
 
-def draft_reasons(weights: Verification | None, interval: Interval | None, waived: str | None) -> tuple[str, ...]:
-    """Returns why a version is a draft, each a clause; none for one that is released.
+@dataclass(frozen=True)
+class Missing:
+    """What makes a version a draft: the reason, a clause, and the remedy, which follows "its publisher has to"."""
+
+    reason: str
+    remedy: str
+
+
+_VERIFICATION = Missing(
+    "the weights are not verified",
+    "pin the checkpoint's SHA-256 in its YAML file (checkpoint.sha256), or let make fetch download it",
+)
+_WAIVE = "or say in its YAML file why it is released without (module.accuracy_waived)"
+_ACCURACY = Missing("the accuracy was not measured", f"measure the accuracy on labelled images (IMAGENET), {_WAIVE}")
+
+
+def find_missing(weights: Verification | None, interval: Interval | None, waived: str | None) -> tuple[Missing, ...]:
+    """Returns what makes a version a draft; nothing for one that is released.
 
     Args:
         weights: how they were verified; None where that is not known.
         interval: the 95 % interval of the measured top-1 accuracy, 0 to 1; None where nothing was measured.
         waived: why the publisher releases it without a measured accuracy; None where that is not waived.
     """
-    reasons = []
-    if weights is None or not weights.is_verified:
-        reasons.append("the weights are not verified")
-    if interval is None and waived is None:
-        reasons.append("the accuracy was not measured")
-    elif interval is not None and waived is None and is_too_wide(interval):
-        width = 100 * (interval[1] - interval[0])
-        limit = f"{100 * WIDEST_INTERVAL:g}"
-        reasons.append(f"the 95 % interval of the accuracy is {width:.1f} points wide, at most {limit} are allowed")
-    return tuple(reasons)
+    missing = [] if weights and weights.is_verified else [_VERIFICATION]
+    if waived is None and interval is None:
+        missing.append(_ACCURACY)
+    elif waived is None and interval and interval[1] - interval[0] > WIDEST_INTERVAL:
+        missing.append(_too_wide(interval))
+    return tuple(missing)
 
 
-def is_too_wide(interval: Interval) -> bool:
-    """Returns whether an accuracy was measured on too few images to be relied on."""
-    return interval[1] - interval[0] > WIDEST_INTERVAL
+def _too_wide(interval: Interval) -> Missing:
+    width, limit = 100 * (interval[1] - interval[0]), 100 * WIDEST_INTERVAL
+    reason = f"the 95 % interval of the accuracy is {width:.2f} points wide (limit {limit:g})"
+    return Missing(reason, f"measure the accuracy on more images, {_WAIVE}")
 
 
 def status_of(weights: Verification | None, interval: Interval | None, waived: str | None) -> Status:
-    """Returns the status of a version; the arguments are those of draft_reasons()."""
-    return Status.DRAFT if draft_reasons(weights, interval, waived) else Status.RELEASED
+    """Returns the status of a version; the arguments are those of find_missing()."""
+    return Status.DRAFT if find_missing(weights, interval, waived) else Status.RELEASED

@@ -9,7 +9,7 @@ from pipeline.base.verification import Verification
 from pipeline.facts.accuracy import Accuracy, Reported, sample_in_words
 from pipeline.facts.collection import Collection, Module
 from pipeline.facts.report import Report
-from pipeline.facts.status import Status, draft_reasons, status_of
+from pipeline.facts.status import Missing, Status, find_missing, status_of
 from pipeline.hub.values import Entry, count, optional, optional_count, required, share
 from pipeline.hub.withdrawal import Deprecation, Yank, read_deprecation, read_yank
 
@@ -179,9 +179,15 @@ class ModuleEntry:
         return self.status is Status.RELEASED
 
     @property
-    def draft_reasons(self) -> tuple[str, ...]:
-        """Why its facts make it a draft, whatever its status says (pipeline.facts.status)."""
-        return draft_reasons(self.weights, self.measured.interval if self.measured else None, self.waived)
+    def marks(self) -> tuple[str, ...]:
+        """The words beside it in lists, none for a version that may be relied on."""
+        words = {"draft": not self.is_released, "yanked": self.yanked, "deprecated": self.deprecated}
+        return tuple(word for word, is_so in words.items() if is_so)
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        """What its facts lack to be released, whatever its status says (pipeline.facts.status)."""
+        return find_missing(self.weights, self.measured.interval if self.measured else None, self.waived)
 
     @property
     def card(self) -> PublishedFile | None:
@@ -320,7 +326,7 @@ def _status(entry: Entry, module: ModuleEntry) -> Status:
     """Returns what the entry says; where an older index does not say, what the facts of the module come to."""
     if (status := optional(entry, "status", str)) is not None:
         return Status(status)
-    return Status.DRAFT if module.draft_reasons else Status.RELEASED
+    return Status.DRAFT if module.missing else Status.RELEASED
 
 
 def read_collection(address: str, entry: Entry) -> CollectionEntry:

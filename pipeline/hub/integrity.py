@@ -11,6 +11,7 @@ from pipeline.base.text import read_generated
 from pipeline.cards.agreement import Models, title_problems
 from pipeline.cards.page import Page, Problem
 from pipeline.hub import svg
+from pipeline.hub.aliases import LATEST
 from pipeline.hub.index import Index
 
 Contents = Mapping[str, Sequence[tuple[str, str]]]  # the paths and SHA-256 of the files in each module's tarball
@@ -135,6 +136,37 @@ def unverified_quotes(folder: Path, index: Index) -> Iterator[str]:
         if entry.quoted and not (entry.weights and entry.weights.is_verified):
             text = f"{handle} has a quoted accuracy, and its weights are not known to be the ones that it is about"
             yield f"{folder / 'index.json'}: {text}; publish it again (make publish)"
+
+
+def wrong_statuses(folder: Path, index: Index) -> Iterator[str]:
+    """Yields the versions whose status disagrees with their facts, and the aliases "latest" that lead elsewhere."""
+    for handle, entry in index.modules.items():
+        reasons = " and ".join(missing.reason for missing in entry.missing)
+        if entry.is_released and reasons:
+            text = f"{handle} is listed as released, but it is a draft: {reasons}"
+            yield f"{folder / 'index.json'}: {text}; publish it again (make publish)"
+        elif not entry.is_released and not reasons:
+            text = (
+                f"{handle} is listed as a draft, but its weights are verified, and its accuracy is measured or waived"
+            )
+            yield f"{folder / 'index.json'}: {text}; publish it again (make publish)"
+    for name, written in index.document.get("aliases", {}).items():
+        latest = index.aliases.get(name, {}).get(LATEST)
+        if written.get(LATEST) != latest:
+            text = f"the alias latest of {show_name(name)} is {written.get(LATEST)}, expected {latest or 'none'}"
+            yield f"{folder / 'index.json'}: {text}; publish the module again (make publish)"
+
+
+def dead_successors(folder: Path, index: Index) -> Iterator[str]:
+    """Yields the deprecated versions whose successor is not in the hub, or is yanked itself."""
+    for handle, entry in index.modules.items():
+        if entry.deprecated is None:
+            continue
+        successor = index.modules.get(entry.deprecated.successor)
+        if successor is None or successor.yanked:
+            what = "yanked itself" if successor else "not in the hub"
+            text = f"{handle} is deprecated for {entry.deprecated.successor}, which is {what}"
+            yield f"{folder / 'index.json'}: {text}; name another one (make deprecate MODULE={handle} FOR=...)"
 
 
 def wrong_titles(folder: Path, index: Index) -> Iterator[str]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,13 @@ from pipeline.base.json_files import recall_json
 from pipeline.base.stage_code import ROOT
 from pipeline.base.templates import TEMPLATES, make_environment
 from pipeline.base.text import read_generated
+from pipeline.cards import drafts
 from pipeline.cards.page import LARGEST_PAGE
 from pipeline.hub import markdown
+from pipeline.hub.aliases import LATEST
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
 from pipeline.hub.index import Index
+from pipeline.hub.notices import DEPRECATED, YANKED
 from pipeline.hub.start_page_plot import plot
 
 SOURCES = TEMPLATES / "site"
@@ -32,11 +35,13 @@ MANIFEST = "site/pages.json"
 # The code that turns facts into pages; after a change of it all of them are rendered again.
 _RENDERERS = (
     "hub/website", "hub/markdown", "hub/entries", "hub/index", "hub/aliases", "hub/values", "hub/withdrawal",
-    "hub/start_page_plot", "base/axes", "base/heads", "base/templates", "base/verification", "cards/page",
-    "facts/accuracy", "facts/status",
+    "hub/notices", "hub/start_page_plot", "base/axes", "base/heads", "base/templates", "base/verification",
+    "cards/drafts", "cards/page", "facts/accuracy", "facts/status",
 )  # fmt: skip
 # What follows a title, which the two modules of a member share, by the task.
 _KINDS = {Head.CLASSIFICATION.task: "classifier", Head.FE.task: Head.FE.noun}
+# Sections of a card that are banners at the head of its HTML page.
+_BANNERS = frozenset({drafts.HEADING, YANKED, DEPRECATED})
 _PAGE = re.compile(r"([A-Za-z0-9][\w.-]{0,254}/){0,3}[A-Za-z0-9][\w.-]{0,254}\.html", re.ASCII)
 _LINK = re.compile(r"\]\(([^()\s#]+\.md)[#)]")
 
@@ -100,9 +105,14 @@ def _rows(entries: Sequence[ModuleEntry]) -> list[tuple[Any, ...]]:
     """Returns what a table of modules shows."""
     return [
         (entry.handle, entry.title, entry.task, entry.dataset, entry.variant, entry.image_size, entry.parameters,
-         entry.tarball.size, entry.accuracy, entry.is_unverified)
+         entry.tarball.size, entry.accuracy, entry.is_unverified, entry.marks)
         for entry in entries
     ]  # fmt: skip
+
+
+def _version(entry: ModuleEntry, aliases: Mapping[str, int]) -> tuple[int, tuple[str, ...]]:
+    """Returns a version, and the words that the list of versions has beside it: its aliases and its marks."""
+    return entry.version, (*(alias for alias, version in aliases.items() if version == entry.version), *entry.marks)
 
 
 def _start_page(hub: _Hub) -> Page:
@@ -127,23 +137,30 @@ def _start_page(hub: _Hub) -> Page:
 def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
     path = f"{entry.handle}.md"
     text = _read_text(hub.folder / path)
-    versions = [other.version for other in hub.index.versions[f"{entry.publisher}/{entry.name}"]]
+    module = f"{entry.publisher}/{entry.name}"
+    aliases = hub.index.aliases.get(module, {})
+    versions = [_version(other, aliases) for other in hub.index.versions[module]]
+    latest = aliases.get(LATEST)
+    has_successor = entry.deprecated is not None and entry.deprecated.successor in hub.index.modules
     name = hub.names[entry.publisher]
     in_collection = f"{entry.publisher}/collections/{entry.collection}/1" in hub.index.collections
 
     def facts() -> dict[str, Any]:
-        card = markdown.render_page(text, path, hub.pages)
+        card = markdown.render_page(text, path, hub.pages, without=_BANNERS)
         shown = {posixpath.normpath(posixpath.join(posixpath.dirname(path), image)) for image in card.images}
         return {
             "module": entry,
             "card": card,
             "versions": versions,
+            "latest": latest if latest and latest > entry.version else None,
+            "has_successor": has_successor,
             "publisher_name": name,
             "in_collection": in_collection,
             "plots": [file for file in entry.files if file.path.endswith(".svg") and file.path not in shown],
         }
 
-    inputs = repr((entry, text, versions, name, in_collection, _linked(text, path, hub.pages)))
+    links = _linked(text, path, hub.pages)
+    inputs = repr((entry, text, versions, latest, has_successor, name, in_collection, links))
     return Page(f"{entry.handle}.html", "module.html.jinja", inputs, facts)
 
 

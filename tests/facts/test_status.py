@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.base.verification import Verification
 from pipeline.facts.accuracy import Interval
-from pipeline.facts.status import Status, draft_reasons, status_of
+from pipeline.facts.status import Status, find_missing, status_of
 
 PINNED, UNVERIFIED = Verification.PINNED, Verification.UNVERIFIED
 
@@ -24,12 +24,12 @@ PINNED, UNVERIFIED = Verification.PINNED, Verification.UNVERIFIED
             PINNED,
             (0.85, 0.91),
             None,
-            ["the 95 % interval of the accuracy is 6.0 points wide, at most 5 are allowed"],
+            ["the 95 % interval of the accuracy is 6.00 points wide (limit 5)"],
         ),
     ],
 )
 def test_what_is_missing_makes_a_draft(
     weights: Verification | None, interval: Interval | None, waived: str | None, reasons: list[str]
 ) -> None:
-    assert list(draft_reasons(weights, interval, waived)) == reasons
+    assert [missing.reason for missing in find_missing(weights, interval, waived)] == reasons
     assert status_of(weights, interval, waived) is (Status.DRAFT if reasons else Status.RELEASED)

@@ -121,7 +121,7 @@ def test_module_page_shows_card_facts_files_versions_and_plots(published: Path) 
         "apache-2.0",
         "hub.load(",
         "There is a newer version",
-        "newest",
+        "latest",
     ):
         assert text in shown.text
     assert "2.html" in shown.links
