@@ -29,7 +29,7 @@ from pipeline.saved_model.files import folder_digest
 from pipeline.saved_model.graph import saved_model_class
 from tests.card_facts import checked_files, records
 from tests.conftest import ROOT, Stage, assert_refused
-from tests.hubs import read_document, write_document, write_plots
+from tests.hubs import edit_index, read_document, write_document, write_plots
 from tests.reports import QUOTED, REPORT, with_accuracy, with_checks, with_weights, write_report
 
 DEMO = ROOT / "model_cards/demo"
@@ -575,3 +575,45 @@ def test_a_tarball_that_is_no_saved_model_is_named(folder: Path) -> None:
     (folder / "hub/vit-publisher/vit_demo_fe/1.tar.gz").write_bytes(b"nothing")
     refresh(folder)
     assert any("vit_demo_fe/1.tar.gz" in fault for fault in faults(folder))
+
+
+def test_a_draft_that_is_listed_as_released(folder: Path) -> None:
+    """Random weights were once published under a real person's handle, and check-hub said nothing."""
+    edit_index(folder / "hub", weights="unverified")
+    found = "\n".join(faults(folder))
+    assert (
+        found.count("/1 is listed as released, but it is a draft: the weights are not verified; publish it again") == 2
+    )
+    assert found.count("the version is a draft (the weights are not verified), and the card does not say so") == 2
+
+
+def test_a_released_version_that_is_listed_as_a_draft(folder: Path) -> None:
+    edit_index(folder / "hub", status="draft")
+    text = "/1 is listed as a draft, but its facts are those of a released version; publish it again (make publish)"
+    assert sum(text in fault for fault in faults(folder)) == 2
+
+
+def test_a_yanked_version_whose_card_does_not_say_so(folder: Path) -> None:
+    edit_index(folder / "hub", yanked={"reason": "wrong labels", "date": "2026-11-29"})
+    found = "\n".join(faults(folder))
+    assert found.count("/1 is yanked, and its card has not the section that says so; publish it again") == 2
+
+
+def test_a_card_that_is_yanked_without_its_entry(folder: Path) -> None:
+    edit_page(folder, "vit_demo_fe/1.md", lambda text: text.replace("## Overview", "## Yanked\n\nNo.\n\n## Overview"))
+    (fault,) = faults(folder)
+    assert "a section 'Yanked', but index.json does not call vit-publisher/vit_demo_fe/1 yanked" in fault
+
+
+def test_a_successor_that_is_not_there(folder: Path) -> None:
+    edit_index(folder / "hub", deprecated={"successor": "vit-publisher/gone_fe/1", "date": "2026-11-29"})
+    found = "\n".join(faults(folder))
+    assert found.count("is deprecated for vit-publisher/gone_fe/1, which is not in the hub; name another one") == 2
+
+
+def test_an_alias_that_leads_elsewhere(folder: Path) -> None:
+    document = read_document(folder / "hub")
+    document["aliases"]["vit-publisher/vit_demo_fe"]["latest"] = 7
+    write_document(folder / "hub", document)
+    (fault,) = faults(folder)
+    assert "the alias latest of vit-publisher/vit_demo_fe is 7, expected 1" in fault

@@ -146,9 +146,7 @@ def wrong_statuses(folder: Path, index: Index) -> Iterator[str]:
             text = f"{handle} is listed as released, but it is a draft: {reasons}"
             yield f"{folder / 'index.json'}: {text}; publish it again (make publish)"
         elif not entry.is_released and not reasons:
-            text = (
-                f"{handle} is listed as a draft, but its weights are verified, and its accuracy is measured or waived"
-            )
+            text = f"{handle} is listed as a draft, but its facts are those of a released version"
             yield f"{folder / 'index.json'}: {text}; publish it again (make publish)"
     for name, written in index.document.get("aliases", {}).items():
         latest = index.aliases.get(name, {}).get(LATEST)
