@@ -40,6 +40,8 @@ class Failure:
         """Whether another try may succeed."""
         if self.is_full or self.reason == NO_CREDENTIALS:
             return False
+        if self.code == "NoSuchUpload":  # it was completed, but the answer was lost, or another publisher removed it
+            return True
         return not self.status or self.status in _TRANSIENT or self.is_conflict
 
     @property

@@ -13,6 +13,7 @@ from pipeline.targets.interface import Stored
 from pipeline.targets.remote import Patience, Remote, Source
 
 if TYPE_CHECKING:
+    from google.api_core.retry import Retry
     from google.cloud.storage import Blob, Bucket
 
 PART = 16 << 20  # bytes of a part of a large file; a multiple of 256 KiB
@@ -38,7 +39,7 @@ def open_google(place: Place, patience: Patience) -> Remote:
             f"{place.address}: there are no Google credentials, or they cannot be used; expected {_HELP.credentials}"
             " (docs/releasing.md)"
         ) from None
-    return Remote(place.address, GoogleStore(bucket, place.prefix), patience)
+    return Remote(place.address, GoogleStore(bucket, place.prefix, patience), patience)
 
 
 class GoogleStore:
@@ -50,9 +51,10 @@ class GoogleStore:
 
     help = _HELP
 
-    def __init__(self, bucket: "Bucket", prefix: str) -> None:
+    def __init__(self, bucket: "Bucket", prefix: str, patience: Patience) -> None:
         """Uses a bucket; a prefix has no / at its ends."""
         self._bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
+        self._patience = patience
 
     def head(self, path: str) -> Stored | None:
         """See Client.head()."""
@@ -81,8 +83,6 @@ class GoogleStore:
 
     def stream(self, path: str) -> Iterator[bytes]:
         """See Client.stream()."""
-        from google.cloud.storage.retry import DEFAULT_RETRY
-
         with _failures():
             blob = self._bucket.get_blob(self._prefix + path, retry=None, timeout=_TIMEOUT)
             if blob is None:
@@ -93,7 +93,7 @@ class GoogleStore:
                     end=min(start + PART, blob.size) - 1,
                     raw_download=True,
                     if_generation_match=blob.generation,
-                    retry=DEFAULT_RETRY,
+                    retry=self._retry(),
                     timeout=_TIMEOUT,
                 )
 
@@ -120,8 +120,6 @@ class GoogleStore:
 
     def upload(self, path: str, source: Source, headers: Headers) -> None:
         """See Client.upload(). Google removes uploads that were not finished within a week."""
-        from google.cloud.storage.retry import DEFAULT_RETRY
-
         blob = self._blob(path, headers)
         blob.chunk_size = PART
         with _failures():
@@ -130,7 +128,7 @@ class GoogleStore:
                 size=source.size,
                 content_type=headers.content_type,
                 checksum="crc32c",
-                retry=DEFAULT_RETRY,
+                retry=self._retry(),
                 timeout=_TIMEOUT,
             )
 
@@ -153,6 +151,13 @@ class GoogleStore:
     def sweep(self, seconds: float, path: str) -> int:
         """See Client.sweep(): Google lists no unfinished uploads, and removes them itself."""
         return 0
+
+    def _retry(self) -> "Retry":
+        """Returns how the parts of a file are repeated."""
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
+        pause, longest = self._patience.pause, self._patience.longest
+        return DEFAULT_RETRY.with_delay(pause, longest).with_timeout(self._patience.tries * longest)
 
     def _blob(self, path: str, headers: Headers) -> "Blob":
         blob = self._bucket.blob(self._prefix + path)

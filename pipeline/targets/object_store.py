@@ -99,11 +99,15 @@ class ObjectStore:
 
         with _failures():
             try:
-                for part in obstore.get(self._patient, path).stream(min_chunk_size=1 << 20):
-                    yield bytes(part)
+                answer = obstore.get(self._patient, path)
             except FileNotFoundError as error:
                 _refuse_missing(error)
-                raise FileNotFoundError(path) from None
+                answer = None
+            if answer:
+                for part in answer.stream(min_chunk_size=1 << 20):
+                    yield bytes(part)
+        if not answer:
+            raise FileNotFoundError(path)
 
     def write(self, path: str, content: bytes, headers: Headers, tag: str | None) -> Stored:
         """See Client.write()."""
@@ -204,6 +208,10 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except BaseError as error:
+        raise Failed(_failure(error)) from None
+    except FileNotFoundError as error:
+        if error.errno:  # of this machine's disk
+            raise
         raise Failed(_failure(error)) from None
 
 

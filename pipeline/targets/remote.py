@@ -100,8 +100,9 @@ class Source:
 
     def rewind(self) -> None:
         """Takes back what was counted, for another try."""
-        self._advance(-self._sent)
-        self._sent = 0
+        if self._sent:
+            self._advance(-self._sent)
+            self._sent = 0
 
 
 class Remote:

@@ -32,3 +32,7 @@ def open_on(monkeypatch: pytest.MonkeyPatch) -> Opener:
         return open_target(f"{server.target}/hubs/{secrets.token_hex(4)}", QUICK)
 
     return open_
+
+
+def nothing(count: int) -> None:
+    """Counts nothing."""
