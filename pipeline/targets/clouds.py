@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.base.extras import install_line
 from pipeline.base.fault import Fault
 from pipeline.targets.failures import Help
 from pipeline.targets.object_store import ONCE, QUICK, SLOW, ObjectStore, Sweeper, retries
@@ -18,7 +19,7 @@ from pipeline.targets.remote import Patience, Remote
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3CredentialProvider
 
-INSTALL = "pip install '.[release]'"
+INSTALL = install_line("release")
 _S3 = Help(
     "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the role of the machine or the job",
     "AWS_ENDPOINT_URL",

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.base.extras import install_line
 from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import Unreadable, expand_home, make_folder, naming, read_bounded
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 PASSWORD = "SIGN_PASSWORD"
 # PKCS #8 of the library derives the key with PBKDF2 in 2,048 rounds, so that the password itself must be hard to guess.
 SHORTEST = 16
-INSTALL = "pip install 'vit-publisher[trust]'"
+INSTALL = install_line("trust")
 _LARGEST = 64 << 10  # bytes of a key file; a key has 0.3 kB
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----[\w+/=\s:,-]*?-----END \1-----", re.ASCII)
 _ENCRYPTED = "ENCRYPTED PRIVATE KEY"
