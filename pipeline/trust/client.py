@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuf.api import exceptions
-from tuf.ngclient import FetcherInterface, Updater
-
 from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import make_folder
 from pipeline.trust.chain import Chain, parse_metadata
@@ -44,19 +41,6 @@ class TrustedIndex:
     keys: Mapping[str, NamedKey]
 
 
-class _Fetcher(FetcherInterface):
-    """Gives the library the files of a hub."""
-
-    def __init__(self, get: GetFile) -> None:
-        self._get = get
-
-    def _fetch(self, url: str) -> Iterator[bytes]:
-        content = self._get(url.removeprefix(_BASE))
-        if content is None:
-            raise exceptions.DownloadHTTPError(f"{url.removeprefix(_BASE)} is missing", 404)
-        return iter((content,))
-
-
 def read_trusted_index(get: GetFile, root: bytes, state: Path) -> TrustedIndex:
     """Returns what the owner of the pinned root has signed in a hub.
 
@@ -68,9 +52,21 @@ def read_trusted_index(get: GetFile, root: bytes, state: Path) -> TrustedIndex:
     Raises:
         Fault: when the metadata are missing, damaged, expired, older than before, or signed by others.
     """
+    from tuf.api import exceptions  # 0.8 s, which whoever has no root does without
+    from tuf.ngclient import FetcherInterface, Updater
+
+    class Fetcher(FetcherInterface):
+        """Gives the library the files of the hub."""
+
+        def _fetch(self, url: str) -> Iterator[bytes]:
+            content = get(url.removeprefix(_BASE))
+            if content is None:
+                raise exceptions.DownloadHTTPError(f"{url.removeprefix(_BASE)} is missing", 404)
+            return iter((content,))
+
     make_folder(state)
     try:
-        updater = Updater(str(state), f"{_BASE}{FOLDER}/", fetcher=_Fetcher(get), bootstrap=root)
+        updater = Updater(str(state), f"{_BASE}{FOLDER}/", fetcher=Fetcher(), bootstrap=root)
         updater.refresh()
         updater.get_targetinfo(_SOME_SHARD)
     except (exceptions.RepositoryError, exceptions.DownloadError) as error:
@@ -95,6 +91,8 @@ def _read_state(state: Path) -> TrustedIndex:
 
 
 def _explain(error: Exception) -> str:
+    from tuf.api import exceptions
+
     reason = show_name(str(error))
     if isinstance(error, exceptions.ExpiredMetadataError):
         return f"the signatures have expired ({reason}): the hub is old, or its owner has not renewed them (make renew)"

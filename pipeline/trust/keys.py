@@ -1,8 +1,9 @@
 """Signing keys: Ed25519, in PEM files (PKCS #8) that a password encrypts.
 
 A private key and its password are never an argument of a command, which every user of a machine can read, nor part of
-a message: a key is named by its file, a password comes from the variable SIGN_PASSWORD or is asked for. An environment
-that keeps secrets in variables, as CI does, gives the text of the keys so: SIGN=env:<NAME>.
+a message. A key is named by its file; the password of release.pem is the value of SIGN_PASSWORD_RELEASE, else of
+SIGN_PASSWORD, else it is asked for. An environment that keeps secrets in variables, as CI does, gives the text of the
+keys so: SIGN=env:<NAME>.
 """
 
 import getpass
@@ -10,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 PASSWORD = "SIGN_PASSWORD"
 # PKCS #8 of the library derives the key with PBKDF2 in 2,048 rounds, so that the password itself must be hard to guess.
 SHORTEST = 16
-INSTALL = install_line("trust")
 _LARGEST = 64 << 10  # bytes of a key file; a key has 0.3 kB
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----[\w+/=\s:,-]*?-----END \1-----", re.ASCII)
 _ENCRYPTED = "ENCRYPTED PRIVATE KEY"
@@ -36,7 +37,7 @@ def require_libraries() -> None:
         import securesystemslib.signer  # noqa: F401
         import tuf.api.metadata  # noqa: F401
     except ImportError as error:
-        text = f"signatures need the extra trust, and {error.name} is not installed; run: {INSTALL}"
+        text = f"signatures need {error.name}, which is not installed; run: {install_line('trust')}"
         raise Fault(text) from None
 
 
@@ -79,42 +80,49 @@ def _write_secret(path: Path, content: bytes) -> None:
         raise
 
 
-def read_password(files: str, confirm: bool = False) -> str:
-    """Returns the password of SIGN_PASSWORD, or asks at the terminal.
+def find_password(stem: str) -> str | None:
+    """Returns the password that the environment has for a key, by the name of its file without `.pem`."""
+    own = f"{PASSWORD}_{re.sub('[^A-Za-z0-9]', '_', stem).upper()}"
+    return os.environ.get(own) or os.environ.get(PASSWORD)
+
+
+def ask_password(what: str, is_new: bool = False) -> str:
+    """Asks for a password at the terminal.
 
     Args:
-        files: what it is for, in the question.
-        confirm: whether to ask twice, for a new key.
+        what: the key, for the question.
+        is_new: whether to ask twice.
 
     Raises:
-        Fault: when there is neither the variable nor a terminal, or the two answers differ.
+        Fault: when there is no terminal, or the two answers differ.
     """
-    if password := os.environ.get(PASSWORD):
-        return password
     if not sys.stdin.isatty():
         raise Fault(
-            f"the password of {files}: expected it in the variable {PASSWORD}, since there is no terminal to ask"
+            f"the password of {what}: expected it in the variable {PASSWORD}, since there is no terminal to ask"
         )
-    password = getpass.getpass(f"Password of {files}: ")
-    if confirm and getpass.getpass("Once more: ") != password:
-        raise Fault(f"the password of {files}: the two answers differ; run the same command again")
+    password = getpass.getpass(f"Password of {what}: ")
+    if is_new and getpass.getpass("Once more: ") != password:
+        raise Fault(f"the password of {what}: the two answers differ; run the same command again")
     return password
 
 
 def load_signers(sign: str) -> "list[CryptoSigner]":
-    """Returns the private keys that SIGN= names; one password decrypts all.
+    """Returns the private keys that SIGN= names.
 
     Args:
-        sign: a key file, a folder of key files (*.pem), or `env:<NAME>` of a variable with the text of such files.
+        sign: with commas between them: key files, folders of key files (*.pem), and `env:<NAME>` of variables that hold
+            the text of such files.
 
     Raises:
         Fault: when there is none, one is no encrypted private key, or the password is wrong.
     """
     require_libraries()
-    texts = _read_variable(sign) if sign.startswith("env:") else _read_files(expand_home(sign))
-    keys = [(place, block) for place, text in texts for block in _blocks(place, text)]
-    password = read_password(f"SIGN={sign}")
-    return [_decrypt(place, block, password) for place, block in keys]
+    asked: list[str] = []
+    signers = []
+    for part in sign.split(","):
+        for place, text in _read_variable(part) if part.startswith("env:") else _read_files(expand_home(part)):
+            signers += [_decrypt(place, block, asked) for block in _blocks(place, text)]
+    return signers
 
 
 def _read_variable(sign: str) -> list[tuple[str, str]]:
@@ -155,7 +163,22 @@ def _blocks(place: str, text: str) -> list[str]:
     return [block[0] for block in blocks]
 
 
-def _decrypt(place: str, block: str, password: str) -> "CryptoSigner":
+def _decrypt(place: str, block: str, asked: list[str]) -> "CryptoSigner":
+    """Returns a key; `asked` are the passwords that were typed for the keys before, and gets a new one."""
+    if password := find_password(Path(place).stem):
+        return _load(place, block, password)
+    for earlier in asked:
+        with suppress(_WrongPassword):
+            return _load(place, block, earlier)
+    asked.append(ask_password(place))
+    return _load(place, block, asked[-1])
+
+
+class _WrongPassword(Fault):
+    """The password is not the one of the key."""
+
+
+def _load(place: str, block: str, password: str) -> "CryptoSigner":
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -165,7 +188,8 @@ def _decrypt(place: str, block: str, password: str) -> "CryptoSigner":
         key = load_pem_private_key(block.encode(), password.encode())
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         if "password" in str(error).lower():
-            raise Fault(f"{place}: wrong password; set {PASSWORD} to the one that the key was made with") from None
+            text = f"{place}: wrong password; set {PASSWORD} to the one that the key was made with"
+            raise _WrongPassword(text) from None
         raise Fault(f"{place}: the key is damaged, or of an unknown kind; restore it from your copy") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise Fault(f"{place}: a key of another kind, expected Ed25519; make one with make keys")

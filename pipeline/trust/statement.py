@@ -21,6 +21,7 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:vit-publisher:build:1"  # a name, not a page: what `parameters` and `dependencies` mean
 REPORT = "report.json"
+CONTENT = "contentSha256"
 
 Scalar = str | int | float | bool | None
 Json = dict[str, Any]  # a JSON object
@@ -102,19 +103,23 @@ class Statement:
         sha256: of the tarball, in hexadecimal.
         definition: what it was built from.
         run: how it was built.
+        content_sha256: one digest of all files in the tarball (pipeline.saved_model.files.content_digest), by which an
+            unpacked module is recognised; None where the statement does not say.
     """
 
     handle: str
     sha256: str
     definition: BuildDefinition
     run: RunDetails
+    content_sha256: str | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError for a handle or a digest that cannot be one."""
         if not _HANDLE.fullmatch(self.handle):
             raise ValueError(f"'{show_name(self.handle)}' is no handle, expected <publisher>/<module>/<version>")
-        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
-            raise ValueError(f"sha256 is '{show_name(self.sha256)}', expected 64 hexadecimal digits")
+        for digest in (self.sha256, self.content_sha256):
+            if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
+                raise ValueError(f"sha256 is '{show_name(digest)}', expected 64 hexadecimal digits")
 
 
 def statement_path(handle: str) -> str:
@@ -127,7 +132,7 @@ def render_statement(statement: Statement) -> bytes:
     """Returns a statement as JSON, the same bytes for the same statement: sorted keys, no spaces, ASCII."""
     document = {
         "_type": STATEMENT_TYPE,
-        "subject": [{"name": f"{statement.handle}.tar.gz", "digest": {"sha256": statement.sha256}}],
+        "subject": [_resource_json(_subject_of(statement))],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "buildDefinition": _definition_json(statement.definition),
@@ -135,6 +140,11 @@ def render_statement(statement: Statement) -> bytes:
         },
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _subject_of(statement: Statement) -> Resource:
+    content = {} if statement.content_sha256 is None else {CONTENT: statement.content_sha256}
+    return Resource(f"{statement.handle}.tar.gz", {"sha256": statement.sha256}, annotations=content)
 
 
 def _definition_json(definition: BuildDefinition) -> Json:
@@ -177,10 +187,15 @@ def parse_statement(content: bytes) -> Statement:
             raise TypeError("it is no object")
         _expect(document, "_type", STATEMENT_TYPE)
         _expect(document, "predicateType", PREDICATE_TYPE)
-        handle, sha256 = _read_subject(document)
+        subject = _read_subject(document)
         predicate = _get(document, "predicate", dict)
-        definition = _read_definition(_get(predicate, "buildDefinition", dict))
-        return Statement(handle, sha256, definition, _read_run(_get(predicate, "runDetails", dict)))
+        return Statement(
+            subject.name.removesuffix(".tar.gz"),
+            subject.digest["sha256"],
+            _read_definition(_get(predicate, "buildDefinition", dict)),
+            _read_run(_get(predicate, "runDetails", dict)),
+            _texts(dict(subject.annotations), "annotations").get(CONTENT),
+        )
     except KeyError as error:
         raise Unreadable(f"no statement of this program: it lacks {error.args[0]}") from None
     except (TypeError, ValueError) as error:
@@ -192,15 +207,14 @@ def _expect(document: Json, key: str, expected: str) -> None:
         raise ValueError(f"{key} is '{show_name(value)}', expected {expected}")
 
 
-def _read_subject(document: Json) -> tuple[str, str]:
+def _read_subject(document: Json) -> Resource:
     subjects = _get(document, "subject", list)
     if len(subjects) != 1:
         raise ValueError(f"it is about {len(subjects)} files, expected one tarball")
-    subject = _object(subjects[0], "subject")
-    name = _get(subject, "name", str)
-    if not name.endswith(".tar.gz"):
-        raise ValueError(f"it is about '{show_name(name)}', expected <handle>.tar.gz")
-    return name.removesuffix(".tar.gz"), _get(_get(subject, "digest", dict), "sha256", str)
+    subject = _read_resource(_object(subjects[0], "subject"))
+    if not subject.name.endswith(".tar.gz"):
+        raise ValueError(f"it is about '{show_name(subject.name)}', expected <handle>.tar.gz")
+    return subject
 
 
 def _read_definition(definition: Json) -> BuildDefinition:

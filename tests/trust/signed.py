@@ -1,5 +1,6 @@
 """A hub's signed metadata in memory: keys without files, and a store that creates and swaps as targets do."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -42,3 +43,8 @@ def signed_files(keys: Mapping[Role, CryptoSigner], now: datetime | None = None)
     public = {role: signer.public_key for role, signer in keys.items()}
     files.write(first_metadata(public, SHARDS, change(keys, now=now)))
     return files
+
+
+def sha256(content: bytes) -> str:
+    """Returns a digest in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from pipeline.base.fault import Fault
-from pipeline.trust.keys import PASSWORD, load_signers, make_key, read_password
+from pipeline.trust.keys import PASSWORD, ask_password, load_signers, make_key
 
 SECRET = "planted-password-of-32-characters"
 ENCRYPTED = BestAvailableEncryption(SECRET.encode())
@@ -52,6 +52,9 @@ def test_a_key_is_written_for_its_owner_alone_and_read_again(tmp_path: Path) -> 
 def test_a_folder_or_a_variable_may_hold_several_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {make_key(tmp_path / f"{name}.pem", SECRET).keyid for name in ("snapshot", "timestamp")}
     assert {signer.public_key.keyid for signer in load_signers(str(tmp_path))} == names
+    assert {
+        signer.public_key.keyid for signer in load_signers(f"{tmp_path}/snapshot.pem,{tmp_path}/timestamp.pem")
+    } == names
     monkeypatch.setenv("KEYS", "".join(path.read_text() for path in tmp_path.glob("*.pem")))
     assert {signer.public_key.keyid for signer in load_signers("env:KEYS")} == names
 
@@ -85,4 +88,25 @@ def test_without_a_password_or_a_terminal_the_variable_is_named(monkeypatch: pyt
     with Path(os.devnull).open() as nothing:
         monkeypatch.setattr("sys.stdin", nothing)
         with pytest.raises(Fault, match="expected it in the variable SIGN_PASSWORD"):
-            read_password("SIGN=key.pem")
+            ask_password("key.pem")
+
+
+def test_each_key_may_have_a_password_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_key(tmp_path / "root.pem", "the password of the safe")
+    make_key(tmp_path / "release-2.pem", SECRET)
+    assert "root.pem: wrong password" in refusal(str(tmp_path))
+    monkeypatch.setenv("SIGN_PASSWORD_ROOT", "the password of the safe")
+    assert len(load_signers(str(tmp_path))) == 2
+    monkeypatch.delenv(PASSWORD)
+    monkeypatch.setenv("SIGN_PASSWORD_RELEASE_2", SECRET)
+    assert len(load_signers(str(tmp_path))) == 2
+
+
+def test_a_typed_password_is_tried_for_every_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([SECRET, "the password of the safe"])
+    for name, password in (("a", SECRET), ("b", SECRET), ("c", "the password of the safe")):
+        make_key(tmp_path / f"{name}.pem", password)
+    monkeypatch.delenv(PASSWORD)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("getpass.getpass", lambda _: next(answers))
+    assert len(load_signers(str(tmp_path))) == 3

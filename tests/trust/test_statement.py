@@ -38,6 +38,7 @@ STATEMENT = Statement(
         {"weights": "passed"},
         "12" * 32,
     ),
+    "34" * 32,
 )
 
 
@@ -46,7 +47,15 @@ def test_a_statement_is_read_as_it_was_written() -> None:
     assert parse_statement(content) == STATEMENT
     assert render_statement(parse_statement(content)) == content
     document = json.loads(content)
-    assert document["subject"] == [{"name": "vit-publisher/vit_demo_fe/1.tar.gz", "digest": {"sha256": "ab" * 32}}]
+    assert document["subject"] == [
+        {
+            "name": "vit-publisher/vit_demo_fe/1.tar.gz",
+            "digest": {"sha256": "ab" * 32},
+            "annotations": {"contentSha256": "34" * 32},
+        }
+    ]
+    without = dataclasses.replace(STATEMENT, content_sha256=None)
+    assert parse_statement(render_statement(without)) == without
     assert document["predicate"]["runDetails"]["metadata"]["finishedOn"] == "2026-11-29T02:02:03Z"
 
 
@@ -65,7 +74,9 @@ def test_keys_of_later_versions_are_ignored() -> None:
         (lambda d: d["subject"].append(d["subject"][0]), "it is about 2 files"),
         (lambda d: d["subject"][0].update(name="../../x/1.tar.gz"), "is no handle"),
         (lambda d: d["subject"][0].update(name="a/b/1"), "expected <handle>.tar.gz"),
-        (lambda d: d["subject"][0]["digest"].update(sha256="xy"), "expected 64 hexadecimal digits"),
+        (lambda d: d["subject"][0]["digest"].update(sha256="xy"), "the sha256 of"),
+        (lambda d: d["subject"][0].update(digest={"sha512": "ab" * 64}), "it lacks sha256"),
+        (lambda d: d["subject"][0]["annotations"].update(contentSha256="12"), "expected 64 hexadecimal digits"),
         (lambda d: d["predicate"]["runDetails"]["metadata"].update(finishedOn="yesterday"), "is no time"),
         (lambda d: d["predicate"]["runDetails"]["metadata"].update(finishedOn="2026-13-41T00:00:00Z"), "month"),
         (lambda d: d["predicate"]["buildDefinition"].update(externalParameters=[]), "externalParameters is []"),
