@@ -38,6 +38,7 @@ class Command:
 COMMANDS = {
     "doctor": Command("doctor", "doctor", "show what a SavedModel needs and what is wrong with it, without running it"),
     "evaluate": Command("evaluate", "evaluate", "measure an image classifier on labelled images"),
+    "verify": Command("verify", "trust", "check a hub or a module from outside, and who signed it"),
     "serve": Command("serve", "serve", "serve a hub's folder over HTTP"),
     "check-hub": Command("audit", "doctor", "check a hub's folder: bytes, pages, links, figures"),
 }

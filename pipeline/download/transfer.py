@@ -61,6 +61,28 @@ def receive_body(response: requests.Response, path: Path, part: Part, label: str
         return hashing.results()
 
 
+def receive_bytes(response: requests.Response, length: int | None, most: int, policy: Policy) -> bytes:
+    """Returns an answer's body, or its first `most` bytes and one if it is larger.
+
+    Args:
+        response: the answer.
+        length: the announced length, if there is one.
+        most: how many bytes are wanted.
+        policy: the slowest connection that is accepted.
+
+    Raises:
+        TryAgain: when the connection breaks, ends too early, or is too slow.
+    """
+    response.raw.enforce_content_length = False  # it is checked below, with a message of ours
+    content, speed = bytearray(), _SpeedLimit(policy)
+    while len(content) <= most and (chunk := _read(response, len(content), policy)):
+        content += chunk
+        speed.check(len(chunk))
+    if length is not None and len(content) < min(length, most + 1):
+        raise TryAgain(f"the connection ended after {len(content)} of {length} bytes")
+    return bytes(content[: most + 1])
+
+
 def compute_digests(path: Path, kinds: Iterable[str]) -> dict[str, str]:
     """Returns a file's SHA-256 and its digests of other kinds, in hexadecimal by kind."""
     with path.open("rb") as stream, Hashing(kinds) as hashing:

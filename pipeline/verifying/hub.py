@@ -1,0 +1,167 @@
+"""Checks a whole hub from outside: its index, every file that this lists, claims, statements, and its start page."""
+
+import json
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pipeline.base.fault import Fault, list_names, show_name
+from pipeline.base.files import Unreadable
+from pipeline.base.json_files import parse_facts
+from pipeline.base.progress import Progress
+from pipeline.hub.entries import ModuleEntry, PublishedFile
+from pipeline.hub.index import Index
+from pipeline.trust.client import TrustedIndex, read_trusted_index
+from pipeline.trust.roles import NamedKey, current_time, find_expiring
+from pipeline.trust.statement import statement_path
+from pipeline.verifying.findings import Findings
+from pipeline.verifying.hub_index import HubIndex
+from pipeline.verifying.readers import Reader
+from pipeline.verifying.statements import check_statement
+
+START_PAGE = "index.html"
+
+
+def verify_hub(reader: Reader, root: bytes | None, state: Path) -> Findings:
+    """Checks a hub.
+
+    Args:
+        reader: reads it.
+        root: the pinned root.json; without one no signature is verified.
+        state: the folder of what was seen of this hub before, with this root.
+
+    Raises:
+        Fault: when the signed metadata are not what the root leads to, there is no index, or the hub cannot be reached.
+    """
+    findings = Findings(reader.address)
+    trusted = trust_index(reader, root, state, findings) if root is not None else None
+    index = HubIndex(reader, trusted, findings).read()
+    _HubCheck(reader, index, trusted, findings).run()
+    return findings
+
+
+def trust_index(reader: Reader, root: bytes, state: Path, findings: Findings) -> TrustedIndex:
+    """Returns what was signed, and writes into `findings` by whom, and what expires soon.
+
+    Raises:
+        Fault: as read_trusted_index() does.
+    """
+    try:
+        trusted = read_trusted_index(reader.small, root, state)
+    except Fault as fault:
+        raise Fault(f"{reader.address}: {fault}") from None
+    findings.is_verified = True
+    findings.roles += trusted.roles.values()
+    findings.notes += find_expiring(trusted.roles, current_time())
+    return trusted
+
+
+class _HubCheck:
+    """Compares the files of a hub with its index."""
+
+    def __init__(self, reader: Reader, index: Index, trusted: TrustedIndex | None, findings: Findings) -> None:
+        self._reader, self._index, self._trusted, self._findings = reader, index, trusted, findings
+        self._tarballs = {entry.tarball.sha256: handle for handle, entry in index.modules.items()}
+        self._lacking: dict[str, list[str]] = {"claim": [], "statement": [], "signature": []}
+
+    def run(self) -> None:
+        """Checks every file that the index lists, then the links of the start page."""
+        entries = self._index.entries
+        with Progress("verify", sum(file.size for entry in entries.values() for file in entry.files), "B") as progress:
+            for name, entry in entries.items():
+                for file in entry.files:
+                    self._check_file(name, file)
+                    progress.advance(file.size)
+                if isinstance(entry, ModuleEntry):
+                    self._check_module(entry)
+        self._check_start_page()
+        for what, handles in self._lacking.items():
+            if handles:
+                self._findings.notes.append(f"{len(handles):,} modules have no {what}: {list_names(handles, 3)}")
+
+    def _check_file(self, name: str, file: PublishedFile) -> None:
+        seen = self._reader.seen(file.path, file.size)
+        self._findings.files += 1
+        self._findings.bytes += file.size
+        if seen is None:
+            self._problem(file.path, f"missing, but the index lists it for {name}")
+        elif seen.size != file.size or seen.sha256 != file.sha256:
+            other = self._tarballs.get(seen.sha256)
+            text = f"it is the tarball of {other}, not of {name}" if other else "changed since the index listed it"
+            got = f"{seen.size:,} bytes, sha256 {seen.sha256}" if seen.size <= file.size else "more"
+            self._problem(file.path, f"{text}: expected {file.size:,} bytes, sha256 {file.sha256}, got {got}")
+
+    def _check_module(self, entry: ModuleEntry) -> None:
+        self._findings.modules += 1
+        self._check_claim(entry)
+        path = statement_path(entry.handle)
+        if not any(file.path == path for file in entry.files):
+            self._lacking["statement"].append(entry.handle)
+            return
+        content = self._reader.small(path)
+        if content is None:  # named as missing already
+            return
+        self._findings.statements += 1
+        keys: Mapping[str, NamedKey] | None = self._trusted.keys if self._trusted else None
+        try:
+            checked = check_statement(content, keys)
+            checked.refuse_other(entry.handle, entry.tarball.sha256)
+        except Unreadable as reason:
+            self._problem(path, str(reason))
+            return
+        self._findings.signed_by.update(checked.signers)
+        if not checked.signers and self._trusted:
+            self._lacking["signature"].append(entry.handle)
+
+    def _check_claim(self, entry: ModuleEntry) -> None:
+        path = f"claims/{entry.handle}.json"
+        content = self._reader.small(path)
+        if content is None:
+            self._lacking["claim"].append(entry.handle)
+            return
+        expected = {"sha256": entry.tarball.sha256, "size": entry.tarball.size}
+        try:
+            claim = parse_facts(content)
+        except Unreadable as reason:
+            self._problem(path, str(reason))
+            return
+        if claim != expected:
+            text = f"claims {show_name(json.dumps(claim))}, but the index lists {json.dumps(expected)}"
+            self._problem(path, f"{text} for {entry.handle}")
+
+    def _check_start_page(self) -> None:
+        content = self._reader.small(START_PAGE)
+        if content is None:
+            self._findings.notes.append(f"there is no {START_PAGE}")
+            return
+        for link in sorted(_links(content.decode(errors="replace"))):
+            if not self._reader.has(link):
+                self._problem(START_PAGE, f"it links to {show_name(link)}, and there is no such file")
+
+    def _problem(self, path: str, text: str) -> None:
+        self._findings.problems.append(f"{self._reader.address}/{path}: {text}")
+
+
+class _Links(HTMLParser):
+    """Collects what a page links to, or loads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: set[str] = set()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.links |= {value for name, value in attributes if name in ("href", "src") and value}
+
+
+def _links(page: str) -> set[str]:
+    """Returns the paths of the hub's own files that its start page links to."""
+    parser = _Links()
+    parser.feed(page)
+    paths = set()
+    for link in parser.links:
+        parts = urlsplit(link)
+        path = unquote(parts.path)
+        if not parts.scheme and not parts.netloc and path and ".." not in path.split("/"):
+            paths.add(path.removeprefix("./"))
+    return paths
