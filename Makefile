@@ -61,14 +61,19 @@ REQUIRE_ACCURACY ?=## 1: publish nothing whose accuracy was not measured
 ARTIFACTS ?= artifacts## the folder of all outputs; default artifacts
 HUB ?= $(ARTIFACTS)/hub## the folder to publish to, or to serve; default artifacts/hub
 HUB_URL ?=## the public address of the hub; default hub_url of collection.yaml
-SIGN ?=## publish: the private key that signs the modules' statements, a file; default none
+SIGN ?=## keys that sign: publish statements, the index with sign; files, folders of *.pem, env:<NAME>, with commas
 V ?=## 1: print every command
 ##@ For one target
+ROOT ?=## verify, renew: the root.json that signatures must lead to
+ROLE ?=## keys: the role whose key is replaced: root, targets, release, snapshot or timestamp
+KEY ?=## keys: the file of the new key, made if it is missing
+OWNER ?=## keys: the name of the new keys' owner, which everybody can read
+REVOKE ?=## keys: 1: the statements of the key that is replaced stop to count
 PORT ?= 8080## serve: the port; default 8080
 HOST ?=## serve: the address to listen on; default 127.0.0.1, this machine alone
 GCS ?=## serve: gs://bucket/prefix of the unpacked modules, if there are any
 PROXIES ?=## serve: IP addresses of reverse proxies before it, with commas; all clients come from them
-MODULE ?=## evaluate: a SavedModel's folder, archive or address
+MODULE ?=## evaluate, verify: a SavedModel's folder, archive or address
 AGAINST ?=## evaluate: a second module, to compare with
 LABELS ?=## evaluate: the label file; default ImageNet-1k's
 SIGNATURE ?=## evaluate: the signature to call, of several
@@ -103,12 +108,12 @@ BASE_PYTHON ?= python3## the interpreter that .venv is made from; default python
 # Other programs use these words in the environment (autotools set PYTHON, WSL NAME, csh HOST): only the command line
 # counts.
 $(foreach word,CACHE LOCK INDEX DIFF NAME HOST PYTHON SIGNATURE OUTPUT TAGS SIZE LAYOUT BACKGROUND PROTOCOL \
-  TRUST,\
+  TRUST ROOT ROLE KEY OWNER REVOKE,\
   $(if $(filter $(word),$(GIVEN)),,$(eval override $(word) :=)))
 # Only some shells expand the ~ of `make HUB=~/hub`.
 home = $(subst <home>,,$(subst <home>~/,$(value HOME)/,<home>$(1)))
 $(foreach path,CHECKPOINTS CACHE LOCK IMAGENET REAL ARTIFACTS HUB MODULE AGAINST LABELS SAVED_MODEL INDEX SIGN TORCH_PYTHON \
-  PYTHON BASE_PYTHON,\
+  PYTHON BASE_PYTHON ROOT KEY,\
   $(eval override $(path) := $$(call home,$$($(path)))))
 
 # For the shell: a text as one word, and the value of a setting; and that for a message. A value with a colon may be an
@@ -245,7 +250,7 @@ DONE = $(eval PUBLISHED := yes)
 idle = $(if $(PUBLISHED)$(strip $(call flags,n q s)),,$(info \
   nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
 
-.PHONY: help FORCE fetch convert validate card package publish publish-all select add contact-sheet evaluate imagenet check-hub serve doctor test test-fast browser lint wheel bench check-full clean
+.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all select add contact-sheet evaluate imagenet check-hub serve doctor test test-fast browser lint wheel bench check-full clean
 FORCE:
 
 ##@ Publish models
@@ -266,6 +271,18 @@ serve: | $(READY) ## serve HUB at http://localhost:PORT, as tfhub.dev did
 	  $(call option,GCS,--gcs) $(call option,PROXIES,--proxies)
 check-hub: | $(READY) ## check HUB: bytes, pages, tags, links, counts, figures
 	$(Q)$(RUN)audit $(call given,HUB) --artifacts=$(call quote,$A)
+verify: | $(READY) ## check HUB, or MODULE of it, from outside; with ROOT also who signed it (HUB and MODULE may be addresses)
+	$(Q)$(RUN)verify $(if $(MODULE),$(call given,MODULE),$(call given,HUB)) $(call option,ROOT,--root)
+
+##@ Signatures
+signing = $(RUN)keys $(1) $(call given,HUB) $(call option,SIGN,--sign) $(call option,OWNER,--owner)
+keys: | $(READY) ## make the keys of a signed HUB in the folder SIGN, and sign it; with ROLE replace that key by KEY
+	$(Q)$(if $(ROLE),$(call signing,replace) $(call option,ROLE,--role) $(call option,KEY,--key) $(call option,ROOT,--root) \
+	  $(if $(filter 1,$(REVOKE)),--revoke),$(call signing,make))
+sign: | $(READY) ## sign the index of HUB as it is, with the keys of SIGN
+	$(Q)$(call signing,sign) $(call option,ROOT,--root)
+renew: | $(READY) ## renew the signatures of HUB that the keys of SIGN can make
+	$(Q)$(call signing,renew) $(call option,ROOT,--root)
 
 ##@ Images and SavedModels
 imagenet: | $(READY) ## download validation images of ten classes (340 MB), and print how to get the others

@@ -3,7 +3,7 @@
     python -m pipeline.keys make HUB --sign FOLDER [--owner NAME]       the keys of all roles, and the first signatures
     python -m pipeline.keys sign HUB --sign KEYS                        the index as it is, after make publish
     python -m pipeline.keys renew HUB --sign KEYS                       before signatures expire
-    python -m pipeline.keys replace HUB ROLE --key FILE --sign KEYS [--owner NAME] [--revoke]
+    python -m pipeline.keys replace HUB --role ROLE --key FILE --sign KEYS [--owner NAME] [--revoke]
     python -m pipeline.keys show HUB                                    who signs what, and until when
 
 HUB is a folder, or an address that make release writes to. KEYS are key files, folders of key files, or env:<NAME>,
@@ -183,7 +183,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m pipeline.keys", description="Makes and replaces signing keys.")
     parser.add_argument("action", choices=("make", "sign", "renew", "replace", "show"))
     parser.add_argument("hub", help="the hub: a folder, or an address that make release writes to")
-    parser.add_argument("role", nargs="?", choices=[role.value for role in Role], help="replace: whose key")
+    parser.add_argument("--role", choices=[role.value for role in Role], help="replace: whose key")
     parser.add_argument("--sign", default="", help="make: the folder of the keys; else the keys, with commas")
     parser.add_argument("--key", type=expand_home, help="replace: the file of the new key, made if it is missing")
     parser.add_argument("--owner", default="", help="a name for new keys, which everybody can read")

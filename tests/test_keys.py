@@ -55,9 +55,9 @@ def test_the_ceremony(hub: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "all signatures count until" in run("renew", hub, "--sign", f"{safe}/snapshot.pem,{safe}/timestamp.pem")
     assert versions(hub, root, state)[Role.TIMESTAMP] == 3
     new = ("--key", safe / "release-2.pem", "--owner", "Grace")
-    assert "the key of release is" in run("replace", hub, "release", "--sign", safe, *new)
-    assert "give" in run("replace", hub, "timestamp", "--sign", safe, "--key", safe / "timestamp-2.pem")
-    run("replace", hub, "root", "--sign", safe, "--key", safe / "root-2.pem", "--root", root)
+    assert "the key of release is" in run("replace", hub, "--role", "release", "--sign", safe, *new)
+    assert "give" in run("replace", hub, "--role", "timestamp", "--sign", safe, "--key", safe / "timestamp-2.pem")
+    run("replace", hub, "--role", "root", "--sign", safe, "--key", safe / "root-2.pem", "--root", root)
     assert versions(hub, root, state)[Role.ROOT] == 3
     assert root.read_bytes() != first
     capsys.readouterr()
@@ -88,8 +88,11 @@ def test_an_interrupted_ceremony_goes_on(hub: Path, tmp_path: Path) -> None:
         (("sign", "{hub}", "--sign", "{hub}"), "has no *.pem"),
         (("sign", "{hub}", "--sign", "{keys}", "--root", "{hub}/none"), "no such file, expected a root.json"),
         (("renew", "{hub}", "--sign", "{keys}/release.pem"), "no key of the role snapshot"),
-        (("replace", "{hub}", "release", "--sign", "{keys}"), "expected ROLE=<role> and KEY="),
-        (("replace", "{hub}", "root", "--sign", "{keys}", "--key", "{keys}/r.pem", "--revoke"), "REVOKE=1 is about"),
+        (("replace", "{hub}", "--role", "release", "--sign", "{keys}"), "expected ROLE=<role> and KEY="),
+        (
+            ("replace", "{hub}", "--role", "root", "--sign", "{keys}", "--key", "{keys}/r.pem", "--revoke"),
+            "REVOKE=1 is about",
+        ),
         (("show", "{keys}"), "metadata/1.root.json: no such file, so this hub is not signed"),
     ],
 )
