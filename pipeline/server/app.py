@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from pipeline.server.files import DamagedIndex, HubFiles, NotThere
 from pipeline.server.http_semantics import preferred_type
+from pipeline.server.listing import Listing, Listings
 from pipeline.server.log import log
 from pipeline.server.middleware import Outermost
 from pipeline.server.responses import REVALIDATE, file_response
@@ -27,6 +28,7 @@ from pipeline.server.routes import (  # fmt: skip
     Newest,
     Page,
     Refused,
+    is_version,
     parse_address,
     relative_address,
 )
@@ -44,6 +46,7 @@ class _Hub:
 
     def __init__(self, root: Path, bucket: str | None) -> None:
         self._files = HubFiles(root)
+        self._listings = Listings(root)
         self._bucket = bucket.rstrip("/") if bucket else None
 
     async def health(self, request: Request) -> Response:
@@ -73,15 +76,46 @@ class _Hub:
                     self._check_page(names)
                     return _redirect(path, names, query)
                 case Newest(names):
-                    return _redirect(path, (*names, self._files.newest(names)), query)
-                case Location(names):
-                    return self._location(names)
-                case Page(names):
-                    return await self._page(names, headers)
-                case File(names):
-                    return file_response(await self._files.open(names), names, headers)
+                    return _redirect(path, (*names, self._newest(names)), query)
+                case (Location(names) | Page(names) | File(names)) as target:
+                    warnings = self._warnings(path, names)  # before a file is open
+                    response = await self._respond(target, headers)
+                    response.headers.update(warnings)
+                    return response
         except NotThere:
             raise Refused(404, "There is no such module, page or file in this hub.") from None
+
+    def _newest(self, names: Names) -> str:
+        """Returns the version that a handle without one stands for.
+
+        It is the one that the index calls latest. Of a hub that has none (all are drafts), it is the newest on the
+        disk that is not yanked.
+        """
+        listing = self._listings.of(*names) if len(names) == 2 else Listing()
+        if listing.latest and self._files.has((*names, f"{listing.latest}.tar.gz")):
+            return listing.latest
+        try:
+            return self._files.newest(names, without=listing.yanked)
+        except NotThere:
+            if listing.yanked:
+                raise Refused(404, "Every version of this module is yanked; name the version to get one.") from None
+            raise
+
+    async def _respond(self, target: Location | Page | File, headers: Mapping[str, str]) -> Response:
+        match target:
+            case Location(names):
+                return self._location(names)
+            case Page(names):
+                return await self._page(names, headers)
+            case File(names):
+                return file_response(await self._files.open(names), names, headers)
+
+    def _warnings(self, path: str, names: Names) -> dict[str, str]:
+        """Returns the headers for a version that is withdrawn: on its pages, plots and tarball."""
+        version = names[2].partition(".")[0] if len(names) > 2 else ""
+        if not is_version(version) or names[1] == "collections":
+            return {}
+        return self._listings.of(names[0], names[1]).headers(path, (*names[:2], version))
 
     def _page_forms(self, names: Names) -> dict[str, Names]:
         """Returns the files that a page is there as, by their media types."""

@@ -111,7 +111,8 @@ class Digests:
     written: int
 
 
-def _identity(status: os.stat_result) -> Identity:
+def identity_of(status: os.stat_result) -> Identity:
+    """Returns what tells a file from another, or from an earlier state of it."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -140,7 +141,7 @@ def _folder(root: Path, names: Names) -> Iterator[int]:
         os.close(folder)
 
 
-def _open_file(root: Path, names: Names) -> tuple[int, os.stat_result]:
+def open_file(root: Path, names: Names) -> tuple[int, os.stat_result]:
     """Opens a regular file of the hub; the root itself may be a link, so that a whole hub can be swapped.
 
     Raises:
@@ -156,7 +157,8 @@ def _open_file(root: Path, names: Names) -> tuple[int, os.stat_result]:
     return descriptor, status
 
 
-def _read_all(descriptor: int) -> bytes:
+def read_all(descriptor: int) -> bytes:
+    """Returns all of an open file, which stays open."""
     with os.fdopen(os.dup(descriptor), "rb") as stream:
         return stream.read()
 
@@ -178,7 +180,7 @@ def _read_index(descriptor: int, status: os.stat_result) -> Digests | str:
     if status.st_size > LARGEST:
         return f"more than {LARGEST / 1e6:,.0f} MB"
     try:
-        return _index_digests(parse_facts(_read_all(descriptor)), status.st_mtime_ns)
+        return _index_digests(parse_facts(read_all(descriptor)), status.st_mtime_ns)
     except Unreadable as reason:
         return f"line {reason.line}: {reason}" if reason.line else str(reason)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -212,10 +214,10 @@ class HubFiles:
 
     def index(self) -> Digests:
         """Reads index.json, if it has changed; raises DamagedIndex for one that is malformed."""
-        descriptor, status = _open_file(self._root, ("index.json",))
+        descriptor, status = open_file(self._root, ("index.json",))
         try:
-            if self._index is None or self._index[0] != _identity(status):
-                self._index = _identity(status), _read_index(descriptor, status)
+            if self._index is None or self._index[0] != identity_of(status):
+                self._index = identity_of(status), _read_index(descriptor, status)
         finally:
             os.close(descriptor)
         digests = self._index[1]
@@ -223,30 +225,33 @@ class HubFiles:
             raise DamagedIndex(digests)
         return digests
 
-    def newest(self, names: Names) -> str:
+    def newest(self, names: Names, without: frozenset[str] = frozenset()) -> str:
         """Returns the greatest version of a module or collection, by number: 10 comes after 9.
 
-        A version of a module counts once its tarball is there; its page alone does not count.
+        A version of a module counts once its tarball is there; its page alone does not count. Those in `without` do
+        not count either.
         """
         with _absent(), _folder(self._root, names) as folder, os.scandir(folder) as scanned:
             entries = [entry.name for entry in scanned if entry.is_file(follow_symlinks=False)]
         for suffix in (".tar.gz", ".html", ".md"):
             stems = (entry.removesuffix(suffix) for entry in entries if entry.endswith(suffix))
-            if versions := [stem for stem in stems if is_version(stem)]:
-                return max(versions, key=int)
+            if versions := {stem for stem in stems if is_version(stem)}:
+                if not (usable := versions - without):
+                    break
+                return max(usable, key=int)
         raise NotThere
 
     def has(self, names: Names) -> bool:
         """Returns whether there is such a file."""
         try:
-            os.close(_open_file(self._root, names)[0])
+            os.close(open_file(self._root, names)[0])
         except NotThere:
             return False
         return True
 
     async def open(self, names: Names) -> Page | Large:
         """Opens a file; a small one comes from the cache unless it has changed."""
-        descriptor, status = _open_file(self._root, names)
+        descriptor, status = open_file(self._root, names)
         keep = False
         try:
             if status.st_size <= LARGEST_IN_MEMORY and not names[-1].endswith(".gz"):
@@ -259,7 +264,7 @@ class HubFiles:
                 os.close(descriptor)
 
     def _page(self, names: Names, descriptor: int, status: os.stat_result) -> Page:
-        identity = _identity(status)
+        identity = identity_of(status)
         cached = self._pages.get(names)
         if cached and cached[0] == identity:
             self._pages.move_to_end(names)
@@ -294,7 +299,7 @@ class HubFiles:
         recorded = index.sha256.get((path, status.st_size))
         if recorded and status.st_mtime_ns <= index.written:
             return recorded
-        identity = _identity(status)
+        identity = identity_of(status)
         if identity not in self._computed:
             self._computed[identity] = asyncio.create_task(
                 asyncio.to_thread(_digest_and_close, os.dup(descriptor), status.st_size)

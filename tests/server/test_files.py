@@ -171,7 +171,7 @@ def test_no_answer_names_a_folder_of_the_machine(own: Running, monkeypatch: pyte
     def broken(root: Path, names: tuple[str, ...]) -> tuple[int, os.stat_result]:
         raise OSError(errno.EIO, "the disk fails", str(root.joinpath(*names)))
 
-    monkeypatch.setattr(files, "_open_file", broken)
+    monkeypatch.setattr(files, "open_file", broken)
     answers(500, 405)
 
 

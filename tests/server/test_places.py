@@ -238,7 +238,7 @@ def test_a_disk_without_descriptors_is_one_line(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with running(write_hub(tmp_path / "hub")) as server:
-        monkeypatch.setattr("pipeline.server.files._open_file", exhausted)
+        monkeypatch.setattr("pipeline.server.files.open_file", exhausted)
         answers = [server.ask("/index.html") for _ in range(5)]
     assert {(answer.status, answer.body) for answer in answers} == {(503, b"The hub cannot be read at the moment.\n")}
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
