@@ -34,6 +34,7 @@ from pipeline.hub.folder import find_disagreements, hub_folder, inspect_index
 from pipeline.hub.index import Index
 from pipeline.hub.integrity import Contents
 from pipeline.hub.notices import notice_problems
+from pipeline.hub.stored import outdated_copies
 from pipeline.saved_model.files import content_digest, find_packing_faults, find_unsafe_names, read_tarball_digests
 from pipeline.saved_model.inspection import Inspection, inspect_saved_model
 
@@ -88,6 +89,7 @@ def audit(folder: Path, index: Index, artifacts: Path | None, faults: Sequence[F
         *([f"{folder}: {len(faults) - _SHOWN:,} more entries are malformed"] if faults[_SHOWN:] else []),
         *(() if faults else find_disagreements(folder, index)),
         *integrity.damaged_files(folder, index),
+        *outdated_copies(folder, index.entries.values()),
         *integrity.equal_tarballs(folder, index),
         *integrity.equal_weights(folder, index, contents),
         *integrity.private_files(folder),

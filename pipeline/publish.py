@@ -4,9 +4,10 @@
     python -m pipeline.publish collection COLLECTION.yaml PAGE HUB RECEIPT
 
 The hub holds <publisher>/<module>/<version>.tar.gz and .md, the plots in <publisher>/<module>/<version>/plots/,
-<publisher>/collections/<name>/1.md, <publisher>/<publisher>.md and index.json, and the website that pipeline.site makes
-of them. A published tarball never changes: the same bytes again are left alone, other bytes are refused. Pages may be
-corrected in place, as TensorFlow Hub's could.
+<publisher>/collections/<name>/1.md, <publisher>/<publisher>.md, the index, and the website that pipeline.site makes of
+them. A published tarball never changes: the same bytes again are left alone, other bytes are refused. Pages may be
+corrected, as TensorFlow Hub's could: the index lists the new page under a name with its digest, and the plain name is a
+copy of it. Every file is written after those that it names, so that whoever stops publish leaves a hub that is whole.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from pipeline.hub.folder import hub_folder, locked, read_index, write_index
 from pipeline.hub.index import Index, handles_of
 from pipeline.hub.notices import add_notices
 from pipeline.hub.publisher_page import render_publisher
+from pipeline.hub.stored import remove_replaced, store_page, write_copies
 from pipeline.prose.read import refuse_text_faults
 from pipeline.saved_model.files import tarball_digest
 from pipeline.trust import keys
@@ -198,9 +200,9 @@ def check_measured(member: str, report: Report) -> None:
         )
 
 
-def _published_file(hub: Path, path: str, sha256: str | None = None, title: str | None = None) -> PublishedFile:
-    """Describes a file of the hub; computes its SHA-256 unless it is given."""
-    return PublishedFile(path, (hub / path).stat().st_size, sha256 or sha256_of(hub / path), title)
+def _published_file(hub: Path, path: str) -> PublishedFile:
+    """Describes a file of the hub."""
+    return PublishedFile(path, (hub / path).stat().st_size, sha256_of(hub / path))
 
 
 def _copy_tarball(module: Packed, hub: Path, member: str) -> None:
@@ -208,32 +210,34 @@ def _copy_tarball(module: Packed, hub: Path, member: str) -> None:
         copy(module.tarball, out, f"publish {member}")
 
 
-def _write_card(module: Packed, previous: ModuleEntry | None, hub: Path) -> tuple[PublishedFile, ...]:
-    """Writes a module's card and plots, removes plots of an earlier card, and returns all files of the module.
+def _store_pages(module: Packed, previous: ModuleEntry | None, hub: Path) -> tuple[PublishedFile, ...]:
+    """Writes a module's card and plots, which count once the index lists them; returns all files of the module.
 
     The card of a version that was withdrawn goes on saying so.
     """
     name = module.handle
-    write_text(hub / f"{name}.md", add_notices(module.card, previous) if previous else module.card)
-    for path in (hub / name / "plots").glob("*.svg"):
-        if path.name not in {plot.file for plot in module.plots}:
-            path.unlink()
-    for plot, picture in module.plots.items():
-        write_text(hub / name / "plots" / plot.file, picture)
+    tarball = PublishedFile(f"{name}.tar.gz", (hub / f"{name}.tar.gz").stat().st_size, module.sha256)
     return (
-        _published_file(hub, f"{name}.tar.gz", module.sha256),
-        _published_file(hub, f"{name}.md"),
-        *(_published_file(hub, f"{name}/plots/{plot.file}", title=plot.title) for plot in module.plots),
+        tarball,
+        store_page(hub, f"{name}.md", add_notices(module.card, previous) if previous else module.card),
+        *(store_page(hub, f"{name}/plots/{plot.file}", picture, plot.title) for plot, picture in module.plots.items()),
     )
 
 
-def _write_lists(hub: Path, index: Index, publisher: Publisher) -> None:
-    """Writes what lists the modules: the publisher's page, index.json and the website."""
+def _write_lists(
+    hub: Path, index: Index, publisher: Publisher, published: Sequence[ModuleEntry | CollectionEntry]
+) -> None:
+    """Writes what lists the modules, and the pages that people see: each file after those that it names.
+
+    What is published counts from the moment that the index is written.
+    """
     page = render_publisher(publisher, index.modules.values(), index.collections.values())
     tf_hub_rules.check(page, f"{publisher.id}.md")
-    write_text(hub / publisher.id / f"{publisher.id}.md", page)
     write_index(hub, index)
+    write_copies(hub, published)
+    write_text(hub / publisher.id / f"{publisher.id}.md", page)
     website.build(hub, index)
+    remove_replaced(hub, published)
 
 
 def _write_receipt(receipt: Path, hub: Path, published: Mapping[str, ModuleEntry | CollectionEntry]) -> None:
@@ -268,13 +272,13 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path) -> None:
             if module.handle in to_copy:
                 _copy_tarball(module, hub, outputs.member)
             previous = index.modules.get(module.handle)
-            files = _write_card(module, previous, hub)
+            files = _store_pages(module, previous, hub)
             if statement := statements.get(module.handle):
                 paths = write_statement(hub, statement, outputs.signers)
                 files += tuple(_published_file(hub, path) for path in paths)
             entry = module_entry(module.handle, module.head, outputs.module, outputs.collection, outputs.report, files)
             published[module.handle] = carry_over(previous, entry)
-        _write_lists(hub, index.with_modules(published), outputs.collection.publisher)
+        _write_lists(hub, index.with_modules(published), outputs.collection.publisher, list(published.values()))
     _write_receipt(receipt, hub, published)
     for name in published:
         print(f"published {name}: {hub / name}.tar.gz")
@@ -290,9 +294,8 @@ def publish_collection(collection: Collection, page: Path, hub: Path, receipt: P
     text = read_generated(page, "delete it and run the same command again")
     with locked(hub):
         index = read_index(hub)
-        write_text(hub / f"{name}.md", text)
-        entry = CollectionEntry(name, (_published_file(hub, f"{name}.md"),))
-        _write_lists(hub, index.with_collection(entry), collection.publisher)
+        entry = CollectionEntry(name, (store_page(hub, f"{name}.md", text),))
+        _write_lists(hub, index.with_collection(entry), collection.publisher, [entry])
     _write_receipt(receipt, hub, {name: entry})
 
 

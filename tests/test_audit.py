@@ -14,7 +14,6 @@ import pytest
 
 from pipeline.audit import audit, describe_reports
 from pipeline.base import yaml_sections
-from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
 from pipeline.base.verification import Verification
 from pipeline.collection import page
@@ -29,7 +28,7 @@ from pipeline.saved_model.files import folder_digest
 from pipeline.saved_model.graph import saved_model_class
 from tests.card_facts import checked_files, records
 from tests.conftest import ROOT, Stage, assert_refused
-from tests.hubs import edit_index, read_document, write_document, write_plots
+from tests.hubs import edit_index, read_document, store_again, write_document, write_plots
 from tests.reports import QUOTED, REPORT, with_accuracy, with_checks, with_weights, write_report
 
 DEMO = ROOT / "model_cards/demo"
@@ -118,20 +117,7 @@ def edit_page(folder: Path, name: str, change: Callable[[str], str]) -> None:
     text = path.read_text()
     assert change(text) != text
     path.write_text(change(text))
-    refresh(folder)
-
-
-def refresh(folder: Path) -> None:
-    """Writes the files' present sizes and digests into the index."""
-    index = read_document(folder / "hub")
-    for part in (index["modules"], index["collections"]):
-        for entry in part.values():
-            for file in entry["files"]:
-                file |= {
-                    "size": (folder / "hub" / file["path"]).stat().st_size,
-                    "sha256": sha256_of(folder / "hub" / file["path"]),
-                }
-    write_document(folder / "hub", index)
+    store_again(folder / "hub")
 
 
 def test_a_good_hub_has_no_faults(good: Path, stage: Stage) -> None:
@@ -182,7 +168,7 @@ def test_two_handles_with_one_digest(folder: Path) -> None:
         file["path"] = file["path"].replace("vit_demo_fe", "vit_medaug_fe")
     index["modules"]["vit-publisher/vit_medaug_fe/1"] = entry
     write_document(folder / "hub", index)
-    refresh(folder)
+    store_again(folder / "hub")
     (fault,) = faults(folder)
     assert fault.startswith(
         "index.json: vit-publisher/vit_medaug_fe/1 and vit-publisher/vit_demo_fe/1 are the same bytes"
@@ -212,7 +198,7 @@ def publish_copy(folder: Path, copied: str, version: int) -> None:
     (hub / copied / f"{version}.md").write_text(text.replace("](1/plots", f"]({version}/plots"))
     shutil.copytree(hub / name / "1", hub / copied / str(version))
     write_document(folder / "hub", index)
-    refresh(folder)
+    store_again(folder / "hub")
 
 
 def test_the_same_weights_under_two_handles(folder: Path) -> None:
@@ -563,7 +549,7 @@ def test_a_tarball_that_publish_would_not_take(folder: Path) -> None:
     (folder / "model/notes.txt").write_text("")
     with tarfile.open(folder / "hub/vit-publisher/vit_demo_fe/1.tar.gz", "w:gz") as archive:
         archive.add(folder / "model", ".")
-    refresh(folder)
+    store_again(folder / "hub")
     (fault, *_) = faults(folder)
     assert fault.startswith(
         "vit-publisher/vit_demo_fe/1.md:5: the tarball that asset-path leads to breaks a rule for published files: "
@@ -573,7 +559,7 @@ def test_a_tarball_that_publish_would_not_take(folder: Path) -> None:
 
 def test_a_tarball_that_is_no_saved_model_is_named(folder: Path) -> None:
     (folder / "hub/vit-publisher/vit_demo_fe/1.tar.gz").write_bytes(b"nothing")
-    refresh(folder)
+    store_again(folder / "hub")
     assert any("vit_demo_fe/1.tar.gz" in fault for fault in faults(folder))
 
 

@@ -13,6 +13,7 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
+from pipeline.base.stored_names import plain_path
 from pipeline.facts.accuracy import Reported
 from pipeline.facts.collection import Collection, Module, Publisher, Reference
 from pipeline.facts.report import Plot, Report, load_report
@@ -77,7 +78,10 @@ def files(hub: Path) -> dict[str, bytes]:
 
 def test_layout_index_and_receipt_agree(member: Path, hub: Path) -> None:
     receipt = publish(member, hub)
-    assert set(files(hub)) - {".lock"} == {
+    names = [name for name in files(hub) if name != ".lock"]
+    pages = {name for name in names if name.endswith(".md") and plain_path(name) != name}
+    assert {plain_path(name) for name in pages} == {"tester/mini_classification/1.md", "tester/mini_fe/1.md"}
+    assert set(names) - pages == {
         "index/1e.json",
         "index/8f.json",
         "index/root.json",
@@ -153,14 +157,15 @@ def test_plots_are_published_beside_each_card_and_follow_the_report(member: Path
         )
     publish(member, hub)
     files = json.loads((hub / "index.json").read_text())["modules"]["tester/mini_fe/1"]["files"][2:]
-    assert [(file["path"], file["title"]) for file in files] == [
+    assert [(plain_path(file["path"]), file["title"]) for file in files] == [
         ("tester/mini_fe/1/plots/blocks.svg", "the blocks"),
         ("tester/mini_fe/1/plots/accuracy.svg", "the accuracy"),
     ]
-    assert (hub / files[0]["path"]).read_bytes() == (member / "plots/blocks.svg").read_bytes()
+    for path in (files[0]["path"], "tester/mini_fe/1/plots/blocks.svg"):
+        assert (hub / path).read_bytes() == (member / "plots/blocks.svg").read_bytes()
     write_report(member / "report.json", dataclasses.replace(report, plots=plots[:1]))
     publish(member, hub)
-    assert [path.name for path in (hub / "tester/mini_fe/1/plots").iterdir()] == ["blocks.svg"]
+    assert {plain_path(path.name) for path in (hub / "tester/mini_fe/1/plots").iterdir()} == {"blocks.svg"}
 
 
 def test_a_plot_that_a_browser_would_run_is_refused(member: Path, hub: Path) -> None:

@@ -10,6 +10,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import Unreadable
 from pipeline.base.json_files import build, load_json, recall_json
 from pipeline.base.shard_names import EXPORT, EXPORTED, ROOT, shard_of_entry, shard_path
+from pipeline.base.stored_names import plain_path
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ def _is_published(hub: Path, name: str, files: Sequence[_File]) -> bool:
     publisher = name.split("/")[0]
     pages = ("index.html", f"{name}.html", f"{publisher}/{publisher}.md", f"{publisher}/{publisher}.html")
     has_pages = all(_size(hub / page) is not None for page in pages)
-    return has_pages and all(_size(hub / file.path) == file.size for file in files)
+    return has_pages and all(
+        _size(hub / path) == file.size for file in files for path in (file.path, plain_path(file.path))
+    )
 
 
 def _size(path: Path) -> int | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.base.fault import show_name
 from pipeline.base.heads import Head
+from pipeline.base.stored_names import plain_path
 from pipeline.base.verification import Verification
 from pipeline.facts.accuracy import Accuracy, Reported, sample_in_words
 from pipeline.facts.collection import Collection, Module
@@ -19,12 +20,20 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """A file of the hub: its path there, its size in bytes, its SHA-256 in hexadecimal, and the title of a plot."""
+    """A file of the hub: its path there, its size in bytes, its SHA-256 in hexadecimal, and the title of a plot.
+
+    A page's path has its digest (pipeline.base.stored_names), so that its content never changes.
+    """
 
     path: str
     size: int
     sha256: str
     title: str | None = None
+
+    @property
+    def page(self) -> str:
+        """Its path without the digest, where a copy of it is for people and links."""
+        return plain_path(self.path)
 
     def to_json(self) -> Entry:
         title = {} if self.title is None else {"title": self.title}
@@ -192,7 +201,7 @@ class ModuleEntry:
     @property
     def card(self) -> PublishedFile | None:
         """Its card; None where an entry does not list it."""
-        return next((file for file in self.files if file.path == f"{self.handle}.md"), None)
+        return next((file for file in self.files if file.page == f"{self.handle}.md"), None)
 
     @property
     def accuracies(self) -> tuple[Measured | Quoted, ...]:
@@ -383,7 +392,8 @@ def carry_over(previous: ModuleEntry | None, entry: ModuleEntry) -> ModuleEntry:
     """
     if previous is None:
         return entry
-    changed = previous.card is not None and previous.card != entry.card
+    old, new = previous.card, entry.card
+    changed = old is not None and (new is None or old.sha256 != new.sha256)
     return replace(
         entry,
         revision=previous.revision + changed,

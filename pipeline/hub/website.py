@@ -1,6 +1,7 @@
 """The hub's website: static HTML made from index.json, the Markdown pages and the plots."""
 
 import hashlib
+import itertools
 import json
 import posixpath
 import re
@@ -35,8 +36,8 @@ MANIFEST = "site/pages.json"
 # The code that turns facts into pages; after a change of it all of them are rendered again.
 _RENDERERS = (
     "hub/website", "hub/markdown", "hub/entries", "hub/index", "hub/aliases", "hub/values", "hub/withdrawal",
-    "hub/notices", "hub/start_page_plot", "base/axes", "base/heads", "base/templates", "base/verification",
-    "cards/drafts", "cards/page", "facts/accuracy", "facts/status",
+    "hub/notices", "hub/start_page_plot", "base/axes", "base/heads", "base/stored_names", "base/templates",
+    "base/verification", "cards/drafts", "cards/page", "facts/accuracy", "facts/status",
 )  # fmt: skip
 # What follows a title, which the two modules of a member share, by the task.
 _KINDS = {Head.CLASSIFICATION.task: "classifier", Head.FE.task: Head.FE.noun}
@@ -156,7 +157,7 @@ def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
             "has_successor": has_successor,
             "publisher_name": name,
             "in_collection": in_collection,
-            "plots": [file for file in entry.files if file.path.endswith(".svg") and file.path not in shown],
+            "plots": [file for file in entry.files if file.page.endswith(".svg") and file.page not in shown],
         }
 
     links = _linked(text, path, hub.pages)
@@ -193,14 +194,14 @@ def _publisher_page(hub: _Hub, publisher: str) -> Page:
 
 
 def _pages(hub: _Hub) -> Iterator[Page]:
-    """Yields every page of the website."""
-    yield _start_page(hub)
-    for publisher in hub.publishers:
-        yield _publisher_page(hub, publisher)
-    for collection in hub.index.collections.values():
-        yield _collection_page(hub, collection)
+    """Yields every page of the website: each after those that it lists, the start page last."""
     for module in hub.index.modules.values():
         yield _module_page(hub, module)
+    for collection in hub.index.collections.values():
+        yield _collection_page(hub, collection)
+    for publisher in hub.publishers:
+        yield _publisher_page(hub, publisher)
+    yield _start_page(hub)
 
 
 def _environment() -> jinja2.Environment:
@@ -247,12 +248,16 @@ def _write_manifest(hub: Path, digests: dict[str, str]) -> None:
 
 
 def _write_pages(hub: Path, pages: Sequence[Page]) -> None:
-    """Renders and writes pages; the next ones are rendered while the disk syncs the earlier ones."""
+    """Renders and writes pages; the next ones are rendered while the disk syncs the earlier ones.
+
+    Those of one template may be written in any order; a page that lists others comes after them.
+    """
     environment = _environment()
     with ThreadPoolExecutor() as pool:
-        writing = [pool.submit(write_text, hub / page.path, _render(environment, page)) for page in pages]
-        for written in writing:
-            written.result()
+        for _, group in itertools.groupby(pages, lambda page: page.template):
+            writing = [pool.submit(write_text, hub / page.path, _render(environment, page)) for page in group]
+            for written in writing:
+                written.result()
 
 
 def _write_shared(hub: Path) -> None:
@@ -294,8 +299,8 @@ def build(hub: Path, index: Index) -> int:
             changed.append(page)
     if changed:  # an interrupted run leaves them out of the manifest, so that the next run writes them
         _write_manifest(hub, {path: digest for path, digest in before.items() if digest == now.get(path, digest)})
-    _write_pages(hub, changed)
     _write_shared(hub)
+    _write_pages(hub, changed)
     _remove_stale(hub, before.keys() - now.keys())
     if changed or now != before:
         _write_manifest(hub, now)

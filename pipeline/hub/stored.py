@@ -1,0 +1,72 @@
+"""Writes the pages of modules and collections into a hub: under a name with their digest, and as plain copies.
+
+publish stores the pages, replaces the index, which makes them count, then writes the plain copies and removes what the
+index no longer lists. A run that is killed in between leaves a hub that is whole; the next one completes it.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pipeline.base.files import has_text, sha256_of, write_text
+from pipeline.base.stored_names import plain_path, stored_path
+from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile
+
+
+def store_page(hub: Path, path: str, text: str, title: str | None = None) -> PublishedFile:
+    """Writes a page under its name with the digest; returns what the index is to list.
+
+    Args:
+        hub: the hub's folder.
+        path: the page's plain path in the hub, such as `<publisher>/<module>/1.md`.
+        text: the page.
+        title: of a plot.
+    """
+    content = text.encode(errors="surrogateescape")
+    sha256 = hashlib.sha256(content).hexdigest()
+    file = PublishedFile(stored_path(path, sha256), len(content), sha256, title)
+    if not has_text(hub / file.path, text):
+        write_text(hub / file.path, text)
+    return file
+
+
+def copies(entries: Iterable[ModuleEntry | CollectionEntry]) -> dict[str, PublishedFile]:
+    """Returns the plain paths of all pages, and what each is a copy of; an older index lists plain paths alone."""
+    files = (file for entry in entries for file in entry.files)
+    return {file.page: file for file in files if file.page != file.path}
+
+
+def write_copies(hub: Path, entries: Iterable[ModuleEntry | CollectionEntry]) -> None:
+    """Writes the plain copies of pages that differ from what is there; the index lists the pages already."""
+    for path, file in copies(entries).items():
+        text = (hub / file.path).read_bytes().decode(errors="surrogateescape")
+        if not has_text(hub / path, text):
+            write_text(hub / path, text)
+
+
+def remove_replaced(hub: Path, entries: Iterable[ModuleEntry | CollectionEntry]) -> None:
+    """Removes earlier texts of pages, and plots that no card has any more; no index lists them."""
+    for entry in entries:
+        listed = {file.path for file in entry.files} | {file.page for file in entry.files}
+        for path in _pages_of(hub, entry):
+            name = path.relative_to(hub).as_posix()
+            if name not in listed and (plain_path(name) != name or path.suffix == ".svg"):
+                path.unlink()
+
+
+def outdated_copies(hub: Path, entries: Iterable[ModuleEntry | CollectionEntry]) -> Iterator[str]:
+    """Yields the plain copies that differ from the page that the index lists: edited, or of an interrupted publish."""
+    for path, file in copies(entries).items():
+        if not (hub / path).is_file():
+            yield f"{hub / path}: missing, expected a copy of {file.path}; publish it again"
+        elif (hub / path).stat().st_size != file.size or sha256_of(hub / path) != file.sha256:
+            text = f"differs from {file.path}, the page that the index lists"
+            yield f"{hub / path}: {text}; publish it again, which writes this copy of it"
+
+
+def _pages_of(hub: Path, entry: ModuleEntry | CollectionEntry) -> list[Path]:
+    """Returns the files of a module or collection that may be pages, listed or not."""
+    name = entry.handle if isinstance(entry, ModuleEntry) else entry.address
+    folder = hub / name
+    beside = folder.parent.glob(f"{folder.name}.*.md") if folder.parent.is_dir() else ()
+    return [*beside, *(path for path in folder.rglob("*") if path.is_file())]
