@@ -31,7 +31,7 @@ from pipeline.trust.metadata import (
     renewed_metadata,
     signed_shards,
 )
-from pipeline.trust.roles import FOLDER, GetFile, Role, RoleState, current_time, find_expiring, name_key
+from pipeline.trust.roles import FOLDER, GetFile, Role, RoleState, current_time, find_expiring, name_key, name_of
 
 _SHARD = re.compile(r"index/(root|[0-9a-f]{2})\.json")
 _LARGEST_ROOT = 512_000  # bytes; what clients accept
@@ -148,11 +148,17 @@ def replace(target: Target, role: Role, key: Path, owner: str, change: Change, r
     if not key.exists():
         make_key(key, find_password(key.stem) or ask_password(str(key), is_new=True))
     (signer,) = load_signers(str(key))
-    public = name_key(signer.public_key, owner or role.value)
+    public = name_key(signer.public_key, owner or _owner_of(target, role))
     change = Change([*change.signers, signer], change.now, change.trusted_root)
     sign_with(target, lambda get: metadata_with_key(get, role, public, change, revoke))
     kept = f"; {_keep_root(target, key.parent)}" if role is not Role.RELEASE else ""
     return f"{target.address}: the key of {role} is {key}{kept}"
+
+
+def _owner_of(target: Target, role: Role) -> str:
+    """Returns the name in the key that a role has now."""
+    names = [name_of(key) for key in load_chain(reads(target), is_lenient=True).keys_of(role).values()]
+    return next(filter(None, names), role.value)
 
 
 def read_states(target: Target) -> Mapping[Role, RoleState]:
@@ -186,7 +192,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--role", choices=[role.value for role in Role], help="replace: whose key")
     parser.add_argument("--sign", default="", help="make: the folder of the keys; else the keys, with commas")
     parser.add_argument("--key", type=expand_home, help="replace: the file of the new key, made if it is missing")
-    parser.add_argument("--owner", default="", help="a name for new keys, which everybody can read")
+    parser.add_argument(
+        "--owner", default="", help="a name for new keys, which everybody can read; default the old one"
+    )
     parser.add_argument("--root", type=expand_home, help="a root.json that the hub's signatures must descend from")
     parser.add_argument("--revoke", action="store_true", help="replace release: its old statements stop to count")
     args = parser.parse_args(arguments)

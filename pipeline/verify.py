@@ -17,6 +17,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.base.addresses import public_address
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, escape_controls
 from pipeline.base.files import Unreadable, expand_home, read_bounded
@@ -79,7 +80,10 @@ def main(arguments: Sequence[str]) -> str:
     root = read_root(args.root) if args.root else None
     if root is not None:
         require_libraries()
-    findings = verify(args.place, root, cache.folder(args.cache), args.statement, args.hub)
+    try:
+        findings = verify(args.place, root, cache.folder(args.cache), args.statement, args.hub)
+    except Fault as fault:
+        findings = Findings(public_address(args.place), problems=[str(fault)])
     if args.json:
         print(json.dumps(findings.to_json(), indent=2))
     else:

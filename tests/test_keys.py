@@ -65,6 +65,7 @@ def test_the_ceremony(hub: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [role.value for role in Role]
     assert "Grace (key " in lines[2]
+    assert "Ada (key " in lines[4]  # a new key has the name of the old one
     root.write_bytes(first)
     assert versions(hub, root, state)[Role.ROOT] == 3  # the first root leads to the newest
 

@@ -27,7 +27,9 @@ from pipeline.trust.envelope import Envelope, parse_envelope, render_envelope, s
 from pipeline.trust.metadata import metadata_with_key
 from pipeline.trust.roles import Role, current_time, name_key
 from pipeline.trust.statement import statement_path
+from pipeline.verifying import readers
 from pipeline.verifying.findings import Findings
+from pipeline.verifying.hub import verify_hub
 from tests import hubs
 from tests.conftest import ROOT
 from tests.signed_hub import edit_entry, list_again, sign_again, sign_first, state_modules
@@ -351,15 +353,48 @@ def served(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-def test_a_hub_and_a_module_are_verified_over_http(owned: Owned) -> None:
+def test_a_hub_and_a_module_are_verified_over_http(owned: Owned, monkeypatch: pytest.MonkeyPatch) -> None:
     with served(owned.hub) as address:
         assert owned.verify(address).problems == []
         assert owned.verify(f"{address}/{DEMO}.tar.gz").problems == []
+        monkeypatch.setattr(readers, "LARGEST_SMALL", 100_000)  # larger files go to the disk
+        (owned.hub / f"{DEMO}.tar.gz").write_bytes(bytes(200_000))
+        list_again(owned.hub, DEMO, f"{DEMO}.tar.gz")
         (owned.hub / f"{DEMO}.md").unlink()
-        assert f"{address}/{DEMO}.md: missing" in owned.problem(address)
+        problems = owned.verify(address, signed=False).problems
+        assert len(problems) == 3
+        assert f"{address}/{DEMO}.md: missing" in problems[0]
+        assert f"claims/{DEMO}.json: claims" in problems[1]
+        assert "is about the tarball" in problems[2]
         nothing, statement = f"{address}/nothing.tar.gz", f"{address}/{statement_path(DEMO)}"
-        assert "HTTP 404" in owned.problem(nothing, statement=statement, hub=address)
+        assert "HTTP 404" in owned.problem(nothing, signed=False, statement=statement)
     assert "cannot be downloaded" in owned.problem(address)
+
+
+def test_a_password_in_an_address_is_not_shown(owned: Owned, tmp_path: Path) -> None:
+    with served(owned.hub) as address:
+        secret = address.replace("://", "://me:planted@")
+        (owned.hub / f"{DEMO}.md").unlink()
+        texts = [owned.problem(secret), owned.verify(secret).summary()]
+        (owned.hub / statement_path(DEMO)).unlink()
+        texts.append(owned.problem(f"{secret}/{DEMO}.tar.gz"))
+        texts.append(owned.problem(f"{secret}/x.tar.gz", signed=False, statement=f"{secret}/y"))
+    texts.append(owned.problem(secret, signed=False))
+    assert not [text for text in texts if "planted" in text]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"planted" in path.read_bytes()]
+
+
+def test_a_hub_is_verified_through_a_target(owned: Owned) -> None:
+    """As object stores are; only the folder among targets needs no server."""
+    reader = readers.TargetReader(str(owned.hub))
+    root, state = owned.root.read_bytes(), owned.hub.parent / "state"
+    assert verify_hub(reader, root, state).problems == []
+    (owned.hub / f"{DEMO}.md").unlink()
+    with (owned.hub / f"{FE}.tar.gz").open("ab") as stream:
+        stream.write(b"x")
+    missing, longer = verify_hub(reader, root, state).problems
+    assert "missing" in missing
+    assert "got more bytes" in longer
 
 
 def test_the_command_ends_with_1_and_a_line_for_each_problem(owned: Owned, tmp_path: Path) -> None:
@@ -372,3 +407,6 @@ def test_the_command_ends_with_1_and_a_line_for_each_problem(owned: Owned, tmp_p
     assert bad.returncode == 1
     assert json.loads(bad.stdout)["problems"] == bad.stderr.splitlines()[1:]
     assert "1 problem; 6 modules" in bad.stderr.splitlines()[0]
+    refused = run([*command[:3], tmp_path / "nothing", "--json"])
+    assert refused.returncode == 1
+    assert "expected a hub" in json.loads(refused.stdout)["problems"][0]

@@ -76,7 +76,7 @@ def make_statement(handle: str, head: Head, sha256: str, build: Build, report: R
         verdicts=verdicts,
         report_sha256=report_sha256,
     )
-    return Statement(handle, sha256, BuildDefinition(parameters, _dependencies(build, report)), run)
+    return Statement(handle, sha256, BuildDefinition(parameters, _dependencies(build, report)), run, content)
 
 
 def _dependencies(build: Build, report: Report) -> tuple[Resource, ...]:

@@ -82,10 +82,16 @@ def name_key(key: "SSlibKey", name: str) -> "SSlibKey":
     return key
 
 
+def name_of(key: "Key") -> str:
+    """Returns the name of a key's owner, "" where the key does not say."""
+    name = key.unrecognized_fields.get(KEY_NAME)
+    return name if isinstance(name, str) else ""
+
+
 def describe_key(key: "Key") -> str:
     """Returns the name of a key's owner and the beginning of the key's id."""
-    name = key.unrecognized_fields.get(KEY_NAME)
-    return f"{name} (key {key.keyid[:8]})" if isinstance(name, str) and name else f"key {key.keyid[:8]}"
+    name = name_of(key)
+    return f"{name} (key {key.keyid[:8]})" if name else f"key {key.keyid[:8]}"
 
 
 def statement_keys(targets: "Targets") -> dict[str, NamedKey]:

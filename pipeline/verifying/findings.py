@@ -47,7 +47,7 @@ class Findings:
     def summary(self) -> str:
         """Returns how much was checked, and whether signatures were, in a line."""
         checked = (
-            f"{_count(self.modules, 'module')}, {_count(self.files, 'file')}, {self.bytes / 1e9:.3g} GB,"
+            f"{_count(self.modules, 'module')}, {_count(self.files, 'file')}, {self.bytes / 1e6:,.1f} MB,"
             f" {_count(self.statements, 'statement')}"
         )
         signatures = "signatures verified" if self.is_verified else "signatures NOT verified (no --root)"

@@ -76,6 +76,8 @@ class _HubCheck:
                 if isinstance(entry, ModuleEntry):
                     self._check_module(entry)
         self._check_start_page()
+        if len(self._lacking["claim"]) == self._findings.modules:
+            self._lacking["claim"] = []  # a folder that was never released has none
         for what, handles in self._lacking.items():
             if handles:
                 self._findings.notes.append(f"{len(handles):,} modules have no {what}: {list_names(handles, 3)}")
@@ -89,7 +91,7 @@ class _HubCheck:
         elif seen.size != file.size or seen.sha256 != file.sha256:
             other = self._tarballs.get(seen.sha256)
             text = f"it is the tarball of {other}, not of {name}" if other else "changed since the index listed it"
-            got = f"{seen.size:,} bytes, sha256 {seen.sha256}" if seen.size <= file.size else "more"
+            got = f"{seen.size:,} bytes, sha256 {seen.sha256}" if seen.size <= file.size else "more bytes"
             self._problem(file.path, f"{text}: expected {file.size:,} bytes, sha256 {file.sha256}, got {got}")
 
     def _check_module(self, entry: ModuleEntry) -> None:
@@ -155,13 +157,13 @@ class _Links(HTMLParser):
 
 
 def _links(page: str) -> set[str]:
-    """Returns the paths of the hub's own files that its start page links to."""
+    """Returns the paths of the hub's own files that its start page links to, relative as all links of a hub are."""
     parser = _Links()
     parser.feed(page)
     paths = set()
     for link in parser.links:
         parts = urlsplit(link)
         path = unquote(parts.path)
-        if not parts.scheme and not parts.netloc and path and ".." not in path.split("/"):
+        if not parts.scheme and not parts.netloc and path and not path.startswith("/") and ".." not in path.split("/"):
             paths.add(path.removeprefix("./"))
     return paths

@@ -148,7 +148,7 @@ def _find_statement(module: Module) -> tuple[bytes, bool]:
     for place in (f"{module.stem}/{NAME}", f"{module.stem}.{NAME}", f"{module.stem.rpartition('/')[0] or '.'}/{NAME}"):
         if (content := _read(place, module.cache)) is not None:
             return content, place == f"{module.stem}/{NAME}"
-    text = f"there is no statement beside it, such as {module.stem}.{NAME}"
+    text = f"there is no statement beside it, such as {public_address(module.stem)}.{NAME}"
     raise Fault(f"{public_address(module.place)}: {text}; name it with --statement")
 
 

@@ -13,6 +13,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.facts.report import load_report
 from pipeline.publish import Outputs, publish_member
+from pipeline.saved_model.files import tarball_digest
 from pipeline.trust import builder
 from pipeline.trust.builder import Build
 from pipeline.trust.envelope import verify
@@ -53,6 +54,7 @@ def test_a_statement_binds_the_tarball_to_what_it_was_made_from(member: Path, hu
     publish(member, hub)
     statement, build = statement_of(hub), build_of(member)
     assert (statement.handle, statement.sha256) == (HANDLE, sha256_of(hub / f"{HANDLE}.tar.gz"))
+    assert statement.content_sha256 == tarball_digest(hub / f"{HANDLE}.tar.gz")
     assert statement.definition.parameters == {
         "member": {"name": "mini", "head": "fe"},
         "checkpoint": {"name": "mini"},
