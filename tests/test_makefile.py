@@ -198,24 +198,30 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_stage_interrupted_while_it_writes_keeps_the_outputs(tree: Path, number: signal.Signals) -> None:
+def interrupt(tree: Path, number: signal.Signals) -> None:
+    """Sends a signal to make and its stages while convert writes."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE, "make", f"PYTHON={sys.executable}", "publish", "MODEL=mini"],
+        cwd=tree, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    earlier = set((tree / "artifacts/mini").glob(".fe.*.part"))
+    # The folder that convert fills; make's own child is waited for, not the clock.
+    while not [path for path in (tree / "artifacts/mini").glob(".fe.*.part/variables") if path.parent not in earlier]:
+        assert process.poll() is None
+    os.killpg(process.pid, number)
+    assert process.wait() != 0
+
+
+def test_a_stage_interrupted_while_it_writes_keeps_the_outputs(tree: Path) -> None:
     def outputs() -> dict[Path, int]:
         return {path: time for path, time in snapshot(tree).items() if "/." not in str(path.relative_to(tree))}
 
     before = outputs()
     replace(tree / "model_cards/tiny/labels.tsv", "Red", "Scarlet")
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTIBLE, "make", f"PYTHON={sys.executable}", "publish", "MODEL=mini"],
-        cwd=tree, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    # The folder that convert fills; make's own child is waited for, not the clock.
-    while not list((tree / "artifacts/mini").glob(".fe.*.part/variables")):
-        assert process.poll() is None
-    os.killpg(process.pid, number)
-    assert process.wait() != 0
-    assert outputs() == before
-    assert planned(tree, "publish", "MODEL=mini") == stages_of("mini", AFTER_CONVERT)
+    for number in (signal.SIGKILL, signal.SIGINT):
+        interrupt(tree, number)
+        assert outputs() == before, number
+        assert planned(tree, "publish", "MODEL=mini") == stages_of("mini", AFTER_CONVERT), number
     done = make(tree, "convert", "MODEL=mini")
     assert done.returncode == 0, done.stderr
     assert not list((tree / "artifacts/mini").glob(".*"))
