@@ -3,8 +3,9 @@
     python -m benchmarks.installed_wheel FOLDER [--light]
 
 Publishes vit_demo into FOLDER, builds the source archive and the wheel, and makes an environment in a temporary folder
-from the Python that runs this. First with the light extras: TensorFlow and JAX must not be there, `serve` must answer
-and `doctor` and `evaluate` must name what to install. Then, without --light, with the extra `evaluate`: both must work.
+from the Python that runs this. First with the light extras: TensorFlow and JAX must not be there, `serve` must answer,
+`verify` must find a changed card, and `doctor` and `evaluate` must name what to install. Then, without --light, with
+the extra `evaluate`: both must work.
 Prints the size of the environment each time.
 
 Needs a package index; the second part takes minutes and 3 GB.
@@ -115,6 +116,12 @@ def check_light(installed: Installed, hub: Path) -> None:
     with installed.serving(hub) as address, urlopen(f"{address}/{HANDLE}.tar.gz") as response:
         if response.read() != tarball.read_bytes():
             raise Fault(f"{address}: another {tarball.name} than the hub's")
+    print(installed.run("verify", hub), installed.run("verify", tarball), sep="", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        changed = shutil.copytree(hub, Path(folder) / "hub")
+        with (changed / f"{HANDLE}.md").open("a", encoding="utf-8") as card:
+            card.write("Changed.")
+        installed.refuse(f"{HANDLE}.md", "verify", changed)
     installed.refuse('pip install "vit-publisher[doctor]"', "doctor", tarball)
     installed.refuse('pip install "vit-publisher[evaluate]"', "evaluate", tarball, "--images", DEMO)
 

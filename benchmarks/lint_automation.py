@@ -40,6 +40,7 @@ CHECKS = (
     Check("actionlint", ("-no-color", "-shellcheck=", "-pyflakes="), (WORKFLOWS,)),
     Check("zizmor", ("--offline", "--no-progress", "--quiet", "--strict-collection"), (WORKFLOWS, ACTIONS)),
     Check("check-jsonschema", ("--builtin-schema", "vendor.github-workflows"), (WORKFLOWS,)),
+    Check("check-jsonschema", ("--builtin-schema", "vendor.github-actions"), (ACTIONS,)),
     Check("hadolint", ("--no-color",), ("Dockerfile",)),
 )
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import Unreadable, expand_home, read_bounded, write_text
+from pipeline.base.program import program
 from pipeline.targets.interface import AlreadyThere, Moved, Target
 from pipeline.targets.open import open_target
 from pipeline.trust.chain import TIMESTAMP_PATH, Change, Write, load_chain, metadata_path
@@ -186,7 +187,7 @@ def _describe_expiry(target: Target) -> str:
 
 # The command ----------------------------------------------------------------------------------------------------------
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.keys", description="Makes and replaces signing keys.")
+    parser = argparse.ArgumentParser(prog=program("keys"), description="Makes and replaces signing keys.")
     parser.add_argument("action", choices=("make", "sign", "renew", "replace", "show"))
     parser.add_argument("hub", help="the hub: a folder, or an address that make release writes to")
     parser.add_argument("--role", choices=[role.value for role in Role], help="replace: whose key")
