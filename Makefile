@@ -148,7 +148,7 @@ CHECKPOINT_FILES := checkpoint.npz checkpoint.json
 MODEL_FILES := $(HEADS:%=%/saved_model.pb)
 BUILD_FILES := build.json
 CARD_FILES := $(HEADS:%=%.md)
-# The cards for other hosts; publish does not use them.
+# The cards for other hosts, which the hub keeps for make release.
 OTHER_CARD_FILES := $(HEADS:%=%.huggingface.md) kaggle/model-metadata.json $(HEADS:%=kaggle/%/model-instance-metadata.json)
 PACKAGE_FILES := $(foreach head,$(HEADS),$(head).tar.gz $(head).tar.gz.sha256)
 ALL_FILES := $(CHECKPOINT_FILES) $(MODEL_FILES) $(BUILD_FILES) report.json $(CARD_FILES) $(OTHER_CARD_FILES) $(PACKAGE_FILES) published.json
@@ -228,7 +228,7 @@ $$(call outputs,$(1).tar.gz $(1).tar.gz.sha256): $$A/%/$(1)/saved_model.pb $$(ca
 endef
 $(foreach head,$(HEADS),$(eval $(call package_rule,$(head))))
 
-$A/%/published.json: $(call outputs,report.json $(BUILD_FILES) $(CARD_FILES) $(PACKAGE_FILES)) \
+$A/%/published.json: $(call outputs,report.json $(BUILD_FILES) $(CARD_FILES) $(OTHER_CARD_FILES) $(PACKAGE_FILES)) \
     $(call stamps,module hub) $(call shared,hub require_accuracy sign templates site publish.code)
 	$(DONE)$(call stage,publish $*)$(RUN)publish member $(yaml) $(call out,) $(call given,HUB) \
 	  $(call quote,$@) $(required) $(lock) $(call option,SIGN,--sign)

@@ -23,7 +23,7 @@ from pipeline.base.files import replacing, sha256_of, write_text
 from pipeline.base.heads import Head
 from pipeline.base.text import read_generated
 from pipeline.base.yaml_sections import Member
-from pipeline.cards import tf_hub_rules
+from pipeline.cards import other_hosts, tf_hub_rules
 from pipeline.checkpoints import lock_file
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.download.checksums import copy
@@ -81,6 +81,7 @@ class Packed:
         sha256: of the tarball, in hexadecimal.
         card: the text of its card.
         plots: the SVG of each plot of the card.
+        pages: its pages for other hosts, by name.
     """
 
     head: Head
@@ -89,6 +90,7 @@ class Packed:
     sha256: str
     card: str
     plots: Mapping[Plot, str]
+    pages: Mapping[str, str]
 
 
 def read_plots(folder: Path, report: Report) -> dict[Plot, str]:
@@ -124,7 +126,8 @@ def read_packed(outputs: Outputs, head: Head, handle: str, plots: Mapping[Plot, 
             f"{tarball}: not the model that was validated: report.json has content {validated}, got {packed};"
             " run make validate and make package again"
         )
-    return Packed(head, handle, tarball, sha256_of(tarball), read_generated(card, "delete it and run make card"), plots)
+    text, pages = read_generated(card, "delete it and run make card"), other_hosts.read_pages(outputs.folder, head)
+    return Packed(head, handle, tarball, sha256_of(tarball), text, plots, pages)
 
 
 def is_missing(module: Packed, hub: Path, index: Index) -> bool:
@@ -211,7 +214,7 @@ def _copy_tarball(module: Packed, hub: Path, member: str) -> None:
 
 
 def _store_pages(module: Packed, previous: ModuleEntry | None, hub: Path) -> tuple[PublishedFile, ...]:
-    """Writes a module's card and plots, which count once the index lists them; returns all files of the module.
+    """Writes a module's card, pages and plots, which count once the index lists them; returns all files of the module.
 
     The card of a version that was withdrawn goes on saying so.
     """
@@ -220,6 +223,7 @@ def _store_pages(module: Packed, previous: ModuleEntry | None, hub: Path) -> tup
     return (
         tarball,
         store_page(hub, f"{name}.md", add_notices(module.card, previous) if previous else module.card),
+        *(store_page(hub, f"{name}/{page}", text) for page, text in module.pages.items()),
         *(store_page(hub, f"{name}/plots/{plot.file}", picture, plot.title) for plot, picture in module.plots.items()),
     )
 

@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 
 from pipeline.base import yaml_sections
-from pipeline.base.files import sha256_of
+from pipeline.base.files import sha256_of, write_text
 from pipeline.base.heads import Head
 from pipeline.base.stored_names import plain_path, stored_path
 from pipeline.cards.collection_page import list_member, render_collection
+from pipeline.cards.member_files import member_files
 from pipeline.facts.accuracy import Reported
 from pipeline.facts.collection import Module, collection_of
 from pipeline.facts.report import Report
@@ -19,7 +20,7 @@ from pipeline.hub.shards import Document
 from pipeline.package import package
 from pipeline.publish import Outputs, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
-from tests.card_facts import cards
+from tests.card_facts import records
 from tests.conftest import ROOT
 from tests.reports import REPORT, not_measured, with_checks, with_model, write_report
 
@@ -82,8 +83,8 @@ def publish(hub: Path, folder: Path, member: Path, module: Module, report: Repor
         (folder / head / "saved_model.pb").write_text(f"{member.stem} {head} {module.version}")
         package(folder / head, folder / f"{head}.tar.gz")
         report = with_checks(report, head, content_sha256=folder_digest(folder / head))
-    for name, text in cards(member.stem, module, collection, hub_url, report, {"name": member.stem}).items():
-        (folder / f"{name}.md").write_text(text)
+    for file in member_files(records(member.stem, module, collection, hub_url, report, {"name": member.stem}), folder):
+        write_text(file.path, file.text)
     write_plots(folder, report)
     write_report(folder / "report.json", report)
     publish_member(Outputs(member.stem, module, collection, folder, report), hub, folder / "published.json")

@@ -196,7 +196,7 @@ def publish_copy(folder: Path, copied: str, version: int) -> None:
     index["aliases"][f"vit-publisher/{copied}"] = {"latest": version}
     text = (hub / name / "1.md").read_text().replace(f"{name}/1", f"{copied}/{version}")
     (hub / copied / f"{version}.md").write_text(text.replace("](1/plots", f"]({version}/plots"))
-    shutil.copytree(hub / name / "1", hub / copied / str(version))
+    shutil.copytree(hub / name / "1/plots", hub / copied / str(version) / "plots")
     write_document(folder / "hub", index)
     store_again(folder / "hub")
 

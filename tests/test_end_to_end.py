@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from PIL import Image
 
 from pipeline.base import yaml_sections
 from pipeline.base.heads import Head
+from pipeline.cards.hugging_face import for_repository
 from pipeline.checkpoints import npz
 from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.variants import Model, variant
 from pipeline.model.vit import VisionTransformer
 from tests.conftest import CLASSES, QUICK_XLA_FLAGS, ROOT, make, serving_folder
+from tests.mirrors.hugging_face_server import HuggingFace, Repository
 from tests.server.harness import running
 
 pytestmark = pytest.mark.slow
@@ -120,18 +122,18 @@ assert all(moved), moved
 RUNNER = "import json, sys\nfor script in json.load(sys.stdin): exec(script, {'__name__': '__main__'})"
 
 
-def run_scripts(folder: Path, *scripts: str) -> list[str]:
+def run_scripts(folder: Path, *scripts: str, settings: Mapping[str, str] | None = None) -> list[str]:
     """Runs Python in a folder with an image of a bag in it; returns the lines it prints."""
     bag = next((DEMO / "fashion_mnist_test/bag").iterdir())
     Image.open(bag).convert("RGB").resize((90, 60)).save(folder / "image.jpg")
-    settings = {
+    quiet = {
         "TFHUB_CACHE_DIR": str(folder / "tfhub"),
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "XLA_FLAGS": QUICK_XLA_FLAGS,
     }
     done = subprocess.run(
         [sys.executable, "-c", RUNNER], input=json.dumps(scripts), cwd=folder, capture_output=True, text=True,
-        env=os.environ | settings, check=False,
+        env={**os.environ, **quiet, **(settings or {})}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "unsaved custom gradients" not in done.stderr  # the warning at every load that convert prevents
@@ -165,13 +167,28 @@ def test_a_copy_is_verified_as_the_card_says(demo_hub: Hub, head: str, tmp_path:
     assert done.stdout.splitlines()[0] == f"{demo_hub.report['modules'][head]['content_sha256']}  -"
 
 
-def test_the_other_dialects_say_the_same_and_their_snippets_run(demo_hub: Hub, tmp_path: Path) -> None:
-    member = demo_hub.artifacts / "vit_demo"
+def test_the_snippets_of_the_other_dialects_run(demo_hub: Hub, tmp_path: Path) -> None:
+    """Those for Hugging Face load the module from its repository there, those for Kaggle from a folder."""
+    member, host, blocks = demo_hub.artifacts / "vit_demo", HuggingFace(), {}
     for head in ("classification", "fe"):
-        assert python_blocks((member / f"{head}.huggingface.md").read_text()) == python_blocks(demo_hub.card(head))
+        page = for_repository((member / f"{head}.huggingface.md").read_text(), f"some-org/vit_demo_{head}")
+        blocks[head] = python_blocks(page)
+        folder = member / head
+        tree = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        repository = host.repositories[f"some-org/vit_demo_{head}"] = Repository()
+        repository.tags["v1"] = repository.add(tree | {"README.md": page.encode()})
+        repository.add({"README.md": b"of a later version"})
+    classify, serve, _ = blocks["classification"]
+    features, _, tune = blocks["fe"]
     usage = json.loads((member / "kaggle/fe/model-instance-metadata.json").read_text())["usage"]
-    use, tune = (block.replace("${PATH}", str(member / "fe")) for block in python_blocks(usage))
-    assert run_scripts(tmp_path, use, tune + TRAINING.replace("{trainable}", "102")) == ["(1, 64)"]
+    kaggle = [re.sub(r"kagglehub\.model_download\(.*?\)", repr(str(member / "fe")), it) for it in python_blocks(usage)]
+    training = TRAINING.replace("{trainable}", "102")
+    with host.running() as address:
+        settings = {"HF_ENDPOINT": address, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path / "hf")}
+        scripts = [classify, serve, features, tune + training, kaggle[0], kaggle[1] + training]
+        lines = run_scripts(tmp_path, *scripts, settings=settings)
+    assert lines[0].endswith("Bag"), lines
+    assert lines[5:] == ["(1, 10)", "(1, 64)", "(1, 64)"]
 
 
 def test_the_published_hub_passes_its_audit(demo_hub: Hub) -> None:

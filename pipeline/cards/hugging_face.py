@@ -1,5 +1,6 @@
 """The README.md of a module's repository on Hugging Face, and the rules of that host.
 
+Nobody knows the repository's name before the module is mirrored there: the page has REPOSITORY in its place.
 The keys are those of https://github.com/huggingface/hub-docs, modelcard.md.
 """
 
@@ -44,11 +45,20 @@ class _Result:
     url: str
 
 
+# What for_repository() replaces in a page.
+REPOSITORY = "${REPOSITORY}"
+
+
 # The page -------------------------------------------------------------------------------------------------------------
 def readme(record: Record) -> str:
     """Returns the README.md of a module's repository."""
     matter = yaml.safe_dump(_front_matter(record), sort_keys=False, allow_unicode=True, width=1000)
     return record.render("huggingface.md.jinja", record.links_elsewhere(), front_matter=matter)
+
+
+def for_repository(page: str, repository: str) -> str:
+    """Returns the README.md of a repository, `<organisation>/<module>`, from a page of readme()."""
+    return page.replace(REPOSITORY, repository)
 
 
 def _front_matter(record: Record) -> dict[str, Any]:
@@ -133,6 +143,8 @@ def _problems(text: str, report: Report) -> Iterator[str]:
         return
     yield from wrong_keys(matter, FRONT_MATTER, _REQUIRED)
     yield from _wrong_values(matter)
+    if f'snapshot_download("{REPOSITORY}"' not in text:
+        yield f'no snippet loads the module with snapshot_download("{REPOSITORY}", revision=...)'
     yield from _wrong_results(matter, report)
 
 

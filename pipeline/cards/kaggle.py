@@ -33,6 +33,9 @@ INSTANCE: Kinds = {
 }  # fmt: skip
 # What Kaggle replaces in `usage`.
 VARIABLES = {"VERSION_NUMBER", "VARIATION_SLUG", "FRAMEWORK", "PATH", "FILEPATH", "URL"}
+# Whose model it is, which nobody knows before it is mirrored: for_owner() replaces it.
+OWNER = "${OWNER}"
+FRAMEWORK = "tensorFlow2"
 _INSTANCE_SLUGS = {Head.CLASSIFICATION: "classification", Head.FE: "feature-extractor"}
 
 
@@ -56,18 +59,24 @@ def model_metadata(record: Record) -> str:
 
 def instance_metadata(record: Record) -> str:
     """Returns model-instance-metadata.json of a module."""
-    collection = record.facts.collection
+    collection, model, instance = record.facts.collection, _slug(record.facts.member), _INSTANCE_SLUGS[record.head]
+    address = f"{OWNER}/{model}/{FRAMEWORK}/{instance}/${{VERSION_NUMBER}}"
     return _json({
         "ownerSlug": collection.publisher.kaggle,
-        "modelSlug": _slug(record.facts.member),
-        "instanceSlug": _INSTANCE_SLUGS[record.head],
-        "framework": "tensorFlow2",
+        "modelSlug": model,
+        "instanceSlug": instance,
+        "framework": FRAMEWORK,
         "overview": record.description,
-        "usage": record.render("kaggle_usage.md.jinja", record.links_elsewhere()),
+        "usage": record.render("kaggle_usage.md.jinja", record.links_elsewhere(), address=address),
         "licenseName": LICENSES.get(collection.license),
         "fineTunable": record.is_fine_tunable,
         "trainingData": [collection.dataset_name] if record.report.is_verified else None,
     })  # fmt: skip
+
+
+def for_owner(text: str, owner: str) -> str:
+    """Returns a text of a module's metadata for an owner on Kaggle."""
+    return text.replace(OWNER, owner)
 
 
 def _slug(name: str) -> str:
@@ -107,9 +116,9 @@ def _problems(text: str, kinds: Kinds, required: set[str]) -> Iterator[str]:
     for key in ("ownerSlug", "slug", "modelSlug", "instanceSlug"):
         if key in values and not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", str(values[key])):
             yield f"{key} must be lower-case letters and digits, joined by '-', got {values[key]!r}"
-    if values.get("framework", "tensorFlow2") != "tensorFlow2":
-        yield f"framework must be tensorFlow2, as the module is a SavedModel, got {values['framework']!r}"
+    if values.get("framework", FRAMEWORK) != FRAMEWORK:
+        yield f"framework must be {FRAMEWORK}, as the module is a SavedModel, got {values['framework']!r}"
     if "licenseName" in values and values["licenseName"] not in LICENSES.values():
         yield f"licenseName {values['licenseName']!r} is not one of Kaggle's"
-    for name in sorted(set(re.findall(r"\$\{(\w+)\}", str(values.get("usage")))) - VARIABLES):
+    for name in sorted(set(re.findall(r"\$\{(\w+)\}", str(values.get("usage")))) - VARIABLES - {OWNER[2:-1]}):
         yield f"usage names ${{{name}}}, which Kaggle does not replace; expected {', '.join(sorted(VARIABLES))}"

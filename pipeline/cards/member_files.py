@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.base.heads import Head
 from pipeline.cards import agreement, claims, drafts, figures, hugging_face, kaggle, tf_hub_rules
+from pipeline.cards.other_hosts import HUGGING_FACE, KAGGLE_MODEL, KAGGLE_VARIATION, written_by_card
 from pipeline.cards.page import parse_page, refuse_problems
 from pipeline.cards.record import Record, render_tf_hub
 
@@ -45,13 +46,14 @@ def member_files(records: Mapping[Head, Record], out: Path, has_figures: bool = 
     for record in records.values():
         path = out / f"{record.head}.md"
         yield CardFile(path, partial(render_tf_hub, record), partial(_check_tf_hub, record, str(path), has_figures))
-        path = out / f"{record.head}.huggingface.md"
+        places = written_by_card(record.head)
+        path = out / places[HUGGING_FACE]
         check = partial(hugging_face.check_readme, report=record.report, where=str(path))
         yield CardFile(path, partial(hugging_face.readme, record), check)
-        path = out / "kaggle" / record.head / "model-instance-metadata.json"
+        path = out / places[KAGGLE_VARIATION]
         check = partial(kaggle.check_instance, where=str(path))
         yield CardFile(path, partial(kaggle.instance_metadata, record), check)
-    path = out / "kaggle" / "model-metadata.json"
+    path = out / written_by_card(Head.CLASSIFICATION)[KAGGLE_MODEL]
     render = partial(kaggle.model_metadata, records[Head.CLASSIFICATION])
     yield CardFile(path, render, partial(kaggle.check_model, where=str(path)))
 

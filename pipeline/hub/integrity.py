@@ -85,7 +85,8 @@ def dead_files(folder: Path) -> Iterator[str]:
 
 def unlisted_pages(folder: Path, index: Index) -> Iterator[str]:
     """Yields the Markdown files that index.json does not list."""
-    listed = {*first_lines(index), *(file.path for entry in index.entries.values() for file in entry.files)}
+    files = [file for entry in index.entries.values() for file in entry.files]
+    listed = {*first_lines(index), *(file.path for file in files), *(file.page for file in files)}
     for path in sorted(folder.rglob("*.md")):
         if path.relative_to(folder).as_posix() not in listed:
             yield f"{path}: a page that index.json does not list; publish its module or collection, or remove it"

@@ -9,7 +9,7 @@ import yaml
 
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
-from pipeline.cards.hugging_face import check_readme, readme
+from pipeline.cards.hugging_face import check_readme, for_repository, readme
 from pipeline.facts.accuracy import Reported
 from pipeline.facts.report import Report
 from tests.card_facts import VIT, seed_records
@@ -100,3 +100,18 @@ def test_a_readme_that_hugging_face_would_refuse_is_refused(report: Report, old:
     assert old in text
     with pytest.raises(Fault, match=message):
         check_readme(text.replace(old, new), report, "README.md")
+
+
+def test_snippets_load_a_tag_of_the_repository(report: Report) -> None:
+    for record in seed_records(report).values():
+        page = for_repository(readme(record), "some-org/vit")
+        assert page.count('snapshot_download("some-org/vit", revision="v1")') == 3
+        assert "hf download some-org/vit --revision v1 " in page
+        assert "${" not in page
+        assert "tensorflow_hub" not in page
+
+
+def test_a_page_whose_snippets_load_something_else_is_refused(report: Report) -> None:
+    page = readme(seed_records(report)[Head.FE]).replace("${REPOSITORY}", "me/vit")
+    with pytest.raises(Fault, match=r"no snippet loads the module with snapshot_download\(\"\$\{REPOSITORY\}\""):
+        check_readme(page, report, "README.md")

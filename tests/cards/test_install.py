@@ -27,6 +27,8 @@ PACKAGES = {
     "tensorflow_hub": "tensorflow-hub",
     "tf_keras": "tf-keras",
     "keras": "tensorflow",
+    "kagglehub": "kagglehub",
+    "huggingface_hub": "huggingface_hub",
 }
 SOURCES = [*sorted((ROOT / "templates").rglob("*.jinja")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 
@@ -34,8 +36,9 @@ SOURCES = [*sorted((ROOT / "templates").rglob("*.jinja")), *sorted((ROOT / "docs
 def imports(text: str) -> set[str]:
     """Returns the names of the third-party modules that a page's snippets import."""
     trees = map(ast.parse, re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
-    nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Import)]
-    names = {alias.name.split(".")[0] for node in nodes for alias in node.names}
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module.split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
     return names - {"tarfile", "urllib"}
 
 
@@ -49,18 +52,21 @@ def test_the_line_has_the_project_s_constraints() -> None:
 
 
 def test_cards_print_the_line_that_is_tested_and_it_is_enough_for_their_snippets(report: Report) -> None:
-    texts = [*demo_cards(report).values(), *map(hugging_face.readme, seed_records(report).values())]
-    assert len(texts) == 4
+    texts = demo_cards(report).values()
+    assert len(texts) == 2
     for text in texts:
         assert read_card(text).install == INSTALL
         assert {PACKAGES[name] for name in imports(text)} <= INSTALLED.keys()
 
 
-def test_kaggle_s_snippets_need_tensorflow_alone(report: Report) -> None:
+def test_snippets_of_other_hosts_need_what_their_pages_install(report: Report) -> None:
     for record in seed_records(report).values():
         usage = json.loads(kaggle.instance_metadata(record))["usage"]
-        assert "`pip install tensorflow` is enough" in usage
-        assert {PACKAGES[name] for name in imports(usage)} == {"tensorflow"}
+        assert "`pip install tensorflow kagglehub` is enough" in usage
+        assert {PACKAGES[name] for name in imports(usage)} == {"tensorflow", "kagglehub"}
+        page = hugging_face.readme(record)
+        assert "\npip install tensorflow huggingface_hub\n" in page
+        assert {PACKAGES[name] for name in imports(page)} == {"tensorflow", "huggingface_hub"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)

@@ -31,7 +31,8 @@ def test_kaggle_has_a_model_with_two_variations(report: Report) -> None:
         assert (instance["modelSlug"], instance["instanceSlug"]) == ("vit-s16", slug)
         assert (instance["framework"], instance["licenseName"]) == ("tensorFlow2", "Apache 2.0")
         assert instance["fineTunable"] is True
-        assert 'tf.saved_model.load("${PATH}")' in instance["usage"]
+        address = f"${{OWNER}}/vit-s16/tensorFlow2/{slug}/${{VERSION_NUMBER}}"
+        assert f'tf.saved_model.load(kagglehub.model_download("{address}"))' in instance["usage"]
         check_instance(json.dumps(instance), "i.json")
     check_model(json.dumps(model), "m.json")
 
