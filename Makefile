@@ -73,7 +73,10 @@ PORT ?= 8080## serve: the port; default 8080
 HOST ?=## serve: the address to listen on; default 127.0.0.1, this machine alone
 GCS ?=## serve: gs://bucket/prefix of the unpacked modules, if there are any
 PROXIES ?=## serve: IP addresses of reverse proxies before it, with commas; all clients come from them
-MODULE ?=## evaluate, verify: a SavedModel's folder, archive or address
+MODULE ?=## evaluate, verify: a SavedModel's folder, archive or address; reproduce: a handle of HUB, <hub>/<handle> or a .tar.gz
+FRESH ?=## reproduce: 1: make a new environment from the recorded lock file in any case
+TO ?=## release-notes: the later state, a hub or an index.json; default HUB
+FROM ?=## release-notes: the earlier state, a hub or an index.json
 AGAINST ?=## evaluate: a second module, to compare with
 LABELS ?=## evaluate: the label file; default ImageNet-1k's
 SIGNATURE ?=## evaluate: the signature to call, of several
@@ -107,12 +110,12 @@ BASE_PYTHON ?= python3## the interpreter that .venv is made from; default python
 
 # Other programs use these words in the environment (autotools set PYTHON, WSL NAME, csh HOST): only the command line
 # counts.
-$(foreach word,CACHE LOCK INDEX DIFF NAME HOST PYTHON SIGNATURE OUTPUT TAGS SIZE LAYOUT BACKGROUND PROTOCOL \
+$(foreach word,CACHE LOCK INDEX DIFF FROM TO FRESH NAME HOST PYTHON SIGNATURE OUTPUT TAGS SIZE LAYOUT BACKGROUND PROTOCOL \
   TRUST ROOT ROLE KEY OWNER REVOKE,\
   $(if $(filter $(word),$(GIVEN)),,$(eval override $(word) :=)))
 # Only some shells expand the ~ of `make HUB=~/hub`.
 home = $(subst <home>,,$(subst <home>~/,$(value HOME)/,<home>$(1)))
-$(foreach path,CHECKPOINTS CACHE LOCK IMAGENET REAL ARTIFACTS HUB MODULE AGAINST LABELS SAVED_MODEL INDEX SIGN TORCH_PYTHON \
+$(foreach path,CHECKPOINTS CACHE LOCK IMAGENET REAL ARTIFACTS HUB FROM TO MODULE AGAINST LABELS SAVED_MODEL INDEX SIGN TORCH_PYTHON \
   PYTHON BASE_PYTHON ROOT KEY,\
   $(eval override $(path) := $$(call home,$$($(path)))))
 
@@ -202,6 +205,10 @@ checked_settings: FORCE | $(READY)
 CHECKED :=
 check = $(if $(filter $*,$(CHECKED)),,$(eval CHECKED += $*)@$(RUN)check $(yaml) $(images) $(measured) $(hub_url))
 
+# Before a long stage, where publish is to follow: a version that HUB has must not become another model.
+will_publish = $(filter publish publish-all %/published.json,$(MAKECMDGOALS))
+unchanged = $(if $(will_publish),@$(RUN)published $(yaml) $(call out,) $(call given,HUB))
+
 # A checkpoint is defined by its digest, in the YAML file or of the local file: code cannot change it.
 $(call outputs,$(CHECKPOINT_FILES)): $(call stamps,checkpoint source pin)
 	$(check)
@@ -210,11 +217,13 @@ $(call outputs,$(CHECKPOINT_FILES)): $(call stamps,checkpoint source pin)
 $(call outputs,$(MODEL_FILES) $(BUILD_FILES)): $(call outputs,$(CHECKPOINT_FILES)) \
     $(call stamps,checkpoint model) $(call shared,convert.code requirements)
 	$(check)
+	$(unchanged)
 	$(call stage,convert $*)$(RUN)convert $(yaml) $(call out,checkpoint.npz) $(call out,)
 
 $A/%/report.json: $(call outputs,checkpoint.npz $(MODEL_FILES)) \
     $(call stamps,model evaluation images) $(call shared,validate.code requirements)
 	$(check)
+	$(if $(unchanged),$(unchanged) --converted)
 	$(call stage,validate $*)$(RUN)validate $(yaml) \
 	  $(foreach file,checkpoint.npz $(HEADS) report.json,$(call out,$(file))) $(images)
 
@@ -250,7 +259,7 @@ DONE = $(eval PUBLISHED := yes)
 idle = $(if $(PUBLISHED)$(strip $(call flags,n q s)),,$(info \
   nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
 
-.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all select add contact-sheet evaluate imagenet check-hub serve doctor test test-fast browser lint wheel bench check-full clean
+.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all select add contact-sheet evaluate imagenet check-hub release-notes reproduce serve doctor test test-fast browser lint wheel bench check-full clean
 FORCE:
 
 ##@ Publish models
@@ -283,6 +292,12 @@ sign: | $(READY) ## sign the index of HUB as it is, with the keys of SIGN
 	$(Q)$(call signing,sign) $(call option,ROOT,--root)
 renew: | $(READY) ## renew the signatures of HUB that the keys of SIGN can make
 	$(Q)$(call signing,renew) $(call option,ROOT,--root)
+
+release-notes: | $(READY) ## print what changed from FROM to TO, in Markdown
+	$(Q)$(RUN)notes $(call given,FROM) $(call given,$(if $(TO),TO,HUB))
+reproduce: | checked_settings ## make MODULE, a published module, again from its statement, and compare the bytes
+	$(Q)$(RUN)reproduce $(call given,MODULE) --hub=$(call given,HUB) $(checkpoints) $(cached) \
+	  $(if $(filter 1,$(FRESH)),--fresh)
 
 ##@ Images and SavedModels
 imagenet: | $(READY) ## download validation images of ten classes (340 MB), and print how to get the others
@@ -356,6 +371,7 @@ check-full: | $(READY) ## publish full-size members and members of every variant
 	$(call quote,$(PYTHON)) -m benchmarks.hostile_downloads
 	$(call quote,$(PYTHON)) -m benchmarks.added_members $(call quote,$A/added)
 	$(call quote,$(PYTHON)) -m benchmarks.fresh_install $(call quote,$A/fresh)
+	$(call quote,$(PYTHON)) -m benchmarks.reproduction $(call quote,$A/reproduced)
 	$(call quote,$(PYTHON)) -m benchmarks.installed_wheel $(call quote,$A/installed)
 	$(call quote,$(PYTHON)) -m benchmarks.make_attacks
 	$(if $(TORCH_PYTHON),\

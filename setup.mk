@@ -80,12 +80,12 @@ found_in = $(strip $(foreach character,$(1),$(findstring $(character),$(2))))
 $(if $(findstring $(newline),$(CURDIR)),$(error the path of this folder has a line break; rename it))
 $(foreach name,$(SETTINGS),$(if $(findstring $(newline),$($(name))),$(error $(name)= has a line break; expected one line)))
 $(foreach name,$(SETTINGS),$(if $(findstring :,$($(name))),$(eval export $(name))))
-$(foreach name,ARTIFACTS HUB MODULE SAVED_MODEL CHECKPOINT,\
+$(foreach name,ARTIFACTS HUB MODULE FROM TO SAVED_MODEL CHECKPOINT,\
   $(if $(filter -%,$(firstword $($(name)))),$(error $(name)=$(call shown,$(name)): begins with -; write ./$(call shown,$(name)))))
 $(if $(filter-out 1,$(words $(ARTIFACTS))),$(error \
   ARTIFACTS=$(call shown,ARTIFACTS): the path must be one word, make cannot work with spaces in it))
 # false, no and off must not mean yes.
-$(foreach name,OFFLINE REQUIRE_ACCURACY V BACKGROUND AGAINST_BACKGROUND TRUST DIFF REVOKE,\
+$(foreach name,OFFLINE REQUIRE_ACCURACY V BACKGROUND AGAINST_BACKGROUND TRUST DIFF FRESH REVOKE,\
   $(if $(or $(filter-out 0 1,$($(name))),$(filter-out 0 1,$(words $($(name))))),$(error \
     $(name)=$(call shown,$(name)): expected 1 for yes, or 0 or nothing for no$(if $(filter $(name),$(GIVEN)),, (it is set in the environment)))))
 NOT_IN_TARGETS := % : ; | * ? \ [
@@ -109,4 +109,6 @@ $(if $(filter add,$(MAKECMDGOALS)),,$(if $(filter-out $(COLLECTIONS),$(COLLECTIO
 $(if $(call without,publish,$(MODEL)),$(error say which member: make publish MODEL=<member>, one of $(MODELS); or make publish-all for the collection $(COLLECTION)))
 $(if $(call without,contact-sheet,$(MODEL)),$(error say which member: make contact-sheet MODEL=<member>, one of $(MODELS)))
 $(if $(call without,evaluate,$(and $(MODULE),$(IMAGENET))),$(error say which module and images: make evaluate MODULE=<folder, .tar.gz or address> IMAGENET=<images>))
+$(if $(call without,reproduce,$(MODULE)),$(error say which module: make reproduce MODULE=<publisher>/<module>/<version> of HUB, <hub>/<handle>, or a .tar.gz))
+$(if $(call without,release-notes,$(FROM)),$(error say since when: make release-notes FROM=<hub or index.json> TO=<hub or index.json>))
 $(if $(call without,doctor,$(SAVED_MODEL)$(MODEL)),$(error say which SavedModel: make doctor MODEL=<member>, one of $(MODELS); or make doctor SAVED_MODEL=<folder or .tar.gz>))

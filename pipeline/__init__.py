@@ -3,8 +3,9 @@
 What the pipeline does stands on this floor, each module a command, `python -m pipeline.<name>`:
 
     stages    fetch, convert, validate, card, collection, package, publish; the Makefile is their DAG
-    for make  stamps, check
-    commands  select, add, evaluate, contact_sheet, imagenette, site, audit, serve, doctor, cli, keys, verify
+    for make  stamps, check, published
+    commands  select, add, evaluate, contact_sheet, imagenette, site, audit, serve, doctor, cli
+    commands  keys, verify, notes, reproduce
 
 What it is made of lies in packages. Imports run one way: a module on this floor may import any package and no other
 module of this floor but `version`; a package may import those that its row names. tests/test_layers.py reads this
@@ -26,6 +27,7 @@ table.
     targets      base                                    folders and object stores that hubs are released to
     trust        base, facts                             statements, builds, signing keys, the signed metadata of a hub
     verifying    base, download, hub, saved_model, targets, trust  is a hub or a module what its owner published?
+    rebuilding   base, download, checkpoints, saved_model, trust  making a published module again, and comparing the two
     pool         base, facts, download                   the AugReg pool: its index, criteria, new members
     prose        base, facts, model, images, accuracy, cards, hub, pool  do the texts of YAML files make good pages?
     dag          base, model, images, download, checkpoints, accuracy  what make compares: the parts of stamps

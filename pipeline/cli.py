@@ -39,6 +39,7 @@ COMMANDS = {
     "doctor": Command("doctor", "doctor", "show what a SavedModel needs and what is wrong with it, without running it"),
     "evaluate": Command("evaluate", "evaluate", "measure an image classifier on labelled images"),
     "verify": Command("verify", "trust", "check a hub or a module from outside, and who signed it"),
+    "reproduce": Command("reproduce", "convert", "make a published module again, and compare the bytes"),
     "serve": Command("serve", "serve", "serve a hub's folder over HTTP"),
     "keys": Command("keys", "trust", "make the keys of a signed hub, sign it, renew its signatures, replace keys"),
     "check-hub": Command("audit", "doctor", "check a hub's folder: bytes, pages, links, figures"),

@@ -45,7 +45,7 @@ def test_make_commands_exist() -> None:
         (
             "check-full",
             "full_size compatibility hostile publishing_kills hostile_requests hostile_downloads added_members"
-            " fresh_install installed_wheel make_attacks",
+            " fresh_install reproduction installed_wheel make_attacks",
         ),
     ],
 )

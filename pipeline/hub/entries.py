@@ -124,6 +124,7 @@ class ModuleEntry:
         parameters: how many there are.
         unpacked: the size of the unpacked module, bytes.
         weights: how they were verified.
+        tensorflow: the oldest version that runs it, such as "2.14".
         measured: the accuracy that was measured.
         quoted: the accuracy that others report of the original weights.
         status: a draft, or released; of an index that does not say, what its facts come to.
@@ -145,6 +146,7 @@ class ModuleEntry:
     parameters: int | None = None
     unpacked: int | None = None
     weights: Verification | None = None
+    tensorflow: str | None = None
     measured: Measured | None = None
     quoted: Quoted | None = None
     status: Status = Status.DRAFT
@@ -233,6 +235,7 @@ class ModuleEntry:
             "bytes": self.unpacked,
             "files": [file.to_json() for file in self.files],
             "weights": self.weights,
+            "tensorflow": self.tensorflow,
             "measured": self.measured.to_json() if self.measured else None,
             "quoted": self.quoted.to_json() if self.quoted else None,
             "status": self.status.value,
@@ -314,6 +317,7 @@ def read_module(handle: str, entry: Entry) -> ModuleEntry:
         parameters=optional_count(entry, "parameters"),
         unpacked=optional_count(entry, "bytes"),
         weights=Verification(entry["weights"]) if entry.get("weights") is not None else None,
+        tensorflow=optional(entry, "tensorflow", str),
         measured=_read_measured(measured) if measured else None,
         quoted=Quoted(share(quoted["top1"], "top1"), required(quoted, "source", str)) if quoted else None,
         waived=optional(entry, "waived", str),
@@ -376,6 +380,7 @@ def module_entry(
         parameters=checks.weights.parameters,
         unpacked=checks.bytes,
         weights=weights,
+        tensorflow=checks.needs.tensorflow,
         measured=measured,
         quoted=_quoted(report.quoted),
         status=status_of(weights, measured.interval if measured else None, module.accuracy_waived),

@@ -25,6 +25,7 @@ from pipeline.cards import drafts
 from pipeline.cards.page import LARGEST_PAGE
 from pipeline.hub import markdown
 from pipeline.hub.aliases import LATEST
+from pipeline.hub.changes import list_history
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
 from pipeline.hub.index import Index
 from pipeline.hub.notices import DEPRECATED, YANKED
@@ -35,9 +36,9 @@ SHARED = ("style.css", "hub.js", "icon.svg")
 MANIFEST = "site/pages.json"
 # The code that turns facts into pages; after a change of it all of them are rendered again.
 _RENDERERS = (
-    "hub/website", "hub/markdown", "hub/entries", "hub/index", "hub/aliases", "hub/values", "hub/withdrawal",
-    "hub/notices", "hub/start_page_plot", "base/axes", "base/heads", "base/stored_names", "base/templates",
-    "base/verification", "cards/drafts", "cards/page", "facts/accuracy", "facts/status",
+    "hub/website", "hub/changes", "hub/markdown", "hub/entries", "hub/index", "hub/aliases", "hub/values",
+    "hub/withdrawal", "hub/notices", "hub/start_page_plot", "base/axes", "base/heads", "base/stored_names",
+    "base/templates", "base/verification", "cards/drafts", "cards/page", "facts/accuracy", "facts/status",
 )  # fmt: skip
 # What follows a title, which the two modules of a member share, by the task.
 _KINDS = {Head.CLASSIFICATION.task: "classifier", Head.FE.task: Head.FE.noun}
@@ -144,6 +145,7 @@ def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
     latest = aliases.get(LATEST)
     has_successor = entry.deprecated is not None and entry.deprecated.successor in hub.index.modules
     name = hub.names[entry.publisher]
+    history = list_history(hub.index, entry)
     in_collection = f"{entry.publisher}/collections/{entry.collection}/1" in hub.index.collections
 
     def facts() -> dict[str, Any]:
@@ -155,13 +157,14 @@ def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
             "versions": versions,
             "latest": latest if latest and latest > entry.version else None,
             "has_successor": has_successor,
+            "history": history,
             "publisher_name": name,
             "in_collection": in_collection,
             "plots": [file for file in entry.files if file.page.endswith(".svg") and file.page not in shown],
         }
 
     links = _linked(text, path, hub.pages)
-    inputs = repr((entry, text, versions, latest, has_successor, name, in_collection, links))
+    inputs = repr((entry, text, versions, history, latest, has_successor, name, in_collection, links))
     return Page(f"{entry.handle}.html", "module.html.jinja", inputs, facts)
 
 

@@ -1,0 +1,1 @@
+"""Making a published module again, from its statement and its checkpoint."""
