@@ -19,7 +19,9 @@ from securesystemslib.signer import CryptoSigner
 
 from pipeline import verify
 from pipeline.base.fault import Fault
+from pipeline.hub.entries import ModuleEntry
 from pipeline.hub.folder import read_index
+from pipeline.hub.stored import store_page
 from pipeline.keys import sign_with
 from pipeline.targets.folder import Folder
 from pipeline.trust.chain import Change
@@ -74,6 +76,11 @@ class Owned:
         (problem,) = problems
         assert "\n" not in problem
         return problem
+
+    @property
+    def card(self) -> str:
+        """The path of a card that the index lists."""
+        return read_index(self.hub).modules[DEMO].files[1].path
 
     def shard(self, handle: str) -> Path:
         """Returns the file of the index that lists a module."""
@@ -210,8 +217,9 @@ def name_signer(signer: CryptoSigner) -> CryptoSigner:
     return signer
 
 
-@pytest.mark.parametrize("path", [f"{DEMO}.md", statement_path(DEMO), f"{DEMO}.tar.gz"])
+@pytest.mark.parametrize("path", ["the card", statement_path(DEMO), f"{DEMO}.tar.gz"])
 def test_a_changed_file_is_found(owned: Owned, path: str) -> None:
+    path = owned.card if path == "the card" else path
     content = bytearray((owned.hub / path).read_bytes())
     content[len(content) // 2] ^= 1
     (owned.hub / path).write_bytes(content)
@@ -220,8 +228,44 @@ def test_a_changed_file_is_found(owned: Owned, path: str) -> None:
         assert f"{path}: changed since the index listed it" in found[0]
 
 
-@pytest.mark.parametrize("path", [f"{DEMO}.md", statement_path(DEMO), f"{DEMO}.tar.gz"])
+def test_a_changed_copy_of_a_card_is_found(owned: Owned) -> None:
+    """People and links read <version>.md; the index lists the card by a name with its digest."""
+    card = owned.hub / f"{DEMO}.md"
+    before = card.read_bytes()
+    card.write_bytes(before + b"Load another model instead.")
+    for signed in (True, False):
+        assert f"{DEMO}.md: changed: expected a copy of {owned.card}" in owned.problem(signed=signed)
+    card.unlink()
+    for signed in (True, False):
+        findings = owned.verify(signed=signed)
+        assert findings.problems == []
+        assert [note for note in findings.notes if f"{DEMO}.md: missing" in note]
+
+
+def test_the_text_of_before_is_behind_and_no_problem(owned: Owned) -> None:
+    """A publication that was killed before the plain copies."""
+    old, path = owned.card, owned.hub / f"{DEMO}.md"
+    before = path.read_bytes()
+    file = store_page(owned.hub, f"{DEMO}.md", path.read_text() + "A corrected card.\n")
+
+    def edit(entry: ModuleEntry) -> ModuleEntry:
+        return dataclasses.replace(entry, files=tuple(file if other.path == old else other for other in entry.files))
+
+    edit_entry(owned.hub, DEMO, edit)
+    sign_again(owned.hub, KEYS)
+    assert path.read_bytes() == before
+    for signed in (True, False):
+        findings = owned.verify(signed=signed)
+        assert findings.problems == []
+        assert [note for note in findings.notes if f"{DEMO}.md: missing, or the text of before" in note]
+    path.write_bytes((owned.hub / file.path).read_bytes())
+    (owned.hub / old).unlink()
+    assert not [note for note in owned.verify().notes if "text of before" in note]
+
+
+@pytest.mark.parametrize("path", ["the card", statement_path(DEMO), f"{DEMO}.tar.gz"])
 def test_a_missing_file_is_found(owned: Owned, path: str) -> None:
+    path = owned.card if path == "the card" else path
     (owned.hub / path).unlink()
     for signed in (True, False):
         assert f"{path}: missing, but the index lists it for {DEMO}" in owned.problem(signed=signed)
@@ -360,10 +404,11 @@ def test_a_hub_and_a_module_are_verified_over_http(owned: Owned, monkeypatch: py
         monkeypatch.setattr(readers, "LARGEST_SMALL", 100_000)  # larger files go to the disk
         (owned.hub / f"{DEMO}.tar.gz").write_bytes(bytes(200_000))
         list_again(owned.hub, DEMO, f"{DEMO}.tar.gz")
-        (owned.hub / f"{DEMO}.md").unlink()
+        card = owned.card
+        (owned.hub / card).unlink()
         problems = owned.verify(address, signed=False).problems
         assert len(problems) == 3
-        assert f"{address}/{DEMO}.md: missing" in problems[0]
+        assert f"{address}/{card}: missing" in problems[0]
         assert f"claims/{DEMO}.json: claims" in problems[1]
         assert "is about the tarball" in problems[2]
         nothing, statement = f"{address}/nothing.tar.gz", f"{address}/{statement_path(DEMO)}"
@@ -374,7 +419,7 @@ def test_a_hub_and_a_module_are_verified_over_http(owned: Owned, monkeypatch: py
 def test_a_password_in_an_address_is_not_shown(owned: Owned, tmp_path: Path) -> None:
     with served(owned.hub) as address:
         secret = address.replace("://", "://me:planted@")
-        (owned.hub / f"{DEMO}.md").unlink()
+        (owned.hub / owned.card).unlink()
         texts = [owned.problem(secret), owned.verify(secret).summary()]
         (owned.hub / statement_path(DEMO)).unlink()
         texts.append(owned.problem(f"{secret}/{DEMO}.tar.gz"))
@@ -389,7 +434,7 @@ def test_a_hub_is_verified_through_a_target(owned: Owned) -> None:
     reader = readers.TargetReader(str(owned.hub))
     root, state = owned.root.read_bytes(), owned.hub.parent / "state"
     assert verify_hub(reader, root, state).problems == []
-    (owned.hub / f"{DEMO}.md").unlink()
+    (owned.hub / owned.card).unlink()
     with (owned.hub / f"{FE}.tar.gz").open("ab") as stream:
         stream.write(b"x")
     missing, longer = verify_hub(reader, root, state).problems
@@ -402,7 +447,7 @@ def test_the_command_ends_with_1_and_a_line_for_each_problem(owned: Owned, tmp_p
     run = partial(subprocess.run, cwd=ROOT, capture_output=True, text=True, check=False)
     good = run(command)
     assert (good.returncode, good.stdout.splitlines()[0].split(":")[0]) == (0, "root version 1")
-    (owned.hub / f"{DEMO}.md").unlink()
+    (owned.hub / owned.card).unlink()
     bad = run([*command, "--json"])
     assert bad.returncode == 1
     assert json.loads(bad.stdout)["problems"] == bad.stderr.splitlines()[1:]

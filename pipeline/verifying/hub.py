@@ -10,8 +10,8 @@ from pipeline.base.fault import Fault, list_names, show_name
 from pipeline.base.files import Unreadable
 from pipeline.base.json_files import parse_facts
 from pipeline.base.progress import Progress
+from pipeline.base.text import LARGEST_GENERATED
 from pipeline.hub.entries import ModuleEntry, PublishedFile
-from pipeline.hub.index import Index
 from pipeline.trust.client import TrustedIndex, read_trusted_index
 from pipeline.trust.roles import NamedKey, current_time, find_expiring
 from pipeline.trust.statement import statement_path
@@ -36,8 +36,7 @@ def verify_hub(reader: Reader, root: bytes | None, state: Path) -> Findings:
     """
     findings = Findings(reader.address)
     trusted = trust_index(reader, root, state, findings) if root is not None else None
-    index = HubIndex(reader, trusted, findings).read()
-    _HubCheck(reader, index, trusted, findings).run()
+    _HubCheck(reader, HubIndex(reader, trusted, findings), trusted, findings).run()
     return findings
 
 
@@ -60,9 +59,11 @@ def trust_index(reader: Reader, root: bytes, state: Path, findings: Findings) ->
 class _HubCheck:
     """Compares the files of a hub with its index."""
 
-    def __init__(self, reader: Reader, index: Index, trusted: TrustedIndex | None, findings: Findings) -> None:
-        self._reader, self._index, self._trusted, self._findings = reader, index, trusted, findings
-        self._tarballs = {entry.tarball.sha256: handle for handle, entry in index.modules.items()}
+    def __init__(self, reader: Reader, parts: HubIndex, trusted: TrustedIndex | None, findings: Findings) -> None:
+        self._reader, self._parts, self._trusted, self._findings = reader, parts, trusted, findings
+        self._index = parts.read()
+        self._tarballs = {entry.tarball.sha256: handle for handle, entry in self._index.modules.items()}
+        self._behind: list[str] = []  # plain copies of pages
         self._lacking: dict[str, list[str]] = {"claim": [], "statement": [], "signature": []}
 
     def run(self) -> None:
@@ -72,10 +73,14 @@ class _HubCheck:
             for name, entry in entries.items():
                 for file in entry.files:
                     self._check_file(name, file)
+                    self._check_copy(file)
                     progress.advance(file.size)
                 if isinstance(entry, ModuleEntry):
                     self._check_module(entry)
         self._check_start_page()
+        if self._behind:
+            text = f"{list_names(self._behind, 3)}: missing, or the text of before"
+            self._findings.notes.append(f"{text}; a publication was interrupted: publish or release again")
         if len(self._lacking["claim"]) == self._findings.modules:
             self._lacking["claim"] = []  # a folder that was never released has none
         for what, handles in self._lacking.items():
@@ -93,6 +98,19 @@ class _HubCheck:
             text = f"it is the tarball of {other}, not of {name}" if other else "changed since the index listed it"
             got = f"{seen.size:,} bytes, sha256 {seen.sha256}" if seen.size <= file.size else "more bytes"
             self._problem(file.path, f"{text}: expected {file.size:,} bytes, sha256 {file.sha256}, got {got}")
+
+    def _check_copy(self, file: PublishedFile) -> None:
+        """Compares the plain copy of a page, which people and links read, with the page that the index lists."""
+        if file.page == file.path:
+            return
+        seen = self._reader.seen(file.page, LARGEST_GENERATED)
+        if seen is None:
+            self._behind.append(file.page)
+        elif seen.sha256 != file.sha256:
+            if self._parts.was_listed(file, seen.sha256):
+                self._behind.append(file.page)
+            else:
+                self._problem(file.page, f"changed: expected a copy of {file.path}, which the index lists")
 
     def _check_module(self, entry: ModuleEntry) -> None:
         self._findings.modules += 1

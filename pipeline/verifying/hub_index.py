@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline.base.fault import Fault, list_names
+from pipeline.base.stored_names import stored_path
+from pipeline.hub.entries import PublishedFile
 from pipeline.hub.index import Index, parse_parts
 from pipeline.hub.shards import EXPORT, KINDS, ROOT, Document, parse_document, parse_root, parse_shard, shard_path
 from pipeline.trust.chain import metadata_path, parse_metadata
@@ -133,17 +135,30 @@ class HubIndex:
 
     def _is_earlier(self, export: Document, names: list[str]) -> bool:
         """Whether each of some entries of index.json is one of an earlier signed shard, or is missing there."""
+        return all(
+            any(document[kind].get(name) == export[kind][name] for document in self._older)
+            for name in names
+            for kind in KINDS
+            if name in export[kind]
+        )
+
+    @cached_property
+    def _older(self) -> list[Document]:
+        """The shards that the same keys signed before."""
         older: list[Document] = []
         for path, sha256 in sorted(self._earlier):
             content = self._reader.small(copy_path(path, sha256)) if path != ROOT else None
             if content is not None and _sha256(content) == sha256:
                 older.append(parse_shard(self._place(copy_path(path, sha256)), content))
-        return all(
-            any(document[kind].get(name) == export[kind][name] for document in older)
-            for name in names
-            for kind in KINDS
-            if name in export[kind]
-        )
+        return older
+
+    def was_listed(self, file: PublishedFile, sha256: str) -> bool:
+        """Whether a page had another content before: signed earlier; without a root, still stored beside it."""
+        if self._trusted is None:
+            return self._reader.has(stored_path(file.page, sha256))
+        index, _ = parse_parts((Path(ROOT), document) for document in self._older)
+        files = (other for entry in index.entries.values() for other in entry.files)
+        return any(other.page == file.page and other.sha256 == sha256 for other in files)
 
     def _place(self, path: str) -> str:
         return f"{self._reader.address}/{path}"
