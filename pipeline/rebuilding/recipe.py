@@ -96,15 +96,18 @@ def write_member(recipe: Recipe, folder: Path) -> Path:
     if recipe.labels:
         write_text(folder / "labels.tsv", recipe.labels)
         model["labels"] = "labels.tsv"
-    sections = {"checkpoint": {"name": recipe.checkpoint, "sources": find_sources(recipe)}, "model": model}
+    checkpoint: dict[str, object] = {"name": recipe.checkpoint, "sources": find_sources(recipe)}
+    if recipe.origin.converted_from is None:  # the digest in YAML is of the authors' file, not of one converted to it
+        checkpoint["sha256"] = recipe.origin.sha256
+    sections = {"checkpoint": checkpoint, "model": model}
     path = folder / f"{recipe.member}.yaml"
     write_text(path, yaml.safe_dump(sections, sort_keys=False))
     return path
 
 
 def find_sources(recipe: Recipe) -> list[str]:
-    """Returns where the checkpoint may be: the sources of the member here, if there is one, and the recorded one."""
-    sources = []
+    """Returns where the checkpoint may be: the recorded source, then those of the member here, if there is one."""
+    sources = [recipe.origin.source] if is_remote(recipe.origin.source) else []
     for path in sorted(data_path("model_cards").glob(f"*/{recipe.member}.yaml")):
         checkpoint = YamlFile(path).key("checkpoint", Checkpoint)
         if checkpoint and checkpoint.name == recipe.checkpoint:
@@ -112,8 +115,6 @@ def find_sources(recipe: Recipe) -> list[str]:
                 address if is_remote(address) or address.startswith("file:") else str(path.parent / address)
                 for address in checkpoint.addresses
             ]
-    if is_remote(recipe.origin.source):
-        sources.append(recipe.origin.source)
     return list(dict.fromkeys(sources))
 
 

@@ -21,7 +21,7 @@ from pipeline.rebuilding import environment
 from pipeline.rebuilding.comparison import Outcome, compare_tarballs
 from pipeline.rebuilding.environment import choose
 from pipeline.rebuilding.published import open_published
-from pipeline.rebuilding.recipe import Recipe, read_recipe, refuse_other_checkpoint, write_member
+from pipeline.rebuilding.recipe import Recipe, find_sources, read_recipe, refuse_other_checkpoint, write_member
 from pipeline.saved_model.files import folder_digest
 from pipeline.saved_model.remote import Downloads
 from pipeline.trust import builder
@@ -131,10 +131,18 @@ def test_the_recipe_has_what_convert_reads(hub: Path, downloads: Downloads, tmp_
     assert (recipe.member, recipe.head, recipe.checkpoint) == ("mini", Head.CLASSIFICATION, "mini")
     member = write_member(recipe, tmp_path / "members")
     assert yaml.safe_load(member.read_text()) == {
-        "checkpoint": {"name": "mini", "sources": []},
+        "checkpoint": {"name": "mini", "sources": [], "sha256": "c" * 64},
         "model": {"variant": "Mini/8", "image_size": 16, "classes": 3, "dropout": 0.0, "labels": "labels.tsv"},
     }
     assert member.with_name("labels.tsv").read_text() == "red\tRed\ngreen\tGreen, light\n"
+
+
+def test_the_recorded_source_comes_first(hub: Path, downloads: Downloads) -> None:
+    recipe = dataclasses.replace(recipe_of(hub, downloads), member="vit_demo", checkpoint="vit_demo")
+    assert find_sources(recipe) == [str(ROOT / "model_cards/demo/vit_demo.npz")]
+    origin = dataclasses.replace(recipe.origin, source="hf://timm/a/model.safetensors", converted_from="timm")
+    converted = dataclasses.replace(recipe, origin=origin)
+    assert find_sources(converted) == [origin.source, str(ROOT / "model_cards/demo/vit_demo.npz")]
 
 
 def test_the_checkpoint_must_have_the_recorded_digest(hub: Path, downloads: Downloads, tmp_path: Path) -> None:
