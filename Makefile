@@ -75,7 +75,8 @@ GCS ?=## serve: gs://bucket/prefix of the unpacked modules, if there are any
 PROXIES ?=## serve: IP addresses of reverse proxies before it, with commas; all clients come from them
 MODULE ?=## evaluate, verify: a SavedModel's folder, archive or address; reproduce: a handle of HUB, <hub>/<handle> or a .tar.gz
 FRESH ?=## reproduce: 1: make a new environment from the recorded lock file in any case
-TO ?=## release-notes: the later state, a hub or an index.json; default HUB
+TO ?=## release: where to: a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix; release-notes: the later state, a hub or an index.json, default HUB
+PLAN ?=## release-plan: the file to write; release: the plan to carry out
 FROM ?=## release-notes: the earlier state, a hub or an index.json
 AGAINST ?=## evaluate: a second module, to compare with
 LABELS ?=## evaluate: the label file; default ImageNet-1k's
@@ -111,12 +112,12 @@ BASE_PYTHON ?= python3## the interpreter that .venv is made from; default python
 # Other programs use these words in the environment (autotools set PYTHON, WSL NAME, csh HOST): only the command line
 # counts.
 $(foreach word,CACHE LOCK INDEX DIFF FROM TO FRESH NAME HOST PYTHON SIGNATURE OUTPUT TAGS SIZE LAYOUT BACKGROUND PROTOCOL \
-  TRUST ROOT ROLE KEY OWNER REVOKE,\
+  TRUST ROOT ROLE KEY OWNER REVOKE PLAN,\
   $(if $(filter $(word),$(GIVEN)),,$(eval override $(word) :=)))
 # Only some shells expand the ~ of `make HUB=~/hub`.
 home = $(subst <home>,,$(subst <home>~/,$(value HOME)/,<home>$(1)))
 $(foreach path,CHECKPOINTS CACHE LOCK IMAGENET REAL ARTIFACTS HUB FROM TO MODULE AGAINST LABELS SAVED_MODEL INDEX SIGN TORCH_PYTHON \
-  PYTHON BASE_PYTHON ROOT KEY,\
+  PYTHON BASE_PYTHON ROOT KEY PLAN,\
   $(eval override $(path) := $$(call home,$$($(path)))))
 
 # For the shell: a text as one word, and the value of a setting; and that for a message. A value with a colon may be an
@@ -259,7 +260,7 @@ DONE = $(eval PUBLISHED := yes)
 idle = $(if $(PUBLISHED)$(strip $(call flags,n q s)),,$(info \
   nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
 
-.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all select add contact-sheet evaluate imagenet check-hub release-notes reproduce serve doctor test test-fast browser lint wheel bench check-full clean
+.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all select add contact-sheet evaluate imagenet check-hub release-plan release release-notes reproduce serve doctor test test-fast browser lint wheel bench check-full clean
 FORCE:
 
 ##@ Publish models
@@ -280,6 +281,11 @@ serve: | $(READY) ## serve HUB at http://localhost:PORT, as tfhub.dev did
 	  $(call option,GCS,--gcs) $(call option,PROXIES,--proxies)
 check-hub: | $(READY) ## check HUB: bytes, pages, tags, links, counts, figures
 	$(Q)$(RUN)audit $(call given,HUB) --artifacts=$(call quote,$A)
+releasing = $(RUN)release $(1) $(call given,HUB) $(call given,TO) --artifacts=$(call quote,$A) $(call option,PLAN,--plan)
+release-plan: | $(READY) ## show and write what make release would do: per file, new, changed, unchanged or refused
+	$(Q)$(call releasing,plan)
+release: | $(READY) ## take HUB to TO: exactly what PLAN says, or what a plan made now says; with SIGN, to a signed hub
+	$(Q)$(call releasing,run) $(call option,SIGN,--sign) $(call option,ROOT,--root)
 verify: | $(READY) ## check HUB, or MODULE of it, from outside; with ROOT also who signed it (HUB and MODULE may be addresses)
 	$(Q)$(RUN)verify $(if $(MODULE),$(call given,MODULE),$(call given,HUB)) $(call option,ROOT,--root)
 

@@ -111,4 +111,6 @@ $(if $(call without,contact-sheet,$(MODEL)),$(error say which member: make conta
 $(if $(call without,evaluate,$(and $(MODULE),$(IMAGENET))),$(error say which module and images: make evaluate MODULE=<folder, .tar.gz or address> IMAGENET=<images>))
 $(if $(call without,reproduce,$(MODULE)),$(error say which module: make reproduce MODULE=<publisher>/<module>/<version> of HUB, <hub>/<handle>, or a .tar.gz))
 $(if $(call without,release-notes,$(FROM)),$(error say since when: make release-notes FROM=<hub or index.json> TO=<hub or index.json>))
+$(foreach goal,release-plan release,$(if $(call without,$(goal),$(TO)),$(error \
+  say where to: make $(goal) TO=<a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix>)))
 $(if $(call without,doctor,$(SAVED_MODEL)$(MODEL)),$(error say which SavedModel: make doctor MODEL=<member>, one of $(MODELS); or make doctor SAVED_MODEL=<folder or .tar.gz>))

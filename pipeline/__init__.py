@@ -5,7 +5,7 @@ What the pipeline does stands on this floor, each module a command, `python -m p
     stages    fetch, convert, validate, card, collection, package, publish; the Makefile is their DAG
     for make  stamps, check, published
     commands  select, add, evaluate, contact_sheet, imagenette, site, audit, serve, doctor, cli
-    commands  keys, verify, notes, reproduce
+    commands  keys, verify, notes, reproduce, release
 
 What it is made of lies in packages. Imports run one way: a module on this floor may import any package and no other
 module of this floor but `version`; a package may import those that its row names. tests/test_layers.py reads this
@@ -26,6 +26,7 @@ table.
     hub          base, facts, cards                      the published folder, its index, its website
     targets      base                                    folders and object stores that hubs are released to
     trust        base, facts                             statements, builds, signing keys, the signed metadata of a hub
+    releasing    base, cards, facts, hub, targets, trust  a hub to a target: the plan, the order of writes, the pages
     verifying    base, download, hub, saved_model, targets, trust  is a hub or a module what its owner published?
     rebuilding   base, download, checkpoints, saved_model, trust  making a published module again, and comparing the two
     pool         base, facts, download                   the AugReg pool: its index, criteria, new members

@@ -1,0 +1,100 @@
+"""Reads the hub that is released, and refuses one that is damaged."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from pipeline.base.fault import Fault
+from pipeline.cards import tf_hub_rules
+from pipeline.cards.page import Problem, read_page, refuse_problems
+from pipeline.hub import integrity
+from pipeline.hub.folder import inspect_index, read_root
+from pipeline.hub.index import Index
+from pipeline.hub.shards import render_document
+from pipeline.hub.stored import outdated_copies
+
+_SHOWN = 10  # problems; a hub may have one for each of its files
+FileState = tuple[int, int, int] | None  # inode, time of the last write in nanoseconds, size in bytes
+
+
+@dataclass(frozen=True)
+class LocalHub:
+    """The hub that is released, as it was when it was checked.
+
+    Attributes:
+        folder: where it is.
+        index: what it holds; each listed file is there and has its digest.
+        url: its public address; None where its index does not say.
+        states: what changes with every write of a tarball, by path; taken before its digest was.
+    """
+
+    folder: Path
+    index: Index
+    url: str | None
+    states: dict[str, FileState]
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of its index, which lists the digest of every other file."""
+        return sha256(render_document(self.index.document).encode()).hexdigest()
+
+    def refuse_change(self, path: str) -> None:
+        """Raises Fault when a tarball is not the file any more whose digest was taken."""
+        if _state_of(self.folder / path) != self.states[path]:
+            text = "it has changed since the hub was checked, so what was uploaded is not what the index lists"
+            raise Fault(f"{self.folder / path}: {text}; restore it, and run the same command again")
+
+
+def read_local_hub(folder: Path) -> LocalHub:
+    """Reads all of a hub, as `make check-hub` does but for what is inside the tarballs.
+
+    Raises:
+        Fault: when it is no hub, or lists what is wrong with it.
+    """
+    index, faults = inspect_index(folder)
+    states = {entry.tarball.path: _state_of(folder / entry.tarball.path) for entry in index.modules.values()}
+    problems = list(map(str, faults)) or list(_find_problems(folder, index))
+    if problems:
+        more = [f"and {len(problems) - _SHOWN:,} more"] if problems[_SHOWN:] else []
+        text = f"{folder}: nothing was released, since the hub is damaged; repair it until make check-hub passes"
+        raise Fault("\n".join([text, *problems[:_SHOWN], *more]))
+    root = read_root(folder)
+    return LocalHub(folder, index, root.url if root else None, states)
+
+
+def _state_of(path: Path) -> FileState:
+    """Returns inode, time and size of a file; None where there is none, which the checks of the hub report."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_ino, state.st_mtime_ns, state.st_size
+
+
+def _find_problems(folder: Path, index: Index) -> Iterator[str]:
+    yield from integrity.damaged_files(folder, index)
+    yield from integrity.equal_tarballs(folder, index)
+    yield from integrity.dead_files(folder)
+    yield from outdated_copies(folder, index.entries.values())
+    yield from integrity.unlisted_pages(folder, index)
+    yield from integrity.unsafe_pictures(folder)
+    yield from integrity.unverified_quotes(folder, index)
+    yield from integrity.wrong_titles(folder, index)
+    for name, first in integrity.first_lines(index).items():
+        yield from _page_faults(folder, folder / name, first)
+
+
+def _page_faults(folder: Path, path: Path, first: str) -> Iterator[str]:
+    """Yields what is wrong with a page of the hub, in one text of several lines."""
+    if not path.is_file():
+        yield f"{path}: missing, expected the page that begins {first!r}; publish it again"
+        return
+    try:
+        page = read_page(path)
+        problems = [*tf_hub_rules.problems(page), *integrity.dead_links(folder, path, page)]
+        if page.first != first:
+            problems.append(Problem(1, f"the first line is {page.first!r}, but in this place it must be {first!r}"))
+        refuse_problems(str(path), problems)
+    except Fault as fault:
+        yield str(fault)

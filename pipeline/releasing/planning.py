@@ -1,0 +1,148 @@
+"""Makes the plan of a release from a checked hub and what the target has."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pipeline.base.text import read_generated
+from pipeline.cards.page import LARGEST_PAGE
+from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile
+from pipeline.hub.release_rules import reasons_against_release
+from pipeline.hub.shards import ROOT, Document, Root, empty_document, merge, render_document, shard_path, split
+from pipeline.hub.values import Entry
+from pipeline.releasing.local_hub import LocalHub
+from pipeline.releasing.merging import find_conflict, merge_documents
+from pipeline.releasing.plan import SCHEMA, Change, Plan, PlannedFile, PlannedPart, digest
+from pipeline.releasing.rules import check_urls, is_public
+from pipeline.releasing.target_state import Claim, TargetState, map_parallel, read_state
+from pipeline.targets.interface import Target
+
+_SHARD_FILE = re.compile(r"index/([0-9a-f]{2})\.json")
+
+
+@dataclass(frozen=True)
+class _Context:
+    hub: LocalHub
+    target: Target
+    state: TargetState
+
+
+def make_plan(hub: LocalHub, target: Target) -> Plan:
+    """Compares a hub with a target; writes nothing.
+
+    Raises:
+        Fault: when the target's index is damaged, or the target is the hub of another public address.
+    """
+    state = read_state(target, hub.index)
+    check_urls(target.address, hub.url, state.root.url if state.root else None)
+    context = _Context(hub, target, state)
+    files = map_parallel(lambda pair: _plan_file(context, *pair), list(_files(context)))
+    return Plan(
+        schema=SCHEMA,
+        target=target.address,
+        hub=str(hub.folder.resolve()),
+        url=hub.url,
+        hub_sha256=hub.digest,
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        files=tuple(files),
+        claims=tuple(handle for handle in hub.index.modules if handle not in state.claims),
+        index=tuple(_plan_index(context)),
+    )
+
+
+def own_parts(hub: LocalHub, older: Document | None) -> dict[str, Document]:
+    """Returns what the hub adds to each shard of a target, by path: its entries, and those of an older target."""
+    parts = split(merge((older or empty_document(), hub.index.document)))
+    return {shard_path(shard): document for shard, document in parts.items()}
+
+
+def root_of(target: Target, before: Root | None, own: dict[str, Document], url: str | None) -> Root:
+    """Returns the root that lists the shards of a release, those that it listed, and those that lie there.
+
+    A publisher that was killed between a shard and the root left the last ones.
+    """
+    there = [match[1] for stored in target.list("index/") if (match := _SHARD_FILE.fullmatch(stored.path))]
+    shards = {*(before.shards if before else ()), *there, *(path[6:8] for path in own)}
+    return Root(tuple(sorted(shards)), url or (before.url if before else None))
+
+
+def _files(context: _Context) -> Iterator[tuple[ModuleEntry | CollectionEntry, PublishedFile, str]]:
+    """Yields each listed file of the hub, whose it is, and why it may not be released ("" where it may)."""
+    for entry in context.hub.index.entries.values():
+        reasons = "; ".join(_module_reasons(context, entry)) if isinstance(entry, ModuleEntry) else ""
+        for file in entry.files:
+            yield entry, file, reasons
+
+
+def _module_reasons(context: _Context, entry: ModuleEntry) -> Iterator[str]:
+    """Yields why none of a module's files may be released."""
+    card = None
+    if entry.card and is_public(context.target.address, context.hub.url):
+        card = read_generated(context.hub.folder / entry.card.path, "publish it again", LARGEST_PAGE)
+    yield from reasons_against_release(entry, card)
+    yield from _conflicts(context, entry)
+
+
+def _conflicts(context: _Context, entry: ModuleEntry) -> Iterator[str]:
+    theirs = context.state.entry("modules", entry.handle)
+    claim, mine = context.state.claims.get(entry.handle), Claim(entry.tarball.sha256, entry.tarball.size)
+    if conflict := find_conflict(theirs, context.hub.index.document["modules"][entry.handle]):
+        yield conflict
+    elif claim and claim != mine:
+        yield (
+            f"this version is claimed there for other bytes: sha256 {claim.sha256} there, {mine.sha256} here; raise"
+            " module.version to publish this one"
+        )
+
+
+def _plan_file(
+    context: _Context, entry: ModuleEntry | CollectionEntry, file: PublishedFile, refusal: str
+) -> PlannedFile:
+    stored = context.state.files.get(file.path)
+    tag = stored.tag if stored else None
+    if refusal:
+        return PlannedFile(file.path, file.size, file.sha256, Change.REFUSED, tag, refusal)
+    if stored is None:
+        change = Change.NEW
+    elif isinstance(entry, ModuleEntry) and file is entry.tarball:
+        is_ours = entry.handle in context.state.claims or context.state.entry("modules", entry.handle) is not None
+        change = Change.UNCHANGED if is_ours and stored.size == file.size else Change.NEW
+    else:
+        change = Change.UNCHANGED if _is_there(context, entry, file) else Change.CHANGED
+    return PlannedFile(file.path, file.size, file.sha256, change, tag)
+
+
+def _is_there(context: _Context, entry: ModuleEntry | CollectionEntry, file: PublishedFile) -> bool:
+    """Whether the target has a small file's bytes. They are read unless its index lists them under their digest."""
+    if context.state.files[file.path].size != file.size:
+        return False
+    theirs = context.state.entry("modules" if isinstance(entry, ModuleEntry) else "collections", name_of(entry))
+    if theirs and file.page != file.path and file.to_json() in theirs["files"]:
+        return True
+    answer = context.target.get(file.path)
+    return answer is not None and digest(answer[0]) == file.sha256
+
+
+def name_of(entry: ModuleEntry | CollectionEntry) -> str:
+    return entry.handle if isinstance(entry, ModuleEntry) else entry.address
+
+
+def _plan_index(context: _Context) -> Iterator[PlannedPart]:
+    own = own_parts(context.hub, context.state.older)
+    for path, document in own.items():
+        part = context.state.parts[path]
+        after = part.sha256 or ""
+        if not _has_conflict(part.document, document):
+            after = digest(render_document(merge_documents(part.document, document, path)).encode())
+        yield PlannedPart(path, part.tag, part.sha256, after)
+    before = context.state.root
+    root = root_of(context.target, before, own, context.hub.url)
+    yield PlannedPart(ROOT, context.state.root_tag, context.state.root_sha256, digest(root.render().encode()))
+
+
+def _has_conflict(theirs: Document, ours: Document) -> bool:
+    pairs: list[tuple[Entry | None, Entry]] = [
+        (theirs["modules"].get(n), entry) for n, entry in ours["modules"].items()
+    ]
+    return any(find_conflict(*pair) for pair in pairs)

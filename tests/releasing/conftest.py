@@ -1,0 +1,33 @@
+"""A hub to release, a copy of it, and an empty target."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.targets.interface import Target
+from pipeline.targets.open import open_target
+from tests.conftest import once
+from tests.releasing.hubs import write_released_hub
+
+
+@pytest.fixture(scope="session")
+def released_hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hub that may be released. Tests must not change it."""
+    return once(tmp_path_factory, "released", _write) / "hub"
+
+
+def _write(folder: Path) -> None:
+    write_released_hub(folder)
+
+
+@pytest.fixture
+def hub(released_hub: Path, tmp_path: Path) -> Path:
+    """A copy of `released_hub` that a test may change."""
+    return Path(shutil.copytree(released_hub, tmp_path / "hub"))
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Target:
+    """An empty folder as a target."""
+    return open_target(str(tmp_path / "target"))
