@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from pipeline.base.extras import install_line
 from pipeline.base.fault import Fault
 from pipeline.targets.failures import Help
-from pipeline.targets.object_store import ONCE, QUICK, SLOW, ObjectStore, Sweeper, retries
+from pipeline.targets.object_store import ONCE, QUICK, SLOW, ObjectStore, retries
 from pipeline.targets.remote import Patience, Remote
+from pipeline.targets.unfinished import CERTIFICATES, Unfinished, authorities
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3CredentialProvider
@@ -68,7 +69,7 @@ def open_s3(place: Place, patience: Patience) -> Remote:
             S3Store(
                 place.container,
                 prefix=place.prefix or None,
-                client_options=_with_http(options, endpoint),
+                client_options=_with_network(options, endpoint),
                 retry_config=config,
                 credential_provider=provider,
                 # Many servers that speak as S3 do have no deletion of many objects at once.
@@ -76,7 +77,9 @@ def open_s3(place: Place, patience: Patience) -> Remote:
             )
             for options, config in ((QUICK, ONCE), (SLOW, retries(patience)))
         )
-    return Remote(place.address, ObjectStore(once, patient, _S3, _sweeper(place, provider)), patience)
+    return Remote(
+        place.address, ObjectStore(once, patient, _S3, Unfinished(place.container, place.prefix, provider)), patience
+    )
 
 
 def open_azure(place: Place, patience: Patience) -> Remote:
@@ -90,7 +93,7 @@ def open_azure(place: Place, patience: Patience) -> Remote:
             AzureStore(
                 place.container,
                 prefix=place.prefix or None,
-                client_options=_with_http(options, _first(_AZURE_ENDPOINTS)),
+                client_options=_with_network(options, _first(_AZURE_ENDPOINTS)),
                 retry_config=config,
             )
             for options, config in ((QUICK, ONCE), (SLOW, retries(patience)))
@@ -119,10 +122,18 @@ def _first(variables: tuple[str, ...]) -> str:
     return next((value for name in variables if (value := os.environ.get(name, "").strip())), "")
 
 
-def _with_http(options: "ClientConfig", endpoint: str) -> "ClientConfig":
-    """Allows http only to a server that the user names with it."""
+def _with_network(options: "ClientConfig", endpoint: str) -> "ClientConfig":
+    """Adds the authorities that this machine trusts, and http only to a server that the user names with it."""
     is_plain = endpoint.startswith("http://") or bool(os.environ.get("AZURE_STORAGE_USE_EMULATOR"))
-    return {**options, "allow_http": is_plain}
+    options = {**options, "allow_http": is_plain}
+    if file := authorities():
+        try:
+            options["root_certificate"] = Path(file).read_bytes()
+        except OSError as error:
+            raise Fault(
+                f"{file}: the certificates cannot be read ({error.strerror}); see {', '.join(CERTIFICATES)}"
+            ) from None
+    return options
 
 
 def _profile(place: Place) -> "S3CredentialProvider | None":
@@ -151,9 +162,3 @@ def _profile(place: Place) -> "S3CredentialProvider | None":
             f"{place.address}: the profile {os.environ.get('AWS_PROFILE', 'default')} has no credentials that can be"
             f" used ({type(error).__name__}); run aws sts get-caller-identity to see why"
         ) from None
-
-
-def _sweeper(place: Place, provider: "S3CredentialProvider | None") -> Sweeper | None:
-    from pipeline.targets.unfinished import Unfinished
-
-    return Unfinished(place.container, place.prefix, provider)

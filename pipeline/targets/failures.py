@@ -14,6 +14,7 @@ _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _FULL = ("quota", "storagefull", "insufficientstorage", "storagelimit")
 NO_CREDENTIALS = "no credentials"
 NO_CONNECTION = "no connection"
+UNTRUSTED = "its certificate is not trusted"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Failure:
     @property
     def is_transient(self) -> bool:
         """Whether another try may succeed."""
-        if self.is_full or self.reason == NO_CREDENTIALS:
+        if self.is_full or self.reason in (NO_CREDENTIALS, UNTRUSTED):
             return False
         if self.code == "NoSuchUpload":  # it was completed, but the answer was lost, or another publisher removed it
             return True
@@ -103,6 +104,11 @@ def explain(address: str, failure: Failure, known: Help) -> Fault:
         )
     if failure.reason == NO_CREDENTIALS:
         return Fault(f"{address}: no credentials; expected {known.credentials} (docs/releasing.md)")
+    if failure.reason == UNTRUSTED:
+        return Fault(
+            f"{address}: the target's certificate is not trusted; name the file with its authority's certificate in"
+            f" REQUESTS_CA_BUNDLE, or check {known.endpoint}"
+        )
     if failure.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return Fault(
             f"{address}: the target refuses these credentials ({failure}); give them the right to read, list, write and"

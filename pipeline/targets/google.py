@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.base.fault import Fault
 from pipeline.targets.clouds import INSTALL, Place
-from pipeline.targets.failures import NO_CREDENTIALS, ConditionFailed, Failed, Failure, Help
+from pipeline.targets.failures import NO_CREDENTIALS, UNTRUSTED, ConditionFailed, Failed, Failure, Help
 from pipeline.targets.headers import Headers
 from pipeline.targets.interface import Stored
 from pipeline.targets.remote import Patience, Remote, Source
@@ -207,6 +207,8 @@ def _failures() -> Iterator[None]:
     except (RetryError, requests.RequestException, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
+        if isinstance(error, requests.exceptions.SSLError):
+            raise Failed(Failure(0, reason=UNTRUSTED)) from None
         is_refused = isinstance(error, requests.ConnectionError) and "NewConnectionError" in str(error)
         raise Failed(Failure(0, reason="no connection" if is_refused else "the connection broke")) from None
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.targets.failures import NO_CONNECTION, NO_CREDENTIALS, ConditionFailed, Failed, Failure, Help
+from pipeline.targets.failures import NO_CONNECTION, NO_CREDENTIALS, UNTRUSTED, ConditionFailed, Failed, Failure, Help
 from pipeline.targets.headers import Headers
 from pipeline.targets.interface import Stored
 from pipeline.targets.remote import Patience, Source
@@ -222,6 +222,8 @@ def _failure(error: Exception) -> Failure:
         return Failure(int(status[1]), code[1] if code else "")
     if _METADATA.search(text):
         return Failure(0, reason=NO_CREDENTIALS)
+    if "InvalidCertificate(" in text:
+        return Failure(0, reason=UNTRUSTED)
     kind = re.search(r"kind: (Connect|Timeout|Interrupted|Request|Decode)\b", text)
     reasons = {"Connect": NO_CONNECTION, "Timeout": "no answer in time"}
     return Failure(0, reason=reasons.get(kind[1] if kind else "", "the connection broke"))

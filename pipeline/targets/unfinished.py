@@ -22,10 +22,16 @@ from pipeline.targets.failures import Failed, Failure
 if TYPE_CHECKING:
     from obstore.store import S3CredentialProvider
 
+CERTIFICATES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _TIMEOUT = (10, 60)  # seconds: for the connection, and for an answer
 _MOST_PAGES = 100  # of a thousand uploads
 _LARGEST = 8 << 20  # bytes of an answer
 _EMPTY = hashlib.sha256(b"").hexdigest()
+
+
+def authorities() -> str:
+    """Returns the file of the authorities that this machine trusts instead of its system's; empty for none."""
+    return next((value for name in CERTIFICATES if (value := os.environ.get(name, ""))), "")
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,13 @@ class Unfinished:
         headers = sign(key, self._region, method, f"{url}?{parameters}")
         try:
             with requests.request(
-                method, f"{url}?{parameters}", headers=headers, timeout=_TIMEOUT, allow_redirects=False, stream=True
+                method,
+                f"{url}?{parameters}",
+                headers=headers,
+                timeout=_TIMEOUT,
+                allow_redirects=False,
+                stream=True,
+                verify=authorities() or True,
             ) as answer:
                 content = answer.raw.read(_LARGEST, decode_content=True)
         except (requests.RequestException, OSError):

@@ -8,6 +8,8 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.targets.interface import AlreadyThere, Moved
 from pipeline.targets.open import open_target
+from tests.certificates import Authority
+from tests.faulty_server import faulty
 from tests.targets.conftest import QUICK, nothing
 from tests.targets.proxy import (
     echo,
@@ -127,3 +129,23 @@ def test_profile_of_aws(monkeypatch: pytest.MonkeyPatch, servers: Servers, tmp_p
     monkeypatch.setenv("AWS_PROFILE", "other")
     with pytest.raises(Fault, match="the profile other has no credentials that can be used"):
         open_target("s3://hub/profile", QUICK)
+
+
+def test_authority_of_an_organisation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A server whose certificate only REQUESTS_CA_BUNDLE makes trusted."""
+    authority = Authority(tmp_path / "authority")
+    with faulty(b"content", certificate=authority.issue()) as server:
+        server.resource.headers["Last-Modified"] = "Sun, 29 Nov 2026 00:00:00 GMT"
+        for name, value in s3_environment(server.address).items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(
+            Fault, match=r"certificate is not trusted; .* REQUESTS_CA_BUNDLE, or check AWS_ENDPOINT_URL"
+        ):
+            open_target("s3://hub/a", QUICK).get(PATH)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.certificate))
+        assert (open_target("s3://hub/a", QUICK).get(PATH) or (b"",))[0] == b"content"
+        with pytest.raises(Fault, match=r"refuses a request .200 MalformedList"):
+            open_target("s3://hub/a", QUICK).sweep()  # a request that obstore does not send
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent.pem")
+        with pytest.raises(Fault, match=r"/nonexistent.pem: the certificates cannot be read"):
+            open_target("s3://hub/a", QUICK)
