@@ -14,11 +14,12 @@ from pipeline.base.extras import install_line
 from pipeline.base.fault import Fault
 from pipeline.targets.failures import Help
 from pipeline.targets.object_store import ONCE, QUICK, SLOW, ObjectStore, retries
+from pipeline.targets.profile import find_profile
 from pipeline.targets.remote import Patience, Remote
 from pipeline.targets.unfinished import CERTIFICATES, Unfinished, authorities
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, S3CredentialProvider
+    from obstore.store import ClientConfig
 
 INSTALL = install_line("release")
 _S3 = Help(
@@ -34,14 +35,6 @@ _AZURE = Help(
 )
 _S3_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _AZURE_ENDPOINTS = ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
-# Credentials that obstore finds without a profile.
-_AMBIENT = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_SKIP_SIGNATURE",
-)
 
 
 @dataclass(frozen=True)
@@ -64,21 +57,21 @@ def open_s3(place: Place, patience: Patience) -> Remote:
     with _building(place):
         from obstore.store import S3Store
 
-        provider, endpoint = _profile(place), _first(_S3_ENDPOINTS)
+        profile, endpoint = find_profile(place.address), _first(_S3_ENDPOINTS)
         once, patient = (
             S3Store(
                 place.container,
                 prefix=place.prefix or None,
                 client_options=_with_network(options, endpoint),
                 retry_config=config,
-                credential_provider=provider,
+                credential_provider=profile,
                 # Many servers that speak as S3 do have no deletion of many objects at once.
                 disable_bulk_delete=True,
             )
             for options, config in ((QUICK, ONCE), (SLOW, retries(patience)))
         )
     return Remote(
-        place.address, ObjectStore(once, patient, _S3, Unfinished(place.container, place.prefix, provider)), patience
+        place.address, ObjectStore(once, patient, _S3, Unfinished(place.container, place.prefix, profile)), patience
     )
 
 
@@ -134,31 +127,3 @@ def _with_network(options: "ClientConfig", endpoint: str) -> "ClientConfig":
                 f"{file}: the certificates cannot be read ({error.strerror}); see {', '.join(CERTIFICATES)}"
             ) from None
     return options
-
-
-def _profile(place: Place) -> "S3CredentialProvider | None":
-    """Returns what reads the credentials of a profile, when the environment has no others, or None.
-
-    obstore leaves profiles, with single sign-on and assumed roles, to boto3.
-    """
-    if any(os.environ.get(name) for name in _AMBIENT):
-        return None
-    file = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials").expanduser()
-    if not (os.environ.get("AWS_PROFILE") or file.exists()):
-        return None
-    try:
-        from obstore.auth.boto3 import Boto3CredentialProvider
-    except ImportError:
-        raise Fault(
-            f"{place.address}: the credentials of a profile need boto3; install it with pip install boto3, or put them"
-            ' into the environment: eval "$(aws configure export-credentials --format env)"'
-        ) from None
-    from botocore.exceptions import BotoCoreError
-
-    try:
-        return Boto3CredentialProvider()
-    except (BotoCoreError, ValueError) as error:
-        raise Fault(
-            f"{place.address}: the profile {os.environ.get('AWS_PROFILE', 'default')} has no credentials that can be"
-            f" used ({type(error).__name__}); run aws sts get-caller-identity to see why"
-        ) from None

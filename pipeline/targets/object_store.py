@@ -220,7 +220,7 @@ def _failure(error: Exception) -> Failure:
     if status := re.search(r"returned (?:non-2xx|error)[^:]*: (\d{3})\b", text):
         code = re.search(r"<Code>([\w.-]{1,60})</Code>", text)
         return Failure(int(status[1]), code[1] if code else "")
-    if _METADATA.search(text):
+    if _METADATA.search(text) or "External AWS credential provider" in text:
         return Failure(0, reason=NO_CREDENTIALS)
     if "InvalidCertificate(" in text:
         return Failure(0, reason=UNTRUSTED)

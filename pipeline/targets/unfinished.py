@@ -11,16 +11,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
 
 import requests
 
 from pipeline.targets.failures import Failed, Failure
-
-if TYPE_CHECKING:
-    from obstore.store import S3CredentialProvider
+from pipeline.targets.profile import Profile
 
 CERTIFICATES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _TIMEOUT = (10, 60)  # seconds: for the connection, and for an answer
@@ -61,10 +58,11 @@ class Upload:
 class Unfinished:
     """The unfinished uploads of a hub's files."""
 
-    def __init__(self, bucket: str, prefix: str, provider: "S3CredentialProvider | None") -> None:
+    def __init__(self, bucket: str, prefix: str, provider: Profile | None) -> None:
         """Reads the settings that obstore reads, too; `provider` has the credentials of a profile."""
         self._prefix, self._provider = f"{prefix}/" if prefix else "", provider
-        self._region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        named = (os.environ.get(name, "") for name in ("AWS_REGION", "AWS_DEFAULT_REGION"))
+        self._region = next(filter(None, named), "") or (provider.region if provider else "") or "us-east-1"
         endpoint = next(
             (value for name in ("_URL_S3", "_URL", "") if (value := os.environ.get(f"AWS_ENDPOINT{name}"))),
             f"https://s3.{self._region}.amazonaws.com",
@@ -131,7 +129,6 @@ class Unfinished:
     def _key(self) -> Key | None:
         if self._provider:
             given = self._provider()
-            assert isinstance(given, dict), "obstore's provider for profiles is not asynchronous"
             return Key(given["access_key_id"], given["secret_access_key"], given.get("token") or "")
         names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
         name, secret, token = (os.environ.get(variable, "") for variable in names)

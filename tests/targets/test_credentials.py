@@ -1,6 +1,8 @@
 """Tests of how targets find credentials and servers, and that no message has a secret."""
 
+import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from pipeline.targets.interface import AlreadyThere, Moved
 from pipeline.targets.open import open_target
 from tests.certificates import Authority
 from tests.faulty_server import faulty
+from tests.machine import fake_interpreter
 from tests.targets.conftest import QUICK, nothing
 from tests.targets.proxy import (
     echo,
@@ -149,3 +152,20 @@ def test_authority_of_an_organisation(monkeypatch: pytest.MonkeyPatch, tmp_path:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent.pem")
         with pytest.raises(Fault, match=r"/nonexistent.pem: the certificates cannot be read"):
             open_target("s3://hub/a", QUICK)
+
+
+def test_profile_that_expires(monkeypatch: pytest.MonkeyPatch, servers: Servers, tmp_path: Path) -> None:
+    expires = datetime.now(UTC) + timedelta(seconds=60)  # boto3 renews what ends within ten minutes
+    answer = {"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "planted", "SessionToken": "planted"}
+    (tmp_path / "answer").write_text(json.dumps(answer | {"Expiration": expires.isoformat()}))
+    program = fake_interpreter(tmp_path / "program", "")
+    program.write_text('#!/bin/sh\ncd "${0%/*}" && cat answer && rm answer\n')
+    (tmp_path / "config").write_text(f"[profile short]\ncredential_process = {program}\nregion = eu-west-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "short")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", servers.get(moto).url)
+    target = open_target("s3://hub/a", QUICK)
+    for action in (lambda: target.head(PATH), target.sweep):
+        with pytest.raises(Fault, match="no credentials; expected") as refusal:
+            action()
+        assert "planted" not in str(refusal.value)
