@@ -54,8 +54,8 @@ def _find_broken(target: Target, path: str) -> str:
 def _refusal(target: Target, reason: str) -> Fault:
     return Fault(
         f"{target.address}: cannot be a target, since {reason}, so that two releases at once could undo each other."
-        " Release into a folder instead and copy that there: all but index/, metadata/ and the pages first, then"
-        " metadata/timestamp.json and index.html last, one publisher at a time (docs/releasing.md)"
+        " Release into a folder instead and copy that there, one publisher at a time: first all but index/, metadata/"
+        " and the pages, then those, with metadata/timestamp.json and index.html last (docs/releasing.md)"
     )
 
 

@@ -158,7 +158,7 @@ def echo(code: int) -> Behaviour:
     """Answers with a status and everything that the client sent, as some servers do to explain a bad signature."""
 
     def behave(handler: Handler, request: Request) -> None:
-        text = f"{request.path} {request.headers}"
+        text = f"{request.path} {request.headers} {request.body[:2000]!r}"
         status(code, "SignatureDoesNotMatch", text)(handler, request)
 
     return behave

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from pipeline.base.fault import Fault
 from pipeline.targets.interface import AlreadyThere, Moved
@@ -21,7 +23,6 @@ from tests.targets.proxy import (
 from tests.targets.servers import (
     KEY,
     Servers,
-    azurite,
     fake_gcs,
     moto,
     nanio,
@@ -29,10 +30,7 @@ from tests.targets.servers import (
 )
 
 PATH = "index/3f.json"
-STORES = {"s3": moto, "gs": fake_gcs, "az": azurite}
-
-
-SECRETS = ("planted-secret", "planted-session", "planted-signature", "Signature=", "planted-bearer", "Authorization")
+SECRETS = ("planted-", "Signature=", "Credential=")
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 409, 412, 500, 501])
@@ -169,3 +167,22 @@ def test_profile_that_expires(monkeypatch: pytest.MonkeyPatch, servers: Servers,
         with pytest.raises(Fault, match="no credentials; expected") as refusal:
             action()
         assert "planted" not in str(refusal.value)
+
+
+def test_credentials_of_google_that_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The server that exchanges a key for a token refuses it, and repeats the request."""
+    key = rsa.generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    with proxying("http://127.0.0.1:9") as proxy:
+        account = {"type": "service_account", "project_id": "hub", "client_email": "planted-name@example.org"}
+        account |= {"private_key": key.decode(), "private_key_id": "planted-id", "token_uri": f"{proxy.url}/token"}
+        (tmp_path / "account.json").write_text(json.dumps(account))
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
+        target = open_target("gs://hub/a", replace(QUICK, tries=1))
+        proxy.choose = lambda request: echo(400)
+        with pytest.raises(Fault, match=r"refuses these credentials \(401 RefreshError\)") as refusal:
+            target.head(PATH)
+    assert proxy.requests
+    assertion = proxy.requests[0].body.decode()
+    assert "assertion=" in assertion
+    assert assertion[-100:] not in str(refusal.value)
+    assert "planted" not in str(refusal.value)
