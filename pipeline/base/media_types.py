@@ -18,6 +18,7 @@ MEDIA_TYPES = {
     ".txt": "text/plain; charset=utf-8",
     ".xml": "application/xml",
     ".yaml": "application/yaml",
+    ".lock": "text/plain; charset=utf-8",  # the lock file of a build; not the hub's own, which is hidden
 }
 
 

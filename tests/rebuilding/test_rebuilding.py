@@ -27,8 +27,8 @@ from pipeline.saved_model.remote import Downloads
 from pipeline.trust import builder
 from pipeline.trust.builder import Build, Source
 from pipeline.trust.statement import Statement
-from tests.conftest import serving_folder
 from tests.reports import write_report
+from tests.server.harness import running
 from tests.test_publish import COLLECTION, MODULE
 from tests.test_publish import write_member as write_outputs
 from tests.trust.builds import build_of
@@ -82,7 +82,8 @@ def test_a_module_is_found_by_handle_path_file_and_address(hub: Path, downloads:
         with open_published(name, at, downloads) as published:
             assert (published.tarball, published.lock) == (hub / f"{HANDLE}.tar.gz", lock)
             assert published.statement.handle == HANDLE
-    with serving_folder(hub) as address, open_published(f"{address}/{HANDLE}", "none", downloads) as published:
+    address = f"http://127.0.0.1:{{}}/{HANDLE}"
+    with running(hub) as here, open_published(address.format(here.port), "none", downloads) as published:
         assert published.lock
         assert sha256_of(published.lock) == builder.lock_digest()
 
