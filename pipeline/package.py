@@ -2,7 +2,8 @@
 
     python -m pipeline.package FOLDER OUT.tar.gz
 
-writes OUT.tar.gz and OUT.tar.gz.sha256, which `sha256sum -c` reads.
+writes OUT.tar.gz and OUT.tar.gz.sha256, which `sha256sum -c` reads, and OUT.tar.gz.json, which tells publish what the
+tarball holds.
 """
 
 import argparse
@@ -18,7 +19,8 @@ from isal import igzip_threaded
 from pipeline.base.command import command
 from pipeline.base.files import replacing, write_text
 from pipeline.base.progress import Progress
-from pipeline.saved_model.files import archive_order, folder_size
+from pipeline.saved_model.files import archive_order, content_digest, folder_size
+from pipeline.saved_model.packing_record import PackingRecord, write_record
 
 # ISA-L's level 2. Weights hardly compress: zlib's default saves 0.1 % more and takes 17 times as long.
 # Blocks of a fixed size are compressed independently, two at a time, so that the bytes depend neither on the number of
@@ -43,13 +45,14 @@ class _Digesting(io.RawIOBase):
 
 
 class _Counting:
-    """A file that reports how much tarfile has read of it."""
+    """A file that reports how much tarfile has read of it, and its SHA-256."""
 
     def __init__(self, stream: BinaryIO, progress: Progress) -> None:
-        self._stream, self._progress = stream, progress
+        self._stream, self._progress, self.sha256 = stream, progress, hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         chunk = self._stream.read(size)
+        self.sha256.update(chunk)
         self._progress.advance(len(chunk))
         return chunk
 
@@ -71,6 +74,7 @@ def package(folder: Path, out: Path) -> str:
         OSError: when `out` cannot be written; an earlier archive stays as it is.
     """
     names = archive_order(folder)
+    contents: list[tuple[str, str]] = []
     with (
         Progress(f"package {out.parent.name}", folder_size(folder), "B") as progress,
         replacing(out) as stream,
@@ -85,10 +89,13 @@ def package(folder: Path, out: Path) -> str:
                 if name.endswith("/"):
                     archive.addfile(_entry(name, 0))
                 else:
-                    with path.open("rb") as source:
-                        archive.addfile(_entry(name, path.stat().st_size), cast(BinaryIO, _Counting(source, progress)))
+                    with path.open("rb") as stream_of_file:
+                        source = _Counting(stream_of_file, progress)
+                        archive.addfile(_entry(name, path.stat().st_size), cast(BinaryIO, source))
+                    contents.append((name, source.sha256.hexdigest()))
     sha256 = digesting.sha256.hexdigest()
     write_text(out.with_name(out.name + ".sha256"), f"{sha256}  {out.name}\n")
+    write_record(out, PackingRecord(sha256, content_digest(contents)))
     return sha256
 
 

@@ -13,20 +13,21 @@ copy of it. Every file is written after those that it names, so that whoever sto
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, show_name
-from pipeline.base.files import replacing, sha256_of, write_text
+from pipeline.base.files import sha256_of, write_text
 from pipeline.base.heads import Head
+from pipeline.base.siblings import sweep_tree
 from pipeline.base.text import read_generated
 from pipeline.base.yaml_sections import Member
 from pipeline.cards import other_hosts, tf_hub_rules
 from pipeline.checkpoints import lock_file
 from pipeline.checkpoints.lock_file import LockFile
-from pipeline.download.checksums import copy
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
 from pipeline.facts.report import Plot, Report, load_report, with_recorded_arrays
 from pipeline.hub import svg, website
@@ -36,8 +37,9 @@ from pipeline.hub.index import Index, handles_of
 from pipeline.hub.notices import add_notices
 from pipeline.hub.publisher_page import render_publisher
 from pipeline.hub.stored import remove_replaced, store_page, write_copies
+from pipeline.hub.tarballs import Hashed, hash_tarball, placing
 from pipeline.prose.read import refuse_text_faults
-from pipeline.saved_model.files import tarball_digest
+from pipeline.saved_model.packing_record import content_of
 from pipeline.trust import keys
 from pipeline.trust.builder import Build, read_build
 from pipeline.trust.provenance import make_statement, refuse_other_lock, write_statement
@@ -78,7 +80,6 @@ class Packed:
         head: which of the member's modules it is.
         handle: <publisher>/<name>/<version>.
         tarball: the file, which holds the model that was validated.
-        sha256: of the tarball, in hexadecimal.
         card: the text of its card.
         plots: the SVG of each plot of the card.
         pages: its pages for other hosts, by name.
@@ -86,11 +87,14 @@ class Packed:
 
     head: Head
     handle: str
-    tarball: Path
-    sha256: str
+    tarball: Hashed
     card: str
     plots: Mapping[Plot, str]
     pages: Mapping[str, str]
+
+    @property
+    def sha256(self) -> str:
+        return self.tarball.sha256
 
 
 def read_plots(folder: Path, report: Report) -> dict[Plot, str]:
@@ -120,38 +124,38 @@ def read_packed(outputs: Outputs, head: Head, handle: str, plots: Mapping[Plot, 
     for path, stage in ((tarball, "package"), (card, "card")):
         if not path.is_file():
             raise Fault(f"{path}: no such file; run make {stage} first")
-    validated, packed = outputs.report.modules[head].content_sha256, tarball_digest(tarball)
+    source = hash_tarball(tarball, f"publish {outputs.member}")
+    validated, packed = outputs.report.modules[head].content_sha256, content_of(tarball, source.sha256)
     if packed != validated:
         raise Fault(
             f"{tarball}: not the model that was validated: report.json has content {validated}, got {packed};"
             " run make validate and make package again"
         )
     text, pages = read_generated(card, "delete it and run make card"), other_hosts.read_pages(outputs.folder, head)
-    return Packed(head, handle, tarball, sha256_of(tarball), text, plots, pages)
+    return Packed(head, handle, source, text, plots, pages)
 
 
 def is_missing(module: Packed, hub: Path, index: Index) -> bool:
-    """Returns whether the tarball has yet to be copied into the hub.
+    """Returns whether the tarball has yet to be put into the hub, also in the place of one that no index lists.
 
     Raises:
-        Fault: when other bytes are published there, or the published file is damaged.
+        Fault: when the index lists other bytes, or the published file is damaged.
     """
-    target = hub / f"{module.handle}.tar.gz"
+    target, entry = hub / f"{module.handle}.tar.gz", index.modules.get(module.handle)
+    if entry and entry.tarball.sha256 != module.sha256:
+        raise Fault(
+            f"{target}: this version is already published with other bytes: sha256 {entry.tarball.sha256} there,"
+            f" {module.sha256} here; published versions never change, so raise module.version to publish this one"
+        )
     if not target.exists():
         return True
-    published = sha256_of(target)
-    if published == module.sha256:
-        return False
-    entry = index.modules.get(module.handle)
-    if entry and entry.tarball.sha256 == module.sha256:
+    published = module.sha256 if module.tarball.is_same_file(target) else sha256_of(target)
+    if entry and published != module.sha256:
         raise Fault(
-            f"{target}: damaged in the hub: index.json has sha256 {module.sha256}, the file {published}; your tarball"
+            f"{target}: damaged in the hub: the index has sha256 {module.sha256}, the file {published}; your tarball"
             " has the published bytes, so delete the file there and run the same command again"
         )
-    raise Fault(
-        f"{target}: this version is already published with other bytes: sha256 {published} there,"
-        f" {module.sha256} here; published versions never change, so raise module.version to publish this one"
-    )
+    return published != module.sha256
 
 
 def make_statements(outputs: Outputs, modules: Sequence[Packed], hub: Path) -> dict[str, Statement]:
@@ -183,7 +187,7 @@ def check_unique(module: Packed, index: Index) -> None:
     for other in index.modules.values():
         if other.publisher == publisher and other.name != name and other.tarball.sha256 == module.sha256:
             raise Fault(
-                f"{module.tarball}: the same bytes are already published as {other.handle}, and would be again as"
+                f"{module.tarball.path}: the same bytes are already published as {other.handle}, and would be again as"
                 f" {module.handle}; check that each member names its own checkpoint (after a renaming, publish to a"
                 " new hub)"
             )
@@ -208,18 +212,13 @@ def _published_file(hub: Path, path: str) -> PublishedFile:
     return PublishedFile(path, (hub / path).stat().st_size, sha256_of(hub / path))
 
 
-def _copy_tarball(module: Packed, hub: Path, member: str) -> None:
-    with replacing(hub / f"{module.handle}.tar.gz") as out:
-        copy(module.tarball, out, f"publish {member}")
-
-
 def _store_pages(module: Packed, previous: ModuleEntry | None, hub: Path) -> tuple[PublishedFile, ...]:
     """Writes a module's card, pages and plots, which count once the index lists them; returns all files of the module.
 
     The card of a version that was withdrawn goes on saying so.
     """
     name = module.handle
-    tarball = PublishedFile(f"{name}.tar.gz", (hub / f"{name}.tar.gz").stat().st_size, module.sha256)
+    tarball = PublishedFile(f"{name}.tar.gz", module.tarball.size, module.sha256)
     return (
         tarball,
         store_page(hub, f"{name}.md", add_notices(module.card, previous) if previous else module.card),
@@ -267,14 +266,17 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path) -> None:
     modules = [read_packed(outputs, head, handle, plots) for head, handle in handles.items()]
     published = {}
     with locked(hub):
+        sweep_tree(hub)
         index = read_index(hub)
         to_copy = {module.handle for module in modules if is_missing(module, hub, index)}
         for module in modules:
             check_unique(module, index)
         statements = make_statements(outputs, modules, hub)
+        with ExitStack() as placed:  # all of them or none
+            for module in modules:
+                if module.handle in to_copy:
+                    placed.enter_context(placing(module.tarball, hub / f"{module.handle}.tar.gz"))
         for module in modules:
-            if module.handle in to_copy:
-                _copy_tarball(module, hub, outputs.member)
             previous = index.modules.get(module.handle)
             files = _store_pages(module, previous, hub)
             if statement := statements.get(module.handle):

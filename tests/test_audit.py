@@ -30,6 +30,7 @@ from tests.card_facts import checked_files, records
 from tests.conftest import ROOT, Stage, assert_refused
 from tests.hubs import edit_index, read_document, store_again, write_document, write_plots
 from tests.reports import QUOTED, REPORT, with_accuracy, with_checks, with_weights, write_report
+from tests.test_publish import overwrite
 
 DEMO = ROOT / "model_cards/demo"
 FLOAT = 1  # tensorflow.DataType
@@ -501,11 +502,11 @@ def test_files_that_are_not_what_the_index_says(folder: Path) -> None:
     hub = folder / "hub/vit-publisher"
     tarball = hub / "vit_demo_fe/1.tar.gz"
     content = tarball.read_bytes()
-    tarball.write_bytes(content + b"\0")
+    overwrite(tarball, content + b"\0")
     assert any(
         fault.startswith("vit-publisher/vit_demo_fe/1.tar.gz: ") and "bytes, index" in fault for fault in faults(folder)
     )
-    tarball.write_bytes(content[:-1] + b"\1")
+    overwrite(tarball, content[:-1] + b"\1")
     assert any(fault.startswith("vit-publisher/vit_demo_fe/1.tar.gz: sha256 ") for fault in faults(folder))
     tarball.unlink()
     assert faults(folder) == [
@@ -558,7 +559,7 @@ def test_a_tarball_that_publish_would_not_take(folder: Path) -> None:
 
 
 def test_a_tarball_that_is_no_saved_model_is_named(folder: Path) -> None:
-    (folder / "hub/vit-publisher/vit_demo_fe/1.tar.gz").write_bytes(b"nothing")
+    overwrite(folder / "hub/vit-publisher/vit_demo_fe/1.tar.gz", b"nothing")
     store_again(folder / "hub")
     assert any("vit_demo_fe/1.tar.gz" in fault for fault in faults(folder))
 

@@ -17,6 +17,7 @@ from pathlib import Path
 # A number may be another process's by now. What has that number, is not locked and was not written to for so many
 # seconds is nobody's; where there are no locks, it stays.
 REUSED = 86_400
+QUIET = 600  # seconds; of what another host has, which may be locked a moment after it was made
 _filling: set[Path] = set()  # by this process
 
 
@@ -62,6 +63,31 @@ def sweep(folder: Path) -> int:
                 _remove(path)
                 count += 1
     return count
+
+
+def sweep_tree(root: Path) -> int:
+    """Removes the siblings of any host that nobody fills, in a folder and below it, whose lock the caller holds.
+
+    That of another host goes when no process holds it and nothing has happened to it for some time; on a file system
+    without locks it stays.
+
+    Returns:
+        How many it has removed.
+    """
+    count = 0
+    for folder, folders, files in os.walk(root):
+        count += sweep(Path(folder))
+        for path in (Path(folder, name) for name in (*folders, *files) if is_sibling(name)):
+            with suppress(PermissionError, FileNotFoundError):
+                if _is_quiet(path) and _is_locked(path) is False and path.absolute() not in _filling:
+                    _remove(path)
+                    count += 1
+    return count
+
+
+def _is_quiet(sibling: Path) -> bool:
+    """Whether nothing happened to a sibling for some time; a file that was linked has the time of its link."""
+    return time.time() - sibling.lstat().st_ctime > QUIET
 
 
 def _remove(path: Path) -> None:
