@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import random
+import re
 import shutil
 import subprocess
 import sys
@@ -69,13 +71,19 @@ class Owned:
 
     def problem(self, place: object = None, signed: bool = True, statement: object = None, hub: object = None) -> str:
         """Returns the one problem of the hub, or of another place, or why it was refused."""
+        (problem,) = self.problems(place, signed, statement, hub)
+        return problem
+
+    def problems(
+        self, place: object = None, signed: bool = True, statement: object = None, hub: object = None
+    ) -> list[str]:
+        """Returns the problems of the hub, or of another place, or why it was refused; each is one line."""
         try:
             problems = self.verify(place, signed, statement, hub).problems
         except Fault as fault:
             problems = [str(fault)]
-        (problem,) = problems
-        assert "\n" not in problem
-        return problem
+        assert not [problem for problem in problems if "\n" in problem]
+        return problems
 
     @property
     def card(self) -> str:
@@ -337,6 +345,26 @@ def test_a_hub_of_an_older_version_has_index_json_alone(owned: Owned) -> None:
     assert owned.verify(signed=False).modules == 6
     (owned.hub / "index.json").unlink()
     assert "there is no index/root.json and no index.json; expected a hub" in owned.problem(signed=False)
+
+
+def test_a_changed_bit_anywhere_is_found_and_breaks_nothing(owned: Owned) -> None:
+    numbers, paths = random.Random(7), signed_paths(owned.hub)
+    assert len(paths) > 50
+    for path in numbers.sample(paths, 25):
+        before = (owned.hub / path).read_bytes()
+        damaged = bytearray(before)
+        damaged[numbers.randrange(len(damaged))] ^= 1 << numbers.randrange(5)  # not a letter's case: hex has either
+        (owned.hub / path).write_bytes(damaged)
+        assert owned.problems(), path
+        (owned.hub / path).write_bytes(before)
+    assert owned.verify().problems == []
+
+
+def signed_paths(hub: Path) -> list[str]:
+    """Returns the paths of the files to which signatures lead from the root; of HTML and index.json none do."""
+    files = (path for path in hub.rglob("*") if path.is_file() and not path.name.startswith("."))
+    paths = sorted(path.relative_to(hub).as_posix() for path in files)
+    return [path for path in paths if not re.search(r"html$|^index\.json$|^site/|root\.json$|^[^/]+/[^/]+\.md$", path)]
 
 
 # Modules --------------------------------------------------------------------------------------------------------------

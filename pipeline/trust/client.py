@@ -4,6 +4,8 @@ The client keeps what it has seen in a folder, so that it notices when it is sho
 hub for the first time notices that when the old signatures have expired.
 """
 
+import functools
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +54,16 @@ def read_trusted_index(get: GetFile, root: bytes, state: Path) -> TrustedIndex:
     Raises:
         Fault: when the metadata are missing, damaged, expired, older than before, or signed by others.
     """
+    get = functools.cache(get)
+    make_folder(state)
+    with tempfile.TemporaryDirectory() as folder:
+        _update(get, root, Path(folder))  # the library takes what it has kept for granted, not what the hub has
+        _update(get, root, state)
+        return _read_state(Path(folder))
+
+
+def _update(get: GetFile, root: bytes, state: Path) -> None:
+    """Verifies the metadata of a hub, and keeps them in a folder, where those of before are."""
     from tuf.api import exceptions  # 0.8 s, which whoever has no root does without
     from tuf.ngclient import FetcherInterface, Updater
 
@@ -64,7 +76,6 @@ def read_trusted_index(get: GetFile, root: bytes, state: Path) -> TrustedIndex:
                 raise exceptions.DownloadHTTPError(f"{url.removeprefix(_BASE)} is missing", 404)
             return iter((content,))
 
-    make_folder(state)
     try:
         updater = Updater(str(state), f"{_BASE}{FOLDER}/", fetcher=Fetcher(), bootstrap=root)
         updater.refresh()
@@ -73,7 +84,6 @@ def read_trusted_index(get: GetFile, root: bytes, state: Path) -> TrustedIndex:
         if isinstance(error.__cause__, Fault):
             raise error.__cause__ from None
         raise Fault(_explain(error)) from None
-    return _read_state(state)
 
 
 def _read_state(state: Path) -> TrustedIndex:

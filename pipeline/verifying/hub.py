@@ -115,8 +115,8 @@ class _HubCheck:
     def _check_module(self, entry: ModuleEntry) -> None:
         self._findings.modules += 1
         self._check_claim(entry)
-        path = statement_path(entry.handle)
-        if not any(file.path == path for file in entry.files):
+        path = next((file.path for file in entry.files if file.page == statement_path(entry.handle)), None)
+        if path is None:
             self._lacking["statement"].append(entry.handle)
             return
         content = self._reader.small(path)
