@@ -64,7 +64,7 @@ HUB_URL ?=## the public address of the hub; default hub_url of collection.yaml
 SIGN ?=## keys that sign: publish statements, the index with sign; files, folders of *.pem, env:<NAME>, with commas
 V ?=## 1: print every command
 ##@ For one target
-ROOT ?=## verify, renew: the root.json that signatures must lead to
+ROOT ?=## verify, release, sign, renew: the root.json that signatures must lead to
 ROLE ?=## keys: the role whose key is replaced: root, targets, release, snapshot or timestamp
 KEY ?=## keys: the file of the new key, made if it is missing
 OWNER ?=## keys: the name of the new keys' owner, which everybody can read
