@@ -5,7 +5,7 @@
 Publishes vit_demo into FOLDER, builds the source archive and the wheel, and makes an environment in a temporary folder
 from the Python that runs this. First with the light extras: TensorFlow and JAX must not be there, `serve` must answer,
 `verify` must find a changed card, and `doctor` and `evaluate` must name what to install. Then, without --light, with
-the extra `evaluate`: both must work.
+the extra `convert`: both must work, and `reproduce` must come to the same bytes.
 Prints the size of the environment each time.
 
 Needs a package index; the second part takes minutes and 3 GB.
@@ -127,7 +127,7 @@ def check_light(installed: Installed, hub: Path) -> None:
 
 
 def check_heavy(installed: Installed, hub: Path) -> None:
-    """Raises Fault unless doctor and evaluate work on the demo's classifier."""
+    """Raises Fault unless doctor, evaluate and reproduce work on the demo's classifier."""
     tarball = hub / f"{HANDLE}.tar.gz"
     if "faults:\n  none" not in (text := installed.run("doctor", tarball)):
         raise Fault(f"doctor printed:\n{text}")
@@ -136,12 +136,13 @@ def check_heavy(installed: Installed, hub: Path) -> None:
     if "top-1" not in text:
         raise Fault(f"evaluate printed:\n{text}")
     print(text, flush=True)
+    print(installed.run("reproduce", f"{hub}/{HANDLE}", "--checkpoints", DEMO), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.installed_wheel", description="Tries the wheel.")
     parser.add_argument("folder", type=Path, help="gets the hub and the wheel")
-    parser.add_argument("--light", action="store_true", help="without the extra evaluate")
+    parser.add_argument("--light", action="store_true", help="without the extra convert")
     args = parser.parse_args()
     folder = args.folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
@@ -154,7 +155,7 @@ def main() -> None:
         installed.install(LIGHT)
         check_light(installed, folder / "hub")
         if not args.light:
-            installed.install(f"{LIGHT},evaluate")
+            installed.install(f"{LIGHT},convert")
             check_heavy(installed, folder / "hub")
 
 
