@@ -42,13 +42,15 @@ COMMANDS = {
     "reproduce": Command("reproduce", "convert", "make a published module again, and compare the bytes"),
     "serve": Command("serve", "serve", "serve a hub's folder over HTTP"),
     "keys": Command("keys", "trust", "make the keys of a signed hub, sign it, renew its signatures, replace keys"),
+    "release": Command("release", "", "take a hub to a folder or an object store, by a plan"),
+    "release-notes": Command("notes", "", "print what changed between two states of a hub"),
     "check-hub": Command("audit", "doctor", "check a hub's folder: bytes, pages, links, figures"),
 }
 
 
 def _describe_commands() -> str:
     """Returns the commands and their extras, a line each."""
-    lines = [f"  {name:<12}{command.summary}{_bracket(command.extra)}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:<15}{command.summary}{_bracket(command.extra)}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
             "commands:",

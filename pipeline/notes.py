@@ -13,6 +13,7 @@ from pipeline.base.command import command_line, guarded
 from pipeline.base.fault import Fault
 from pipeline.base.files import expand_home
 from pipeline.base.json_files import load_content
+from pipeline.base.program import program
 from pipeline.hub import shards
 from pipeline.hub.changes import Changes, ModuleChange, compare_indexes, describe_entry
 from pipeline.hub.folder import inspect_index
@@ -80,7 +81,7 @@ def _lines(handle: str, clauses: Sequence[str]) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.notes", description="Prints release notes of a hub.")
+    parser = argparse.ArgumentParser(prog=program("notes"), description="Prints release notes of a hub.")
     parser.add_argument("before", metavar="FROM", help="the earlier state: a hub's folder, or an index.json")
     parser.add_argument("after", metavar="TO", help="the later state, likewise")
     args = parser.parse_args(arguments)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import Unreadable, expand_home, read_bounded
+from pipeline.base.program import program
 from pipeline.hub.folder import hub_folder
 from pipeline.releasing.carry_out import carry_out
 from pipeline.releasing.local_hub import LocalHub, read_local_hub
@@ -106,7 +107,7 @@ def _show(plan: Plan) -> None:
 
 
 def main(arguments: Sequence[str]) -> str:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.release", description="Releases a hub to a target.")
+    parser = argparse.ArgumentParser(prog=program("release"), description="Releases a hub to a target.")
     parser.add_argument("what", choices=("plan", "run"))
     parser.add_argument("hub", help="the hub: a folder")
     parser.add_argument("to", help="the target: a folder, s3://, gs:// or az://")

@@ -111,7 +111,12 @@ def test_the_script_describes_its_commands(wheel: Wheel) -> None:
     assert wheel.run("--version").stdout == f"vit-publisher {VERSION}\n"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_is_a_module_that_knows_the_script() -> None:
+    for command in COMMANDS.values():
+        assert f'prog=program("{command.module}")' in (ROOT / f"pipeline/{command.module}.py").read_text()
+
+
+@pytest.mark.parametrize("name", ["serve", "check-hub"])
 def test_each_command_gives_its_own_help(wheel: Wheel, name: str) -> None:
     done = wheel.run(name, "--help")
     assert (done.returncode, done.stderr) == (0, "")
