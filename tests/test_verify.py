@@ -26,6 +26,7 @@ from pipeline.hub.folder import read_index
 from pipeline.hub.stored import store_page
 from pipeline.keys import sign_with
 from pipeline.targets.folder import Folder
+from pipeline.targets.open import open_target
 from pipeline.trust.chain import Change
 from pipeline.trust.envelope import Envelope, parse_envelope, render_envelope, sign
 from pipeline.trust.metadata import metadata_with_key
@@ -459,7 +460,7 @@ def test_a_password_in_an_address_is_not_shown(owned: Owned, tmp_path: Path) -> 
 
 def test_a_hub_is_verified_through_a_target(owned: Owned) -> None:
     """As object stores are; only the folder among targets needs no server."""
-    reader = readers.TargetReader(str(owned.hub))
+    reader = readers.TargetReader(open_target(str(owned.hub)))
     root, state = owned.root.read_bytes(), owned.hub.parent / "state"
     assert verify_hub(reader, root, state).problems == []
     (owned.hub / owned.card).unlink()

@@ -99,7 +99,11 @@ def sign_index(target: Target, own: dict[str, Document], url: str | None, signin
                 raise Moved(write.path) from None
 
     retry_moved(f"{target.address}/{TIMESTAMP_PATH}", attempt)
-    for path in sorted(contents, key=lambda path: path == ROOT):
+    there = {stored.path for stored in target.list("index/")}
+    lacking = (
+        signed_shards(reads(target), signing.trusted_root).keys() - there
+    )  # of a release that was interrupted here
+    for path in sorted({*contents, *lacking}, key=lambda path: (path == ROOT, path)):
         _copy_signed(target, path, signing)
     return {path: digest(content) for path, content in contents.items()}
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from pipeline.base.addresses import public_address
 from pipeline.base.fault import Fault, Forbidden, NotFound, Unavailable
 from pipeline.base.files import CHUNK, Unreadable, open_regular
+from pipeline.targets.interface import Target
 
 LARGEST_SMALL = 64 << 20  # bytes of an index, a page, metadata
 _Value = TypeVar("_Value")
@@ -124,11 +125,8 @@ class WebReader:
 class TargetReader:
     """A hub of an object store, with the user's credentials for it."""
 
-    def __init__(self, address: str) -> None:
-        from pipeline.targets.open import open_target
-
-        self._target = open_target(address)
-        self.address = self._target.address
+    def __init__(self, target: Target) -> None:
+        self._target, self.address = target, target.address
 
     def small(self, path: str) -> bytes | None:
         """See Reader.small()."""
@@ -190,10 +188,11 @@ def digest_stream(stream: BinaryIO, most: int) -> Seen:
 def open_reader(hub: str, cache: Path) -> Reader:
     """Returns what reads a hub: a folder, an http(s) address, or an address that make release writes to."""
     from pipeline.hub.folder import hub_folder
+    from pipeline.targets.open import open_target
 
     scheme = hub.partition("://")[0].lower() if "://" in hub else ""
     if scheme in ("http", "https"):
         return WebReader(hub, cache)
     if scheme in ("", "file"):
         return FolderReader(hub_folder(hub))
-    return TargetReader(hub)
+    return TargetReader(open_target(hub))

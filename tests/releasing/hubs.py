@@ -15,41 +15,28 @@ from pipeline.hub.publisher_page import render_publisher
 from pipeline.hub.shards import EXPORT, ROOT, Document, render_document
 from pipeline.hub.stored import remove_replaced
 from pipeline.releasing.pages import START, read_publisher
-from pipeline.releasing.target_state import claim_path, read_claim, read_root, read_target_index
+from pipeline.releasing.target_state import read_target_index
 from pipeline.targets.interface import Target
+from pipeline.verifying.hub import verify_hub
+from pipeline.verifying.readers import TargetReader
 from tests.hubs import read_document, store_again, write_hub
 
 
-def read_all(target: Target, path: str) -> bytes | None:
-    """Returns the content of a file of any size, None where there is none."""
-    try:
-        return b"".join(target.chunks(path))
-    except FileNotFoundError:
-        return None
+def find_damage(target: Target, root: bytes | None = None, state: Path | None = None) -> Iterator[str]:
+    """Yields what `make verify` says is wrong with a target, and the versions without a claim.
 
-
-def find_damage(target: Target) -> Iterator[str]:
-    """Yields what is wrong with a target: what its index lists and is not there, claims of other bytes, dead links."""
-    if read_root(target)[0] is None:
+    Args:
+        target: it may be empty.
+        root: the pinned root.json, for a signed hub.
+        state: the folder of what was seen of it before, with a root.
+    """
+    if target.head(ROOT) is None:
         if target.head(START):
             yield "there is a start page, and no index"
         return
-    index = read_target_index(target)
-    for name, entry in index.entries.items():
-        for file in entry.files:
-            content = read_all(target, file.path)
-            if content is None:
-                yield f"{file.path} is listed and missing"
-            elif hashlib.sha256(content).hexdigest() != file.sha256:
-                yield f"{file.path} has other bytes than are listed"
-        if name in index.modules:
-            claim = read_claim(target, claim_path(name))
-            if claim is None or claim.sha256 != index.modules[name].tarball.sha256:
-                yield f"{name} is listed, and claimed for {claim}"
-    start = target.get(START)
-    for link in re.findall(rb'href="([^"#:]+)"', start[0]) if start else []:
-        if target.head(link.decode()) is None:
-            yield f"{START} links to {link.decode()}, which is missing"
+    findings = verify_hub(TargetReader(target), root, state or Path())
+    yield from findings.problems
+    yield from (note for note in findings.notes if "have no claim" in note)
 
 
 def find_lack(target: Target, *hubs: Path) -> Iterator[str]:
