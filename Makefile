@@ -374,6 +374,7 @@ check-full: | $(READY) ## publish full-size members and members of every variant
 	$(call quote,$(PYTHON)) -m benchmarks.compatibility $(call quote,$A/compatibility)
 	$(call quote,$(PYTHON)) -m benchmarks.hostile --fuzz 2000
 	$(call quote,$(PYTHON)) -m benchmarks.publishing_kills
+	$(call quote,$(PYTHON)) -m benchmarks.releasing_kills
 	$(call quote,$(PYTHON)) -m benchmarks.hostile_requests
 	$(call quote,$(PYTHON)) -m benchmarks.hostile_downloads
 	$(call quote,$(PYTHON)) -m benchmarks.added_members $(call quote,$A/added)

@@ -228,7 +228,8 @@ def check_full(place: Place, hub: Path, runs: int, random: Random) -> str:
 
 def check_probe(folder: Path) -> str:
     """Releases to a server that ignores conditions, which must be refused before anything is written."""
-    hub = halves(write_released_hub(folder / "probed"), folder / "probed/halves")[0]
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        hub = halves(write_released_hub(folder / "probed"), folder / "probed/halves")[0]
     with nanio(_made(folder / "nanio")) as server, changed_environment(server.environment):
         target = open_target(f"{server.target}/hub", QUICK)
         try:

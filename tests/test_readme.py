@@ -44,8 +44,8 @@ def test_make_commands_exist() -> None:
         ("bench", "packing downloading uploading selection site serving images hostile evaluation forward conversion"),
         (
             "check-full",
-            "full_size compatibility hostile publishing_kills hostile_requests hostile_downloads added_members"
-            " fresh_install reproduction installed_wheel make_attacks",
+            "full_size compatibility hostile publishing_kills releasing_kills hostile_requests hostile_downloads"
+            " added_members fresh_install reproduction installed_wheel make_attacks",
         ),
     ],
 )

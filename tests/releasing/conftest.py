@@ -8,23 +8,23 @@ import pytest
 from pipeline.targets.interface import Target
 from pipeline.targets.open import open_target
 from tests.conftest import once
-from tests.releasing.hubs import write_released_hub
+from tests.releasing.hubs import halves, write_released_hub
 
 
 @pytest.fixture(scope="session")
 def released_hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A hub that may be released. Tests must not change it."""
+    """A hub that may be released, of two publishers, with two versions. Tests must not change it."""
     return once(tmp_path_factory, "released", _write) / "hub"
 
 
 def _write(folder: Path) -> None:
-    write_released_hub(folder)
+    halves(write_released_hub(folder), folder)
 
 
 @pytest.fixture
 def hub(released_hub: Path, tmp_path: Path) -> Path:
-    """A copy of `released_hub` that a test may change."""
-    return Path(shutil.copytree(released_hub, tmp_path / "hub"))
+    """A hub that a test may change: version 1 of one publisher's two modules of `released_hub`."""
+    return Path(shutil.copytree(released_hub.parent / "1", tmp_path / "hub"))
 
 
 @pytest.fixture

@@ -181,7 +181,7 @@ def test_a_plan_is_shown_per_file(hub: Path, target: Target) -> None:
     tarball = next(file for file in read_document(hub)["modules"][DEMO]["files"] if file["path"] == f"{DEMO}.tar.gz")
     assert f"  new        {tarball['size']:>8} B  {tarball['sha256'][:16]}  {DEMO}.tar.gz" in lines
     assert lines[-1].startswith(f"{sum(len(entry.files) for entry in read_index(hub).entries.values())} new (")
-    assert lines[-1].endswith("; 6 versions to claim, then the pages")
+    assert lines[-1].endswith("; 2 versions to claim, then the pages")
 
 
 # What may change between plan and release -----------------------------------------------------------------------------

@@ -79,9 +79,11 @@ def test_an_edited_shard_is_not_signed(released_hub: Path, target: Target, keys:
     assert not [*find_damage(target, root, tmp_path / "seen"), *find_lack(target, ours, theirs)]
 
 
-def test_a_killed_release_counts_or_does_not(hub: Path, target: Target, keys: Keys, tmp_path: Path) -> None:
+def test_a_killed_release_counts_or_does_not(
+    hub: Path, released_hub: Path, target: Target, keys: Keys, tmp_path: Path
+) -> None:
     """Stops before each write of signed metadata, and before the plain shards after them."""
-    publish(take_apart(hub, tmp_path / "first", "sayakpaul"), target, None)
+    publish(take_apart(released_hub, tmp_path / "first", "sayakpaul"), target, None)
     root = sign_first(target, keys)
     stops = 0
 
