@@ -73,11 +73,14 @@ PORT ?= 8080## serve: the port; default 8080
 HOST ?=## serve: the address to listen on; default 127.0.0.1, this machine alone
 GCS ?=## serve: gs://bucket/prefix of the unpacked modules, if there are any
 PROXIES ?=## serve: IP addresses of reverse proxies before it, with commas; all clients come from them
-MODULE ?=## evaluate, verify: a SavedModel's folder, archive or address; reproduce: a handle of HUB, <hub>/<handle> or a .tar.gz
+MODULE ?=## evaluate, verify: a SavedModel's folder, archive or address; reproduce: a handle of HUB, <hub>/<handle> or a .tar.gz; yank, deprecate, alias: a handle
 FRESH ?=## reproduce: 1: make a new environment from the recorded lock file in any case
 TO ?=## release: where to: a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix; release-notes: the later state, a hub or an index.json, default HUB
 PLAN ?=## release-plan: the file to write; release: the plan to carry out
 FROM ?=## release-notes: the earlier state, a hub or an index.json
+REASON ?=## yank: why nobody should use that version, one line
+FOR ?=## deprecate: the handle of the version that replaces it
+ALIAS ?=## alias: the name, lower-case letters, digits and -
 AGAINST ?=## evaluate: a second module, to compare with
 LABELS ?=## evaluate: the label file; default ImageNet-1k's
 SIGNATURE ?=## evaluate: the signature to call, of several
@@ -112,7 +115,7 @@ BASE_PYTHON ?= python3## the interpreter that .venv is made from; default python
 # Other programs use these words in the environment (autotools set PYTHON, WSL NAME, csh HOST): only the command line
 # counts.
 $(foreach word,CACHE LOCK INDEX DIFF FROM TO FRESH NAME HOST PYTHON SIGNATURE OUTPUT TAGS SIZE LAYOUT BACKGROUND PROTOCOL \
-  TRUST ROOT ROLE KEY OWNER REVOKE PLAN,\
+  TRUST ROOT ROLE KEY OWNER REVOKE PLAN REASON FOR ALIAS,\
   $(if $(filter $(word),$(GIVEN)),,$(eval override $(word) :=)))
 # Only some shells expand the ~ of `make HUB=~/hub`.
 home = $(subst <home>,,$(subst <home>~/,$(value HOME)/,<home>$(1)))
@@ -260,7 +263,7 @@ DONE = $(eval PUBLISHED := yes)
 idle = $(if $(PUBLISHED)$(strip $(call flags,n q s)),,$(info \
   nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
 
-.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all select add contact-sheet evaluate imagenet check-hub release-plan release release-notes reproduce serve doctor test test-fast browser lint wheel bench check-full clean
+.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all select add contact-sheet evaluate imagenet check-hub release-plan release release-notes reproduce serve yank unyank deprecate undeprecate alias doctor test test-fast browser lint wheel bench check-full clean
 FORCE:
 
 ##@ Publish models
@@ -288,6 +291,19 @@ release: | $(READY) ## take HUB to TO: exactly what PLAN says, or what a plan ma
 	$(Q)$(call releasing,run) $(call option,SIGN,--sign) $(call option,ROOT,--root)
 verify: | $(READY) ## check HUB, or MODULE of it, from outside; with ROOT also who signed it (HUB and MODULE may be addresses)
 	$(Q)$(RUN)verify $(if $(MODULE),$(call given,MODULE),$(call given,HUB)) $(call option,ROOT,--root)
+
+##@ Withdraw a published version
+withdraw = $(RUN)withdraw $(1) $(call given,HUB) $(call given,MODULE)
+yank: | $(READY) ## say in HUB that nobody should use MODULE, a handle, and the REASON; its files stay
+	$(Q)$(call withdraw,yank) --reason=$(call given,REASON)
+unyank: | $(READY) ## take the yank of MODULE back
+	$(Q)$(call withdraw,unyank)
+deprecate: | $(READY) ## say in HUB that the version FOR replaces MODULE
+	$(Q)$(call withdraw,deprecate) --successor=$(call given,FOR)
+undeprecate: | $(READY) ## take the deprecation of MODULE back
+	$(Q)$(call withdraw,undeprecate)
+alias: | $(READY) ## give MODULE, a handle, the name ALIAS in the index of HUB, such as stable
+	$(Q)$(call withdraw,alias) --name=$(call given,ALIAS)
 
 ##@ Signatures
 signing = $(RUN)keys $(1) $(call given,HUB) $(call option,SIGN,--sign) $(call option,OWNER,--owner)

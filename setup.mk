@@ -113,4 +113,6 @@ $(if $(call without,reproduce,$(MODULE)),$(error say which module: make reproduc
 $(if $(call without,release-notes,$(FROM)),$(error say since when: make release-notes FROM=<hub or index.json> TO=<hub or index.json>))
 $(foreach goal,release-plan release,$(if $(call without,$(goal),$(TO)),$(error \
   say where to: make $(goal) TO=<a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix>)))
+$(foreach goal,yank unyank deprecate undeprecate alias,$(if $(call without,$(goal),$(MODULE)),$(error \
+  say which version: make $(goal) MODULE=<publisher>/<module>/<version>)))
 $(if $(call without,doctor,$(SAVED_MODEL)$(MODEL)),$(error say which SavedModel: make doctor MODEL=<member>, one of $(MODELS); or make doctor SAVED_MODEL=<folder or .tar.gz>))

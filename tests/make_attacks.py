@@ -28,7 +28,7 @@ PATHS = ("HUB", "MODULE", "FROM", "TO", "SAVED_MODEL", "CHECKPOINT")  # they can
 ARTIFACTS = "o'brien$(touch${IFS}ran)\"#1&{}"
 GOALS = (
     *("publish-all", "select", "add", "contact-sheet", "evaluate", "doctor", "check-hub", "serve", "imagenet"),
-    *("release-plan", "release", "bench", "check-full"),
+    *("yank", "unyank", "deprecate", "undeprecate", "alias", "release-plan", "release", "bench", "check-full"),
 )
 SETTINGS = re.findall(r"^([A-Z_]+) \?=", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 # Stands in for an interpreter: writes its arguments to words, each with a NUL after it.

@@ -1,7 +1,8 @@
 """The page of a publisher, which lists what the hub has of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from pipeline.base.fault import Fault
 from pipeline.base.templates import render
 from pipeline.facts.collection import Publisher
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
@@ -17,3 +18,20 @@ def render_publisher(
         modules=[entry for entry in modules if entry.publisher == publisher.id],
         collections=[entry for entry in collections if entry.publisher == publisher.id],
     )
+
+
+def relist(page: str, modules: Sequence[ModuleEntry], where: str) -> str:
+    """Returns a publisher's page with its list of modules written again; the rest of it stays.
+
+    Args:
+        page: what render_publisher() returned.
+        modules: the publisher's.
+        where: the page's name in messages.
+
+    Raises:
+        Fault: when it has no such list.
+    """
+    before, heading, _ = page.rpartition("### Modules\n")
+    if not heading:
+        raise Fault(f"{where}: there is no section '### Modules'; publish a member again, which writes the page")
+    return before + render("publisher_modules.md.jinja", modules=modules)
