@@ -151,7 +151,7 @@ def main(arguments: Sequence[str]) -> str:
     entry = change_version(hub, args.handle, _change(args))
     for text in find_dependents(read_index(hub), entry) if args.verb == "yank" else ():
         print(f"{text}: name another version with make deprecate or make alias")
-    print("a hub that was released elsewhere says so after the next make release")
+    print("a signed hub says so after make sign, one that was released elsewhere after the next make release")
     return f"{args.verb} {entry.handle} in {hub}, revision {entry.revision} of its card"
 
 

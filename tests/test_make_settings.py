@@ -52,7 +52,7 @@ def test_help_explains_every_setting() -> None:
         ),
         (("publish", "MODEL=vit_s16", "HUB=s3://bucket"), "HUB=s3://bucket: cannot publish to a URL yet"),
         (("publish", "MODEL=vit_s16", "PYTHON=python3.99"), "PYTHON=python3.99: no such interpreter"),
-        (("publish", "MODEL=vit_s16", "FOO=1"), "unknown setting FOO; the settings are MODEL COLLECTION CHECKPOINTS "),
+        (("publish", "MODEL=vit_s16", "ZZZ=1"), "unknown setting ZZZ; the settings are MODEL COLLECTION CHECKPOINTS "),
         (
             ("validate", "MODEL=vit_s16", "IMAGNET=/"),
             "unknown setting IMAGNET (did you mean 'IMAGENET'?); the settings",

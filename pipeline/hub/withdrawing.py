@@ -1,4 +1,4 @@
-"""Changes of an entry that a person asks for: yanked, deprecated, or neither any more. Each is refused with what to do."""
+"""The changes of an entry that a person may ask for: yanked, deprecated, or neither any more; and what is refused."""
 
 from collections.abc import Callable
 from dataclasses import replace
