@@ -27,6 +27,7 @@ table.
     targets      base                                    folders and object stores that hubs are released to
     trust        base, facts                             statements, builds, signing keys, the signed metadata of a hub
     releasing    base, cards, facts, hub, targets, trust  a hub to a target: the plan, the order of writes, the pages
+    mirrors      base, cards, hub, releasing           a hub on Hugging Face and Kaggle, in their own forms
     verifying    base, download, hub, saved_model, targets, trust  is a hub or a module what its owner published?
     rebuilding   base, download, checkpoints, saved_model, trust  making a published module again, and comparing the two
     pool         base, facts, download                   the AugReg pool: its index, criteria, new members

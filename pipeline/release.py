@@ -7,6 +7,8 @@ A target is a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/p
 it with the target, shows what would be done and writes that down; it writes nothing to the target. `run` does exactly
 what a plan says, or makes one itself. It fails before the first write when the hub or the target has changed since, and
 continues what an interrupted release began. FOLDER/releases/ has the plans and a receipt per target.
+
+hf://organisation and kaggle://owner are mirrors (pipeline.mirrors): the modules in other forms, likewise by a plan.
 """
 
 import argparse
@@ -19,6 +21,8 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import Unreadable, expand_home, read_bounded
 from pipeline.base.program import program
 from pipeline.hub.folder import hub_folder
+from pipeline.mirrors import mirror
+from pipeline.mirrors.plan import parse_address
 from pipeline.releasing.carry_out import carry_out
 from pipeline.releasing.local_hub import LocalHub, read_local_hub
 from pipeline.releasing.pages import write_pages
@@ -110,13 +114,19 @@ def main(arguments: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(prog=program("release"), description="Releases a hub to a target.")
     parser.add_argument("what", choices=("plan", "run"))
     parser.add_argument("hub", help="the hub: a folder")
-    parser.add_argument("to", help="the target: a folder, s3://, gs:// or az://")
+    parser.add_argument("to", help="the target: a folder, s3://, gs://, az://, hf:// or kaggle://")
     parser.add_argument("--artifacts", type=Path, required=True, help="the folder of outputs, for plans and receipts")
     parser.add_argument("--plan", type=Path, help="plan: the file to write; run: the plan to carry out")
     parser.add_argument("--sign", default="", help="run: the keys of release, snapshot and timestamp, for a signed hub")
     parser.add_argument("--root", type=expand_home, help="run: a root.json that the target's signatures must lead to")
     args = parser.parse_args(arguments)
     hub, folder = hub_folder(args.hub), args.artifacts / "releases"
+    if address := parse_address(args.to):
+        if args.what == "plan":
+            return mirror.write_plan(hub, address, args.plan, folder)
+        if args.sign:
+            raise Fault(f"SIGN= is for hubs, and {address} is a mirror, which has no signed index; leave it out")
+        return mirror.run(hub, address, args.plan, folder)
     target = find_target(args.to, hub)
     if args.what == "plan":
         path = args.plan or folder / f"{file_name(target.address)}.plan.json"

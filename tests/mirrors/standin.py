@@ -87,6 +87,7 @@ class StandIn:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # one write an answer: the client waits 40 ms for the second one
 
             def _serve(self) -> None:
                 parts = urlsplit(self.path)
