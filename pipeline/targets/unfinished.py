@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from pipeline.targets.failures import Failed, Failure
 from pipeline.targets.profile import Profile
@@ -119,7 +120,7 @@ class Unfinished:
                 verify=authorities() or True,
             ) as answer:
                 content = answer.raw.read(_LARGEST, decode_content=True)
-        except (requests.RequestException, OSError):
+        except (requests.RequestException, HTTPError, OSError):  # HTTPError: raw is urllib3's
             raise Failed(Failure(0, reason="the connection broke")) from None
         if answer.status_code not in (200, 204, 404):  # 404: somebody else has removed it
             code = re.search(rb"<Code>([\w.-]{1,60})</Code>", content)

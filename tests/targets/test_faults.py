@@ -154,6 +154,14 @@ def test_lost_answer_of_a_completed_upload(s3: tuple[Target, Proxy], tmp_path: P
     assert b"".join(target.chunks("a.tar.gz")) == content
 
 
+def test_a_line_cut_in_the_list_of_unfinished_uploads(s3: tuple[Target, Proxy]) -> None:
+    """It is read by requests, not by obstore."""
+    target, proxy = s3
+    proxy.script += [halve, cut]
+    assert target.sweep() == 0
+    assert len(proxy.requests) == 3
+
+
 def test_dead_store_is_one_sentence(line: tuple[Target, Proxy]) -> None:
     target, proxy = line
     proxy.choose = lambda request: status(503, "SlowDown")
