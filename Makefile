@@ -60,7 +60,8 @@ REQUIRE_ACCURACY ?=## 1: publish nothing whose accuracy was not measured
 ##@ Output
 ARTIFACTS ?= artifacts## the folder of all outputs; default artifacts
 HUB ?= $(ARTIFACTS)/hub## the folder to publish to, or to serve; default artifacts/hub
-HUB_URL ?=## the public address of the hub; default hub_url of collection.yaml
+HUB_URL ?=## the public address of a new hub; default hub_url of collection.yaml. hub.yaml keeps it
+MOVE ?=## 1: HUB_URL replaces the address in hub.yaml; publish every member again then
 SIGN ?=## keys that sign: publish statements, the index with sign; files, folders of *.pem, env:<NAME>, with commas
 V ?=## 1: print every command
 ##@ For one target
@@ -115,7 +116,7 @@ BASE_PYTHON ?= python3## the interpreter that .venv is made from; default python
 # Other programs use these words in the environment (autotools set PYTHON, WSL NAME, csh HOST): only the command line
 # counts.
 $(foreach word,CACHE LOCK INDEX DIFF FROM TO FRESH NAME HOST PYTHON SIGNATURE OUTPUT TAGS SIZE LAYOUT BACKGROUND PROTOCOL \
-  TRUST ROOT ROLE KEY OWNER REVOKE PLAN REASON FOR ALIAS,\
+  TRUST ROOT ROLE KEY OWNER REVOKE PLAN REASON FOR ALIAS MOVE,\
   $(if $(filter $(word),$(GIVEN)),,$(eval override $(word) :=)))
 # Only some shells expand the ~ of `make HUB=~/hub`.
 home = $(subst <home>,,$(subst <home>~/,$(value HOME)/,<home>$(1)))
@@ -179,7 +180,9 @@ number_and_labels = $(call option,REAL,--real) $(call option,SAMPLES,--samples) 
 images = $(call option,IMAGENET,--imagenet) $(number_and_labels)
 required = $(if $(filter 1,$(REQUIRE_ACCURACY)),--require-accuracy)
 measured = $(if $(filter-out fetch convert package,$(MAKECMDGOALS)),$(required))
-hub_url = $(call option,HUB_URL,--hub-url)
+moved = $(if $(filter 1,$(MOVE)),--move)
+hub_url = $(call option,HUB_URL,--hub-url) $(moved)
+hub_and_url = --hub=$(call given,HUB) $(hub_url)
 checkpoints = $(call option,CHECKPOINTS,--checkpoints)
 lock = $(call option,LOCK,--lock)
 cached = $(call option,CACHE,--cache) $(if $(filter 1,$(OFFLINE)),--offline)
@@ -195,7 +198,7 @@ receipt = $(call quote,$(1)=$(2)/published.json)
 run_stamps = ! test -x $(call quote,$(or $(INTERPRETER),$(PYTHON))) || $(RUN)stamps $(call quote,$S) $(YAMLS) \
   --receipts $(foreach model,$(MODELS),$(call receipt,$(model),$A/$(model))) \
   $(call receipt,collection-$(COLLECTION),$(PAGE)) --selected $(SELECTED) --settings $(SETTINGS) \
-  $(checkpoints) $(lock) $(images) \
+  $(checkpoints) $(lock) $(images) $(moved) \
   --set hub=$(call given,HUB) hub_url=$(call given,HUB_URL) require_accuracy='$(required)' \
   sign='$(if $(SIGN),yes)'
 $(STAMPS) &: FORCE | $(READY)
@@ -207,7 +210,7 @@ checked_settings: FORCE | $(READY)
 # Stages ------------------------------------------------------------------------------------------------------------
 # Reads all of a member before its first long stage in this make, so that none runs before a later one finds a fault.
 CHECKED :=
-check = $(if $(filter $*,$(CHECKED)),,$(eval CHECKED += $*)@$(RUN)check $(yaml) $(images) $(measured) $(hub_url))
+check = $(if $(filter $*,$(CHECKED)),,$(eval CHECKED += $*)@$(RUN)check $(yaml) $(images) $(measured) $(hub_and_url))
 
 # Before a long stage, where publish is to follow: a version that HUB has must not become another model.
 will_publish = $(filter publish publish-all %/published.json,$(MAKECMDGOALS))
@@ -233,7 +236,7 @@ $A/%/report.json: $(call outputs,checkpoint.npz $(MODEL_FILES)) \
 
 $(call outputs,$(CARD_FILES) $(OTHER_CARD_FILES)): $A/%/report.json \
     $(call stamps,checkpoint verified module) $(call shared,hub_url templates card.code)
-	$(call stage,card $*)$(RUN)card $(yaml) $(call out,report.json) $(call out,) $(hub_url) $(lock)
+	$(call stage,card $*)$(RUN)card $(yaml) $(call out,report.json) $(call out,) $(hub_and_url) $(lock)
 
 define package_rule
 $$(call outputs,$(1).tar.gz $(1).tar.gz.sha256): $$A/%/$(1)/saved_model.pb $$(call shared,package.code requirements)
@@ -244,7 +247,7 @@ $(foreach head,$(HEADS),$(eval $(call package_rule,$(head))))
 $A/%/published.json: $(call outputs,report.json $(BUILD_FILES) $(CARD_FILES) $(OTHER_CARD_FILES) $(PACKAGE_FILES)) \
     $(call stamps,module hub) $(call shared,hub require_accuracy sign templates site publish.code)
 	$(DONE)$(call stage,publish $*)$(RUN)publish member $(yaml) $(call out,) $(call given,HUB) \
-	  $(call quote,$@) $(required) $(lock) $(call option,SIGN,--sign)
+	  $(call quote,$@) $(required) $(lock) $(call option,SIGN,--sign) $(hub_url)
 
 $(PAGE)/page.md: $(call in,$(OF_COLLECTION),report.json) \
     $(OF_COLLECTION:%=$S/%.module) $(OF_COLLECTION:%=$S/%.verified) $(call shared,collection-$(COLLECTION).facts templates collection.code)
@@ -254,7 +257,7 @@ $(PAGE)/page.md: $(call in,$(OF_COLLECTION),report.json) \
 $(PAGE)/published.json: $(PAGE)/page.md $(call shared,collection-$(COLLECTION).hub hub templates site publish.code) \
     | $(call in,$(OF_COLLECTION),published.json)
 	$(DONE)$(call stage,publish collection $(COLLECTION))$(RUN)publish collection $(FACTS) $(call quote,$<) \
-	  $(call given,HUB) $(call quote,$@)
+	  $(call given,HUB) $(call quote,$@) $(hub_url)
 
 # publish prints a line where there was nothing to publish, but not with -n or -q, which do nothing, nor with -s. make
 # itself prints nothing then, since it has made the stamps.

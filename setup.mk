@@ -85,7 +85,7 @@ $(foreach name,ARTIFACTS HUB MODULE FROM TO SAVED_MODEL CHECKPOINT,\
 $(if $(filter-out 1,$(words $(ARTIFACTS))),$(error \
   ARTIFACTS=$(call shown,ARTIFACTS): the path must be one word, make cannot work with spaces in it))
 # false, no and off must not mean yes.
-$(foreach name,OFFLINE REQUIRE_ACCURACY V BACKGROUND AGAINST_BACKGROUND TRUST DIFF FRESH REVOKE,\
+$(foreach name,OFFLINE REQUIRE_ACCURACY V BACKGROUND AGAINST_BACKGROUND TRUST DIFF FRESH REVOKE MOVE,\
   $(if $(or $(filter-out 0 1,$($(name))),$(filter-out 0 1,$(words $($(name))))),$(error \
     $(name)=$(call shown,$(name)): expected 1 for yes, or 0 or nothing for no$(if $(filter $(name),$(GIVEN)),, (it is set in the environment)))))
 NOT_IN_TARGETS := % : ; | * ? \ [

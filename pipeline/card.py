@@ -20,6 +20,8 @@ from pipeline.checkpoints import lock_file
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.facts.collection import Module, collection_of
 from pipeline.facts.report import load_report, with_recorded_arrays
+from pipeline.hub.folder import hub_folder
+from pipeline.hub.settings import add_address, public_url
 from pipeline.prose.read import refuse_text_faults
 
 
@@ -28,14 +30,16 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("member", type=Path, help="the member's YAML file")
     parser.add_argument("report", type=Path, help="its report.json")
     parser.add_argument("out", type=Path, help="the folder for classification.md, fe.md and the pages for other hosts")
-    parser.add_argument("--hub-url", help="the public address of the hub (default: the collection's)")
+    parser.add_argument("--hub", help="the hub: a folder, whose address counts")
+    add_address(parser)
     lock_file.add_option(parser)
     args = parser.parse_args(arguments)
     member = Member(args.member)
     module, checkpoint = member.section("module", Module), member.checkpoint_name()
-    collection, hub_url = collection_of(args.member, args.hub_url)
+    url = public_url(hub_folder(args.hub), args.hub_url, args.move) if args.hub else args.hub_url
+    collection, hub_url = collection_of(args.member, url)
     facts = CardFacts(member.name, module, collection, hub_url, checkpoint)
-    refuse_text_faults(args.member, args.hub_url)
+    refuse_text_faults(args.member, url)
     pin = LockFile(lock_file.locate(member.folder, args.lock)).pin_of(checkpoint)
     report = with_recorded_arrays(load_report(args.report), pin.arrays)
     if missing := find_missing(report):

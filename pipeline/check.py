@@ -20,7 +20,9 @@ from pipeline.base.fault import Fault
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints.section import Checkpoint
 from pipeline.facts.collection import Module, collection_of
+from pipeline.hub.folder import hub_folder
 from pipeline.hub.index import handles_of
+from pipeline.hub.settings import add_address, public_url
 from pipeline.images import image_set, labels
 from pipeline.images.labels import Label
 from pipeline.images.split import Split, add_split
@@ -121,9 +123,11 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--samples", type=int, help="how many images to use, as for validate")
     add_split(parser)
     parser.add_argument("--require-accuracy", action="store_true", help="require a measured accuracy")
-    parser.add_argument("--hub-url", help="the public address of the hub, as for card")
+    parser.add_argument("--hub", help="the hub: a folder, as for card")
+    add_address(parser)
     args = parser.parse_args(arguments)
-    settings = Settings(args.imagenet, args.real, args.samples, args.require_accuracy, args.hub_url, args.split)
+    url = public_url(hub_folder(args.hub), args.hub_url, args.move) if args.hub else args.hub_url
+    settings = Settings(args.imagenet, args.real, args.samples, args.require_accuracy, url, args.split)
     if faults := problems(args.member, settings):
         raise Fault("\n  ".join(faults))
 

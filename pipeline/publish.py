@@ -36,6 +36,7 @@ from pipeline.hub.folder import hub_folder, locked, read_index, write_index
 from pipeline.hub.index import Index, handles_of
 from pipeline.hub.notices import add_notices
 from pipeline.hub.publisher_page import render_publisher
+from pipeline.hub.settings import FILE, HubSettings, add_address, public_url, settle, write_settings
 from pipeline.hub.stored import remove_replaced, store_page, write_copies
 from pipeline.hub.tarballs import Hashed, hash_tarball, placing
 from pipeline.prose.read import refuse_text_faults
@@ -193,8 +194,8 @@ def check_unique(module: Packed, index: Index) -> None:
             )
 
 
-def check_measured(member: str, report: Report) -> None:
-    """Refuses a member whose accuracy was not measured, for REQUIRE_ACCURACY=1.
+def check_measured(member: str, report: Report, why: str = "REQUIRE_ACCURACY=1 is set") -> None:
+    """Refuses a member whose accuracy was not measured; `why` says who requires it.
 
     Raises:
         Fault: says why it was not measured.
@@ -202,8 +203,8 @@ def check_measured(member: str, report: Report) -> None:
     accuracy = report.accuracy
     if accuracy.measured is None:
         raise Fault(
-            f"{member}: its accuracy was not measured ({accuracy.reason}), and REQUIRE_ACCURACY=1 is set;"
-            " give images with IMAGENET=, or leave REQUIRE_ACCURACY out to publish a card that says so"
+            f"{member}: its accuracy was not measured ({accuracy.reason}), and {why}; give images"
+            " with IMAGENET=, or require none to publish a card that says so"
         )
 
 
@@ -228,7 +229,11 @@ def _store_pages(module: Packed, previous: ModuleEntry | None, hub: Path) -> tup
 
 
 def _write_lists(
-    hub: Path, index: Index, publisher: Publisher, published: Sequence[ModuleEntry | CollectionEntry]
+    hub: Path,
+    settings: HubSettings,
+    index: Index,
+    publisher: Publisher,
+    published: Sequence[ModuleEntry | CollectionEntry],
 ) -> None:
     """Writes what lists the modules, and the pages that people see: each file after those that it names.
 
@@ -236,7 +241,7 @@ def _write_lists(
     """
     page = render_publisher(publisher, index.modules.values(), index.collections.values())
     tf_hub_rules.check(page, f"{publisher.id}.md")
-    write_index(hub, index)
+    write_index(hub, index, settings.url)
     write_copies(hub, published)
     write_text(hub / publisher.id / f"{publisher.id}.md", page)
     website.build(hub, index)
@@ -249,17 +254,19 @@ def _write_receipt(receipt: Path, hub: Path, published: Mapping[str, ModuleEntry
     write_text(receipt, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
-def publish_member(outputs: Outputs, hub: Path, receipt: Path) -> None:
+def publish_member(outputs: Outputs, hub: Path, receipt: Path, url: str | None = None) -> None:
     """Publishes both modules of a member, after every check has passed.
 
     Args:
         outputs: what to publish.
         hub: the hub's folder, created if it is missing.
         receipt: the file to write last.
+        url: the hub's public address; None for the collection's.
 
     Raises:
-        Fault: for a name that no handle can have or a malformed index (pipeline.hub.index), and as read_plots(),
-            read_packed(), is_missing(), check_unique() and make_statements() do; the hub is unchanged.
+        Fault: for a hub of another publisher or a policy that is not met (pipeline.hub.settings), for a name that no
+            handle can have or a malformed index (pipeline.hub.index), and as read_plots(), read_packed(), is_missing(),
+            check_unique() and make_statements() do; the hub is unchanged.
     """
     handles = handles_of(outputs.collection, outputs.member, outputs.module.version)
     plots = read_plots(outputs.folder, outputs.report)
@@ -272,6 +279,9 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path) -> None:
         for module in modules:
             check_unique(module, index)
         statements = make_statements(outputs, modules, hub)
+        settings = settle(hub, url or outputs.collection.hub_url.rstrip("/"), outputs.collection.publisher.id)
+        _check_policy(outputs, settings, statements)
+        write_settings(hub, settings)
         with ExitStack() as placed:  # all of them or none
             for module in modules:
                 if module.handle in to_copy:
@@ -284,7 +294,8 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path) -> None:
                 files += tuple(_published_file(hub, path) for path in paths)
             entry = module_entry(module.handle, module.head, outputs.module, outputs.collection, outputs.report, files)
             published[module.handle] = carry_over(previous, entry)
-        _write_lists(hub, index.with_modules(published), outputs.collection.publisher, list(published.values()))
+        updated = index.with_modules(published)
+        _write_lists(hub, settings, updated, outputs.collection.publisher, list(published.values()))
     _write_receipt(receipt, hub, published)
     for name in published:
         print(f"published {name}: {hub / name}.tar.gz")
@@ -294,14 +305,24 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path) -> None:
         print(f"{outputs.member} is a draft, which make release refuses: {reasons}; {remedies}")
 
 
-def publish_collection(collection: Collection, page: Path, hub: Path, receipt: Path) -> None:
+def _check_policy(outputs: Outputs, settings: HubSettings, statements: Mapping[str, Statement]) -> None:
+    """Refuses a member that does not meet the policy of the hub."""
+    if settings.policy.require_accuracy:
+        check_measured(outputs.member, outputs.report, f"{FILE} of the hub requires it")
+    if settings.policy.require_signature and not (statements and outputs.signers):
+        raise Fault(f"{outputs.member}: {FILE} of the hub requires signed statements; sign them with SIGN=<key>")
+
+
+def publish_collection(collection: Collection, page: Path, hub: Path, receipt: Path, url: str | None = None) -> None:
     """Publishes a collection's page; its links lead to modules published before."""
     name = f"{collection.publisher.id}/collections/{collection.name}/1"
     text = read_generated(page, "delete it and run the same command again")
     with locked(hub):
         index = read_index(hub)
+        settings = settle(hub, url or collection.hub_url.rstrip("/"), collection.publisher.id)
+        write_settings(hub, settings)
         entry = CollectionEntry(name, (store_page(hub, f"{name}.md", text),))
-        _write_lists(hub, index.with_collection(entry), collection.publisher, [entry])
+        _write_lists(hub, settings, index.with_collection(entry), collection.publisher, [entry])
     _write_receipt(receipt, hub, {name: entry})
 
 
@@ -332,18 +353,20 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("receipt", type=Path, help="the receipt to write, JSON")
     parser.add_argument("--require-accuracy", action="store_true", help="refuse a member whose accuracy is unknown")
     parser.add_argument("--sign", metavar="KEY", help="sign the modules' statements with this key")
+    add_address(parser)
     lock_file.add_option(parser)
     args = parser.parse_args(arguments)
     hub = hub_folder(args.hub)
+    url = public_url(hub, args.hub_url, args.move)
     if args.what == "collection":
         collection, _ = collection_of(args.facts, None)
-        publish_collection(collection, args.source, hub, args.receipt)
+        publish_collection(collection, args.source, hub, args.receipt, url)
         return f"collection {collection.name} in {hub}"
     refuse_text_faults(args.facts)
     outputs = read_outputs(args.facts, args.source, args.lock, args.sign)
     if args.require_accuracy:
         check_measured(outputs.member, outputs.report)
-    publish_member(outputs, hub, args.receipt)
+    publish_member(outputs, hub, args.receipt, url)
     return f"{outputs.member} in {hub}"
 
 

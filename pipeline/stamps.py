@@ -21,18 +21,21 @@ nothing but the standard library and YAML.
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.base.command import command_line, guarded
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.stage_code import ROOT, StageCode
+from pipeline.base.yaml_sections import YamlFile
 from pipeline.checkpoints import lock_file
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.dag import members, receipts, weights
 from pipeline.dag.digests import Digests, Stamps, digest_texts
 from pipeline.dag.settings import Settings, check_collections, check_environment
+from pipeline.hub.folder import hub_folder
+from pipeline.hub.settings import public_url
 
 STAGES = ("fetch", "convert", "validate", "card", "collection", "package", "publish")
 
@@ -113,6 +116,14 @@ def write_collection(
     stamps.write(f"collection-{folder.name}.facts", " ".join([collection.digest, *names]))
 
 
+def address_of(hub: str, given: str | None, move: bool, folders: Iterable[Path]) -> str:
+    """Returns the hub's address for the stamp of cards: "" for the one that the collections themselves name."""
+    url = public_url(hub_folder(hub), given, move)
+    if url is None or all(YamlFile(folder / "collection.yaml").plain().get("hub_url") == url for folder in folders):
+        return ""
+    return url
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.stamps", description="Writes make's stamps.")
@@ -128,6 +139,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--real", default="", help="the setting REAL")
     parser.add_argument("--samples", default="", help="the setting SAMPLES")
     parser.add_argument("--split", default="", help="the setting SPLIT")
+    parser.add_argument("--move", action="store_true", help="the setting MOVE")
     parser.add_argument("--check-only", action="store_true", help="refuse wrong settings, and write nothing")
     return parser.parse_args(arguments)
 
@@ -144,6 +156,9 @@ def main(arguments: Sequence[str]) -> None:
     check_collections(args.members)
     if args.check_only:
         return
+    if hub:
+        folders = {path.parent for path in args.members if path.stem in args.selected}
+        values["hub_url"] = address_of(hub, values.get("hub_url") or None, args.move, folders)
     stamps = Stamps(args.folder)
     digests = Digests(args.folder / "digests.json")
     write_code(stamps)

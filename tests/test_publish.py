@@ -90,6 +90,7 @@ def test_layout_index_and_receipt_agree(member: Path, hub: Path) -> None:
     assert set(names) - pages == {
         "index/1e.json",
         "index/8f.json",
+        "hub.yaml",
         "index/root.json",
         "index.json",
         "tester/tester.md",

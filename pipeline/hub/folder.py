@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from pipeline.base import files
 from pipeline.base.fault import Fault
@@ -28,7 +27,11 @@ def hub_folder(hub: str) -> Path:
         raise Fault(
             f"HUB={hub}: cannot publish to {parts.scheme}: addresses; expected a folder, which you can copy there"
         )
-    return expand_home(url2pathname(parts.path) if parts.scheme == "file" else hub)
+    if parts.scheme != "file":
+        return expand_home(hub)
+    from urllib.request import url2pathname  # slow, and every make comes here
+
+    return expand_home(url2pathname(parts.path))
 
 
 @contextmanager
