@@ -3,7 +3,8 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -77,6 +78,7 @@ class Source:
     def __init__(self, path: Path, advance: Callable[[int], None]) -> None:
         self._path, self._advance, self._sent = path, advance, 0
         self.size = path.stat().st_size
+        self._reading: Generator[bytes, None, None] | None = None
 
     def parts(self, size: int = CHUNK) -> Iterator[bytes]:
         """Yields the content from its start.
@@ -84,6 +86,10 @@ class Source:
         Raises:
             Fault: when the file changed meanwhile, before the last part, so that the upload is not completed.
         """
+        self._reading = self._read(size)
+        return self._reading
+
+    def _read(self, size: int) -> Generator[bytes, None, None]:
         with self._path.open("rb") as stream:
             before = _state(stream.fileno())
             while part := stream.read(size):
@@ -99,10 +105,16 @@ class Source:
             raise Fault(f"{self._path}: changed while it was uploaded; run the same command again")
 
     def rewind(self) -> None:
-        """Takes back what was counted, for another try."""
+        """Closes the file, and takes back what was counted, for another try."""
+        self.close()
         if self._sent:
             self._advance(-self._sent)
             self._sent = 0
+
+    def close(self) -> None:
+        """Closes the file, which a failed upload leaves open."""
+        if self._reading:
+            self._reading.close()
 
 
 class Remote:
@@ -171,7 +183,8 @@ class Remote:
             sending.rewind()
             self._client.upload(path, sending, headers_of(path))
 
-        self._repeat(send)
+        with closing(sending):
+            self._repeat(send)
         self._repeat(lambda: self._client.sweep(0, path))
         stored = self.head(path)
         if not stored or stored.size != sending.size:

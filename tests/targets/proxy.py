@@ -5,7 +5,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -79,8 +79,10 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, headers, body)
-        with suppress(ConnectionError):  # the client closed the connection
+        try:
             self.proxy.next(request)(self, request)
+        except (OSError, http.client.HTTPException):  # the client or the store closed the connection
+            self.close_connection = True
 
     do_GET = do_HEAD = do_POST = do_DELETE = do_PUT  # noqa: N815  # names of the base class
 

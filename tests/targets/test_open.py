@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.extras import install_line
 from pipeline.base.fault import Fault
 from pipeline.targets.folder import Folder
 from pipeline.targets.open import open_target
@@ -77,6 +78,6 @@ for address in ("s3://bucket/hub", "gs://bucket/hub"):
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
-        "s3://bucket/hub: needs obstore; install it with pip install '.[release]'",
-        "gs://bucket/hub: needs google-cloud-storage; install it with pip install '.[release]'",
+        f"s3://bucket/hub: needs obstore; install it with {install_line('release')}",
+        f"gs://bucket/hub: needs google-cloud-storage; install it with {install_line('release')}",
     ]
