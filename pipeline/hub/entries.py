@@ -12,7 +12,7 @@ from pipeline.facts.collection import Collection, Module
 from pipeline.facts.report import Report
 from pipeline.facts.status import Missing, Status, find_missing, status_of
 from pipeline.hub.values import Entry, count, optional, optional_count, required, share
-from pipeline.hub.withdrawal import Deprecation, Yank, read_deprecation, read_yank
+from pipeline.hub.withdrawal import Deprecation, Yank, optional_date, read_deprecation, read_yank
 
 _PATH = re.compile(r"[A-Za-z0-9][\w.-]{0,254}(/[A-Za-z0-9][\w.-]{0,254}){1,5}", re.ASCII)  # no part is ".."
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -132,6 +132,8 @@ class ModuleEntry:
         revision: of the card, from 1; raised when its text changes.
         yanked: why nobody should use this version any more; None for one that may be used.
         deprecated: which version replaces this one; None for one that is not replaced.
+        unyanked: the date of the yank that was taken back, YYYY-MM-DD, which a release takes back elsewhere, too.
+        undeprecated: likewise, of a deprecation.
     """
 
     handle: str
@@ -154,6 +156,8 @@ class ModuleEntry:
     revision: int = 1
     yanked: Yank | None = None
     deprecated: Deprecation | None = None
+    unyanked: str | None = None
+    undeprecated: str | None = None
 
     @property
     def publisher(self) -> str:
@@ -243,6 +247,8 @@ class ModuleEntry:
             "revision": self.revision,
             "yanked": self.yanked.to_json() if self.yanked else None,
             "deprecated": self.deprecated.to_json() if self.deprecated else None,
+            "unyanked": self.unyanked,
+            "undeprecated": self.undeprecated,
         }
         return {key: value for key, value in entry.items() if value is not None}
 
@@ -324,6 +330,8 @@ def read_module(handle: str, entry: Entry) -> ModuleEntry:
         revision=_revision(entry),
         yanked=read_yank(yanked) if yanked is not None else None,
         deprecated=read_deprecation(deprecated) if deprecated is not None else None,
+        unyanked=optional_date(entry, "unyanked"),
+        undeprecated=optional_date(entry, "undeprecated"),
     )
     return replace(module, status=_status(entry, module))
 
@@ -404,6 +412,8 @@ def carry_over(previous: ModuleEntry | None, entry: ModuleEntry) -> ModuleEntry:
         revision=previous.revision + changed,
         yanked=previous.yanked,
         deprecated=previous.deprecated,
+        unyanked=previous.unyanked,
+        undeprecated=previous.undeprecated,
     )
 
 

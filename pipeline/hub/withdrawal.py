@@ -62,9 +62,14 @@ def read_deprecation(entry: Entry) -> Deprecation:
     return Deprecation(successor, _date(entry))
 
 
-def _date(entry: Entry) -> str:
-    text = required(entry, "date", str)
+def optional_date(entry: Entry, key: str) -> str | None:
+    """Returns a date, YYYY-MM-DD; None where there is none. Raises TypeError or ValueError where it is malformed."""
+    return _date(entry, key) if entry.get(key) is not None else None
+
+
+def _date(entry: Entry, key: str = "date") -> str:
+    text = required(entry, key, str)
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
-        raise ValueError(f"date is '{show_name(text)}', expected YYYY-MM-DD")
+        raise ValueError(f"{key} is '{show_name(text)}', expected YYYY-MM-DD")
     date.fromisoformat(text)
     return text

@@ -48,7 +48,7 @@ def yank(reason: str, date: str) -> Change:
 
     def change(index: Index, entry: ModuleEntry) -> ModuleEntry:
         since = entry.yanked.date if entry.yanked else date
-        return replace(entry, yanked=Yank(reason, since))
+        return replace(entry, yanked=Yank(reason, since), unyanked=None)
 
     return change
 
@@ -57,7 +57,7 @@ def unyank(index: Index, entry: ModuleEntry) -> ModuleEntry:
     """Takes a yank back; raises Fault where there is none."""
     if not entry.yanked:
         raise Fault(f"{entry.handle}: not yanked, so there is nothing to take back")
-    return replace(entry, yanked=None)
+    return replace(entry, yanked=None, unyanked=entry.yanked.date)
 
 
 def deprecate(successor: str, date: str) -> Change:
@@ -74,7 +74,7 @@ def deprecate(successor: str, date: str) -> Change:
             what = "yanked" if other.yanked else "deprecated itself"
             raise Fault(f"FOR={other.handle}: it is {what}; name a version that people may use")
         since = entry.deprecated.date if entry.deprecated else date
-        return replace(entry, deprecated=Deprecation(other.handle, since))
+        return replace(entry, deprecated=Deprecation(other.handle, since), undeprecated=None)
 
     return change
 
@@ -83,7 +83,7 @@ def undeprecate(index: Index, entry: ModuleEntry) -> ModuleEntry:
     """Takes a deprecation back; raises Fault where there is none."""
     if not entry.deprecated:
         raise Fault(f"{entry.handle}: not deprecated, so there is nothing to take back")
-    return replace(entry, deprecated=None)
+    return replace(entry, deprecated=None, undeprecated=entry.deprecated.date)
 
 
 def check_alias(alias: str, entry: ModuleEntry) -> None:

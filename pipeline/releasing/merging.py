@@ -17,8 +17,8 @@ class OtherBytes(Fault):
 def merge_documents(theirs: Document, ours: Document, place: str) -> Document:
     """Returns a part of a target's index with the hub's entries.
 
-    A module that the target withdrew stays withdrawn, and an alias of the target for a version that the hub does not
-    have stays. "latest" follows from the versions of both.
+    A module that the target withdrew stays withdrawn, unless the hub took that back. An alias of the target for a
+    version that the hub does not have stays. "latest" follows from the versions of both.
 
     Args:
         theirs: what the target lists.
@@ -66,7 +66,15 @@ def find_conflict(theirs: Entry | None, ours: Entry) -> str | None:
 def _merge_module(name: str, theirs: Entry | None, ours: Entry) -> Entry:
     if conflict := find_conflict(theirs, ours):
         raise OtherBytes(f"{name}: {conflict}")
-    return ours | {key: theirs[key] for key in _WITHDRAWN if theirs and key in theirs and key not in ours}
+    return ours | {
+        key: theirs[key] for key in _WITHDRAWN if theirs and key in theirs and not _is_settled(key, theirs, ours)
+    }
+
+
+def _is_settled(key: str, theirs: Entry, ours: Entry) -> bool:
+    """Whether the hub withdrew the version itself, or took back the withdrawal that the target has; not a later one."""
+    taken_back: str = ours.get(f"un{key}", "")
+    return key in ours or theirs[key]["date"] <= taken_back
 
 
 def _own(name: str, aliases: Entry, ours: Document, theirs: Document) -> Entry:

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.facts.status import Status
-from pipeline.hub.entries import carry_over
+from pipeline.hub.entries import carry_over, read_module
 from pipeline.hub.folder import read_index
 from pipeline.hub.index import parse_index
 from pipeline.hub.withdrawal import Deprecation, Yank
@@ -179,6 +179,7 @@ def test_an_alias_stays_when_a_version_is_published(published: Path) -> None:
         ({"yanked": YANK | {"reason": "a\nb"}}, "expected a line of 1 to 500 characters"),
         ({"yanked": YANK | {"date": "2026-13-01"}}, "ValueError: month must be in"),
         ({"yanked": YANK | {"date": "20261129"}}, "expected YYYY-MM-DD"),
+        ({"unyanked": "2026-11"}, "ValueError: unyanked is '2026-11', expected YYYY-MM-DD"),
         ({"deprecated": {"successor": "../x/1", "date": "2026-11-29"}}, "expected <publisher>/<module>/<version>"),
     ],
 )
@@ -216,6 +217,8 @@ def test_a_version_that_is_published_again_keeps_its_withdrawal(published: Path)
     withdrawn = dataclasses.replace(
         entry, yanked=Yank(**YANK), deprecated=Deprecation(f"{DEMO}/2", "2026-11-29"), revision=3
     )
+    withdrawn = dataclasses.replace(withdrawn, unyanked="2026-11-01", undeprecated="2026-11-02")
+    assert read_module(withdrawn.handle, withdrawn.to_json()) == withdrawn
     assert carry_over(None, entry) == entry
     assert carry_over(withdrawn, entry) == withdrawn
     assert entry.card

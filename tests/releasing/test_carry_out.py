@@ -9,11 +9,14 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.base.stored_names import plain_path
+from pipeline.hub.withdrawing import Change, deprecate, undeprecate, unyank, yank
 from pipeline.release import release
 from pipeline.releasing.local_hub import LocalHub, read_local_hub
+from pipeline.releasing.merging import merge_documents
 from pipeline.releasing.target_state import Claim, claim_path, read_target_index
 from pipeline.targets.interface import Target
 from pipeline.targets.open import open_target
+from pipeline.withdraw import change_version
 from tests.conftest import ROOT
 from tests.hubs import read_document
 from tests.releasing.hubs import card_path, correct_card, find_damage, find_lack, halves, set_document, take_apart
@@ -98,6 +101,24 @@ def test_a_target_keeps_what_only_it_has(released_hub: Path, target: Target, tmp
     assert set(index.modules) == set(read_document(released_hub)["modules"])
     assert index.document["modules"][DEMO]["yanked"]["reason"] == "Its labels are wrong."
     assert not list(find_damage(target))
+
+
+@pytest.mark.parametrize("back", [unyank, undeprecate])
+def test_a_withdrawal_that_was_taken_back_is_taken_back_at_the_target(hub: Path, target: Target, back: Change) -> None:
+    """Its card there has no notice any more; another publisher's later withdrawal stays."""
+    key = back.__name__.removeprefix("un") + ("ed" if back is unyank else "d")
+    other = next(handle for handle in read_document(hub)["modules"] if handle != DEMO)
+    withdraw = yank("wrong labels", "2026-11-01") if back is unyank else deprecate(other, "2026-11-01")
+    change_version(hub, DEMO, withdraw)
+    publish(hub, target)
+    before = read_document(hub)
+    assert key in read_target_index(target).document["modules"][DEMO]
+    change_version(hub, DEMO, back)
+    publish(hub, target)
+    assert read_target_index(target).document["modules"][DEMO] == read_document(hub)["modules"][DEMO]
+    before["modules"][DEMO][key]["date"] = "2026-11-02"
+    merged = merge_documents(before, read_document(hub), "index.json")
+    assert merged["modules"][DEMO][key] == before["modules"][DEMO][key]
 
 
 def test_a_hub_of_an_older_version_gets_shards(released_hub: Path, target: Target, tmp_path: Path) -> None:
