@@ -14,6 +14,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from pipeline.base.command import command
@@ -23,6 +24,7 @@ from pipeline.base.program import program
 from pipeline.targets.interface import AlreadyThere, Moved, Target
 from pipeline.targets.open import open_target
 from pipeline.trust.chain import TIMESTAMP_PATH, Change, Write, load_chain, metadata_path
+from pipeline.trust.kept_root import owners, with_kept_root
 from pipeline.trust.keys import ask_password, find_password, load_signers, make_key, require_libraries
 from pipeline.trust.metadata import (
     first_metadata,
@@ -116,15 +118,24 @@ def start(target: Target, folder: Path, owner: str) -> str:
         target.delete(stored.path)  # an interrupted run left it, and nobody reads it without timestamp.json
     make_keys(folder)
     signers = {role: load_signers(str(folder / f"{role}.pem"))[0] for role in Role}
-    public = {role: name_key(signer.public_key, owner or role.value) for role, signer in signers.items()}
+    path = folder / "root.json"
+    before = read_root(path) if path.exists() else None
+    names = owners(before, str(path)) if before else {}
+    public = {role: name_key(key.public_key, owner or names.get(role, role.value)) for role, key in signers.items()}
     change = Change([*signers.values()], current_time())
-    sign_with(target, lambda _: first_metadata(public, shards, change))
-    return f"{target.address}: signed; {_keep_root(target, folder)}"
+    writes = first_metadata(public, shards, change)
+    sign_with(target, lambda _: with_kept_root(writes, before, public, change.now) if before else writes)
+    return f"{target.address}: signed; {_keep_root(target, folder, before)}"
 
 
-def _keep_root(target: Target, folder: Path) -> str:
+def _keep_root(target: Target, folder: Path, before: bytes | None = None) -> str:
+    """Writes root.json into the folder of the keys; another hub's, `before`, is kept under a name with its digest."""
     root = load_chain(reads(target))[Role.ROOT]
     content = reads(target)(metadata_path(Role.ROOT, root.signed.version)) or b""
+    if before is not None and before != content:
+        kept = folder / f"root-{sha256(before).hexdigest()[:8]}.json"
+        write_text(kept, before.decode())
+        print(f"{folder / 'root.json'}: of other keys, another owner or an earlier time; it is {kept.name} now")
     write_text(folder / "root.json", content.decode())
     return f"give {folder / 'root.json'} (version {root.signed.version}) to those who verify"
 

@@ -1,5 +1,6 @@
 """The commands of the key ceremony, on a hub in a folder."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,25 @@ def test_the_ceremony(hub: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "Ada (key " in lines[4]  # a new key has the name of the old one
     root.write_bytes(first)
     assert versions(hub, root, state)[Role.ROOT] == 3  # the first root leads to the newest
+
+
+def test_a_further_hub_gets_the_same_root(hub: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its SHA-256 is in the owner's documentation; a root of other keys or owners is kept under another name."""
+    other, third, safe = tmp_path / "other", tmp_path / "third", tmp_path / "safe"
+    for copy in (other, third):
+        shutil.copytree(hub, copy)
+    run("make", hub, "--sign", safe, "--owner", "Ada")
+    first = (safe / "root.json").read_bytes()
+    run("make", other, "--sign", safe)
+    assert (safe / "root.json").read_bytes() == first
+    assert (other / "metadata/1.root.json").read_bytes() == first
+    assert set(versions(other, safe / "root.json", tmp_path / "state").values()) == {1}
+    capsys.readouterr()
+    run("show", other)
+    assert [line.split(", ")[1].split(" (")[0] for line in capsys.readouterr().out.splitlines()] == ["by Ada"] * 5
+    run("make", third, "--sign", safe, "--owner", "Grace")
+    assert [path.read_bytes() for path in safe.glob("root-*.json")] == [first]
+    assert (safe / "root.json").read_bytes() == (third / "metadata/1.root.json").read_bytes() != first
 
 
 def test_an_interrupted_ceremony_goes_on(hub: Path, tmp_path: Path) -> None:
