@@ -35,7 +35,7 @@ def _local_addresses(card: str) -> Iterator[str]:
     if local:
         more = f" and {len(local) - 1} more" if local[1:] else ""
         text = f"its card names {hide_secrets(local[0])}{more}, which leads every reader to their own machine"
-        yield f"{text}; publish it again with the hub's public address (HUB_URL)"
+        yield f"{text}; publish it again with the hub's public address (HUB_URL=https://<host> MOVE=1)"
 
 
 def is_local(address: str) -> bool:

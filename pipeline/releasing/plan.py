@@ -138,9 +138,20 @@ def load_plan(path: Path) -> Plan:
 def refuse_refusals(plan: Plan) -> None:
     """Raises Fault where a plan has files that may not be released."""
     if plan.refused:
-        lines = [f"{file.path}: {file.reason}" for file in plan.refused]
-        count = f"{len(lines)} file{'' if len(lines) == 1 else 's'}"
+        by_reason: dict[str, list[str]] = {}
+        for file in plan.refused:
+            by_reason.setdefault(file.reason, []).append(file.path)
+        lines = [f"{_first_of(paths)}: {reason}" for reason, paths in by_reason.items()]
+        count = _count(len(plan.refused))
         raise Fault("\n".join([f"{plan.target}: nothing was released, since {count} may not be", *lines]))
+
+
+def _first_of(paths: list[str]) -> str:
+    return f"{paths[0]} and {_count(len(paths) - 1)} more" if paths[1:] else paths[0]
+
+
+def _count(files: int) -> str:
+    return f"{files} file{'' if files == 1 else 's'}"
 
 
 def check_still_holds(plan: Plan, now: Plan) -> None:

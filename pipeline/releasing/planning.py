@@ -68,11 +68,17 @@ def root_of(target: Target, before: Root | None, own: dict[str, Document], url: 
 
 
 def _files(context: _Context) -> Iterator[tuple[ModuleEntry | CollectionEntry, PublishedFile, str]]:
-    """Yields each listed file of the hub, whose it is, and why it may not be released ("" where it may)."""
+    """Yields each listed file of the hub once, whose it is, and why it may not be released ("" where it may).
+
+    Modules that were made with the same packages share the lock file.
+    """
+    seen = set()
     for entry in context.hub.index.entries.values():
         reasons = "; ".join(_module_reasons(context, entry)) if isinstance(entry, ModuleEntry) else ""
         for file in entry.files:
-            yield entry, file, reasons
+            if file.path not in seen:
+                seen.add(file.path)
+                yield entry, file, reasons
 
 
 def _module_reasons(context: _Context, entry: ModuleEntry) -> Iterator[str]:

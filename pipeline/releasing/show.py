@@ -12,8 +12,10 @@ def describe_plan(plan: Plan) -> Iterator[str]:
     yield f"release of {plan.hub} to {plan.target}" + (f", the hub of {plan.url}" if plan.url else "")
     order = list(Change)[::-1]
     files = sorted(plan.files, key=lambda file: (order.index(file.change), file.path))
+    shown: set[str] = set()
     for file in files[:_SHOWN]:
-        yield _describe_file(file)
+        yield _describe_file(file, "as above" if file.reason in shown else file.reason)
+        shown |= {file.reason} - {""}
     if files[_SHOWN:]:
         yield f"  and {len(files) - _SHOWN:,} more files, see the plan"
     for part in plan.index:
@@ -21,9 +23,9 @@ def describe_plan(plan: Plan) -> Iterator[str]:
     yield "; ".join(_totals(plan))
 
 
-def _describe_file(file: PlannedFile) -> str:
-    reason = f": {file.reason}" if file.reason else ""
-    return f"  {file.change:<9}  {format_size(file.size):>10}  {file.sha256[:16]}  {file.path}{reason}"
+def _describe_file(file: PlannedFile, reason: str) -> str:
+    after = f": {reason}" if reason else ""
+    return f"  {file.change:<9}  {format_size(file.size):>10}  {file.sha256[:16]}  {file.path}{after}"
 
 
 def _totals(plan: Plan) -> Iterator[str]:

@@ -112,6 +112,13 @@ def test_a_draft_is_refused(hub: Path, target: Target) -> None:
 def test_a_card_that_names_localhost_is_refused(hub: Path, target: Target) -> None:
     correct_card(hub, DEMO, "See http://127.0.0.1:8080/there.")
     assert "its card names http://127.0.0.1:8080/there" in refusal(plan_of(hub, target), f"{DEMO}.md")
+    plan = plan_of(hub, target)
+    with pytest.raises(Fault) as raised:
+        refuse_refusals(plan)
+    assert len(str(raised.value).splitlines()) == 2  # one reason for all of its files
+    assert "1.tar.gz and 7 files more: its card names" in str(raised.value)
+    assert "(HUB_URL=https://<host> MOVE=1)" in str(raised.value)
+    assert [line.endswith(": as above") for line in describe_plan(plan) if "  refused " in line] == [False, *[True] * 7]
     write_index(hub, read_index(hub), "http://localhost:8080")
     assert not plan_of(hub, target).refused  # nor is the hub for others
 
