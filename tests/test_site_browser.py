@@ -17,7 +17,9 @@ from pipeline.hub import website
 from pipeline.hub.entries import PublishedFile, Quoted
 from pipeline.hub.folder import read_index
 from pipeline.hub.index import Index
+from pipeline.hub.withdrawing import deprecate, yank
 from pipeline.images.labels import Label
+from pipeline.withdraw import change_version
 from tests.browser import (
     DESKTOP,
     PHONE,
@@ -70,7 +72,7 @@ def titles(page: Page) -> list[str]:
 
 def models(page: Page) -> list[str]:
     """Returns the titles of the models in the table, one for each of their modules."""
-    return [re.sub(r" (classifier|feature extractor)(, version \d+)?$", "", title) for title in titles(page)]
+    return [re.sub(r" (classifier|feature extractor)(, version \d+)?( draft)?$", "", title) for title in titles(page)]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -80,6 +82,21 @@ def test_axe_finds_nothing(browser: Browser, address: str, name: str) -> None:
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": width, "height": height})
             assert find_violations(page) == [], (scheme, width)
+
+
+def test_banners_of_withdrawn_versions_are_accessible(browser: Browser, hub: Path, tmp_path: Path) -> None:
+    copied, module = shutil.copytree(hub, tmp_path / "hub"), "vit-publisher/vit_demo_classification"
+    change_version(copied, f"{module}/1", deprecate(f"{module}/2", "2026-11-29"))
+    change_version(copied, f"{module}/2", yank("wrong labels", "2026-11-29"))
+    pages = ("vit_demo_classification/1.html", "vit_demo_classification/2.html", "collections/demo/1.html")
+    with serving_folder(tmp_path) as address:
+        for name in pages:
+            with open_page(browser, f"{address}/hub/vit-publisher/{name}", PHONE) as page:
+                for scheme in SCHEMES:
+                    page.emulate_media(color_scheme=scheme)
+                    assert find_violations(page) == [], (name, scheme)
+                assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+                assert page.locator(".notice.warning, .card .mark.yanked").first.is_visible()
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -142,10 +159,10 @@ def test_search_narrows_the_table_and_can_be_linked_to(browser: Browser, address
     with open_page(browser, f"{address}/{START}") as page:
         assert page.locator("#count").inner_text() == "4"
         page.get_by_label("Search").press_sequentially("s16 FE")
-        assert titles(page) == ["ViT-S16 feature extractor"]
+        assert titles(page) == ["ViT-S16 feature extractor draft"]
         assert page.locator("#count").inner_text() == "1 of 4"
         page.reload()
-        assert titles(page) == ["ViT-S16 feature extractor"]
+        assert titles(page) == ["ViT-S16 feature extractor draft"]
         assert page.get_by_label("Search").input_value() == "s16 FE"
         page.get_by_label("Search").fill("no such model")
         assert titles(page) == []
@@ -217,7 +234,7 @@ def test_columns_sort_by_keyboard(browser: Browser, address: str) -> None:
 
 def test_a_change_of_the_address_changes_the_filters(browser: Browser, address: str) -> None:
     with open_page(browser, f"{address}/{START}#find=s16&task=Image+classification") as page:
-        assert titles(page) == ["ViT-S16 classifier"]
+        assert titles(page) == ["ViT-S16 classifier draft"]
         page.evaluate("location.hash = '#dataset=Fashion-MNIST'")
         page.locator("#count").get_by_text("2 of 4", exact=True).wait_for()
         assert models(page) == ["ViT-Mini4 on Fashion-MNIST"] * 2

@@ -70,6 +70,8 @@ def test_a_yank_is_on_every_page_and_changes_no_tarball(hub: Path) -> None:
     assert "Yanked: do not use this version." in html
     assert "its labels were *shuffled* &lt;b&gt;, 50 %" in html
     assert "revision 2" in html
+    assert f'50 %. Use <a href="1.html">{FIRST}</a> instead.' in html  # an older version that may be used
+    assert '</a> <span class="mark yanked">yanked</span></li>' in page(hub, "vit-publisher/collections/demo/1.html")
     start = page(hub, "index.html")
     assert SECOND.replace("/", "/<wbr>").replace("_", "_<wbr>") not in start
     assert f"{FIRST}.html" in start
@@ -86,6 +88,7 @@ def test_taking_a_yank_back_gives_the_same_card_again(hub: Path) -> None:
     entry = change_version(hub, SECOND, unyank)
     assert (entry.yanked, entry.revision) == (None, 4)
     assert page(hub, f"{SECOND}.md") == card
+    assert "mark yanked" not in page(hub, "vit-publisher/collections/demo/1.html")
     assert read_index(hub).aliases[NAME]["latest"] == 2
     with pytest.raises(Fault, match=f"{SECOND}: not yanked, so there is nothing to take back"):
         change_version(hub, SECOND, unyank)
@@ -105,6 +108,7 @@ def test_a_deprecated_version_leads_to_its_successor(hub: Path) -> None:
     assert problems(hub, read_index(hub)) == []
     assert f"**Use [{SECOND}](2.md) instead**" in page(hub, f"{FIRST}.md")
     assert f'Use <a href="2.html">{SECOND}</a> instead' in page(hub, f"{FIRST}.html")
+    assert "There is a newer version" not in page(hub, f"{FIRST}.html")  # said already
     change_version(hub, FIRST, yank("worse than 2", TODAY))
     card = page(hub, f"{FIRST}.md")
     assert "## Yanked" in card

@@ -54,6 +54,7 @@ def make_environment(folder: Path, autoescape: bool) -> jinja2.Environment:
         "cosine": cosine,
         "plain": escape_markdown,
         "clause": escape_clause,
+        "stop": lambda sentence: sentence if sentence.endswith((".", "!", "?")) else f"{sentence}.",
         "code": code_span,
         "fence": code_fence,
         "target": link_target,

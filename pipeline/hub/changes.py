@@ -106,7 +106,7 @@ def _version_clauses(old: ModuleEntry, new: ModuleEntry) -> Iterator[str]:
     yield _value("licence", old.license, new.license)
     if old.tarball.sha256 != new.tarball.sha256:
         sizes = _value("tarball", _number(old.tarball.size), _number(new.tarball.size), " bytes")
-        yield f"{sizes or 'tarball'}, SHA-256 {new.tarball.sha256}"
+        yield f"{sizes or 'tarball: other bytes'}, SHA-256 {new.tarball.sha256}"
 
 
 def describe_status(old: ModuleEntry, new: ModuleEntry) -> tuple[str, ...]:

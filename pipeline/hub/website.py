@@ -7,7 +7,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -45,6 +45,7 @@ _KINDS = {Head.CLASSIFICATION.task: "classifier", Head.FE.task: Head.FE.noun}
 # Sections of a card that are banners at the head of its HTML page.
 _BANNERS = frozenset({drafts.HEADING, YANKED, DEPRECATED})
 _PAGE = re.compile(r"([A-Za-z0-9][\w.-]{0,254}/){0,3}[A-Za-z0-9][\w.-]{0,254}\.html", re.ASCII)
+_ANCHOR = re.compile(r'<a href="(?P<target>[^"#?:]+)"[^>]*>.*?</a>', re.DOTALL)
 _LINK = re.compile(r"\]\(([^()\s#]+\.md)[#)]")
 
 
@@ -144,6 +145,10 @@ def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
     versions = [_version(other, aliases) for other in hub.index.versions[module]]
     latest = aliases.get(LATEST)
     has_successor = entry.deprecated is not None and entry.deprecated.successor in hub.index.modules
+    is_withdrawn = entry.yanked is not None or entry.deprecated is not None
+    newer = latest if latest and latest > entry.version and not is_withdrawn else None
+    # What a yanked version's banner leads to, an older one, too; a deprecated one's names its successor.
+    other = f"{module}/{latest}" if latest and entry.yanked and not entry.deprecated else None
     name = hub.names[entry.publisher]
     history = list_history(hub.index, entry)
     in_collection = f"{entry.publisher}/collections/{entry.collection}/1" in hub.index.collections
@@ -155,7 +160,8 @@ def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
             "module": entry,
             "card": card,
             "versions": versions,
-            "latest": latest if latest and latest > entry.version else None,
+            "newer": newer,
+            "other": other,
             "has_successor": has_successor,
             "history": history,
             "publisher_name": name,
@@ -164,20 +170,40 @@ def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
         }
 
     links = _linked(text, path, hub.pages)
-    inputs = repr((entry, text, versions, history, latest, has_successor, name, in_collection, links))
+    inputs = repr((entry, text, versions, history, newer, other, has_successor, name, in_collection, links))
     return Page(f"{entry.handle}.html", "module.html.jinja", inputs, facts)
+
+
+def _mark_links(body: str, folder: str, marks: Mapping[str, Sequence[str]]) -> str:
+    """Returns a page's HTML with words after each link to one of some modules: draft, yanked, deprecated.
+
+    Args:
+        body: the HTML.
+        folder: of the page in the hub, which its links are relative to.
+        marks: the words by the modules' handles.
+    """
+
+    def mark(link: re.Match[str]) -> str:
+        handle = posixpath.normpath(posixpath.join(folder, link["target"])).removesuffix(".html")
+        words = (f' <span class="mark {word}">{word}</span>' for word in marks.get(handle, ()))
+        return link[0] + "".join(words)
+
+    return _ANCHOR.sub(mark, body)
 
 
 def _collection_page(hub: _Hub, entry: CollectionEntry) -> Page:
     path = f"{entry.address}.md"
     text = _read_text(hub.folder / path)
-    publisher_name = hub.names[entry.publisher]
+    publisher_name, links = hub.names[entry.publisher], _linked(text, path, hub.pages)
+    listed = (hub.index.modules.get(link.removesuffix(".md")) for link in links)
+    marks = {module.handle: module.marks for module in listed if module and module.marks}
 
     def facts() -> dict[str, Any]:
         card = markdown.render_page(text, path, hub.pages)
-        return {"collection": entry, "publisher_name": publisher_name, "card": card}
+        body = _mark_links(card.body, posixpath.dirname(path), marks)
+        return {"collection": entry, "publisher_name": publisher_name, "card": replace(card, body=body)}
 
-    inputs = repr((text, publisher_name, _linked(text, path, hub.pages)))
+    inputs = repr((text, publisher_name, links, marks))
     return Page(f"{entry.address}.html", "collection.html.jinja", inputs, facts)
 
 

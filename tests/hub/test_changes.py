@@ -111,7 +111,7 @@ def test_a_published_version_changes_in_status_and_card(changes: dict[str, Any],
 
 
 def test_other_bytes_of_a_version_are_shown() -> None:
-    assert f"  - tarball, SHA-256 {'b' * 64}\n" in notes(index_of(entry()), index_of(entry(1, "b")))
+    assert f"  - tarball: other bytes, SHA-256 {'b' * 64}\n" in notes(index_of(entry()), index_of(entry(1, "b")))
 
 
 def test_a_lost_version_is_a_warning() -> None:
