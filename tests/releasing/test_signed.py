@@ -104,8 +104,8 @@ def test_a_release_that_is_killed_leaves_a_hub_that_is_verified(
     assert verify(signed, tmp_path / "state").problems == []
 
 
-def test_two_publishers_sign_at_once(hub: Path, signed: Target, tmp_path: Path) -> None:
-    hubs = halves(hub, tmp_path / "halves")
+def test_two_publishers_sign_at_once(released_hub: Path, signed: Target, tmp_path: Path) -> None:
+    hubs = halves(released_hub, tmp_path / "halves")
     for half in hubs:
         correct_card(half, f"vit-publisher/vit_demo_fe/{half.name}", "It was corrected.")
     with ThreadPoolExecutor() as pool:
