@@ -341,6 +341,44 @@ def test_plain_copies_of_an_earlier_release_are_behind_and_no_problem(owned: Own
     assert [note for note in findings.notes if f"index.json: {DEMO} differ from the shards" in note]
 
 
+def test_an_entry_that_index_json_lacks_is_found(owned: Owned) -> None:
+    """Who lacks the root is to see it; only a release that was interrupted may have left it out."""
+    export = owned.hub / "index.json"
+    whole = export.read_text()
+    document = json.loads(whole)
+    for kind, name in (("modules", DEMO), ("aliases", DEMO.rpartition("/")[0])):
+        export.write_text(json.dumps({**document, kind: {n: e for n, e in document[kind].items() if n != name}}))
+        assert f"index.json: {name} differ from the shards, and were never signed" in owned.problem()
+    export.write_text(whole)
+    edit_entry(owned.hub, FE, lambda entry: dataclasses.replace(entry, title="Another title"))
+    sign_again(owned.hub, KEYS)
+    document = json.loads(export.read_text())
+    del document["modules"][DEMO]
+    export.write_text(json.dumps(document))
+    assert f"index.json: {DEMO} differ from the shards, and were never signed" in owned.problem()
+
+
+@pytest.mark.parametrize("place", ["{stem}.provenance.dsse.json", "{folder}/provenance.dsse.json"])
+def test_the_statement_of_another_module_does_not_count_wherever_it_lies_in_the_hub(owned: Owned, place: str) -> None:
+    """Who has the hub's storage chooses which of the places that are looked at has one."""
+    tarball = owned.hub / f"{DEMO}.tar.gz"
+    shutil.copy(owned.hub / f"{FE}.tar.gz", tarball)
+    (owned.hub / statement_path(DEMO)).unlink()
+    shutil.copy(owned.hub / statement_path(FE), place.format(stem=owned.hub / DEMO, folder=(owned.hub / DEMO).parent))
+    assert f"in the place of {DEMO}, and its statement is that of {FE}" in owned.problem(tarball)
+    with served(owned.hub) as address:
+        for signed in (True, False):
+            assert f"its statement is that of {FE}" in owned.problem(f"{address}/{DEMO}.tar.gz", signed=signed)
+
+
+def test_a_start_page_with_odd_links_breaks_nothing(owned: Owned) -> None:
+    links = ("http://[::1", "//evil", "javascript:x", "../up", "/root", "a%00b", "%ff", "x" * 5000)
+    (owned.hub / "index.html").write_text("".join(f'<a href="{link}">' for link in links))
+    problems = owned.problems()
+    assert len(problems) == 3
+    assert all("and there is no such file" in problem for problem in problems)
+
+
 def test_a_hub_of_an_older_version_has_index_json_alone(owned: Owned) -> None:
     shutil.rmtree(owned.hub / "index")
     assert owned.verify(signed=False).modules == 6
@@ -362,10 +400,11 @@ def test_a_changed_bit_anywhere_is_found_and_breaks_nothing(owned: Owned) -> Non
 
 
 def signed_paths(hub: Path) -> list[str]:
-    """Returns the paths of the files to which signatures lead from the root; of HTML and index.json none do."""
+    """Returns the paths of the files to which signatures lead from the root; of HTML, index.json, hub.yaml none do."""
     files = (path for path in hub.rglob("*") if path.is_file() and not path.name.startswith("."))
     paths = sorted(path.relative_to(hub).as_posix() for path in files)
-    return [path for path in paths if not re.search(r"html$|^index\.json$|^site/|root\.json$|^[^/]+/[^/]+\.md$", path)]
+    unsigned = r"html$|^index\.json$|^hub\.yaml$|^site/|root\.json$|^[^/]+/[^/]+\.md$"
+    return [path for path in paths if not re.search(unsigned, path)]
 
 
 # Modules --------------------------------------------------------------------------------------------------------------

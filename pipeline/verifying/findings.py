@@ -50,7 +50,9 @@ class Findings:
             f"{_count(self.modules, 'module')}, {_count(self.files, 'file')}, {self.bytes / 1e6:,.1f} MB,"
             f" {_count(self.statements, 'statement')}"
         )
-        signatures = "signatures verified" if self.is_verified else "signatures NOT verified (no --root)"
+        signatures = (
+            "signatures verified (the website has none)" if self.is_verified else "signatures NOT verified (no --root)"
+        )
         return f"{self.address}: {_count(len(self.problems), 'problem')}; {checked}; {signatures}"
 
     def to_json(self) -> dict[str, Any]:

@@ -180,7 +180,10 @@ def _links(page: str) -> set[str]:
     parser.feed(page)
     paths = set()
     for link in parser.links:
-        parts = urlsplit(link)
+        try:
+            parts = urlsplit(link)
+        except ValueError:  # of a host that is none: it leads out of the hub
+            continue
         path = unquote(parts.path)
         if not parts.scheme and not parts.netloc and path and not path.startswith("/") and ".." not in path.split("/"):
             paths.add(path.removeprefix("./"))

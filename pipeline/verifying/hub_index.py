@@ -9,7 +9,20 @@ from pipeline.base.fault import Fault, list_names
 from pipeline.base.stored_names import stored_path
 from pipeline.hub.entries import PublishedFile
 from pipeline.hub.index import Index, parse_parts
-from pipeline.hub.shards import EXPORT, KINDS, ROOT, Document, parse_document, parse_root, parse_shard, shard_path
+from pipeline.hub.shards import (
+    EXPORT,
+    KINDS,
+    ROOT,
+    Document,
+    empty_document,
+    merge,
+    parse_document,
+    parse_root,
+    parse_shard,
+    shard_of_entry,
+    shard_path,
+)
+from pipeline.hub.values import Entry
 from pipeline.trust.chain import metadata_path, parse_metadata
 from pipeline.trust.client import TrustedIndex
 from pipeline.trust.metadata import copy_path
@@ -32,6 +45,7 @@ class HubIndex:
             findings: gets what is wrong.
         """
         self._reader, self._trusted, self._findings = reader, trusted, findings
+        self._newest = empty_document()
 
     def read(self) -> Index:
         """Returns what can be read of the index: the signed copies of the shards where they are trusted.
@@ -42,6 +56,7 @@ class HubIndex:
         parts = list(self._signed_parts(self._trusted) if self._trusted else self._plain_parts())
         index, faults = parse_parts((Path(path), document) for path, document in parts)
         self._findings.problems += map(str, faults)
+        self._newest = merge(document for _, document in parts)
         if self._trusted:
             self._compare_plain(self._trusted)
         self._compare_export(index)
@@ -140,29 +155,32 @@ class HubIndex:
             self._findings.notes.append(f"{EXPORT}: {text}; make publish or make release writes it again")
 
     def _is_earlier(self, export: Document, names: list[str]) -> bool:
-        """Whether each of some entries of index.json is one of an earlier signed shard, or is missing there."""
-        return all(
-            any(document[kind].get(name) == export[kind][name] for document in self._older)
-            for name in names
-            for kind in KINDS
-            if name in export[kind]
-        )
+        """Whether index.json has each of some entries as an earlier signed shard has it, or lacks it as one does."""
+        return all(self._was_so(kind, name, export[kind].get(name)) for name in names for kind in KINDS)
+
+    def _was_so(self, kind: str, name: str, entry: Entry | None) -> bool:
+        shard = shard_path(shard_of_entry(name))
+        earlier = [document[kind].get(name) for path, document in self._older if path == shard]
+        if not earlier:  # a shard of the last release, unless that was the first one, when all was signed as it was
+            assert self._trusted
+            earlier = [None] if self._trusted.roles[Role.RELEASE].version > 1 else []
+        return entry in [*earlier, self._newest[kind].get(name)]
 
     @cached_property
-    def _older(self) -> list[Document]:
-        """The shards that the same keys signed before."""
-        older: list[Document] = []
+    def _older(self) -> list[tuple[str, Document]]:
+        """The shards that the same keys signed before, each with its path."""
+        older: list[tuple[str, Document]] = []
         for path, sha256 in sorted(self._earlier):
             content = self._reader.small(copy_path(path, sha256)) if path != ROOT else None
             if content is not None and _sha256(content) == sha256:
-                older.append(parse_shard(self._place(copy_path(path, sha256)), content))
+                older.append((path, parse_shard(self._place(copy_path(path, sha256)), content)))
         return older
 
     def was_listed(self, file: PublishedFile, sha256: str) -> bool:
         """Whether a page had another content before: signed earlier; without a root, still stored beside it."""
         if self._trusted is None:
             return self._reader.has(stored_path(file.page, sha256))
-        index, _ = parse_parts((Path(ROOT), document) for document in self._older)
+        index, _ = parse_parts((Path(path), document) for path, document in self._older)
         files = (other for entry in index.entries.values() for other in entry.files)
         return any(other.page == file.page and other.sha256 == sha256 for other in files)
 

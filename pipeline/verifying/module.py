@@ -94,7 +94,8 @@ def _compare(module: Module, checked: CheckedStatement, beside: bool, findings: 
     statement = checked.statement
     if findings.is_verified and not checked.signers:
         yield "its statement is not signed"
-    if beside and module.handle and statement.handle != module.handle:
+    is_in_hub = beside or (findings.is_verified and module.hub is None) or _is_web(module.place)
+    if is_in_hub and module.handle and statement.handle != module.handle:
         yield f"it lies in the place of {module.handle}, and its statement is that of {statement.handle}"
     if not module.is_tarball:
         yield from _compare_folder(module, statement)
