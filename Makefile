@@ -378,6 +378,7 @@ browser: ## install Chromium for the tests of the website, unless there is one
 torch_python = $(if $(TORCH_PYTHON),--torch-python=$(call quote,$(TORCH_PYTHON)))
 bench: | $(READY) ## measure speed and memory beside plain code; fail where a limit is missed (half an hour on 2 cores, 8 GB of disk)
 	$(call quote,$(PYTHON)) -m benchmarks.packing
+	$(call quote,$(PYTHON)) -m benchmarks.publishing
 	$(call quote,$(PYTHON)) -m benchmarks.downloading
 	$(call quote,$(PYTHON)) -m benchmarks.uploading
 	$(call quote,$(PYTHON)) -m benchmarks.selection

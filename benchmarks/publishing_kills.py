@@ -1,104 +1,104 @@
-"""Kills publish at random moments and checks that the hub is whole (Linux).
+"""Kills publish at random moments, and before each of its changes, and checks that the hub is whole (Linux).
 
-    python -m benchmarks.publishing_kills [--kills 200] [--seed 1]
+    python -m benchmarks.publishing_kills [--kills 100] [--seed 1]
 
-A hub has version 1 of a member; version 2 and a corrected card of version 1's are published, and killed meanwhile.
-Afterwards every file is the old or the new one, whole; index.json lists no tarball that is not there; and the next
-publish makes the hub that a run without a kill makes, without leftovers. Fails otherwise.
+Three cases: a first publication; a corrected card and plot; version 2 after a corrected card of version 1. After each
+kill the index, and index.json, list files that are there with their digests, every link of the start page leads to a
+page, and all JSON is whole; and the next publish makes the hub that a run without a kill makes, without leftovers.
+Fails otherwise.
 """
 
 import argparse
-import json
 import os
 import shutil
-import signal
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from random import Random
 
-from pipeline.base.files import sha256_of
 from pipeline.facts.collection import Module
-from pipeline.hub.folder import read_index
+from tests.publishing_kills import find_damage, kill_after, kill_before
 from tests.test_publish import MODULE, files, publish, write_member
+from tests.test_publish_interrupted import write_edition
 
-Files = dict[str, bytes]
 _SECOND = Module(2, MODULE.title)
 
 
-def publish_both(member: Path, hub: Path) -> None:
-    """Publishes the corrected version 1, then version 2."""
+def publish_first(folder: Path) -> None:
+    publish(write_edition(folder / "mini", "earlier"), folder / "hub")
+
+
+def publish_correction(folder: Path) -> None:
+    publish(write_edition(folder / "mini", "corrected"), folder / "hub")
+
+
+def publish_second(folder: Path) -> None:
+    """Publishes a corrected version 1, then version 2."""
+    publish_correction(folder)
+    publish(write_member(folder / "mini", b"another graph"), folder / "hub", _SECOND)
+
+
+CASES: dict[str, tuple[Callable[[Path], None] | None, Callable[[Path], None]]] = {
+    "first publication": (None, publish_first),
+    "corrected card": (publish_first, publish_correction),
+    "version 2": (publish_first, publish_second),
+}
+
+
+def quietly(work: Callable[[Path], None], folder: Path) -> None:
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-        (member / "fe.md").write_text("# Module fe, corrected\n")
-        publish(member, hub)
-        write_member(member, b"another graph")
-        publish(member, hub, _SECOND)
+        work(folder)
 
 
-def run_until(seconds: float, member: Path, hub: Path) -> bool:
-    """Publishes in a process that is killed after a time; returns whether the kill came before its end."""
-    process = os.fork()
-    if not process:
-        try:
-            publish_both(member, hub)
-        finally:
-            os._exit(0)
-    time.sleep(seconds)
-    os.kill(process, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) != 0
+def run_case(name: str, kills: int, random: Random, folder: Path) -> str:
+    """Kills one case before each change, and at random moments; returns a line of figures.
 
+    Raises:
+        SystemExit: when a hub is not whole, or not completed.
+    """
+    before, work = CASES[name]
+    base, copy = folder / "base", folder / "copy"
+    base.mkdir()
+    if before:
+        quietly(before, base)
+    shutil.copytree(base, copy)
+    started = time.perf_counter()
+    quietly(work, copy)
+    duration, after = time.perf_counter() - started, files(copy / "hub")
 
-def find_damage(hub: Path, before: Files, after: Files) -> list[str]:
-    """Returns what is wrong with a hub whose publisher was killed."""
-    problems = []
-    for name, content in files(hub).items():
-        # Lists of modules have a state of their own between the two publications.
-        is_list = name.endswith((".html", ".json", "tester.md"))
-        if name in after and not is_list and content not in (before.get(name), after[name]):
-            problems.append(f"{name} is neither the old nor the new file")
-        if name not in after and not Path(name).name.startswith("."):
-            problems.append(f"{name} is left over")
-    index = read_index(hub)
-    for entry in index.modules.values():
-        path = hub / entry.tarball.path
-        if not path.is_file() or sha256_of(path) != entry.tarball.sha256:
-            problems.append(f"index.json lists {entry.tarball.path}, which is missing or damaged")
-    for name in files(hub):
-        if name.endswith(".json"):
-            json.loads((hub / name).read_bytes())
-    return problems
+    def attempt(kill: Callable[[], bool], what: str) -> bool:
+        shutil.rmtree(copy)
+        shutil.copytree(base, copy)
+        killed = kill()
+        problems = find_damage(copy / "hub") if (copy / "hub").exists() else []
+        quietly(work, copy)
+        if files(copy / "hub") != after:
+            problems.append("the next publish makes another hub, or leaves files behind")
+        if problems:
+            raise SystemExit("\n".join([f"{name}, {what}:", *problems]))
+        return killed
+
+    changes = killed = 0
+    while attempt(partial(kill_before, changes + 1, partial(work, copy)), f"killed before change {changes + 1}"):
+        changes += 1
+    while killed < kills:
+        seconds = random.uniform(0, duration)
+        killed += attempt(partial(kill_after, seconds, partial(work, copy)), f"killed after {seconds:.4f} s")
+    return f"{name}: killed before each of {changes} changes and at {killed} random moments: whole, and completed"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=100, help="at random moments, of each case")
     parser.add_argument("--seed", type=int, default=1)
     settings = parser.parse_args()
-    random, killed = Random(settings.seed), 0
-    with tempfile.TemporaryDirectory() as folder:
-        base, work = Path(folder, "base"), Path(folder, "work")
-        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-            publish(write_member(base / "mini"), base / "hub")
-        before = files(base / "hub")
-        shutil.copytree(base, work)
-        started = time.perf_counter()
-        publish_both(work / "mini", work / "hub")
-        duration, after = time.perf_counter() - started, files(work / "hub")
-        runs = 0
-        while killed < settings.kills:
-            runs += 1
-            shutil.rmtree(work)
-            shutil.copytree(base, work)
-            killed += run_until(random.uniform(0, duration), work / "mini", work / "hub")
-            problems = find_damage(work / "hub", before, after)
-            write_member(work / "mini")
-            publish_both(work / "mini", work / "hub")
-            if files(work / "hub") != after:
-                problems.append("the next publish makes another hub, or leaves files behind")
-            if problems:
-                raise SystemExit("\n".join([f"kill {killed} (seed {settings.seed}):", *problems]))
-    print(f"{killed} kills in {runs} runs of publish, {duration:.2f} s each: the hub was whole after all of them")
+    random = Random(settings.seed)
+    for name in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            print(run_case(name, settings.kills, random, Path(folder)), flush=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pipeline.base.command import command
 from pipeline.base.files import replacing, write_text
 from pipeline.base.progress import Progress
 from pipeline.saved_model.files import archive_order, content_digest, folder_size
-from pipeline.saved_model.packing_record import PackingRecord, write_record
+from pipeline.saved_model.packing_record import write_record
 
 # ISA-L's level 2. Weights hardly compress: zlib's default saves 0.1 % more and takes 17 times as long.
 # Blocks of a fixed size are compressed independently, two at a time, so that the bytes depend neither on the number of
@@ -95,7 +95,7 @@ def package(folder: Path, out: Path) -> str:
                     contents.append((name, source.sha256.hexdigest()))
     sha256 = digesting.sha256.hexdigest()
     write_text(out.with_name(out.name + ".sha256"), f"{sha256}  {out.name}\n")
-    write_record(out, PackingRecord(sha256, content_digest(contents)))
+    write_record(out, sha256, content_digest(contents))
     return sha256
 
 

@@ -38,9 +38,9 @@ from pipeline.hub.notices import add_notices
 from pipeline.hub.publisher_page import render_publisher
 from pipeline.hub.settings import FILE, HubSettings, add_address, public_url, settle, write_settings
 from pipeline.hub.stored import remove_replaced, store_page, write_copies
-from pipeline.hub.tarballs import Hashed, hash_tarball, placing
+from pipeline.hub.tarballs import Hashed, hash_tarball, known_tarball, placing
 from pipeline.prose.read import refuse_text_faults
-from pipeline.saved_model.packing_record import content_of
+from pipeline.saved_model.packing_record import content_of, read_record
 from pipeline.trust import keys
 from pipeline.trust.builder import Build, read_build
 from pipeline.trust.provenance import make_statement, refuse_other_lock, write_statement
@@ -125,8 +125,10 @@ def read_packed(outputs: Outputs, head: Head, handle: str, plots: Mapping[Plot, 
     for path, stage in ((tarball, "package"), (card, "card")):
         if not path.is_file():
             raise Fault(f"{path}: no such file; run make {stage} first")
-    source = hash_tarball(tarball, f"publish {outputs.member}")
-    validated, packed = outputs.report.modules[head].content_sha256, content_of(tarball, source.sha256)
+    record, label = read_record(tarball), f"publish {outputs.member}"
+    untouched = record is not None and record.describes(tarball)
+    source = known_tarball(tarball, record.sha256) if record and untouched else hash_tarball(tarball, label)
+    validated, packed = outputs.report.modules[head].content_sha256, content_of(tarball, source.sha256, record)
     if packed != validated:
         raise Fault(
             f"{tarball}: not the model that was validated: report.json has content {validated}, got {packed};"

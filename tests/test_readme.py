@@ -41,7 +41,11 @@ def test_make_commands_exist() -> None:
 @pytest.mark.parametrize(
     ("target", "benchmarks"),
     [
-        ("bench", "packing downloading uploading selection site serving images hostile evaluation forward conversion"),
+        (
+            "bench",
+            "packing publishing downloading uploading selection site serving images hostile evaluation"
+            " forward conversion",
+        ),
         (
             "check-full",
             "full_size compatibility hostile publishing_kills releasing_kills hostile_requests hostile_downloads"

@@ -1,4 +1,4 @@
-"""Puts tarballs into a hub: read once, and on one disk linked instead of copied."""
+"""Puts tarballs into a hub: read at most once, and on one disk linked instead of copied."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ _MODE = 0o444
 
 @dataclass(frozen=True)
 class Hashed:
-    """A tarball that was read.
+    """A tarball whose bytes were hashed.
 
     Attributes:
         path: the file.
@@ -36,6 +36,12 @@ class Hashed:
     def is_same_file(self, path: Path) -> bool:
         """Whether this is another name of the file that was read."""
         return path.exists() and _identity(path.stat()) == self.identity
+
+
+def known_tarball(path: Path, sha256: str) -> Hashed:
+    """Returns a tarball whose digest is known, and which nothing has happened to since it was hashed."""
+    state = path.stat()
+    return Hashed(path, sha256, state.st_size, _identity(state))
 
 
 def hash_tarball(path: Path, label: str) -> Hashed:

@@ -16,7 +16,7 @@ from pipeline.hub.folder import read_index
 from pipeline.hub.tarballs import Hashed, hash_tarball, placing
 from pipeline.package import package
 from pipeline.saved_model.files import folder_digest
-from pipeline.saved_model.packing_record import content_of
+from pipeline.saved_model.packing_record import content_of, read_record
 from tests.test_publish import files, overwrite, publish, write_member
 
 
@@ -99,7 +99,8 @@ def test_a_source_that_changed_after_it_was_read_is_refused(
 
 def test_what_package_remembers_counts_for_its_own_bytes_alone(member: Path, new_hub: Path) -> None:
     tarball = member / "fe.tar.gz"
-    assert content_of(tarball, hash_tarball(tarball, "").sha256) == folder_digest(member / "fe")
+    sha256 = hash_tarball(tarball, "").sha256
+    assert content_of(tarball, sha256, read_record(tarball)) == folder_digest(member / "fe")
     record = member / "fe.tar.gz.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"content_sha256": "0" * 64}))
     with pytest.raises(Fault, match=r"fe\.tar\.gz: not the model that was validated: .* got 0000"):
@@ -110,6 +111,23 @@ def test_what_package_remembers_counts_for_its_own_bytes_alone(member: Path, new
     publish(member, new_hub)  # the record is of other bytes: the tarball is unpacked
     record.unlink()
     publish(member, new_hub)
+
+
+def test_a_tarball_that_was_edited_after_it_was_packed_is_read(member: Path, new_hub: Path) -> None:
+    """It may have the size and the time of before."""
+    tarball = member / "fe.tar.gz"
+    record, before = read_record(tarball), tarball.stat()
+    assert record
+    assert record.describes(tarball)
+    content = bytearray(tarball.read_bytes())
+    content[-1] ^= 1
+    tarball.write_bytes(content)
+    os.utime(tarball, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert tarball.stat().st_size == before.st_size
+    assert not record.describes(tarball)
+    with pytest.raises(Fault, match=r"fe\.tar\.gz"):
+        publish(member, new_hub)
+    assert not list(new_hub.rglob("*.tar.gz"))
 
 
 def test_a_tarball_that_no_index_lists_is_replaced(member: Path, new_hub: Path) -> None:
