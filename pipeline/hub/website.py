@@ -1,5 +1,6 @@
 """The hub's website: static HTML made from index.json, the Markdown pages and the plots."""
 
+import functools
 import hashlib
 import itertools
 import json
@@ -233,7 +234,9 @@ def _pages(hub: _Hub) -> Iterator[Page]:
     yield _start_page(hub)
 
 
+@functools.cache
 def _environment() -> jinja2.Environment:
+    """Returns the environment of all pages, made once: to compile the templates takes longer than to render a page."""
     environment = make_environment(SOURCES, autoescape=True)
     environment.filters |= {
         "millions": lambda value: f"{value / 1e6:,.1f} M",
