@@ -1,10 +1,12 @@
 """A hub to mirror: that of the tests of releases, with modules that have folders."""
 
+import functools
 import hashlib
 import io
 import re
 import shutil
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,13 +61,32 @@ def unpack(hub: Path, handle: str) -> dict[str, bytes]:
         return {name: stream.read() for name, stream in members if stream}
 
 
-def only(hub: Path, *handles: str) -> Path:
-    """Returns a hub beside another that has some of its versions alone."""
-    part = copy_part(hub, hub.parent / f"part{len(handles)}", lambda name: name in handles)
-    for handle in handles:  # a card links to its companion, which may be missing now
-        text = re.sub(r"\[([^]]*)\]\(\.\./vit_[^)]*\)", r"\1", (part / f"{handle}.md").read_text())
-        rewrite(part, f"{handle}.md", text, revised=False)
+Only = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def parts(mirrored_hub: Path, tmp_path_factory: pytest.TempPathFactory) -> Only:
+    """Returns a hub that has some versions of `mirrored_hub` alone. Tests must not change it."""
+
+    @functools.cache
+    def part(*handles: str) -> Path:
+        hub = copy_part(mirrored_hub, tmp_path_factory.mktemp("part") / "hub", lambda name: name in handles)
+        for handle in handles:  # a card links to its companion, which may be missing now
+            text = re.sub(r"\[([^]]*)\]\(\.\./vit_[^)]*\)", r"\1", (hub / f"{handle}.md").read_text())
+            rewrite(hub, f"{handle}.md", text, revised=False)
+        return hub
+
     return part
+
+
+@pytest.fixture
+def only(parts: Only, tmp_path: Path) -> Only:
+    """Copies a hub that has some versions of `mirrored_hub` alone; a test may change the copy."""
+
+    def copy(*handles: str) -> Path:
+        return Path(shutil.copytree(parts(*handles), tmp_path / f"part{len(handles)}"))
+
+    return copy
 
 
 @pytest.fixture

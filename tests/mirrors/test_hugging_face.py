@@ -14,7 +14,7 @@ from pipeline.mirrors.plan import Step, parse_address
 from pipeline.mirrors.records import MirrorRecord
 from pipeline.releasing.local_hub import read_local_hub
 from tests.hubs import read_document, write_document
-from tests.mirrors.conftest import only, replace_tarball, unpack, write_model
+from tests.mirrors.conftest import Only, replace_tarball, unpack, write_model
 from tests.mirrors.hugging_face_server import TOKEN, HuggingFace, Repository, Tree
 from tests.releasing.hubs import rewrite
 
@@ -96,10 +96,10 @@ def test_each_version_is_a_tag_with_the_files_and_the_card(hub: Path, host: Hugg
     ],
 )
 def test_the_next_run_goes_on_where_a_line_was_cut(
-    hub: Path, host: HuggingFace, fault: str, late: bool, uploads: int
+    only: Only, host: HuggingFace, fault: str, late: bool, uploads: int
 ) -> None:
     handle = f"{DEMO}/1"
-    hub = only(hub, handle)
+    hub = only(handle)
     status = 500 if "batch" not in fault else 403  # the client itself tries the former again for some requests
     host.fail(fault, status, "no", late)
     with pytest.raises(Fault, match=r"Hugging Face (answers 500|refuses the credentials with 403)"):
@@ -111,8 +111,8 @@ def test_the_next_run_goes_on_where_a_line_was_cut(
     assert len(host.repositories["some-org/vit_demo_fe"].commits) == 2  # the first is Hugging Face's own
 
 
-def test_a_plan_is_carried_out_after_an_interruption(hub: Path, host: HuggingFace) -> None:
-    hub = only(hub, f"{DEMO}/1", f"{DEMO}/2")
+def test_a_plan_is_carried_out_after_an_interruption(only: Only, host: HuggingFace) -> None:
+    hub = only(f"{DEMO}/1", f"{DEMO}/2")
     plan(hub)
     assert not host.repositories
     (saved,) = (hub.parent / "artifacts").glob("*.plan.json")
@@ -125,35 +125,36 @@ def test_a_plan_is_carried_out_after_an_interruption(hub: Path, host: HuggingFac
 
 
 @pytest.mark.parametrize(
-    ("status", "message"),
+    ("place", "status", "message"),
     [
-        (401, "refuses the credentials with 401.*; expected a token that may write to some-org: set HF_TOKEN"),
-        (403, "refuses the credentials with 403"),
-        (429, "answers 429.*; wait a while and run the same command again"),
-        (503, "answers 503"),
+        ("GET .*/refs", 401, "refuses the credentials with 401.*; expected a token that may write to some-org: set HF"),
+        ("POST /api/repos/create", 403, "refuses the credentials with 403"),
+        ("POST .*/tag/", 403, "refuses the credentials with 403"),
+        ("GET .*/refs", 429, "answers 429.*; wait a while and run the same command again"),
+        ("POST /api/repos/create", 503, "answers 503"),
+        ("POST .*/tag/", 503, "answers 503"),
     ],
 )
-@pytest.mark.parametrize("place", ["GET .*/refs", "POST /api/repos/create", "POST .*/tag/"])
 def test_errors_of_the_server_are_one_sentence(
-    hub: Path, host: HuggingFace, place: str, status: int, message: str
+    only: Only, host: HuggingFace, place: str, status: int, message: str
 ) -> None:
-    hub = only(hub, f"{DEMO}/1")
+    hub = only(f"{DEMO}/1")
     host.fail(place, status, f"token {TOKEN}")
     with pytest.raises(Fault, match=message) as fault:
         mirror(hub)
     assert "\n" not in str(fault.value)
 
 
-def test_a_server_that_is_down_is_named(hub: Path, host: HuggingFace, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = only(hub, f"{DEMO}/1")
+def test_a_server_that_is_down_is_named(only: Only, host: HuggingFace, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = only(f"{DEMO}/1")
     host.fail("GET .*/refs")
     with pytest.raises(Fault, match=r"Hugging Face cannot be reached \(RemoteProtocolError\); check your network"):
         mirror(hub)
 
 
 # Others write, too ----------------------------------------------------------------------------------------------------
-def test_a_main_branch_that_moved_is_refused(hub: Path, host: HuggingFace) -> None:
-    hub = only(hub, f"{DEMO}/1")
+def test_a_main_branch_that_moved_is_refused(only: Only, host: HuggingFace) -> None:
+    hub = only(f"{DEMO}/1")
     repository = host.repositories["some-org/vit_demo_fe"] = Repository()
     repository.add({".gitattributes": b""})
     plan(hub)
@@ -169,8 +170,8 @@ def test_a_main_branch_that_moved_is_refused(hub: Path, host: HuggingFace) -> No
     assert repository.commits[repository.main]["README.md"] == b"by somebody else"
 
 
-def test_files_of_others_are_not_removed(hub: Path, host: HuggingFace) -> None:
-    hub = only(hub, f"{DEMO}/1")
+def test_files_of_others_are_not_removed(only: Only, host: HuggingFace) -> None:
+    hub = only(f"{DEMO}/1")
     repository = host.repositories["some-org/vit_demo_fe"] = Repository()
     repository.add({"model.safetensors": b"somebody's"})
     with pytest.raises(Fault, match=r"files that no version of this module has: model\.safetensors; remove them there"):
@@ -178,8 +179,8 @@ def test_files_of_others_are_not_removed(hub: Path, host: HuggingFace) -> None:
     assert list(repository.commits[repository.main]) == ["model.safetensors"]
 
 
-def test_a_tag_with_another_model_is_refused(hub: Path, host: HuggingFace) -> None:
-    hub = only(hub, f"{DEMO}/1")
+def test_a_tag_with_another_model_is_refused(only: Only, host: HuggingFace) -> None:
+    hub = only(f"{DEMO}/1")
     mirror(hub)
     repository = host.repositories["some-org/vit_demo_fe"]
     before = repository.tags["v1"]
@@ -193,9 +194,9 @@ def test_a_tag_with_another_model_is_refused(hub: Path, host: HuggingFace) -> No
 
 
 def test_a_tag_that_moved_to_the_same_files_is_told(
-    hub: Path, host: HuggingFace, capsys: pytest.CaptureFixture
+    only: Only, host: HuggingFace, capsys: pytest.CaptureFixture
 ) -> None:
-    hub = only(hub, f"{DEMO}/1")
+    hub = only(f"{DEMO}/1")
     mirror(hub)
     repository = host.repositories["some-org/vit_demo_fe"]
     repository.tags["v1"] = repository.add(repository.commits[repository.main])
@@ -203,8 +204,8 @@ def test_a_tag_that_moved_to_the_same_files_is_told(
     assert "the tag was moved from " in capsys.readouterr().out
 
 
-def test_another_tarball_under_a_mirrored_version_is_refused(hub: Path, host: HuggingFace, tmp_path: Path) -> None:
-    hub = only(hub, f"{DEMO}/1")
+def test_another_tarball_under_a_mirrored_version_is_refused(only: Only, host: HuggingFace, tmp_path: Path) -> None:
+    hub = only(f"{DEMO}/1")
     mirror(hub)
     write_model(tmp_path / "other", b"other")
     replace_tarball(hub, f"{DEMO}/1", tmp_path / "other")
@@ -214,8 +215,8 @@ def test_another_tarball_under_a_mirrored_version_is_refused(hub: Path, host: Hu
 
 
 # Cards ----------------------------------------------------------------------------------------------------------------
-def test_a_corrected_card_goes_to_the_main_branch_and_the_tag_stays(hub: Path, host: HuggingFace) -> None:
-    hub = only(hub, f"{DEMO}/1")
+def test_a_corrected_card_goes_to_the_main_branch_and_the_tag_stays(only: Only, host: HuggingFace) -> None:
+    hub = only(f"{DEMO}/1")
     mirror(hub)
     first = tagged(host, f"{DEMO}/1")
     page = hub / DEMO / "1/huggingface.md"
@@ -229,8 +230,8 @@ def test_a_corrected_card_goes_to_the_main_branch_and_the_tag_stays(hub: Path, h
     assert host.count("PUT /lfs/") == sent
 
 
-def test_a_deprecated_version_says_so_in_its_repository(hub: Path, host: HuggingFace) -> None:
-    hub = only(hub, f"{DEMO}/1", f"{DEMO}/2")
+def test_a_deprecated_version_says_so_in_its_repository(only: Only, host: HuggingFace) -> None:
+    hub = only(f"{DEMO}/1", f"{DEMO}/2")
     document = read_document(hub)
     document["modules"][f"{DEMO}/1"]["deprecated"] = {"successor": f"{DEMO}/2", "date": "2026-11-01"}
     write_document(hub, document)
@@ -241,8 +242,8 @@ def test_a_deprecated_version_says_so_in_its_repository(hub: Path, host: Hugging
 
 
 # What is never mirrored -----------------------------------------------------------------------------------------------
-def test_drafts_and_local_addresses_are_refused_before_anything_is_written(hub: Path, host: HuggingFace) -> None:
-    hub = only(hub, f"{DEMO}/1", f"{DEMO}/2", f"{SMALL}/1")
+def test_drafts_and_local_addresses_are_refused_before_anything_is_written(only: Only, host: HuggingFace) -> None:
+    hub = only(f"{DEMO}/1", f"{DEMO}/2", f"{SMALL}/1")
     document = read_document(hub)
     document["modules"][f"{DEMO}/1"]["status"] = "draft"
     files = document["modules"][f"{SMALL}/1"]["files"]
@@ -261,8 +262,8 @@ def test_drafts_and_local_addresses_are_refused_before_anything_is_written(hub: 
     assert not host.repositories
 
 
-def test_yanked_versions_are_passed_over(hub: Path, host: HuggingFace, capsys: pytest.CaptureFixture[str]) -> None:
-    hub = only(hub, f"{DEMO}/1", f"{DEMO}/2")
+def test_yanked_versions_are_passed_over(only: Only, host: HuggingFace, capsys: pytest.CaptureFixture[str]) -> None:
+    hub = only(f"{DEMO}/1", f"{DEMO}/2")
     document = read_document(hub)
     document["modules"][f"{DEMO}/2"]["yanked"] = {"reason": "wrong labels", "date": "2026-11-01"}
     write_document(hub, document)
@@ -271,14 +272,14 @@ def test_yanked_versions_are_passed_over(hub: Path, host: HuggingFace, capsys: p
     assert host.repositories["some-org/vit_demo_fe"].tags.keys() == {"v1"}
 
 
-def test_an_older_version_does_not_go_over_a_newer_one(hub: Path, host: HuggingFace, tmp_path: Path) -> None:
-    mirror(only(hub, f"{DEMO}/2"))
-    assert mirror(only(hub, f"{DEMO}/1", f"{DEMO}/2")).startswith("0 of 2")
+def test_an_older_version_does_not_go_over_a_newer_one(only: Only, host: HuggingFace, tmp_path: Path) -> None:
+    mirror(only(f"{DEMO}/2"))
+    assert mirror(only(f"{DEMO}/1", f"{DEMO}/2")).startswith("0 of 2")
     assert host.repositories["some-org/vit_demo_fe"].tags.keys() == {"v2"}
 
 
-def test_two_publishers_with_one_name_are_refused(hub: Path, host: HuggingFace) -> None:
-    local = read_local_hub(only(hub, f"{DEMO}/1"))
+def test_two_publishers_with_one_name_are_refused(only: Only, host: HuggingFace) -> None:
+    local = read_local_hub(only(f"{DEMO}/1"))
     entry = replace(local.index.modules[f"{DEMO}/1"], handle="somebody/vit_demo_fe/1")
     local = replace(local, index=local.index.with_modules({entry.handle: entry}))
     first, second = plan_versions(local, "some-org", MirrorRecord())

@@ -12,7 +12,7 @@ from pipeline.mirrors import kaggle
 from pipeline.mirrors.mirror import run, write_plan
 from pipeline.mirrors.plan import parse_address
 from tests.hubs import read_document, write_document
-from tests.mirrors.conftest import only, replace_tarball, unpack, write_model
+from tests.mirrors.conftest import Only, replace_tarball, unpack, write_model
 from tests.mirrors.kaggle_server import TOKEN, Kaggle, Tree
 from tests.releasing.hubs import rewrite
 
@@ -23,12 +23,15 @@ FE, CLASSIFIER = "vit-publisher/vit_demo_fe", "vit-publisher/vit_demo_classifica
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kaggle]:
     """A stand-in, which the client takes for Kaggle: in its mode for tests, which prints requests with the token."""
+    from kagglehub import clients
     from kagglesdk import kaggle_env
 
     host = Kaggle("some-owner")
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
     monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "TEST")
     monkeypatch.setattr(kaggle, "_LOOKS", (0.0, 0.0))
+    # It searches the stack for names of libraries, which takes most of the time of a test.
+    monkeypatch.setattr(clients, "get_user_agent", lambda: "the tests")
     with host.running() as address:
         # Port 7777 is fixed, and may be another's.
         monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.TEST, address)
@@ -52,8 +55,8 @@ def remembered(hub: Path) -> dict:
     return content
 
 
-def test_each_version_has_its_files_and_number(hub: Path, host: Kaggle, capsys: pytest.CaptureFixture[str]) -> None:
-    hub = only(hub, f"{FE}/1", f"{FE}/2", f"{CLASSIFIER}/1", f"{CLASSIFIER}/2")
+def test_each_version_has_its_files_and_number(only: Only, host: Kaggle, capsys: pytest.CaptureFixture[str]) -> None:
+    hub = only(f"{FE}/1", f"{FE}/2", f"{CLASSIFIER}/1", f"{CLASSIFIER}/2")
     assert mirror(hub).startswith(f"4 of 4 versions of {hub} to kaggle://some-owner, receipt in ")
     assert host.models.keys() == {"vit-demo"}
     model = host.models["vit-demo"]
@@ -79,10 +82,10 @@ def test_each_version_has_its_files_and_number(hub: Path, host: Kaggle, capsys: 
     assert not any(TOKEN in path.read_text() for path in hub.parent.rglob("*.json"))
 
 
-def test_what_kagglehub_downloads_is_the_module(hub: Path, host: Kaggle, tmp_path: Path) -> None:
+def test_what_kagglehub_downloads_is_the_module(only: Only, host: Kaggle, tmp_path: Path) -> None:
     import kagglehub
 
-    hub = only(hub, f"{FE}/1")
+    hub = only(f"{FE}/1")
     mirror(hub)
     address = "some-owner/vit-demo/tensorFlow2/feature-extractor/1"
     folder = Path(kagglehub.model_download(address, output_dir=str(tmp_path / "model")))
@@ -103,11 +106,11 @@ def test_what_kagglehub_downloads_is_the_module(hub: Path, host: Kaggle, tmp_pat
     ],
 )
 def test_the_next_run_goes_on_and_adds_nothing_twice(
-    hub: Path, host: Kaggle, version: int, request_name: str, late: bool, monkeypatch: pytest.MonkeyPatch
+    only: Only, host: Kaggle, version: int, request_name: str, late: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = only(hub, f"{FE}/1", f"{FE}/2")
+    wanted = only(f"{FE}/1", f"{FE}/2")
     if version == 2:
-        mirror(only(hub, f"{FE}/1"))
+        mirror(only(f"{FE}/1"))
     pattern = {"Create": rf"/CreateModelInstance{'Version' * (version - 1)}$", "List": "/ListModelInstanceVersionFiles"}
     host.fail(pattern.get(request_name, request_name), 503, "busy", late)
     with pytest.raises(Fault, match="Kaggle answers 503; wait a while and run the same command again"):
@@ -124,9 +127,9 @@ def test_the_next_run_goes_on_and_adds_nothing_twice(
     ]  # fmt: skip
 
 
-def test_a_version_that_kaggle_still_processes_is_not_sent_again(hub: Path, host: Kaggle) -> None:
-    mirror(only(hub, f"{FE}/1"))
-    hub = only(hub, f"{FE}/1", f"{FE}/2")
+def test_a_version_that_kaggle_still_processes_is_not_sent_again(only: Only, host: Kaggle) -> None:
+    mirror(only(f"{FE}/1"))
+    hub = only(f"{FE}/1", f"{FE}/2")
     host.is_slow = True
     with pytest.raises(Fault, match="was sent, and Kaggle does not show it yet: it processes new files"):
         mirror(hub)
@@ -138,11 +141,11 @@ def test_a_version_that_kaggle_still_processes_is_not_sent_again(hub: Path, host
     assert not remembered(hub)["sent"]
 
 
-def test_a_cut_line_is_continued_within_a_file(hub: Path, host: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cut_line_is_continued_within_a_file(only: Only, host: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.mirrors import kaggle_upload
 
     monkeypatch.setattr(kaggle_upload, "_PAUSE", 0.0)
-    hub = only(hub, f"{FE}/1")
+    hub = only(f"{FE}/1")
     host.fail("PUT /blob/blob0")
     host.fail("PUT /blob/blob2", 503)
     host.fail("PUT /blob/blob3", 308)
@@ -150,8 +153,8 @@ def test_a_cut_line_is_continued_within_a_file(hub: Path, host: Kaggle, monkeypa
     assert host.models["vit-demo"].versions["feature-extractor"] == [expected(hub, f"{FE}/1")]
 
 
-def test_a_file_that_cannot_be_uploaded_is_named(hub: Path, host: Kaggle) -> None:
-    hub = only(hub, f"{FE}/1")
+def test_a_file_that_cannot_be_uploaded_is_named(only: Only, host: Kaggle) -> None:
+    hub = only(f"{FE}/1")
     host.fail("PUT /blob/blob0", 403)
     with pytest.raises(Fault, match=r"could not be uploaded to Kaggle \(the store answers 403\)"):
         mirror(hub)
@@ -160,17 +163,18 @@ def test_a_file_that_cannot_be_uploaded_is_named(hub: Path, host: Kaggle) -> Non
 
 # Answers --------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    ("status", "message"),
+    ("place", "status", "message"),
     [
-        (401, "refuses the credentials with 401; expected those of some-owner"),
-        (429, "answers 429; wait a while"),
-        (503, "answers 503; wait a while"),
-        (0, r"Kaggle cannot be reached \(ConnectionError\)"),
+        ("/GetModel$", 401, "refuses the credentials with 401; expected those of some-owner"),
+        ("/CreateModel$", 401, "refuses the credentials with 401; expected those of some-owner"),
+        ("/GetModel$", 429, "answers 429; wait a while"),
+        ("/CreateModel$", 503, "answers 503; wait a while"),
+        ("/GetModel$", 0, r"Kaggle cannot be reached \(ConnectionError\)"),
+        ("/CreateModel$", 0, r"Kaggle cannot be reached \(ConnectionError\)"),
     ],
 )
-@pytest.mark.parametrize("place", ["/GetModel$", "/CreateModel$"])
-def test_errors_of_the_server_are_one_sentence(hub: Path, host: Kaggle, place: str, status: int, message: str) -> None:
-    hub = only(hub, f"{FE}/1")
+def test_errors_of_the_server_are_one_sentence(only: Only, host: Kaggle, place: str, status: int, message: str) -> None:
+    hub = only(f"{FE}/1")
     host.fail(place, status, f"token {TOKEN}")
     with pytest.raises(Fault, match=message) as fault:
         mirror(hub)
@@ -178,24 +182,24 @@ def test_errors_of_the_server_are_one_sentence(hub: Path, host: Kaggle, place: s
     assert "\n" not in str(fault.value)
 
 
-def test_credentials_of_another_owner_are_refused(hub: Path, host: Kaggle) -> None:
+def test_credentials_of_another_owner_are_refused(only: Only, host: Kaggle) -> None:
     host.owner = "somebody-else"
     with pytest.raises(Fault, match="refuses the credentials with 403"):
-        mirror(only(hub, f"{FE}/1"))
+        mirror(only(f"{FE}/1"))
 
 
-def test_without_credentials_the_settings_are_named(hub: Path, host: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_credentials_the_settings_are_named(only: Only, host: Kaggle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KAGGLE_API_TOKEN")
     with pytest.raises(Fault, match=r"TO=kaggle://some-owner: no credentials; set KAGGLE_API_TOKEN"):
-        mirror(only(hub, f"{FE}/1"))
+        mirror(only(f"{FE}/1"))
     assert not host.requests
 
 
 # Others write, too ----------------------------------------------------------------------------------------------------
-def test_a_variation_that_moved_is_refused(hub: Path, host: Kaggle, tmp_path: Path) -> None:
+def test_a_variation_that_moved_is_refused(only: Only, host: Kaggle, tmp_path: Path) -> None:
     assert OWNER
-    mirror(only(hub, f"{FE}/1"))
-    hub = only(hub, f"{FE}/1", f"{FE}/2")
+    mirror(only(f"{FE}/1"))
+    hub = only(f"{FE}/1", f"{FE}/2")
     write_plan(hub, OWNER, tmp_path / "plan.json", tmp_path)
     host.models["vit-demo"].versions["feature-extractor"].append({"theirs": b""})
     with pytest.raises(Fault, match=f"has changed since the plan was made .*{FE}/2; nothing was written"):
@@ -204,8 +208,8 @@ def test_a_variation_that_moved_is_refused(hub: Path, host: Kaggle, tmp_path: Pa
     assert remembered(hub)["mirrored"][f"{FE}/2"]["name"] == "3"
 
 
-def test_another_tarball_under_a_mirrored_version_is_refused(hub: Path, host: Kaggle, tmp_path: Path) -> None:
-    hub = only(hub, f"{FE}/1")
+def test_another_tarball_under_a_mirrored_version_is_refused(only: Only, host: Kaggle, tmp_path: Path) -> None:
+    hub = only(f"{FE}/1")
     mirror(hub)
     write_model(tmp_path / "other", b"other")
     replace_tarball(hub, f"{FE}/1", tmp_path / "other")
@@ -214,14 +218,14 @@ def test_another_tarball_under_a_mirrored_version_is_refused(hub: Path, host: Ka
     assert len(host.models["vit-demo"].versions["feature-extractor"]) == 1
 
 
-def test_an_older_version_does_not_come_after_a_newer_one(hub: Path, host: Kaggle) -> None:
-    mirror(only(hub, f"{FE}/2"))
-    assert mirror(only(hub, f"{FE}/1", f"{FE}/2")).startswith("0 of 2")
+def test_an_older_version_does_not_come_after_a_newer_one(only: Only, host: Kaggle) -> None:
+    mirror(only(f"{FE}/2"))
+    assert mirror(only(f"{FE}/1", f"{FE}/2")).startswith("0 of 2")
 
 
 # Pages ----------------------------------------------------------------------------------------------------------------
-def test_a_corrected_page_is_written_again_without_a_version(hub: Path, host: Kaggle) -> None:
-    hub = only(hub, f"{FE}/1")
+def test_a_corrected_page_is_written_again_without_a_version(only: Only, host: Kaggle) -> None:
+    hub = only(f"{FE}/1")
     mirror(hub)
     page = json.loads((hub / FE / "1/kaggle-variation.json").read_text())
     page["overview"] = "Corrected."
@@ -232,8 +236,8 @@ def test_a_corrected_page_is_written_again_without_a_version(hub: Path, host: Ka
     assert len(host.models["vit-demo"].versions["feature-extractor"]) == 1
 
 
-def test_drafts_yanked_versions_and_local_addresses(hub: Path, host: Kaggle) -> None:
-    hub = only(hub, f"{FE}/1", f"{FE}/2", f"{CLASSIFIER}/1")
+def test_drafts_yanked_versions_and_local_addresses(only: Only, host: Kaggle) -> None:
+    hub = only(f"{FE}/1", f"{FE}/2", f"{CLASSIFIER}/1")
     document = read_document(hub)
     document["modules"][f"{FE}/1"]["status"] = "draft"
     document["modules"][f"{FE}/2"]["yanked"] = {"reason": "wrong labels", "date": "2026-11-01"}

@@ -3,12 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
-from tests.mirrors.conftest import only
+from tests.mirrors.conftest import Only
 from tests.mirrors.hugging_face_server import TOKEN as HUGGING_FACE_TOKEN
 from tests.mirrors.hugging_face_server import HuggingFace
 from tests.mirrors.kaggle_server import TOKEN as KAGGLE_TOKEN
@@ -51,8 +50,8 @@ def _command_lines() -> list[str]:
         (Kaggle("some-owner"), KAGGLE_TOKEN, "kaggle://some-owner", "/CreateModelInstance$"),
     ],
 )
-def test_credentials_show_nowhere(hub: Path, host: StandIn, token: str, to: str, fault: str) -> None:
-    hub, seen = only(hub, "vit-publisher/vit_demo_fe/1"), list[str]()
+def test_credentials_show_nowhere(only: Only, host: StandIn, token: str, to: str, fault: str) -> None:
+    hub, seen = only("vit-publisher/vit_demo_fe/1"), list[str]()
     watch_processes(host, token, seen)
     outputs = []
     with host.running() as address:
