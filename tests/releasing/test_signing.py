@@ -1,5 +1,6 @@
 """A signed target is signed again with each release: from what was signed before, by two publishers too."""
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from pipeline.targets.open import open_target
 from pipeline.trust.chain import TIMESTAMP_PATH
 from pipeline.trust.metadata import first_metadata
 from pipeline.trust.roles import Role
+from pipeline.verifying.hub import verify_hub
+from pipeline.verifying.readers import TargetReader
 from tests.releasing.hubs import correct_card, find_damage, find_lack, halves, take_apart
 from tests.releasing.watched import Watched
 from tests.trust.signed import change, make_keys
@@ -53,8 +56,10 @@ def test_a_correction_is_signed(hub: Path, target: Target, keys: Keys, tmp_path:
     correct_card(hub, DEMO, "It is small.")
     with pytest.raises(Fault, match="it is signed, so a release needs keys; set SIGN="):
         publish(hub, target, None)
-    publish(hub, target, online(keys))
+    publish(hub, target, dataclasses.replace(online(keys), trusted_root=root))
     assert not [*find_damage(target, root, tmp_path / "seen"), *find_lack(target, hub)]
+    findings = verify_hub(TargetReader(target), root, tmp_path / "seen")
+    assert [state.version for state in findings.roles if state.role is Role.RELEASE] == [2]
     before = list(target.list(""))
     publish(hub, target, online(keys))
     assert list(target.list("")) == before
@@ -75,8 +80,10 @@ def test_an_edited_shard_is_not_signed(released_hub: Path, target: Target, keys:
     content = target.get(shard.path)
     assert content
     target.swap(shard.path, content[0].replace(b'"title": "', b'"title": "Better '), shard.tag)
+    assert list(find_damage(target, root, tmp_path / "seen"))
     publish(theirs, target, online(keys))
     assert not [*find_damage(target, root, tmp_path / "seen"), *find_lack(target, ours, theirs)]
+    assert not [stored for stored in target.list("index/") if b"Better " in b"".join(target.chunks(stored.path))]
 
 
 def test_a_killed_release_counts_or_does_not(
@@ -111,6 +118,7 @@ def test_two_publishers_sign_what_both_released(released_hub: Path, target: Targ
     publish(take_apart(released_hub, tmp_path / "first", "sayakpaul"), target, None)
     root = sign_first(target, keys)
     hubs = halves(released_hub, tmp_path / "halves")
+    correct_card(hubs[0], DEMO, "It is small.")
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(publish, hub, open_target(target.address), online(keys)) for hub in hubs]:
             done.result()
