@@ -14,11 +14,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from pipeline.server.files import DamagedIndex, HubFiles, NotThere
+from pipeline.server.files import HubFiles
 from pipeline.server.http_semantics import preferred_type
+from pipeline.server.index_digests import DamagedIndex
 from pipeline.server.listing import Listing, Listings
 from pipeline.server.log import log
 from pipeline.server.middleware import Outermost
+from pipeline.server.opening import NotThere
 from pipeline.server.responses import REVALIDATE, file_response
 from pipeline.server.routes import (  # fmt: skip
     File,
@@ -52,13 +54,12 @@ class _Hub:
     async def health(self, request: Request) -> Response:
         """Returns whether the hub can be read, and how much it holds."""
         try:
-            index = self._files.index()
-        except NotThere as reason:
-            what = f"damaged: {reason}" if isinstance(reason, DamagedIndex) else "missing"
-            body: dict[str, str | int] = {"status": f"index.json is {what}"}
+            modules, collections = self._files.count()
+        except DamagedIndex as reason:
+            body: dict[str, str | int] = {"status": str(reason)}
             status = 503
         else:
-            body = {"status": "ok", "modules": index.modules, "collections": index.collections}
+            body = {"status": "ok", "modules": modules, "collections": collections}
             status = 200
         return Response(json.dumps(body) + "\n", status, {"Cache-Control": "no-store"}, "application/json")
 

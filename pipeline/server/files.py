@@ -1,22 +1,18 @@
 """Opens the files of a hub, and none outside it, with the digest of the opened bytes."""
 
 import asyncio
-import errno
 import gzip
 import hashlib
 import os
-import stat
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pipeline.base.fault import show_name
-from pipeline.base.files import CHUNK, Unreadable
-from pipeline.base.json_files import LARGEST, parse_facts
+from pipeline.base.files import CHUNK
+from pipeline.server.index_digests import DamagedIndex, IndexDigests
+from pipeline.server.opening import Identity, NotThere, absent, identity_of, open_file, open_folder
 from pipeline.server.routes import Names, is_version
 
 # Larger files are sent from the disk, as tarballs are.
@@ -27,22 +23,6 @@ MEMORY = 64 << 20  # bytes
 YOUNG = 2.0  # seconds
 COMPRESSIBLE = (".html", ".md", ".json", ".css", ".js", ".svg", ".txt", ".xml", ".yaml")
 LEAST_COMPRESSED = 500  # bytes; gzip does not shorten less
-
-_NOT_THERE = {
-    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.ENAMETOOLONG,
-    errno.ENXIO,  # a socket, or a pipe that nobody writes to
-    errno.ELOOP,  # a symbolic link
-}  # fmt: skip
-
-Identity = tuple[int, int, int, int, int]
-
-
-class NotThere(Exception):
-    """The hub has no such regular file, or it may not be read."""
-
-
-class DamagedIndex(NotThere):
-    """The hub's index.json cannot be used; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -94,75 +74,6 @@ class Large:
     modified: int
 
 
-@dataclass(frozen=True)
-class Digests:
-    """The digests that index.json has, and its counts.
-
-    Attributes:
-        sha256: 32 bytes by path and size.
-        modules: how many modules there are, each with its versions.
-        collections: how many collections there are.
-        written: when it was written, in nanoseconds.
-    """
-
-    sha256: dict[tuple[str, int], bytes]
-    modules: int
-    collections: int
-    written: int
-
-
-def identity_of(status: os.stat_result) -> Identity:
-    """Returns what tells a file from another, or from an earlier state of it."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-@contextmanager
-def _absent() -> Iterator[None]:
-    """Turns the errors of opening what is not a readable file into NotThere; errors of the disk are raised."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NOT_THERE:
-            raise NotThere from None
-        raise
-
-
-@contextmanager
-def _folder(root: Path, names: Names) -> Iterator[int]:
-    """Opens a folder of the hub, name by name, so that a symbolic link is refused even if it was made just now."""
-    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for name in names:
-            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        yield folder
-    finally:
-        os.close(folder)
-
-
-def open_file(root: Path, names: Names) -> tuple[int, os.stat_result]:
-    """Opens a regular file of the hub; the root itself may be a link, so that a whole hub can be swapped.
-
-    Raises:
-        NotThere: for anything else.
-    """
-    with _absent(), _folder(root, names[:-1]) as folder:
-        # Without O_NONBLOCK a named pipe would wait for a writer.
-        descriptor = os.open(names[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        raise NotThere
-    return descriptor, status
-
-
-def read_all(descriptor: int) -> bytes:
-    """Returns all of an open file, which stays open."""
-    with os.fdopen(os.dup(descriptor), "rb") as stream:
-        return stream.read()
-
-
 def _digest_and_close(descriptor: int, size: int) -> bytes:
     """Returns the SHA-256 of an open file of `size` bytes, and closes it; what is appended meanwhile is not read."""
     digest, offset = hashlib.sha256(), 0
@@ -173,28 +84,6 @@ def _digest_and_close(descriptor: int, size: int) -> bytes:
     finally:
         os.close(descriptor)
     return digest.digest()
-
-
-def _read_index(descriptor: int, status: os.stat_result) -> Digests | str:
-    """Reads and parses index.json; returns what is wrong with one that is malformed."""
-    if status.st_size > LARGEST:
-        return f"more than {LARGEST / 1e6:,.0f} MB"
-    try:
-        return _index_digests(parse_facts(read_all(descriptor)), status.st_mtime_ns)
-    except Unreadable as reason:
-        return f"line {reason.line}: {reason}" if reason.line else str(reason)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"not what make publish writes ({show_name(repr(error))})"
-
-
-def _index_digests(index: Any, written: int) -> Digests:
-    entries = [entry for kind in ("modules", "collections") for entry in index[kind].values()]
-    files = [file for entry in entries for file in entry["files"]]
-    sha256 = {(file["path"], file["size"]): bytes.fromhex(file["sha256"]) for file in files}
-    if any(len(digest) != 32 for digest in sha256.values()):
-        raise ValueError("a digest is not a SHA-256")
-    modules = {handle.rpartition("/")[0] for handle in index["modules"]}
-    return Digests(sha256, len(modules), len(index["collections"]), written)
 
 
 class HubFiles:
@@ -210,20 +99,11 @@ class HubFiles:
         self._pages: OrderedDict[Names, tuple[Identity, Page]] = OrderedDict()
         self._memory = 0
         self._computed: OrderedDict[Identity, asyncio.Task[bytes]] = OrderedDict()
-        self._index: tuple[Identity, Digests | str] | None = None  # or what is wrong with it
+        self._index = IndexDigests(root)
 
-    def index(self) -> Digests:
-        """Reads index.json, if it has changed; raises DamagedIndex for one that is malformed."""
-        descriptor, status = open_file(self._root, ("index.json",))
-        try:
-            if self._index is None or self._index[0] != identity_of(status):
-                self._index = identity_of(status), _read_index(descriptor, status)
-        finally:
-            os.close(descriptor)
-        digests = self._index[1]
-        if isinstance(digests, str):
-            raise DamagedIndex(digests)
-        return digests
+    def count(self) -> tuple[int, int]:
+        """Returns how many modules and collections the index has; raises DamagedIndex for one that cannot be used."""
+        return self._index.count()
 
     def newest(self, names: Names, without: frozenset[str] = frozenset()) -> str:
         """Returns the greatest version of a module or collection, by number: 10 comes after 9.
@@ -231,7 +111,7 @@ class HubFiles:
         A version of a module counts once its tarball is there; its page alone does not count. Those in `without` do
         not count either.
         """
-        with _absent(), _folder(self._root, names) as folder, os.scandir(folder) as scanned:
+        with absent(), open_folder(self._root, names) as folder, os.scandir(folder) as scanned:
             entries = [entry.name for entry in scanned if entry.is_file(follow_symlinks=False)]
         for suffix in (".tar.gz", ".html", ".md"):
             stems = (entry.removesuffix(suffix) for entry in entries if entry.endswith(suffix))
@@ -256,7 +136,7 @@ class HubFiles:
         try:
             if status.st_size <= LARGEST_IN_MEMORY and not names[-1].endswith(".gz"):
                 return self._page(names, descriptor, status)
-            sha256 = await self._sha256("/".join(names), descriptor, status)
+            sha256 = await self._sha256(names, descriptor, status)
             keep = True
             return Large(descriptor, status.st_size, sha256, int(status.st_mtime))
         finally:
@@ -287,18 +167,11 @@ class HubFiles:
             _, (_, dropped) = self._pages.popitem(last=False)
             self._memory -= _size(dropped)
 
-    async def _sha256(self, path: str, descriptor: int, status: os.stat_result) -> bytes:
-        """Returns the digest that index.json has of a file, or computes it, once for all requests.
-
-        publish writes the index last. A file younger than it may have replaced the one that it describes.
-        """
-        try:
-            index = self.index()
-        except NotThere:
-            index = Digests({}, 0, 0, 0)
-        recorded = index.sha256.get((path, status.st_size))
-        if recorded and status.st_mtime_ns <= index.written:
-            return recorded
+    async def _sha256(self, names: Names, descriptor: int, status: os.stat_result) -> bytes:
+        """Returns the digest that the index has of a file, or computes it, once for all requests."""
+        with suppress(DamagedIndex):  # then /healthz says so
+            if recorded := self._index.recorded(names, status.st_size, status.st_mtime_ns):
+                return recorded
         identity = identity_of(status)
         if identity not in self._computed:
             self._computed[identity] = asyncio.create_task(

@@ -17,8 +17,8 @@ from pipeline.base.fault import show_name
 from pipeline.base.files import Unreadable
 from pipeline.base.json_files import LARGEST, parse_facts
 from pipeline.base.shard_names import EXPORT, ROOT, shard_of, shard_path
-from pipeline.server.files import Identity, NotThere, identity_of, open_file, read_all
 from pipeline.server.log import log
+from pipeline.server.opening import Identity, NotThere, identity_of, open_file, read_all
 from pipeline.server.routes import Names
 
 _HANDLE = re.compile(r"[A-Za-z0-9][\w.-]{0,199}/[A-Za-z0-9][\w.-]{0,199}/[1-9][0-9]{0,8}", re.ASCII)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
+from pipeline.hub import shards
 from pipeline.serve import listening, server
 from pipeline.server.places import Limits
 
@@ -53,6 +54,17 @@ def write_index(hub: Path, *tarballs: str, at: int = 1_700_000_001) -> None:
     }
     (hub / "index.json").write_text(json.dumps(index))
     os.utime(hub / "index.json", (at, at))
+
+
+def split_index(hub: Path, at: int = 1_700_000_001) -> None:
+    """Replaces index.json by shards, as in a hub of more than 5,000 entries, dated `at` seconds after 1970."""
+    parts = shards.split(json.loads((hub / "index.json").read_text()))
+    files = {shards.shard_path(shard): part for shard, part in parts.items()}
+    for path, content in {**files, shards.ROOT: {"schema": 1, "shards": list(parts)}}.items():
+        (hub / path).parent.mkdir(exist_ok=True)
+        (hub / path).write_text(json.dumps(content))
+        os.utime(hub / path, (at, at))
+    (hub / "index.json").unlink()
 
 
 def write_hub(hub: Path) -> Path:

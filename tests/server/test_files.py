@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.server import files
+from pipeline.base.shard_names import shard_of, shard_path
+from pipeline.server import files, index_digests, listing
 from tests.server.harness import (
     CANARY,
     MODULE,
@@ -18,6 +19,7 @@ from tests.server.harness import (
     rest,
     running,
     sha256,
+    split_index,
     write,
     write_hub,
     write_index,
@@ -100,6 +102,17 @@ def test_an_index_is_not_believed_of_files_it_does_not_know(own: Running, damage
     assert own.ask(MODULE + ".tar.gz", "HEAD")["etag"] == f'"{expected}"'
 
 
+def test_a_hub_without_index_json_has_its_digests_from_the_shards(own: Running) -> None:
+    index = json.loads((own.root / "index.json").read_text())
+    index["modules"]["alice/net/1"]["files"][0]["sha256"] = "0" * 64  # which shows that it was read
+    (own.root / "index.json").write_text(json.dumps(index))
+    split_index(own.root)
+    assert own.ask(MODULE + ".tar.gz", "HEAD")["etag"] == f'"{"0" * 64}"'
+    assert own.ask("/alice/net/2.tar.gz", "HEAD")["etag"] == f'"{sha256(b"version 2")}"'  # no shard lists it
+    os.utime(own.root / shard_path(shard_of("alice/net")), (0, 1_600_000_000))
+    assert own.ask(MODULE + ".tar.gz", "HEAD")["etag"] == f'"{sha256(TARBALL)}"'
+
+
 def test_a_file_that_shrinks_ends_the_connection(own: Running, caplog: pytest.LogCaptureFixture) -> None:
     with own.connect(receive_buffer=4096) as client:
         client.sendall(b"GET /alice/net/1.tar.gz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -171,7 +184,8 @@ def test_no_answer_names_a_folder_of_the_machine(own: Running, monkeypatch: pyte
     def broken(root: Path, names: tuple[str, ...]) -> tuple[int, os.stat_result]:
         raise OSError(errno.EIO, "the disk fails", str(root.joinpath(*names)))
 
-    monkeypatch.setattr(files, "open_file", broken)
+    for module in (files, index_digests, listing):
+        monkeypatch.setattr(module, "open_file", broken)
     answers(500, 405)
 
 

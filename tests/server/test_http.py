@@ -8,8 +8,9 @@ import socket
 
 import pytest
 
+from pipeline.base.shard_names import ROOT, shard_of, shard_path
 from pipeline.serve import listening
-from tests.server.harness import HTML, MODULE, TARBALL, Running, sha256, short
+from tests.server.harness import HTML, MODULE, TARBALL, Running, sha256, short, split_index
 
 
 @pytest.mark.parametrize(
@@ -177,6 +178,22 @@ def test_health(own: Running) -> None:
     answer = own.ask("/healthz")
     assert (answer.status, json.loads(answer.body)) == (503, {"status": "index.json is missing"})
     assert own.ask(MODULE + ".tar.gz", "HEAD").status == 200
+
+
+def test_health_of_a_hub_in_shards(own: Running) -> None:
+    """A large one has no index.json; of a small one the shards count."""
+    split_index(own.root)
+    assert json.loads(own.ask("/healthz").body) == {"status": "ok", "modules": 2, "collections": 1}
+    shard = shard_path(shard_of("alice/old"))
+    (own.root / shard).write_text("{")
+    answer = own.ask("/healthz")
+    assert (answer.status, json.loads(answer.body)["status"].split(":")[0]) == (503, f"{shard} is damaged")
+    assert own.ask("/alice/old/1.tar.gz").status == 200
+    (own.root / shard).unlink()
+    answer = own.ask("/healthz")
+    assert (answer.status, json.loads(answer.body)) == (503, {"status": f"{shard} is missing"})
+    (own.root / ROOT).write_text('{"schema": 1, "shards": ["../x"]}')
+    assert "index/root.json is damaged: not what make publish writes" in own.ask("/healthz").body.decode()
 
 
 def test_heads_are_sent_without_delay() -> None:
