@@ -43,6 +43,7 @@ from pipeline.prose.read import refuse_text_faults
 from pipeline.saved_model.packing_record import content_of, read_record
 from pipeline.trust import keys
 from pipeline.trust.builder import Build, read_build
+from pipeline.trust.chain import TIMESTAMP_PATH
 from pipeline.trust.provenance import make_statement, refuse_other_lock, write_statement
 from pipeline.trust.statement import Statement
 
@@ -346,6 +347,12 @@ def read_outputs(facts: Path, folder: Path, lock: str | None, sign: str | None) 
     return Outputs(facts.stem, module, collection, folder, report, read_build(folder), signers)
 
 
+def _ask_to_sign(hub: Path) -> None:
+    """Says that the index of a signed hub was signed before this publication."""
+    if (hub / TIMESTAMP_PATH).exists():
+        print(f"{hub} is signed: who verifies its signatures refuses what was published now until you run make sign")
+
+
 def main(arguments: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(prog="python -m pipeline.publish", description="Publishes into a hub folder.")
     parser.add_argument("what", choices=("member", "collection"))
@@ -363,12 +370,14 @@ def main(arguments: Sequence[str]) -> str:
     if args.what == "collection":
         collection, _ = collection_of(args.facts, None)
         publish_collection(collection, args.source, hub, args.receipt, url)
+        _ask_to_sign(hub)
         return f"collection {collection.name} in {hub}"
     refuse_text_faults(args.facts)
     outputs = read_outputs(args.facts, args.source, args.lock, args.sign)
     if args.require_accuracy:
         check_measured(outputs.member, outputs.report)
     publish_member(outputs, hub, args.receipt, url)
+    _ask_to_sign(hub)
     return f"{outputs.member} in {hub}"
 
 

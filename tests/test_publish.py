@@ -21,7 +21,7 @@ from pipeline.hub.folder import hub_folder
 from pipeline.package import package
 from pipeline.publish import Outputs, check_measured, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
-from tests.conftest import ROOT, protect, without_privileges
+from tests.conftest import ROOT, Stage, protect, without_privileges
 from tests.hub.test_svg import PAYLOADS
 from tests.hubs import read_document, write_document
 from tests.reports import REPORT, not_measured, with_checks, write_report
@@ -198,6 +198,19 @@ def test_publishers_page_lists_what_is_published(member: Path, hub: Path, tmp_pa
     for link in ("mini_classification/1.md", "mini_fe/1.md", "collections/tiny/1.md"):
         assert f"]({link})" in text
         assert (hub / "tester" / link).exists()
+
+
+def test_publishing_into_a_signed_hub_says_to_sign_it(hub: Path, tmp_path: Path, stage: Stage) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Collection vit-publisher/demo/1\n")
+    words = ["collection", ROOT / "model_cards/demo/collection.yaml", page, hub, tmp_path / "receipt.json"]
+    assert "make sign" not in stage("publish", *words).stdout
+    (hub / "metadata").mkdir()
+    (hub / "metadata/timestamp.json").write_text("{}")
+    done = stage("publish", *words)
+    assert (
+        f"{hub} is signed: who verifies its signatures refuses what was published now until you run make" in done.stdout
+    )
 
 
 def test_the_same_bytes_again_change_nothing(member: Path, hub: Path) -> None:

@@ -21,9 +21,11 @@ from securesystemslib.signer import CryptoSigner
 
 from pipeline import verify
 from pipeline.base.fault import Fault
-from pipeline.hub.entries import ModuleEntry
-from pipeline.hub.folder import read_index
+from pipeline.hub.entries import ModuleEntry, PublishedFile
+from pipeline.hub.folder import read_index, write_index
+from pipeline.hub.index import parse_index
 from pipeline.hub.stored import store_page
+from pipeline.hub.withdrawal import Yank
 from pipeline.keys import sign_with
 from pipeline.targets.folder import Folder
 from pipeline.targets.open import open_target
@@ -421,6 +423,27 @@ def test_a_tarball_is_verified_in_its_hub_and_away_from_it(owned: Owned, tmp_pat
     assert "expected --hub=<its hub>" in owned.problem(away)
     away.write_bytes(away.read_bytes() + b"x")
     assert f"that of {DEMO}; do not load it" in owned.problem(away, signed=False)
+
+
+def test_a_yanked_module_is_said_to_be_one(owned: Owned, tmp_path: Path) -> None:
+    tarball = owned.hub / f"{DEMO}.tar.gz"
+    edit_entry(owned.hub, DEMO, lambda entry: dataclasses.replace(entry, yanked=Yank("wrong labels", "2026-11-01")))
+    sign_again(owned.hub, KEYS)
+    findings = owned.verify(tarball)
+    assert findings.problems == []
+    assert "it was YANKED on 2026-11-01, do not use it: wrong labels" in findings.notes
+    other = PublishedFile(f"{DEMO}.tar.gz", 1, "0" * 64)
+    edit_entry(owned.hub, DEMO, lambda entry: dataclasses.replace(entry, files=(other, *entry.files[1:])))
+    sign_again(owned.hub, KEYS)
+    assert "the hub lists other bytes for it: sha256 0000" in owned.problem(tarball)
+    document = hubs.read_document(owned.hub)
+    del document["modules"][DEMO], document["aliases"][DEMO.rpartition("/")[0]]
+    write_index(owned.hub, parse_index(owned.hub, document))
+    sign_again(owned.hub, KEYS)
+    assert f"the hub does not list {DEMO}: it was not released there, or not yet" in owned.verify(tarball).notes
+    shutil.copytree(owned.hub / "metadata", tmp_path / "alone/metadata")
+    findings = owned.verify(tarball, hub=tmp_path / "alone")
+    assert "the signed index is not at hand, so nothing says whether the module was yanked" in findings.notes
 
 
 def test_an_unpacked_module_is_verified_by_its_content(owned: Owned, tmp_path: Path) -> None:

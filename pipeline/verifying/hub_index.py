@@ -110,7 +110,8 @@ class HubIndex:
                 if (path, _sha256(content)) in self._earlier:
                     behind.append(path)
                 else:
-                    self._problem(path, "not what was signed: somebody has edited it; restore it, or sign it")
+                    text = "somebody has edited it, or published and not signed since"
+                    self._problem(path, f"not what was signed: {text}; restore it, or sign it (make sign)")
         if behind:
             text = f"{list_names(behind)}: an earlier signed version, for readers without the root; a release was"
             self._findings.notes.append(f"{text} interrupted: run make release again")

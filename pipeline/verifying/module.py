@@ -13,6 +13,7 @@ from pipeline.trust.envelope import LARGEST
 from pipeline.trust.statement import Statement, render_time
 from pipeline.verifying.findings import Findings
 from pipeline.verifying.hub import trust_index
+from pipeline.verifying.listed import check_listed
 from pipeline.verifying.readers import Seen, digest_stream, downloaded, open_reader
 from pipeline.verifying.statements import CheckedStatement, check_statement
 
@@ -72,13 +73,14 @@ def verify_module(module: Module, root: bytes | None, state: Path) -> Findings:
     """
     findings = Findings(public_address(module.place), modules=1, files=1)
     content, beside = _find_statement(module)
-    keys = None
+    trusted = reader = None
     if root is not None:
         if module.own_hub is None:
             raise Fault(f"{findings.address}: the root leads to the key by a hub's metadata; expected --hub=<its hub>")
-        keys = trust_index(open_reader(module.own_hub, module.cache), root, state, findings).keys
+        reader = open_reader(module.own_hub, module.cache)
+        trusted = trust_index(reader, root, state, findings)
     try:
-        checked = check_statement(content, keys)
+        checked = check_statement(content, trusted.keys if trusted else None)
     except Unreadable as reason:
         findings.problems.append(f"{findings.address}: its statement: {reason}")
         return findings
@@ -86,6 +88,8 @@ def verify_module(module: Module, root: bytes | None, state: Path) -> Findings:
     findings.signed_by.update(checked.signers)
     findings.notes.append(_describe(checked.statement))
     findings.problems += [f"{findings.address}: {text}" for text in _compare(module, checked, beside, findings)]
+    if reader and trusted:
+        check_listed(reader, trusted, checked.statement, findings)
     return findings
 
 
