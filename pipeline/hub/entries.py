@@ -210,6 +210,11 @@ class ModuleEntry:
         return next((file for file in self.files if file.page == f"{self.handle}.md"), None)
 
     @property
+    def statement(self) -> PublishedFile | None:
+        """Its provenance statement; None where an entry does not list it."""
+        return next((file for file in self.files if file.page == f"{self.handle}/provenance.dsse.json"), None)
+
+    @property
     def accuracies(self) -> tuple[Measured | Quoted, ...]:
         """The known accuracies: the measured one first where it is comparable, else the quoted one first.
 

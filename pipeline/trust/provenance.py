@@ -1,20 +1,23 @@
 """The statement of a published module: made of its build and its report, and kept in the hub.
 
-    <handle>/provenance.dsse.json    the statement in an envelope; the first one of a tarball stays
-    locks/<sha256>.lock              the lock file that the statement names, once for all modules
+    <handle>/provenance.dsse.<digest>.json    the statement in an envelope, which the index lists
+    <handle>/provenance.dsse.json             a copy of it, which is written after the index
+    locks/<sha256>.lock                       the lock file that the statement names, once for all modules
 
-A statement that exists already may get signatures, but its payload is that of the first publication: the same tarball
-published again does not become one of another day.
+A statement that the index lists may get signatures, in another file, but its payload is that of the first publication:
+the same tarball published again does not become one of another day.
 """
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.base.fault import Fault
-from pipeline.base.files import Unreadable, read_bounded, sha256_of, write_text
+from pipeline.base.files import Unreadable, has_text, read_bounded, sha256_of, write_text
 from pipeline.base.heads import Head
+from pipeline.base.stored_names import stored_path
 from pipeline.facts.report import Report
 from pipeline.trust import builder
 from pipeline.trust.builder import Build
@@ -99,13 +102,18 @@ def _dependencies(build: Build, report: Report) -> tuple[Resource, ...]:
 
 
 # In the hub -----------------------------------------------------------------------------------------------------------
-def read_envelope(hub: Path, handle: str) -> Envelope | None:
+def read_envelope(hub: Path, handle: str, listed: str | None = None) -> Envelope | None:
     """Returns the envelope of a module of the hub; None where there is none.
+
+    Args:
+        hub: its folder.
+        handle: of the module.
+        listed: the path of the statement that the index lists; None for that of the copy.
 
     Raises:
         Fault: when it is damaged.
     """
-    path = hub / statement_path(handle)
+    path = hub / (listed or statement_path(handle))
     try:
         return parse_envelope(read_bounded(path, LARGEST))
     except FileNotFoundError:
@@ -139,15 +147,18 @@ def open_envelope(envelope: Envelope, path: Path, handle: str) -> Statement:
     return statement
 
 
-def write_statement(hub: Path, statement: Statement, signers: "Sequence[Signer]" = ()) -> tuple[str, ...]:
-    """Writes a module's statement and its lock file into a hub, whose lock the caller holds.
+def write_statement(
+    hub: Path, statement: Statement, signers: "Sequence[Signer]" = (), listed: str | None = None
+) -> tuple[str, ...]:
+    """Writes a module's statement and its lock file into a hub, whose lock the caller holds; the index is to list them.
 
-    A statement about the same tarball stays as it is, but for signatures that it lacks.
+    A listed statement about the same tarball stays as it is, but for signatures that it lacks.
 
     Args:
         hub: its folder.
         statement: the statement of now.
         signers: who signs it.
+        listed: the path of the statement that the index lists; None for none.
 
     Returns:
         The paths of both in the hub.
@@ -155,22 +166,19 @@ def write_statement(hub: Path, statement: Statement, signers: "Sequence[Signer]"
     Raises:
         Fault: as refuse_other_lock(), or when the statement in the hub is damaged.
     """
-    path = statement_path(statement.handle)
-    envelope = read_envelope(hub, statement.handle)
-    before = None if envelope is None else open_envelope(envelope, hub / path, statement.handle)
+    envelope = read_envelope(hub, statement.handle, listed) if listed else None
+    before = None if envelope is None else open_envelope(envelope, hub / str(listed), statement.handle)
     if envelope is None or before is None or before.sha256 != statement.sha256:
         before, envelope = statement, Envelope(render_statement(statement))
     for signer in signers:
         if signer.public_key.keyid not in {signature.key_id for signature in envelope.signatures}:
             envelope = sign(envelope, signer)
-    _write_new(hub / path, render_envelope(envelope).decode())
+    content = render_envelope(envelope)
+    path = stored_path(statement_path(statement.handle), hashlib.sha256(content).hexdigest())
+    if not has_text(hub / path, content.decode()):
+        write_text(hub / path, content.decode())
     lock = before.definition.dependency(LOCK)
     return (path,) if lock is None else (path, _write_lock(hub, lock.digest["sha256"]))
-
-
-def _write_new(path: Path, text: str) -> None:
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)
 
 
 def refuse_other_lock(build: Build, hub: Path) -> None:

@@ -14,7 +14,6 @@ from pipeline.base.text import LARGEST_GENERATED
 from pipeline.hub.entries import ModuleEntry, PublishedFile
 from pipeline.trust.client import TrustedIndex, read_trusted_index
 from pipeline.trust.roles import NamedKey, current_time, find_expiring
-from pipeline.trust.statement import statement_path
 from pipeline.verifying.findings import Findings
 from pipeline.verifying.hub_index import HubIndex
 from pipeline.verifying.readers import Reader
@@ -115,10 +114,10 @@ class _HubCheck:
     def _check_module(self, entry: ModuleEntry) -> None:
         self._findings.modules += 1
         self._check_claim(entry)
-        path = next((file.path for file in entry.files if file.page == statement_path(entry.handle)), None)
-        if path is None:
+        if entry.statement is None:
             self._lacking["statement"].append(entry.handle)
             return
+        path = entry.statement.path
         content = self._reader.small(path)
         if content is None:  # named as missing already
             return
