@@ -7,6 +7,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.json_files import load_json
 from pipeline.base.plain_text import escape_clause
+from pipeline.base.shard_names import shard_of, shard_path
 from pipeline.base.templates import TEMPLATES, render
 from pipeline.facts import status
 from pipeline.facts.checks import ModuleReport
@@ -71,7 +72,7 @@ class Compatibility:
 
 @dataclass(frozen=True)
 class Links:
-    """The targets of a page's links to the companion module's page, the hub's index.json and the folder of plots."""
+    """The targets of a page's links: the companion module's page, a part of the hub's index, the folder of plots."""
 
     companion: str
     index: str
@@ -141,15 +142,20 @@ class Record:
         tuning = self.checks.fine_tuning
         return tuning is not None and tuning.variables > 0 and not tuning.without_gradient
 
+    @property
+    def _shard(self) -> str:
+        """The path of the module's part of the index, which every hub has; only small ones have index.json."""
+        return shard_path(shard_of(self.handle.rpartition("/")[0]))
+
     def links_in_hub(self) -> Links:
         """Returns the links of the page <publisher>/<module>/<version>.md."""
         other = self.other_handle.split("/", 1)[1]
-        return Links(f"../{other}.md", "../../index.json", f"{self.facts.module.version}/plots")
+        return Links(f"../{other}.md", f"../../{self._shard}", f"{self.facts.module.version}/plots")
 
     def links_elsewhere(self) -> Links:
         """Returns the links of a page outside the hub."""
         hub = self.facts.hub_url
-        return Links(f"{hub}/{self.other_handle}.md", f"{hub}/index.json", f"{hub}/{self.handle}/plots")
+        return Links(f"{hub}/{self.other_handle}.md", f"{hub}/{self._shard}", f"{hub}/{self.handle}/plots")
 
     def render(self, template: str, links: Links, **more: Any) -> str:
         """Renders a template of the folder templates/ with the record, its parts by their short names, and `more`."""

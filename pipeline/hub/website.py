@@ -19,6 +19,7 @@ import markupsafe
 from pipeline.base.files import has_text, write_memory, write_text
 from pipeline.base.heads import Head
 from pipeline.base.json_files import recall_json
+from pipeline.base.shard_names import EXPORTED
 from pipeline.base.stage_code import ROOT
 from pipeline.base.templates import TEMPLATES, make_environment
 from pipeline.base.text import read_generated
@@ -38,8 +39,9 @@ MANIFEST = "site/pages.json"
 # The code that turns facts into pages; after a change of it all of them are rendered again.
 _RENDERERS = (
     "hub/website", "hub/changes", "hub/markdown", "hub/entries", "hub/index", "hub/aliases", "hub/values",
-    "hub/withdrawal", "hub/notices", "hub/start_page_plot", "base/axes", "base/heads", "base/stored_names",
-    "base/templates", "base/verification", "cards/drafts", "cards/page", "facts/accuracy", "facts/status",
+    "hub/withdrawal", "hub/notices", "hub/start_page_plot", "base/axes", "base/heads", "base/shard_names",
+    "base/stored_names", "base/templates", "base/verification", "cards/drafts", "cards/page",
+    "facts/accuracy", "facts/status",
 )  # fmt: skip
 # What follows a title, which the two modules of a member share, by the task.
 _KINDS = {Head.CLASSIFICATION.task: "classifier", Head.FE.task: Head.FE.noun}
@@ -250,14 +252,14 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _render(environment: jinja2.Environment, page: Page) -> str:
-    """Renders a page; its links are relative to where it lies."""
+def _render(environment: jinja2.Environment, page: Page, is_exported: bool) -> str:
+    """Renders a page; its links are relative to where it lies. `is_exported`: whether the hub has index.json."""
     here = posixpath.dirname(page.path) or "."
 
     def link(target: str) -> str:
         return quote(posixpath.relpath(target, here))
 
-    return environment.get_template(page.template).render(link=link, **page.facts())
+    return environment.get_template(page.template).render(link=link, is_exported=is_exported, **page.facts())
 
 
 def renderer_digest() -> str:
@@ -279,7 +281,7 @@ def _write_manifest(hub: Path, digests: dict[str, str]) -> None:
     write_memory(hub / MANIFEST, json.dumps(digests, indent=0, sort_keys=True) + "\n")
 
 
-def _write_pages(hub: Path, pages: Sequence[Page]) -> None:
+def _write_pages(hub: Path, pages: Sequence[Page], is_exported: bool) -> None:
     """Renders and writes pages; the next ones are rendered while the disk syncs the earlier ones.
 
     Those of one template may be written in any order; a page that lists others comes after them.
@@ -287,7 +289,8 @@ def _write_pages(hub: Path, pages: Sequence[Page]) -> None:
     environment = _environment()
     with ThreadPoolExecutor() as pool:
         for _, group in itertools.groupby(pages, lambda page: page.template):
-            writing = [pool.submit(write_text, hub / page.path, _render(environment, page)) for page in group]
+            texts = ((page.path, _render(environment, page, is_exported)) for page in group)
+            writing = [pool.submit(write_text, hub / path, text) for path, text in texts]
             for written in writing:
                 written.result()
 
@@ -322,17 +325,17 @@ def build(hub: Path, index: Index) -> int:
     Raises:
         Fault: when a Markdown page is not UTF-8.
     """
-    before, renderer = _read_manifest(hub), renderer_digest()
+    before, renderer, is_exported = _read_manifest(hub), renderer_digest(), len(index.entries) <= EXPORTED
     now: dict[str, str] = {}
     changed = []
     for page in _pages(_read_hub(hub, index)):
-        now[page.path] = hashlib.sha256(f"{renderer}\n{page.inputs}".encode()).hexdigest()
+        now[page.path] = hashlib.sha256(f"{renderer}\n{is_exported}\n{page.inputs}".encode()).hexdigest()
         if before.get(page.path) != now[page.path] or not (hub / page.path).is_file():
             changed.append(page)
     if changed:  # an interrupted run leaves them out of the manifest, so that the next run writes them
         _write_manifest(hub, {path: digest for path, digest in before.items() if digest == now.get(path, digest)})
     _write_shared(hub)
-    _write_pages(hub, changed)
+    _write_pages(hub, changed, is_exported)
     _remove_stale(hub, before.keys() - now.keys())
     if changed or now != before:
         _write_manifest(hub, now)

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from pipeline.base.fault import Fault
+from pipeline.base.shard_names import shard_of, shard_path
 from pipeline.base.templates import INSTALL
 from pipeline.facts.collection import read_collection
 from pipeline.hub import website
@@ -270,6 +271,18 @@ def test_pages_of_an_interrupted_run_are_written_again(hub: Path) -> None:
 def test_a_change_of_the_templates_renders_all_pages(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(website, "renderer_digest", lambda: "another")
     assert build(hub) == 11
+
+
+def test_no_page_of_a_large_hub_links_to_index_json(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "sayakpaul/vit_s16_fe/1.html"
+    assert "../../index.json" in page(hub, name).links
+    monkeypatch.setattr(website, "EXPORTED", 3)
+    assert build(hub) == 11
+    links = page(hub, name).links
+    assert [link for link in links if "index" in link] == [
+        "../../index.html", f"../../{shard_path(shard_of('sayakpaul/vit_s16_fe'))}", "../../index/root.json",
+    ]  # fmt: skip
+    assert all((hub / name).parent.joinpath(link).is_file() for link in links if "index" in link)
 
 
 def test_pages_of_removed_entries_are_removed(hub: Path) -> None:
