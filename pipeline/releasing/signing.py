@@ -14,14 +14,15 @@ from pipeline.releasing.merging import merge_documents
 from pipeline.releasing.plan import digest
 from pipeline.releasing.retry import retry_moved
 from pipeline.targets.interface import AlreadyThere, Moved, Target
-from pipeline.trust.chain import TIMESTAMP_PATH, Change
+from pipeline.trust.chain import TIMESTAMP_PATH, Change, load_chain
 from pipeline.trust.metadata import copy_path, is_signed, next_metadata, signed_shards
-from pipeline.trust.roles import GetFile, current_time
+from pipeline.trust.roles import GetFile, Role, current_time
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
 
 LARGEST_ROOT = 512_000  # bytes; what clients accept
+RELEASING = (Role.RELEASE, Role.SNAPSHOT, Role.TIMESTAMP)  # whose metadata a release signs
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def reads(target: Target) -> GetFile:
 
 
 def check_signing(target: Target, signing: Signing | None) -> None:
-    """Refuses a release without keys to a signed target, and one with keys to a target that has no metadata yet.
+    """Refuses a release without the keys of a signed target, and one with keys to a target that has no metadata yet.
 
     Args:
         target: where to.
@@ -66,6 +67,8 @@ def check_signing(target: Target, signing: Signing | None) -> None:
                 f"{target.address}: it is signed, so a release needs keys; set SIGN=<keys of release, snapshot and"
                 " timestamp>"
             )
+        chain = load_chain(reads(target), signing.trusted_root)
+        chain.sign(RELEASING, signing.change(), reads(target))  # tried before claims, which are made for ever
     elif signing is not None:
         raise Fault(
             f"{target.address}: it is not signed yet; release without SIGN=, then run make keys HUB={target.address}"

@@ -129,8 +129,10 @@ def read_state(target: Target, index: Index) -> TargetState:
     names = sorted(index.versions)
     listed = map_parallel(lambda prefix: list(target.list(prefix)), [f"{name}/" for name in names])
     files = {stored.path: stored for group in listed for stored in group}
-    pages = [file.path for entry in index.collections.values() for file in entry.files]
-    files |= {stored.path: stored for stored in map_parallel(target.head, pages) if stored}
+    folders = tuple(f"{name}/" for name in names)
+    others = {file.path for entry in index.entries.values() for file in entry.files} - files.keys()  # pages, lock files
+    others = {path for path in others if not path.startswith(folders)}
+    files |= {stored.path: stored for stored in map_parallel(target.head, sorted(others)) if stored}
     return TargetState(target.address, root, root_tag, root_sha256, parts, older, _read_claims(target, index), files)
 
 

@@ -71,6 +71,19 @@ def test_an_unsigned_target_gets_no_signature_by_chance(hub: Path, target: Targe
     assert not list(target.list(""))
 
 
+@pytest.mark.parametrize("wrong", [Role.RELEASE, Role.TIMESTAMP])
+def test_keys_that_cannot_sign_stop_a_release_before_its_claims(
+    released_hub: Path, target: Target, keys: Keys, tmp_path: Path, wrong: Role
+) -> None:
+    theirs, ours = halves(released_hub, tmp_path / "halves")
+    publish(ours, target, None)
+    sign_first(target, keys)
+    before = list(target.list(""))
+    with pytest.raises(Fault, match=f"SIGN= has no key of the role {wrong}; expected that of"):
+        publish(theirs, target, online({**keys, wrong: make_keys()[wrong]}))
+    assert list(target.list("")) == before
+
+
 def test_an_edited_shard_is_not_signed(released_hub: Path, target: Target, keys: Keys, tmp_path: Path) -> None:
     """Whoever can write the target may have added an entry to a plain shard, which the next release must not sign."""
     theirs, ours = halves(released_hub, tmp_path / "halves")
