@@ -123,14 +123,19 @@ class HubIndex:
     @cached_property
     def _earlier(self) -> set[tuple[str, str]]:
         """The path and the SHA-256 of each part of the index that the same keys signed before."""
+        return set().union(*self._releases)
+
+    @cached_property
+    def _releases(self) -> list[set[tuple[str, str]]]:
+        """What each earlier release signed by the same keys lists, as in _earlier."""
         assert self._trusted
-        earlier: set[tuple[str, str]] = set()
+        earlier = []
         newest = self._trusted.roles[Role.RELEASE].version
         for version in range(newest - 1, max(0, newest - 1 - _MOST_EARLIER), -1):
             path = metadata_path(Role.RELEASE, version)
             content = self._reader.small(path)
             if content is not None:
-                earlier |= _listed(content, path, self._trusted)
+                earlier.append(_listed(content, path, self._trusted))
         return earlier
 
     def _compare_export(self, index: Index) -> None:
@@ -162,9 +167,8 @@ class HubIndex:
     def _was_so(self, kind: str, name: str, entry: Entry | None) -> bool:
         shard = shard_path(shard_of_entry(name))
         earlier = [document[kind].get(name) for path, document in self._older if path == shard]
-        if not earlier:  # a shard of the last release, unless that was the first one, when all was signed as it was
-            assert self._trusted
-            earlier = [None] if self._trusted.roles[Role.RELEASE].version > 1 else []
+        if any(listed and shard not in dict(listed) for listed in self._releases):  # a shard that is newer than they
+            earlier.append(None)
         return entry in [*earlier, self._newest[kind].get(name)]
 
     @cached_property
