@@ -116,11 +116,10 @@ def test_each_command_is_a_module_that_knows_the_script() -> None:
         assert f'prog=program("{command.module}")' in (ROOT / f"pipeline/{command.module}.py").read_text()
 
 
-@pytest.mark.parametrize("name", ["serve", "check-hub"])
-def test_each_command_gives_its_own_help(wheel: Wheel, name: str) -> None:
-    done = wheel.run(name, "--help")
+def test_a_command_gives_its_own_help(wheel: Wheel) -> None:
+    done = wheel.run("check-hub", "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"usage: vit-publisher {name} ")
+    assert done.stdout.startswith("usage: vit-publisher check-hub ")
 
 
 def test_what_is_no_command_is_refused(wheel: Wheel) -> None:

@@ -28,11 +28,12 @@ raise SystemExit(command("release", main))
 
 
 def watch_processes(host: StandIn, token: str, seen: list[str]) -> None:
-    """Lets a host look at all command lines whenever it is asked something."""
+    """Lets a host look at all command lines at every fourth request."""
     answer = host.answer
 
     def watching(request: Request) -> Answer:
-        seen.extend(line for line in _command_lines() if token in line)
+        if len(host.requests) % 4 == 1:
+            seen.extend(line for line in _command_lines() if token in line)
         return answer(request)
 
     host.answer = watching  # type: ignore[method-assign]
