@@ -11,6 +11,7 @@ The first publish writes it, with HUB_URL= or the collection's hub_url. After th
 
 import argparse
 import json
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,6 +59,19 @@ def read_settings(hub: Path) -> HubSettings | None:
     if not settings.url.startswith(("http://", "https://")) or settings.url.endswith("/"):
         raise Fault(f"{path}: url {settings.url!r}: expected http(s)://<host>/<path> without a slash at its end")
     check_public(settings.url, f"{path}: url")
+    return settings
+
+
+def parse_settings(content: bytes, place: str) -> HubSettings:
+    """Reads the content of a hub.yaml that lies elsewhere; raises Fault as read_settings() does, for its `place`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / FILE
+        path.write_bytes(content)
+        try:
+            settings = read_settings(path.parent)
+        except Fault as fault:
+            raise Fault(str(fault).replace(str(path), place)) from None
+    assert settings
     return settings
 
 

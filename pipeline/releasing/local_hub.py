@@ -11,6 +11,7 @@ from pipeline.cards.page import Problem, read_page, refuse_problems
 from pipeline.hub import integrity
 from pipeline.hub.folder import inspect_index, read_root
 from pipeline.hub.index import Index
+from pipeline.hub.settings import FILE, HubSettings, read_settings
 from pipeline.hub.shards import render_document
 from pipeline.hub.stored import outdated_copies
 
@@ -26,12 +27,14 @@ class LocalHub:
         folder: where it is.
         index: what it holds; each listed file is there and has its digest.
         url: its public address; None where its index does not say.
+        settings: what its hub.yaml says; None without one.
         states: what changes with every write of a tarball, by path; taken before its digest was.
     """
 
     folder: Path
     index: Index
     url: str | None
+    settings: HubSettings | None
     states: dict[str, FileState]
 
     @property
@@ -59,8 +62,14 @@ def read_local_hub(folder: Path) -> LocalHub:
         more = [f"and {len(problems) - _SHOWN:,} more"] if problems[_SHOWN:] else []
         text = f"{folder}: nothing was released, since the hub is damaged; repair it until make check-hub passes"
         raise Fault("\n".join([text, *problems[:_SHOWN], *more]))
-    root = read_root(folder)
-    return LocalHub(folder, index, root.url if root else None, states)
+    root, settings = read_root(folder), read_settings(folder)
+    url = root.url if root else None
+    if settings and url and settings.url != url:
+        raise Fault(
+            f"{folder / FILE}: url {settings.url}, but the hub was published for {url}; correct the line, or move the"
+            " hub: publish every member again with HUB_URL=<new address> MOVE=1"
+        )
+    return LocalHub(folder, index, url, settings, states)
 
 
 def _state_of(path: Path) -> FileState:

@@ -9,11 +9,13 @@ from pipeline.base.text import read_generated
 from pipeline.cards.page import LARGEST_PAGE
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile
 from pipeline.hub.release_rules import reasons_against_release
+from pipeline.hub.settings import HubSettings
 from pipeline.hub.shards import ROOT, Document, Root, empty_document, merge, render_document, shard_path, split
 from pipeline.hub.values import Entry
 from pipeline.releasing.local_hub import LocalHub
 from pipeline.releasing.merging import find_conflict, merge_documents
 from pipeline.releasing.plan import SCHEMA, Change, Plan, PlannedFile, PlannedPart, digest
+from pipeline.releasing.policy import join_settings, plan_settings, reasons_of_policy
 from pipeline.releasing.rules import check_urls, is_public
 from pipeline.releasing.target_state import Claim, TargetState, map_parallel, read_state
 from pipeline.targets.interface import Target
@@ -26,6 +28,7 @@ class _Context:
     hub: LocalHub
     target: Target
     state: TargetState
+    settings: HubSettings | None  # of both
 
 
 def make_plan(hub: LocalHub, target: Target) -> Plan:
@@ -36,8 +39,9 @@ def make_plan(hub: LocalHub, target: Target) -> Plan:
     """
     state = read_state(target, hub.index)
     check_urls(target.address, hub.url, state.root.url if state.root else None)
-    context = _Context(hub, target, state)
+    context = _Context(hub, target, state, join_settings(hub, target))
     files = map_parallel(lambda pair: _plan_file(context, *pair), list(_files(context)))
+    files += plan_settings(hub, target, context.settings)
     return Plan(
         schema=SCHEMA,
         target=target.address,
@@ -87,6 +91,7 @@ def _module_reasons(context: _Context, entry: ModuleEntry) -> Iterator[str]:
     if entry.card and is_public(context.target.address, context.hub.url):
         card = read_generated(context.hub.folder / entry.card.path, "publish it again", LARGEST_PAGE)
     yield from reasons_against_release(entry, card)
+    yield from reasons_of_policy(context.settings, context.hub, entry)
     yield from _conflicts(context, entry)
 
 

@@ -69,6 +69,11 @@ def check_signing(target: Target, signing: Signing | None) -> None:
             )
         chain = load_chain(reads(target), signing.trusted_root)
         chain.sign(RELEASING, signing.change(), reads(target))  # tried before claims, which are made for ever
+    elif signing is not None and signing.trusted_root is not None:
+        raise Fault(
+            f"{target.address}: {TIMESTAMP_PATH} is missing, so it is not signed, but ROOT= says that it was; restore"
+            " it from a copy, or leave ROOT= out for a target that was never signed"
+        )
     elif signing is not None:
         raise Fault(
             f"{target.address}: it is not signed yet; release without SIGN=, then run make keys HUB={target.address}"

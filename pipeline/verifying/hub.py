@@ -12,6 +12,9 @@ from pipeline.base.json_files import parse_facts
 from pipeline.base.progress import Progress
 from pipeline.base.text import LARGEST_GENERATED
 from pipeline.hub.entries import ModuleEntry, PublishedFile
+from pipeline.hub.settings import FILE, parse_settings
+from pipeline.hub.shards import ROOT, parse_root
+from pipeline.trust.chain import TIMESTAMP_PATH
 from pipeline.trust.client import TrustedIndex, read_trusted_index
 from pipeline.trust.roles import NamedKey, current_time, find_expiring
 from pipeline.verifying.findings import Findings
@@ -63,10 +66,12 @@ class _HubCheck:
         self._index = parts.read()
         self._tarballs = {entry.tarball.sha256: handle for handle, entry in self._index.modules.items()}
         self._behind: list[str] = []  # plain copies of pages
+        self._requires_signature = False
         self._lacking: dict[str, list[str]] = {"claim": [], "statement": [], "signature": []}
 
     def run(self) -> None:
-        """Checks every file that the index lists, then the links of the start page."""
+        """Checks the settings, every file that the index lists, then the links of the start page."""
+        self._check_settings()
         entries = self._index.entries
         with Progress("verify", sum(file.size for entry in entries.values() for file in entry.files), "B") as progress:
             for name, entry in entries.items():
@@ -84,7 +89,29 @@ class _HubCheck:
             self._lacking["claim"] = []  # a folder that was never released has none
         for what, handles in self._lacking.items():
             if handles:
-                self._findings.notes.append(f"{len(handles):,} modules have no {what}: {list_names(handles, 3)}")
+                text = f"{len(handles):,} modules have no {what}: {list_names(handles, 3)}"
+                if self._requires_signature and what != "claim":
+                    self._problem(FILE, f"it requires signatures, and {text}")
+                else:
+                    self._findings.notes.append(text)
+
+    def _check_settings(self) -> None:
+        """Reads hub.yaml, which must be of the same hub as the index."""
+        content, root = self._reader.small(FILE), self._reader.small(ROOT)
+        if content is None:
+            return
+        place = f"{self._reader.address}/{FILE}"
+        try:
+            settings = parse_settings(content, place)
+            url = parse_root(f"{self._reader.address}/{ROOT}", root).url if root else None
+        except Fault as fault:
+            self._findings.problems.append(str(fault))
+            return
+        if url not in (None, settings.url):
+            self._problem(FILE, f"url {settings.url}, but {ROOT} says {url}")
+        self._requires_signature = settings.policy.require_signature
+        if self._requires_signature and not self._reader.has(TIMESTAMP_PATH):
+            self._findings.notes.append(f"{FILE} requires signatures, and the index has none: run make keys")
 
     def _check_file(self, name: str, file: PublishedFile) -> None:
         seen = self._reader.seen(file.path, file.size)
@@ -130,7 +157,7 @@ class _HubCheck:
             self._problem(path, str(reason))
             return
         self._findings.signed_by.update(checked.signers)
-        if not checked.signers and self._trusted:
+        if not checked.is_signed and (self._trusted or self._requires_signature):
             self._lacking["signature"].append(entry.handle)
 
     def _check_claim(self, entry: ModuleEntry) -> None:

@@ -11,10 +11,14 @@ from pipeline.trust.statement import Statement, parse_statement
 
 @dataclass(frozen=True)
 class CheckedStatement:
-    """A statement, and the names of those whose signatures are right; none where no keys are trusted."""
+    """A statement, and the names of those whose signatures are right; none where no keys are trusted.
+
+    `is_signed` says whether there are signatures at all, whosever they are.
+    """
 
     statement: Statement
     signers: tuple[str, ...]
+    is_signed: bool
 
     def refuse_other(self, handle: str, sha256: str) -> None:
         """Raises Unreadable for a statement of another module or other bytes."""
@@ -37,11 +41,11 @@ def check_statement(content: bytes, keys: Mapping[str, NamedKey] | None) -> Chec
     envelope = parse_envelope(content)
     statement = parse_statement(envelope.payload)
     if keys is None or not envelope.signatures:
-        return CheckedStatement(statement, ())
+        return CheckedStatement(statement, (), bool(envelope.signatures))
     valid = verify(envelope, [key.key for key in keys.values()])
     if not valid:
         known = [signature.key_id for signature in envelope.signatures if signature.key_id in keys]
         text = "its signature is wrong" if known else "it is signed by a key that does not count, or no longer"
         raise Unreadable(f"{text} (key {(known or [envelope.signatures[0].key_id])[0][:8]})")
     names = (f"{keys[key_id].name}{', a key replaced since' if keys[key_id].is_retired else ''}" for key_id in valid)
-    return CheckedStatement(statement, tuple(names))
+    return CheckedStatement(statement, tuple(names), is_signed=True)

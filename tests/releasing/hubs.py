@@ -12,6 +12,7 @@ from pipeline.hub.folder import read_index, write_index
 from pipeline.hub.folder import read_root as read_local_root
 from pipeline.hub.index import parse_index
 from pipeline.hub.publisher_page import render_publisher
+from pipeline.hub.settings import FILE
 from pipeline.hub.shards import EXPORT, ROOT, Document, render_document
 from pipeline.hub.stored import remove_replaced
 from pipeline.releasing.pages import START, read_publisher
@@ -117,8 +118,14 @@ def make_public(hub: Path, url: str = PUBLIC) -> Path:
         if plain_path(name) == name:
             path.write_text(path.read_text().replace("http://localhost:8080", url))
     store_again(hub)
-    write_index(hub, read_index(hub), url)
+    move(hub, url)
     return hub
+
+
+def move(hub: Path, url: str) -> None:
+    """Gives a hub another address, but for its pages."""
+    write_index(hub, read_index(hub), url)
+    (hub / FILE).write_text(f"url: {url}\n")
 
 
 def copy_part(hub: Path, folder: Path, is_kept: Callable[[str], object]) -> Path:
@@ -128,6 +135,7 @@ def copy_part(hub: Path, folder: Path, is_kept: Callable[[str], object]) -> Path
     index = parse_index(folder, document)
     root = read_local_root(hub)
     write_index(folder, index, root.url if root else None)
+    shutil.copy(hub / FILE, folder / FILE)
     for entry in index.entries.values():
         for file in entry.files:
             for path in (file.path, file.page):

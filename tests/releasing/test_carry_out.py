@@ -37,6 +37,8 @@ def group_of(path: str) -> str:
         return path
     if path.startswith(("claims/", "index/")):
         return path.partition("/")[0] + "/"
+    if path == "hub.yaml":
+        return "card"
     return ".tar.gz" if path.endswith(".tar.gz") else "page" if plain_path(path) == path else "card"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.base.stored_names import plain_path
-from pipeline.hub.folder import read_index, write_index
+from pipeline.hub.folder import read_index
 from pipeline.release import release
 from pipeline.releasing.local_hub import read_local_hub
 from pipeline.releasing.plan import Change, Plan, check_still_holds, digest, load_plan, refuse_refusals
@@ -17,7 +17,7 @@ from pipeline.releasing.show import describe_plan
 from pipeline.releasing.target_state import Claim, claim_path
 from pipeline.targets.interface import Target
 from tests.hubs import read_document
-from tests.releasing.hubs import card_path, correct_card, rewrite, set_document
+from tests.releasing.hubs import card_path, correct_card, move, rewrite, set_document
 
 DEMO = "vit-publisher/vit_demo_fe/1"
 
@@ -135,13 +135,13 @@ def test_a_card_that_names_localhost_is_refused(hub: Path, target: Target) -> No
     assert "1.tar.gz and 7 files more: its card names" in str(raised.value)
     assert "(HUB_URL=https://<host> MOVE=1)" in str(raised.value)
     assert [line.endswith(": as above") for line in describe_plan(plan) if "  refused " in line] == [False, *[True] * 7]
-    write_index(hub, read_index(hub), "http://localhost:8080")
+    move(hub, "http://localhost:8080")
     assert not plan_of(hub, target).refused  # nor is the hub for others
 
 
 def test_another_hubs_target_is_refused(hub: Path, target: Target) -> None:
     release_all(hub, target)
-    write_index(hub, read_index(hub), "https://other.example.org")
+    move(hub, "https://other.example.org")
     with pytest.raises(Fault, match=r"it is the hub of https://hub\.example\.org, and this hub is for https://other"):
         plan_of(hub, target)
 
@@ -203,7 +203,7 @@ def test_a_plan_is_shown_per_file(hub: Path, target: Target) -> None:
     assert lines[0] == f"release of {hub} to {target.address}, the hub of https://hub.example.org"
     tarball = next(file for file in read_document(hub)["modules"][DEMO]["files"] if file["path"] == f"{DEMO}.tar.gz")
     assert f"  new        {tarball['size']:>8} B  {tarball['sha256'][:16]}  {DEMO}.tar.gz" in lines
-    assert lines[-1].startswith(f"{sum(len(entry.files) for entry in read_index(hub).entries.values())} new (")
+    assert lines[-1].startswith(f"{1 + sum(len(entry.files) for entry in read_index(hub).entries.values())} new (")
     assert lines[-1].endswith("; 2 versions to claim, then the pages")
 
 
