@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import random
 import re
 import shutil
@@ -371,6 +372,34 @@ def test_the_statement_of_another_module_does_not_count_wherever_it_lies_in_the_
     with served(owned.hub) as address:
         for signed in (True, False):
             assert f"its statement is that of {FE}" in owned.problem(f"{address}/{DEMO}.tar.gz", signed=signed)
+
+
+@pytest.mark.parametrize(
+    ("path", "damage", "reason"),
+    [
+        ("metadata/timestamp.json", 1 << 40, "more than 67,108,864 bytes"),
+        (f"claims/{DEMO}.json", 1 << 40, "more than 67,108,864 bytes"),
+        (f"{DEMO}.tar.gz", 1 << 40, "got more bytes"),
+        (f"claims/{DEMO}.json", ("{", '{"size": 1, '), "the key 'size' stands twice"),
+        ("index.json", ('"modules"', '"modules": {}, "modules"'), "the key 'modules' stands twice"),
+        ("index.json", ('"latest": 2', '"latest": 1'), "vit_demo_fe differ from the shards, and were never"),
+        ("index/root.json", ('"shards"', '"shards": [], "shards"'), "index/root.json: not what was signed"),
+        (f"{DEMO}.md", Path("/etc/hostname"), "changed: expected a copy"),
+    ],
+)
+def test_what_the_owner_of_the_storage_may_try_is_found(
+    owned: Owned, path: str, damage: int | tuple[str, str] | Path, reason: str
+) -> None:
+    """Files without end, keys that stand twice, an alias for a broken version, a link that leads out of the hub."""
+    file = owned.hub / path
+    if isinstance(damage, int):
+        os.truncate(file, damage)
+    elif isinstance(damage, Path):
+        file.unlink()
+        file.symlink_to(damage)
+    else:
+        file.write_text(file.read_text().replace(*damage))
+    assert [problem for problem in owned.problems() if reason in problem]
 
 
 def test_a_start_page_with_odd_links_breaks_nothing(owned: Owned) -> None:
