@@ -22,7 +22,18 @@ VALUES = (
     "a\\", "\\", "$", "$$", "'", '"', "`", "Tom's models", "a  b", "\x01\x7f",
 )  # fmt: skip
 # Their values are names that make knows, or 1 and 0; everything else is refused.
-SWITCHES = ("OFFLINE", "REQUIRE_ACCURACY", "V", "BACKGROUND", "AGAINST_BACKGROUND", "TRUST", "DIFF", "FRESH", "REVOKE")
+SWITCHES = (
+    "OFFLINE",
+    "REQUIRE_ACCURACY",
+    "V",
+    "BACKGROUND",
+    "AGAINST_BACKGROUND",
+    "TRUST",
+    "DIFF",
+    "FRESH",
+    "REVOKE",
+    "MOVE",
+)
 CHECKED = ("MODEL", "COLLECTION", "ARTIFACTS", "PYTHON", "BASE_PYTHON", *SWITCHES)
 PATHS = ("HUB", "MODULE", "FROM", "TO", "SAVED_MODEL", "CHECKPOINT")  # they cannot begin with `-`
 ARTIFACTS = "o'brien$(touch${IFS}ran)\"#1&{}"

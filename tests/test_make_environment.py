@@ -181,6 +181,17 @@ def test_make_knows_what_the_pipeline_imports() -> None:
         "uvicorn",
         "h11",
         "tensorflow_datasets",
+        # Of the extras release, huggingface, kaggle and trust.
+        "boto3",
+        "botocore",
+        "cryptography",
+        "httpx2",
+        "huggingface_hub",
+        "kagglehub",
+        "kagglesdk",
+        "obstore",
+        "securesystemslib",
+        "tuf",
     }
     assert imported - set(sys.stdlib_module_names) - {"pipeline"} - aside <= set(required)
 
