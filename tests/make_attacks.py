@@ -36,10 +36,12 @@ SWITCHES = (
 )
 CHECKED = ("MODEL", "COLLECTION", "ARTIFACTS", "PYTHON", "BASE_PYTHON", *SWITCHES)
 PATHS = ("HUB", "MODULE", "FROM", "TO", "SAVED_MODEL", "CHECKPOINT")  # they cannot begin with `-`
+COMMAND_LINE_ONLY = ("TO=there", "FROM=then")  # without which some goals are refused
 ARTIFACTS = "o'brien$(touch${IFS}ran)\"#1&{}"
 GOALS = (
     *("publish-all", "select", "add", "contact-sheet", "evaluate", "doctor", "check-hub", "serve", "imagenet"),
     *("yank", "unyank", "deprecate", "undeprecate", "alias", "release-plan", "release", "bench", "check-full"),
+    *("verify", "keys", "sign", "renew", "reproduce", "release-notes"),
 )
 SETTINGS = re.findall(r"^([A-Z_]+) \?=", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 # Stands in for an interpreter: writes its arguments to words, each with a NUL after it.
@@ -95,7 +97,7 @@ def pass_everywhere(tree: Path, value: str, in_environment: bool = False) -> Pas
     given |= {name: f"./{value}" for name in PATHS if value.lstrip().startswith("-")}
     words = ("-k", *GOALS, "MODEL=mini", "COLLECTION=tiny", f"ARTIFACTS={ARTIFACTS}", write_recorder(tree))
     if in_environment:
-        done = run_make(tree, *words, **given)
+        done = run_make(tree, *words, *COMMAND_LINE_ONLY, **given)
     else:
         done = run_make(tree, *words, *(f"{name}={value}" for name, value in given.items()))
     record = tree / "words"
