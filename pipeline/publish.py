@@ -284,7 +284,6 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path, url: str | None =
         statements = make_statements(outputs, modules, hub)
         settings = settle(hub, url or outputs.collection.hub_url.rstrip("/"), outputs.collection.publisher.id)
         _check_policy(outputs, settings, statements)
-        write_settings(hub, settings)
         with ExitStack() as placed:  # all of them or none
             for module in modules:
                 if module.handle in to_copy:
@@ -299,6 +298,7 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path, url: str | None =
             entry = module_entry(module.handle, module.head, outputs.module, outputs.collection, outputs.report, files)
             published[module.handle] = carry_over(previous, entry)
         updated = index.with_modules(published)
+        write_settings(hub, settings)  # a publication that failed before has settled no address
         _write_lists(hub, settings, updated, outputs.collection.publisher, list(published.values()))
     _write_receipt(receipt, hub, published)
     for name in published:
@@ -324,8 +324,8 @@ def publish_collection(collection: Collection, page: Path, hub: Path, receipt: P
     with locked(hub):
         index = read_index(hub)
         settings = settle(hub, url or collection.hub_url.rstrip("/"), collection.publisher.id)
-        write_settings(hub, settings)
         entry = CollectionEntry(name, (store_page(hub, f"{name}.md", text),))
+        write_settings(hub, settings)
         _write_lists(hub, settings, index.with_collection(entry), collection.publisher, [entry])
     _write_receipt(receipt, hub, {name: entry})
 

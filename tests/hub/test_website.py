@@ -278,7 +278,7 @@ def test_no_page_of_a_large_hub_links_to_index_json(hub: Path, monkeypatch: pyte
     assert "../../index.json" in page(hub, name).links
     monkeypatch.setattr(website, "EXPORTED", 3)
     assert build(hub) == 11
-    links = page(hub, name).links
+    links = [link for link in page(hub, name).links if not link.startswith("https:")]
     assert [link for link in links if "index" in link] == [
         "../../index.html", f"../../{shard_path(shard_of('sayakpaul/vit_s16_fe'))}", "../../index/root.json",
     ]  # fmt: skip
