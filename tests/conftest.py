@@ -115,6 +115,7 @@ SLOW_FIXTURES = {"published", "dropping", "demo_hub", "mini_checkpoint"}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fast", action="store_true", help="run only tests without TensorFlow, JAX and a browser")
+    parser.addoption("--long", action="store_true", help="run only the tests that make check-full runs")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -140,7 +141,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks the users of slow fixtures, leaves slow tests out of a fast run, and orders the others."""
+    """Marks the users of slow fixtures, leaves long and slow tests out where they do not belong, orders the others."""
+    wanted = [item for item in items if bool(item.get_closest_marker("long")) is config.getoption("long")]
+    config.hook.pytest_deselected(items=list(set(items) - set(wanted)))
+    items[:] = wanted
     for item in items:
         if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)

@@ -140,7 +140,7 @@ def run_scripts(folder: Path, *scripts: str, settings: Mapping[str, str] | None 
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("head", ["classification", "fe"])
+@pytest.mark.parametrize("head", ["classification", pytest.param("fe", marks=pytest.mark.long)])
 def test_every_snippet_of_the_card_runs_as_printed(demo_hub: Hub, head: str, tmp_path: Path) -> None:
     tf_hub, alone, keras, tf_keras = python_blocks(demo_hub.card(head))
     lines = run_scripts(tmp_path, tf_hub, alone)
@@ -167,6 +167,7 @@ def test_a_copy_is_verified_as_the_card_says(demo_hub: Hub, head: str, tmp_path:
     assert done.stdout.splitlines()[0] == f"{demo_hub.report['modules'][head]['content_sha256']}  -"
 
 
+@pytest.mark.long
 def test_the_snippets_of_the_other_dialects_run(demo_hub: Hub, tmp_path: Path) -> None:
     """Those for Hugging Face load the module from its repository there, those for Kaggle from a folder."""
     member, host, blocks = demo_hub.artifacts / "vit_demo", HuggingFace(), {}
@@ -279,7 +280,7 @@ def test_reports_show_tensorflow_and_jax_agree(published: Path) -> None:
             assert checks["weights"]["verdict"] == "pass"
 
 
-@pytest.mark.parametrize("head", Head)
+@pytest.mark.parametrize("head", [Head.CLASSIFICATION, pytest.param(Head.FE, marks=pytest.mark.long)])
 def test_gradients_equal_those_of_the_jax_model_and_a_step_lowers_the_loss(
     published: Path, saved_model: tuple[str, Path], head: Head
 ) -> None:

@@ -117,6 +117,7 @@ def test_other_images_in_any_layout_are_measured_again(tree: Path) -> None:
     assert make(tree, "-q", *validate).returncode == 1
 
 
+@pytest.mark.long
 def test_imagenet_is_for_members_without_images_and_its_figures_stay(tree: Path, tmp_path: Path) -> None:
     imagenet = (*ALL, f"IMAGENET={tmp_path}")
     assert make(tree, "-q", *imagenet).returncode == 0

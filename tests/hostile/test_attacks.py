@@ -35,14 +35,15 @@ def test_every_attack_is_refused(area: str) -> None:
     assert not describe_problems(results)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("area", AREAS)
 def test_damaged_files_are_read_or_refused(area: str) -> None:
-    results = run_area(area, "--fuzz", "30")
+    results = run_area(area, "--fuzz", "100")
     assert not describe_problems(results)
     for fuzz in cases(area, "FUZZES"):
         damaged = [result for result in results if result.name.startswith(f"{fuzz.name} #")]
-        assert len(damaged) == 30
+        assert len(damaged) == 100
         assert any(result.refused for result in damaged)
 
 
