@@ -3,6 +3,7 @@
 import http.client
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -176,11 +177,18 @@ def without(*names: str) -> Behaviour:
     return behave
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing of a client that was killed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 @contextmanager
 def proxying(url: str) -> Iterator[Proxy]:
     """Runs a proxy in front of a server until the block ends."""
     proxy = Proxy("", url.removeprefix("http://"))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("_Handler", (Handler,), {"proxy": proxy}))
+    server = _Server(("127.0.0.1", 0), type("_Handler", (Handler,), {"proxy": proxy}))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
