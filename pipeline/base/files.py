@@ -42,6 +42,11 @@ def stream_digest(stream: IO[bytes]) -> str:
     return digest.hexdigest()
 
 
+def content_digest(content: bytes) -> str:
+    """Returns the SHA-256 of bytes in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def sha256_of(path: Path) -> str:
     """Returns the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as stream:

@@ -4,11 +4,10 @@ publish stores the pages, replaces the index, which makes them count, then write
 index no longer lists. A run that is killed in between leaves a hub that is whole; the next one completes it.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipeline.base.files import has_text, sha256_of, write_text
+from pipeline.base.files import content_digest, has_text, sha256_of, write_text
 from pipeline.base.stored_names import plain_path, stored_path
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile
 
@@ -23,7 +22,7 @@ def store_page(hub: Path, path: str, text: str, title: str | None = None) -> Pub
         title: of a plot.
     """
     content = text.encode(errors="surrogateescape")
-    sha256 = hashlib.sha256(content).hexdigest()
+    sha256 = content_digest(content)
     file = PublishedFile(stored_path(path, sha256), len(content), sha256, title)
     if not has_text(hub / file.path, text):
         write_text(hub / file.path, text)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from pipeline.base.clock import timestamp
 from pipeline.base.fault import Fault, list_names
 from pipeline.cards.hugging_face import for_repository
 from pipeline.cards.other_hosts import HUGGING_FACE
@@ -26,7 +27,7 @@ from pipeline.mirrors.content import (
 )
 from pipeline.mirrors.hugging_face_client import Connection, Moved, RemoteFile, Repository
 from pipeline.mirrors.plan import PlannedVersion, Step
-from pipeline.mirrors.records import Mirrored, MirrorRecord, now
+from pipeline.mirrors.records import Mirrored, MirrorRecord
 from pipeline.releasing.local_hub import LocalHub
 from pipeline.releasing.plan import Change, PlannedFile
 
@@ -268,7 +269,7 @@ def carry_out(hub: LocalHub, organisation: str, planned: PlannedVersion, parent:
         _tag(connection, planned, version, commit)
     else:
         commit = state.tags[version.tag]
-    return Mirrored(planned.handle, planned.sha256, planned.place, version.tag, commit, now())
+    return Mirrored(planned.handle, planned.sha256, planned.place, version.tag, commit, timestamp())
 
 
 def _commit(

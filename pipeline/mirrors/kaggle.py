@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from pipeline.base.clock import timestamp
 from pipeline.base.fault import Fault
 from pipeline.cards.kaggle import check_instance, check_model, for_owner
 from pipeline.cards.other_hosts import KAGGLE_MODEL, KAGGLE_VARIATION
@@ -18,7 +19,7 @@ from pipeline.hub.entries import ModuleEntry
 from pipeline.mirrors.content import MirrorFile, describe_bytes, find_refusal, read_model_files, read_page, unpacked
 from pipeline.mirrors.kaggle_client import MARKER, Connection, Marker, ModelPage, Refused, Variation, VariationPage
 from pipeline.mirrors.plan import Host, MirrorAddress, PlannedVersion, Step
-from pipeline.mirrors.records import Mirrored, MirrorRecord, Sent, now, read_record, write_record
+from pipeline.mirrors.records import Mirrored, MirrorRecord, Sent, read_record, write_record
 from pipeline.releasing.local_hub import LocalHub
 from pipeline.releasing.plan import Change, PlannedFile
 
@@ -242,7 +243,7 @@ def carry_out(hub: LocalHub, owner: str, planned: PlannedVersion, newest: int) -
         if place.page is not None and not place.shows(version):
             _refusing(lambda: connection.update_model(version.variation.model, version.model_page))
             _refusing(lambda: connection.update_variation(version.variation, version.page))
-    return Mirrored(planned.handle, planned.sha256, planned.place, str(number), None, now())
+    return Mirrored(planned.handle, planned.sha256, planned.place, str(number), None, timestamp())
 
 
 def _refusing(change: Callable[[], None]) -> None:
@@ -258,7 +259,7 @@ def _upload(connection: Connection, hub: LocalHub, address: MirrorAddress, versi
     with unpacked(hub, version.entry) as folder:
         (folder / MARKER).write_text(marker.render())
         uploaded = connection.upload(version.variation, folder, [file.path for file in version.files])
-    sent = Sent(marker.sha256, str(version.variation), newest, now())
+    sent = Sent(marker.sha256, str(version.variation), newest, timestamp())
     write_record(hub.folder, address, record.with_sent(handle, sent))
     try:
         if newest:
@@ -307,7 +308,7 @@ def recognise(hub: LocalHub, address: MirrorAddress, planned: tuple[PlannedVersi
     for version in planned:
         known = record.mirrored.get(version.handle)
         if version.name and (known is None or (known.sha256, known.name) != (version.sha256, version.name)):
-            seen = Mirrored(version.handle, version.sha256, version.place, version.name, None, now())
+            seen = Mirrored(version.handle, version.sha256, version.place, version.name, None, timestamp())
             record = record.with_mirrored(seen)
     if record != before:
         write_record(hub.folder, address, record)

@@ -3,9 +3,9 @@
 import dataclasses
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.base.clock import timestamp
 from pipeline.base.files import write_text
 from pipeline.mirrors import hugging_face, kaggle
 from pipeline.mirrors.plan import (
@@ -60,7 +60,7 @@ def plan_mirror(hub: LocalHub, address: MirrorAddress) -> MirrorPlan:
     record = read_record(hub.folder, address)
     plan = hugging_face.plan_versions if address.host is Host.HUGGING_FACE else kaggle.plan_versions
     versions = tuple(plan(hub, address.owner, record))
-    return MirrorPlan(SCHEMA, str(address), str(hub.folder.resolve()), hub.digest, _now(), versions)
+    return MirrorPlan(SCHEMA, str(address), str(hub.folder.resolve()), hub.digest, timestamp(), versions)
 
 
 def carry_out(plan: MirrorPlan, hub: LocalHub, address: MirrorAddress) -> MirrorReceipt:
@@ -93,7 +93,7 @@ def carry_out(plan: MirrorPlan, hub: LocalHub, address: MirrorAddress) -> Mirror
         write_record(hub.folder, address, read_record(hub.folder, address).with_mirrored(mirrored))
     record, handles = read_record(hub.folder, address), {version.handle for version in plan.versions}
     mirrored_versions = tuple(value for handle, value in sorted(record.mirrored.items()) if handle in handles)
-    return MirrorReceipt(SCHEMA, plan.target, plan.hub, plan.made, _now(), plan.versions, mirrored_versions)
+    return MirrorReceipt(SCHEMA, plan.target, plan.hub, plan.made, timestamp(), plan.versions, mirrored_versions)
 
 
 def write_plan(hub: Path, address: MirrorAddress, path: Path | None, folder: Path) -> str:
@@ -143,7 +143,3 @@ def run(hub: Path, address: MirrorAddress, given: Path | None, folder: Path) -> 
 def _show(plan: MirrorPlan) -> None:
     for line in describe_plan(plan):
         print(line)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.base import files
@@ -72,10 +71,6 @@ class MirrorRecord:
         """Returns the record with a version that was sent; None takes it away."""
         others = {other: value for other, value in self.sent.items() if other != handle}
         return MirrorRecord(self.mirrored, others if sent is None else {**others, handle: sent})
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def read_record(hub: Path, address: MirrorAddress) -> MirrorRecord:

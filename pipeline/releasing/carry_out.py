@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.base.fault import Fault
-from pipeline.base.files import read_bounded
+from pipeline.base.files import content_digest, read_bounded
 from pipeline.base.progress import Progress
 from pipeline.hub.shards import ROOT, Document, render_document
 from pipeline.releasing.local_hub import LocalHub
 from pipeline.releasing.merging import merge_documents
-from pipeline.releasing.plan import Plan, PlannedFile, digest
+from pipeline.releasing.plan import Plan, PlannedFile
 from pipeline.releasing.planning import own_parts, root_of
 from pipeline.releasing.retry import retry_moved
 from pipeline.releasing.signing import Signing, sign_index
@@ -97,7 +97,7 @@ def _put_tarballs(hub: LocalHub, target: Target, files: list[PlannedFile]) -> No
 
 def _write_small(hub: LocalHub, target: Target, file: PlannedFile) -> None:
     content = read_bounded(hub.folder / file.path, LARGEST_SMALL)
-    if digest(content) != file.sha256:
+    if content_digest(content) != file.sha256:
         raise Fault(f"{hub.folder / file.path}: it has changed since the hub was checked; run the same command again")
     try:
         target.swap(file.path, content, file.tag)
@@ -125,7 +125,7 @@ def _swap_shard(target: Target, path: str, ours: Document) -> tuple[str, str]:
             target.swap(path, content, part.tag)
 
     retry_moved(f"{target.address}/{path}", attempt)
-    return path, digest(content)
+    return path, content_digest(content)
 
 
 def _swap_root(hub: LocalHub, target: Target, own: dict[str, Document]) -> str:
@@ -135,8 +135,8 @@ def _swap_root(hub: LocalHub, target: Target, own: dict[str, Document]) -> str:
         nonlocal content
         before, tag, sha256 = read_root(target)
         content = root_of(target, before, own, hub.url).render().encode()
-        if digest(content) != sha256:
+        if content_digest(content) != sha256:
             target.swap(ROOT, content, tag)
 
     retry_moved(f"{target.address}/{ROOT}", attempt)
-    return digest(content)
+    return content_digest(content)

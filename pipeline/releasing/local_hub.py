@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from pipeline.base.fault import Fault
+from pipeline.base.files import content_digest
 from pipeline.cards import tf_hub_rules
 from pipeline.cards.page import Problem, read_page, refuse_problems
 from pipeline.hub import integrity
@@ -40,7 +40,7 @@ class LocalHub:
     @property
     def digest(self) -> str:
         """The SHA-256 of its index, which lists the digest of every other file."""
-        return sha256(render_document(self.index.document).encode()).hexdigest()
+        return content_digest(render_document(self.index.document).encode())
 
     def refuse_change(self, path: str) -> None:
         """Raises Fault when a tarball is not the file any more whose digest was taken."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.base.files import Unreadable, has_text, locked, read_bounded, write_memory, write_text
+from pipeline.base.files import Unreadable, content_digest, has_text, locked, read_bounded, write_memory, write_text
 from pipeline.base.json_files import recall_json
 from pipeline.base.text import read_generated
 from pipeline.cards.page import LARGEST_PAGE
@@ -23,7 +23,6 @@ from pipeline.hub.publisher_page import render_publisher
 from pipeline.hub.shards import EXPORT, EXPORTED, count_entries, render_document
 from pipeline.hub.stored import copies
 from pipeline.releasing.local_hub import LocalHub
-from pipeline.releasing.plan import digest
 from pipeline.releasing.retry import retry_moved
 from pipeline.releasing.target_state import map_parallel, read_target_index
 from pipeline.targets.interface import Stored, Target
@@ -94,7 +93,7 @@ def _stage_pages(hub: LocalHub, target: Target, staging: Path, index: Index) -> 
     def stage(page: str, file: PublishedFile) -> None:
         for path in (staging / page, hub.folder / file.path):
             content = _read(path)
-            if content is not None and digest(content) == file.sha256:
+            if content is not None and content_digest(content) == file.sha256:
                 break
         else:
             answer = target.get(file.path)
@@ -156,7 +155,7 @@ def _pages(staging: Path, index: Index, plain: list[str]) -> Iterator[tuple[str,
 
 def _write(target: Target, before: dict[str, Stored], memory: dict[str, Page], path: str, content: bytes) -> int:
     """Writes a page unless the target has it; returns how many were written."""
-    stored, sha256 = before.get(path), digest(content)
+    stored, sha256 = before.get(path), content_digest(content)
     if stored and memory.get(path) == Page(sha256, stored.tag):
         return 0
     if stored and stored.size == len(content) and path not in memory:

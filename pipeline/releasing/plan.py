@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -174,11 +173,6 @@ def check_still_holds(plan: Plan, now: Plan) -> None:
             f"{plan.target}: it has changed since the plan was made ({plan.made}): {list_names(moved)}; nothing was"
             " written: run make release-plan again"
         )
-
-
-def digest(content: bytes) -> str:
-    """Returns the SHA-256 of bytes in hexadecimal."""
-    return sha256(content).hexdigest()
 
 
 def _contents(plan: Plan) -> set[tuple[str, str]]:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from pipeline.base.clock import timestamp
+from pipeline.base.files import content_digest
 from pipeline.base.text import read_generated
 from pipeline.cards.page import LARGEST_PAGE
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile
@@ -14,7 +15,7 @@ from pipeline.hub.shards import ROOT, Document, Root, empty_document, merge, ren
 from pipeline.hub.values import Entry
 from pipeline.releasing.local_hub import LocalHub
 from pipeline.releasing.merging import find_conflict, merge_documents
-from pipeline.releasing.plan import SCHEMA, Change, Plan, PlannedFile, PlannedPart, digest
+from pipeline.releasing.plan import SCHEMA, Change, Plan, PlannedFile, PlannedPart
 from pipeline.releasing.policy import join_settings, plan_settings, reasons_of_policy
 from pipeline.releasing.rules import check_urls, is_public
 from pipeline.releasing.target_state import Claim, TargetState, map_parallel, read_state
@@ -48,7 +49,7 @@ def make_plan(hub: LocalHub, target: Target) -> Plan:
         hub=str(hub.folder.resolve()),
         url=hub.url,
         hub_sha256=hub.digest,
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        made=timestamp(),
         files=tuple(files),
         claims=tuple(handle for handle in hub.index.modules if handle not in state.claims),
         index=tuple(_plan_index(context)),
@@ -132,7 +133,7 @@ def _is_there(context: _Context, entry: ModuleEntry | CollectionEntry, file: Pub
     if theirs and file.page != file.path and file.to_json() in theirs["files"]:
         return True
     answer = context.target.get(file.path)
-    return answer is not None and digest(answer[0]) == file.sha256
+    return answer is not None and content_digest(answer[0]) == file.sha256
 
 
 def name_of(entry: ModuleEntry | CollectionEntry) -> str:
@@ -145,11 +146,11 @@ def _plan_index(context: _Context) -> Iterator[PlannedPart]:
         part = context.state.parts[path]
         after = part.sha256 or ""
         if not _has_conflict(part.document, document):
-            after = digest(render_document(merge_documents(part.document, document, path)).encode())
+            after = content_digest(render_document(merge_documents(part.document, document, path)).encode())
         yield PlannedPart(path, part.tag, part.sha256, after)
     before = context.state.root
     root = root_of(context.target, before, own, context.hub.url)
-    yield PlannedPart(ROOT, context.state.root_tag, context.state.root_sha256, digest(root.render().encode()))
+    yield PlannedPart(ROOT, context.state.root_tag, context.state.root_sha256, content_digest(root.render().encode()))
 
 
 def _has_conflict(theirs: Document, ours: Document) -> bool:

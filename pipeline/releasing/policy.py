@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from pipeline.base.fault import Fault
-from pipeline.base.files import Unreadable, read_bounded
+from pipeline.base.files import Unreadable, content_digest, read_bounded
 from pipeline.hub.entries import ModuleEntry
 from pipeline.hub.settings import FILE, HubSettings, Policy, parse_settings
 from pipeline.releasing.local_hub import LocalHub
-from pipeline.releasing.plan import Change, PlannedFile, digest
+from pipeline.releasing.plan import Change, PlannedFile
 from pipeline.releasing.rules import check_urls
 from pipeline.targets.interface import LARGEST_SMALL, Target
 from pipeline.trust.envelope import LARGEST, parse_envelope
@@ -46,7 +46,7 @@ def plan_settings(hub: LocalHub, target: Target, joined: HubSettings | None) -> 
     content, answer = read_bounded(hub.folder / FILE, LARGEST_SMALL), target.get(FILE)
     change = Change.NEW if answer is None else Change.UNCHANGED if answer[0] == content else Change.CHANGED
     if change is not Change.CHANGED or joined == hub.settings:
-        yield PlannedFile(FILE, len(content), digest(content), change, answer[1].tag if answer else None)
+        yield PlannedFile(FILE, len(content), content_digest(content), change, answer[1].tag if answer else None)
 
 
 def reasons_of_policy(settings: HubSettings | None, hub: LocalHub, entry: ModuleEntry) -> Iterator[str]:

@@ -4,10 +4,10 @@ import dataclasses
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from pipeline.base.clock import timestamp
 from pipeline.base.files import write_text
 from pipeline.releasing.plan import Plan, PlannedFile
 
@@ -46,7 +46,7 @@ class Receipt:
 
 def make_receipt(plan: Plan, index: dict[str, str], pages: int) -> Receipt:
     """Returns the receipt of a plan that was carried out a moment ago."""
-    completed = datetime.now(UTC).isoformat(timespec="seconds")
+    completed = timestamp()
     return Receipt(SCHEMA, plan.target, plan.hub, plan.url, plan.made, completed, plan.files, index, pages)
 
 

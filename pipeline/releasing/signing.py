@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.base.fault import Fault
+from pipeline.base.files import content_digest
 from pipeline.hub.shards import ROOT, Document, Root, empty_document, parse_root, parse_shard, render_document
 from pipeline.releasing.merging import merge_documents
-from pipeline.releasing.plan import digest
 from pipeline.releasing.retry import retry_moved
 from pipeline.targets.interface import AlreadyThere, Moved, Target
 from pipeline.trust.chain import TIMESTAMP_PATH, Change, load_chain
@@ -113,7 +113,7 @@ def sign_index(target: Target, own: dict[str, Document], url: str | None, signin
     )  # of a release that was interrupted here
     for path in sorted({*contents, *lacking}, key=lambda path: (path == ROOT, path)):
         _copy_signed(target, path, signing)
-    return {path: digest(content) for path, content in contents.items()}
+    return {path: content_digest(content) for path, content in contents.items()}
 
 
 def _merge(target: Target, own: dict[str, Document], url: str | None, signing: Signing) -> dict[str, bytes]:
@@ -125,7 +125,7 @@ def _merge(target: Target, own: dict[str, Document], url: str | None, signing: S
         if path not in signed:
             return None
         content = get(copy_path(path, signed[path]))
-        if content is None or digest(content) != signed[path]:
+        if content is None or content_digest(content) != signed[path]:
             raise Fault(f"{target.address}/{copy_path(path, signed[path])}: missing or damaged; restore it from a copy")
         return content
 

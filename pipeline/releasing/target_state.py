@@ -4,12 +4,11 @@ import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
 from pipeline.base.fault import Fault
-from pipeline.base.files import Unreadable
+from pipeline.base.files import Unreadable, content_digest
 from pipeline.base.json_files import build, parse_facts
 from pipeline.hub.index import Index, parse_parts
 from pipeline.hub.shards import (
@@ -63,7 +62,7 @@ class Part:
 
     @property
     def sha256(self) -> str | None:
-        return None if self.tag is None else sha256(self.content).hexdigest()
+        return None if self.tag is None else content_digest(self.content)
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def read_root(target: Target) -> tuple[Root | None, str | None, str | None]:
     if answer is None:
         return None, None, None
     content, stored = answer
-    return parse_root(f"{target.address}/{ROOT}", content), stored.tag, sha256(content).hexdigest()
+    return parse_root(f"{target.address}/{ROOT}", content), stored.tag, content_digest(content)
 
 
 def read_older(target: Target) -> Document:

@@ -1,6 +1,5 @@
 """A target on a disk of this machine, or one that is mounted here."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from pipeline.base.files import (
     CHUNK,
     NO_LINKS,
     Unreadable,
+    content_digest,
     creating,
     locked,
     make_folder,
@@ -52,7 +52,7 @@ class Folder:
         """See Target.get()."""
         with self._explaining(), suppress(FileNotFoundError, NotADirectoryError):
             content = read_bounded(self._place(path), LARGEST_SMALL)
-            return content, Stored(path, len(content), _digest(content))
+            return content, Stored(path, len(content), content_digest(content))
         return None
 
     def chunks(self, path: str) -> Iterator[bytes]:
@@ -68,7 +68,7 @@ class Folder:
 
     def create(self, path: str, content: bytes) -> Stored:
         """See Target.create()."""
-        place, wanted = self._place(path), Stored(path, len(content), _digest(content))
+        place, wanted = self._place(path), Stored(path, len(content), content_digest(content))
         with self._explaining(), self._alone():
             self._make_parent(place)
             try:
@@ -91,7 +91,7 @@ class Folder:
             with replacing(place) as stream:
                 _allow_all(stream.fileno())
                 stream.write(content)
-        return Stored(path, len(content), _digest(content))
+        return Stored(path, len(content), content_digest(content))
 
     def put_large(self, path: str, source: Path, advance: Callable[[int], None]) -> Stored:
         """See Target.put_large(); on one disk the file gets a second name, and no byte is copied."""
@@ -177,10 +177,6 @@ class Folder:
 def _is_released(name: str) -> bool:
     """Whether a file belongs to the hub: neither being written, nor the lock of those who publish into it."""
     return name != ".lock" and not siblings.is_sibling(name)
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _allow_all(descriptor: int) -> None:

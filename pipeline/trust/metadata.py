@@ -5,10 +5,10 @@ returned in order. Every file is new but timestamp.json, so that a kill in betwe
 interrupted attempt are passed over by the next, which counts on from there.
 """
 
-import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pipeline.base.files import content_digest
 from pipeline.trust.chain import TIMESTAMP_PATH, Chain, Change, Write, load_chain
 from pipeline.trust.roles import SIGNED_PATHS, GetFile, Role
 
@@ -73,7 +73,7 @@ def next_metadata(get: GetFile, shards: Mapping[str, bytes], change: Change) -> 
         Fault: when a key is missing, or the hub's metadata are damaged or not signed as they must be.
     """
     signed = signed_shards(get, change.trusted_root)
-    changed = {path: content for path, content in shards.items() if signed.get(path) != _sha256(content)}
+    changed = {path: content for path, content in shards.items() if signed.get(path) != content_digest(content)}
     if not changed:
         return []
     chain = load_chain(get, change.trusted_root)
@@ -141,9 +141,5 @@ def copy_path(path: str, sha256: str) -> str:
     return f"{folder}/{sha256}.{name}"
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 def _copies(shards: Mapping[str, bytes]) -> list[Write]:
-    return [Write(copy_path(path, _sha256(content)), content) for path, content in sorted(shards.items())]
+    return [Write(copy_path(path, content_digest(content)), content) for path, content in sorted(shards.items())]

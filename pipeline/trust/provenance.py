@@ -8,14 +8,13 @@ A statement that the index lists may get signatures, in another file, but its pa
 the same tarball published again does not become one of another day.
 """
 
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.base.fault import Fault
-from pipeline.base.files import Unreadable, has_text, read_bounded, sha256_of, write_text
+from pipeline.base.files import Unreadable, content_digest, has_text, read_bounded, sha256_of, write_text
 from pipeline.base.heads import Head
 from pipeline.base.stored_names import stored_path
 from pipeline.facts.report import Report
@@ -174,7 +173,7 @@ def write_statement(
         if signer.public_key.keyid not in {signature.key_id for signature in envelope.signatures}:
             envelope = sign(envelope, signer)
     content = render_envelope(envelope)
-    path = stored_path(statement_path(statement.handle), hashlib.sha256(content).hexdigest())
+    path = stored_path(statement_path(statement.handle), content_digest(content))
     if not has_text(hub / path, content.decode()):
         write_text(hub / path, content.decode())
     lock = before.definition.dependency(LOCK)

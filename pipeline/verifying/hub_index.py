@@ -1,11 +1,11 @@
 """Reads the index of a hub from outside: the signed copies of its shards, or the plain ones, and compares the two."""
 
-import hashlib
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
 from pipeline.base.fault import Fault, list_names
+from pipeline.base.files import content_digest
 from pipeline.base.stored_names import stored_path
 from pipeline.hub.entries import PublishedFile
 from pipeline.hub.index import Index, parse_parts
@@ -68,7 +68,7 @@ class HubIndex:
             content = self._reader.small(copy)
             if content is None:
                 self._problem(copy, f"missing, but signed metadata list it as {path}; restore it")
-            elif len(content) != file.size or _sha256(content) != file.sha256:
+            elif len(content) != file.size or content_digest(content) != file.sha256:
                 self._problem(copy, "other bytes than were signed; restore it")
             elif path != ROOT:
                 yield from self._parse(copy, content)
@@ -106,8 +106,8 @@ class HubIndex:
                 behind.append(path)  # a new shard: the plain root, which is written after it, does not list it yet
             elif content is None:
                 self._problem(path, "missing, but it was signed; run make release again, or restore it")
-            elif _sha256(content) != file.sha256:
-                if (path, _sha256(content)) in self._earlier:
+            elif content_digest(content) != file.sha256:
+                if (path, content_digest(content)) in self._earlier:
                     behind.append(path)
                 else:
                     text = "somebody has edited it, or published and not signed since"
@@ -118,7 +118,7 @@ class HubIndex:
 
     def _is_newest_root(self, trusted: TrustedIndex) -> bool:
         root, signed = self._reader.small(ROOT), trusted.shards.get(ROOT)
-        return root is not None and signed is not None and _sha256(root) == signed.sha256
+        return root is not None and signed is not None and content_digest(root) == signed.sha256
 
     @cached_property
     def _earlier(self) -> set[tuple[str, str]]:
@@ -177,7 +177,7 @@ class HubIndex:
         older: list[tuple[str, Document]] = []
         for path, sha256 in sorted(self._earlier):
             content = self._reader.small(copy_path(path, sha256)) if path != ROOT else None
-            if content is not None and _sha256(content) == sha256:
+            if content is not None and content_digest(content) == sha256:
                 older.append((path, parse_shard(self._place(copy_path(path, sha256)), content)))
         return older
 
@@ -212,7 +212,3 @@ def _listed(content: bytes, path: str, trusted: TrustedIndex) -> set[tuple[str, 
         except UnverifiedSignatureError:
             continue
     return set()
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -1,8 +1,8 @@
 """What a hub's signed index says of one module: whether it is that one, and whether anybody should use it."""
 
-from hashlib import sha256
 from pathlib import Path
 
+from pipeline.base.files import content_digest
 from pipeline.hub.entries import ModuleEntry
 from pipeline.hub.index import parse_parts
 from pipeline.hub.shards import parse_shard, shard_of_entry, shard_path
@@ -44,7 +44,7 @@ def _find_entry(reader: Reader, trusted: TrustedIndex, handle: str) -> tuple[Mod
         return None, True
     path = copy_path(shard, trusted.shards[shard].sha256)
     content = reader.small(path)
-    if content is None or sha256(content).hexdigest() != trusted.shards[shard].sha256:
+    if content is None or content_digest(content) != trusted.shards[shard].sha256:
         return None, False
     place = Path(path)
     index, faults = parse_parts([(place, parse_shard(place, content))])

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.fault import Fault
+from pipeline.base.files import content_digest
 from pipeline.base.stored_names import plain_path
 from pipeline.hub.folder import read_index
 from pipeline.release import release
 from pipeline.releasing.local_hub import read_local_hub
-from pipeline.releasing.plan import Change, Plan, check_still_holds, digest, load_plan, refuse_refusals
+from pipeline.releasing.plan import Change, Plan, check_still_holds, load_plan, refuse_refusals
 from pipeline.releasing.planning import make_plan
 from pipeline.releasing.show import describe_plan
 from pipeline.releasing.target_state import Claim, claim_path
@@ -59,12 +60,12 @@ def test_a_second_release_has_nothing_to_do(hub: Path, target: Target) -> None:
 def test_a_file_that_modules_share_is_planned_once_and_found_again(hub: Path, target: Target) -> None:
     """The lock file of the packages that they were made with."""
     content = b"numpy==1.0\n"
-    path = f"locks/{digest(content)}.lock"
+    path = f"locks/{content_digest(content)}.lock"
     (hub / "locks").mkdir()
     (hub / path).write_bytes(content)
     document = read_document(hub)
     for entry in document["modules"].values():
-        entry["files"].append({"path": path, "size": len(content), "sha256": digest(content)})
+        entry["files"].append({"path": path, "size": len(content), "sha256": content_digest(content)})
     set_document(hub, document)
     plan = plan_of(hub, target)
     assert [file.path for file in plan.files].count(path) == 1
