@@ -1,6 +1,5 @@
 """What a hub's index has of digests and counts: read from its shards, or from index.json in a hub without shards."""
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ from pipeline.base.fault import show_name
 from pipeline.base.files import Unreadable
 from pipeline.base.json_files import LARGEST, parse_facts
 from pipeline.base.shard_names import EXPORT, ROOT, shard_of, shard_path
-from pipeline.server.opening import Identity, NotThere, identity_of, open_file, read_all
+from pipeline.server.opening import NotThere
+from pipeline.server.parsed_files import ParsedFiles
 from pipeline.server.routes import Names
 
 _SHARD = re.compile("[0-9a-f]{2}")
@@ -47,8 +47,7 @@ class IndexDigests:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
-        self._read: dict[str, tuple[Identity, Any]] = {}  # by path: what _parse() returned
+        self._files = ParsedFiles[Any](root, _parse, _TOO_LARGE)
 
     def recorded(self, names: Names, size: int, modified: int) -> bytes | None:
         """Returns the SHA-256, 32 bytes, of a tarball; None for what the index does not list.
@@ -95,15 +94,7 @@ class IndexDigests:
 
     def _parsed(self, path: str) -> Any:
         """Returns what a file of the index holds; raises NotThere where there is none."""
-        descriptor, status = open_file(self._root, tuple(path.split("/")))
-        try:
-            if path not in self._read or self._read[path][0] != identity_of(status):
-                is_small = status.st_size <= LARGEST
-                parsed = _parse(path, read_all(descriptor), status.st_mtime_ns) if is_small else _TOO_LARGE
-                self._read[path] = identity_of(status), parsed
-        finally:
-            os.close(descriptor)
-        content = self._read[path][1]
+        content = self._files.read(path)
         if isinstance(content, str):
             raise DamagedIndex(f"{path} is damaged: {content}")
         return content

@@ -7,7 +7,6 @@ it has a header of its own, Yanked, a display string (RFC 9651).
 
 import os
 import re
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +14,11 @@ from typing import Any
 
 from pipeline.base.fault import show_name
 from pipeline.base.files import Unreadable
-from pipeline.base.json_files import LARGEST, parse_facts
+from pipeline.base.json_files import parse_facts
 from pipeline.base.shard_names import EXPORT, ROOT, shard_of, shard_path
 from pipeline.server.log import log
-from pipeline.server.opening import Identity, NotThere, identity_of, open_file, read_all
+from pipeline.server.opening import NotThere, open_file
+from pipeline.server.parsed_files import ParsedFiles
 from pipeline.server.routes import Names
 
 _HANDLE = re.compile(r"[A-Za-z0-9][\w.-]{0,199}/[A-Za-z0-9][\w.-]{0,199}/[1-9][0-9]{0,8}", re.ASCII)
@@ -89,14 +89,14 @@ class Listings:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._parsed: OrderedDict[str, tuple[Identity, dict[str, Listing]]] = OrderedDict()
+        self._files = ParsedFiles[dict[str, Listing]](root, _parse, {}, _MOST_PARSED)
 
     def of(self, publisher: str, module: str) -> Listing:
         """Returns what the index says of a module; nothing where it does not list it, or is damaged."""
         name = f"{publisher}/{module}"
         path = shard_path(shard_of(name)) if self._is_there(ROOT) else EXPORT
         try:
-            return self._read(path).get(name, Listing())
+            return self._files.read(path).get(name, Listing())
         except NotThere:
             return Listing()
 
@@ -107,23 +107,8 @@ class Listings:
             return False
         return True
 
-    def _read(self, path: str) -> dict[str, Listing]:
-        descriptor, status = open_file(self._root, tuple(path.split("/")))
-        try:
-            identity = identity_of(status)
-            if path in self._parsed and self._parsed[path][0] == identity:
-                self._parsed.move_to_end(path)
-                return self._parsed[path][1]
-            listings = _parse(path, read_all(descriptor)) if status.st_size <= LARGEST else {}
-        finally:
-            os.close(descriptor)
-        self._parsed[path] = identity, listings
-        while len(self._parsed) > _MOST_PARSED:
-            self._parsed.popitem(last=False)
-        return listings
 
-
-def _parse(path: str, content: bytes) -> dict[str, Listing]:
+def _parse(path: str, content: bytes, _: int) -> dict[str, Listing]:
     """Returns the listings by <publisher>/<module>; of a damaged file nothing, and a line for the operator."""
     try:
         document = parse_facts(content)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.shard_names import shard_of, shard_path
-from pipeline.server import files, index_digests, listing
+from pipeline.server import files, listing, parsed_files
 from tests.server.harness import (
     CANARY,
     MODULE,
@@ -184,7 +184,7 @@ def test_no_answer_names_a_folder_of_the_machine(own: Running, monkeypatch: pyte
     def broken(root: Path, names: tuple[str, ...]) -> tuple[int, os.stat_result]:
         raise OSError(errno.EIO, "the disk fails", str(root.joinpath(*names)))
 
-    for module in (files, index_digests, listing):
+    for module in (files, parsed_files, listing):
         monkeypatch.setattr(module, "open_file", broken)
     answers(500, 405)
 
