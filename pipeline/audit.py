@@ -23,10 +23,10 @@ from pipeline.base.fault import Fault, list_names
 from pipeline.base.heads import Head
 from pipeline.base.program import program
 from pipeline.base.verification import Verification
-from pipeline.cards import agreement, claims, counts, drafts, figures, tf_hub_rules
+from pipeline.cards import agreement, claims, counts, drafts, figures
 from pipeline.cards.agreement import Models
 from pipeline.cards.claims import Output, Training
-from pipeline.cards.page import Page, Problem, read_page, refuse_problems
+from pipeline.cards.page import Page, Problem, read_page
 from pipeline.facts.report import Report, load_report, with_recorded_arrays
 from pipeline.hub import integrity
 from pipeline.hub.entries import ModuleEntry
@@ -153,25 +153,15 @@ def _with_report(file: ReportFile, problems: Iterator[Problem]) -> Iterator[Prob
 
 # Pages ----------------------------------------------------------------------------------------------------------------
 def _pages(hub: Hub, more: dict[str, str]) -> Iterator[str]:
-    """Yields what is wrong with the pages that the index lists, and with `more`, by their paths and first lines."""
-    for name, first in (integrity.first_lines(hub.index) | more).items():
-        path = hub.folder / name
-        if not path.is_file():
-            yield f"{path}: missing, expected the page that begins {first!r}; publish it again"
-            continue
-        try:
-            refuse_problems(str(path), list(_page(hub, path, first)))
-        except Fault as fault:  # of this page or its tarball; the others are checked, too
-            yield str(fault)
+    """Returns what is wrong with the pages that the index lists, and with `more`, by their paths and first lines."""
+    lines = integrity.first_lines(hub.index) | more
+    return integrity.check_pages(hub.folder, lines, lambda path, first: _page(hub, path, first))
 
 
 def _page(hub: Hub, path: Path, first: str) -> Iterator[Problem]:
     page = read_page(path)
     name = path.relative_to(hub.folder).as_posix().removesuffix(".md")
-    yield from tf_hub_rules.problems(page)
-    if page.first != first:
-        yield Problem(1, f"the first line is {page.first!r}, but in this place it must be {first!r}")
-    yield from integrity.dead_links(hub.folder, path, page)
+    yield from integrity.page_problems(hub.folder, path, page, first)
     if name in hub.index.modules:
         yield from _card(hub, page, name)
     elif name in hub.index.collections:

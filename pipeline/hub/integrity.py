@@ -1,15 +1,16 @@
 """Compares the files of a hub with its index: what is missing, damaged, published twice or not listed."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import sha256_of
 from pipeline.base.text import read_generated
+from pipeline.cards import tf_hub_rules
 from pipeline.cards.agreement import Models, title_problems
-from pipeline.cards.page import Page, Problem
+from pipeline.cards.page import Page, Problem, refuse_problems
 from pipeline.hub import svg
 from pipeline.hub.aliases import LATEST
 from pipeline.hub.index import Index
@@ -178,6 +179,35 @@ def wrong_titles(folder: Path, index: Index) -> Iterator[str]:
         )
         for problem in title_problems(entry.title, models):
             yield f"{folder / 'index.json'}: the title of {handle}: {problem}; correct it and publish it again"
+
+
+def check_pages(
+    folder: Path, first_lines: Mapping[str, str], check: Callable[[Path, str], Iterable[Problem]]
+) -> Iterator[str]:
+    """Yields what is wrong with pages of a hub, each in one text of several lines.
+
+    Args:
+        folder: of the hub.
+        first_lines: the first line that each page must have, by its path.
+        check: returns the problems of a page that is there, by its path and first line; a Fault is reported, too.
+    """
+    for name, first in first_lines.items():
+        path = folder / name
+        if not path.is_file():
+            yield f"{path}: missing, expected the page that begins {first!r}; publish it again"
+            continue
+        try:
+            refuse_problems(str(path), list(check(path, first)))
+        except Fault as fault:  # of this page or its tarball; the others are checked, too
+            yield str(fault)
+
+
+def page_problems(folder: Path, path: Path, page: Page, first: str) -> Iterator[Problem]:
+    """Yields what is wrong with any page of a hub: TF-Hub's rules, its first line, dead links."""
+    yield from tf_hub_rules.problems(page)
+    if page.first != first:
+        yield Problem(1, f"the first line is {page.first!r}, but in this place it must be {first!r}")
+    yield from dead_links(folder, path, page)
 
 
 def dead_links(folder: Path, path: Path, page: Page) -> Iterator[Problem]:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from pipeline.base.fault import Fault
 from pipeline.base.files import content_digest
-from pipeline.cards import tf_hub_rules
-from pipeline.cards.page import Problem, read_page, refuse_problems
+from pipeline.cards.page import read_page
 from pipeline.hub import integrity
 from pipeline.hub.folder import inspect_index, read_root
 from pipeline.hub.index import Index
@@ -90,20 +89,8 @@ def _find_problems(folder: Path, index: Index) -> Iterator[str]:
     yield from integrity.unsafe_pictures(folder)
     yield from integrity.unverified_quotes(folder, index)
     yield from integrity.wrong_titles(folder, index)
-    for name, first in integrity.first_lines(index).items():
-        yield from _page_faults(folder, folder / name, first)
-
-
-def _page_faults(folder: Path, path: Path, first: str) -> Iterator[str]:
-    """Yields what is wrong with a page of the hub, in one text of several lines."""
-    if not path.is_file():
-        yield f"{path}: missing, expected the page that begins {first!r}; publish it again"
-        return
-    try:
-        page = read_page(path)
-        problems = [*tf_hub_rules.problems(page), *integrity.dead_links(folder, path, page)]
-        if page.first != first:
-            problems.append(Problem(1, f"the first line is {page.first!r}, but in this place it must be {first!r}"))
-        refuse_problems(str(path), problems)
-    except Fault as fault:
-        yield str(fault)
+    yield from integrity.check_pages(
+        folder,
+        integrity.first_lines(index),
+        lambda path, first: integrity.page_problems(folder, path, read_page(path), first),
+    )

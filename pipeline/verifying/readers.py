@@ -14,9 +14,8 @@ from urllib.parse import quote
 from pipeline.base.addresses import public_address
 from pipeline.base.fault import Fault, Forbidden, NotFound, Unavailable
 from pipeline.base.files import CHUNK, Unreadable, open_regular
-from pipeline.targets.interface import Target
+from pipeline.targets.interface import LARGEST_SMALL, Target
 
-LARGEST_SMALL = 64 << 20  # bytes of an index, a page, metadata
 _Value = TypeVar("_Value")
 
 
