@@ -35,7 +35,8 @@ from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.heads import Head
-from pipeline.model.variants import Model
+from pipeline.model.networks import open_network
+from pipeline.model.section import Model
 from pipeline.saved_model import runtimes
 from pipeline.saved_model.graph import attribute, find_xla_calls, saved_model_class
 from pipeline.saved_model.inspection import inspect_saved_model
@@ -178,7 +179,7 @@ def model_record(
     return {
         "variant": model.variant,
         "dropout": model.dropout,
-        "tolerance": model.tolerance,
+        "tolerance": open_network(model, ROOT).tolerances.outputs,
         "needs": read_needs(folder),
         "results": results,
     }

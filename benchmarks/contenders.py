@@ -68,12 +68,14 @@ def upstream(variant: str, source: str, threads: int) -> Forward:
 
     from benchmarks.upstream import UpstreamTransformer
     from pipeline.checkpoints import npz
-    from pipeline.model import variants
+    from pipeline.model.networks import open_network
     from pipeline.model.parameters import nest_parameters
+    from pipeline.model.section import Model
+    from pipeline.model.vit.variants import variant as variant_of
 
-    arrays = npz.load(Path(source), variants.Model(variant, 224, 1000))
+    arrays = npz.load(Path(source), open_network(Model(variant, 224, 1000), Path())).arrays
     parameters = jax.device_put({"params": nest_parameters(arrays)})
-    apply = jax.jit(UpstreamTransformer(variants.variant(variant), 1000).apply)
+    apply = jax.jit(UpstreamTransformer(variant_of(variant), 1000).apply)
     return lambda images: np.asarray(apply(parameters, images))
 
 

@@ -32,7 +32,7 @@ from benchmarks import subjects
 from benchmarks.memory import Watch
 from pipeline.base.fault import Fault
 from pipeline.base.progress import Progress
-from pipeline.model.variants import variant as variant_of
+from pipeline.model.vit.variants import variant as variant_of
 
 # A small model, the largest as published, and a hybrid: 8 minutes on 2 cores.
 DEFAULT = ("S/16", "L/16@0.1", "R26+S/32")

@@ -16,7 +16,7 @@ from flax.traverse_util import unflatten_dict
 from jax.experimental import jax2tf
 
 from benchmarks.upstream import UpstreamTransformer
-from pipeline.model.variants import variant
+from pipeline.model.vit.variants import variant
 
 
 def read_arrays(checkpoint: Path, head: str) -> dict[str, np.ndarray]:

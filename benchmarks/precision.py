@@ -2,7 +2,7 @@
 
     python -m benchmarks.precision [VARIANT ...]
 
-pipeline/model/vit.py quotes the result. Random weights, noise as input.
+pipeline/model/vit/network.py quotes the result. Random weights, noise as input.
 """
 
 import functools
@@ -17,9 +17,11 @@ from flax import linen as nn
 
 from benchmarks.random_checkpoints import random_arrays
 from pipeline.checkpoints import npz
-from pipeline.model import vit
+from pipeline.model.networks import open_network
 from pipeline.model.parameters import nest_parameters
-from pipeline.model.variants import Model, variant
+from pipeline.model.section import Model
+from pipeline.model.vit import network as vit
+from pipeline.model.vit.variants import variant
 
 
 def logits(name: str, arrays: npz.Arrays, images: np.ndarray, norm: dict) -> np.ndarray:
@@ -34,7 +36,7 @@ def main() -> None:
     images = np.random.default_rng(0).uniform(-1, 1, (4, 224, 224, 3)).astype(np.float32)
     for name in sys.argv[1:] or ["R26+S/32", "R50+L/32"]:
         model = Model(name, 224, 1000)
-        arrays = npz.fit(random_arrays(model), model, Path("random"))
+        arrays = npz.fit(random_arrays(model), open_network(model, Path()), Path("random")).arrays
         with jax.enable_x64(True):
             exact: dict[str, Any] = {"force_float32_reductions": False, "use_fast_variance": False}
             layer_norm = functools.partial(nn.LayerNorm, epsilon=1e-6, **exact)

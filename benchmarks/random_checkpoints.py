@@ -16,8 +16,8 @@ import numpy as np
 from pipeline.base.files import replacing
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints.section import Checkpoint
-from pipeline.model.variants import Model
-from pipeline.model.vit import parameter_shapes
+from pipeline.model.networks import open_network
+from pipeline.model.section import Model
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,7 +39,7 @@ def random_array(path: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
 def stored_shapes(model: Model) -> dict[str, tuple[int, ...]]:
     """Returns the shape of each parameter in upstream's files by path; GroupNorm's are (1, 1, 1, C) there."""
     shapes = {}
-    for path, shape in parameter_shapes(model.variant, model.image_size, model.classes).items():
+    for path, shape in (open_network(model, ROOT).expected_shapes() or {}).items():
         is_group_norm = "/" in path and path.split("/")[-2].startswith("gn")
         shapes[path] = (1, 1, 1, *shape) if is_group_norm else shape
     return shapes

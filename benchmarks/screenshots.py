@@ -20,7 +20,8 @@ from pipeline.facts.report import Report
 from pipeline.hub import website
 from pipeline.hub.entries import ModuleEntry
 from pipeline.hub.folder import read_index, write_index
-from pipeline.model.variants import Model, variant
+from pipeline.model.section import Model
+from pipeline.model.vit.variants import variant
 from tests.browser import open_page, start_browser
 from tests.hubs import publish
 from tests.model.parameter_counts import PARAMETERS

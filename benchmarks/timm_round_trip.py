@@ -29,7 +29,7 @@ from benchmarks.contenders import TIMM
 from benchmarks.random_checkpoints import random_arrays, stored_shapes
 from pipeline.checkpoints.npz import Arrays
 from pipeline.checkpoints.timm import augreg_arrays
-from pipeline.model.variants import Model
+from pipeline.model.section import Model
 
 VARIANTS = tuple(name for name in TIMM if name != "L/32")  # the pool has none
 RECORDED = (Model("Ti/16", 32, 3), Model("R+Ti/16", 32, 3), Model("R26+S/32", 32, 3))

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pipeline.model.variants import Variant
-from pipeline.model.vit import AddPositionEmbedding, LayerNorm, MlpBlock, ResidualUnit, resnet
+from pipeline.model.vit.network import AddPositionEmbedding, LayerNorm, MlpBlock, ResidualUnit, resnet
+from pipeline.model.vit.variants import Variant
 
 
 class UpstreamBlock(nn.Module):

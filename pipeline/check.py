@@ -26,7 +26,7 @@ from pipeline.hub.settings import add_address, public_url
 from pipeline.images import image_set, labels
 from pipeline.images.labels import Label
 from pipeline.images.split import Split, add_split
-from pipeline.model.variants import Model
+from pipeline.model.section import Model
 from pipeline.prose.read import find_text_faults
 
 Value = TypeVar("Value")

@@ -31,7 +31,7 @@ from pipeline.images.decoding import decode
 from pipeline.images.image_set import Example, ImageSet
 from pipeline.images.labels import Label
 from pipeline.images.split import Split
-from pipeline.model.variants import Model
+from pipeline.model.section import Model
 
 LIMIT = 200  # pictures on a page: 1 to 2 MB
 _SIDE = 160  # pixels of a picture's longer side

@@ -12,10 +12,10 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,21 +27,33 @@ from pipeline.base.status import Status
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import provenance
 from pipeline.images import labels
-from pipeline.model.variants import Model
+from pipeline.model import float64
+from pipeline.model.networks import open_network
+from pipeline.model.section import Model
 from pipeline.saved_model import export, portable, selftest
 from pipeline.saved_model.files import folder_digest
 from pipeline.trust import builder
 from pipeline.trust.builder import Build
 
+if TYPE_CHECKING:
+    from pipeline.model.network import Network
 
-def provenance_record(path: Path, model: Model, name: str) -> dict[str, Any]:
+
+def provenance_record(path: Path, model: Model, name: str, image_size: int | None = None) -> dict[str, Any]:
     """Returns the content of provenance.json, which is the same on every machine, for every user and on every day.
 
     It includes the source of the checkpoint: the same weights from another source make a module with the same variables
     and another provenance.json. It has no version of this project, which would make every release another module.
+
+    Args:
+        path: the checkpoint.
+        model: the section `model`.
+        name: the checkpoint's upstream name.
+        image_size: the checkpoint's own image size, if its arrays were resized for the model's.
     """
+    resized = {} if image_size is None else {"image_size": image_size}
     return {
-        "checkpoint": {"name": name} | provenance.read(path).facts(),
+        "checkpoint": {"name": name} | provenance.read(path).facts() | resized,
         "model": {name: value for name, value in asdict(model).items() if name != "labels"},
         "platforms": portable.PLATFORMS,
         "calling_convention": portable.CALLING_CONVENTION,
@@ -72,18 +84,16 @@ def describe_build(started: str, member: str, record: Mapping[str, Any], content
     )
 
 
-def _selftests(model: Model, arrays: Mapping[str, np.ndarray]) -> dict[Head, dict[str, np.ndarray]]:
+def _selftests(network: "Network", arrays: Mapping[str, np.ndarray]) -> dict[Head, dict[str, np.ndarray]]:
     """Returns the content of each head's selftest.npz; pipeline.saved_model.selftest says what it is."""
-    from pipeline.model import float64  # imports JAX
-
-    pixels = float64.selftest_pixels(model)
-    outputs = float64.compute_outputs(model, arrays, selftest.scaled(pixels))
-    least = float64.least_scales(arrays, outputs[Head.FE])
+    pixels = float64.selftest_pixels(network.model)
+    outputs = float64.compute_outputs(network, arrays, selftest.scaled(pixels))
+    least = float64.least_scales(network, arrays, outputs[Head.FE])
     return {
         head: {
             "pixels": pixels,
             "outputs": outputs[head],
-            "tolerance": np.array(model.tolerance),
+            "tolerance": np.array(network.tolerances.outputs),
             "scale": np.array(float64.relative_scale(outputs[head], least[head]), np.float32),
         }
         for head in Head
@@ -104,44 +114,74 @@ def _write_extra(
         (extra / "labels.tsv").write_text("index\tkey\tname\n" + "".join(lines), encoding="utf-8")
 
 
-def convert(model: Model, names: Sequence[labels.Label], name: str, path: Path, out: Path, label: str = "") -> None:
+@dataclass(frozen=True)
+class Subject:
+    """What is converted.
+
+    Attributes:
+        member: the member's name, for progress and build.json.
+        folder: that of its YAML file.
+        model: the section `model`; its variant, image size and number of classes must fit the checkpoint.
+        names: the labels in the order of the logits, or none.
+        checkpoint: the checkpoint's upstream name.
+        path: its file, an .npz.
+    """
+
+    member: str
+    folder: Path
+    model: Model
+    names: Sequence[labels.Label]
+    checkpoint: str
+    path: Path
+
+
+def read_subject(path: Path, checkpoint: Path) -> Subject:
+    """Reads what is converted from a member's YAML file and its label file.
+
+    Raises:
+        Fault: when one of them is malformed.
+    """
+    member = Member(path)
+    model = member.section("model", Model)
+    names = labels.read(member.folder / model.labels, model.classes) if model.labels else ()
+    return Subject(member.name, member.folder, model, names, member.checkpoint_name(), checkpoint)
+
+
+def convert(subject: Subject, out: Path) -> None:
     """Converts one checkpoint into out/classification and out/fe.
 
     Args:
-        model: the section `model`; its variant, image size and number of classes must fit the checkpoint.
-        names: the labels in the order of the logits, or none.
-        name: the checkpoint's upstream name.
-        path: the checkpoint, an AugReg .npz.
+        subject: what is converted.
         out: the member's folder. Its SavedModels are replaced when both are complete.
-        label: the member's name, for progress and build.json.
 
     Raises:
         Fault: when the checkpoint does not fit; out stays as it is.
         OSError: when the disk is full or not writable.
     """
-    started = builder.now()
+    started, model = builder.now(), subject.model
     with ExitStack() as stack:
-        stack.enter_context(Status(f"convert {label}")).begin("exporting both modules")
+        stack.enter_context(Status(f"convert {subject.member}")).begin("exporting both modules")
         folders = {head: stack.enter_context(replacing_folder(out / head)) for head in Head}
         exports = {
-            head: stack.enter_context(export.start_export(model, head, path, folder))
+            head: stack.enter_context(export.start_export(model, subject.folder, head, subject.path, folder))
             for head, folder in folders.items()
         }
         # Imported after the exports have started, since these import JAX.
         from pipeline.checkpoints import npz
 
-        arrays = npz.load(path, model)  # raises if the checkpoint does not fit; leaving the block ends the exports
-        tests = _selftests(model, arrays)
-        del arrays  # releases the mapped file: the exports need the memory
-        record = provenance_record(path, model, name)
+        network = open_network(model, subject.folder)
+        parameters = npz.load(subject.path, network)  # raises if it does not fit; leaving the block ends the exports
+        tests = _selftests(network, parameters.arrays)
+        record = provenance_record(subject.path, model, subject.checkpoint, parameters.image_size)
+        del parameters  # releases the mapped file: the exports need the memory
         hashing = stack.enter_context(ThreadPoolExecutor())
         digests = {}
         for head, folder in folders.items():
             exports[head].wait()
-            _write_extra(folder, names if head is Head.CLASSIFICATION else (), record, tests[head])
+            _write_extra(folder, subject.names if head is Head.CLASSIFICATION else (), record, tests[head])
             digests[head] = hashing.submit(folder_digest, folder)
         contents = {head: digest.result() for head, digest in digests.items()}
-        build = describe_build(started, label, record, contents)
+        build = describe_build(started, subject.member, record, contents)
     builder.write_build(out, build)
 
 
@@ -153,11 +193,9 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("checkpoint", type=Path, help="its checkpoint, an .npz file")
     parser.add_argument("out", type=Path, help="the member's folder, for classification/ and fe/")
     args = parser.parse_args(arguments)
-    member = Member(args.member)
-    model = member.section("model", Model)
-    names = labels.read(member.folder / model.labels, model.classes) if model.labels else ()
-    convert(model, names, member.checkpoint_name(), args.checkpoint, args.out, member.name)
-    return member.name
+    subject = read_subject(args.member, args.checkpoint)
+    convert(subject, args.out)
+    return subject.member
 
 
 if __name__ == "__main__":

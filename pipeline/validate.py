@@ -40,7 +40,9 @@ from pipeline.facts.collection import collection_of
 from pipeline.facts.report import CheckpointFacts, Environment, ModelFacts, Report, report_text
 from pipeline.images import image_set, labels
 from pipeline.images.split import Split, add_split
-from pipeline.model.variants import HYBRIDS, Model
+from pipeline.model.facts import describe_model
+from pipeline.model.networks import open_network
+from pipeline.model.section import Model
 from pipeline.proof import checks, gradients, ladder
 from pipeline.proof.checklist import Checklist
 from pipeline.proof.checks import CheckedModule, Reference
@@ -54,6 +56,7 @@ class Subject:
     """What is validated.
 
     Attributes:
+        home: the folder of the member's YAML file.
         model: the section `model`.
         evaluation: the section `evaluation`.
         names: the labels in the order of the logits; needed when there are images.
@@ -62,6 +65,7 @@ class Subject:
         activation: what turns the logits into probabilities, "softmax" or "sigmoid".
     """
 
+    home: Path
     model: Model
     evaluation: Evaluation
     names: Sequence[labels.Label]
@@ -112,29 +116,52 @@ def parity_inputs(task: Task | None, size: int) -> tuple[np.ndarray, str]:
 
 
 # Measurements ---------------------------------------------------------------------------------------------------------
-def _compute_reference(subject: Subject, task: Task | None) -> tuple[Reference, str]:
-    """Returns what the modules are compared with, and a description of the inputs."""
-    arrays = npz.load(subject.checkpoint, subject.model)
+@dataclass(frozen=True)
+class Expected:
+    """What the modules are compared with.
+
+    Attributes:
+        reference: the weights and outputs.
+        inputs: a description of the inputs.
+        model: the model's facts for the report.
+    """
+
+    reference: Reference
+    inputs: str
+    model: ModelFacts
+
+
+def _compute_reference(subject: Subject, task: Task | None) -> Expected:
+    """Returns what the modules are compared with."""
+    network = open_network(subject.model, subject.home)
+    parameters = npz.load(subject.checkpoint, network)
     start_tensorflow()
+    from pipeline.model.network import count_operations
+
     inputs, description = parity_inputs(task, subject.model.image_size)
-    return checks.compute_reference(subject.model, arrays, inputs), description
+    facts = ModelFacts(
+        **describe_model(subject.model),
+        checkpoint_image_size=parameters.image_size,
+        operations=count_operations(network, parameters.arrays),
+    )
+    return Expected(checks.compute_reference(network, parameters.arrays, inputs), description, facts)
 
 
-def _empty_report(subject: Subject, inputs: str, unmeasured: str) -> Report:
+def _empty_report(subject: Subject, expected: Expected, unmeasured: str) -> Report:
     """Returns a report without measurements.
 
     Args:
         subject: what is validated.
-        inputs: a description of the inputs of the comparisons with JAX.
+        expected: what its modules are compared with.
         unmeasured: why there is no accuracy.
     """
     origin = provenance.read(subject.checkpoint)
     packages = {package: version(package) for package in ("flax", "jax", "numpy", "tensorflow")}
     return Report(
         checkpoint=CheckpointFacts(**asdict(origin), bytes=subject.checkpoint.stat().st_size),
-        model=ModelFacts(**asdict(subject.model), hybrid=subject.model.variant in HYBRIDS),
+        model=expected.model,
         environment=Environment(**packages, python=platform.python_version(), machine=platform.machine()),
-        parity_inputs=inputs,
+        parity_inputs=expected.inputs,
         modules={},
         features=None,
         accuracy=summary.unmeasured(subject.evaluation, unmeasured),
@@ -177,7 +204,9 @@ def _check_training(subject: Subject, report: Report, checklist: Checklist) -> R
     """Returns the report with the checks of gradients and fine-tuning."""
     checklist.begin("gradients")
     folders = subject.folders
-    training = gradients.run_in_processes(subject.model, subject.checkpoint, folders, checklist.show_training)
+    training = gradients.run_in_processes(
+        subject.model, subject.home, subject.checkpoint, folders, checklist.show_training
+    )
     modules = {
         head: replace(module, gradients=training[head].gradients, fine_tuning=training[head].fine_tuning)
         for head, module in report.modules.items()
@@ -209,9 +238,10 @@ def validate(
     """
     checklist.begin("the JAX model's outputs in float64")
     needs = {head: checks.read_needs(folder) for head, folder in subject.folders.items()}
-    reference, inputs = _compute_reference(subject, task)
+    expected = _compute_reference(subject, task)
+    reference, inputs = expected.reference, expected.inputs
     checklist.show_step("reference", f"the JAX model's outputs in float64 for {len(reference.inputs)} {inputs}")
-    report = _empty_report(subject, inputs, _why_unmeasured(subject, task))
+    report = _empty_report(subject, expected, _why_unmeasured(subject, task))
 
     def classify_images(module: CheckedModule) -> Evaluated:
         assert task is not None
@@ -321,7 +351,7 @@ def read_subject(member: Member, checkpoint: Path, folders: Mapping[Head, Path])
     evaluation = member.section("evaluation", Evaluation)
     activation = collection_of(member.path, None)[0].activation
     names = labels.read(member.folder / model.labels, model.classes) if model.labels else ()
-    return Subject(model, evaluation, names, checkpoint, folders, activation)
+    return Subject(member.folder, model, evaluation, names, checkpoint, folders, activation)
 
 
 def main(arguments: Sequence[str]) -> str:

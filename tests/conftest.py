@@ -98,7 +98,7 @@ def write_members(folder: Path, members: dict[str, tuple[str, int]]) -> None:
 def write_collection(folder: Path, members: dict[str, tuple[str, int]]) -> None:
     """Writes a collection as write_members() does, and a random checkpoint for each member."""
     from benchmarks.random_checkpoints import random_arrays
-    from pipeline.model.variants import Model
+    from pipeline.model.section import Model
 
     write_members(folder, members)
     for seed, (name, (variant, size)) in enumerate(members.items()):
@@ -174,7 +174,7 @@ def tiny(tmp_path: Path) -> Path:
 def mini_checkpoint(tiny: Path) -> Path:
     """The checkpoint of `mini`, random, in its collection's folder."""
     from benchmarks.random_checkpoints import random_arrays
-    from pipeline.model.variants import Model
+    from pipeline.model.section import Model
 
     np.savez(tiny / "mini.npz", allow_pickle=False, **random_arrays(Model("Mini/8", 16, 3), seed=0))
     return tiny / "mini.npz"

@@ -21,7 +21,9 @@ from pipeline.facts.accuracy import Reported
 from pipeline.facts.collection import Module, read_collection
 from pipeline.facts.report import Report
 from pipeline.images import labels
-from pipeline.model.variants import Model, variant
+from pipeline.model.facts import describe_model
+from pipeline.model.section import Model
+from pipeline.model.vit.variants import variant
 from pipeline.pool import datasets
 from pipeline.pool.criteria import read_criteria
 from pipeline.pool.drafts import collection_name
@@ -58,7 +60,7 @@ def card_of(added: Added, report: Report) -> str:
     """Returns the classifier's card as it would be published, from a report with the member's own model in it."""
     path = added.files[-1]
     model = yaml_sections.load(path, "model", Model)
-    report = with_model(report, **vars(model), hybrid=variant(model.variant).resnet is not None)
+    report = with_model(report, **describe_model(model))
     evaluation = yaml_sections.load(path, "evaluation", Evaluation)
     reported = Reported(**vars(evaluation.reported)) if evaluation.reported else None
     report = not_measured(report, f"its publisher had no images of {evaluation.dataset} at hand", reported)

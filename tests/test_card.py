@@ -25,7 +25,9 @@ from pipeline.facts.accuracy import AgainstReported, Reported
 from pipeline.facts.collection import Module, handle, read_collection
 from pipeline.facts.report import Plot, Report, load_report
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
-from pipeline.model.variants import Model, variant
+from pipeline.model.facts import describe_model
+from pipeline.model.section import Model
+from pipeline.model.vit.variants import variant
 from tests import card_facts
 from tests.card_facts import cards, checked_files, records
 from tests.conftest import ROOT, Stage, assert_refused
@@ -250,7 +252,7 @@ def reports_of(folder: Path, artifacts: Path, report: Report) -> None:
         if path.name == "collection.yaml":
             continue
         model = yaml_sections.load(path, "model", Model)
-        own = with_model(report, **dataclasses.asdict(model), hybrid=variant(model.variant).resnet is not None)
+        own = with_model(report, **describe_model(model))
         weights = dataclasses.replace(own.modules[Head.CLASSIFICATION].weights, parameters=PARAMETERS[model.variant])
         write_report(artifacts / path.stem / "report.json", with_checks(own, Head.CLASSIFICATION, weights=weights))
 
@@ -260,7 +262,7 @@ def reports_of(folder: Path, artifacts: Path, report: Report) -> None:
 def test_every_members_cards_pass_every_check(path: Path, measured: bool, report: Report) -> None:
     collection = read_collection(path.parent / "collection.yaml")
     model, facts = yaml_sections.load(path, "model", Model), yaml.safe_load(path.read_text())
-    own = with_model(report, **dataclasses.asdict(model), hybrid=variant(model.variant).resnet is not None)
+    own = with_model(report, **describe_model(model))
     own = with_checks(own, Head.CLASSIFICATION, output_width=model.classes)
     own = with_checks(own, Head.FE, output_width=variant(model.variant).width)
     quoted = facts["evaluation"].get("reported")

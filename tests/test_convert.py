@@ -15,7 +15,7 @@ from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
 from pipeline.base.jobs import Job
 from pipeline.checkpoints.digest import arrays_digest
-from pipeline.model.variants import Model
+from pipeline.model.section import Model
 from pipeline.saved_model import export
 from pipeline.saved_model.files import archive_order
 from pipeline.saved_model.inspection import inspect_saved_model
@@ -116,7 +116,7 @@ def test_both_signatures_preprocess_as_validation_does(published: Path, tmp_path
 
 def exporting(path: Path, out: Path) -> AbstractContextManager[Job]:
     out.mkdir()
-    return export.start_export(Model("Mini/8", 16, 3), Head.FE, path, out)
+    return export.start_export(Model("Mini/8", 16, 3), path.parent, Head.FE, path, out)
 
 
 def test_an_export_that_is_killed_is_a_fault(mini_checkpoint: Path, tmp_path: Path) -> None:

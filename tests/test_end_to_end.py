@@ -19,9 +19,9 @@ from pipeline.base import yaml_sections
 from pipeline.base.heads import Head
 from pipeline.cards.hugging_face import for_repository
 from pipeline.checkpoints import npz
-from pipeline.model.parameters import nest_parameters, select_parameters
-from pipeline.model.variants import Model, variant
-from pipeline.model.vit import VisionTransformer
+from pipeline.model.network import select_weights
+from pipeline.model.networks import open_network
+from pipeline.model.section import Model
 from tests.conftest import CLASSES, QUICK_XLA_FLAGS, ROOT, make, serving_folder
 from tests.mirrors.hugging_face_server import HuggingFace, Repository
 from tests.server.harness import running
@@ -289,13 +289,13 @@ def test_gradients_equal_those_of_the_jax_model_and_a_step_lowers_the_loss(
 
     member, folder = saved_model
     model = yaml_sections.load(published / f"model_cards/tiny/{member}.yaml", "model", Model)
-    arrays = select_parameters(npz.load(folder / "checkpoint.npz", model), head)
-    flax_module = VisionTransformer(variant(model.variant), model.classes if head is Head.CLASSIFICATION else None)
+    network = open_network(model, folder)
+    arrays = select_weights(network, npz.load(folder / "checkpoint.npz", network).arrays, head)
     images = np.random.default_rng(0).uniform(-1, 1, (4, model.image_size, model.image_size, 3)).astype(np.float32)
     target = np.array([0, 1, 2, 0])
 
     def jax_loss(parameters: dict) -> jax.Array:
-        outputs = jax.nn.log_softmax(flax_module.apply({"params": nest_parameters(parameters)}, images))
+        outputs = jax.nn.log_softmax(network.outputs(head, parameters, images))
         return -outputs[np.arange(4), target].mean()
 
     expected = jax.grad(jax_loss)(arrays)

@@ -18,7 +18,7 @@ from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
 from pipeline.facts.checks import TrainingChecks
 from pipeline.facts.report import load_report
-from pipeline.model.variants import Model
+from pipeline.model.section import Model
 from pipeline.proof import gradients
 from pipeline.saved_model.graph import find_xla_calls, saved_model_class
 from tests.conftest import Stage, assert_refused, write_collection
@@ -72,7 +72,7 @@ def published_gradients(published: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_accuracy_of_one_class_is_not_measured(tmp_path: Path) -> None:
     """It would be 100 %, whatever the model does."""
     model, evaluation = Model("Mini/8", 16, 1), Evaluation("cats", 0.5)
-    subject = validate.Subject(model, evaluation, (), tmp_path, {})
+    subject = validate.Subject(tmp_path, model, evaluation, (), tmp_path, {})
     assert validate._why_unmeasured(subject, None) == "the model has one class, so that every prediction is right"
     three = replace(subject, model=replace(model, classes=3))
     assert validate._why_unmeasured(three, None) == "no images of cats"

@@ -23,8 +23,8 @@ from flax.traverse_util import flatten_dict
 from PIL import Image
 
 from pipeline.model.parameters import Parameters
-from pipeline.model.variants import variant
-from pipeline.model.vit import VisionTransformer
+from pipeline.model.vit.network import VisionTransformer
+from pipeline.model.vit.variants import variant
 
 HERE = Path(__file__).parent
 SIZE, BATCH = 28, 256  # pixels, images in a step

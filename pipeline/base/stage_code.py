@@ -1,12 +1,15 @@
 """Digests of the code that a stage runs: make repeats the stage when its digest changes.
 
-The code is a module and all that it imports. Comments, docstrings and layout do not count.
+The code is a module and all that it imports. Comments, docstrings and layout do not count. A module that imports others
+by names which are known only when it runs has a constant IMPORTS_BY_NAME, the patterns of their paths below `pipeline`,
+and counts as importing all of them.
 """
 
 import ast
 import hashlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.base.files import write_memory
@@ -16,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 _OWN_TEXT = Path(__file__).read_text(encoding="utf-8")  # another way to digest makes the memory useless
 VERBATIM = ("saved_model.selftest",)  # modules that are packed into the outputs as they are, comments and all
 
-# A module's digest, and the dotted names below `pipeline` that it imports: modules, or what modules define.
+# A module's digest, and the dotted names below `pipeline` that it imports: modules, what modules define, or patterns of
+# paths.
 Module = tuple[str, list[str]]
 
 
@@ -38,10 +42,20 @@ def _imported(node: ast.AST) -> list[str]:
     return [name.removeprefix("pipeline.") for name in names if name.startswith("pipeline.")]
 
 
+def _imported_by_name(tree: ast.Module) -> list[str]:
+    """Returns the patterns of the constant IMPORTS_BY_NAME of a module."""
+    values = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["IMPORTS_BY_NAME"]
+    ]
+    return [pattern for value in values for pattern in ast.literal_eval(value)]
+
+
 def _parse(text: str, is_verbatim: bool) -> Module:
     """Returns the digest and imports of a module; the digest is that of the text itself if `is_verbatim`."""
     tree: ast.Module = _WithoutDocstrings().visit(ast.parse(text))
-    imports = sorted({name for node in ast.walk(tree) for name in _imported(node)})
+    imports = sorted({name for node in ast.walk(tree) for name in _imported(node)}) + _imported_by_name(tree)
     content = text if is_verbatim else ast.dump(tree)
     return hashlib.sha256(content.encode()).hexdigest(), imports
 
@@ -83,8 +97,18 @@ class StageCode:
             name = waiting.pop()
             if name not in seen and (module := self._module(name)):
                 seen[name] = module[0]
-                waiting += [part for imported in module[1] for part in _with_packages(imported)]
+                waiting += [part for imported in self._names(module[1]) for part in _with_packages(imported)]
         return seen
+
+    def _names(self, imports: list[str]) -> Iterator[str]:
+        """Yields dotted names, with those of the modules that patterns stand for."""
+        folder = self._root / "pipeline"
+        for name in imports:
+            if "*" in name:
+                for path in sorted(folder.glob(name)):
+                    yield ".".join(path.relative_to(folder).with_suffix("").parts)
+            else:
+                yield name
 
     def digest(self, stage: str) -> str:
         """Returns the digest of all modules of a stage."""

@@ -8,7 +8,7 @@ import dataclasses
 import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -163,6 +163,9 @@ def _build(place: _Place, node: yaml.Node, kind: Any) -> Any:
                 _build(place.below(f"[{number}]", child.start_mark.line + 1), child, item)
                 for number, child in enumerate(node.value)
             )
+        if typing.get_origin(alternative) is Mapping and isinstance(node, yaml.MappingNode):
+            item, items = typing.get_args(alternative)[1], strict_yaml.items(place.path, node)
+            return {key: _build(place.below(f".{key}", line), child, item) for key, (line, child) in items.items()}
     value = strict_yaml.construct(node)
     if not _fits(value, kind):
         got = f"{_show(value)} ({type(value).__name__})"
@@ -196,7 +199,7 @@ def _build_dataclass(place: _Place, node: yaml.Node, kind: Any) -> Any:
             expected = f"{nearest(key, hints)}: expected {', '.join(hints)}"
             raise Fault(f"{place.path}:{line}: unknown key {show_name(key)!r} in {place.name}{expected}")
     for field in dataclasses.fields(kind):
-        if field.name not in items and field.default is dataclasses.MISSING:
+        if field.name not in items and field.default is field.default_factory is dataclasses.MISSING:
             raise Fault(f"{place} lacks the key {field.name!r} ({_describe(hints[field.name])})")
     values = {key: _build(place.below(f".{key}", line), child, hints[key]) for key, (line, child) in items.items()}
     try:
@@ -217,8 +220,8 @@ def _accepts_float(kind: Any) -> bool:
 def _fits(value: Any, kind: Any) -> bool:
     """Whether a plain YAML value is of the annotated type; an int fits float, a bool fits bool alone."""
     for alternative in _alternatives(kind):
-        if typing.get_origin(alternative) is tuple or dataclasses.is_dataclass(alternative):
-            continue  # built from their own nodes; a plain value is neither
+        if typing.get_origin(alternative) in (tuple, Mapping) or dataclasses.is_dataclass(alternative):
+            continue  # built from their own nodes; a plain value is none of them
         if alternative is bool or isinstance(value, bool):
             if alternative is bool and isinstance(value, bool):
                 return True

@@ -22,9 +22,9 @@ class ListedMember:
 
     @property
     def rank(self) -> tuple[bool, int, str]:
-        """Its place in the lists: plain Vision Transformers before hybrids, small before large."""
+        """Its place in the lists: variants that need no remark first, small before large."""
         weights = self.report.modules[Head.CLASSIFICATION].weights
-        return self.report.model.hybrid, weights.parameters, self.name
+        return bool(self.report.model.remark), weights.parameters, self.name
 
 
 def list_member(collection: Collection, name: str, module: Module, report: Report) -> ListedMember:

@@ -123,7 +123,7 @@ class Record:
     @property
     def description(self) -> str:
         """What the module is, in one sentence of Markdown; of unverified weights, that comes first."""
-        name = f"Vision Transformer {self.report.model.variant} {self.head.noun}"
+        name = f"{self.report.model.title} {self.head.noun}"
         summary = escape_clause(self.facts.collection.summary)
         if self.report.is_verified:
             return f"{name}: {summary}."

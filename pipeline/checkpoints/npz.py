@@ -1,11 +1,12 @@
-"""Loads AugReg checkpoints from .npz files, and refuses those that do not fit the model.
+"""Loads checkpoints from .npz files, and refuses those that do not fit the model.
 
-The layout is that of gs://vit_models/augreg: float32 arrays under '/'-separated paths, no pickles.
+The layout is that of gs://vit_models: float32 arrays under '/'-separated paths, no pickles.
 """
 
-import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,8 +15,11 @@ from pipeline.base.npz_file import NpzFile
 from pipeline.checkpoints import file_kinds
 from pipeline.checkpoints.digest import model_shape
 from pipeline.checkpoints.layouts import describe_arrays
+from pipeline.model.architecture import find_architecture
 from pipeline.model.parameters import release_memory
-from pipeline.model.variants import HYBRIDS, SIZES, Model
+
+if TYPE_CHECKING:
+    from pipeline.model.network import Network
 
 Arrays = dict[str, np.ndarray]
 Shape = tuple[int, ...]
@@ -31,6 +35,21 @@ _TYPE_ADVICE = {
     "int8": "quantized weights cannot be restored: name the file that they were made from",
     "uint8": "quantized weights cannot be restored: name the file that they were made from",
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """The weights of a network.
+
+    Attributes:
+        arrays: float32 by path, sorted; normalized, and resized for the model's image size.
+        image_size: the checkpoint's own image size in pixels, if it is another than the model's; None if not.
+    """
+
+    arrays: Arrays
+    image_size: int | None = None
+
+
 _MOST_LISTED = 12  # of each kind of mismatch; a wrong variant differs in hundreds of arrays
 
 
@@ -44,16 +63,17 @@ def read(path: Path) -> Arrays:
         return {name: file.read(name) for name in file.headers}
 
 
-def read_parameters(path: Path, model: Model) -> Arrays:
-    """Reads the normalized arrays of a checkpoint, once their names, types and shapes are those of the model.
+def read_parameters(path: Path, network: "Network") -> Parameters:
+    """Reads the weights of a network from a checkpoint, once their names, types and shapes are right.
 
     Raises:
         Fault: see read() and fit(); the values may be NaN or infinite.
     """
     with _open(path) as file:
         shapes = {name: header.shape for name, header in file.headers.items()}
-        _check_layout(shapes, {name: header.dtype for name, header in file.headers.items()}, model, path)
-        return normalize({name: file.read(name) for name in file.headers})
+        image_size = _check_layout(shapes, {name: header.dtype for name, header in file.headers.items()}, network, path)
+        arrays = normalize({name: file.read(name) for name in file.headers})
+    return Parameters(network.resize(arrays) if image_size else arrays, image_size)
 
 
 def _open(path: Path) -> NpzFile:
@@ -80,12 +100,12 @@ def _normalize_shapes(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     return {name: shape for name, shape in normalized.items() if shape is not None}
 
 
-def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
-    """Returns the normalized arrays if they are the model's parameters.
+def fit(arrays: Arrays, network: "Network", path: Path) -> Parameters:
+    """Returns the weights of a network if the arrays are those.
 
     Args:
         arrays: of a checkpoint.
-        model: the model.
+        network: the network.
         path: the checkpoint, for messages.
 
     Raises:
@@ -93,40 +113,48 @@ def fit(arrays: Arrays, model: Model, path: Path) -> Arrays:
             head that was never trained. Names of another program or architecture are called that.
     """
     shapes = {name: value.shape for name, value in arrays.items()}
-    _check_layout(shapes, {name: value.dtype for name, value in arrays.items()}, model, path)
+    image_size = _check_layout(shapes, {name: value.dtype for name, value in arrays.items()}, network, path)
     arrays = normalize(arrays)
-    _check_values(arrays, path)
-    return arrays
+    _check_values(arrays, network, path)
+    return Parameters(network.resize(arrays) if image_size else arrays, image_size)
 
 
-def load(path: Path, model: Model) -> Arrays:
-    """Reads a checkpoint that fits the model; see read_parameters() and fit()."""
-    arrays = read_parameters(path, model)
-    _check_values(arrays, path)
-    return arrays
+def load(path: Path, network: "Network") -> Parameters:
+    """Reads a checkpoint that fits a network; see read_parameters() and fit()."""
+    parameters = read_parameters(path, network)
+    _check_values(parameters.arrays, network, path)
+    return parameters
 
 
-def _check_layout(stored: Mapping[str, Shape], types: Mapping[str, np.dtype], model: Model, path: Path) -> None:
-    """Refuses arrays that are not the model's parameters by their names, shapes and types; see fit()."""
-    from pipeline.model.vit import parameter_shapes
+def _check_layout(
+    stored: Mapping[str, Shape], types: Mapping[str, np.dtype], network: "Network", path: Path
+) -> int | None:
+    """Refuses arrays that are not the network's weights by their names, shapes and types; see fit().
 
-    shapes = _normalize_shapes(stored)
-    expected = parameter_shapes(model.variant, model.image_size, model.classes)
-    if mismatches := _list_mismatches(shapes, expected):
+    Returns:
+        The checkpoint's own image size, if its arrays must be resized for the model's; None if they fit as they are.
+    """
+    shapes, model = _normalize_shapes(stored), network.model
+    expected, image_size = network.expected_shapes(), None
+    if expected is not None and shapes != expected and (image_size := network.stored_image_size(shapes)):
+        expected = network.expected_shapes(image_size)
+    if expected is not None and (mismatches := _list_mismatches(shapes, expected)):
         if problem := describe_arrays(shapes.keys()):
             raise Fault(f"{path}: {problem}")
+        guess = find_architecture(model).guess(shapes)
         raise Fault(
             f"{path}: does not fit variant {model.variant} with {model.image_size} pixels and {model.classes} classes"
-            f"{_guess_model(shapes)}; correct the section model, or delete the file and fetch the right checkpoint."
-            " - missing, + extra:\n" + "\n".join(mismatches)
+            f"{f'; its arrays look like {guess}' if guess else ''}; correct the section model, or delete the file and"
+            " fetch the right checkpoint. - missing, + extra:\n" + "\n".join(mismatches)
         )
     for name in shapes:
         if (kind := types[name]) != np.float32:
             advice = f"; {_TYPE_ADVICE[str(kind)]}" if str(kind) in _TYPE_ADVICE else ""
             raise Fault(f"{path}: the array {name!r} is {kind}, expected float32{advice}")
+    return image_size
 
 
-def _check_values(arrays: Arrays, path: Path) -> None:
+def _check_values(arrays: Arrays, network: "Network", path: Path) -> None:
     """Refuses NaN, infinity, and a head that was never trained; see fit()."""
     for name, value in arrays.items():
         bad = value.size - int(np.isfinite(value).sum())
@@ -135,9 +163,10 @@ def _check_values(arrays: Arrays, path: Path) -> None:
             raise Fault(
                 f"{path}: {bad} of {value.size} values of {name!r} are NaN or infinite; the checkpoint is broken"
             )
-    if not np.any(arrays["head/kernel"]):
+    kernels = [name for name, value in arrays.items() if network.is_head(name) and value.ndim > 1]
+    if kernels and not any(np.any(arrays[name]) for name in kernels):
         raise Fault(
-            f"{path}: 'head/kernel' is all zero, so that every image has the same logits: the head was never trained;"
+            f"{path}: {kernels[0]!r} is all zero, so that every image has the same logits: the head was never trained;"
             " train it, or fetch the trained checkpoint"
         )
 
@@ -159,24 +188,3 @@ def _list_mismatches(got: Mapping[str, Shape], expected: Mapping[str, Shape]) ->
         if len(entries) > _MOST_LISTED:
             lines.append(f"  ... and {len(entries) - _MOST_LISTED} more {kind}")
     return lines
-
-
-def _guess_model(shapes: Mapping[str, Shape]) -> str:
-    """Returns "; its arrays look like ..." if the arrays' shapes are those of a known variant, else ""."""
-    kernel, position = shapes.get("embedding/kernel"), shapes.get("Transformer/posembed_input/pos_embedding")
-    if kernel is None or len(kernel) != 4 or position is None or len(position) != 3 or not position[1]:
-        return ""
-    patch, width = kernel[0], kernel[-1]
-    layers = len({name.split("/")[1] for name in shapes if name.startswith("Transformer/encoderblock_")})
-    if "conv_root/kernel" in shapes:
-        sizes = {name: (hybrid.patch, hybrid.width, hybrid.layers) for name, hybrid in HYBRIDS.items()}
-    else:
-        sizes = {f"{size}/{patch}": (patch, *numbers[:2]) for size, numbers in SIZES.items()}
-    variants = [name for name, size in sizes.items() if size == (patch, width, layers)]
-    if not variants:
-        return ""
-    stride = HYBRIDS[variants[0]].stride if variants[0] in HYBRIDS else patch
-    pixels = stride * math.isqrt(position[1] - 1)
-    head = shapes.get("head/bias")
-    classes = "no head" if head is None else f"{math.prod(head)} classes"
-    return f"; its arrays look like {variants[0]} with {pixels} pixels and {classes}"

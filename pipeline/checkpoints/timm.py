@@ -20,7 +20,7 @@ from pipeline.base.fault import UnusableFile, list_names, show_name
 from pipeline.checkpoints.layouts import describe_tensors
 from pipeline.checkpoints.safetensors_header import DamagedHeader, check_header
 from pipeline.checkpoints.timm_tensors import Shape, Tensor, layout
-from pipeline.model.variants import HYBRIDS, SIZES, variant
+from pipeline.model.vit.variants import HYBRIDS, SIZES, variant
 
 _TYPES = {"F16": "float16", "BF16": "bfloat16", "F64": "float64"}  # safetensors' names of other types in timm's files
 _EXPECTED = "expected timm's copy of an AugReg checkpoint"

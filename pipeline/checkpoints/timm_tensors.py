@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.model.variants import Variant, variant
+from pipeline.model.vit.variants import Variant, variant
 
 Shape = tuple[int, ...]
 
@@ -126,7 +126,7 @@ def layout(name: str, tokens: int, classes: int | None) -> dict[str, Tensor]:
     """Returns every tensor of timm's model, by timm's name.
 
     Args:
-        name: a variant of pipeline.model.variants.
+        name: a variant of pipeline.model.vit.variants.
         tokens: the number of tokens, with the class token.
         classes: the number of logits; None for a model without a head.
     """

@@ -14,7 +14,7 @@ from pipeline.checkpoints.section import Checkpoint, list_sources
 from pipeline.dag.digests import Digests, digest_texts
 from pipeline.dag.settings import Settings
 from pipeline.download.address import is_remote, local_path
-from pipeline.model.variants import Model
+from pipeline.model.section import Model
 
 Section = TypeVar("Section")
 

@@ -7,7 +7,7 @@ measures it (pipeline.proof or pipeline.accuracy), and the template that shows i
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,8 +21,8 @@ from pipeline.facts.accuracy import Accuracy, Reported
 from pipeline.facts.checks import Comparison, ModuleReport
 
 # 1 had no number, the measured accuracy beside the gate, and "" as the head of rungs about both; 2 did not say how the
-# weights were verified.
-SCHEMA = 3
+# weights were verified; 3 knew Vision Transformers alone.
+SCHEMA = 4
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,34 @@ class CheckpointFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """The section `model`, and whether the variant is a hybrid."""
+    """The section `model`, and what its architecture says of it.
+
+    Attributes:
+        variant, image_size, classes, labels, dropout, architecture, options: pipeline.model.section describes them.
+        title: what cards call the model, such as "Vision Transformer S/16".
+        family, plural: what they call one, and several, of the same architecture.
+        tag: the value of TF-Hub's tag `network-architecture`.
+        remark: what a card adds to the variant, such as "a hybrid: ..."; "" for nothing.
+        checkpoint_image_size: the checkpoint's own image size, if its arrays were resized for image_size; else None.
+        operations: floating-point operations of the logits of one image; None where they were not counted.
+        frozen: why the modules cannot be trained; "" for those that can.
+    """
 
     variant: str
     image_size: int
     classes: int
-    hybrid: bool
+    architecture: str
+    title: str
+    family: str
+    plural: str
+    tag: str
     labels: str | None = None
     dropout: float = 0.0
+    options: dict[str, str | int | float | bool] = field(default_factory=dict)
+    remark: str = ""
+    checkpoint_image_size: int | None = None
+    operations: int | None = None
+    frozen: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,7 +203,8 @@ def parse_report(content: Any, where: str) -> Report:
         )
     try:
         upgraded = _from_schema_1(content) if schema == 1 else content
-        upgraded = upgraded if schema == SCHEMA else _from_schema_2(upgraded)
+        upgraded = _from_schema_2(upgraded) if schema < 3 else upgraded
+        upgraded = _from_schema_3(upgraded) if schema < 4 else upgraded
     except (KeyError, TypeError, AttributeError) as error:
         reason = show_name(repr(error))
         raise Fault(f"{where}: not a report of make validate ({reason}); delete it and run make validate") from None
@@ -216,4 +237,13 @@ def _from_schema_2(content: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a report of schema 2 as one of schema 3; of a file that was not downloaded it does not say enough."""
     is_downloaded = "://" in content["checkpoint"]["source"]
     verification = Verification.DOWNLOADED if is_downloaded else Verification.UNVERIFIED
-    return dict(content) | {"checkpoint": content["checkpoint"] | {"verification": verification}, "schema": SCHEMA}
+    return dict(content) | {"checkpoint": content["checkpoint"] | {"verification": verification}}
+
+
+def _from_schema_3(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a report of schema 3 as one of schema 4."""
+    model = dict(content["model"])
+    remark = "a hybrid: a ResNet computes the tokens that the Transformer reads" if model.pop("hybrid") else ""
+    family = {"family": "Vision Transformer", "plural": "Vision Transformers", "tag": "vit", "architecture": "vit"}
+    title = f"Vision Transformer {model['variant']}"
+    return dict(content) | {"model": model | family | {"title": title, "remark": remark}, "schema": SCHEMA}

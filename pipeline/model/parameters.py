@@ -1,24 +1,15 @@
-"""Selects the parameters of a head, nests them for Flax, and releases their memory."""
+"""Nests parameters for Flax, and releases the memory of mapped ones."""
 
 import mmap
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from pipeline.base.heads import Head
-
 Parameters = dict[str, Any]  # nested by path, as Flax expects them
-Value = TypeVar("Value")
 
 
-def select_parameters(arrays: Mapping[str, Value], head: Head) -> dict[str, Value]:
-    """Returns the parameters that a head uses by path: all, or for the feature extractor all but the last layer."""
-    has_classifier = head is Head.CLASSIFICATION
-    return {name: value for name, value in arrays.items() if has_classifier or not name.startswith("head/")}
-
-
-def nest_parameters(arrays: Mapping[str, np.ndarray]) -> Parameters:
+def nest_parameters(arrays: Mapping[str, Any]) -> Parameters:
     """Nests '/'-separated paths into the tree that Flax expects."""
     from flax.traverse_util import unflatten_dict
 

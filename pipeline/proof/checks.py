@@ -2,10 +2,10 @@
 
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,15 +16,16 @@ from pipeline.checkpoints import npz
 from pipeline.facts.checks import BatchSizes, BlockTrace, Comparison, ModuleReport, Needs, SelfTestReplay, WeightsCheck
 from pipeline.model import float64
 from pipeline.model.float64 import SMALLEST, relative_scale
-from pipeline.model.parameters import nest_parameters, select_parameters
 from pipeline.model.preprocessing import prepare
-from pipeline.model.variants import Model, variant
 from pipeline.proof import blocks, c_api, loaders
 from pipeline.proof.blocks import Outputs
 from pipeline.proof.checklist import Checklist
 from pipeline.saved_model import faults, inspection, selftest
 from pipeline.saved_model.files import folder_digest, folder_size
 from pipeline.saved_model.load import load_saved_model
+
+if TYPE_CHECKING:
+    from pipeline.model.network import Network
 
 BATCH_SIZES = (1, 7)  # in which the first inputs are computed again
 TRACED = 2  # inputs that are followed through the blocks
@@ -80,10 +81,10 @@ class Reference:
 
     Attributes:
         inputs: float32 (n, size, size, 3) in [-1, 1].
-        outputs: of the Flax model in float64, rounded: float32 (n, classes) and (n, width), by head.
+        outputs: of the JAX model in float64, rounded: float32 (n, classes) and (n, width), by head.
         blocks: the input and the output of each block for the first TRACED inputs, by its path.
         weights: the fingerprints of the arrays that each head uses, by name.
-        kernel, bias: the checkpoint's classification head, (width, classes) and (classes,).
+        head: computes logits (n, classes) of features (n, width) with the checkpoint's head, in float32.
         tolerance: the largest relative error that passes.
         least_scales: what errors are relative to where the largest output is smaller, by head.
     """
@@ -92,8 +93,7 @@ class Reference:
     outputs: Mapping[Head, np.ndarray]
     blocks: Mapping[str, tuple[np.ndarray, np.ndarray]]
     weights: Mapping[Head, Mapping[str, str]]
-    kernel: np.ndarray
-    bias: np.ndarray
+    head: Callable[[np.ndarray], np.ndarray]
     tolerance: float
     least_scales: Mapping[Head, float]
 
@@ -107,21 +107,23 @@ class Reference:
         return values
 
 
-def compute_reference(model: Model, arrays: npz.Arrays, inputs: np.ndarray) -> Reference:
+def compute_reference(network: "Network", arrays: npz.Arrays, inputs: np.ndarray) -> Reference:
     """Computes what the modules are compared with.
 
     In float64, so that a difference is the module's own: JAX's float32, even without TF32 or bfloat16, differs from it
     by up to 5e-5 of the largest output for R50+L/32, depending on how the model is divided for compilation.
 
     Args:
-        model: the section.
-        arrays: the checkpoint; the result holds none of them but the classification head, copied.
+        network: the network.
+        arrays: its weights; the result holds none of them but the classification head, copied.
         inputs: float32 (n, size, size, 3) in [-1, 1].
 
     Raises:
         Fault: when the logits are the same for all inputs.
     """
-    outputs = float64.compute_outputs(model, arrays, inputs)
+    from pipeline.model.network import select_weights
+
+    outputs = float64.compute_outputs(network, arrays, inputs)
     logits = outputs[Head.CLASSIFICATION]
     if np.all(logits == logits[0]) and not np.all(inputs == inputs[0]):
         raise Fault(
@@ -129,31 +131,27 @@ def compute_reference(model: Model, arrays: npz.Arrays, inputs: np.ndarray) -> R
             " trained, or damaged; train it, or name another one"
         )
     fingerprints = {name: fingerprint(value) for name, value in arrays.items()}
+    head = {name: np.array(value) for name, value in arrays.items() if network.is_head(name)}
     return Reference(
         inputs=inputs,
         outputs={head: outputs[head] for head in Head},
-        blocks=_trace_reference(model, arrays, inputs[:TRACED]),
-        weights={head: select_parameters(fingerprints, head) for head in Head},
-        kernel=np.array(arrays["head/kernel"]),
-        bias=np.array(arrays["head/bias"]),
-        tolerance=model.tolerance,
-        least_scales=float64.least_scales(arrays, outputs[Head.FE]),
+        blocks=_trace_reference(network, arrays, inputs[:TRACED]),
+        weights={head: select_weights(network, fingerprints, head) for head in Head},
+        head=lambda features: np.asarray(network.head(head, features)),
+        tolerance=network.tolerances.outputs,
+        least_scales=float64.least_scales(network, arrays, outputs[Head.FE]),
     )
 
 
-def _trace_reference(model: Model, arrays: npz.Arrays, inputs: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns the input and the output of each block of the Flax model in float64, rounded to float32, by its path."""
+def _trace_reference(
+    network: "Network", arrays: npz.Arrays, inputs: np.ndarray
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Returns the input and the output of each block of the JAX model in float64, rounded to float32, by its path."""
     import jax
-    from flax.traverse_util import flatten_dict
 
-    from pipeline.model.vit import BLOCKS, VisionTransformer
-
-    module = VisionTransformer(variant(model.variant), model.classes)
     with jax.enable_x64(True):
-        exact = inputs.astype(np.float64)
-        _, state = module.apply({"params": nest_parameters(arrays)}, exact, mutable=[BLOCKS])
-    traced = flatten_dict(state[BLOCKS], sep="/")
-    return {path: (np.asarray(x, np.float32), np.asarray(y, np.float32)) for path, ((x, y),) in traced.items()}
+        traced = network.trace(arrays, inputs.astype(np.float64))
+    return {path: (np.asarray(x, np.float32), np.asarray(y, np.float32)) for path, (x, y) in traced.items()}
 
 
 def compare_weights(variables: Iterable[Any], expected: Mapping[str, str]) -> WeightsCheck:
@@ -320,5 +318,5 @@ def compare_heads(features: np.ndarray, logits: np.ndarray, reference: Reference
         logits: (n, classes), the classifier's outputs for the same inputs.
         reference: has the head.
     """
-    product, least = features @ reference.kernel + reference.bias, reference.least_scales[Head.CLASSIFICATION]
+    product, least = reference.head(features), reference.least_scales[Head.CLASSIFICATION]
     return compare(product, logits, reference.tolerance, logits=True, least_scale=least)

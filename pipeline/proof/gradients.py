@@ -1,9 +1,10 @@
 """Compares a SavedModel's gradients with JAX's, takes one step of fine-tuning, and prints the figures as JSON.
 
-    python -m pipeline.proof.gradients MODEL HEAD CHECKPOINT FOLDER
+    python -m pipeline.proof.gradients MODEL HOME HEAD CHECKPOINT FOLDER
 
-MODEL is the section `model` as JSON. validate runs this in a process of its own for each head: the gradients of a large
-model take as much memory again as the model, and neither TensorFlow nor JAX gives it back.
+MODEL is the section `model` as JSON, HOME the folder of the member's YAML file. validate runs this in a process of its
+own for each head: the gradients of a large model take as much memory again as the model, and neither TensorFlow nor JAX
+gives it back.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,12 +25,15 @@ from pipeline.base.strict_json import parse_json
 from pipeline.base.verdict import Verdict
 from pipeline.checkpoints import npz
 from pipeline.facts.checks import FineTuningCheck, GradientCheck, TrainingChecks
-from pipeline.model.parameters import nest_parameters, select_parameters
-from pipeline.model.variants import Model, variant
+from pipeline.model.networks import open_network
+from pipeline.model.section import Model
 from pipeline.proof.blocks import relative_error
 from pipeline.proof.loaders import read_selftest
 from pipeline.saved_model.load import start_tensorflow
 from pipeline.saved_model.selftest import scaled
+
+if TYPE_CHECKING:
+    from pipeline.model.network import Network
 
 Gradients = dict[str, np.ndarray]
 Tensor = Any  # of TensorFlow; None in place of a missing gradient
@@ -38,16 +42,16 @@ LARGE = 500_000_000  # bytes of a checkpoint; one head of L/16, 1.2 GB, takes 5.
 
 
 def differentiate_reference(
-    model: Model, head: Head, arrays: Mapping[str, np.ndarray], inputs: np.ndarray
+    network: "Network", head: Head, arrays: Mapping[str, np.ndarray], inputs: np.ndarray
 ) -> tuple[Gradients, np.ndarray]:
-    """Returns the gradient of the loss by each parameter, as JAX differentiates the Flax model in full float32.
+    """Returns the gradient of the loss by each parameter, as JAX differentiates the network in full float32.
 
     The loss is the mean cross-entropy, without dropout. The label of an image is output 0, or 1 where 0 is the largest:
     the loss of an output near probability 1 is about 0, and so are its gradients, but for rounding. A single output is
     compared with a second one that is always 0, as the sigmoid does: its softmax alone is 1, without slope.
 
     Args:
-        model: the section.
+        network: the network.
         head: the module.
         arrays: the parameters that the head uses, by path.
         inputs: float32 (n, size, size, 3) in [-1, 1].
@@ -58,12 +62,8 @@ def differentiate_reference(
     import jax
     import jax.numpy as jnp
 
-    from pipeline.model.vit import VisionTransformer
-
-    module = VisionTransformer(variant(model.variant), model.classes if head is Head.CLASSIFICATION else None)
-
     def loss(parameters: Mapping[str, Any]) -> tuple[jax.Array, jax.Array]:
-        outputs = module.apply({"params": nest_parameters(parameters)}, inputs)
+        outputs = network.outputs(head, parameters, inputs)
         outputs = jnp.pad(outputs, ((0, 0), (0, int(outputs.shape[1] == 1))))
         labels = (jnp.argmax(outputs, axis=1) == 0).astype(jnp.int32)
         return -jax.nn.log_softmax(outputs)[np.arange(len(inputs)), labels].mean(), labels
@@ -156,25 +156,28 @@ def compare(got: Mapping[str, Tensor], expected: Gradients, tolerance: float) ->
     return GradientCheck(len(errors), len(expected), errors[worst], worst, tolerance, verdict)
 
 
-def check_training(model: Model, head: Head, path: Path, folder: Path) -> TrainingChecks:
+def check_training(network: "Network", head: Head, path: Path, folder: Path) -> TrainingChecks:
     """Compares a module's gradients with JAX's, and takes one step with training=True.
 
     Args:
-        model: the section.
+        network: the network.
         head: the module.
         path: the checkpoint.
         folder: the SavedModel; the input is that of its self-test.
     """
     import tensorflow as tf
 
+    from pipeline.model.network import select_weights
+
+    model = network.model
     inputs = scaled(read_selftest(folder).pixels)
-    arrays = select_parameters(npz.read_parameters(path, model), head)
-    expected, labels = differentiate_reference(model, head, arrays, inputs)
+    arrays = select_weights(network, npz.read_parameters(path, network).arrays, head)
+    expected, labels = differentiate_reference(network, head, arrays, inputs)
     arrays.clear()
     module = TrainableModule(tf.saved_model.load(str(folder)), inputs, labels)
     # Without dropout, training=True computes the same, and the same gradients serve both checks.
     gradients = module.gradients(training=not model.dropout)
-    compared = compare(gradients, expected, model.gradient_tolerance)
+    compared = compare(gradients, expected, network.tolerances.gradients)
     expected.clear()
     if model.dropout:
         gradients.clear()
@@ -185,12 +188,13 @@ def check_training(model: Model, head: Head, path: Path, folder: Path) -> Traini
 
 
 def run_in_processes(
-    model: Model, path: Path, folders: Mapping[Head, Path], done: Callable[[Head, TrainingChecks], None]
+    model: Model, home: Path, path: Path, folders: Mapping[Head, Path], done: Callable[[Head, TrainingChecks], None]
 ) -> dict[Head, TrainingChecks]:
     """Runs check_training() for each head in a process of its own, both at once unless the checkpoint is LARGE.
 
     Args:
         model: the section.
+        home: the folder of the member's YAML file.
         path: the checkpoint.
         folders: the SavedModels.
         done: called, perhaps in another thread, when a process has ended.
@@ -201,7 +205,7 @@ def run_in_processes(
 
     def run(head: Head) -> TrainingChecks:
         started = time.monotonic()
-        arguments: list[str | Path] = [json.dumps(asdict(model)), head, path, folders[head]]
+        arguments: list[str | Path] = [json.dumps(asdict(model)), home, head, path, folders[head]]
         with start_job(_MODULE, arguments, f"{folders[head]}: the process that computes its gradients") as job:
             checks = parse_json(TrainingChecks, job.wait())
         # The gradients have the start of the process, too.
@@ -219,12 +223,14 @@ def run_in_processes(
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description="Compares the gradients of a SavedModel.")
     parser.add_argument("model", type=json.loads, help="the section model as JSON")
+    parser.add_argument("home", type=Path, help="the folder of the member's YAML file")
     parser.add_argument("head", type=Head, choices=list(Head))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
     parser.add_argument("folder", type=Path, help="the SavedModel; the input is that of its self-test")
     args = parser.parse_args(arguments)
     start_tensorflow()
-    print(json.dumps(asdict(check_training(Model(**args.model), args.head, args.checkpoint, args.folder))))
+    network = open_network(Model(**args.model), args.home)
+    print(json.dumps(asdict(check_training(network, args.head, args.checkpoint, args.folder))))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.accuracy.section import Evaluation
 from pipeline.facts.collection import Collection, Module
 from pipeline.images.labels import Label
-from pipeline.model.variants import Model
+from pipeline.model.section import Model
 
 
 @dataclass(frozen=True)

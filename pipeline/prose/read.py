@@ -8,7 +8,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.yaml_sections import Member, YamlFile
 from pipeline.facts.collection import Collection, Module, collection_of
 from pipeline.images import labels
-from pipeline.model.variants import Model
+from pipeline.model.section import Model
 from pipeline.prose.faults import Sources, text_faults
 from pipeline.prose.fields import MemberTexts
 

@@ -4,7 +4,7 @@ They are never written: what a page says in words does not depend on the figures
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from pipeline.accuracy.section import Evaluation
 from pipeline.base.heads import Head
@@ -24,7 +24,8 @@ from pipeline.facts.checks import (
 )
 from pipeline.facts.report import CheckpointFacts, Environment, ModelFacts, Report
 from pipeline.images.labels import Label
-from pipeline.model.variants import HYBRIDS, Model
+from pipeline.model.facts import describe_model
+from pipeline.model.section import Model
 
 _DIGEST = "0" * 64
 _COMPARED = Comparison(1, 1.0, 1.0, 1.0, 1.0, Verdict.PASS, 1.0)
@@ -49,7 +50,7 @@ def stand_in_report(model: Model, evaluation: Evaluation, names: Sequence[Label]
     )
     return Report(
         checkpoint=CheckpointFacts("stand-in.npz", _DIGEST, _DIGEST, 1, verification),
-        model=ModelFacts(**asdict(model), hybrid=model.variant in HYBRIDS),
+        model=ModelFacts(**describe_model(model)),
         environment=Environment("1", "1", "1", "1", "1", "x86_64"),
         parity_inputs="images",
         modules={head: _module(model.classes if head is Head.CLASSIFICATION else 1) for head in Head},

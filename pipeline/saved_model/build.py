@@ -1,4 +1,4 @@
-"""Builds a Reusable SavedModel (https://www.tensorflow.org/hub/reusable_saved_models) of the Flax model.
+"""Builds a Reusable SavedModel (https://www.tensorflow.org/hub/reusable_saved_models) of a network.
 
 The names of the functions that JAX and TensorFlow trace are part of a module's bytes.
 """
@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pipeline.base.heads import Head
-from pipeline.model.parameters import nest_parameters
+from pipeline.model.network import Network
 from pipeline.model.preprocessing import preprocess
-from pipeline.model.variants import Model, variant
-from pipeline.model.vit import VisionTransformer
+from pipeline.model.section import Model
 from pipeline.saved_model import portable
 
 if TYPE_CHECKING:
@@ -30,9 +29,9 @@ def _random_key() -> "tf.Tensor":
 
 
 def _forward(
-    model: Model, head: Head, variables: Mapping[str, "tf.Variable"], dropout: float
+    network: Network, head: Head, variables: Mapping[str, "tf.Variable"], has_dropout: bool
 ) -> "tf.types.experimental.ConcreteFunction":
-    """Converts the forward pass of a head with a rate of dropout.
+    """Converts the forward pass of a head, with dropout at the model's rate or without.
 
     Returns a concrete function, which callers share: a tf.function would be traced again for its second caller, since
     TensorFlow keeps the first trace, in which variables may be created, apart.
@@ -41,29 +40,26 @@ def _forward(
     import tensorflow as tf
     from jax.experimental import jax2tf
 
-    flax_module = VisionTransformer(
-        variant(model.variant), model.classes if head is Head.CLASSIFICATION else None, dropout
-    )
-
     def apply(parameters: Mapping, images: "jax.Array", *key: "jax.Array") -> "jax.Array":
-        rngs = {"dropout": jax.random.wrap_key_data(key[0], impl="threefry2x32")} if key else None
-        return flax_module.apply({"params": nest_parameters(parameters)}, images, rngs=rngs)
+        keys = [jax.random.wrap_key_data(data, impl="threefry2x32") for data in key]
+        return network.outputs(head, parameters, images, *keys)
 
-    shape = (None, model.image_size, model.image_size, 3)
+    size = network.model.image_size
+    shape = (None, size, size, 3)
     converted = jax2tf.convert(
         apply,
-        polymorphic_shapes=[None, f"(n, {', '.join(map(str, shape[1:]))})", *([None] if dropout else [])],
+        polymorphic_shapes=[None, f"(n, {', '.join(map(str, shape[1:]))})", *([None] if has_dropout else [])],
         with_gradient=True,
         native_serialization_platforms=portable.PLATFORMS,
     )
     named = dict(variables)
     forward = tf.function(
-        lambda inputs: converted(named, inputs, *([_random_key()] if dropout else [])), autograph=False
+        lambda inputs: converted(named, inputs, *([_random_key()] if has_dropout else [])), autograph=False
     )
     return forward.get_concrete_function(tf.TensorSpec(shape, tf.float32, name="inputs"))
 
 
-def build(model: Model, head: Head, variables: Mapping[str, "tf.Variable"]) -> "tf.train.Checkpoint":
+def build(network: Network, head: Head, variables: Mapping[str, "tf.Variable"]) -> "tf.train.Checkpoint":
     """Builds the object for tf.saved_model.save.
 
     `obj(inputs, training=False)` maps float32 (n, size, size, 3) in [-1, 1], n at least 1, to logits or features
@@ -71,14 +67,14 @@ def build(model: Model, head: Head, variables: Mapping[str, "tf.Variable"]) -> "
     each call. `obj.train(inputs)` is the same as a function of one argument, which keras.layers.TFSMLayer needs.
 
     Args:
-        model: the section.
+        network: the network.
         head: which of the two modules.
         variables: the parameters that this head uses, by path.
     """
     import tensorflow as tf
 
-    inference = _forward(model, head, variables, dropout=0.0)
-    training_ = _forward(model, head, variables, model.dropout) if model.dropout else inference
+    inference = _forward(network, head, variables, has_dropout=False)
+    training_ = _forward(network, head, variables, has_dropout=True) if network.model.dropout else inference
 
     module = tf.train.Checkpoint()
     module.variables = list(variables.values())

@@ -1,9 +1,10 @@
 """export: writes one head of a checkpoint as a SavedModel, in a process of its own.
 
-    python -m pipeline.saved_model.export MODEL HEAD CHECKPOINT OUT
+    python -m pipeline.saved_model.export MODEL FOLDER HEAD CHECKPOINT OUT
 
-MODEL is the section `model` as JSON, OUT an empty folder. The checkpoint must fit the model: convert checks it at the
-same time, and ends this process if it does not. start_export() imports neither TensorFlow nor JAX.
+MODEL is the section `model` as JSON, FOLDER that of the member's YAML file, OUT an empty folder. The checkpoint must
+fit the model: convert checks it at the same time, and ends this process if it does not. start_export() imports neither
+TensorFlow nor JAX.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from pathlib import Path
 from pipeline.base.files import sync_folder
 from pipeline.base.heads import Head
 from pipeline.base.jobs import Job, run_job, start_job
-from pipeline.model.variants import Model
+from pipeline.model.section import Model
 from pipeline.saved_model.load import start_tensorflow
 
 _MODULE = "pipeline.saved_model.export"
@@ -59,13 +60,14 @@ def _raise_disk_errors(folder: Path) -> Iterator[None]:
         raise
 
 
-def export(model: Model, head: Head, path: Path, out: Path) -> None:
+def export(model: Model, folder: Path, head: Head, path: Path, out: Path) -> None:
     """Writes a head's SavedModel into an empty folder and makes it portable.
 
     Args:
         model: the section `model`.
+        folder: that of the member's YAML file.
         head: which of the two modules.
-        path: the checkpoint, an AugReg .npz that fits.
+        path: the checkpoint, an .npz that fits.
         out: the folder.
 
     Raises:
@@ -76,19 +78,22 @@ def export(model: Model, head: Head, path: Path, out: Path) -> None:
     import tensorflow as tf
 
     from pipeline.checkpoints import npz
-    from pipeline.model.parameters import release_memory, select_parameters
+    from pipeline.model.network import select_weights
+    from pipeline.model.networks import open_network
+    from pipeline.model.parameters import release_memory
     from pipeline.saved_model import build, portable
 
     jax.config.update("jax_export_calling_convention_version", portable.CALLING_CONVENTION + 1)
     # make_portable() removes the source locations of operations; not recording them saves time.
     jax.config.update("jax_traceback_in_locations_limit", 0)
-    arrays = select_parameters(npz.read_parameters(path, model), head)
+    network = open_network(model, folder)
+    arrays = select_weights(network, npz.read_parameters(path, network).arrays, head)
     with _quick_save(), _raise_disk_errors(out):
         variables = {}
         for name, value in arrays.items():
             variables[name] = tf.Variable(value, name=name)
             release_memory([value])
-        module = build.build(model, head, variables)
+        module = build.build(network, head, variables)
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
         tf.saved_model.save(module, str(out), build.signatures(module, model, head), options)
     with ThreadPoolExecutor(1) as disk:
@@ -99,20 +104,21 @@ def export(model: Model, head: Head, path: Path, out: Path) -> None:
     sync_folder(out)
 
 
-def start_export(model: Model, head: Head, path: Path, out: Path) -> AbstractContextManager[Job]:
+def start_export(model: Model, folder: Path, head: Head, path: Path, out: Path) -> AbstractContextManager[Job]:
     """Starts export() in a process of its own, which ends at the latest with the block."""
-    return start_job(_MODULE, [json.dumps(asdict(model)), head, path, out], f"the export of {head}")
+    return start_job(_MODULE, [json.dumps(asdict(model)), folder, head, path, out], f"the export of {head}")
 
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description="Writes one head of a checkpoint.")
     parser.add_argument("model", type=json.loads, help="the section model as JSON")
+    parser.add_argument("folder", type=Path, help="that of the member's YAML file")
     parser.add_argument("head", type=Head, choices=list(Head))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
     parser.add_argument("out", type=Path, help="an empty folder")
     args = parser.parse_args(arguments)
     gc.disable()  # with the millions of objects of a large model, collections take a tenth of the time
-    export(Model(**args.model), args.head, args.checkpoint, args.out)
+    export(Model(**args.model), args.folder, args.head, args.checkpoint, args.out)
 
 
 if __name__ == "__main__":

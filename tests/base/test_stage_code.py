@@ -15,14 +15,17 @@ MODULES = {
     "package": "from pipeline.saved_model import selftest\n",
     "validate": "from pipeline.model import vit\nfrom pipeline.images.sets import choose\n",
     "card": "import pipeline.images.sets\n",
+    "fetch": "from pipeline.plug import all\n",
     "model/__init__": "'''What there is.'''\n",
     "model/vit": "from pipeline.model.variants import SIZES\n",
     "model/variants": "SIZES = ()\n",
     "images/__init__": "",
     "images/sets": "def choose():\n    return 1\n",
     "images/other": "z = 4\n",
+    "plug/all": "IMPORTS_BY_NAME = ('plug/*/part.py',)\n",
+    "plug/one/part": "p = 1\n",
 }
-STAGES = ("convert", "package", "validate", "card")
+STAGES = ("convert", "package", "validate", "card", "fetch")
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "pipeline").mkdir()
     for name, text in MODULES.items():
         path = tmp_path / f"pipeline/{name}.py"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return tmp_path
 
@@ -57,6 +60,7 @@ def digests(root: Path) -> dict[str, str]:
         ("model/variants", "SIZES = (1,)\n", {"validate"}),  # imported by a module in the same package
         ("images/sets", "def choose():\n    return 2\n", {"validate", "card"}),
         ("images/other", "z = 5\n", set()),
+        ("plug/one/part", "p = 2\n", {"fetch"}),  # imported by a name that is known only when it runs
         ("model/__init__", "'''What it is.'''\n", set()),
         ("images/__init__", "from pipeline.images import other\n", {"validate", "card"}),
     ],

@@ -9,7 +9,7 @@ from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
 from pipeline.checkpoints.section import Checkpoint
 from pipeline.facts.collection import Module, read_collection
-from pipeline.model.variants import Model
+from pipeline.model.section import Model
 
 SAMPLES = Path(__file__).parents[1] / "data/members"
 GOOD = """\

@@ -13,12 +13,17 @@ import pytest
 from benchmarks.random_checkpoints import random_arrays
 from pipeline.base.fault import Fault
 from pipeline.checkpoints import npz
+from pipeline.model.networks import open_network
 from pipeline.model.parameters import release_memory
-from pipeline.model.variants import Model
+from pipeline.model.section import Model
 
 pytestmark = pytest.mark.slow
 
 MINI = Model("Mini/8", 16, 3)
+
+
+def load(path: Path, model: Model) -> npz.Arrays:
+    return npz.load(path, open_network(model, path.parent)).arrays
 
 
 def save(path: Path, arrays: dict[str, Any]) -> Path:
@@ -29,14 +34,14 @@ def save(path: Path, arrays: dict[str, Any]) -> Path:
 def refuse(tmp_path: Path, arrays: dict[str, Any], model: Model = MINI) -> str:
     path = save(tmp_path / "a.npz", arrays)
     with pytest.raises(Fault) as raised:
-        npz.load(path, model)
+        load(path, model)
     assert str(raised.value).startswith(str(path))
     return str(raised.value)
 
 
 def test_arrays_come_back_bit_for_bit(tmp_path: Path) -> None:
     arrays = random_arrays(MINI)
-    loaded = npz.load(save(tmp_path / "a.npz", arrays), MINI)
+    loaded = load(save(tmp_path / "a.npz", arrays), MINI)
     assert list(loaded) == sorted(arrays)
     for name, value in arrays.items():
         np.testing.assert_array_equal(loaded[name], value)
@@ -45,14 +50,14 @@ def test_arrays_come_back_bit_for_bit(tmp_path: Path) -> None:
 def test_a_compressed_file_holds_the_same_arrays(tmp_path: Path) -> None:
     arrays = random_arrays(MINI)
     np.savez_compressed(tmp_path / "a.npz", allow_pickle=False, **arrays)
-    for name, value in npz.load(tmp_path / "a.npz", MINI).items():
+    for name, value in load(tmp_path / "a.npz", MINI).items():
         np.testing.assert_array_equal(value, arrays[name])
 
 
 def test_arrays_stored_by_columns_are_the_same_arrays(tmp_path: Path) -> None:
     arrays = random_arrays(MINI)
     arrays["head/kernel"] = np.asfortranarray(arrays["head/kernel"])
-    loaded = npz.load(save(tmp_path / "a.npz", arrays), MINI)
+    loaded = load(save(tmp_path / "a.npz", arrays), MINI)
     np.testing.assert_array_equal(loaded["head/kernel"], arrays["head/kernel"])
 
 
@@ -60,14 +65,14 @@ def test_hybrids_group_norms_lose_their_empty_axes(tmp_path: Path) -> None:
     model = Model("R+Ti/16", 32, 3)
     arrays = random_arrays(model)
     assert arrays["gn_root/scale"].shape == (1, 1, 1, 64)
-    loaded = npz.load(save(tmp_path / "a.npz", arrays), model)
+    loaded = load(save(tmp_path / "a.npz", arrays), model)
     assert loaded["gn_root/scale"].shape == (64,)
     assert loaded["gn_root/scale"].tobytes() == arrays["gn_root/scale"].tobytes()
 
 
 def test_an_empty_pre_logits_means_none(tmp_path: Path) -> None:
     arrays = random_arrays(MINI) | {"pre_logits": np.zeros(0, np.float32)}
-    assert "pre_logits" not in npz.load(save(tmp_path / "a.npz", arrays), MINI)
+    assert "pre_logits" not in load(save(tmp_path / "a.npz", arrays), MINI)
 
 
 def test_a_pre_logits_layer_is_refused(tmp_path: Path) -> None:
@@ -171,7 +176,7 @@ def test_truncated_file_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.npz", random_arrays(MINI))
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(Fault, match=r"a\.npz: not a whole \.npz file"):
-        npz.load(path, MINI)
+        load(path, MINI)
 
 
 def test_damage_inside_is_refused(tmp_path: Path) -> None:
@@ -180,7 +185,7 @@ def test_damage_inside_is_refused(tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(Fault, match=r"a\.npz: not a whole \.npz file \(Bad CRC-32"):
-        npz.load(path, MINI)
+        load(path, MINI)
 
 
 def test_a_directory_that_points_elsewhere_is_refused(tmp_path: Path) -> None:
@@ -190,7 +195,7 @@ def test_a_directory_that_points_elsewhere_is_refused(tmp_path: Path) -> None:
     content[entry + 42 : entry + 46] = (len(content) - 28).to_bytes(4, "little")
     path.write_bytes(content)
     with pytest.raises(Fault, match=r"a\.npz: not a whole \.npz file"):
-        npz.load(path, MINI)
+        load(path, MINI)
 
 
 def test_damage_inside_a_compressed_file_is_refused(tmp_path: Path) -> None:
@@ -200,7 +205,7 @@ def test_damage_inside_a_compressed_file_is_refused(tmp_path: Path) -> None:
     content[len(content) // 2 : len(content) // 2 + 50] = bytes(50)
     path.write_bytes(content)
     with pytest.raises(Fault, match=r"a\.npz: not a whole \.npz file"):
-        npz.load(path, MINI)
+        load(path, MINI)
 
 
 def test_entries_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
@@ -208,19 +213,19 @@ def test_entries_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("notes.txt", "hello")
     with pytest.raises(Fault, match=r"the entry 'notes\.txt' is no array"):
-        npz.load(path, MINI)
+        load(path, MINI)
 
 
 def test_an_npy_file_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "a.npz").open("wb") as stream:
         np.save(stream, np.zeros(3))
     with pytest.raises(Fault, match=r"a\.npz: it is an \.npy file, a single array, expected an \.npz"):
-        npz.load(tmp_path / "a.npz", MINI)
+        load(tmp_path / "a.npz", MINI)
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="no such checkpoint; run make fetch first"):
-        npz.load(tmp_path / "a.npz", MINI)
+        load(tmp_path / "a.npz", MINI)
 
 
 def resident(path: Path) -> int:
@@ -274,7 +279,7 @@ def test_shapes_are_compared_before_values_are_read(tmp_path: Path) -> None:
     content[content.index(b"PK\x01\x02") - 1_000_000] ^= 1  # damages the last array's values
     path.write_bytes(content)
     with pytest.raises(Fault, match=r"does not fit variant Mini/8 .*\n  \+ extra \(5000000,\)$"):
-        npz.load(path, MINI)
+        load(path, MINI)
     with pytest.raises(Fault, match="Bad CRC-32: the array 'extra' is damaged"):
         npz.read(path)
 

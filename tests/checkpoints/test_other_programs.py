@@ -12,12 +12,15 @@ import pytest
 from benchmarks.random_checkpoints import random_arrays
 from pipeline.base.fault import Fault
 from pipeline.checkpoints import npz
-from pipeline.model.variants import Model, variant
+from pipeline.model.networks import open_network
+from pipeline.model.section import Model
+from pipeline.model.vit.variants import variant
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
 MINI = Model("Mini/8", 16, 3)
+NETWORK = open_network(MINI, ROOT)
 SNIPPETS = re.findall(r"^  ```python\n(.*?)^  ```$", (ROOT / "docs/members.md").read_text(), re.MULTILINE | re.DOTALL)
 MSGPACK, PREFIX, WIDEN, BIG_VISION, TORCH = map(textwrap.dedent, SNIPPETS)
 
@@ -30,7 +33,7 @@ def follow(snippet: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[
     """Runs a snippet of docs/members.md beside somebody's checkpoint; returns the arrays of the one it writes."""
     monkeypatch.chdir(folder)
     exec(compile(snippet, "docs/members.md", "exec"), {"__name__": "__main__"})
-    return npz.load(folder / "mine.npz", MINI)
+    return npz.load(folder / "mine.npz", NETWORK).arrays
 
 
 def assert_same(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
@@ -68,7 +71,7 @@ def test_the_documented_snippet_renames_big_vision(
     theirs = big_vision_arrays(arrays, is_stacked) | {"pos_embedding": arrays[position][:, 1:]}
     save(tmp_path / "theirs.npz", theirs)
     with pytest.raises(Fault, match="it holds big_vision's weights"):
-        npz.load(tmp_path / "theirs.npz", MINI)
+        npz.load(tmp_path / "theirs.npz", NETWORK)
     assert_same(follow(BIG_VISION, tmp_path, monkeypatch), arrays)
 
 

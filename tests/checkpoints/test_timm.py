@@ -23,7 +23,9 @@ from pipeline.base.fault import Fault
 from pipeline.checkpoints import npz
 from pipeline.checkpoints.timm import augreg_arrays, identify_variant
 from pipeline.checkpoints.timm_tensors import layout
-from pipeline.model.variants import SIZES, Model, variant
+from pipeline.model.networks import open_network
+from pipeline.model.section import Model
+from pipeline.model.vit.variants import SIZES, variant
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +63,7 @@ def test_a_checkpoint_that_timm_converted_comes_back_byte_for_byte(facts: dict[s
     arrays = augreg_arrays(path)
     assert differences(original, arrays) == []
     assert list(arrays) == sorted(arrays)
-    npz.fit(arrays, model, path)
+    npz.fit(arrays, open_network(model, path), path)
 
 
 def test_a_difference_is_seen(tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_a_model_without_a_head_gives_no_head(tmp_path: Path) -> None:
     arrays = augreg_arrays(path)
     assert not [name for name in arrays if name.startswith(("head", "pre_logits"))]
     with pytest.raises(Fault, match="its arrays look like Mini/8 with 16 pixels and no head"):
-        npz.fit(arrays, MINI, path)
+        npz.fit(arrays, open_network(MINI, path), path)
 
 
 def test_nan_is_refused_by_npz_fit(tmp_path: Path) -> None:
@@ -127,13 +129,13 @@ def test_nan_is_refused_by_npz_fit(tmp_path: Path) -> None:
     key = "Transformer/encoderblock_3/MultiHeadDotProductAttention_1/key/bias"
     assert np.argwhere(np.isnan(augreg_arrays(path)[key])).tolist() == [[0, 6]]
     with pytest.raises(Fault, match=f"1 of 64 values of '{key}' are NaN or infinite"):
-        npz.fit(augreg_arrays(path), MINI, path)
+        npz.fit(augreg_arrays(path), open_network(MINI, path), path)
 
 
 def test_another_resolution_is_refused_by_npz_fit(tmp_path: Path) -> None:
     path = save(tmp_path / "a.safetensors", timm_arrays(tokens=17))
     with pytest.raises(Fault, match="its arrays look like Mini/8 with 32 pixels and 3 classes"):
-        npz.fit(augreg_arrays(path), MINI, path)
+        npz.fit(augreg_arrays(path), open_network(MINI, path), path)
 
 
 def test_the_same_arrays_make_the_same_npz_at_any_time(tmp_path: Path) -> None:
@@ -252,7 +254,7 @@ def without(part: str) -> Callable[[Arrays], Arrays]:
             "R26+S/32",
             without("patch_embed.backbone.stages.3.blocks.1."),
             "12 encoder blocks of width 384 after a ResNet whose stages have (2, 2, 2, 1) units are none of the"
-            " variants R+Ti/16, R26+S/32, R50+L/32, ",
+            " variants R+Ti/16, R50+B/16, ",
         ),
         (
             "R26+S/32",

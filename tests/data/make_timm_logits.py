@@ -36,7 +36,7 @@ def timm_logits(name: str, checkpoint: Path, images: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     from benchmarks.random_checkpoints import random_arrays
-    from pipeline.model.variants import Model
+    from pipeline.model.section import Model
 
     images = np.random.default_rng(0).uniform(-1, 1, (2, 224, 224, 3)).astype(np.float32)
     rows = {}

@@ -131,6 +131,8 @@ def test_an_earlier_report_is_of_verified_weights_if_they_were_downloaded(
     content["checkpoint"].pop("verification", None)
     content["checkpoint"]["source"] = source
     content["accuracy"]["reported"] = {"top1": 0.8, "source": "a table"}
+    if schema == 2:
+        content["model"] = {"variant": "S/16", "image_size": 224, "classes": 10, "hybrid": False}
     report = parse_report(content | {"schema": schema} if schema == 2 else content, "report.json")
     assert report.checkpoint.verification is expected
     assert (report.quoted is not None) is expected.is_verified

@@ -13,7 +13,7 @@ from pipeline.base.fault import Fault
 from pipeline.checkpoints import provenance
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.checkpoints.section import Checkpoint
-from pipeline.model.variants import Model
+from pipeline.model.section import Model
 from tests.conftest import ROOT
 from tests.faulty_server import cut, faulty, redirect, status
 from tests.fetch import fetching

@@ -12,8 +12,8 @@ from flax import linen as nn
 from benchmarks.random_checkpoints import random_array
 from benchmarks.upstream import UpstreamTransformer
 from pipeline.model.parameters import nest_parameters
-from pipeline.model.variants import Variant
-from pipeline.model.vit import VisionTransformer
+from pipeline.model.vit.network import VisionTransformer
+from pipeline.model.vit.variants import Variant
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,8 @@ from pipeline.base.heads import Head
 from pipeline.facts.checks import FineTuningCheck
 from pipeline.facts.report import Report
 from pipeline.model import float64
-from pipeline.model.variants import Model
+from pipeline.model.networks import open_network
+from pipeline.model.section import Model
 from pipeline.proof import checks, gradients, ladder
 from tests.reports import with_checks
 
@@ -100,13 +101,14 @@ def test_a_small_logit_is_compared_with_the_terms_that_it_is_the_sum_of() -> Non
 
 
 def test_the_scale_is_the_size_of_the_terms_of_a_logit() -> None:
+    network = open_network(Model("Mini/8", 16, 1), Path())
     features = np.array([[3.0, 4.0], [0.1, 0.1]], np.float32)
     head = {"head/kernel": np.array([[4.0], [-3.0]], np.float32), "head/bias": np.array([5.0], np.float32)}
-    scales = float64.least_scales(head, features)
+    scales = float64.least_scales(network, head, features)
     assert scales[Head.CLASSIFICATION] == pytest.approx(math.sqrt(12**2 + 12**2 + 5**2))  # the sum of these is 5
     assert float64.relative_scale(np.array([[-40.0, 1.0]]), scales[Head.CLASSIFICATION]) == 40
     tiny = {name: value * np.float32(1e-42) for name, value in head.items()}  # below float32's normal numbers
-    assert 1e-32 < float64.least_scales(tiny, features)[Head.CLASSIFICATION] < 1e-30
+    assert 1e-32 < float64.least_scales(network, tiny, features)[Head.CLASSIFICATION] < 1e-30
 
 
 def test_outputs_of_zero_are_compared() -> None:
@@ -284,17 +286,19 @@ def test_a_killed_process_is_a_fault_and_a_failed_one_an_error(tmp_path: Path, m
         python.write_text(f"#!/bin/sh\n{ends}\n")
         python.chmod(0o755)
         with pytest.raises(raised, match=r"killed by SIGKILL; unless somebody did that, memory|status 1"):
-            gradients.run_in_processes(Model("Mini/8", 16, 3), python, folders, lambda *_: None)
+            gradients.run_in_processes(Model("Mini/8", 16, 3), tmp_path, python, folders, lambda *_: None)
 
 
 def test_the_gradients_of_a_large_model_stop_at_the_first_killed_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     python, started = tmp_path / "python", tmp_path / "started"
-    python.write_text(f'#!/bin/sh\necho "$4" >>{started}\nkill -9 $$\n')
+    python.write_text(f'#!/bin/sh\necho "$5" >>{started}\nkill -9 $$\n')
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(gradients, "LARGE", 0)
     with pytest.raises(Fault, match="killed by SIGKILL"):
-        gradients.run_in_processes(Model("Mini/8", 16, 3), python, dict.fromkeys(Head, tmp_path), lambda *_: None)
+        gradients.run_in_processes(
+            Model("Mini/8", 16, 3), tmp_path, python, dict.fromkeys(Head, tmp_path), lambda *_: None
+        )
     assert started.read_text() == "classification\n"

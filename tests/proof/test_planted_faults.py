@@ -22,9 +22,12 @@ from pipeline.base.verdict import Verdict
 from pipeline.checkpoints import npz
 from pipeline.facts.checks import TrainingChecks
 from pipeline.facts.report import Report
-from pipeline.model import float64, vit
+from pipeline.model import float64
+from pipeline.model.networks import open_network
 from pipeline.model.preprocessing import preprocess
-from pipeline.model.variants import SIZES, Model
+from pipeline.model.section import Model
+from pipeline.model.vit import network as vit
+from pipeline.model.vit.variants import SIZES
 from pipeline.proof import c_api, checks, gradients, ladder
 from pipeline.proof.checklist import Checklist
 from pipeline.saved_model import build, export, selftest
@@ -74,8 +77,8 @@ PLANTED: dict[str, tuple[Any, str, Any]] = {
     "erf GELU for tanh": (nn, "gelu", lambda x, approximate: GELU(x, approximate=False)),
     "LayerNorm epsilon 1e-5": (vit, "LayerNorm", functools.partial(nn.LayerNorm, epsilon=1e-5)),
     "query and key swapped": (vit, "SelfAttention", SwappedAttention),
-    "[0, 1] for [-1, 1]": (build, "VisionTransformer", OfUnitRange),
-    "BGR": (build, "VisionTransformer", OfBGR),
+    "[0, 1] for [-1, 1]": (vit, "VisionTransformer", OfUnitRange),
+    "BGR": (vit, "VisionTransformer", OfBGR),
     "BGR in the signature": (build, "preprocess", lambda pixels, size: preprocess(pixels[..., ::-1], size)),
     "[0, 1] in the signature": (build, "preprocess", lambda pixels, size: preprocess(pixels, size) / 2 + 0.5),
     "antialias in the signature": (
@@ -104,7 +107,7 @@ def c_api_in_this_process() -> Iterator[None]:
 
 def like_trained(model: Model) -> npz.Arrays:
     """Returns random weights with tokens as small as a trained model's: an epsilon is nothing beside larger ones."""
-    arrays = npz.fit(random_arrays(model, 3), model, Path("random"))
+    arrays = npz.fit(random_arrays(model, 3), open_network(model, Path()), Path("random")).arrays
     for name in ("embedding/kernel", "embedding/bias", "cls", "Transformer/posembed_input/pos_embedding"):
         arrays[name] = arrays[name] / 30
     return arrays
@@ -127,7 +130,7 @@ def file(arrays: npz.Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(arrays: npz.Arrays) -> checks.Reference:
-    return checks.compute_reference(MODEL, arrays, INPUTS)
+    return checks.compute_reference(open_network(MODEL, Path()), arrays, INPUTS)
 
 
 @pytest.fixture
@@ -139,12 +142,17 @@ def exported(file: Path, tmp_path: Path) -> Iterator[Callable[..., Path]]:
         folder = tmp_path / head
         folder.mkdir()
         with patch.object(where, name, wrong):
-            export.export(model, head, file, folder)
+            export.export(model, Path(), head, file, folder)
         pixels = float64.selftest_pixels(model)
         outputs = tf.saved_model.load(str(folder))(selftest.scaled(pixels)).numpy()
         (folder / "assets.extra").mkdir()
         scale = np.array(float64.relative_scale(outputs, 1.0))
-        test = {"pixels": pixels, "outputs": outputs, "tolerance": np.array(MODEL.tolerance), "scale": scale}
+        test = {
+            "pixels": pixels,
+            "outputs": outputs,
+            "tolerance": np.array(open_network(MODEL, Path()).tolerances.outputs),
+            "scale": scale,
+        }
         np.savez(folder / "assets.extra/selftest.npz", allow_pickle=False, **test)
         return folder
 
@@ -237,7 +245,7 @@ def test_a_module_that_only_tensorflow_2_loads_fails_the_other_loaders(
 
 def test_a_frozen_module_fails_the_gradients(exported: Callable[..., Path], file: Path) -> None:
     module = exported("a frozen module", Head.CLASSIFICATION)
-    training = gradients.check_training(MODEL, Head.CLASSIFICATION, file, module)
+    training = gradients.check_training(open_network(MODEL, Path()), Head.CLASSIFICATION, file, module)
     assert failing_training(Head.CLASSIFICATION, training) == {
         "gradients": "classification: expected a gradient for each of the checkpoint's 40 arrays, got other variables",
         "fine_tuning": "classification: no trainable variables",
@@ -248,7 +256,7 @@ def test_a_frozen_module_fails_the_gradients(exported: Callable[..., Path], file
 def one_class(small: None) -> npz.Arrays:
     """A model of one class whose logit is about zero: its terms cancel."""
     arrays = like_trained(ONE_CLASS)
-    logits = float64.compute_outputs(ONE_CLASS, arrays, INPUTS)[Head.CLASSIFICATION]
+    logits = float64.compute_outputs(open_network(ONE_CLASS, Path()), arrays, INPUTS)[Head.CLASSIFICATION]
     return arrays | {"head/bias": arrays["head/bias"] - logits.mean(axis=0)}
 
 
@@ -258,17 +266,19 @@ def test_a_single_logit_of_about_zero_is_proven_as_strictly(
 ) -> None:
     file = write(one_class, tmp_path)
     module = exported(fault, Head.CLASSIFICATION, ONE_CLASS, file)
-    reference = checks.compute_reference(ONE_CLASS, one_class, INPUTS)
+    reference = checks.compute_reference(open_network(ONE_CLASS, Path()), one_class, INPUTS)
     assert list(check(module, reference, Head.CLASSIFICATION)) == (["parity"] if fault else [])
     if not fault:
-        training = gradients.check_training(ONE_CLASS, Head.CLASSIFICATION, file, module)
+        training = gradients.check_training(open_network(ONE_CLASS, Path()), Head.CLASSIFICATION, file, module)
         assert failing_training(Head.CLASSIFICATION, training) == {}
 
 
 def test_the_loss_of_a_confident_model_has_a_slope(arrays: npz.Arrays) -> None:
     """The gradient of a class with probability 1 is 0, and that of 0.9999 has three digits: nothing to compare."""
     confident = arrays | {"head/bias": np.array([20, 0, 0], np.float32)}
-    found, labels = gradients.differentiate_reference(MODEL, Head.CLASSIFICATION, confident, INPUTS[:1])
+    found, labels = gradients.differentiate_reference(
+        open_network(MODEL, Path()), Head.CLASSIFICATION, confident, INPUTS[:1]
+    )
     assert labels.tolist() == [1]
     assert np.linalg.norm(found["head/bias"]) > 1
 
@@ -276,7 +286,7 @@ def test_the_loss_of_a_confident_model_has_a_slope(arrays: npz.Arrays) -> None:
 def test_logits_that_are_the_same_for_every_image_are_refused(arrays: npz.Arrays) -> None:
     blind = arrays | {"embedding/kernel": np.zeros_like(arrays["embedding/kernel"])}
     with pytest.raises(Fault, match="the JAX model returns the same logits for every image, so nothing"):
-        checks.compute_reference(MODEL, blind, INPUTS)
+        checks.compute_reference(open_network(MODEL, Path()), blind, INPUTS)
 
 
 def changed_by_a_thousandth(arrays: npz.Arrays) -> npz.Arrays:
@@ -303,7 +313,7 @@ def with_the_head_of_another(arrays: npz.Arrays) -> npz.Arrays:
 
 def of_another_augmentation(arrays: npz.Arrays) -> npz.Arrays:
     """As upstream published the weights of medium augmentation under the name of light augmentation."""
-    return npz.fit(random_arrays(MODEL, 4), MODEL, Path("random"))
+    return npz.fit(random_arrays(MODEL, 4), open_network(MODEL, Path()), Path("random")).arrays
 
 
 @pytest.mark.parametrize(
@@ -331,7 +341,7 @@ def test_an_extractor_of_another_checkpoint_does_not_belong_to_the_classifier(
     logits = expected.outputs[Head.CLASSIFICATION]
     heads = checks.compare_heads(expected.outputs[Head.FE], logits, expected)
     assert heads.verdict is Verdict.PASS
-    other = checks.compute_reference(MODEL, of_another_augmentation(arrays), INPUTS)
+    other = checks.compute_reference(open_network(MODEL, Path()), of_another_augmentation(arrays), INPUTS)
     heads = checks.compare_heads(other.outputs[Head.FE], logits, expected)
     (reason,) = reasons(replace(REPORT, features=heads)).values()
     assert reason.startswith("extractor and classifier do not belong together: extractor + head differs from the class")

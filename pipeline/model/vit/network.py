@@ -1,4 +1,4 @@
-"""The Vision Transformers of the AugReg pool as one Flax module; variants.py has the table of architectures.
+"""The Vision Transformers of google-research/vision_transformer as one Flax module; variants.py has their table.
 
 Sources: "An Image is Worth 16x16 Words" (https://arxiv.org/abs/2010.11929), "How to train your ViT?"
 (https://arxiv.org/abs/2106.10270) and, for what the papers leave open (epsilons, paddings, names of parameters),
@@ -15,9 +15,12 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.traverse_util import flatten_dict
 
-from pipeline.model.parameters import release_memory
-from pipeline.model.variants import Variant, variant_for_size
+from pipeline.model.network import Network, Shape, Tolerances, Values, Weights
+from pipeline.model.parameters import nest_parameters, release_memory
+from pipeline.model.section import Model
+from pipeline.model.vit.variants import Variant, variant
 
 BLOCKS = "blocks"  # the Flax collection of the inputs and outputs of blocks, which the proof compares
 
@@ -282,18 +285,56 @@ class VisionTransformer(nn.Module):
         return nn.Dense(self.classes, kernel_init=nn.initializers.zeros, name="head")(features)
 
 
-def parameter_shapes(name: str, image_size: int, classes: int | None) -> dict[str, tuple[int, ...]]:
-    """Returns the shape of every parameter by its path, such as "Transformer/encoder_norm/scale".
+class VitNetwork(Network):
+    """A Vision Transformer of a section `model`."""
 
-    Raises:
-        Fault: for an unknown variant, or an image size that its tokens do not divide.
-    """
-    architecture = variant_for_size(name, image_size)
-    image = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
-    # One encoder block is traced for all, since they are equal.
-    module = VisionTransformer(replace(architecture, layers=1), classes)
-    tree = jax.eval_shape(module.init, jax.random.key(0), image)["params"]
-    encoder = tree["Transformer"]
-    block = encoder.pop("encoderblock_0")
-    encoder |= {f"encoderblock_{layer}": block for layer in range(architecture.layers)}
-    return {"/".join(key.key for key in path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    has_tokens = True
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._variant = variant(model.variant)
+        # A hybrid's convolutions have longer sums, in other orders: for R50+L/32 float32 alone differs from float64 by
+        # 2e-5 (benchmarks/precision.py). Gradients, measured with random weights: 8e-6 for S/16, 4e-3 for R26+S/32,
+        # 2e-2 for R50+L/32. In JAX alone the float32 gradients of R50+L/32 differ from float64 by 1.6e-2: where a
+        # ReLU's input is zero except for rounding, its slope depends on the implementation. A wrong gradient differs by
+        # about its whole norm.
+        self.tolerances = Tolerances(1e-5, 2e-4) if self._variant.resnet is None else Tolerances(5e-5, 5e-2)
+
+    def _apply(self, classes: int | None, weights: Weights, images: Values, key: jax.Array | None) -> jax.Array:
+        module = VisionTransformer(self._variant, classes, 0.0 if key is None else self.model.dropout)
+        rngs = None if key is None else {"dropout": key}
+        outputs: jax.Array = module.apply({"params": nest_parameters(weights)}, images, rngs=rngs)
+        return outputs
+
+    def features(self, weights: Weights, images: Values, key: jax.Array | None = None) -> jax.Array:
+        return self._apply(None, weights, images, key)
+
+    def logits(self, weights: Weights, images: Values, key: jax.Array | None = None) -> jax.Array:
+        return self._apply(self.model.classes, weights, images, key)
+
+    def head(self, weights: Weights, features: Values) -> jax.Array:
+        head = {name: weights[f"head/{name}"] for name in ("kernel", "bias")}
+        logits: jax.Array = nn.Dense(self.model.classes).apply({"params": head}, features)
+        return logits
+
+    def trace(self, weights: Weights, images: Values) -> dict[str, tuple[jax.Array, jax.Array]]:
+        module = VisionTransformer(self._variant, self.model.classes)
+        _, state = module.apply({"params": nest_parameters(weights)}, images, mutable=[BLOCKS])
+        return {path: ends for path, (ends,) in flatten_dict(state[BLOCKS], sep="/").items()}
+
+    def expected_shapes(self, image_size: int | None = None) -> dict[str, Shape]:
+        size = image_size or self.model.image_size
+        image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+        # One encoder block is traced for all, since they are equal.
+        module = VisionTransformer(replace(self._variant, layers=1), self.model.classes)
+        tree = jax.eval_shape(module.init, jax.random.key(0), image)["params"]
+        encoder = tree["Transformer"]
+        block = encoder.pop("encoderblock_0")
+        encoder |= {f"encoderblock_{layer}": block for layer in range(self._variant.layers)}
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        return {"/".join(key.key for key in path): leaf.shape for path, leaf in leaves}
+
+
+def open_network(model: Model) -> Network:
+    """Returns the network of a section that names this architecture."""
+    return VitNetwork(model)

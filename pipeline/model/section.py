@@ -1,0 +1,48 @@
+"""The section `model` of a member, which names an architecture and one of its variants.
+
+Without JAX, so that commands that only read it start at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline.base.fault import Fault
+from pipeline.model import architectures
+
+Option = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Model:
+    """The section `model` of a member.
+
+    Attributes:
+        variant: a name that the architecture knows, such as "S/16"; for a network of one's own, what cards call it.
+        image_size: the side of the square input, in pixels.
+        classes: the number of logits.
+        labels: a label file, relative to the member's YAML file; None when the classes have no names.
+        dropout: the rate the checkpoint was trained with, 0 to below 1; its modules apply it while training=True.
+            AugReg's file names give it as do_<rate>.
+        architecture: a folder of pipeline/model, or `<file>.py:<class>`, a file beside the member's YAML file.
+        options: what else the architecture has to know, such as {"pooling": "gap"}; it says which options it has.
+    """
+
+    variant: str
+    image_size: int
+    classes: int
+    labels: str | None = None
+    dropout: float = 0.0
+    architecture: str = "vit"
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.image_size < 1:
+            raise Fault(f"model.image_size must be 1 or more, got {self.image_size}")
+        if self.classes < 1:
+            raise Fault(f"model.classes must be 1 or more, got {self.classes}")
+        if not 0 <= self.dropout < 1:
+            raise Fault(f"model.dropout must lie in 0 to below 1, got {self.dropout!r}")
+        try:
+            architectures.find_part(self.architecture, "architecture").ARCHITECTURE.check(self)
+        except Fault as fault:
+            raise Fault(f"model.{fault}") from None

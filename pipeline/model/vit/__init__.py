@@ -1,0 +1,1 @@
+"""Vision Transformers: plain, hybrid with a ResNet, with any pooling."""
