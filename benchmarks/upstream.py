@@ -55,10 +55,14 @@ class UpstreamStage(nn.Module):
 
 
 class UpstreamTransformer(nn.Module):
-    """Maps float32 (n, size, size, 3) in [-1, 1] to logits (n, classes), or features (n, width) without classes."""
+    """Maps float32 (n, size, size, 3) in [-1, 1] to logits (n, classes), or features (n, width) without classes.
+
+    With has_tokens it returns all tokens, (n, tokens, width), instead.
+    """
 
     variant: Variant
     classes: int | None
+    has_tokens: bool = False
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
@@ -70,5 +74,8 @@ class UpstreamTransformer(nn.Module):
         x = x.reshape(x.shape[0], -1, x.shape[-1])
         cls = self.param("cls", nn.initializers.zeros, (1, 1, x.shape[-1]), jnp.float32)
         x = jnp.concatenate([jnp.tile(cls, (x.shape[0], 1, 1)), x], axis=1)
-        features = UpstreamEncoder(self.variant, name="Transformer")(x)[:, 0]
+        tokens = UpstreamEncoder(self.variant, name="Transformer")(x)
+        if self.has_tokens:
+            return tokens
+        features = tokens[:, 0]
         return features if self.classes is None else nn.Dense(self.classes, name="head")(features)

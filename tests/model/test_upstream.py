@@ -1,6 +1,7 @@
 """The model's outputs and gradients equal those of upstream's code, and dropout follows its key."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,11 +10,14 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from benchmarks.random_checkpoints import random_array
+from benchmarks.random_checkpoints import random_array, random_arrays
 from benchmarks.upstream import UpstreamTransformer
+from pipeline.model.networks import open_network
 from pipeline.model.parameters import nest_parameters
+from pipeline.model.section import Model
 from pipeline.model.vit.network import VisionTransformer
 from pipeline.model.vit.variants import Variant
+from pipeline.model.vit.variants import variant as vit_variant
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +87,20 @@ def test_features_equal_upstreams() -> None:
         for model in (VisionTransformer, UpstreamTransformer)
     )
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_tokens_equal_upstreams_and_the_first_is_the_feature() -> None:
+    model = Model("Mini/8", SIZE, CLASSES)
+    network = open_network(model, Path())
+    arrays = random_arrays(model)
+    encoder = UpstreamTransformer(vit_variant(model.variant), None, has_tokens=True)
+    expected = np.asarray(compiled(encoder.apply)({"params": nest_parameters(arrays)}, images_of(2)))
+    tokens = np.asarray(compiled(network.tokens)(arrays, images_of(2)))
+    assert tokens.dtype == np.float32
+    assert tokens.shape == (2, 1 + (SIZE // 8) ** 2, 64)
+    np.testing.assert_allclose(tokens, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    features = np.asarray(compiled(network.features)(arrays, images_of(2)))
+    np.testing.assert_allclose(tokens[:, 0], features, rtol=0, atol=1e-5 * np.abs(features).max())
 
 
 def test_dropout_follows_its_key() -> None:

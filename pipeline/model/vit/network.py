@@ -236,22 +236,29 @@ class AddPositionEmbedding(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Position embedding, encoder blocks and LayerNorm; returns the class token."""
+    """Position embedding, encoder blocks and LayerNorm.
+
+    Attributes:
+        variant: the architecture.
+        dropout: the rate after the position embedding and in the blocks; 0 for none.
+        has_all_tokens: whether all tokens are returned, not the first alone, which is the class token.
+    """
 
     variant: Variant
     dropout: float = 0.0
+    has_all_tokens: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps (n, 1 + tokens, width) to (n, width)."""
+        """Maps (n, tokens, width) to (n, tokens, width), or (n, width) for the first token."""
         x = AddPositionEmbedding(name="posembed_input")(x)
         x = nn.Dropout(self.dropout, deterministic=False)(x)
         for layer in range(self.variant.layers):
-            # Only the class token of the last block is used.
-            queries = 1 if layer == self.variant.layers - 1 else None
+            is_last = layer == self.variant.layers - 1
+            queries = 1 if is_last and not self.has_all_tokens else None  # the last block computes what is returned
             block = EncoderBlock(self.variant.heads, self.variant.mlp, self.dropout, queries, parent=None)
             x = call_shared(self, block, f"encoderblock_{layer}", x)
-        return LayerNorm(name="encoder_norm")(x[:, 0])
+        return LayerNorm(name="encoder_norm")(x if self.has_all_tokens else x[:, 0])
 
 
 class VisionTransformer(nn.Module):
@@ -262,15 +269,20 @@ class VisionTransformer(nn.Module):
         classes: the number of logits; None for the feature extractor, which has no head.
         dropout: the rate, applied where upstream does: after the position embedding, after each attention and twice in
             each MLP. Positive only while training; it needs a random key, `rngs={"dropout": key}`.
+        has_tokens: whether it returns the tokens after the last LayerNorm.
     """
 
     variant: Variant
     classes: int | None
     dropout: float = 0.0
+    has_tokens: bool = False
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
-        """Maps float32 (n, size, size, 3) in [-1, 1] to logits (n, classes), or features (n, width) without a head."""
+        """Maps float32 (n, size, size, 3) in [-1, 1] to logits (n, classes), or features (n, width) without a head.
+
+        With has_tokens it returns (n, 1 + size**2 / stride**2, width) instead; the class token is the first.
+        """
         x = images
         if self.variant.resnet is not None:
             x = resnet(self.variant.resnet, ResNetStage, x)
@@ -278,8 +290,8 @@ class VisionTransformer(nn.Module):
         n, _, width = x.shape
         cls = self.param("cls", nn.initializers.zeros, (1, 1, width), jnp.float32)
         x = jnp.concatenate([jnp.broadcast_to(cls, (n, 1, width)), x], axis=1)
-        features = Encoder(self.variant, self.dropout, name="Transformer")(x)
-        if self.classes is None:
+        features = Encoder(self.variant, self.dropout, self.has_tokens, name="Transformer")(x)
+        if self.classes is None or self.has_tokens:
             return features
         # Upstream starts fine-tuning with a zero head, so that every class is equally likely.
         return nn.Dense(self.classes, kernel_init=nn.initializers.zeros, name="head")(features)
@@ -316,6 +328,11 @@ class VitNetwork(Network):
         head = {name: weights[f"head/{name}"] for name in ("kernel", "bias")}
         logits: jax.Array = nn.Dense(self.model.classes).apply({"params": head}, features)
         return logits
+
+    def tokens(self, weights: Weights, images: Values) -> jax.Array:
+        module = VisionTransformer(self._variant, None, has_tokens=True)
+        tokens: jax.Array = module.apply({"params": nest_parameters(weights)}, images)
+        return tokens
 
     def trace(self, weights: Weights, images: Values) -> dict[str, tuple[jax.Array, jax.Array]]:
         module = VisionTransformer(self._variant, self.model.classes)
