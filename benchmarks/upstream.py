@@ -1,7 +1,7 @@
 """Upstream's Vision Transformer, in flax.linen's own layers, to compare ours with.
 
 Source: vit_jax/models_vit.py and vit_jax/models_resnet.py of https://github.com/google-research/vision_transformer. The
-hybrids' root and residual units are shared with pipeline/model/vit.py, where they are upstream's too. The parameters
+hybrids' root and residual units are shared with pipeline/model/vit/network.py, where they are upstream's too. The parameters
 have the same names.
 """
 

@@ -94,7 +94,7 @@ def test_code_rebuilds_from_its_stage_on(tree: Path, module: str, stages: set[st
 
 
 def test_comments_docstrings_and_layout_rebuild_nothing(tree: Path) -> None:
-    with (tree / "pipeline/model/vit.py").open("a") as source:
+    with (tree / "pipeline/model/vit/network.py").open("a") as source:
         source.write("\n\n# A remark.\n")
     replace(tree / "pipeline/base/files.py", "Flushes a file's content", "Flushes the content of a file")
     assert make(tree, "-q", *ALL).returncode == 0
