@@ -1,8 +1,8 @@
 """Upstream's Vision Transformer, in flax.linen's own layers, to compare ours with.
 
 Source: vit_jax/models_vit.py and vit_jax/models_resnet.py of https://github.com/google-research/vision_transformer. The
-hybrids' root and residual units are shared with pipeline/model/vit/network.py, where they are upstream's too. The parameters
-have the same names.
+hybrids' root and residual units are shared with pipeline/model/vit/network.py, where they are upstream's too. The
+parameters have the same names.
 """
 
 import jax
