@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from pipeline.model.vit.network import AddPositionEmbedding, LayerNorm, MlpBlock, ResidualUnit, resnet
+from pipeline.model.layers import LayerNorm, MlpBlock
+from pipeline.model.vit.network import AddPositionEmbedding, ResidualUnit, resnet
 from pipeline.model.vit.variants import Variant
 
 

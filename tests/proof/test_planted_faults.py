@@ -22,7 +22,7 @@ from pipeline.base.verdict import Verdict
 from pipeline.checkpoints import npz
 from pipeline.facts.checks import TrainingChecks
 from pipeline.facts.report import Report
-from pipeline.model import float64
+from pipeline.model import blocks, float64
 from pipeline.model.networks import open_network
 from pipeline.model.preprocessing import preprocess
 from pipeline.model.section import Model
@@ -156,9 +156,9 @@ def exported(file: Path, tmp_path: Path) -> Iterator[Callable[..., Path]]:
         np.savez(folder / "assets.extra/selftest.npz", allow_pickle=False, **test)
         return folder
 
-    vit._apply.cache_clear()  # functions that were traced without the fault
+    blocks._apply.cache_clear()  # functions that were traced without the fault
     yield run
-    vit._apply.cache_clear()
+    blocks._apply.cache_clear()
 
 
 def failing(head: Head, **changes: Any) -> dict[str, str]:
@@ -176,7 +176,7 @@ def reasons(report: Report) -> dict[str, str]:
 
 def check(folder: Path, expected: checks.Reference, head: Head) -> dict[str, str]:
     """Returns the reasons of the rungs that a module on disk fails."""
-    vit._apply.cache_clear()
+    blocks._apply.cache_clear()
     before = REPORT.modules[head]
     module = checks.check_module(folder, head, before.needs, expected, Checklist("validate a"))
     report = replace(module.report, gradients=before.gradients, fine_tuning=before.fine_tuning)

@@ -9,7 +9,6 @@ The names of functions that JAX traces are part of the bytes of published module
 
 import functools
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import jax
@@ -17,34 +16,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
+from pipeline.model.blocks import BLOCKS, call_shared
+from pipeline.model.layers import LayerNorm, MlpBlock, Patches
 from pipeline.model.network import Network, Shape, Tolerances, Values, Weights
-from pipeline.model.parameters import nest_parameters, release_memory
+from pipeline.model.parameters import nest_parameters
 from pipeline.model.section import Model
 from pipeline.model.vit.variants import Variant, variant
-
-BLOCKS = "blocks"  # the Flax collection of the inputs and outputs of blocks, which the proof compares
-
-
-@functools.cache
-def _apply(module: nn.Module) -> Callable[..., jax.Array]:
-    return jax.jit(module.apply)
-
-
-def call_shared(parent: nn.Module, module: nn.Module, name: str, x: jax.Array) -> jax.Array:
-    """Calls a module as the submodule `name`; equal modules share one function of their weights.
-
-    The function is traced, differentiated and lowered once for all of them, where nn.jit traces and differentiates each
-    module: for L/16 this makes tracing the gradient 12 times as fast. StableHLO has the function once, too.
-    """
-    if parent.is_initializing():
-        return module.clone(parent=parent, name=name)(x)
-    rngs = {"dropout": parent.make_rng("dropout")} if parent.has_rng("dropout") else None
-    weights = parent.variables["params"][name]
-    # Outside of a trace each call waits for its result: queued calls would need all their weights at once.
-    y = jax.block_until_ready(_apply(module)({"params": weights}, x, rngs=rngs))
-    release_memory(jax.tree.leaves(weights))
-    parent.sow(BLOCKS, name, (x, y))  # kept only for callers with mutable=[BLOCKS]
-    return y
 
 
 class StdConv(nn.Module):
@@ -70,7 +47,6 @@ class StdConv(nn.Module):
 # relative error of float32 logits is about 2.4 times as large: 9.4e-6 and 5.6e-5 for random R26+S/32 and R50+L/32,
 # instead of 3.7e-6 and 2.5e-5 (benchmarks/precision.py). LayerNorm gains nothing by it.
 GroupNorm = functools.partial(nn.GroupNorm, num_groups=32, epsilon=1e-6, use_fast_variance=False)
-LayerNorm = functools.partial(nn.LayerNorm, epsilon=1e-6)
 
 
 class ResidualUnit(nn.Module):
@@ -121,27 +97,6 @@ def resnet(units: tuple[int, ...], stage: type[nn.Module], x: jax.Array) -> jax.
     return x
 
 
-class Patches(nn.Module):
-    """Cuts images into patches and maps each to a vector, as a convolution does whose stride is its size.
-
-    Upstream has that convolution. One product of matrices is faster on a CPU.
-    """
-
-    width: int
-    patch: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps (n, rows * patch, columns * patch, channels) to (n, rows * columns, width)."""
-        n, height, width, channels = x.shape
-        rows, columns = height // self.patch, width // self.patch
-        shape = (self.patch, self.patch, channels, self.width)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (self.width,), jnp.float32)
-        x = x.reshape(n, rows, self.patch, columns, self.patch, channels).swapaxes(2, 3)
-        return x.reshape(n, rows * columns, -1) @ kernel.reshape(-1, self.width) + bias
-
-
 class Projection(nn.Module):
     """A dense layer between tokens and attention heads, as one product of two matrices.
 
@@ -187,21 +142,6 @@ class SelfAttention(nn.Module):
         weights = nn.softmax(jnp.einsum("nqhd,nkhd->nhqk", query, key))
         y = jnp.einsum("nhqk,nkhd->nqhd", weights, value)
         return Projection((self.heads, depth, width), 2, name="out")(y)
-
-
-class MlpBlock(nn.Module):
-    """Two dense layers with the tanh form of GELU between them."""
-
-    hidden: int
-    dropout: float = 0.0
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        width = x.shape[-1]
-        x = nn.gelu(nn.Dense(self.hidden, name="Dense_0")(x), approximate=True)
-        x = nn.Dropout(self.dropout, deterministic=False)(x)
-        x = nn.Dense(width, name="Dense_1")(x)
-        return nn.Dropout(self.dropout, deterministic=False)(x)
 
 
 class EncoderBlock(nn.Module):
