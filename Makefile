@@ -87,7 +87,7 @@ LABELS ?=## evaluate: the label file; default ImageNet-1k's
 SIGNATURE ?=## evaluate: the signature to call, of several
 OUTPUT ?=## evaluate: the output to measure, of several
 TAGS ?=## evaluate: the tags of the meta graph to load, of several; with commas
-SIZE ?=## evaluate: the side of the input in pixels, for a module that takes any
+SIZE ?=## evaluate: the side of the input in pixels, for a module that takes any; add: that of a file whose name does not tell it
 LAYOUT ?=## evaluate: NHWC or NCHW, for a module whose files leave it open
 RANGE ?=## evaluate: the range of the module's pixels: -1,1 or 0,1 or 0,255 or imagenet
 BACKGROUND ?=## evaluate: 1: output 0 is the background, none of the labels
@@ -106,7 +106,7 @@ AGAINST_ACTIVATION ?=## evaluate: ACTIVATION of AGAINST, likewise
 SAVED_MODEL ?=## doctor: a SavedModel's folder, archive or address, instead of MODEL's
 INDEX ?=## select, add: the pool's index.csv, a file or URL; default index.csv in CHECKPOINTS
 DIFF ?=## select: 1 to compare the choice with the collection's members
-CHECKPOINT ?=## add: the name of one of the pool's files
+CHECKPOINT ?=## add: the name or address of one of upstream's files, or of a copy on Hugging Face
 NAME ?=## add: the new member's name, if not the usual one
 TORCH_PYTHON ?=## bench, check-full: an interpreter with benchmarks/requirements-forward.txt
 ##@ Interpreters
@@ -346,13 +346,13 @@ doctor: | $(READY) ## show what the SavedModels of MODEL need and their faults; 
 	$(Q)$(RUN)doctor $(cached) \
 	  $(if $(SAVED_MODEL),$(call given,SAVED_MODEL),--publish $(foreach head,$(HEADS),$(call quote,$A/$(MODEL)/$(head))))
 
-##@ Add an AugReg model
+##@ Add a model
 pool_index = $(call option,INDEX,--index) $(checkpoints) --kept=$(call quote,$A/selection/index.csv) $(cached)
 select: | checked_settings ## choose checkpoints of the pool by the criteria of COLLECTION; DIFF=1 compares them with its members
 	$(Q)$(RUN)select $(FACTS) $(call quote,$A/selection/$(COLLECTION)) $(pool_index) $(if $(filter 1,$(DIFF)),--diff)
 # Without COLLECTION=, the collection follows from what the checkpoint was trained on.
-add: | checked_settings ## make CHECKPOINT, one of the pool's files, a member: write its YAML file
-	$(Q)$(RUN)add $(call given,CHECKPOINT) $(pool_index) $(call option,NAME,--name) \
+add: | checked_settings ## make CHECKPOINT, one of upstream's files, a member: write its YAML file
+	$(Q)$(RUN)add $(call given,CHECKPOINT) $(pool_index) $(call option,NAME,--name) $(call option,SIZE,--size) \
 	  $(if $(filter file,$(origin COLLECTION)),,--collection=$(call given,COLLECTION))
 
 ##@ Development

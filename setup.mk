@@ -104,7 +104,7 @@ $(if $(filter-out $(MODELS),$(MODEL)),$(error unknown member MODEL=$(call shown,
 $(if $(filter add,$(MAKECMDGOALS)),$(if $(and $(COLLECTION),$(call is_odd,$(COLLECTION))),$(error \
   COLLECTION=$(call shown,COLLECTION): expected the name of a folder of model_cards/, of lower-case letters, digits, - and _)))
 without = $(if $(filter $(1),$(MAKECMDGOALS)),$(if $(2),,missing))
-$(if $(call without,add,$(CHECKPOINT)),$(error say which checkpoint: make add CHECKPOINT=<the name of one of the pool's files>))
+$(if $(call without,add,$(CHECKPOINT)),$(error say which checkpoint: make add CHECKPOINT=<the name or address of one of upstream's files>))
 $(if $(filter add,$(MAKECMDGOALS)),,$(if $(filter-out $(COLLECTIONS),$(COLLECTION)),$(error unknown COLLECTION=$(call shown,COLLECTION); the collections are: $(COLLECTIONS))))
 $(if $(call without,publish,$(MODEL)),$(error say which member: make publish MODEL=<member>, one of $(MODELS); or make publish-all for the collection $(COLLECTION)))
 $(if $(call without,contact-sheet,$(MODEL)),$(error say which member: make contact-sheet MODEL=<member>, one of $(MODELS)))

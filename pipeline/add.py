@@ -1,35 +1,29 @@
-"""add: writes a member's YAML file for any checkpoint of the AugReg pool, from its name and its row in the index.
+"""add: writes a member's YAML file for any checkpoint that upstream documents, from its name or address.
 
-    python -m pipeline.add CHECKPOINT [--collection NAME] [--name MEMBER] [--index FILE_OR_URL]
+    python -m pipeline.add CHECKPOINT [--size PIXELS] [--collection NAME] [--name MEMBER] [--index FILE_OR_URL]
                            [--checkpoints FOLDER] [--kept FILE] [--cards FOLDER]
 
 writes FOLDER/<collection>/<member>.yaml, and collection.yaml for a new collection; `make publish` needs no edit.
-pipeline/pool/drafts.py says how both are named by default.
+CHECKPOINT is a file of the AugReg pool, of another folder of upstream's buckets, or a copy on Hugging Face
+(pipeline/pool/lookup.py). pipeline/pool/drafts.py and upstream.py say how members and collections are named by default.
 """
 
 import argparse
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.command import command_line, guarded
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import write_text
 from pipeline.download import cache
-from pipeline.pool import index, names
-from pipeline.pool.criteria import Criteria, read_criteria
-from pipeline.pool.drafts import (
-    collection_name,
-    dataset_of,
-    draft_collection,
-    draft_member,
-    long_name,
-    member_name,
-)
-from pipeline.pool.index import Index, Row
-from pipeline.pool.members import read_members
-from pipeline.pool.names import Recipe
+from pipeline.pool import augreg, index
+from pipeline.pool.candidate import Candidate
+from pipeline.pool.index import Index
+from pipeline.pool.lookup import image_size_of, look_up
+from pipeline.pool.members import check_collection_name, check_member_name, read_members
+from pipeline.pool.upstream import UpstreamFile
+from pipeline.pool.upstream_member import Upstream
 
 
 @dataclass(frozen=True)
@@ -42,110 +36,80 @@ class Added:
     notes: tuple[str, ...]
 
 
-def find_row(recipe: Recipe, pool: Index) -> Row:
-    """Returns a checkpoint's row; for one that was only pre-trained, the row of its first fine-tuning.
-
-    Raises:
-        Fault: when the index does not have it; names the nearest checkpoint.
-    """
-    column = "adapt_filename" if recipe.fine_tuning else "filename"
-    rows = {getattr(row, column): row for row in reversed(pool.rows)}
-    if recipe.name not in rows:
-        nearest = names.closest_name(recipe.name, rows)
-        raise Fault(
-            f"the index has no checkpoint {recipe.name}; the nearest of its {len(rows):,} is {nearest}; check"
-            " CHECKPOINT=, or set INDEX=<an index that has it>"
-        )
-    return rows[recipe.name]
-
-
-def _name_member(recipe: Recipe, cards: Path, name: str | None) -> str:
-    """Returns the new member's name: `name`, else the usual name, else the long one if the usual is in use.
+def _name_member(candidate: Candidate, cards: Path, name: str | None) -> str:
+    """Returns the new member's name: `name`, else the first of the candidate's that is not in use.
 
     Raises:
         Fault: for a name that is malformed or in use, or a checkpoint that is a member already.
     """
-    if name and (not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) or name == "collection"):
-        raise Fault(f"NAME={name}: expected lower-case letters, digits and '_', such as {long_name(recipe)}")
+    if name:
+        check_member_name(f"NAME={name}", name, candidate.member_names[-1])
     paths = {path.stem: path for path in sorted(cards.glob("*/*.yaml")) if path.name != "collection.yaml"}
-    _refuse_member(recipe, paths)
-    candidates = [name] if name else [member_name(recipe), long_name(recipe)]
-    for candidate in candidates:
-        if candidate not in paths:
-            return candidate
-    raise Fault(f"{paths[candidates[-1]]}: this member exists, with another checkpoint; set NAME=<another name>")
+    _refuse_member(candidate, paths)
+    possible = [name] if name else candidate.member_names
+    for member in possible:
+        if member not in paths:
+            return member
+    raise Fault(f"{paths[possible[-1]]}: this member exists, with another checkpoint; set NAME=<another name>")
 
 
-def _refuse_member(recipe: Recipe, paths: dict[str, Path]) -> None:
+def _refuse_member(candidate: Candidate, paths: dict[str, Path]) -> None:
     """Raises a Fault when the checkpoint is a member already; `paths` are all members' files by member."""
     for folder in sorted({path.parent for path in paths.values()}):
         for member, checkpoint in read_members(folder).items():
-            if checkpoint == recipe.name:
+            if checkpoint == candidate.checkpoint:
                 raise Fault(f"{paths[member]}: {checkpoint} is a member already; run make publish MODEL={member}")
 
 
-def _mismatch(recipe: Recipe, row: Row | None, criteria: Criteria) -> str | None:
-    """Returns in words how a checkpoint differs from the criteria of a collection, or None."""
-    fine_tuning = recipe.fine_tuning.ds if recipe.fine_tuning else None
-    for key, got, expected in (
-        ("ds", recipe.ds, criteria.ds),
-        ("adapt_ds", fine_tuning, criteria.adapt_ds),
-        ("adapt_resolution", recipe.resolution, criteria.adapt_resolution or recipe.resolution),
-    ):
-        if got != expected:
-            return f"{key} {got or 'none'}, its members have {expected or 'none'}"
-    if row and criteria.minimum_accuracy is not None:
-        score = criteria.score(row)
-        if not score >= criteria.minimum_accuracy:  # true for NaN
-            return f"{criteria.best_by} {score}, its members have at least {criteria.minimum_accuracy}"
-    return None
+def open_candidate(checkpoint: str, size: str | None, pool: Index | None) -> Candidate:
+    """Returns what is known of a checkpoint by its name or address.
 
-
-def _check_collection(path: Path, recipe: Recipe, row: Row | None) -> list[str]:
-    """Refuses a collection with other criteria than the checkpoint meets; returns notes on what was not checked."""
-    criteria = read_criteria(path)
-    if reason := _mismatch(recipe, row, criteria):
+    Raises:
+        Fault: for one that is unknown or that SIZE does not fit, and see pipeline.pool.augreg.
+    """
+    known = look_up(checkpoint)
+    if isinstance(known, UpstreamFile):
+        return Upstream(known, image_size_of(known, size))
+    if size is not None and size != str(known.resolution):
         raise Fault(
-            f"{path}: {recipe.name} does not belong in this collection: it has {reason}; leave out COLLECTION= to add"
-            f" it to {collection_name(recipe)}"
+            f"SIZE={show_name(size)}: by its name {known.name} has {known.resolution} pixels; leave SIZE out. To"
+            " publish at another size, edit model.image_size"
         )
-    if row is None and criteria.minimum_accuracy is not None:
-        return [f"not checked without an index: {criteria.best_by} is at least {criteria.minimum_accuracy}"]
-    return []
+    return augreg.open_candidate(known, pool)
 
 
-def add(checkpoint: str, cards: Path, collection: str | None, name: str | None, pool: Index | None) -> Added:
+def add(
+    checkpoint: str, cards: Path, collection: str | None, name: str | None, pool: Index | None, size: str | None = None
+) -> Added:
     """Writes a member's YAML file, and its collection's if that is new.
 
     Args:
-        checkpoint: the name of a file of the pool, with or without folder and `.npz`.
+        checkpoint: a name or an address, see pipeline.pool.lookup.
         cards: the folder of all collections.
-        collection: its name; None for the collection of its training data.
+        collection: its name; None for the collection of its training.
         name: the member's name; None for the usual one.
-        pool: the pool's index, if there is one.
+        pool: the AugReg pool's index, if there is one.
+        size: the setting SIZE, the image size in pixels, where nothing else tells it.
 
     Raises:
-        Fault: when the checkpoint's name is malformed or not in the index, the member exists, or the collection has
-            other criteria. Nothing is written then.
+        Fault: when the checkpoint's name is unknown, malformed or not in the index, the member exists, or the
+            collection has other models. Nothing is written then.
     """
-    recipe = names.parse(checkpoint)
-    row = find_row(recipe, pool) if pool else None
-    collection = collection or collection_name(recipe)
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", collection):
-        raise Fault(f"COLLECTION={collection}: expected lower-case letters, digits, '_' and '-'")
-    member = _name_member(recipe, cards, name)
+    candidate = open_candidate(checkpoint, size, pool)
+    collection = collection or candidate.collection
+    check_collection_name(collection)
+    member = _name_member(candidate, cards, name)
     folder = cards / collection
-    texts = {folder / "collection.yaml": draft_collection(recipe, collection)}
-    notes = []
+    texts = {folder / "collection.yaml": candidate.draft_collection(collection)}
+    notes: list[str] = []
     if (folder / "collection.yaml").exists():
-        notes += _check_collection(folder / "collection.yaml", recipe, row)
+        notes += candidate.check_collection(folder / "collection.yaml")
         texts = {}
-    dataset = dataset_of(recipe)
+    dataset = candidate.dataset
     if not (cards / dataset.labels).is_file():
         raise Fault(f"{cards / dataset.labels}: the label file of {dataset.name} is missing; restore it")
-    if pool is None:
-        notes.append("no index (INDEX=), so no reported accuracy was written")
-    texts[folder / f"{member}.yaml"] = draft_member(recipe, folder, cards, pool, row)
+    notes += candidate.notes
+    texts[folder / f"{member}.yaml"] = candidate.draft_member(folder, cards)
     for path, text in texts.items():
         write_text(path, text)
     return Added(member, collection, tuple(texts), tuple(notes))
@@ -153,10 +117,11 @@ def add(checkpoint: str, cards: Path, collection: str | None, name: str | None, 
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.add", description="Writes a member's YAML file for a checkpoint of the pool."
+        prog="python -m pipeline.add", description="Writes a member's YAML file for a checkpoint of upstream's."
     )
-    parser.add_argument("checkpoint", help="the name of a file of the pool, without .npz")
-    parser.add_argument("--collection", help="its collection (default: the collection of its training data)")
+    parser.add_argument("checkpoint", help="the name of a file of the pool, or the address of any of upstream's")
+    parser.add_argument("--size", help="the image size in pixels, where nothing else tells it")
+    parser.add_argument("--collection", help="its collection (default: the collection of its training)")
     parser.add_argument("--name", help="the member's name (default: from the checkpoint's name)")
     index.add_options(parser)
     copy = Path("artifacts/selection/index.csv")
@@ -173,7 +138,7 @@ def main(arguments: Sequence[str]) -> None:
     source = index.choose_source(args.index, args.checkpoints)
     if source or args.kept.exists():
         pool = index.load(source, args.kept, cache.folder(args.cache), args.offline)
-    added = add(args.checkpoint, args.cards, args.collection or None, args.name or None, pool)
+    added = add(args.checkpoint, args.cards, args.collection or None, args.name or None, pool, args.size or None)
     for path in added.files:
         print(f"wrote {path}")
     for note in added.notes:

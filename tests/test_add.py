@@ -350,12 +350,18 @@ def test_make_add_writes_a_member_that_every_stage_is_planned_for(tmp_path: Path
     assert planned.returncode == 0, planned.stderr
     for stage in ("fetch", "convert", "validate", "card", "package", "publish"):
         assert f"-m pipeline.{stage} " in planned.stdout
+    orig = "CHECKPOINT=https://storage.googleapis.com/vit_models/imagenet21k%2Bimagenet2012/ViT-L_16.npz"
+    assert "set SIZE=384 or SIZE=512" in make(tree, "add", orig).stderr
+    done = make(tree, "add", orig, "SIZE=512", "OFFLINE=1")
+    assert done.stdout.endswith("next: make publish MODEL=vit_l16_orig_512\n"), done.stderr
+    planned = make(tree, "-n", "publish", "MODEL=vit_l16_orig_512")
+    assert "-m pipeline.publish member" in planned.stdout
     done = make(tree, "add", f"CHECKPOINT={B8}", "COLLECTION=vit", "NAME=vit_b8_again")
     assert done.stdout.startswith("wrote model_cards/vit/vit_b8_again.yaml\nnote: not checked without an index: ")
     done = make(tree, "add", "CHECKPOINT=S_16-i21k")
     assert done.returncode == 2
     assert "its pre-training ends before part 3, expected <epochs>ep, such as 300ep\n  S_16-i21k\n" in done.stderr
-    assert "say which checkpoint: make add CHECKPOINT=<the name" in make(tree, "add").stderr
+    assert "say which checkpoint: make add CHECKPOINT=<the name or address" in make(tree, "add").stderr
 
 
 def test_words_of_the_environment_are_no_settings(tmp_path: Path) -> None:

@@ -65,6 +65,14 @@ def identity(source: str) -> str:
     return _strip(source, lambda parameter: not _is_secret(parameter.partition("=")[0]))
 
 
+def bucket_address(address: str) -> str:
+    """Returns the gs: form of the https addresses that Google Cloud Storage gives a file; others as they are."""
+    match = re.fullmatch(
+        r"https://(?:storage\.googleapis\.com/([^/]+)|([^/]+)\.storage\.googleapis\.com)/(.+)", address
+    )
+    return f"gs://{match[1] or match[2]}/{match[3]}" if match else address
+
+
 def hide_secrets(text: str) -> str:
     """Returns a text with addresses, such as the message of another library's exception, without their secrets.
 

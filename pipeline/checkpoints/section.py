@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pipeline.base.addresses import public_address
+from pipeline.base.addresses import bucket_address, public_address
 from pipeline.base.fault import Fault
 from pipeline.base.files import expand_home
 from pipeline.download.address import is_remote, local_path, scheme_of
@@ -107,16 +107,8 @@ def _place_in(folder: str, file: str) -> str:
 
 def _users_source(checkpoint: Checkpoint, address: str, file: str) -> Source:
     """Returns the source that CHECKPOINTS= names; an address of the member, or of the authors, is not the user's."""
-    bucket = _bucket_address(public_address(address))
-    names = {_bucket_address(own): own for own in map(public_address, checkpoint.addresses)}
+    bucket = bucket_address(public_address(address))
+    names = {bucket_address(own): own for own in map(public_address, checkpoint.addresses)}
     if is_remote(address) and (bucket in names or bucket == AUTHORS + file):
         return Source(address, names.get(bucket, bucket))
     return Source(address, file, is_from_user=True)
-
-
-def _bucket_address(address: str) -> str:
-    """Returns the gs: form of the https addresses that Google Cloud Storage gives a file; others as they are."""
-    match = re.fullmatch(
-        r"https://(?:storage\.googleapis\.com/([^/]+)|([^/]+)\.storage\.googleapis\.com)/(.+)", address
-    )
-    return f"gs://{match[1] or match[2]}/{match[3]}" if match else address

@@ -31,9 +31,14 @@ def dataset_of(recipe: Recipe) -> Dataset:
     return datasets.FINE_TUNING[recipe.fine_tuning.ds] if recipe.fine_tuning else datasets.PRETRAINING[recipe.ds]
 
 
+def timm_copies() -> dict[str, str]:
+    """Returns timm's model by the name of each file of the pool that it has a copy of."""
+    return dict(line.split("\t") for line in TIMM_COPIES.read_text(encoding="utf-8").splitlines())
+
+
 def sources_of(name: str) -> list[str]:
     """Returns where a checkpoint can be downloaded, in the order to try: the pool's bucket, then timm's copy if any."""
-    copies = dict(line.split("\t") for line in TIMM_COPIES.read_text(encoding="utf-8").splitlines())
+    copies = timm_copies()
     return [BUCKET_SOURCE, *([TIMM_SOURCE.replace("<model>", copies[name])] if name in copies else [])]
 
 

@@ -1,13 +1,27 @@
 """Reads the members of a collection and compares them with what its criteria select."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.base.fault import Fault
 from pipeline.base.yaml_sections import Member
 from pipeline.pool.criteria import Criteria
 from pipeline.pool.index import Row
 from pipeline.pool.selection import Choice, Selection
+
+
+def check_member_name(shown: str, name: str, example: str) -> None:
+    """Refuses a name that cannot be part of a handle; `shown` is what messages call it."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) or name == "collection":
+        raise Fault(f"{shown}: expected lower-case letters, digits and '_', such as {example}")
+
+
+def check_collection_name(name: str) -> None:
+    """Refuses a name that cannot be a collection's."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise Fault(f"COLLECTION={name}: expected lower-case letters, digits, '_' and '-'")
 
 
 def read_members(folder: Path) -> dict[str, str]:

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.base.fault import Fault
 from pipeline.cards.agreement import Models, name_problems, title_problems
 from pipeline.facts import datasets
-from pipeline.pool import names
+from pipeline.pool import names, upstream
 from pipeline.prose.fields import Field, MemberTexts
 
 _DATASET = Field(("collection", "dataset_name"), "")
@@ -40,16 +41,31 @@ def disagreements(texts: MemberTexts) -> Iterator[Disagreement]:
 
 
 def _recipe(texts: MemberTexts) -> Iterator[Disagreement]:
-    """Yields where `model` is unlike the checkpoint, whose name says what it is where it is one of the AugReg pool."""
-    try:
-        recipe = names.parse(texts.checkpoint_name)
-    except Fault:
-        return  # a name of one's own says nothing
-    by_name = {"variant": recipe.variant, "image_size": recipe.resolution, "dropout": recipe.do}
-    for key, expected in by_name.items():
-        if (value := getattr(texts.model, key)) != expected:
-            text = f"{value!r}, but by its name the checkpoint has {expected!r}"
+    """Yields where `model` is unlike the checkpoint, whose name says what it is where it is one of upstream's."""
+    for key, expected in _facts_by_name(texts.checkpoint_name).items():
+        value = getattr(texts.model, key)
+        if value not in expected:
+            words = " or ".join(map(repr, expected))
+            text = f"{value!r}, but by its name the checkpoint has {words}"
             yield Disagreement(Field(("model", key), ""), text, Field(("checkpoint", "name"), ""))
+
+
+def _facts_by_name(name: str) -> dict[str, tuple[Any, ...]]:
+    """Returns what keys of the section `model` can be for a checkpoint of this name; {} for a name of one's own.
+
+    The image size is not among them: a checkpoint can be converted for another one.
+    """
+    if file := upstream.file_called(name):
+        return {
+            "architecture": (file.release.architecture,),
+            "variant": (file.variant,),
+            "options": (file.options,),
+        }
+    try:
+        recipe = names.parse(name)
+    except Fault:
+        return {}
+    return {"variant": (recipe.variant,), "dropout": (recipe.do,)}
 
 
 def _dataset(texts: MemberTexts) -> Iterator[Disagreement]:

@@ -190,7 +190,6 @@ def test_a_member_that_was_copied_is_refused(tiny: Path, old: str, new: str, mes
     ("old", "new", "message"),
     [
         ("variant: S/16", "variant: B/16", "8: model.variant: 'B/16', but by its name the checkpoint has 'S/16' ("),
-        ("image_size: 224", "image_size: 384", "9: model.image_size: 384, but by its name the checkpoint has 224 ("),
         (
             "classes: 1000",
             "classes: 1000\n  dropout: 0.1",
@@ -205,6 +204,16 @@ def test_a_model_unlike_its_checkpoints_name_is_refused(tmp_path: Path, old: str
     faults_of_model = [fault for fault in find_text_faults(Member(member), None) if ": model." in fault]
     assert faults_of_model[0].startswith(f"{member}:{message}")
     assert f"{member}:2: checkpoint.name); correct the one that is wrong" in faults_of_model[0]
+
+
+def test_a_model_unlike_an_upstream_file_of_its_checkpoints_name_is_refused(tmp_path: Path) -> None:
+    for name in ("vit", "labels"):
+        shutil.copytree(ROOT / "model_cards" / name, tmp_path / name)
+    member = add("gs://vit_models/gsam/ViT-B_16.npz", tmp_path, None, None, None).files[-1]
+    edit(member, "pooling: gap", "pooling: map")
+    edit(member, "image_size: 224", "image_size: 384")  # any other size can be asked for
+    (fault,) = find_text_faults(Member(member), None)
+    assert ": model.options: {'pooling': 'map'}, but by its name the checkpoint has {'pooling': 'gap'} (" in fault
 
 
 @pytest.mark.parametrize(
