@@ -89,6 +89,13 @@ def list_history(index: Index, entry: ModuleEntry) -> tuple[tuple[int, tuple[str
     return tuple((new.version, describe_version(old, new)) for new, old in pairwise(versions))
 
 
+def _architectures(old: ModuleEntry, new: ModuleEntry) -> tuple[str | None, str | None]:
+    """Returns the variants of two entries, with the families if both say theirs and these differ."""
+    if old.family and new.family and old.family != new.family:
+        return old.title_of_model, new.title_of_model
+    return old.variant, new.variant
+
+
 def describe_version(old: ModuleEntry, new: ModuleEntry) -> tuple[str, ...]:
     """Returns how a version's model differs from an earlier one's, each a clause; () where nothing differs."""
     return tuple(clause for clause in _version_clauses(old, new) if clause)
@@ -96,7 +103,7 @@ def describe_version(old: ModuleEntry, new: ModuleEntry) -> tuple[str, ...]:
 
 def _version_clauses(old: ModuleEntry, new: ModuleEntry) -> Iterator[str]:
     yield _accuracy(old, new)
-    yield _value("architecture", old.variant, new.variant)
+    yield _value("architecture", *_architectures(old, new))
     yield _value("input", _pixels(old), _pixels(new))
     yield _value("parameters", _number(old.parameters), _number(new.parameters))
     yield _value("unpacked size", _number(old.unpacked), _number(new.unpacked), " bytes")

@@ -119,7 +119,9 @@ class ModuleEntry:
         collection: the name of its collection.
         dataset: the data set of its classes, for people.
         license: TensorFlow Hub's tag.
-        variant: the architecture, such as S/16.
+        variant: of the architecture, such as S/16.
+        architecture: TensorFlow Hub's tag, such as "vit".
+        family: the architecture for people, such as "Vision Transformer".
         image_size: the input's side, pixels.
         parameters: how many there are.
         unpacked: the size of the unpacked module, bytes.
@@ -158,6 +160,8 @@ class ModuleEntry:
     deprecated: Deprecation | None = None
     unyanked: str | None = None
     undeprecated: str | None = None
+    architecture: str | None = None
+    family: str | None = None
 
     @property
     def publisher(self) -> str:
@@ -175,6 +179,11 @@ class ModuleEntry:
     def member(self) -> tuple[str, str]:
         """The publisher and the member whose module it is."""
         return self.publisher, self.name.rpartition("_")[0]
+
+    @property
+    def title_of_model(self) -> str:
+        """The family and the variant, such as "Vision Transformer S/16", as far as they are known."""
+        return " ".join(filter(None, (self.family, self.variant)))
 
     @property
     def tarball(self) -> PublishedFile:
@@ -238,6 +247,8 @@ class ModuleEntry:
             "collection": self.collection,
             "license": self.license,
             "dataset": self.dataset,
+            "architecture": self.architecture,
+            "family": self.family,
             "variant": self.variant,
             "image_size": self.image_size,
             "parameters": self.parameters,
@@ -324,6 +335,8 @@ def read_module(handle: str, entry: Entry) -> ModuleEntry:
         dataset=optional(entry, "dataset", str),
         license=optional(entry, "license", str),
         variant=optional(entry, "variant", str),
+        architecture=optional(entry, "architecture", str),
+        family=optional(entry, "family", str),
         image_size=optional_count(entry, "image_size"),
         parameters=optional_count(entry, "parameters"),
         unpacked=optional_count(entry, "bytes"),
@@ -389,6 +402,8 @@ def module_entry(
         dataset=collection.dataset_name,
         license=collection.license,
         variant=report.model.variant,
+        architecture=report.model.tag,
+        family=report.model.family,
         image_size=report.model.image_size,
         parameters=checks.weights.parameters,
         unpacked=checks.bytes,

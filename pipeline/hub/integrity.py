@@ -175,6 +175,7 @@ def wrong_titles(folder: Path, index: Index) -> Iterator[str]:
         models = Models(
             sizes=frozenset({entry.image_size} if entry.image_size else ()),
             variants=frozenset({entry.variant} if entry.variant else ()),
+            families=frozenset({entry.architecture} if entry.architecture else ()),
             dataset=entry.dataset or "",
         )
         for problem in title_problems(entry.title, models):

@@ -110,8 +110,8 @@ def _linked(text: str, path: str, pages: frozenset[str]) -> list[str]:
 def _rows(entries: Sequence[ModuleEntry]) -> list[tuple[Any, ...]]:
     """Returns what a table of modules shows."""
     return [
-        (entry.handle, entry.title, entry.task, entry.dataset, entry.variant, entry.image_size, entry.parameters,
-         entry.tarball.size, entry.accuracy, entry.is_unverified, entry.marks)
+        (entry.handle, entry.title, entry.task, entry.dataset, entry.family, entry.variant, entry.image_size,
+         entry.parameters, entry.tarball.size, entry.accuracy, entry.is_unverified, entry.marks)
         for entry in entries
     ]  # fmt: skip
 
@@ -119,6 +119,22 @@ def _rows(entries: Sequence[ModuleEntry]) -> list[tuple[Any, ...]]:
 def _version(entry: ModuleEntry, aliases: Mapping[str, int]) -> tuple[int, tuple[str, ...]]:
     """Returns a version, and the words that the list of versions has beside it: its aliases and its marks."""
     return entry.version, (*(alias for alias, version in aliases.items() if version == entry.version), *entry.marks)
+
+
+def _list_architectures(entries: Sequence[ModuleEntry]) -> list[str]:
+    """Returns what the start page filters by: the models, such as "Vision Transformer S/16", and families of several.
+
+    A family comes before its models.
+    """
+    models: dict[str, set[str]] = {}
+    for entry in entries:
+        if entry.variant:
+            models.setdefault(entry.family or "", set()).add(entry.title_of_model)
+    architectures: list[str] = []
+    for family in sorted(models):
+        architectures += [family] if family and len(models[family]) > 1 else []
+        architectures += sorted(models[family])
+    return architectures
 
 
 def _start_page(hub: _Hub) -> Page:
@@ -132,7 +148,7 @@ def _start_page(hub: _Hub) -> Page:
             "collections": collections,
             "plot": plot(rows),
             "tasks": sorted({entry.task for entry in rows}),
-            "variants": sorted({entry.variant for entry in rows if entry.variant}),
+            "architectures": _list_architectures(rows),
             "datasets": sorted({entry.dataset for entry in rows if entry.dataset}),
         }
 
@@ -244,7 +260,6 @@ def _environment() -> jinja2.Environment:
         "millions": lambda value: f"{value / 1e6:,.1f} M",
         "kind": lambda tag: _KINDS.get(tag, tag.replace("-", " ")),
         "spoken": lambda tag: tag.replace("-", " ").capitalize(),
-        "sentence": lambda words: words[:1].upper() + words[1:],
         "speed": lambda value: f"{value:,.0f}" if value >= 10 else f"{value:.2g}",
         "basename": posixpath.basename,
         "breakable": lambda text: markupsafe.Markup(re.sub(r"([/_])", r"\1<wbr>", str(markupsafe.escape(text)))),

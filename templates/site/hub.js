@@ -88,12 +88,12 @@ const FIRST_ROWS = 100;
 const grouped = new Intl.NumberFormat("en");
 
 function recordOf(row, dot) {
-  const variant = row.cells[2].firstChild;
   return {
     dot,
     text: row.textContent.toLowerCase(),
     task: row.cells[1].textContent,
-    variant: variant ? variant.textContent : "",
+    model: row.cells[2].dataset.model,
+    family: row.cells[2].dataset.family,
     dataset: row.cells[3].textContent,
     parameters: row.cells[4].dataset.value,
     top1: row.cells[6].dataset.value,
@@ -104,7 +104,7 @@ function recordOf(row, dot) {
 function matchesModel(record, filters, words) {
   return (
     words.every((word) => record.text.includes(word)) &&
-    (!filters.variant || record.variant === filters.variant) &&
+    (!filters.variant || record.model === filters.variant || record.family === filters.variant) &&
     (!filters.dataset || record.dataset === filters.dataset) &&
     (!filters.least || (record.top1 !== "" && 100 * Number(record.top1) >= Number(filters.least))) &&
     (!filters.most || (record.parameters !== "" && Number(record.parameters) <= 1e6 * Number(filters.most)))

@@ -16,7 +16,7 @@ from pipeline.facts.collection import read_collection
 from pipeline.hub import website
 from pipeline.hub.folder import read_index
 from tests.conftest import ROOT
-from tests.hubs import edit_index
+from tests.hubs import edit_index, read_document, write_document
 from tests.reports import REPORT
 
 HOSTILE = '<img src=x onerror="window.hostile=1"><script>window.hostile=1</script>"\''
@@ -234,6 +234,7 @@ def test_an_edited_card_renders_only_its_page(hub: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "text"),
     [("dataset", "Other Data", "Other Data"), ("variant", "Q/9", "Q/9"), ("image_size", 999, ", 999 px"),
+     ("family", "Q-Net", "Q-Net"),
      ("parameters", 77_000_000, "77.0 M"), ("quoted", {"top1": 0.123, "source": "x"}, "12.30 %")],
 )  # fmt: skip
 def test_an_edit_of_what_a_table_shows_renders_its_pages(hub: Path, key: str, value: object, text: str) -> None:
@@ -315,3 +316,27 @@ def test_a_modules_page_names_its_version(published: Path) -> None:
     for version in (1, 2):
         text = (published / f"vit-publisher/vit_demo_fe/{version}.html").read_text()
         assert f'<p class="kind">Image feature vector, version {version}</p>' in text
+
+
+def test_the_start_page_filters_by_family_and_variant(hub: Path) -> None:
+    start = (hub / "index.html").read_text()
+    options = "<option>Vision Transformer</option><option>Vision Transformer Mini/4</option>"
+    assert options + "<option>Vision Transformer S/16</option></select>" in start
+    assert '<td class="wide" data-model="Vision Transformer S/16" data-family="Vision Transformer">' in start
+    edit_index(hub, "family", "architecture")  # as an older release wrote it
+    build(hub)
+    start = (hub / "index.html").read_text()
+    assert "<option>Mini/4</option><option>S/16</option></select>" in start
+    assert '<td class="wide" data-model="S/16" data-family="">' in start
+
+
+def test_a_collection_may_have_several_families(hub: Path) -> None:
+    document = read_document(hub)
+    for handle, entry in document["modules"].items():
+        if "vit_s16" in handle:
+            entry |= {"family": "MLP-Mixer", "architecture": "mixer"}
+    write_document(hub, document)
+    build(hub)
+    start = (hub / "index.html").read_text()
+    assert "<option>MLP-Mixer S/16</option><option>Vision Transformer Mini/4</option></select>" in start
+    assert '<span class="how block">MLP-Mixer</span>' in start
