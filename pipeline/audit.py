@@ -165,9 +165,10 @@ def _page(hub: Hub, path: Path, first: str) -> Iterator[Problem]:
     if name in hub.index.modules:
         yield from _card(hub, page, name)
     elif name in hub.index.collections:
-        yield from counts.collection_problems(page)
         linked = {(path.parent / link.text).resolve() for link in page.links()}
         handles = [handle for handle in hub.index.modules if (hub.folder / f"{handle}.md").resolve() in linked]
+        families = {hub.index.modules[handle].family or "" for handle in handles}
+        yield from counts.collection_problems(page, families)
         yield from agreement.page_problems(page, _models_of(hub.index, handles))
         yield from _performance(hub, path, page)
         for file in filter(None, map(hub.reports.get, handles)):
@@ -212,6 +213,7 @@ def _models_of(index: Index, handles: Sequence[str]) -> Models:
     return Models(
         sizes=frozenset(entry.image_size for entry in entries if entry.image_size),
         variants=frozenset(entry.variant for entry in entries if entry.variant),
+        families=frozenset(entry.architecture for entry in entries if entry.architecture),
         parameters=frozenset(entry.parameters for entry in entries if entry.parameters),
         dataset=named.pop() or "" if len(named) == 1 else "",
         license=licensed.pop() or "" if len(licensed) == 1 else "",

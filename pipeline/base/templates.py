@@ -1,6 +1,7 @@
 """Renders pages from templates."""
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,19 @@ def cosine(value: float) -> str:
 def in_words(count: int) -> str:
     """Spells out a number up to twelve; larger numbers stay digits."""
     return NUMBER_WORDS[count] if count < len(NUMBER_WORDS) else str(count)
+
+
+def with_article(noun: str) -> str:
+    """Returns a noun after "a" or "an", by how its first word sounds: "an MLP-Mixer", whose letters are spelled out."""
+    first = next(iter(re.findall("[A-Za-z]+", noun)), noun)
+    letter, vowels = first[:1], "AEFHILMNORSX" if first.isupper() else "AEIOUaeiou"
+    return f"{'an' if letter and letter in vowels else 'a'} {noun}"
+
+
+def billions(count: int) -> str:
+    """Returns a count in billions, with three digits: 9.2, 0.00123, 1,020."""
+    value = count / 1e9
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def make_environment(folder: Path, autoescape: bool) -> jinja2.Environment:
@@ -59,6 +73,9 @@ def make_environment(folder: Path, autoescape: bool) -> jinja2.Environment:
         "fence": code_fence,
         "target": link_target,
         "in_words": in_words,
+        "sentence": lambda words: words[:1].upper() + words[1:],
+        "with_article": with_article,
+        "billions": billions,
     }
     environment.globals["install"] = INSTALL
     return environment

@@ -7,12 +7,12 @@ sides of patches, the original photographs or a larger model, are left alone: _E
 told apart surely is not judged.
 """
 
-import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pipeline.cards.page import Page, Problem
+from pipeline.cards.tf_hub_rules import known_tags
 from pipeline.facts import datasets
 from pipeline.facts.report import Report
 
@@ -25,9 +25,13 @@ _PARAMETERS = re.compile(
     r" ?(?P<unit>million|billion|thousand|[kMB]\b)?[ -](?:trainable )?parameters?\b"
 )
 _UNITS = {None: 1, "thousand": 1e3, "k": 1e3, "million": 1e6, "M": 1e6, "billion": 1e9, "B": 1e9}
+# "S/16", "ViT-S16", "MLP-Mixer B/16": a size and a patch, mostly after the name of a family.
 _ARCHITECTURE = re.compile(
-    r"(?<![\w/+-])(?:(?:R\d*\+)?(?:Mini|Ti|S|B|L|H)/\d{1,2}|ViT-(?:R\d*-?)?(?:Mini|Ti|S|B|L|H)[/-]?\d{1,2})(?![\w/])"
+    r"(?<![\w/+-])(?:(?P<family>[A-Za-z]{2,20}(?:-[A-Za-z]{2,20})?)(?P<joint>[- ]))?"
+    r"(?P<variant>(?P<hybrid>R\d*[+-]?)?(?:Mini|Ti|S|B|L|H)(?P<slash>[/-]?)\d{1,2})(?![\w/])"
 )
+# Values of TF-Hub's tag that stand before a size in other senses: "the other B/16", "a Vision Transformer B/16".
+_NO_FAMILY = ("multiple", "other", "transformer")
 _LICENCE = re.compile(
     r"\b(?:(?P<apache>Apache)|(?P<mit>(?<!by )(?<!at )MIT)|(?P<bsd>BSD)|(?P<lgpl>LGPL)|(?P<gpl>GPL)|(?P<mpl>MPL)"
     r"|(?P<cc>CC[- ]BY|CC0))\b"
@@ -80,7 +84,7 @@ _OTHER_WORKS = re.compile(
     r"|data|datasets?|annotations|labels|paper|originals?|originally|from an?|tuned from|start\w*|initiali[sz]\w*)\b",
     re.IGNORECASE,
 )
-_NAME = re.compile(r"vit_(?:r\d*_)?(?:mini|ti|s|b|l|h)\d{1,2}(?=_|$)")
+_NAME = re.compile(r"(?P<family>[a-z]{2,20})_(?P<variant>(?:r\d*_)?(?:mini|ti|s|b|l|h)\d{1,2})(?=_|$)")
 # At the end of a name, or behind the architecture, but not in "run_256_epochs".
 _SIZE_IN_NAME = re.compile(
     r"(?:(?<=[a-z]\d[-_])|(?<=[a-z]\d\d[-_])|(?<=[-_])(?=\d+$))"
@@ -99,7 +103,8 @@ class Models:
 
     Attributes:
         sizes: of the square inputs, in pixels.
-        variants: the architectures, such as "S/16".
+        variants: of the architectures, such as "S/16".
+        families: the architectures, as TF-Hub's tag `network-architecture` calls them, such as "vit".
         parameters: how many each of the modules has.
         dataset: the data set of the classes, for people.
         license: TF-Hub's tag.
@@ -110,6 +115,29 @@ class Models:
     parameters: frozenset[int] = frozenset()
     dataset: str = ""
     license: str = ""
+    families: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Architecture:
+    """An architecture that a text names.
+
+    Attributes:
+        text: as the text has it, such as "MLP-Mixer B/16".
+        start: where it begins in the text.
+        variant: without the family, such as "B/16".
+        family: TF-Hub's tag, such as "mixer"; None where the text names none.
+    """
+
+    text: str
+    start: int
+    variant: str
+    family: str | None
+
+    def is_one_of(self, models: Models) -> bool:
+        """Whether it may be that of one of the models; "B/16" may mean "Mixer-B/16"."""
+        is_family = self.family is None or not models.families or self.family in models.families
+        return is_family and any(_letters(variant).endswith(_letters(self.variant)) for variant in models.variants)
 
 
 def models_of(reports: Iterable[Report], dataset: str, license_tag: str, has_figures: bool = True) -> Models:
@@ -119,6 +147,7 @@ def models_of(reports: Iterable[Report], dataset: str, license_tag: str, has_fig
     return Models(
         sizes=frozenset(report.model.image_size for report in reports),
         variants=frozenset(report.model.variant for report in reports),
+        families=frozenset(report.model.tag for report in reports),
         parameters=frozenset(counts) if has_figures else frozenset(),
         dataset=dataset,
         license=license_tag,
@@ -182,38 +211,47 @@ def _pixels(models: Models) -> str:
     return f"{' or '.join(f'{size}x{size}' for size in sorted(models.sizes))} pixels"
 
 
-def same_architecture(name: str, variant: str) -> bool:
-    """Whether a way to write an architecture, such as "ViT-R26-S32", means a variant, such as "R26+S/32".
-
-    The name of a family may be left out: "B/16" may mean "Mixer-B/16".
-    """
-    return _letters(variant).endswith(_letters(re.sub("^vit", "", name, flags=re.IGNORECASE)))
-
-
 def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def architectures_in(text: str) -> list[str]:
-    """Returns the architectures of the Vision Transformer that a text names."""
-    return [match[0] for match in _ARCHITECTURE.finditer(text)]
+def _family(name: str) -> str | None:
+    """Returns TF-Hub's tag of a family, such as "mixer" for "MLP-Mixer"; None for other words."""
+    tags = known_tags()["network-architecture"]
+    names = (name.lower(), name.lower().rpartition("-")[2])
+    return next((each for each in names if each in tags and each not in _NO_FAMILY), None)
+
+
+def _architectures_in(text: str) -> Iterator[_Architecture]:
+    """Yields the architectures that a text names; those of unknown families, such as "DeiT-B/16", are left out."""
+    for match in _ARCHITECTURE.finditer(text):
+        family, is_joined = _family(match["family"] or ""), match["joint"] == "-"
+        is_short = match["slash"] == "/" and "-" not in (match["hybrid"] or "")  # others may be names of anything
+        if family and (is_short or is_joined):
+            yield _Architecture(match[0], match.start(), match["variant"], family)
+        elif is_short and not is_joined:
+            yield _Architecture(match["variant"], match.start("variant"), match["variant"], None)
 
 
 def _architecture(sentence: str, models: Models) -> Iterator[str]:
-    named = _ARCHITECTURE.search(sentence)
-    if named and _is_of_models(sentence, _IS, named.start()) and not _ELSEWHERE.search(sentence):
+    named = next(_architectures_in(sentence), None)
+    if named and _is_of_models(sentence, _IS, named.start) and not _ELSEWHERE.search(sentence):
         yield from _other_architecture(sentence, models)
 
 
 def _other_architecture(text: str, models: Models) -> Iterator[str]:
     """Yields that no architecture in a text is the models'."""
-    named = architectures_in(text)
-    if named and models.variants and not _is_any(named, models.variants):
-        yield f"{text!r} names {' and '.join(named)}, but the architecture is {' or '.join(sorted(models.variants))}"
+    named = list(_architectures_in(text))
+    if named and models.variants and not any(architecture.is_one_of(models) for architecture in named):
+        texts = " and ".join(architecture.text for architecture in named)
+        yield f"{text!r} names {texts}, but the architecture is {_in_words(models, named)}"
 
 
-def _is_any(names: Iterable[str], variants: Iterable[str]) -> bool:
-    return any(same_architecture(name, variant) for name, variant in itertools.product(names, variants))
+def _in_words(models: Models, named: Iterable[_Architecture]) -> str:
+    """Returns the models' architectures, with their families where a text names another one."""
+    is_other = bool(models.families) and any(each.family and each.family not in models.families for each in named)
+    families = f" ({', '.join(sorted(models.families))})" if is_other else ""
+    return f"{' or '.join(sorted(models.variants))}{families}"
 
 
 def _parameters(sentence: str, models: Models) -> Iterator[str]:
@@ -280,11 +318,12 @@ def title_problems(title: str, models: Models) -> Iterator[str]:
 
 
 def name_problems(name: str, models: Models) -> Iterator[str]:
-    """Yields the architecture or size in a name such as vit_s16_384 or ViT-S16-384 that is not the models'."""
-    if (match := _NAME.match(name)) and models.variants:
-        named = match[0].removeprefix("vit_")
-        if not _is_any([named], models.variants):
-            yield f"{name!r} names {named}, but the architecture is {' or '.join(sorted(models.variants))}"
+    """Yields the architecture or size in a name such as vit_s16_384 or Mixer-B16-384 that is not the models'."""
+    if (match := _NAME.match(name)) and models.variants and (family := _family(match["family"])):
+        is_own = not models.families or family in models.families
+        named = _Architecture(match["variant"] if is_own else match[0], 0, match["variant"], None if is_own else family)
+        if not named.is_one_of(models):
+            yield f"{name!r} names {named.text}, but the architecture is {_in_words(models, [named])}"
     in_datasets = {at for mention in datasets.mentions(name) for at in range(mention.start, mention.end)}
     sizes = {int(match[0]) for match in _SIZE_IN_NAME.finditer(name) if match.start() not in in_datasets}
     if sizes and models.sizes and not sizes & models.sizes:

@@ -57,8 +57,9 @@ def check_collection(
         Fault: names `where` and the lines.
     """
     page = parse_page(text)
+    families = {report.model.family for report in reports}
     models = agreement.models_of(reports, collection.dataset_name, collection.license, has_figures)
-    problems = [*tf_hub_rules.problems(page), *counts.collection_problems(page)]
+    problems = [*tf_hub_rules.problems(page), *counts.collection_problems(page, families)]
     problems += agreement.page_problems(page, models)
     for report in reports if has_figures else ():
         problems += claims.prose_quote_problems(page, report)

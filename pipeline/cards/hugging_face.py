@@ -68,7 +68,7 @@ def _front_matter(record: Record) -> dict[str, Any]:
     matter: dict[str, Any] = licensed | {
         "library_name": "tf-keras",
         "pipeline_tag": PIPELINE_TAGS[record.head],
-        "tags": ["tensorflow", "saved-model", "tensorflow-hub", "vision-transformer", "jax2tf"],
+        "tags": ["tensorflow", "saved-model", "tensorflow-hub", _tag(record.report.model.family), "jax2tf"],
     }
     if collection.huggingface_dataset and record.report.is_verified:
         matter["datasets"] = [collection.huggingface_dataset]
@@ -76,6 +76,11 @@ def _front_matter(record: Record) -> dict[str, Any]:
         entries = [_result_entry(record, result) for result in results]
         matter |= {"metrics": ["accuracy"], "model-index": [{"name": record.name, "results": entries}]}
     return matter
+
+
+def _tag(family: str) -> str:
+    """Returns a family of networks as a tag, such as "vision-transformer"."""
+    return re.sub("[^a-z0-9]+", "-", family.lower()).strip("-")
 
 
 def _results(record: Record) -> list[_Result]:

@@ -47,7 +47,7 @@ def model_metadata(record: Record) -> str:
         "ownerSlug": collection.publisher.kaggle,
         "title": " ".join(facts.module.title.split()),
         "slug": _slug(facts.member),
-        "subtitle": f"Vision Transformer {report.model.variant}, "
+        "subtitle": f"{report.model.title}, "
             + (collection.summary if report.is_verified else "weights not verified"),
         "isPrivate": True,
         "description": record.render("kaggle.md.jinja", record.links_elsewhere()),

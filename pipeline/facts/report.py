@@ -51,6 +51,8 @@ class ModelFacts:
         family, plural: what they call one, and several, of the same architecture.
         tag: the value of TF-Hub's tag `network-architecture`.
         remark: what a card adds to the variant, such as "a hybrid: ..."; "" for nothing.
+        features: what the features are, such as "the class token after the last layer normalisation"; "" where a card
+            can only say that the head reads them.
         checkpoint_image_size: the checkpoint's own image size, if its arrays were resized for image_size; else None.
         operations: floating-point operations of the logits of one image; None where they were not counted.
         frozen: why the modules cannot be trained; "" for those that can.
@@ -68,6 +70,7 @@ class ModelFacts:
     dropout: float = 0.0
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
     remark: str = ""
+    features: str = ""
     checkpoint_image_size: int | None = None
     operations: int | None = None
     frozen: str = ""
@@ -245,5 +248,6 @@ def _from_schema_3(content: Mapping[str, Any]) -> dict[str, Any]:
     model = dict(content["model"])
     remark = "a hybrid: a ResNet computes the tokens that the Transformer reads" if model.pop("hybrid") else ""
     family = {"family": "Vision Transformer", "plural": "Vision Transformers", "tag": "vit", "architecture": "vit"}
-    title = f"Vision Transformer {model['variant']}"
-    return dict(content) | {"model": model | family | {"title": title, "remark": remark}, "schema": SCHEMA}
+    words = {"title": f"Vision Transformer {model['variant']}", "remark": remark}
+    words["features"] = "the class token after the last layer normalisation"
+    return dict(content) | {"model": model | family | words, "schema": SCHEMA}

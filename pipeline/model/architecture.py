@@ -66,6 +66,14 @@ class Architecture(ABC):
         del model
         return ""
 
+    def describe_features(self, model: Model) -> str:
+        """Returns what the features are, such as "the mean of the tokens after the last layer normalisation".
+
+        "" where a card can only say that the head reads them.
+        """
+        del model
+        return ""
+
     def guess(self, shapes: Mapping[str, Shape]) -> Guess | None:
         """Returns the model that a checkpoint's arrays look like by their normalized shapes, or None."""
         del shapes

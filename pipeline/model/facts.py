@@ -11,4 +11,5 @@ def describe_model(model: Model) -> dict[str, Any]:
     """Returns the fields of pipeline.facts.report.ModelFacts that are known without the network."""
     architecture = find_architecture(model)
     words = {"family": architecture.title, "plural": architecture.plural, "tag": architecture.tag}
-    return asdict(model) | words | {"title": architecture.describe(model), "remark": architecture.remark(model)}
+    words |= {"title": architecture.describe(model), "remark": architecture.remark(model)}
+    return asdict(model) | words | {"features": architecture.describe_features(model)}

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.base.fault import Fault
 from pipeline.cards.agreement import Models, name_problems, title_problems
 from pipeline.facts import datasets
+from pipeline.model.architecture import find_architecture
 from pipeline.pool import names, upstream
 from pipeline.prose.fields import Field, MemberTexts
 
@@ -92,6 +93,7 @@ def _names(texts: MemberTexts) -> Iterator[Disagreement]:
     models = Models(
         sizes=frozenset({texts.model.image_size}),
         variants=frozenset({texts.model.variant}),
+        families=frozenset({find_architecture(texts.model).tag}),
         dataset=texts.collection.dataset_name,
     )
     model = Field(("model", "variant"), "")

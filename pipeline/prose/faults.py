@@ -24,6 +24,7 @@ from pipeline.cards.record import CardFacts, records
 from pipeline.facts.collection import Collection
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, module_entry
 from pipeline.hub.publisher_page import render_publisher
+from pipeline.model.architecture import find_architecture
 from pipeline.prose.agreement import disagreements
 from pipeline.prose.fields import Field, MemberTexts, fields_of
 from pipeline.prose.markdown import form_problems, relative_links
@@ -95,6 +96,7 @@ def _own_problems(field: Field, texts: MemberTexts, others: Sequence[MemberTexts
         models = Models(
             sizes=frozenset(member.model.image_size for member in members),
             variants=frozenset(member.model.variant for member in members),
+            families=frozenset(find_architecture(member.model).tag for member in members),
             dataset=texts.collection.dataset_name,
             license=texts.collection.license,
         )

@@ -141,6 +141,44 @@ def test_architectures_of_other_families_are_not_taken_for_vision_transformers()
     assert list(text_problems("It is the S/16.", mixer)) != []
 
 
+VIT_B16 = Models(variants=frozenset({"B/16"}), families=frozenset({"vit"}))
+MIXER_B16 = Models(variants=frozenset({"B/16"}), families=frozenset({"mixer"}))
+NAMES_OF_MIXERS = ("It is a Mixer-B/16.", "They are MLP-Mixer B/16.", "It is the MLP-Mixer-B/16.", "It is Mixer-B16.")
+
+
+@pytest.mark.parametrize("sentence", NAMES_OF_MIXERS)
+def test_the_family_of_an_architecture_is_compared(sentence: str) -> None:
+    assert list(text_problems(sentence, MIXER_B16)) == []
+    (problem,) = text_problems(sentence, VIT_B16)
+    assert ", but the architecture is B/16 (vit); correct it" in problem.text
+    assert list(text_problems(sentence.replace("MLP-", "").replace("Mixer", "ViT"), MIXER_B16))
+    assert list(text_problems(sentence.replace("16", "32"), MIXER_B16))
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["It is a Vision Transformer B/16.", "It is the B/16.", "It is the other B/16.", "It is B/16.", "It is DeiT-L/16."],
+)
+def test_a_variant_without_a_known_family_may_be_of_any(sentence: str) -> None:
+    for models in (VIT_B16, MIXER_B16):
+        assert list(text_problems(sentence, models)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "models", "message"),
+    [
+        ("mixer_b16", MIXER_B16, None),
+        ("vit_b16", VIT_B16, None),
+        ("cifar_b16", VIT_B16, None),
+        ("mixer_b16", VIT_B16, "'mixer_b16' names mixer_b16, but the architecture is B/16 (vit)"),
+        ("mixer_l16_224", MIXER_B16, "'mixer_l16_224' names l16, but the architecture is B/16"),
+        ("Mixer-L16", MIXER_B16, "'Mixer-L16' names Mixer-L16, but the architecture is B/16"),
+    ],
+)
+def test_a_name_of_another_family_is_refused(name: str, models: Models, message: str | None) -> None:
+    assert list(title_problems(name, models)) == ([message] if message else [])
+
+
 def test_what_is_not_known_is_not_compared() -> None:
     for sentence, _ in FALSE:
         assert list(text_problems(sentence, Models())) == []

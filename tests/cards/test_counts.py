@@ -9,6 +9,8 @@ from pipeline.facts.collection import read_collection
 from tests.reports import REPORT
 from tests.test_card import VIT, reports_of
 
+VITS = {"Vision Transformer"}
+
 
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory: pytest.TempPathFactory) -> str:
@@ -18,7 +20,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_a_rendered_collection_agrees_with_itself(collection: str) -> None:
-    assert collection_problems(parse_page(collection)) == []
+    assert collection_problems(parse_page(collection), VITS) == []
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,7 @@ def test_a_rendered_collection_agrees_with_itself(collection: str) -> None:
 def test_a_count_that_differs_from_its_list_is_refused(collection: str, old: str, new: str, message: str) -> None:
     """The reference collection's page had "eight" in one sentence and "seven" in another."""
     assert old in collection
-    problems = collection_problems(parse_page(collection.replace(old, new)))
+    problems = collection_problems(parse_page(collection.replace(old, new)), VITS)
     assert message in "\n".join(f"{problem.line}: {problem.text}" for problem in problems)
 
 
@@ -51,6 +53,14 @@ def test_numbers_that_count_something_else_pass(collection: str) -> None:
         "Every checkpoint gives one image classifier and one feature extractor, two modules per model.\n\n"
     )
     assert (
-        collection_problems(parse_page(collection.replace("## About the models\n\n", f"## About the models\n\n{text}")))
+        collection_problems(
+            parse_page(collection.replace("## About the models\n\n", f"## About the models\n\n{text}")), VITS
+        )
         == []
     )
+
+
+def test_models_of_several_families_are_counted_as_models_alone(collection: str) -> None:
+    page = parse_page(collection.replace("Collection of seven", "Two Vision Transformers, a collection of seven"))
+    assert len(collection_problems(page, VITS)) == 1
+    assert collection_problems(page, {"Vision Transformer", "MLP-Mixer"}) == []

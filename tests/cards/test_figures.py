@@ -124,7 +124,7 @@ def test_a_line_that_was_added_is_refused(pages: dict[Head, str], report: Report
     card, added = pages[Head.CLASSIFICATION], "It classifies 37.4 images a second."
     text = refused(card.replace("## Results\n", f"## Results\n\n{added}\n"), report)
     assert f"by the report, got {added!r}; publish" in text
-    text = refused(card.replace("can be fine-tuned.\n", f"can be fine-tuned.\n{added}\n"), report)
+    text = refused(card.replace("an addition are two.\n", f"an addition are two.\n{added}\n"), report)
     assert f"expected the end of the section by the report, got {added!r}; publish" in text
 
 
@@ -209,7 +209,7 @@ def row_problems(row: str, report: Report) -> str:
 
 def test_a_row_of_the_performance_table_has_the_reports_figures(report: Report) -> None:
     row = render("performance_row.md.jinja", title="Demo", link=LINK, report=report).rstrip("\n")
-    assert row == f"| [Demo]({LINK}) | 28 | 307,082 | 1.6 MB | 91.90 % on 1,000 images | 80.46 % | 64 |"
+    assert row == f"| [Demo]({LINK}) | 28 | 307,082 | 0.0302 | 1.6 MB | 91.90 % on 1,000 images | 80.46 % | 64 |"
     assert row_problems(row, report) == ""
     for old, new in (
         ("on 1,000 images", "on 1,000 test images"),

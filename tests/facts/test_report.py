@@ -109,7 +109,8 @@ def reworded(report: Report) -> Report:
     accuracy = replace(report.accuracy, reason="", measured=replace(report.accuracy.measured, label_order=order))
     modules = {head: replace(module, session=None, c_api=None) for head, module in report.modules.items()}
     rungs = tuple(rung for rung in report.ladder if rung.rung not in ("session", "c_api"))
-    older = replace(report, accuracy=accuracy, modules=modules, ladder=rungs, plots=())
+    model = replace(report.model, operations=None)
+    older = replace(report, model=model, accuracy=accuracy, modules=modules, ladder=rungs, plots=())
     return with_weights(older, Verification.UNVERIFIED)
 
 

@@ -71,6 +71,12 @@ class VisionTransformers(Architecture):
         is_hybrid = variant(model.variant).resnet is not None
         return "a hybrid: a ResNet computes the tokens that the Transformer reads" if is_hybrid else ""
 
+    def describe_features(self, model: Model) -> str:
+        options = options_of(model)
+        token = {"token": "the class token", "gap": "the mean of the tokens", "map": "an attention-weighted token"}
+        layer = ", through a dense layer with tanh" if options.pre_logits else ""
+        return f"{token[options.pooling]} after the last layer normalisation{layer}"
+
     def guess(self, shapes: Mapping[str, Shape]) -> Guess | None:
         kernel, position = shapes.get("embedding/kernel"), shapes.get(POSITION)
         if kernel is None or len(kernel) != 4:
