@@ -36,7 +36,6 @@ class Layout:
 LAYOUTS = (
     Layout("quantized weights", r"(^|[/._])(qweight|qzeros|zero_point|weight_scale|absmax|SCB)$", _OTHER),
     Layout("a LoRA adapter, not a whole model", r"lora_(A|B|up|down)\b", "merge it into its model first"),
-    Layout("an MLP-Mixer", r"(^|/)MixerBlock_\d+/", _OTHER),
     Layout("a ResNet of BiT", r"(^|/)root_block/", _OTHER),
     Layout("a tower for images and one for texts (LiT, SigLIP)", r"^(params/|opt/target/)?(img|txt)/", _OTHER),
     Layout("a CLIP or SigLIP of Hugging Face's transformers", r"(^|\.)(vision|text)_model\.", _OTHER),

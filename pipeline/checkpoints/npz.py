@@ -15,7 +15,7 @@ from pipeline.base.npz_file import NpzFile
 from pipeline.checkpoints import file_kinds
 from pipeline.checkpoints.digest import model_shape
 from pipeline.checkpoints.layouts import describe_arrays
-from pipeline.model.architecture import find_architecture
+from pipeline.model.architecture import describe_guess
 from pipeline.model.parameters import release_memory
 
 if TYPE_CHECKING:
@@ -136,12 +136,12 @@ def _check_layout(
     """
     shapes, model = _normalize_shapes(stored), network.model
     expected, image_size = network.expected_shapes(), None
-    if expected is not None and shapes != expected and (image_size := network.stored_image_size(shapes)):
+    if expected is not None and shapes != expected and (image_size := _stored_image_size(shapes, network, path)):
         expected = network.expected_shapes(image_size)
     if expected is not None and (mismatches := _list_mismatches(shapes, expected)):
         if problem := describe_arrays(shapes.keys()):
             raise Fault(f"{path}: {problem}")
-        guess = find_architecture(model).guess(shapes)
+        guess = describe_guess(model, shapes)
         raise Fault(
             f"{path}: does not fit variant {model.variant} with {model.image_size} pixels and {model.classes} classes"
             f"{f'; its arrays look like {guess}' if guess else ''}; correct the section model, or delete the file and"
@@ -152,6 +152,14 @@ def _check_layout(
             advice = f"; {_TYPE_ADVICE[str(kind)]}" if str(kind) in _TYPE_ADVICE else ""
             raise Fault(f"{path}: the array {name!r} is {kind}, expected float32{advice}")
     return image_size
+
+
+def _stored_image_size(shapes: Mapping[str, Shape], network: "Network", path: Path) -> int | None:
+    """Returns Network.stored_image_size() of a file, which is named where it is refused."""
+    try:
+        return network.stored_image_size(shapes)
+    except Fault as fault:
+        raise Fault(f"{path}: {fault}") from None
 
 
 def _check_values(arrays: Arrays, network: "Network", path: Path) -> None:

@@ -105,3 +105,20 @@ def find_architecture(model: Model) -> Architecture:
     """Returns the architecture of a section."""
     architecture: Architecture = architectures.find_part(model.architecture, "architecture").ARCHITECTURE
     return architecture
+
+
+def describe_guess(model: Model, shapes: Mapping[str, Shape]) -> str | None:
+    """Returns what a checkpoint's arrays look like, such as "B/16 with 224 pixels and 10 classes"; None for nothing.
+
+    Args:
+        model: a section that they do not fit. Of another architecture than its own the title is named, too.
+        shapes: by path, normalized.
+    """
+    mine = find_architecture(model)
+    if guess := mine.guess(shapes):
+        return str(guess)
+    for name in architectures.list_architectures():
+        other: Architecture = architectures.find_part(name, "architecture").ARCHITECTURE
+        if other.name != mine.name and (guess := other.guess(shapes)):
+            return f"the {other.title} {guess} (architecture: {other.name})"
+    return None

@@ -100,6 +100,9 @@ class Network(ABC):
 
         Args:
             shapes: of its normalized arrays, which are not the model's.
+
+        Raises:
+            Fault: when only the image size is wrong, and the network cannot be given another one.
         """
         del shapes
         return None

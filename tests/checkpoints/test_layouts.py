@@ -47,7 +47,6 @@ def below(prefix: str, names: tuple[str, ...]) -> tuple[str, ...]:
         ((*BIG_VISION, "MAPHead_0/probe"), "big_vision's attention pooling; it is another architecture"),
         (below("params/img/", BIG_VISION), "a tower for images and one for texts (LiT, SigLIP); "),
         ((*AUGREG, "pre_logits/kernel"), "a Vision Transformer with a pre_logits layer, as before its fine-tuning; "),
-        (("MixerBlock_0/token_mixing/Dense_0/kernel", "stem/kernel", "head/kernel"), "an MLP-Mixer; "),
         (("resnet/root_block/conv_root/kernel", "head/kernel"), "a ResNet of BiT; "),
         (("root_block/conv_root/kernel", "block1/unit01/conv1/kernel"), "a ResNet of BiT; "),
         (("vit.embeddings.cls_token", "vit.embeddings.patch_embeddings.projection.weight"), "Hugging Face's transform"),

@@ -1,0 +1,1 @@
+"""MLP-Mixers: an architecture, see pipeline.model."""

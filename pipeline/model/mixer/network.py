@@ -1,0 +1,140 @@
+"""The MLP-Mixers of google-research/vision_transformer as one Flax module; variants.py has their table.
+
+Sources: "MLP-Mixer: An all-MLP Architecture for Vision" (https://arxiv.org/abs/2105.01601) and, for what the paper
+leaves open (epsilons, the form of GELU, names of parameters), vit_jax/models_mixer.py of
+https://github.com/google-research/vision_transformer and big_vision/models/mlp_mixer.py of
+https://github.com/google-research/big_vision.
+Submodules have the names that the published checkpoints use, so a checkpoint's keys are the parameters' paths.
+The names of functions that JAX traces are part of the bytes of published modules.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax.traverse_util import flatten_dict
+
+from pipeline.base.fault import Fault
+from pipeline.model.blocks import BLOCKS, call_shared
+from pipeline.model.layers import LayerNorm, MlpBlock, Patches
+from pipeline.model.mixer.architecture import find_image_size
+from pipeline.model.mixer.variants import Variant, variant
+from pipeline.model.network import Network, Shape, Tolerances, Values, Weights
+from pipeline.model.parameters import nest_parameters
+from pipeline.model.section import Model
+
+
+class MixerBlock(nn.Module):
+    """Pre-norm MLPs that mix tokens, each channel for itself, and then channels, each token for itself.
+
+    Attributes:
+        tokens_mlp, channels_mlp: the widths of the hidden layers.
+    """
+
+    tokens_mlp: int
+    channels_mlp: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps (n, tokens, width) to the same shape."""
+        y = LayerNorm(name="LayerNorm_0")(x).swapaxes(1, 2)
+        x = x + MlpBlock(self.tokens_mlp, name="token_mixing")(y).swapaxes(1, 2)
+        return x + MlpBlock(self.channels_mlp, name="channel_mixing")(LayerNorm(name="LayerNorm_1")(x))
+
+
+class MlpMixer(nn.Module):
+    """An MLP-Mixer.
+
+    Attributes:
+        variant: the architecture.
+        classes: the number of logits; None for the feature extractor, which has no head.
+        has_tokens: whether it returns the tokens after the last LayerNorm.
+    """
+
+    variant: Variant
+    classes: int | None
+    has_tokens: bool = False
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Maps float32 (n, size, size, 3) in [-1, 1] to logits (n, classes), or features (n, width) without a head.
+
+        With has_tokens it returns (n, size**2 / patch**2, width) instead, whose mean over the tokens the features are.
+        """
+        x = Patches(self.variant.width, self.variant.patch, name="stem")(images)
+        for layer in range(self.variant.layers):
+            block = MixerBlock(self.variant.tokens_mlp, self.variant.channels_mlp, parent=None)
+            x = call_shared(self, block, f"MixerBlock_{layer}", x)
+        tokens = LayerNorm(name="pre_head_layer_norm")(x)
+        if self.has_tokens:
+            return tokens
+        features = jnp.mean(tokens, axis=1)
+        if self.classes is None:
+            return features
+        # Upstream starts fine-tuning with a zero head, so that every class is equally likely.
+        return nn.Dense(self.classes, kernel_init=nn.initializers.zeros, name="head")(features)
+
+
+class MixerNetwork(Network):
+    """An MLP-Mixer of a section `model`."""
+
+    has_tokens = True
+    tolerances = Tolerances(1e-5, 2e-4)
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._variant = variant(model.variant)
+
+    def _apply(self, weights: Weights, images: Values, classes: int | None, has_tokens: bool = False) -> jax.Array:
+        module = MlpMixer(self._variant, classes, has_tokens)
+        outputs: jax.Array = module.apply({"params": nest_parameters(weights)}, images)
+        return outputs
+
+    def features(self, weights: Weights, images: Values, key: jax.Array | None = None) -> jax.Array:
+        del key  # upstream's Mixers have no dropout
+        return self._apply(weights, images, None)
+
+    def logits(self, weights: Weights, images: Values, key: jax.Array | None = None) -> jax.Array:
+        del key
+        return self._apply(weights, images, self.model.classes)
+
+    def head(self, weights: Weights, features: Values) -> jax.Array:
+        head = {name: weights[f"head/{name}"] for name in ("kernel", "bias")}
+        logits: jax.Array = nn.Dense(self.model.classes).apply({"params": head}, features)
+        return logits
+
+    def tokens(self, weights: Weights, images: Values) -> jax.Array:
+        return self._apply(weights, images, None, has_tokens=True)
+
+    def trace(self, weights: Weights, images: Values) -> dict[str, tuple[jax.Array, jax.Array]]:
+        module = MlpMixer(self._variant, self.model.classes)
+        _, state = module.apply({"params": nest_parameters(weights)}, images, mutable=[BLOCKS])
+        return {path: ends for path, (ends,) in flatten_dict(state[BLOCKS], sep="/").items()}
+
+    def expected_shapes(self, image_size: int | None = None) -> dict[str, Shape]:
+        size = image_size or self.model.image_size
+        image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+        # One block is traced for all, since they are equal.
+        module = MlpMixer(replace(self._variant, layers=1), self.model.classes)
+        tree = jax.eval_shape(module.init, jax.random.key(0), image)["params"]
+        block = tree.pop("MixerBlock_0")
+        tree |= {f"MixerBlock_{layer}": block for layer in range(self._variant.layers)}
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        return {"/".join(key.key for key in path): leaf.shape for path, leaf in leaves}
+
+    def stored_image_size(self, shapes: Mapping[str, Shape]) -> int | None:
+        size, wanted = find_image_size(shapes), self.model.image_size
+        if size is not None and size != wanted and shapes == self.expected_shapes(size):
+            raise Fault(
+                f"the checkpoint is of images of {size} pixels, but model.image_size is {wanted}: an MLP-Mixer cannot"
+                " be resized, since its token mixing has a weight for each of"
+                f" {self._variant.count_tokens(size)} tokens; set model.image_size to {size}"
+            )
+        return None
+
+
+def open_network(model: Model) -> Network:
+    """Returns the network of a section that names this architecture."""
+    return MixerNetwork(model)
