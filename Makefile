@@ -44,7 +44,7 @@ MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
 
 # Settings. `make help` prints what follows ##. There is no space before it: that would be part of a default.
 ##@ Which models
-MODEL ?=## one member; without it, the stages run for every member of COLLECTION
+MODEL ?=## one member; without it, the stages run for every member of COLLECTION; new: the name of the new one
 COLLECTION ?= $(or $(if $(MODEL),$(firstword $(call folders,$(filter %/$(MODEL).yaml,$(YAMLS))))),vit)## a folder of model_cards/; default: the one of MODEL, or vit
 ##@ Checkpoints
 CHECKPOINTS ?=## a folder or URL of checkpoints, tried before a member's own sources
@@ -106,7 +106,9 @@ AGAINST_ACTIVATION ?=## evaluate: ACTIVATION of AGAINST, likewise
 SAVED_MODEL ?=## doctor: a SavedModel's folder, archive or address, instead of MODEL's
 INDEX ?=## select, add: the pool's index.csv, a file or URL; default index.csv in CHECKPOINTS
 DIFF ?=## select: 1 to compare the choice with the collection's members
-CHECKPOINT ?=## add: the name or address of one of upstream's files, or of a copy on Hugging Face
+CHECKPOINT ?=## add: the name or address of one of upstream's files, or of a copy on Hugging Face; new: your file or its URL
+VARIANT ?=## new: the model's variant, such as S/16, where no CHECKPOINT tells it
+ARCHITECTURE ?=## new: the model's architecture, such as mixer, or <file>.py:<class> for a network of your own; default vit
 NAME ?=## add: the new member's name, if not the usual one
 TORCH_PYTHON ?=## bench, check-full: an interpreter with benchmarks/requirements-forward.txt
 ##@ Interpreters
@@ -116,11 +118,11 @@ BASE_PYTHON ?= python3## the interpreter that .venv is made from; default python
 # Other programs use these words in the environment (autotools set PYTHON, WSL NAME, csh HOST): only the command line
 # counts.
 $(foreach word,CACHE LOCK INDEX DIFF FROM TO FRESH NAME HOST PYTHON SIGNATURE OUTPUT TAGS SIZE LAYOUT BACKGROUND PROTOCOL \
-  TRUST ROOT ROLE KEY OWNER REVOKE PLAN REASON FOR ALIAS MOVE,\
+  TRUST ROOT ROLE KEY OWNER REVOKE PLAN REASON FOR ALIAS MOVE VARIANT ARCHITECTURE,\
   $(if $(filter $(word),$(GIVEN)),,$(eval override $(word) :=)))
 # Only some shells expand the ~ of `make HUB=~/hub`.
 home = $(subst <home>,,$(subst <home>~/,$(value HOME)/,<home>$(1)))
-$(foreach path,CHECKPOINTS CACHE LOCK IMAGENET REAL ARTIFACTS HUB FROM TO MODULE AGAINST LABELS SAVED_MODEL INDEX SIGN TORCH_PYTHON \
+$(foreach path,CHECKPOINTS CACHE LOCK IMAGENET REAL ARTIFACTS HUB FROM TO MODULE AGAINST LABELS SAVED_MODEL INDEX SIGN CHECKPOINT TORCH_PYTHON \
   PYTHON BASE_PYTHON ROOT KEY PLAN,\
   $(eval override $(path) := $$(call home,$$($(path)))))
 
@@ -266,7 +268,7 @@ DONE = $(eval PUBLISHED := yes)
 idle = $(if $(PUBLISHED)$(strip $(call flags,n q s)),,$(info \
   nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
 
-.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all select add contact-sheet evaluate imagenet check-hub release-plan release release-notes reproduce serve yank unyank deprecate undeprecate alias doctor test test-fast browser lint wheel bench check-full clean
+.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all select add new contact-sheet evaluate imagenet check-hub release-plan release release-notes reproduce serve yank unyank deprecate undeprecate alias doctor test test-fast browser lint wheel bench check-full clean
 FORCE:
 
 ##@ Publish models
@@ -354,6 +356,10 @@ select: | checked_settings ## choose checkpoints of the pool by the criteria of 
 add: | checked_settings ## make CHECKPOINT, one of upstream's files, a member: write its YAML file
 	$(Q)$(RUN)add $(call given,CHECKPOINT) $(pool_index) $(call option,NAME,--name) $(call option,SIZE,--size) \
 	  $(if $(filter file,$(origin COLLECTION)),,--collection=$(call given,COLLECTION))
+
+new: | checked_settings ## write the YAML files of MODEL, a new member of COLLECTION, with marked places for what you know; from CHECKPOINT what it tells
+	$(Q)$(RUN)new $(call given,COLLECTION) $(call given,MODEL) $(call option,CHECKPOINT,--checkpoint) \
+	  $(call option,VARIANT,--variant) $(call option,ARCHITECTURE,--architecture) $(cached)
 
 ##@ Development
 pytest = $(call quote,$(PYTHON)) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder

@@ -100,12 +100,17 @@ is_odd = $(strip $(filter-out 1,$(words $(1))) $(filter -%,$(1)) $(call not_in_n
 $(foreach file,$(wildcard model_cards/*/*.yaml),\
   $(if $(strip $(filter-out model_cards/%.yaml,$(file)) $(foreach part,$(subst /, ,$(file)),$(call is_odd,$(part)))),\
     $(error $(file): the name of a file in model_cards/ may have the letters a-z and A-Z, digits and - _ . but no spaces; rename it)))
-$(if $(filter-out $(MODELS),$(MODEL)),$(error unknown member MODEL=$(call shown,MODEL); the members are: $(MODELS)))
-$(if $(filter add,$(MAKECMDGOALS)),$(if $(and $(COLLECTION),$(call is_odd,$(COLLECTION))),$(error \
+is_new := $(filter new,$(MAKECMDGOALS))
+$(if $(is_new),$(if $(and $(MODEL),$(filter-out file,$(origin COLLECTION))),,$(error \
+  say which member of which collection to write: make new COLLECTION=<a folder of model_cards/, which may be new> MODEL=<its name>)))
+$(if $(is_new),$(if $(call is_odd,$(MODEL)),$(error \
+  MODEL=$(call shown,MODEL): expected the name of a member, of lower-case letters, digits and _)))
+$(if $(is_new),,$(if $(filter-out $(MODELS),$(MODEL)),$(error unknown member MODEL=$(call shown,MODEL); the members are: $(MODELS))))
+$(if $(filter add new,$(MAKECMDGOALS)),$(if $(and $(COLLECTION),$(call is_odd,$(COLLECTION))),$(error \
   COLLECTION=$(call shown,COLLECTION): expected the name of a folder of model_cards/, of lower-case letters, digits, - and _)))
 without = $(if $(filter $(1),$(MAKECMDGOALS)),$(if $(2),,missing))
 $(if $(call without,add,$(CHECKPOINT)),$(error say which checkpoint: make add CHECKPOINT=<the name or address of one of upstream's files>))
-$(if $(filter add,$(MAKECMDGOALS)),,$(if $(filter-out $(COLLECTIONS),$(COLLECTION)),$(error unknown COLLECTION=$(call shown,COLLECTION); the collections are: $(COLLECTIONS))))
+$(if $(filter add new,$(MAKECMDGOALS)),,$(if $(filter-out $(COLLECTIONS),$(COLLECTION)),$(error unknown COLLECTION=$(call shown,COLLECTION); the collections are: $(COLLECTIONS))))
 $(if $(call without,publish,$(MODEL)),$(error say which member: make publish MODEL=<member>, one of $(MODELS); or make publish-all for the collection $(COLLECTION)))
 $(if $(call without,contact-sheet,$(MODEL)),$(error say which member: make contact-sheet MODEL=<member>, one of $(MODELS)))
 $(if $(call without,evaluate,$(and $(MODULE),$(IMAGENET))),$(error say which module and images: make evaluate MODULE=<folder, .tar.gz or address> IMAGENET=<images>))

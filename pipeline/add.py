@@ -16,12 +16,13 @@ from pathlib import Path
 from pipeline.base.command import command_line, guarded
 from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import write_text
+from pipeline.base.yaml_sections import Member
 from pipeline.download import cache
 from pipeline.pool import augreg, index
 from pipeline.pool.candidate import Candidate
 from pipeline.pool.index import Index
 from pipeline.pool.lookup import image_size_of, look_up
-from pipeline.pool.members import check_collection_name, check_member_name, read_members
+from pipeline.pool.members import check_collection_name, check_member_name
 from pipeline.pool.upstream import UpstreamFile
 from pipeline.pool.upstream_member import Upstream
 
@@ -55,10 +56,17 @@ def _name_member(candidate: Candidate, cards: Path, name: str | None) -> str:
 
 def _refuse_member(candidate: Candidate, paths: dict[str, Path]) -> None:
     """Raises a Fault when the checkpoint is a member already; `paths` are all members' files by member."""
-    for folder in sorted({path.parent for path in paths.values()}):
-        for member, checkpoint in read_members(folder).items():
-            if checkpoint == candidate.checkpoint:
-                raise Fault(f"{paths[member]}: {checkpoint} is a member already; run make publish MODEL={member}")
+    for member, path in paths.items():
+        if _checkpoint_of(path) == candidate.checkpoint:
+            raise Fault(f"{path}: {candidate.checkpoint} is a member already; run make publish MODEL={member}")
+
+
+def _checkpoint_of(path: Path) -> str | None:
+    """Returns the checkpoint of a member; None where its file has a fault or open places, which its stages report."""
+    try:
+        return Member(path).checkpoint_name()
+    except Fault:
+        return None
 
 
 def open_candidate(checkpoint: str, size: str | None, pool: Index | None) -> Candidate:

@@ -128,7 +128,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.stamps", description="Writes make's stamps.")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("members", type=Path, nargs="+")
+    parser.add_argument("members", type=Path, nargs="*", help="none yet where the first is to be written")
     parser.add_argument("--receipts", nargs="*", default=[], metavar="NAME=RECEIPT")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--selected", nargs="*", default=[], help="the members that the settings are for")

@@ -41,7 +41,7 @@ ARTIFACTS = "o'brien$(touch${IFS}ran)\"#1&{}"
 GOALS = (
     *("publish-all", "select", "add", "contact-sheet", "evaluate", "doctor", "check-hub", "serve", "imagenet"),
     *("yank", "unyank", "deprecate", "undeprecate", "alias", "release-plan", "release", "bench", "check-full"),
-    *("verify", "keys", "sign", "renew", "reproduce", "release-notes"),
+    *("verify", "keys", "sign", "renew", "reproduce", "release-notes", "new"),
 )
 SETTINGS = re.findall(r"^([A-Z_]+) \?=", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 # Stands in for an interpreter: writes its arguments to words, each with a NUL after it.

@@ -146,6 +146,7 @@ def test_the_example_of_add_is_named_as_it_says() -> None:
         "check",
         "select",
         "add",
+        "new",
         "imagenette",
         "serve",
     ],
@@ -163,6 +164,7 @@ def test_help_texts_name_every_argument(stage_name: str, stage: Stage) -> None:
 
 def test_no_placeholder_is_left() -> None:
     for text in PAGES.values():
+        text = text.replace("`TODO:`", "")  # the mark of make new
         assert not re.search(r"\b(TODO|TBD|FIXME|FIGURES|DATE|XXX|TABLE|YAML\n)\b", text)
 
 

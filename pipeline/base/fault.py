@@ -59,10 +59,10 @@ def escape_controls(text: str) -> str:
     return re.sub("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda match: escape(match[0]), text)
 
 
-def show_name(name: str) -> str:
-    """Returns a name of a stranger for a message: without control characters, and in at most 100 characters."""
-    shown = escape(name if len(name) <= 200 else f"{name[:100]}{name[-100:]}")  # at once: it may have megabytes
-    return shown if len(shown) <= 100 else f"{shown[:80]}...{shown[-17:]}"
+def show_name(name: str, limit: int = 100) -> str:
+    """Returns a name of a stranger for a message: without control characters, and in at most `limit` characters."""
+    shown = escape(name if len(name) <= 2 * limit else f"{name[:limit]}{name[-limit:]}")  # it may have megabytes
+    return shown if len(shown) <= limit else f"{shown[: limit - 20]}...{shown[-17:]}"
 
 
 def list_names(names: Sequence[str], limit: int = 5) -> str:

@@ -10,6 +10,7 @@ stack as the file does, and aliases repeat what they name. Its events need neith
 import math
 import re
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from pipeline.base.text import read_text
 # This project's longest file has 4 kB. A collection with 100 references and their BibTeX has about 80 kB.
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20  # lists and mappings within each other; a reference of a collection has a depth of 3
+
+# Where `make new` leaves something to the author: what to write follows. No text of a page begins so.
+OPEN_PLACE = "TODO:"
 
 # libyaml is several times faster than the pure-Python loader, and every make run reads every member.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -35,7 +39,7 @@ def compose(path: Path) -> yaml.MappingNode:
 
     Raises:
         Fault: names file and line where the file is missing, too large, not UTF-8, not valid YAML or not a mapping,
-            repeats a key, or has a value that can be understood in two ways.
+            repeats a key, has a value that can be understood in two ways, or places that are open (OPEN_PLACE).
     """
     text = _read(path)
     try:
@@ -52,6 +56,10 @@ def compose(path: Path) -> yaml.MappingNode:
     if not isinstance(root, yaml.MappingNode):
         raise Fault(f"{path}:1: expected a mapping of sections")
     _check(path, root)
+    if places := list(_find_open(root)):
+        lines = "\n".join(f"  {path}:{line}: {name}: {to_do}" for line, name, to_do in places)
+        count = f"{len(places)} places are" if len(places) > 1 else "a place is"
+        raise Fault(f"{path}: {count} open; write what each says instead of it:\n{lines}")
     return root
 
 
@@ -167,6 +175,21 @@ def _check(path: Path, node: yaml.Node) -> None:
             _check(path, part)
     elif problem := _wrong_scalar(node):
         raise Fault(f"{path}:{_line(node)}: {problem}")
+
+
+def _find_open(node: Any, name: str = "") -> Iterator[tuple[int, str, str]]:
+    """Yields the line, the name and the task of each open place: a text with a line that begins with OPEN_PLACE."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _find_open(value, f"{name}.{key.value}".lstrip("."))
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            yield from _find_open(value, f"{name}[{number}]")
+    elif OPEN_PLACE in node.value:
+        first = _line(node) + (node.style in ("|", ">"))
+        for offset, text in enumerate(node.value.split("\n")):
+            if text.lstrip().startswith(OPEN_PLACE):
+                yield first + offset, name, show_name(text.lstrip().removeprefix(OPEN_PLACE).strip(), 400)
 
 
 def _wrong_scalar(node: yaml.Node) -> str | None:

@@ -63,6 +63,12 @@ def read(path: Path) -> Arrays:
         return {name: file.read(name) for name in file.headers}
 
 
+def read_shapes(path: Path) -> dict[str, Shape]:
+    """Returns the shapes of a checkpoint's normalized arrays by path, without their values; raises as read() does."""
+    with _open(path) as file:
+        return _normalize_shapes({name: header.shape for name, header in file.headers.items()})
+
+
 def read_parameters(path: Path, network: "Network") -> Parameters:
     """Reads the weights of a network from a checkpoint, once their names, types and shapes are right.
 

@@ -61,3 +61,5 @@ GSAM = Paper(
   url = {https://arxiv.org/abs/2203.08065}
 }""",
 )
+
+BY_ARCHITECTURE = {"vit": VIT, "mixer": MIXER}

@@ -64,7 +64,7 @@ class Release:
     @property
     def architecture_paper(self) -> Paper:
         """The first reference."""
-        return papers.MIXER if self.architecture == "mixer" else papers.VIT
+        return papers.BY_ARCHITECTURE[self.architecture]
 
 
 _SAM = "trained from scratch on {dataset} with sharpness-aware minimization (SAM)"

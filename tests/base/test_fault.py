@@ -40,3 +40,5 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
 def test_names_of_strangers_are_shown_without_control_characters() -> None:
     assert show_name("a\x1b[31mb\n\udcff") == r"a\x1b[31mb\n\udcff"
     assert len(show_name("x" * 1000)) == 100
+    assert show_name("x" * 300, 400) == "x" * 300
+    assert len(show_name("x" * 1000, 400)) == 400
