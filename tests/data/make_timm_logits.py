@@ -34,6 +34,22 @@ def timm_logits(name: str, checkpoint: Path, images: np.ndarray) -> np.ndarray:
     return logits
 
 
+def timm_mixer_state(arrays: dict[str, np.ndarray], layers: int) -> dict[str, np.ndarray]:
+    """Returns upstream's arrays of an MLP-Mixer under timm's names, in PyTorch's order of axes."""
+    names = {"stem": "stem.proj", "pre_head_layer_norm": "norm", "head": "head"}
+    for layer in range(layers):
+        ours, timm = f"MixerBlock_{layer}", f"blocks.{layer}"
+        names |= {f"{ours}/LayerNorm_{number}": f"{timm}.norm{number + 1}" for number in (0, 1)}
+        for mixing, mlp in (("token_mixing", "mlp_tokens"), ("channel_mixing", "mlp_channels")):
+            names |= {f"{ours}/{mixing}/Dense_{number}": f"{timm}.{mlp}.fc{number + 1}" for number in (0, 1)}
+    state = {}
+    for path, value in arrays.items():
+        parent, kind = path.rsplit("/", 1)
+        transposed = value.transpose({4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[value.ndim])
+        state[f"{names[parent]}.{'bias' if kind == 'bias' else 'weight'}"] = transposed.copy()
+    return state
+
+
 def timm_mixer_logits(arrays: dict[str, np.ndarray], images: np.ndarray) -> np.ndarray:
     """Returns the logits of timm's MLP-Mixer of the size Mini with patches of 16 pixels.
 
@@ -44,22 +60,11 @@ def timm_mixer_logits(arrays: dict[str, np.ndarray], images: np.ndarray) -> np.n
     import torch
     from timm.models.mlp_mixer import MlpMixer
 
-    names = {"stem": "stem.proj", "pre_head_layer_norm": "norm", "head": "head"}
-    for layer in range(4):
-        ours, timm = f"MixerBlock_{layer}", f"blocks.{layer}"
-        names |= {f"{ours}/LayerNorm_{number}": f"{timm}.norm{number + 1}" for number in (0, 1)}
-        for mixing, mlp in (("token_mixing", "mlp_tokens"), ("channel_mixing", "mlp_channels")):
-            names |= {f"{ours}/{mixing}/Dense_{number}": f"{timm}.{mlp}.fc{number + 1}" for number in (0, 1)}
-    state = {}
-    for path, value in arrays.items():
-        parent, kind = path.rsplit("/", 1)
-        transposed = value.transpose({4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[value.ndim]).copy()
-        state[f"{names[parent]}.{'bias' if kind == 'bias' else 'weight'}"] = torch.from_numpy(transposed)
     model = MlpMixer(
         num_classes=len(arrays["head/bias"]), img_size=images.shape[1], patch_size=16, num_blocks=4, embed_dim=64,
         act_layer=functools.partial(torch.nn.GELU, approximate="tanh"),
     ).eval()  # fmt: skip
-    model.load_state_dict(state)
+    model.load_state_dict({name: torch.from_numpy(value) for name, value in timm_mixer_state(arrays, 4).items()})
     with torch.no_grad():
         logits: np.ndarray = model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
     return logits

@@ -20,11 +20,13 @@ from pipeline.checkpoints import npz
 from pipeline.model import float64
 from pipeline.model.architecture import find_architecture
 from pipeline.model.facts import describe_model
+from pipeline.model.layouts import UnknownTensors, WrongLayout, find_layout, list_anchors
 from pipeline.model.mixer.variants import variant
 from pipeline.model.network import Network
 from pipeline.model.networks import open_network
 from pipeline.model.parameters import nest_parameters
 from pipeline.model.section import Model
+from tests.data.make_timm_logits import timm_mixer_state
 
 pytestmark = pytest.mark.slow
 
@@ -106,6 +108,57 @@ def test_logits_equal_timms() -> None:
     model = mixer("Mini/16", 64, expected.shape[1])
     logits = np.asarray(network_of(model).logits(random_arrays(model), images_of(model, 2)))
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def shapes_in_timm(**changes: tuple[int, ...] | None) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of timm's tensors of MINI, with changes; None removes one."""
+    shapes = {name: value.shape for name, value in timm_mixer_state(random_arrays(MINI), 4).items()}
+    changed = shapes | {name.replace("__", "."): shape for name, shape in changes.items() if shape is not None}
+    return {name: shape for name, shape in changed.items() if changes.get(name.replace(".", "__"), ()) is not None}
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_timms_tensors_become_upstreams_arrays(head: bool) -> None:
+    arrays = {name: value for name, value in random_arrays(MINI).items() if head or not name.startswith("head/")}
+    state = timm_mixer_state(arrays, 4)
+    layout = find_layout({name: value.shape for name, value in state.items()})
+    assert layout is not None
+    assert layout.program == "timm"
+    imported: dict[str, np.ndarray] = {}
+    for name, value in state.items():
+        imported |= layout.tensors[name].arrays(value)
+    assert imported.keys() == arrays.keys()
+    for path, value in arrays.items():
+        assert imported[path].flags.c_contiguous
+        assert imported[path].tobytes() == value.tobytes(), path
+        assert imported[path].shape == value.shape, path
+
+
+def test_upstreams_and_big_visions_names_are_ours() -> None:
+    assert find_layout(shapes_of(MINI)) is None
+    assert {"stem/kernel", "stem.proj.weight"} <= set(list_anchors())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"blocks__0__mlp_tokens__fc3__bias": (7,)}, "is another model than an MLP-Mixer Mini/8, which does not have"),
+        ({"blocks__2__norm2__bias": None}, "lacks blocks.2.norm2.bias of an MLP-Mixer Mini/8"),
+        (
+            {"blocks__1__mlp_tokens__fc2__weight": (16, 33)},
+            "has 'blocks.1.mlp_tokens.fc2.weight' in the shape (16, 33)",
+        ),
+        ({"blocks__0__mlp_tokens__fc1__weight": (32,)}, "has 'blocks.0.mlp_tokens.fc1.weight' in the shape (32,)"),
+        ({"stem__proj__weight": (64, 3, 8)}, "embeds its patches by an array of the shape (64, 3, 8), expected 4 axes"),
+        ({"stem__proj__weight": (65, 3, 8, 8)}, "its 4 blocks of width 65 are none of the sizes Mini, S, B, L, H"),
+        ({"head__weight": (), "head__bias": ()}, "is another model than an MLP-Mixer Mini/8, which does not have"),
+    ],
+)
+def test_a_file_of_timm_that_is_no_mixer_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(WrongLayout) as raised:
+        find_layout(shapes_in_timm(**changes))
+    assert isinstance(raised.value, UnknownTensors)
+    assert str(raised.value).startswith(f"has the layout of timm, but {words}")
 
 
 def test_the_blocks_are_one_function_and_are_traced_in_order() -> None:

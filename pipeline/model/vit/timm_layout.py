@@ -82,7 +82,7 @@ def layout(
     if pre_logits:
         width = pre_logits[0]
         tensors |= dense("pre_logits.fc", "pre_logits", vit.width, width)
-    return tensors if head is None else tensors | dense("head", "head", width, head[0])
+    return tensors | dense("head", "head", width, head[0]) if head else tensors
 
 
 def _count_units(shapes: Mapping[str, Shape]) -> tuple[int, ...] | None:
