@@ -2,6 +2,10 @@
 
     python -m benchmarks.added_members FOLDER [CHECKPOINT ...]
 
+Of upstream's folders beside the AugReg pool it adds the models that the pool does not have. R26+B/32 has no file there:
+it is published through `make new`, with its open places filled in. A CHECKPOINT is a name or an address for make add,
+with SIZE where that is needed ("gs://vit_models/imagenet21k+imagenet2012/ViT-L_16.npz SIZE=512"), or "new:<variant>".
+
 Works in a copy of the project below FOLDER, with a made-up index and random weights, and prints a table. Each member's
 outputs are removed before the next member; the largest needs about 8 GB of disk and 6 GB of memory. Fails at the first
 member that is not published. B/8 is published at 224 pixels only, as the pool has no other.
@@ -18,12 +22,15 @@ import time
 from pathlib import Path
 
 from benchmarks import synthetic_index
+from benchmarks.open_places import ANSWERS, fill
 from benchmarks.stage_lines import read_stage_lines
 from benchmarks.subjects import relative_errors
 from pipeline.facts.report import load_report
 from pipeline.pool.names import FINE_TUNING, RESOLUTIONS, VARIANTS, variant_token
+from pipeline.pool.upstream import list_files
 
 ROOT = Path(__file__).parents[1]
+MAKE = ("make", f"PYTHON={sys.executable}")
 COPIED = (
     "Makefile",
     "setup.mk",
@@ -36,7 +43,29 @@ COPIED = (
 )
 
 
+NEW = "new:"  # before a variant that goes through make new
+
+
 def checkpoints() -> list[str]:
+    """Returns all checkpoints: of the pool, of upstream's other folders, and the variant that has no file."""
+    return [*pool_checkpoints(), *upstream_checkpoints(), f"{NEW}R26+B/32"]
+
+
+def upstream_checkpoints() -> list[str]:
+    """Returns an address for each model that the pool does not have, with SIZE where the file has several sizes."""
+    models = {("vit", variant, size, "{}", 1000) for variant in VARIANTS for size in RESOLUTIONS}
+    addresses = []
+    for file in list_files():
+        size = file.image_sizes[0]
+        release = file.release
+        model = (release.architecture, file.variant, size, str(file.options), release.dataset.classes)
+        if model not in models:
+            models.add(model)
+            addresses.append(file.address + (f" SIZE={size}" if len(file.image_sizes) > 1 else ""))
+    return addresses
+
+
+def pool_checkpoints() -> list[str]:
     """Returns names of files of the pool: every variant and resolution, then every data set for Ti/16."""
     recipe = "{}-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.0-sd_0.0"
     names = [
@@ -79,15 +108,31 @@ def run(tree: Path, *command: str | Path) -> str:
     return done.stdout + done.stderr
 
 
+def write_member(folder: Path, checkpoint: str) -> Path:
+    """Writes the YAML file of a checkpoint into FOLDER/tree, with FOLDER/index.csv; returns it."""
+    tree = folder / "tree"
+    words: tuple[str, ...]
+    if checkpoint.startswith(NEW):
+        words = ("new", "COLLECTION=mine", "MODEL=mine", f"VARIANT={checkpoint.removeprefix(NEW)}")
+    else:
+        name, *settings = checkpoint.split(" ")
+        words = ("add", f"CHECKPOINT={name}", f"INDEX={folder}/index.csv", *settings)
+    added = run(tree, *MAKE, *words)
+    paths = [tree / file for file in re.findall(r"^wrote ([^\n,]*)", added, re.MULTILINE)]
+    if checkpoint.startswith(NEW):
+        own = {"checkpoint.name": "mine", "checkpoint.sources[0]": "mine.npz", "model.image_size": "224"}
+        for path in paths:
+            fill(path, ANSWERS | own | {"model.classes": "1000"})
+    return paths[-1]
+
+
 def publish(folder: Path, checkpoint: str) -> str:
-    """Adds and publishes a checkpoint from FOLDER/tree with FOLDER/index.csv; returns its row of the table."""
+    """Adds and publishes a checkpoint from FOLDER/tree; returns its row of the table."""
     tree, artifacts, weights = folder / "tree", folder / "artifacts", folder / "checkpoints"
-    make = ("make", f"PYTHON={sys.executable}")
-    added = run(tree, *make, "add", f"CHECKPOINT={checkpoint}", f"INDEX={folder}/index.csv")
-    path = tree / re.findall(r"^wrote (.*)$", added, re.MULTILINE)[-1]
+    path = write_member(folder, checkpoint)
     run(ROOT, sys.executable, "-m", "benchmarks.random_checkpoints", weights, path)
     started = time.perf_counter()
-    log = run(tree, *make, "publish", f"MODEL={path.stem}", f"CHECKPOINTS={weights}", f"ARTIFACTS={artifacts}")
+    log = run(tree, *MAKE, "publish", f"MODEL={path.stem}", f"CHECKPOINTS={weights}", f"ARTIFACTS={artifacts}")
     seconds = time.perf_counter() - started
     row = table_row(artifacts / path.stem, seconds, max(line.peak for line in read_stage_lines(log)))
     shutil.rmtree(artifacts)

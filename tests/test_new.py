@@ -1,6 +1,5 @@
 """The command new: it fills in what a checkpoint tells, marks what it does not, and nothing is published until then."""
 
-import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks.open_places import fill, list_open_places
 from pipeline.base.fault import Fault
 from pipeline.base.strict_yaml import OPEN_PLACE
 from pipeline.base.yaml_sections import Member, YamlFile
@@ -18,23 +18,6 @@ from pipeline.new import Facts, Request, collect_facts, draft
 from tests.conftest import ROOT, Stage, copy_project, make, serving_folder
 
 DEMO = ROOT / "model_cards/demo/vit_demo.npz"
-ANSWERS = {
-    "publisher.id": "jane-doe",
-    "publisher.name": "Jane Doe",
-    "publisher.about": "Models of shapes.",
-    "summary": "trained on drawings of shapes",
-    "training": "trained from scratch on drawings of shapes [2] by Jane Doe",
-    "dataset_tag": "other",
-    "dataset_name": "Shapes",
-    "license": "mit",
-    "activation": "softmax",
-    "overview": "They tell shapes apart.",
-    "references[1].text": "Shapes, Doe",
-    "references[1].url": "https://example.org/shapes",
-    "evaluation.dataset": "the test set of Shapes",
-    "evaluation.minimum_top1": "0.5",
-    "module.title": "ViT on Shapes",
-}
 
 
 def write(cards: Path, request: Request) -> list[Path]:
@@ -45,28 +28,6 @@ def write(cards: Path, request: Request) -> list[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return list(texts)
-
-
-def open_places(path: Path) -> list[tuple[int, str]]:
-    """Returns the line and the name of each open place that reading a file reports."""
-    with pytest.raises(Fault) as raised:
-        YamlFile(path)
-    return [
-        (int(line), name) for line, name in re.findall(rf"^  {path}:(\d+): ([\w.\[\]]+): ", str(raised.value), re.M)
-    ]
-
-
-def fill(path: Path) -> None:
-    """Does what a user does: answers each place, and deletes the lines that may be deleted."""
-    lines = path.read_text().split("\n")
-    for line, name in open_places(path):
-        if name in ANSWERS:
-            before = lines[line - 1].partition(OPEN_PLACE)[0].removesuffix('"')
-            lines[line - 1] = before + ANSWERS[name]
-        else:
-            assert "or delete this line" in lines[line - 1]
-            lines[line - 1] = ""
-    path.write_text("\n".join(lines))
 
 
 def refusal(cards: Path, request: Request) -> str:
@@ -91,7 +52,7 @@ def test_every_open_place_is_named_with_its_line_until_it_is_filled(tmp_path: Pa
     for path in (collection, member):
         lines = path.read_text().split("\n")
         marked = [number for number, line in enumerate(lines, start=1) if OPEN_PLACE in line]
-        assert [line for line, _ in open_places(path)] == marked
+        assert [line for line, _ in list_open_places(path)] == marked
     both = "\n".join(problems(member, Settings()))
     assert f"{member}: 6 places are open; write what each says instead of it:" in both
     assert f"{collection}:7: publisher.name: your name, or that of your organisation, such as Jane Doe" in both
@@ -105,14 +66,14 @@ def test_every_open_place_is_named_with_its_line_until_it_is_filled(tmp_path: Pa
 def test_a_place_within_a_text_is_open_too(tmp_path: Path) -> None:
     path = tmp_path / "collection.yaml"
     path.write_text("name: a\noverview: |\n  They are.\n  TODO: more\n")
-    assert open_places(path) == [(4, "overview")]
+    assert list_open_places(path) == [(4, "overview")]
     path.write_text("name: a\noverview: They say TODO: more\n".replace("They", '"They').replace("more", 'more"'))
     YamlFile(path)  # TODO: in the middle of a line is somebody's text
 
 
 def test_without_a_checkpoint_all_of_it_is_open(tmp_path: Path) -> None:
     member = write(tmp_path, Request("shapes", "mine", variant="R50+B/16"))[-1]
-    names = [name for _, name in open_places(member)]
+    names = [name for _, name in list_open_places(member)]
     assert {"checkpoint.name", "checkpoint.sources[0]", "model.image_size", "model.classes"} <= set(names)
     assert '  variant: "R50+B/16"\n' in member.read_text()
 
@@ -124,7 +85,7 @@ def test_a_network_of_ones_own_gets_an_example_that_computes(tmp_path: Path) -> 
     compile(module.read_text(), str(module), "exec")
     assert "class MyNet:\n" in module.read_text()
     assert "architecture: my_model.py:MyNet\n" in member.read_text()
-    assert "references[0].text" in [name for _, name in open_places(collection)]
+    assert "references[0].text" in [name for _, name in list_open_places(collection)]
     module.write_text("mine")
     member.unlink()
     assert module not in write(tmp_path, request)

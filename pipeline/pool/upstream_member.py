@@ -81,7 +81,7 @@ class Upstream:
             "add/upstream_member.yaml.jinja", file=self.file, image_size=self.image_size, dataset=self.dataset,
             labels=Path(os.path.relpath(cards / self.dataset.labels, folder)).as_posix(), title=self._title(),
             readme=README, minimum="0.0" if top1 is None else f"{max(0.0, top1 - MARGIN):.3f}",
-            note=_wrap(self._note()), remark=_wrap(self.file.release.remark),
+            remark=_wrap(self.file.release.remark),
         )  # fmt: skip
 
     def _title(self) -> str:
@@ -90,16 +90,6 @@ class Upstream:
         variant = f"{prefix}-{self.file.variant.replace('/', '').replace('+', '-')}"
         size = "" if self.image_size == _USUAL_SIZE else f", {self.image_size} pixels"
         return self.file.release.title.format(variant=variant) + size
-
-    def _note(self) -> str:
-        """Returns a paragraph for the cards on the checkpoint alone."""
-        note = f"Upstream's file is `{self.file.address}`."
-        if self.file.pre_logits:
-            note += (
-                " Its layer `pre_logits`, a dense layer with tanh, is part of the feature extractor: the features are"
-                " what the head reads."
-            )
-        return note
 
 
 def _papers(release: Release) -> tuple[Paper, ...]:

@@ -12,7 +12,6 @@ from pipeline.base.fault import Fault
 from pipeline.check import Settings, problems
 from pipeline.facts.collection import read_collection
 from pipeline.images import labels
-from pipeline.model.architectures import list_architectures
 from pipeline.model.section import Model
 from pipeline.model.vit.variants import variant
 from pipeline.pool.lookup import image_size_of, look_up
@@ -21,8 +20,7 @@ from pipeline.pool.upstream import RELEASES, UpstreamFile, list_files
 from tests.conftest import ROOT
 
 AUGREG = "S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0--imagenet2012-steps_20k-lr_0.03-res_224"
-FILES = [file for file in list_files() if file.release.architecture in list_architectures()]
-FIRST_FILES = list({file.release.folder: file for file in reversed(FILES)}.values())
+FIRST_FILES = [next(file for file in list_files() if file.release is release) for release in RELEASES]
 
 
 @pytest.fixture
@@ -39,7 +37,7 @@ def add_file(file: UpstreamFile, cards: Path) -> Added:
     return add(file.address, cards, None, None, None, size)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", list_files(), ids=lambda file: file.name)
 def test_every_file_becomes_a_member_that_its_architecture_accepts(file: UpstreamFile, cards: Path) -> None:
     path = add_file(file, cards).files[-1]
     model = yaml_sections.load(path, "model", Model)  # the architecture has checked variant, size and options
