@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline.accuracy.section import ONE_CLASS, Evaluation, how_to_give_images, images_of
+from pipeline.accuracy.section import Evaluation, how_to_give_images, images_of, why_unmeasurable
 from pipeline.base.command import command_line, guarded
 from pipeline.base.fault import Fault
 from pipeline.base.yaml_sections import Member
@@ -73,7 +73,7 @@ def _check_images(member: Member, evaluation: Evaluation, names: Sequence[Label]
     place = images_of(evaluation, member.folder, settings.imagenet)
     if place is not None:
         image_set.choose(image_set.open_images(place, names, settings.real, settings.split), settings.samples)
-    elif settings.require_accuracy:
+    elif settings.require_accuracy and not evaluation.multi_label:
         how = how_to_give_images(evaluation)
         raise Fault(f"{member.path}: REQUIRE_ACCURACY requires a measured accuracy, and there are no images; {how}")
 
@@ -88,8 +88,9 @@ def _check_member(member: Member, settings: Settings, faults: _Faults) -> Module
     if model and model.labels:
         path, classes = member.folder / model.labels, model.classes
         names = faults.catch(lambda: labels.read(path, classes))
-    if model and model.classes == 1 and settings.require_accuracy:
-        text = f"{member.path}: REQUIRE_ACCURACY requires a measured accuracy, and {ONE_CLASS}; publish it without"
+    reason = why_unmeasurable(model.classes, evaluation) if model and evaluation else None
+    if reason and settings.require_accuracy:
+        text = f"{member.path}: REQUIRE_ACCURACY requires a measured accuracy, and {reason}; publish it without"
         faults.messages[text] = None
     if model and evaluation and names is not None:
         faults.catch(lambda: _check_images(member, evaluation, names, settings))

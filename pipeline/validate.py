@@ -141,6 +141,7 @@ def _compute_reference(subject: Subject, task: Task | None) -> Expected:
     inputs, description = parity_inputs(task, subject.model.image_size)
     facts = ModelFacts(
         **describe_model(subject.model),
+        has_background=labels.has_background(subject.names),
         checkpoint_image_size=parameters.image_size,
         operations=count_operations(network, parameters.arrays),
     )
@@ -216,8 +217,8 @@ def _check_training(subject: Subject, report: Report, checklist: Checklist) -> R
 
 def _why_unmeasured(subject: Subject, task: Task | None) -> str:
     """Returns why a report has no accuracy as long as no images are classified."""
-    if subject.model.classes == 1:
-        return section.ONE_CLASS
+    if reason := section.why_unmeasurable(subject.model.classes, subject.evaluation):
+        return reason
     return ladder.SKIPPED if task else f"no images of {subject.evaluation.dataset}"
 
 
@@ -248,7 +249,7 @@ def validate(
         with checklist.hidden():
             return classify.evaluate(task, module.predict, module.report.content_sha256, shards, checklist.label)
 
-    is_measurable = task is not None and subject.model.classes > 1
+    is_measurable = task is not None and not section.why_unmeasurable(subject.model.classes, subject.evaluation)
     report, evaluated = _check_modules(
         subject, needs, reference, report, classify_images if is_measurable else None, checklist
     )
@@ -360,9 +361,10 @@ def main(arguments: Sequence[str]) -> str:
     folders = {Head.CLASSIFICATION: args.classification, Head.FE: args.fe}
     subject = read_subject(member, args.checkpoint, folders)
     evaluation, files = subject.evaluation, ResultFiles(args.report)
-    place = args.images or section.images_of(evaluation, member.folder, args.imagenet)
-    if subject.model.classes == 1:
-        print(f"validate {member.name}: accuracy is not measured: {section.ONE_CLASS}", file=sys.stderr)
+    images = args.images or section.images_of(evaluation, member.folder, args.imagenet)
+    place = None if evaluation.multi_label else images
+    if reason := section.why_unmeasurable(subject.model.classes, evaluation):
+        print(f"validate {member.name}: accuracy is not measured: {reason}", file=sys.stderr)
     elif place is None:
         refuse_to_forget(files, args.checkpoint)
         how = section.how_to_give_images(evaluation)

@@ -113,10 +113,44 @@ def test_a_card_of_one_class_offers_no_softmax(report: Report) -> None:
     assert "pixels and returns 1 logit.\n" in card
     assert "| accuracy | not measured | the model has one class, so that every prediction is right |" in card
     assert "top-1 agreement" not in card
+    assert "cosine" not in card  # of two numbers it is 1 or -1
     assert not re.search(r"\b1 (logits|classes)\b|\n\n\n|[ \t]\n", card)
     for text in checked_files(facts).values():
         assert "tf.nn.softmax" not in text
         assert not re.search(r"\b1 (logits|classes)\b", text)
+
+
+def test_a_card_of_sigmoids_does_not_say_that_one_class_is_always_predicted(report: Report) -> None:
+    sigmoid = dataclasses.replace(COLLECTION, activation="sigmoid")
+    for text in checked_files(records("vit_s16", Module(1, "S"), sigmoid, "http://h", report, ORIGIN)).values():
+        assert "softmax" not in text
+        assert "always predicts" not in text
+    card = cards("vit_s16", Module(1, "S"), sigmoid, "http://h", report, ORIGIN)[Head.CLASSIFICATION]
+    assert "`tf.nn.sigmoid` turns the logits into probabilities." in card
+    assert "The probability of each class is its own: that of every class may be low, as for an image that" in card
+
+
+def test_a_card_says_of_a_background_that_it_is_no_class(report: Report) -> None:
+    first = with_measured(with_model(report, classes=11, has_background=True), outputs=11, has_background=True)
+    first = with_checks(first, Head.CLASSIFICATION, output_width=11)
+    card = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", first, ORIGIN)[Head.CLASSIFICATION]
+    assert "over all 11 outputs, the first of which is a background; preprocessing" in card
+    assert "Each logit stands for a class of ImageNet-1k, but the first, which stands for a background: none of" in card
+    assert "It predicts the background or one of the 10 classes, and may predict a class for an image that" in card
+    assert "always predicts" not in card
+    assert "\n\n\n" not in card
+
+
+def test_a_card_of_two_classes_has_what_two_outputs_tell(report: Report) -> None:
+    two = with_measured(with_model(report, classes=2), classes=2, outputs=2, top5=None, top5_interval=None)
+    two = with_checks(two, Head.CLASSIFICATION, output_width=2)
+    facts = records("vit_s16", Module(1, "S"), COLLECTION, "http://h", two, ORIGIN)
+    card = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", two, ORIGIN)[Head.CLASSIFICATION]
+    assert card in checked_files(facts).values()
+    assert "top-5" not in card
+    assert "tf.math.top_k(logits[0], 2)" in card
+    assert "| top-1 agreement with the JAX model |" in card
+    assert "The classifier always predicts one of its 2 classes" in card
 
 
 def test_preprocessing_is_described_as_it_was_measured(report: Report) -> None:

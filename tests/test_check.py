@@ -67,6 +67,22 @@ def test_a_model_of_one_class_is_valid_but_has_no_accuracy(tiny: Path) -> None:
     )
 
 
+def test_a_multi_label_model_is_valid_but_has_no_accuracy(tiny: Path) -> None:
+    edit(tiny / "mini.yaml", "  images: images\n", "  multi_label: true\n")
+    (refused,) = problems(tiny / "mini.yaml", Settings())
+    assert "evaluation.multi_label: several classes an image, whose probabilities a softmax does not give" in refused
+    edit(tiny / "collection.yaml", "license:", "activation: sigmoid\nlicense:")
+    assert problems(tiny / "mini.yaml", Settings()) == []
+    (refused,) = problems(tiny / "mini.yaml", Settings(require_accuracy=True))
+    assert refused.endswith(
+        "mini.yaml: REQUIRE_ACCURACY requires a measured accuracy, and an image may have several of the classes"
+        " (multi-label), and top-1 accuracy counts one; publish it without"
+    )
+    edit(tiny / "mini.yaml", "  multi_label: true\n", "  multi_label: true\n  images: images\n")
+    (refused,) = problems(tiny / "mini.yaml", Settings())
+    assert "evaluation.images is for one class an image, got multi_label: true as well" in refused
+
+
 def test_faults_are_reported_together(tiny: Path, stage: Stage) -> None:
     edit(tiny / "mini.yaml", "minimum_top1: 0.0", "minimum_top1: 2.0")
     edit(tiny / "mini.yaml", "version: 1", "version: 0")

@@ -7,7 +7,9 @@ from pipeline.base.fault import Fault
 from pipeline.facts.accuracy import Reported
 from pipeline.model.protocols import PROTOCOLS
 
-ONE_CLASS = "the model has one class, so that every prediction is right"  # why its accuracy is not measured
+# Why an accuracy is not measured, whatever images there are.
+ONE_CLASS = "the model has one class, so that every prediction is right"
+MULTI_LABEL = "an image may have several of the classes (multi-label), and top-1 accuracy counts one"
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Evaluation:
         reported: the accuracy that others report, if any.
         imagenet: whether the member can use IMAGENET=; false where its classes are not ImageNet-1k's.
         protocol: how images are resized, one of PROTOCOLS.
+        multi_label: whether an image may have several of the classes, so that no accuracy is measured.
     """
 
     dataset: str
@@ -29,16 +32,24 @@ class Evaluation:
     reported: Reported | None = None
     imagenet: bool = True
     protocol: str = "resize"
+    multi_label: bool = False
 
     def __post_init__(self) -> None:
         if not self.dataset.strip():
             raise Fault("evaluation.dataset must not be empty")
+        if self.multi_label and self.images:
+            raise Fault("evaluation.images is for one class an image, got multi_label: true as well; leave images out")
         reported = self.reported.top1 if self.reported else None
         for name, value in (("minimum_top1", self.minimum_top1), ("reported.top1", reported)):
             if value is not None and not 0 <= value <= 1:
                 raise Fault(f"evaluation.{name} must lie in 0 to 1, got {value!r}")
         if self.protocol not in PROTOCOLS:
             raise Fault(f"evaluation.protocol must be {' or '.join(PROTOCOLS)}, got {self.protocol!r}")
+
+
+def why_unmeasurable(classes: int, evaluation: Evaluation) -> str | None:
+    """Returns why no images can measure the accuracy of a model of so many classes; None where they can."""
+    return MULTI_LABEL if evaluation.multi_label else ONE_CLASS if classes == 1 else None
 
 
 def images_of(evaluation: Evaluation, home: Path, imagenet: Path | None) -> Path | None:
@@ -49,6 +60,8 @@ def images_of(evaluation: Evaluation, home: Path, imagenet: Path | None) -> Path
         home: the folder of the member's YAML file.
         imagenet: the value of IMAGENET=, if it is set.
     """
+    if evaluation.multi_label:
+        return None
     if evaluation.images:
         return home / evaluation.images
     return imagenet if evaluation.imagenet else None

@@ -22,7 +22,7 @@ from pipeline.facts.accuracy import (
     Reported,
     RestrictedAccuracy,
 )
-from pipeline.images.labels import Label
+from pipeline.images.labels import Label, has_background
 
 BINS = 15  # of the calibration, as in Guo et al. 2017, table 1
 CONFUSIONS = 10
@@ -136,7 +136,8 @@ def figures(
         outputs: how many outputs the model has.
         real: the ReaL labels of each image, see reassessed_accuracy().
     """
-    classes = len(np.unique(predictions.label))
+    present = np.unique(predictions.label)
+    classes = len(present)
     top1, top1_interval = _share(predictions.right)
     top5, top5_interval = None, None
     if outputs > TOP:  # else it is 1 whatever the model predicts
@@ -154,6 +155,7 @@ def figures(
         calibration=calibration(predictions.confidence.astype(np.float64), predictions.right),
         confusions=confusions(predictions, names),
         not_numbers=int((predictions.predicted == NOTHING).sum()),
+        has_background=has_background(names) and 0 not in present,
     )
 
 
@@ -168,9 +170,9 @@ def against_reported(measured: Figures, reported: Reported, difference: str | No
             are the same.
     """
     value, source = reported.top1, reported.source
-    if measured.classes < measured.outputs:
+    if measured.classes < measured.possible_classes:
         difference = difference or (
-            f"it is about all {measured.outputs:,} classes, the images have {measured.classes:,} of them"
+            f"it is about all {measured.possible_classes:,} classes, the images have {measured.classes:,} of them"
         )
     if difference:
         reason = f"the reported figure is not comparable, because {difference}"
@@ -195,9 +197,9 @@ def gate(measured: Figures, minimum_top1: float) -> tuple[Verdict, str]:
         return Verdict.FAIL, f"{measured.not_numbers:,} of {measured.images:,} images gave NaN or infinite outputs"
     top1, (low, high) = measured.top1, measured.top1_interval
     passed = top1 >= minimum_top1
-    classes = f"all {measured.outputs:,}"
-    if measured.classes < measured.outputs:
-        classes = f"{measured.classes:,} of the {measured.outputs:,}"
+    classes = f"all {measured.possible_classes:,}"
+    if measured.classes < measured.possible_classes:
+        classes = f"{measured.classes:,} of the {measured.possible_classes:,}"
     reason = (
         f"top-1 accuracy {percent(top1)} (95 % interval {percent(low)} to {percent(high)}) on"
         f" {measured.images:,} images of {classes} classes is {'not ' if passed else ''}below the minimum"

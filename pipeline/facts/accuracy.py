@@ -128,6 +128,8 @@ class Figures:
         calibration: over all outputs.
         confusions: the most frequent mistakes, most frequent first.
         not_numbers: images with NaN or infinite outputs, which count as wrong.
+        has_background: whether the first output is a background, none of the classes that images may have. A
+            prediction of it counts as wrong.
     """
 
     images: int
@@ -142,6 +144,12 @@ class Figures:
     top5_interval: Interval | None = None
     restricted: RestrictedAccuracy | None = None
     real: ReassessedAccuracy | None = None
+    has_background: bool = False
+
+    @property
+    def possible_classes(self) -> int:
+        """How many classes images may have: the outputs, but for a background."""
+        return self.outputs - self.has_background
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,8 +207,8 @@ class Accuracy:
         if self.measured is None:
             return ""
         other = self.dataset if self.dataset != self.expected_dataset else None
-        figures = self.measured
-        return sample_in_words(figures.images, figures.classes, figures.outputs, other, figures.training_images)
+        figures, classes = self.measured, self.measured.possible_classes
+        return sample_in_words(figures.images, figures.classes, classes, other, figures.training_images)
 
 
 def sample_in_words(images: int, classes: int, outputs: int, dataset: str | None, training_images: int | None) -> str:

@@ -53,6 +53,7 @@ class ModelFacts:
         remark: what a card adds to the variant, such as "a hybrid: ..."; "" for nothing.
         features: what the features are, such as "the class token after the last layer normalisation"; "" where a card
             can only say that the head reads them.
+        has_background: whether the first logit is a background, which stands for none of the classes.
         checkpoint_image_size: the checkpoint's own image size, if its arrays were resized for image_size; else None.
         operations: floating-point operations of the logits of one image; None where they were not counted.
         frozen: why the modules cannot be trained; "" for those that can.
@@ -71,6 +72,7 @@ class ModelFacts:
     options: dict[str, str | int | float | bool] = field(default_factory=dict)
     remark: str = ""
     features: str = ""
+    has_background: bool = False
     checkpoint_image_size: int | None = None
     operations: int | None = None
     frozen: str = ""

@@ -50,7 +50,7 @@ class Measured:
         images: how many there were.
         dataset: what they are of, in words.
         classes: how many classes the images have; 0 where an older index does not say.
-        outputs: how many classes the model has; 0 where an older index does not say.
+        outputs: how many classes the model has, without a background; 0 where an older index does not say.
         training_images: how many of the images the model was perhaps trained on; None where nobody knows.
         images_per_second: the speed of the evaluation, on the publisher's machine.
     """
@@ -447,7 +447,7 @@ def _measured(accuracy: Accuracy) -> Measured | None:
         images=figures.images,
         dataset=accuracy.dataset,
         classes=figures.classes,
-        outputs=figures.outputs,
+        outputs=figures.possible_classes,
         training_images=figures.training_images,
         images_per_second=figures.images_per_second,
     )

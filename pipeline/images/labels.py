@@ -15,6 +15,7 @@ _SYNSET = re.compile(r"n\d{8}")
 _LARGEST = 4_000_000  # bytes; ImageNet-21k's 21,843 classes with all their names take 1 MB
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # a terminal obeys them
 CLASSES = 1000  # of ImageNet-1k, the only classes that an index alone names
+BACKGROUND = "background"  # the key of a first output that stands for none of the classes
 
 
 class UnknownClass(Fault):
@@ -34,11 +35,18 @@ def class_index(labels: Sequence[Label]) -> dict[str, int]:
     return {label.key: index for index, label in enumerate(labels)}
 
 
+def has_background(labels: Sequence[Label]) -> bool:
+    """Whether the first of several labels is called a background, as models of 1,001 classes have it."""
+    return len(labels) > 1 and labels[0].key.strip("_").casefold() == BACKGROUND
+
+
 def imagenet_classes(labels: Sequence[Label]) -> Sequence[int]:
     """Returns the model's class of each index of ImageNet-1k, 0 to 999; () where its classes are others.
 
-    ImageNet's indices follow the sorted synsets. The model's outputs need not.
+    ImageNet's indices follow the sorted synsets. The model's outputs need not, and may begin with a background.
     """
+    if has_background(labels):
+        return [1 + class_ for class_ in imagenet_classes(labels[1:])]
     if len(labels) != CLASSES:
         return ()
     index = class_index(labels)
@@ -106,6 +114,8 @@ def match_classes(names: Sequence[str], labels: Sequence[Label]) -> list[int | s
         names: the classes in the order of the data set's own indices.
         labels: the classes of the model.
     """
+    if has_background(labels) and not any(normalize(name) == labels[0].key for name in names):
+        return [class_ if isinstance(class_, str) else 1 + class_ for class_ in match_classes(names, labels[1:])]
     index = class_index(labels)
     by_name: dict[str, list[int]] = {}
     for number, label in enumerate(labels):

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.base.fault import Fault
 from pipeline.cards.agreement import Models, name_problems, title_problems
 from pipeline.facts import datasets
+from pipeline.images.labels import has_background
 from pipeline.model.architecture import find_architecture
 from pipeline.pool import names, upstream
 from pipeline.prose.fields import Field, MemberTexts
@@ -36,6 +37,7 @@ class Disagreement:
 def disagreements(texts: MemberTexts) -> Iterator[Disagreement]:
     """Yields where the YAML files contradict each other or themselves, without regard to sentences on pages."""
     yield from _recipe(texts)
+    yield from _activation(texts)
     yield from _dataset(texts)
     yield from _names(texts)
     yield from _leftovers(texts)
@@ -69,6 +71,12 @@ def _facts_by_name(name: str) -> dict[str, tuple[Any, ...]]:
     return {"variant": (recipe.variant,), "dropout": (recipe.do,)}
 
 
+def _activation(texts: MemberTexts) -> Iterator[Disagreement]:
+    if texts.evaluation.multi_label and texts.collection.activation != "sigmoid":
+        text = "several classes an image, whose probabilities a softmax does not give; expected activation: sigmoid"
+        yield Disagreement(Field(("evaluation", "multi_label"), False), text, Field(("collection", "activation"), ""))
+
+
 def _dataset(texts: MemberTexts) -> Iterator[Disagreement]:
     collection, name = texts.collection, texts.collection.dataset_name
     known = datasets.mentions(name)
@@ -76,8 +84,9 @@ def _dataset(texts: MemberTexts) -> Iterator[Disagreement]:
         text = f"{texts.evaluation.dataset!r} does not name the collection's data set, {name!r}"
         yield Disagreement(Field(("evaluation", "dataset"), ""), text, _DATASET)
     classes = known[0].known.classes if known and known[0].end - known[0].start == len(name) else ()
-    if classes and texts.model.classes not in classes:
-        text = f"{texts.model.classes:,} classes, but {name} has {' or '.join(f'{count:,}' for count in classes)}"
+    count = texts.model.classes - has_background(texts.labels)
+    if classes and count not in classes:
+        text = f"{count:,} classes, but {name} has {' or '.join(f'{count:,}' for count in classes)}"
         yield Disagreement(Field(("model", "classes"), 0), text, _DATASET)
     for path, value in (
         ("dataset_tag", collection.dataset_tag),

@@ -23,7 +23,7 @@ from pipeline.facts.checks import (
     WeightsCheck,
 )
 from pipeline.facts.report import CheckpointFacts, Environment, ModelFacts, Report
-from pipeline.images.labels import Label
+from pipeline.images.labels import Label, has_background
 from pipeline.model.facts import describe_model
 from pipeline.model.section import Model
 
@@ -50,7 +50,7 @@ def stand_in_report(model: Model, evaluation: Evaluation, names: Sequence[Label]
     )
     return Report(
         checkpoint=CheckpointFacts("stand-in.npz", _DIGEST, _DIGEST, 1, verification),
-        model=ModelFacts(**describe_model(model)),
+        model=ModelFacts(**describe_model(model), has_background=has_background(names)),
         environment=Environment("1", "1", "1", "1", "1", "x86_64"),
         parity_inputs="images",
         modules={head: _module(model.classes if head is Head.CLASSIFICATION else 1) for head in Head},
