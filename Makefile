@@ -405,6 +405,7 @@ check-full: | $(READY) ## publish full-size members and members of every variant
 	$(call quote,$(PYTHON)) -m benchmarks.hostile_requests
 	$(call quote,$(PYTHON)) -m benchmarks.hostile_downloads
 	$(call quote,$(PYTHON)) -m benchmarks.added_members $(call quote,$A/added)
+	$(call quote,$(PYTHON)) -m benchmarks.every_row $(call quote,$A/rows)
 	$(call quote,$(PYTHON)) -m benchmarks.fresh_install $(call quote,$A/fresh)
 	$(call quote,$(PYTHON)) -m benchmarks.reproduction $(call quote,$A/reproduced)
 	$(call quote,$(PYTHON)) -m benchmarks.installed_wheel $(call quote,$A/installed)

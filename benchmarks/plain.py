@@ -3,7 +3,7 @@
     python -m benchmarks.plain VARIANT CHECKPOINT HEAD OUT
 
 np.load, jax2tf.convert with gradients, one tf.Variable per leaf, tf.saved_model.save. The model is upstream's own
-(flax.linen's attention, every block traced), without dropout, image signatures, self-test or repair: the result loads
+(flax.linen's layers, every block traced), without dropout, image signatures, self-test or repair: the result loads
 only in the newest TensorFlow, and only on a CPU.
 """
 
@@ -12,11 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from flax import linen as nn
 from flax.traverse_util import unflatten_dict
 from jax.experimental import jax2tf
 
-from benchmarks.upstream import UpstreamTransformer
-from pipeline.model.vit.variants import variant
+from benchmarks import subjects
+from benchmarks.upstream import UpstreamMixer, UpstreamTransformer
+from pipeline.model.mixer.variants import variant as mixer_variant
+from pipeline.model.vit.variants import variant as vit_variant
 
 
 def read_arrays(checkpoint: Path, head: str) -> dict[str, np.ndarray]:
@@ -30,7 +33,15 @@ def read_arrays(checkpoint: Path, head: str) -> dict[str, np.ndarray]:
     }
 
 
-def make_module(model: UpstreamTransformer, arrays: dict[str, np.ndarray]) -> tf.Module:
+def upstream_model(variant: str, classes: int | None) -> nn.Module:
+    """Returns upstream's own module of a variant, see benchmarks/subjects.py."""
+    model = subjects.model_of(variant)
+    if model.architecture == "mixer":
+        return UpstreamMixer(mixer_variant(model.variant), classes)
+    return UpstreamTransformer(vit_variant(model.variant), classes)
+
+
+def make_module(model: nn.Module, arrays: dict[str, np.ndarray]) -> tf.Module:
     """Converts a model with its parameters, with gradients, for any number of 224x224 images."""
     variables = tf.nest.map_structure(tf.Variable, unflatten_dict(arrays, sep="/"))
     converted = jax2tf.convert(
@@ -57,7 +68,7 @@ def main() -> None:
     args = parser.parse_args()
     arrays = read_arrays(args.checkpoint, args.head)
     classes = arrays["head/bias"].size if args.head == "classification" else None
-    module = make_module(UpstreamTransformer(variant(args.variant), classes), arrays)
+    module = make_module(upstream_model(args.variant, classes), arrays)
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
     tf.saved_model.save(module, str(args.out), options=options)
 

@@ -1,6 +1,10 @@
-"""Makes the members that benchmarks convert and run: 224 pixels, 1,000 classes, random weights, on the CPU."""
+"""Makes the members that benchmarks convert and run: 224 pixels, 1,000 classes, random weights, on the CPU.
+
+A variant is named as in YAML files, of another architecture than the Vision Transformer with that before: "mixer:B/16".
+"""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -10,13 +14,15 @@ from typing import IO
 from pipeline.base.heads import Head
 from pipeline.checkpoints import provenance
 from pipeline.facts.report import Report
+from pipeline.model.section import Model
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "artifacts/bench"  # checkpoints are kept there for the next run
 
 MEMBER = """\
 checkpoint: {{name: {name}, sources: ["{name}.npz"]}}
-model: {{variant: {variant}, image_size: 224, classes: 1000, labels: {labels}, dropout: {dropout}}}
+model: {{architecture: {architecture}, variant: {variant}, image_size: 224, classes: 1000, dropout: {dropout},
+  labels: {labels}}}
 """
 
 
@@ -40,13 +46,24 @@ def tail(log: IO[bytes], size: int = 4000) -> str:
     return log.read()[-size:].decode(errors="replace")
 
 
+def model_of(variant: str, dropout: float = 0.0) -> Model:
+    """Returns the model of a variant.
+
+    Raises:
+        Fault: for an unknown one.
+    """
+    architecture, _, name = variant.rpartition(":")
+    return Model(name, 224, 1000, dropout=dropout, architecture=architecture or "vit")
+
+
 def member(folder: Path, variant: str, dropout: float = 0.0) -> Path:
     """Writes a member's YAML file, with the labels of ImageNet-1k, and returns its path."""
-    name = variant.replace("/", "_").replace("+", "_")
+    model, name = model_of(variant, dropout), re.sub("[^A-Za-z0-9]", "_", variant)
     path = folder / f"{name}{f'_dropout_{dropout}' if dropout else ''}.yaml"
     labels = ROOT / "model_cards/vit/imagenet2012.tsv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(MEMBER.format(name=name, variant=variant, labels=labels, dropout=dropout))
+    fields = {"architecture": model.architecture, "variant": model.variant, "labels": labels, "dropout": dropout}
+    path.write_text(MEMBER.format(name=name, **fields))
     return path
 
 

@@ -49,7 +49,7 @@ def test_make_commands_exist() -> None:
         (
             "check-full",
             "full_size compatibility hostile publishing_kills releasing_kills hostile_requests hostile_downloads"
-            " added_members fresh_install reproduction installed_wheel make_attacks",
+            " added_members every_row fresh_install reproduction installed_wheel make_attacks",
         ),
     ],
 )
