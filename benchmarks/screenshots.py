@@ -20,6 +20,7 @@ from pipeline.facts.report import Report
 from pipeline.hub import website
 from pipeline.hub.entries import ModuleEntry
 from pipeline.hub.folder import read_index, write_index
+from pipeline.model.facts import describe_model
 from pipeline.model.section import Model
 from pipeline.model.vit.variants import variant
 from tests.browser import open_page, start_browser
@@ -35,7 +36,7 @@ PACKED = 0.93  # of the bytes of float32 weights, measured on random ones
 def made_up_report(member: Member) -> Report:
     """Returns a report of one of the seven, with its variant, numbers of parameters and quoted accuracy."""
     model = member.section("model", Model)
-    report = with_model(REPORT, variant=model.variant, image_size=model.image_size, classes=model.classes)
+    report = with_model(REPORT, **describe_model(model), operations=None)
     report = not_measured(report, reported=member.section("evaluation", Evaluation).reported)
     classifier = PARAMETERS[model.variant]
     head = (variant(model.variant).width + 1) * model.classes

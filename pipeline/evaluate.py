@@ -333,6 +333,8 @@ def _write_report(report: Path, figures: Sequence[ModuleFigures], comparison: Mc
 def main(arguments: Sequence[str]) -> str:
     args = _parse(arguments)
     names = labels.read(args.labels)
+    if len(names) == 1:
+        raise Fault(f"{args.labels}: one label, so that every prediction is right; expected a label for each output")
     with ExitStack() as stack:
         candidates = open_candidates(args, len(names), stack)
         conditions = _read_conditions(args, names)

@@ -17,6 +17,8 @@ from pipeline.facts.report import Report
 from pipeline.hub.folder import write_index
 from pipeline.hub.index import Index
 from pipeline.hub.shards import Document
+from pipeline.model.facts import describe_model
+from pipeline.model.section import Model
 from pipeline.package import package
 from pipeline.publish import Outputs, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
@@ -106,7 +108,7 @@ def write_hub(folder: Path) -> Path:
     hub, module = folder / "hub", yaml_sections.load(demo, "module", Module)
     publish(hub, folder / "demo1", demo, module, REPORT)
     publish(hub, folder / "demo2", demo, dataclasses.replace(module, version=2), REPORT)
-    report = with_model(REPORT, variant="S/16", image_size=224, classes=1000)
+    report = with_model(REPORT, **describe_model(Model("S/16", 224, 1000)), operations=9_202_000_000)
     report = not_measured(report, "no images were given", QUOTED)
     for head, checks in report.modules.items():
         report = with_checks(report, head, weights=dataclasses.replace(checks.weights, parameters=22_050_664))

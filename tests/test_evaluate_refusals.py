@@ -55,6 +55,25 @@ def test_settings_of_the_second_module_are_named(module: Path, tmp_path: Path) -
         evaluate.main([*run, "--against-background"])
 
 
+def test_one_label_measures_nothing(module: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.tsv").write_text("cat\tCat\n")
+    with pytest.raises(
+        Fault, match=r"one\.tsv: one label, so that every prediction is right; expected a label for each"
+    ):
+        evaluate.main([str(module), f"--images={tmp_path}", f"--labels={tmp_path}/one.tsv", "--range=0,1"])
+
+
+def test_one_output_does_not_tell_two_classes_apart(tmp_path: Path) -> None:
+    """As of a binary classifier of Keras."""
+    binary = write_graph(tmp_path / "binary", {"serving_default": (IMAGES, {"a": ("float32", (None, 1))})})
+    (tmp_path / "two.tsv").write_text("cat\tCat\ndog\tDog\n")
+    message = (
+        r"it returns 1 outputs for each image, expected 2 for 2 labels; one output does not tell which of the 2 lab"
+    )
+    with pytest.raises(Fault, match=message):
+        evaluate.main([str(binary), f"--images={tmp_path}", f"--labels={tmp_path}/two.tsv", "--range=0,1"])
+
+
 @pytest.mark.parametrize(
     ("operation", "installed", "message"),
     [

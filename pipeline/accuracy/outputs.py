@@ -108,6 +108,8 @@ def check_classes(where: str, outputs: int, labels: int, background: Background,
         raise Fault(f"{where}: {expected} and a background; leave out {prefix}BACKGROUND")
     if outputs in _IMAGENET_21K:
         hint = f"these are the classes of ImageNet-21k, which are not those of the {labels:,} labels;"
+    elif outputs == 1:
+        hint = f"one output does not tell which of the {labels:,} labels it is the probability of;"
     else:
         hint = "it has other classes, or these are features and no classes;"
     raise Fault(f"{where}: {expected}; {hint} pass LABELS= with the labels in the order of its outputs")

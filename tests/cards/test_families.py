@@ -14,6 +14,9 @@ from pipeline.cards.hugging_face import readme
 from pipeline.cards.kaggle import model_metadata
 from pipeline.facts.collection import Module
 from pipeline.facts.report import Report, load_report, report_text
+from pipeline.model.architectures import list_architectures
+from pipeline.model.facts import describe_model
+from pipeline.model.section import Model
 from tests.card_facts import VIT, checked_files, seed_records
 from tests.conftest import ROOT
 from tests.reports import with_model
@@ -74,6 +77,21 @@ def test_the_cards_of_a_mixer_call_it_that(mixer: Report) -> None:
     kaggle = json.loads(model_metadata(records[Head.CLASSIFICATION]))
     assert kaggle["subtitle"].startswith("MLP-Mixer B/16, pre-trained on")
     assert "\nAn MLP-Mixer B/16, pre-trained on" in kaggle["description"]
+
+
+@pytest.mark.parametrize(("kind", "is_widened"), [("timm safetensors", False), ("timm safetensors, bfloat16", True)])
+def test_a_card_says_that_16_bits_were_widened_exactly(report: Report, kind: str, is_widened: bool) -> None:
+    origin = dataclasses.replace(report.checkpoint, converted_from=kind, source_sha256="0" * 64)
+    record = seed_records(dataclasses.replace(report, checkpoint=origin))[Head.FE]
+    card = record.render("module.md.jinja", record.links_in_hub())
+    assert f"from the {kind} of" in card
+    assert ("\n  each of its 16-bit values was widened to float32, which holds it exactly;\n" in card) is is_widened
+
+
+@pytest.mark.parametrize("architecture", list_architectures())
+def test_every_family_says_what_its_features_are(architecture: str) -> None:
+    facts = describe_model(Model("B/16", 224, 10, architecture=architecture))
+    assert facts["features"].endswith(" after the last layer normalisation")
 
 
 def test_features_that_nothing_describes_are_the_heads_input(mixer: Report) -> None:

@@ -100,6 +100,25 @@ def test_a_small_logit_is_compared_with_the_terms_that_it_is_the_sum_of() -> Non
     assert checks.compare(many + 1e-4, many, 1e-5, True, 1.3) == checks.compare(many + 1e-4, many, 1e-5, True)
 
 
+def test_two_logits_of_opposite_signs_are_compared_with_their_terms() -> None:
+    """A head of two classes may have opposite weights, so that both logits are about zero together."""
+    network = open_network(Model("Mini/8", 16, 2), Path())
+    features = np.array([[3.0, 4.0, 1e-5]], np.float32)
+    kernel = np.array([[4.0, -4.0], [-3.0, 3.0], [1.0, -1.0]], np.float32)
+    head = {"head/kernel": kernel, "head/bias": np.zeros(2, np.float32)}
+    scale = float64.least_scales(network, head, features)[Head.CLASSIFICATION]
+    assert scale == pytest.approx(math.sqrt(12**2 + 12**2))
+    expected = features @ kernel
+    assert float(np.max(np.abs(expected))) < 2e-5
+    rounded, wrong = expected + 2e-6 * np.array([1, -1]), expected + 2e-4 * np.array([1, 0])
+    assert checks.compare(rounded, expected, 1e-5, logits=True).verdict == "fail"
+    assert checks.compare(rounded, expected, 1e-5, logits=True, least_scale=scale).verdict == "pass"
+    assert checks.compare(wrong, expected, 1e-5, logits=True, least_scale=scale).verdict == "fail"
+    # Either class may be the larger of two that are equal but for rounding.
+    tie = np.array([[1e-7, -1e-7]], np.float32)
+    assert checks.compare(-tie, tie, 1e-5, logits=True, least_scale=scale).argmax_agreement == 1.0
+
+
 def test_the_scale_is_the_size_of_the_terms_of_a_logit() -> None:
     network = open_network(Model("Mini/8", 16, 1), Path())
     features = np.array([[3.0, 4.0], [0.1, 0.1]], np.float32)

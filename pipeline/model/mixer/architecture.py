@@ -33,6 +33,10 @@ class Mixers(Architecture):
             )
         check_options(model, {})
 
+    def describe_features(self, model: Model) -> str:
+        del model
+        return "the mean of the tokens after the last layer normalisation"
+
     def guess(self, shapes: Mapping[str, Shape]) -> Guess | None:
         stem = shapes.get(STEM)
         if stem is None or len(stem) != 4:
