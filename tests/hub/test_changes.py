@@ -10,7 +10,7 @@ import pytest
 from pipeline.base.verification import Verification
 from pipeline.facts.status import Status
 from pipeline.hub import shards
-from pipeline.hub.changes import compare_indexes, list_history
+from pipeline.hub.changes import compare_indexes, describe_version, list_history
 from pipeline.hub.entries import CollectionEntry, Measured, ModuleEntry, PublishedFile
 from pipeline.hub.index import Index, parse_index
 from pipeline.hub.withdrawal import Deprecation, Yank
@@ -158,3 +158,9 @@ def test_what_is_no_index_is_refused(tmp_path: Path, stage: Stage) -> None:
         (tmp_path / "list.json", "expected an object 'modules' of objects"),
     ):
         assert_refused(stage("notes", index, name), message)
+
+
+def test_another_family_of_equal_variants_is_a_change() -> None:
+    vit, mixer = entry(family="Vision Transformer"), entry(2, "b", family="MLP-Mixer")
+    assert "architecture: MLP-Mixer S/16, was Vision Transformer S/16" in describe_version(vit, mixer)
+    assert not [clause for clause in describe_version(entry(), mixer) if "architecture" in clause]  # an older index
