@@ -176,7 +176,8 @@ def test_search_narrows_the_table_and_can_be_linked_to(browser: Browser, address
     ("label", "value", "expected"),
     [
         ("Task", "Image feature vector", {"ViT-Mini4 on Fashion-MNIST", "ViT-S16"}),
-        ("Architecture", "S/16", {"ViT-S16"}),
+        ("Architecture", "Vision Transformer S/16", {"ViT-S16"}),
+        ("Architecture", "Vision Transformer", {"ViT-Mini4 on Fashion-MNIST", "ViT-S16"}),
         ("Data set", "Fashion-MNIST", {"ViT-Mini4 on Fashion-MNIST"}),
         ("Min top-1 (%)", "80.5", {"ViT-Mini4 on Fashion-MNIST"}),
         ("Max parameters (M)", "22", {"ViT-Mini4 on Fashion-MNIST"}),
