@@ -2,9 +2,10 @@
 
     python -m benchmarks.added_members FOLDER [CHECKPOINT ...]
 
-Of upstream's folders beside the AugReg pool it adds the models that the pool does not have. R26+B/32 has no file there:
-it is published through `make new`, with its open places filled in. A CHECKPOINT is a name or an address for make add,
-with SIZE where that is needed ("gs://vit_models/imagenet21k+imagenet2012/ViT-L_16.npz SIZE=512"), or "new:<variant>".
+Of each of upstream's folders beside the AugReg pool it adds the first file; benchmarks.every_row publishes every model.
+R26+B/32 has no file there: it is published through `make new`, with its open places filled in. A CHECKPOINT is a name
+or an address for make add, with SIZE where that is needed
+("gs://vit_models/imagenet21k+imagenet2012/ViT-L_16.npz SIZE=512"), or "new:<variant>".
 
 Works in a copy of the project below FOLDER, with a made-up index and random weights, and prints a table. Each member's
 outputs are removed before the next member; the largest needs about 8 GB of disk and 6 GB of memory. Fails at the first
@@ -52,17 +53,8 @@ def checkpoints() -> list[str]:
 
 
 def upstream_checkpoints() -> list[str]:
-    """Returns an address for each model that the pool does not have, with SIZE where the file has several sizes."""
-    models = {("vit", variant, size, "{}", 1000) for variant in VARIANTS for size in RESOLUTIONS}
-    addresses = []
-    for file in list_files():
-        size = file.image_sizes[0]
-        release = file.release
-        model = (release.architecture, file.variant, size, str(file.options), release.dataset.classes)
-        if model not in models:
-            models.add(model)
-            addresses.append(file.address + (f" SIZE={size}" if len(file.image_sizes) > 1 else ""))
-    return addresses
+    """Returns the address of a file of each folder."""
+    return list({file.release.folder: file.address for file in reversed(list_files())}.values())
 
 
 def pool_checkpoints() -> list[str]:

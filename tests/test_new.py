@@ -99,6 +99,10 @@ def test_an_existing_collection_stays_and_a_note_tells_what_it_says(tmp_path: Pa
     assert f"wrote {tmp_path}/demo/mine.yaml, with 6 open places\n" in done.stdout
     assert "says of all: it was trained from scratch on the 60,000 training images of Fashion-MNIST" in done.stdout
     assert (tmp_path / "demo/collection.yaml").read_text() == before
+    assert stage("new", "open", "one", "--cards", tmp_path).returncode == 0
+    done = stage("new", "open", "two", "--cards", tmp_path)  # its collection.yaml is still open
+    assert done.returncode == 0, done.stderr
+    assert "note:" not in done.stdout
     done = stage("new", "other", "mine", "--cards", tmp_path)
     assert f"{tmp_path}/demo/mine.yaml: this member exists; set MODEL=<another name>" in done.stderr
     assert not (tmp_path / "other").exists()
