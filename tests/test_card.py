@@ -113,6 +113,8 @@ def test_a_card_of_one_class_offers_no_softmax(report: Report) -> None:
     assert "pixels and returns 1 logit.\n" in card
     assert "| accuracy | not measured | the model has one class, so that every prediction is right |" in card
     assert "top-1 agreement" not in card
+    assert "The logit of one image takes 0.0302 billion floating-point operations" in card
+    assert "Use it to score images for the class of ImageNet-1k, or as a start" in card
     assert "cosine" not in card  # of two numbers it is 1 or -1
     assert not re.search(r"\b1 (logits|classes)\b|\n\n\n|[ \t]\n", card)
     for text in checked_files(facts).values():
@@ -136,7 +138,10 @@ def test_a_card_says_of_a_background_that_it_is_no_class(report: Report) -> None
     card = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", first, ORIGIN)[Head.CLASSIFICATION]
     assert "over all 11 outputs, the first of which is a background; preprocessing" in card
     assert "Each logit stands for a class of ImageNet-1k, but the first, which stands for a background: none of" in card
-    assert "It predicts the background or one of the 10 classes, and may predict a class for an image that" in card
+    assert (
+        "The classifier predicts the background or one of the 10 classes, and may predict a class for an image that"
+        in card
+    )
     assert "always predicts" not in card
     assert "\n\n\n" not in card
 
