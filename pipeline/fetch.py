@@ -2,7 +2,7 @@
 
     python -m pipeline.fetch MEMBER.yaml OUT [--checkpoints FOLDER_OR_URL] [--lock FILE] [--cache FOLDER] [--offline]
 
-writes OUT, an .npz in the AugReg layout, and checkpoint.json beside it, which says where it comes from
+writes OUT, an .npz with upstream's names, and checkpoint.json beside it, which says where it comes from
 (pipeline.checkpoints.provenance). Every source must have the same arrays: a first download is recorded in the
 collection's lock file (pipeline.checkpoints.lock_file), and other weights are refused from then on. A file that the
 user brings, from CHECKPOINTS= or a path, is checked against the lock file but not recorded: it is no download, and may
@@ -30,6 +30,8 @@ from pipeline.checkpoints.writer import CheckpointWriter
 from pipeline.download import cache
 from pipeline.download.address import is_remote, local_path
 from pipeline.download.obtain import Access, obtain_file
+from pipeline.model.architectures import is_own
+from pipeline.model.section import architecture_of
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,13 @@ class Settings:
         checkpoints: a folder or URL of files under their upstream names, tried first, or None.
         lock: the lock file.
         access: how remote files are downloaded.
+        is_own: whether the architecture is a file of the member's own.
     """
 
     checkpoints: str | None
     lock: Path
     access: Access
+    is_own: bool = False
 
 
 def fetch(checkpoint: Checkpoint, home: Path, out: Path, settings: Settings) -> Source:
@@ -62,7 +66,9 @@ def fetch(checkpoint: Checkpoint, home: Path, out: Path, settings: Settings) -> 
     Raises:
         Fault: when no source has it, with the reason of each, or when the first that does has a damaged or wrong file.
     """
-    writer = CheckpointWriter(checkpoint, LockFile(settings.lock), home.parent, f"fetch {out.parent.name}")
+    writer = CheckpointWriter(
+        checkpoint, LockFile(settings.lock), home.parent, f"fetch {out.parent.name}", settings.is_own
+    )
     reasons: dict[Source, Unavailable] = {}
     for source in list_sources(checkpoint, home, settings.checkpoints):
         try:
@@ -90,12 +96,18 @@ def _write_from(source: Source, writer: CheckpointWriter, access: Access, out: B
             raise UnusableFile(f"{fault}; it {done}") from None
 
 
-def describe_unverified(member: Path, origin: Origin) -> str | None:
-    """Returns what unverified weights mean for the cards and how to pin them; None for verified ones."""
+def describe_unverified(member: Path, origin: Origin, is_pinnable: bool) -> str | None:
+    """Returns what unverified weights mean for the cards and how to pin them; None for verified ones.
+
+    Args:
+        member: its YAML file.
+        origin: where the checkpoint comes from.
+        is_pinnable: whether checkpoint.sha256 would be the digest of the source's file.
+    """
     if origin.verification.is_verified:
         return None
-    pin = f"write into the section checkpoint: sha256: {origin.sha256}"
-    if origin.converted_from:  # sha256 is of upstream's file
+    pin = f"write into the section checkpoint: sha256: {origin.source_sha256 or origin.sha256}"
+    if not is_pinnable:  # sha256 is of upstream's file
         pin = "name its address on Hugging Face in checkpoint.sources (hf://timm/<model>/model.safetensors)"
     return (
         f"{member}: the weights are not verified: checkpoint.sha256 is not set, and the file is not from an address in"
@@ -114,10 +126,11 @@ def main(arguments: Sequence[str]) -> str:
     member = Member(args.member)
     checkpoint = member.section("checkpoint", Checkpoint)
     access = Access(cache.folder(args.cache), args.offline)
-    settings = Settings(args.checkpoints or None, lock_file.locate(member.folder, args.lock), access)
+    lock = lock_file.locate(member.folder, args.lock)
+    settings = Settings(args.checkpoints or None, lock, access, is_own(architecture_of(member.plain())))
     source = fetch(checkpoint, member.folder, args.out, settings)
     origin = read_record(args.out)
-    if origin and (warning := describe_unverified(args.member, origin)):
+    if origin and (warning := describe_unverified(args.member, origin, checkpoint.is_pinnable(source))):
         print(f"fetch {member.name}: {warning}", file=sys.stderr)
     return f"{member.name} from {public_address(source.address)}"
 

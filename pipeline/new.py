@@ -24,7 +24,7 @@ from pipeline.base.files import expand_home, sha256_of, write_text
 from pipeline.base.strict_yaml import OPEN_PLACE
 from pipeline.base.templates import render
 from pipeline.base.yaml_sections import YamlFile
-from pipeline.checkpoints import npz
+from pipeline.checkpoints import arrays_of
 from pipeline.download import cache
 from pipeline.download.address import is_remote, local_path, scheme_of
 from pipeline.download.obtain import Access, obtain_file
@@ -81,8 +81,10 @@ class Request:
     architecture: str | None = None
 
 
-def read_shapes(place: str, access: Access) -> dict[str, Shape]:
+def read_shapes(place: str, access: Access, is_own: bool) -> dict[str, Shape]:
     """Returns the shapes of a checkpoint's arrays by their normalized names; downloads it if it is remote.
+
+    With `is_own` the names are those of the file, as fetch leaves them for a network of one's own.
 
     Raises:
         Fault: when there is no such file, or it is no checkpoint that can be read.
@@ -92,10 +94,10 @@ def read_shapes(place: str, access: Access) -> dict[str, Shape]:
         path = expand_home(local_path(place))
         if not path.exists():
             raise Fault(f"CHECKPOINT={place}: no such file; expected a checkpoint, a path or an address")
-        return npz.read_shapes(path)
+        return arrays_of.read_shapes(path, str(path), is_own)
     try:
         with obtain_file(place, access, "new") as file:
-            return npz.read_shapes(file.path)
+            return arrays_of.read_shapes(file.path, public_address(place), is_own)
     except Unavailable as reason:
         raise Fault(f"CHECKPOINT={public_address(place)}: {reason}") from None
 
@@ -123,9 +125,10 @@ def collect_facts(request: Request, folder: Path, access: Access) -> Facts:
         _check_model(request.architecture or _DEFAULT, request.variant)
     if request.checkpoint is None:
         return Facts(request.architecture or _DEFAULT, request.variant)
-    shapes = read_shapes(request.checkpoint, access)
+    is_own = architectures.is_own(request.architecture or "")
+    shapes = read_shapes(request.checkpoint, access, is_own)
     origin = _describe_source(request.checkpoint, folder)
-    if request.architecture and architectures.is_own(request.architecture):
+    if request.architecture and is_own:
         bias = shapes.get("head/bias")
         classes = None if bias is None else math.prod(bias)
         return Facts(request.architecture, request.variant, classes=classes, origin=origin)

@@ -62,7 +62,7 @@ def test_what_was_not_run_is_said() -> None:
     missing = "the round trip through timm was NOT run: set TORCH_PYTHON=<an interpreter"
     assert missing in make(ROOT, "-n", "check-full", "TORCH_PYTHON=").stdout
     done = make(ROOT, "-n", "check-full", "TORCH_PYTHON=torch/python").stdout
-    assert "-m benchmarks.timm_round_trip --torch-python='torch/python'" in done
+    assert "-m benchmarks.layout_round_trips --torch-python='torch/python'" in done
     assert missing not in done
 
 

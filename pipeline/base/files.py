@@ -53,6 +53,21 @@ def sha256_of(path: Path) -> str:
         return stream_digest(stream)
 
 
+def folder_digest(folder: Path, digest: Callable[[Path], str] = sha256_of) -> str:
+    """Returns the digest of the names and contents of all files in a folder, hidden ones aside.
+
+    Args:
+        folder: the folder.
+        digest: returns that of one file.
+    """
+    whole = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder)
+        if file.is_file() and not any(part.startswith(".") for part in name.parts):
+            whole.update(f"{name}\n{digest(file)}\n".encode())
+    return whole.hexdigest()
+
+
 class Unreadable(Exception):
     """A file's content cannot be used; the message is a clause that says why, without the file's name.
 

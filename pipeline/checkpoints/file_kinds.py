@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.base.zip_directory import DamagedZip, read_directory
 
-CONVERT = "docs/members.md, 'Checkpoints of other programs', shows how to save its parameters as an .npz"
+CONVERT = "docs/members.md, 'Checkpoints of other programs', shows how to save its parameters in a file that is read"
 _UNPACK = "unpack it, and name the file inside"
 _PAGE = "open the address in a browser, and name the address of the file itself (Hugging Face: /resolve/, not /blob/)"
 _FROM_JAX = "it is not JAX parameters: name the checkpoint that it was made from"
@@ -32,7 +32,10 @@ class Kind:
 
 
 NPZ = Kind("an .npz archive", "give it a name that ends in .npz")
-SAFETENSORS = Kind("a safetensors file", "give it a name that ends in .safetensors; timm's files are read")
+SAFETENSORS = Kind("a safetensors file", "give it a name that ends in .safetensors")
+MSGPACK = Kind("a msgpack file, such as Flax writes", "name it in checkpoint.sources, and fetch it")
+ORBAX = Kind("a folder of Orbax, with arrays of TensorStore", "name it in checkpoint.sources, and fetch it")
+READ = (NPZ, SAFETENSORS, MSGPACK, ORBAX)
 _PICKLE = Kind("a Python pickle, such as PyTorch's .pth and .bin files, which could run code", CONVERT)
 _TORCH = Kind("a file of PyTorch (.pth, .pt or .bin: a pickle, which could run code)", CONVERT)
 _KERAS = Kind("a model of Keras (.keras)", _FROM_JAX)
@@ -41,11 +44,9 @@ _ZIP = Kind("a zip archive of other files", _UNPACK)
 _EMPTY = Kind("empty", "download it again")
 _ZEROS = Kind("a file of zeros, as an interrupted download leaves", "download it again")
 _LFS = Kind("a Git LFS pointer, not the file it stands for", "run git lfs pull in its clone")
-_MSGPACK = Kind("a msgpack file, such as Flax writes", CONVERT)
 _SAVED_MODEL = Kind("a TensorFlow SavedModel", "make doctor and make evaluate read it; " + _FROM_JAX)
 _ONNX = Kind("an ONNX model", _FROM_JAX)
 _TF_CHECKPOINT = Kind("a TensorFlow checkpoint (.index and .data files)", _FROM_JAX)
-_ORBAX = Kind("a folder of Orbax, with arrays of TensorStore", CONVERT)
 _FOLDER = Kind("a folder", "name a file in it")
 
 _STARTS = {
@@ -99,13 +100,27 @@ def describe_other(path: Path, expected: Kind) -> str | None:
     return f"it is {kind.what}, expected {expected.what} of float32 arrays; {kind.advice}"
 
 
+def describe_unreadable(path: Path) -> str | None:
+    """Returns what is wrong with a file of a kind that holds no weights that are read, or None if it may be another."""
+    kind = identify(path)
+    if kind is None or kind in READ:
+        return None
+    return (
+        f"it is {kind.what}, expected an .npz, safetensors or msgpack file or a folder of Orbax with the weights;"
+        f" {kind.advice}"
+    )
+
+
 def _identify_folder(path: Path) -> Kind:
     """Returns what a folder is by the files in it."""
     names = {file.name for file in path.iterdir()}
     if "saved_model.pb" in names:
         return _SAVED_MODEL
-    if names & {"_METADATA", "_CHECKPOINT_METADATA", "manifest.ocdbt", "_sharding"}:
-        return _ORBAX
+    # A step of orbax.CheckpointManager has the trees in folders of their own.
+    if names & {"_METADATA", "_CHECKPOINT_METADATA", "manifest.ocdbt", "_sharding"} or any(
+        path.glob("*/_CHECKPOINT_METADATA")
+    ):
+        return ORBAX
     return _TF_CHECKPOINT if any(name.endswith(".index") for name in names) else _FOLDER
 
 
@@ -147,7 +162,7 @@ def _identify_binary(head: bytes, footer: bytes) -> Kind | None:
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**30:
         return SAFETENSORS
     if re.match(rb"([\x81-\x8f]|\xde..|\xdf....)([\xa1-\xbf]|\xd9.|\xda..)[ -~]", head, re.DOTALL):
-        return _MSGPACK
+        return MSGPACK
     if head.startswith(b"\x08\x01\x12"):
         return _SAVED_MODEL
     if re.match(rb"\x08[\x03-\x1f][\x12\x1a\x3a\x42]", head):

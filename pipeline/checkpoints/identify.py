@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.base.fault import Fault
-from pipeline.base.files import sha256_of
+from pipeline.base.files import folder_digest, sha256_of
 from pipeline.base.yaml_sections import YamlFile
 from pipeline.checkpoints.digest import arrays_digest
 from pipeline.checkpoints.lock_file import NAME, LockFile, Pin
@@ -18,7 +18,7 @@ def digests_of(file: Path, npz: Path) -> set[str]:
         file: a source's file.
         npz: the same checkpoint as an .npz: the file itself, or what it was converted to.
     """
-    digests = {sha256_of(file)}
+    digests = {sha256_of(file) if file.is_file() else folder_digest(file)}
     with suppress(Fault):  # damaged, or not converted
         digests.add(arrays_digest(npz, str(npz)))
     return digests

@@ -14,7 +14,8 @@ from pipeline.base.fault import Fault, show_name
 from pipeline.base.npz_file import NpzFile
 from pipeline.checkpoints import file_kinds
 from pipeline.checkpoints.digest import model_shape
-from pipeline.checkpoints.layouts import describe_arrays
+from pipeline.checkpoints.layouts import describe_names
+from pipeline.checkpoints.types import TYPE_ADVICE
 from pipeline.model.architecture import describe_guess
 from pipeline.model.parameters import release_memory
 
@@ -23,18 +24,6 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, np.ndarray]
 Shape = tuple[int, ...]
-# What the types of smaller files mean. Widening a value is exact, but makes another file than the one that was named: a
-# module holds its checkpoint's values bit for bit.
-_WIDEN = "save the arrays again with .astype(numpy.float32), which changes no value"
-_TYPE_ADVICE = {
-    "float16": _WIDEN,
-    "|V2": f"which is how NumPy reads bfloat16: view them as ml_dtypes.bfloat16 and {_WIDEN}",
-    "bfloat16": _WIDEN,
-    "uint16": f"if they are the bits of bfloat16, view them as ml_dtypes.bfloat16 and {_WIDEN}",
-    "float64": "save the arrays again with .astype(numpy.float32), which rounds them",
-    "int8": "quantized weights cannot be restored: name the file that they were made from",
-    "uint8": "quantized weights cannot be restored: name the file that they were made from",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +50,6 @@ def read(path: Path) -> Arrays:
     """
     with _open(path) as file:
         return {name: file.read(name) for name in file.headers}
-
-
-def read_shapes(path: Path) -> dict[str, Shape]:
-    """Returns the shapes of a checkpoint's normalized arrays by path, without their values; raises as read() does."""
-    with _open(path) as file:
-        return _normalize_shapes({name: header.shape for name, header in file.headers.items()})
 
 
 def read_parameters(path: Path, network: "Network") -> Parameters:
@@ -145,7 +128,7 @@ def _check_layout(
     if expected is not None and shapes != expected and (image_size := _stored_image_size(shapes, network, path)):
         expected = network.expected_shapes(image_size)
     if expected is not None and (mismatches := _list_mismatches(shapes, expected)):
-        if problem := describe_arrays(shapes.keys()):
+        if problem := describe_names(shapes.keys()):
             raise Fault(f"{path}: {problem}")
         guess = describe_guess(model, shapes)
         raise Fault(
@@ -155,7 +138,7 @@ def _check_layout(
         )
     for name in shapes:
         if (kind := types[name]) != np.float32:
-            advice = f"; {_TYPE_ADVICE[str(kind)]}" if str(kind) in _TYPE_ADVICE else ""
+            advice = f"; {TYPE_ADVICE[str(kind)]}" if str(kind) in TYPE_ADVICE else ""
             raise Fault(f"{path}: the array {name!r} is {kind}, expected float32{advice}")
     return image_size
 

@@ -13,8 +13,6 @@ from pipeline.base.files import sha256_of, write_memory
 from pipeline.base.json_files import recall_json
 from pipeline.base.verification import Verification
 
-TIMM = "timm safetensors"
-
 
 @dataclass(frozen=True)
 class Origin:
@@ -25,8 +23,11 @@ class Origin:
         sha256: of the .npz file, in hexadecimal.
         arrays_sha256: the digest of its arrays, see pipeline.checkpoints.digest.
         verification: how it was verified that these are the weights of the checkpoint that the YAML file names.
-        converted_from: the format of the source's file, if it was converted.
+        converted_from: whose names the arrays of the source's file have, its kind, what stood before the names, and
+            the types that were widened, if it was converted: "timm safetensors", "big_vision npz below params/,
+            float16".
         source_sha256: of the source's file, if it was converted.
+        prefix: checkpoint.prefix, where it chose one of several models.
     """
 
     source: str
@@ -35,6 +36,7 @@ class Origin:
     verification: Verification
     converted_from: str | None = None
     source_sha256: str | None = None
+    prefix: str | None = None
 
     def facts(self) -> dict[str, str]:
         """Returns the fields that are not None but for `verification`, for provenance.json."""

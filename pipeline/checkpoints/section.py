@@ -13,6 +13,7 @@ from pipeline.download.address import is_remote, local_path, scheme_of
 # Where the authors of the AugReg pool publish it, each file under its checkpoint's name. Other folders of the bucket
 # have other weights under equal names, such as sam/ViT-B_16.npz.
 AUTHORS = "gs://vit_models/augreg/"
+_COPIES = (".safetensors", ".msgpack")
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,19 @@ class Checkpoint:
     Attributes:
         name: the upstream file name without `.npz`.
         sources: paths and addresses (pipeline.download.address) to try in order; `{name}` stands for the name. A path
-            is relative to the YAML file. A file that ends in `.safetensors` is timm's and is converted back.
+            is relative to the YAML file. What kind of file it is, and whose names its arrays have, is told by looking.
         sha256: the digest of the upstream .npz file in hexadecimal, if it is known; in lower case, though the YAML may
-            have capitals, as PowerShell prints. It does not apply to timm's file, which is then refused unless the
-            lock file has the digest of the arrays.
+            have capitals, as PowerShell prints. It does not apply to copies, whose names end in .safetensors or
+            .msgpack: these are then refused unless the lock file has the digest of the arrays. Where all sources are
+            such copies, it is the digest of the first, and of those of the same kind.
+        prefix: what stands before the names of the parameters, such as "ema_params/", in a file that holds several
+            models; None where it does not have to be said.
     """
 
     name: str
     sources: tuple[str, ...]
     sha256: str | None = None
+    prefix: str | None = None
 
     def __post_init__(self) -> None:
         if self.sha256 is not None:
@@ -44,6 +49,15 @@ class Checkpoint:
     def addresses(self) -> tuple[str, ...]:
         """The sources with the checkpoint's name filled in."""
         return tuple(source.replace("{name}", self.name) for source in self.sources)
+
+    def is_pinnable(self, source: "Source") -> bool:
+        """Whether `sha256` is, or would be, the digest of the source's file."""
+        endings = [_ending_of(address) for address in self.addresses]
+        return _ending_of(source.address) == ("" if "" in endings or not endings else endings[0])
+
+    def pin_of(self, source: "Source") -> str | None:
+        """Returns the digest that the file of a source must have, None where the section says none."""
+        return self.sha256 if self.is_pinnable(source) else None
 
 
 @dataclass(frozen=True)
@@ -61,14 +75,15 @@ class Source:
     is_from_user: bool = False
 
     @property
-    def is_timm(self) -> bool:
-        """Whether it has timm's copy, which is converted."""
-        return urlsplit(self.address).path.endswith(".safetensors")
-
-    @property
     def is_recorded(self) -> bool:
         """Whether a first download from it is recorded in the lock file; files that the user brings are not."""
         return is_remote(self.address) and not self.is_from_user
+
+
+def _ending_of(address: str) -> str:
+    """Returns the ending of a copy in another kind of file than upstream's; "" for any other address."""
+    path = urlsplit(address).path
+    return next((ending for ending in _COPIES if path.endswith(ending)), "")
 
 
 def list_sources(checkpoint: Checkpoint, home: Path, checkpoints: str | None) -> list[Source]:

@@ -1,18 +1,22 @@
 """Writes a member's checkpoint from the file of one of its sources, and refuses weights other than the pinned ones."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from pipeline.base.addresses import public_address
-from pipeline.base.fault import Unavailable, UnusableFile
-from pipeline.base.files import sha256_of
+from pipeline.base.fault import Unavailable
+from pipeline.base.files import folder_digest, sha256_of
 from pipeline.base.verification import Verification
-from pipeline.checkpoints.digest import arrays_digest, open_npz, write_npz
-from pipeline.checkpoints.file_kinds import NPZ, SAFETENSORS, describe_other
+from pipeline.checkpoints.arrays_of import is_upstreams, plan_arrays
+from pipeline.checkpoints.containers.opening import open_weights
+from pipeline.checkpoints.digest import arrays_digest, write_npz
 from pipeline.checkpoints.identify import digests_of, find_owner
 from pipeline.checkpoints.lock_file import LockFile, WrongDigest
-from pipeline.checkpoints.provenance import TIMM, Origin
+from pipeline.checkpoints.provenance import Origin
 from pipeline.checkpoints.section import Checkpoint, Source
 from pipeline.download.checksums import copy
 
@@ -26,22 +30,25 @@ class CheckpointWriter:
         lock: the lock file; first downloads are recorded in it.
         collections: the folder of all collections. A refused file may be the checkpoint of one of their members.
         label: for progress.
+        is_own: whether the architecture is a file of the member's own, whose arrays keep their names.
     """
 
     checkpoint: Checkpoint
     lock: LockFile
     collections: Path
     label: str
+    is_own: bool = False
 
     def refuse_unverifiable(self, source: Source) -> None:
-        """Refuses timm's copy where only the digest of upstream's file is pinned.
+        """Refuses a copy where only the digest of upstream's file is pinned.
 
         Raises:
             Unavailable: when nothing pinned can tell whether the copy has the right weights.
         """
-        if source.is_timm and self.checkpoint.sha256 and self.lock.pin_of(self.checkpoint.name).arrays is None:
+        is_other = self.checkpoint.sha256 is not None and self.checkpoint.pin_of(source) is None
+        if is_other and self.lock.pin_of(self.checkpoint.name).arrays is None:
             raise Unavailable(
-                "cannot be verified: checkpoint.sha256 is the digest of upstream's .npz file, not of timm's file, and"
+                "cannot be verified: checkpoint.sha256 is the digest of upstream's .npz file, not of this copy, and"
                 f" {self.lock.path} has no digest of the arrays; fetch the .npz file from its address once, or remove"
                 " checkpoint.sha256"
             )
@@ -49,14 +56,16 @@ class CheckpointWriter:
     def expected_sha256(self, source: Source) -> str | None:
         """Returns the pinned SHA-256 of the source's file, or None."""
         pinned = self.lock.pin_of(self.checkpoint.name).files.get(source.name)
-        return pinned or (None if source.is_timm else self.checkpoint.sha256)
+        return pinned or self.checkpoint.pin_of(source)
 
     def write(self, source: Source, path: Path, out: BinaryIO, sha256: str | None = None) -> Origin:
         """Writes the source's file as an .npz, checks its digests, and records those of a first download.
 
+        An .npz with our names and float32 arrays is copied byte for byte; others are converted.
+
         Args:
             source: the source.
-            path: its file on this machine.
+            path: its file or folder on this machine.
             out: an empty file with a name, which gets the .npz.
             sha256: of the source's file, if it was just computed.
 
@@ -65,47 +74,53 @@ class CheckpointWriter:
 
         Raises:
             Unavailable: when there is no such file.
-            UnusableFile: when it is a folder or another kind of file, cut short or damaged.
+            UnusableFile: when it is another kind of file, cut short, damaged, or of a layout that is not read.
             WrongDigest: when its digests are not the pinned ones.
         """
         if not path.is_file() and not path.is_dir():
             raise Unavailable("no such file")
-        if problem := describe_other(path, SAFETENSORS if source.is_timm else NPZ):
-            raise UnusableFile(f"{public_address(source.address)}: {problem}")
-        if not source.is_timm:  # before its copy: what its headers say is cheap to read
-            open_npz(path, public_address(source.address)).close()
-        npz = Path(out.name)
+        where, npz = public_address(source.address), Path(out.name)
         try:
-            file_sha256 = self._write_npz(source, path, out, sha256)
+            with open_weights(path, where) as file:  # before its copy: what its heads say is cheap to read
+                plan = plan_arrays(file, self.checkpoint.prefix, self.is_own)
+                is_copied = is_upstreams(file, plan)
+                if not is_copied:
+                    sha256 = self._convert(source, path, out, sha256, lambda: plan.read(file))
+            if is_copied:
+                sha256 = copy(path, out, self.label)
+                self._check_file(source, sha256)
             out.flush()
-            arrays = arrays_digest(npz, public_address(source.address))
-            self._check_arrays(source, file_sha256, arrays)
+            arrays = arrays_digest(npz, where)
+            self._check_arrays(source, str(sha256), arrays)
         except WrongDigest as fault:
-            owner = self._describe_owner(path, npz if source.is_timm else path)
+            owner = self._describe_owner(path, npz)
             raise WrongDigest(f"{fault}{owner}") from None
-        if source.is_timm:
-            return Origin(source.name, sha256_of(npz), arrays, self._verify(source, arrays), TIMM, file_sha256)
-        verification = self._verify(source, arrays, file_sha256)
-        return Origin(self._origin_name(source, file_sha256), file_sha256, arrays, verification)
+        name = self._origin_name(source, str(sha256))
+        verification = self._verify(source, arrays, str(sha256))
+        if is_copied:
+            return Origin(name, str(sha256), arrays, verification)
+        kind = plan.describe(file.kind)
+        return Origin(name, sha256_of(npz), arrays, verification, kind, sha256, self.checkpoint.prefix)
 
-    def _write_npz(self, source: Source, path: Path, out: BinaryIO, sha256: str | None) -> str:
-        """Copies or converts the source's file, and returns its SHA-256 once that is checked."""
-        if source.is_timm:
-            from pipeline.checkpoints import timm  # few fetches need safetensors
+    def _convert(
+        self, source: Source, path: Path, out: BinaryIO, sha256: str | None, read: Callable[[], dict[str, np.ndarray]]
+    ) -> str:
+        """Writes the arrays that `read` returns, once the file has the right digest; returns this digest."""
+        sha256 = sha256 or (sha256_of(path) if path.is_file() else folder_digest(path))
+        self._check_file(source, sha256)
+        write_npz(out, read())
+        return sha256
 
-            sha256 = sha256 or sha256_of(path)
-            self.lock.check_file(self.checkpoint.name, source.name, sha256)
-            write_npz(out, timm.augreg_arrays(path))
-            return sha256
-        sha256 = copy(path, out, self.label)
-        if self.checkpoint.sha256 not in (None, sha256):
+    def _check_file(self, source: Source, sha256: str) -> None:
+        """Refuses a source's file with another digest than the section and the lock file have."""
+        expected = self.checkpoint.pin_of(source)
+        if expected not in (None, sha256):
             raise WrongDigest(
-                f"{public_address(source.address)}: wrong sha256: expected {self.checkpoint.sha256}, got {sha256};"
+                f"{public_address(source.address)}: wrong sha256: expected {expected}, got {sha256};"
                 " nothing was kept. If the file is damaged, download it again. If it is the checkpoint that you want,"
                 " correct checkpoint.sha256"
             )
         self.lock.check_file(self.checkpoint.name, source.name, sha256)
-        return sha256
 
     def _check_arrays(self, source: Source, file_sha256: str, arrays: str) -> None:
         """Refuses other arrays than the pinned ones, and records those of a first download."""
@@ -113,15 +128,15 @@ class CheckpointWriter:
         if source.is_recorded:
             self.lock.record(self.checkpoint.name, source.name, file_sha256, arrays)
 
-    def _verify(self, source: Source, arrays: str, sha256: str | None = None) -> Verification:
+    def _verify(self, source: Source, arrays: str, sha256: str) -> Verification:
         """Returns how the weights are verified, once their digests have been checked.
 
         Args:
             source: that had the file.
             arrays: the digest of its arrays.
-            sha256: of the file, if it is upstream's .npz.
+            sha256: of the file.
         """
-        if sha256 is not None and sha256 == self.checkpoint.sha256:
+        if sha256 == self.checkpoint.pin_of(source):
             return Verification.PINNED
         if source.is_recorded or self.lock.pin_of(self.checkpoint.name).arrays == arrays:
             return Verification.DOWNLOADED

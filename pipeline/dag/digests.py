@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.files import has_text, sha256_of, write_memory
+from pipeline.base.files import folder_digest, has_text, sha256_of, write_memory
 from pipeline.base.json_files import recall_json
 
 
@@ -40,14 +40,7 @@ class Digests:
 
     def place(self, path: Path) -> str:
         """Returns the digest of a file, or of the names and contents of all files in a folder, hidden ones aside."""
-        if path.is_file():
-            return self.file(path)
-        digest = hashlib.sha256()
-        for file in sorted(path.rglob("*")):
-            name = file.relative_to(path)
-            if file.is_file() and not any(part.startswith(".") for part in name.parts):
-                digest.update(f"{name}\n{self.file(file)}\n".encode())
-        return digest.hexdigest()
+        return self.file(path) if path.is_file() else folder_digest(path, self.file)
 
     def keep(self) -> None:
         """Writes what the next process is to remember, if something changed."""

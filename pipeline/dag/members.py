@@ -14,7 +14,8 @@ from pipeline.checkpoints.section import Checkpoint, list_sources
 from pipeline.dag.digests import Digests, digest_texts
 from pipeline.dag.settings import Settings
 from pipeline.download.address import is_remote, local_path
-from pipeline.model.section import Model
+from pipeline.model.architectures import is_own
+from pipeline.model.section import Model, architecture_of
 
 Section = TypeVar("Section")
 
@@ -93,6 +94,8 @@ def section_texts(member: Sections, collection: CollectionFacts, digests: Digest
     texts = {name: json.dumps(member.plain.get(name), default=str) for name in SECTIONS}
     checkpoint = json.dumps(_identities(member.plain.get("checkpoint")), default=str)
     texts["checkpoint"] = hashlib.sha256(checkpoint.encode()).hexdigest()  # a source may hold a password
+    if is_own(architecture := architecture_of(member.plain)):
+        texts["checkpoint"] += architecture  # its arrays keep the names that they have in any file
     if member.model and member.model.labels:
         texts["model"] += digest_texts([member.path.parent / member.model.labels], member.path.parent)
     if member.evaluation and (place := images_of(member.evaluation, member.path.parent, imagenet=None)):
@@ -122,7 +125,7 @@ def source_text(member: Sections, settings: Settings, digests: Digests) -> str:
         return ""
     sources = list_sources(checkpoint, member.path.parent, settings.checkpoints or None)
     paths = (local_path(source.address) for source in sources if not is_remote(source.address))
-    return next((digests.file(path) for path in paths if path.is_file()), "")
+    return next((digests.place(path) for path in paths if path.exists()), "")  # Orbax writes folders
 
 
 def images_text(member: Sections, settings: Settings) -> str:

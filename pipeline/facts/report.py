@@ -39,6 +39,7 @@ class CheckpointFacts:
     verification: Verification
     converted_from: str | None = None
     source_sha256: str | None = None
+    prefix: str | None = None
 
 
 @dataclass(frozen=True)

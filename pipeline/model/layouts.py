@@ -140,6 +140,11 @@ def check_shapes(shapes: Mapping[str, Shape], tensors: Mapping[str, Tensor], wha
     return dict(tensors)
 
 
+def unchanged(shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
+    """Returns the tensors of a file that has our arrays under our names."""
+    return {name: Tensor(shape, (name,), shape) for name, shape in shapes.items()}
+
+
 def unused(name: str, shape: Shape) -> dict[str, Tensor]:
     """Returns a tensor that the model does not use."""
     return {name: Tensor(shape, (), shape)}

@@ -5,11 +5,13 @@ Without JAX, so that commands that only read it start at once.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.base.fault import Fault
 from pipeline.model import architectures
 
 Option = str | int | float | bool
+DEFAULT = "vit"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Model:
     classes: int
     labels: str | None = None
     dropout: float = 0.0
-    architecture: str = "vit"
+    architecture: str = DEFAULT
     options: Mapping[str, Option] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -46,3 +48,9 @@ class Model:
             architectures.find_part(self.architecture, "architecture").ARCHITECTURE.check(self)
         except Fault as fault:
             raise Fault(f"model.{fault}") from None
+
+
+def architecture_of(plain: Mapping[str, Any]) -> str:
+    """Returns the architecture that a member's plain values name, whether the rest of its section is valid or not."""
+    section = plain.get("model")
+    return str(section.get("architecture", DEFAULT)) if isinstance(section, dict) else DEFAULT

@@ -76,6 +76,7 @@ def _read_origin(statement: Statement) -> Origin:
         verification=Verification(str(facts["verification"])),
         converted_from=facts.get("converted_from"),
         source_sha256=facts.get("source_sha256"),
+        prefix=facts.get("prefix"),
     )
 
 
@@ -99,6 +100,8 @@ def write_member(recipe: Recipe, folder: Path) -> Path:
     checkpoint: dict[str, object] = {"name": recipe.checkpoint, "sources": find_sources(recipe)}
     if recipe.origin.converted_from is None:  # the digest in YAML is of the authors' file, not of one converted to it
         checkpoint["sha256"] = recipe.origin.sha256
+    if recipe.origin.prefix is not None:
+        checkpoint["prefix"] = recipe.origin.prefix
     sections = {"checkpoint": checkpoint, "model": model}
     path = folder / f"{recipe.member}.yaml"
     write_text(path, yaml.safe_dump(sections, sort_keys=False))

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from pipeline.checkpoints.file_kinds import NPZ, SAFETENSORS, describe_other, identify
+from pipeline.checkpoints.file_kinds import (
+    MSGPACK,
+    NPZ,
+    SAFETENSORS,
+    Kind,
+    describe_other,
+    describe_unreadable,
+    identify,
+)
 from pipeline.saved_model.graph import saved_model_class
 
 
@@ -63,8 +71,6 @@ KINDS = [
     ("a model of Keras (.keras)", zipped("metadata.json", "config.json", "model.weights.h5")),
     ("a zip archive of other files", zipped("vit/model.safetensors")),
     ("an HDF5 file (.h5), such as Keras writes", b"\x89HDF\r\n\x1a\n" + bytes(40)),
-    ("a msgpack file, such as Flax writes", b"\x81\xa6params\x81\xa9embedding\x81\xa6kernel"),
-    ("a msgpack file, such as Flax writes", b"\xde\x00\x16\xa3opt\x01\xa6target\x81\xa6params"),
     ("an .npy file, a single array", npy()),
     ("a tar archive", tarball()),
     ("compressed with gzip", b"\x1f\x8b\x08\0"),
@@ -79,23 +85,34 @@ KINDS = [
 def test_other_kinds_are_named_with_what_to_do(what: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "vit.npz"
     path.write_bytes(content)
-    for expected in (NPZ, SAFETENSORS):
-        problem = describe_other(path, expected)
-        assert problem
-        assert problem.startswith(f"it is {what}")
-        _, advice = problem.split(f", expected {expected.what} of float32 arrays; ")
+    expected = "expected an .npz, safetensors or msgpack file or a folder of Orbax with the weights; "
+    for problem, marker in (
+        (describe_other(path, NPZ), "expected an .npz archive of float32 arrays; "),
+        (describe_unreadable(path), expected),
+    ):
+        assert str(problem).startswith(f"it is {what}")
+        _, advice = str(problem).split(f", {marker}")
         assert len(advice) > 10
 
 
-def test_the_two_kinds_that_are_read_are_told_apart(tmp_path: Path) -> None:
+PACKED = b"\x81\xa6params\x81\xa9embedding\x81\xa6kernel"
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (NPZ, npz()),
+        (SAFETENSORS, save({"a": np.zeros(3, np.float32)})),
+        (MSGPACK, PACKED),
+        (MSGPACK, b"\xde\x00\x16\xa3opt\x01\xa6target\x81\xa6params"),
+    ],
+)
+def test_the_kinds_that_are_read_are_told_apart(kind: Kind, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "vit"
-    for content, kind, other, ending in (
-        (npz(), NPZ, SAFETENSORS, "a name that ends in .npz"),
-        (save({"a": np.zeros(3, np.float32)}), SAFETENSORS, NPZ, "a name that ends in .safetensors"),
-    ):
-        path.write_bytes(content)
-        assert describe_other(path, kind) is None
-        assert ending in str(describe_other(path, other))
+    path.write_bytes(content)
+    assert identify(path) == kind
+    assert describe_unreadable(path) is None
+    assert (describe_other(path, NPZ) is None) == (kind == NPZ)
 
 
 @pytest.mark.parametrize("content", [npz()[:-10], b"PK\x03\x04", b"not known", b"\x80", b"\x81", b"x" * 300])

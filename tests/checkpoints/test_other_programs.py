@@ -1,98 +1,251 @@
-"""The snippets of docs/members.md convert the checkpoints of other programs, each written by its own writer."""
+"""Checkpoints of other programs give the same arrays as upstream's .npz of the same weights, in any kind of file."""
 
+import json
 import re
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from benchmarks.random_checkpoints import random_arrays
+from benchmarks.layout_round_trips import POSITION, big_vision_arrays, counting_arrays
 from pipeline.base.fault import Fault
-from pipeline.checkpoints import npz
-from pipeline.model.networks import open_network
+from pipeline.checkpoints import provenance
+from pipeline.checkpoints.arrays_of import is_upstreams, plan_arrays, read_shapes
+from pipeline.checkpoints.containers.opening import open_weights
+from pipeline.checkpoints.section import Checkpoint
 from pipeline.model.section import Model
-from pipeline.model.vit.variants import variant
 from tests.conftest import ROOT
+from tests.fetch import fetching
 
 pytestmark = pytest.mark.slow
 
 MINI = Model("Mini/8", 16, 3)
-NETWORK = open_network(MINI, ROOT)
-SNIPPETS = re.findall(r"^  ```python\n(.*?)^  ```$", (ROOT / "docs/members.md").read_text(), re.MULTILINE | re.DOTALL)
-MSGPACK, PREFIX, WIDEN, BIG_VISION, TORCH = map(textwrap.dedent, SNIPPETS)
+ARRAYS = counting_arrays(MINI)
+ARRAYS[POSITION][:, 0] = 0  # big_vision's class token has no position
+Arrays = dict[str, Any]
+SNIPPETS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/members.md").read_text(), re.MULTILINE | re.DOTALL)
 
 
-def save(path: Path, arrays: dict[str, Any]) -> None:
-    np.savez(path, **arrays)
-
-
-def follow(snippet: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
-    """Runs a snippet of docs/members.md beside somebody's checkpoint; returns the arrays of the one it writes."""
-    monkeypatch.chdir(folder)
-    exec(compile(snippet, "docs/members.md", "exec"), {"__name__": "__main__"})
-    return npz.load(folder / "mine.npz", NETWORK).arrays
-
-
-def assert_same(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
-    assert got.keys() == expected.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(got[name], value)
-
-
-def test_the_documented_snippets_convert_flax_and_prefixes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flax.serialization import msgpack_serialize
+def nest(arrays: Arrays) -> dict[str, Any]:
     from flax.traverse_util import unflatten_dict
 
-    arrays = random_arrays(MINI)
-    (tmp_path / "theirs.msgpack").write_bytes(msgpack_serialize({"params": unflatten_dict(arrays, sep="/")}))
-    assert_same(follow(MSGPACK, tmp_path, monkeypatch), arrays)
-    save(tmp_path / "theirs.npz", {f"params/{name}": arrays[name] for name in arrays} | {"step": np.array(1)})
-    assert_same(follow(PREFIX, tmp_path, monkeypatch), arrays)
+    nested: dict[str, Any] = unflatten_dict(arrays, sep="/")
+    return nested
 
 
-@pytest.mark.parametrize("kind", [np.float16, ml_dtypes.bfloat16])
-def test_the_documented_snippet_widens_without_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
-    narrow = {name: value.astype(kind) for name, value in random_arrays(MINI).items()}
-    save(tmp_path / "theirs.npz", narrow)
-    wide = {name: value.astype(np.float32) for name, value in narrow.items()}
-    assert_same(follow(WIDEN, tmp_path, monkeypatch), wide)
+def as_npz(path: Path, arrays: Arrays) -> Path:
+    np.savez(path.with_suffix(".npz"), **arrays)
+    return path.with_suffix(".npz")
 
 
-@pytest.mark.parametrize("is_stacked", [False, True])
-def test_the_documented_snippet_renames_big_vision(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_stacked: bool
-) -> None:
-    arrays = random_arrays(MINI)
-    position = "Transformer/posembed_input/pos_embedding"
-    arrays[position][:, 0] = 0  # big_vision adds positions to the patches alone
-    theirs = big_vision_arrays(arrays, is_stacked) | {"pos_embedding": arrays[position][:, 1:]}
-    save(tmp_path / "theirs.npz", theirs)
-    with pytest.raises(Fault, match="it holds big_vision's weights"):
-        npz.load(tmp_path / "theirs.npz", NETWORK)
-    assert_same(follow(BIG_VISION, tmp_path, monkeypatch), arrays)
+def as_safetensors(path: Path, arrays: Arrays) -> Path:
+    save_file(arrays, path.with_suffix(".safetensors"))
+    return path.with_suffix(".safetensors")
 
 
-def big_vision_arrays(arrays: dict[str, np.ndarray], is_stacked: bool) -> dict[str, np.ndarray]:
-    """Returns arrays under big_vision's names but for the positions, with those of all layers in one if stacked."""
-    theirs = {}
-    for name, value in arrays.items():
-        for ours, new in (("Attention_1", "Attention_0"), ("LayerNorm_2", "LayerNorm_1"), ("MlpBlock_3", "MlpBlock_0")):
-            name = name.replace(ours, new)
-        theirs[name] = value
-    del theirs["Transformer/posembed_input/pos_embedding"]
-    if not is_stacked:
-        return theirs
-    rest = {name: value for name, value in theirs.items() if "/encoderblock_" not in name}
-    names = [name.split("encoderblock_0/")[1] for name in theirs if "/encoderblock_0/" in name]
-    for name in names:
-        layers = [theirs[f"Transformer/encoderblock_{layer}/{name}"] for layer in range(variant("Mini/8").layers)]
-        rest[f"Transformer/encoderblock/{name}"] = np.stack(layers)
-    return rest
+def as_msgpack(path: Path, arrays: Arrays) -> Path:
+    from flax.serialization import msgpack_serialize
+
+    path.with_suffix(".msgpack").write_bytes(msgpack_serialize(nest(arrays)))
+    return path.with_suffix(".msgpack")
+
+
+def as_orbax(path: Path, arrays: Arrays) -> Path:
+    """Writes as Orbax's users do."""
+    import orbax.checkpoint
+
+    checkpointer = orbax.checkpoint.StandardCheckpointer()
+    checkpointer.save(path.absolute(), nest(arrays))
+    checkpointer.wait_until_finished()
+    checkpointer.close()
+    return path
+
+
+Writer = Callable[[Path, Arrays], Path]
+FILES: dict[str, Writer] = {
+    "npz": as_npz,
+    "safetensors": as_safetensors,
+    "msgpack": as_msgpack,
+    "Orbax": as_orbax,
+}
+
+
+def read(path: Path, prefix: str | None = None, is_own: bool = False) -> tuple[Arrays, str]:
+    """Returns a file's arrays as fetch writes them, and what records say of it."""
+    with open_weights(path, path.name) as file:
+        plan = plan_arrays(file, prefix, is_own)
+        return plan.read(file), plan.describe(file.kind)
+
+
+def refuse(path: Path, prefix: str | None = None) -> str:
+    with pytest.raises(Fault) as raised:
+        read(path, prefix)
+    return str(raised.value).removeprefix(f"{path.name}: ")
+
+
+def assert_same(got: Arrays, expected: Arrays) -> None:
+    assert got.keys() == expected.keys()
+    for name, value in expected.items():
+        assert (got[name].dtype, got[name].shape) == (np.float32, value.shape), name
+        assert got[name].tobytes() == value.tobytes(), name
+
+
+def below(prefix: str, arrays: Arrays) -> Arrays:
+    return {prefix + name: value for name, value in arrays.items()}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_every_kind_of_file_gives_the_same_arrays(kind: str, tmp_path: Path) -> None:
+    path = FILES[kind](tmp_path / "theirs", below("params/", big_vision_arrays(ARRAYS, is_stacked=True)))
+    arrays, what = read(path)
+    assert_same(arrays, ARRAYS)
+    assert what == f"big_vision {kind} below params/"
+
+
+@pytest.mark.parametrize("prefix", ["", "params/", "opt/target/", "img/", "params/img/", "params/params/"])
+@pytest.mark.parametrize("is_stacked", [None, False, True])
+def test_any_prefix_and_names(prefix: str, is_stacked: bool | None, tmp_path: Path) -> None:
+    theirs = ARRAYS if is_stacked is None else big_vision_arrays(ARRAYS, is_stacked)
+    arrays, what = read(as_npz(tmp_path / "a", below(prefix, theirs)))
+    assert_same(arrays, ARRAYS)
+    assert what == f"{'' if is_stacked is None else 'big_vision '}npz{f' below {prefix}' if prefix else ''}"
+
+
+def test_what_lies_beside_the_parameters_is_left_out(tmp_path: Path) -> None:
+    texts = {"params/txt/Embed_0/embedding": np.zeros((9, 4), np.float32), "params/t": np.zeros(1, np.float32)}
+    state = below("opt/0/mu/img/", ARRAYS) | below("opt/0/nu/img/", ARRAYS) | {"step": np.array(3)}
+    assert_same(read(as_npz(tmp_path / "a", below("params/img/", ARRAYS) | texts | state))[0], ARRAYS)
+    assert_same(read(as_npz(tmp_path / "b", ARRAYS | below("opt/0/mu/", ARRAYS)))[0], ARRAYS)
+
+
+def test_of_two_models_the_yaml_file_chooses(tmp_path: Path) -> None:
+    negative = {name: -value for name, value in ARRAYS.items()}
+    path = as_npz(tmp_path / "a", below("params/", ARRAYS) | below("ema_params/", negative))
+    assert refuse(path) == (
+        "it holds 2 models, below 'ema_params/', 'params/'; choose one in the YAML file: checkpoint.prefix: <one of"
+        " these>"
+    )
+    for setting in ("ema_params", "ema_params/"):
+        assert_same(read(path, setting)[0], negative)
+    assert refuse(path, "ema") == (
+        "it has no arrays below checkpoint.prefix 'ema'; prefixes of whole models in it: 'ema_params/', 'params/'"
+    )
+
+
+def test_an_optimizers_state_is_no_model(tmp_path: Path) -> None:
+    message = refuse(as_npz(tmp_path / "a", below("opt/0/mu/", ARRAYS)))
+    assert message.startswith("it holds only the state of an optimizer, such as 'opt/0/mu/Transformer/encoder_norm/bia")
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize(("type_", "name"), [(np.float16, "float16"), (ml_dtypes.bfloat16, "bfloat16")])
+def test_narrow_types_are_widened(kind: str, type_: Any, name: str, tmp_path: Path) -> None:
+    narrow = {key: (1000 * (value - 1)).astype(type_) for key, value in ARRAYS.items()}
+    narrow["cls"][0, 0, :4] = [-0.0, np.inf, 6e-8, -1.5]  # 6e-8 is subnormal in float16
+    arrays, what = read(FILES[kind](tmp_path / "theirs", narrow))
+    assert_same(arrays, {key: value.astype(np.float32) for key, value in narrow.items()})
+    assert what.endswith(f", {name}")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"Transformer/encoderblock_2/LayerNorm_1/bias": None},
+            "lacks Transformer/encoderblock_2/LayerNorm_1/bias of a",
+        ),
+        (
+            {"Transformer/encoderblock_2/x": np.zeros(1, np.float32)},
+            "is another model than a Vision Transformer, which ",
+        ),
+        (
+            {"head2/kernel": np.zeros(1, np.float32)},
+            "is another model than a Vision Transformer, which does not have hea",
+        ),
+        ({"pos_embedding": np.zeros((1, 5, 64), np.float32)}, None),  # with a row for the class token
+        (
+            {"pos_embedding": np.zeros((1, 6, 64), np.float32)},
+            "pos_embedding has 6 tokens, expected a class token and a",
+        ),
+        (
+            {"Transformer/encoderblock_0/MlpBlock_0/Dense_0/bias": np.zeros(9, np.float32)},
+            "has 'Transformer/encoderbloc",
+        ),
+    ],
+)
+def test_what_is_off_is_said(change: Arrays, message: str | None, tmp_path: Path) -> None:
+    theirs = big_vision_arrays(ARRAYS) | change
+    path = as_npz(tmp_path / "a", {name: value for name, value in theirs.items() if value is not None})
+    if message is None:
+        assert read(path)[0][POSITION].shape == (1, 5, 64)
+    else:
+        assert refuse(path).startswith(f"it has the layout of big_vision, but {message}")
+
+
+def test_fixed_positions_and_pooling_by_the_mean_need_no_arrays(tmp_path: Path) -> None:
+    theirs = {name: value for name, value in ARRAYS.items() if name not in ("cls", POSITION)}
+    assert_same(read(as_npz(tmp_path / "a", big_vision_arrays(theirs)))[0], theirs)
+
+
+def test_shapes_are_told_without_values(tmp_path: Path) -> None:
+    path = as_npz(tmp_path / "a", below("params/", big_vision_arrays(ARRAYS, is_stacked=True)))
+    assert read_shapes(path, "a", is_own=False) == {name: value.shape for name, value in sorted(ARRAYS.items())}
+
+
+def test_upstreams_files_are_copied_and_others_converted(tmp_path: Path) -> None:
+    for arrays, expected in (
+        (ARRAYS, True),
+        (ARRAYS | {"pre_logits": np.zeros(0, np.float32)}, True),
+        (below("params/", ARRAYS), False),
+        (ARRAYS | {"cls": ARRAYS["cls"].astype(np.float16)}, False),
+        (big_vision_arrays(ARRAYS), False),
+    ):
+        with open_weights(as_npz(tmp_path / "a", arrays), "a") as file:
+            assert is_upstreams(file, plan_arrays(file, None, is_own=False)) is expected
+
+
+def test_arrays_of_a_network_of_ones_own_keep_their_names(tmp_path: Path) -> None:
+    theirs = below("params/", big_vision_arrays(ARRAYS)) | {"batch_stats/mean": np.ones(2, np.float32)}
+    assert_same(read(as_msgpack(tmp_path / "a", theirs), is_own=True)[0], theirs)
+
+
+def test_fetch_converts_and_records(tmp_path: Path) -> None:
+    narrow = {name: value.astype(np.float16) for name, value in ARRAYS.items()}
+    folder = as_orbax(tmp_path / "step", below("params/", narrow))
+    out = tmp_path / "m/checkpoint.npz"
+    fetching.run(Checkpoint("tiny", ("step",)), tmp_path, out)
+    known = provenance.read(out)
+    assert known.converted_from == "Orbax below params/, float16"
+    assert known.source == folder.name
+    fetching.run(Checkpoint("tiny", ("step",), known.source_sha256), tmp_path, out)
+    assert provenance.read(out).verification == "pinned"
+    as_npz(tmp_path / "plain", {name: value.astype(np.float32) for name, value in narrow.items()})
+    fetching.run(Checkpoint("tiny", ("plain.npz",)), tmp_path, out)
+    assert (provenance.read(out).arrays_sha256, provenance.read(out).converted_from) == (known.arrays_sha256, None)
+
+
+def test_of_several_steps_one_must_be_named(tmp_path: Path) -> None:
+    for step in ("1", "2"):
+        (tmp_path / f"run/{step}/default").mkdir(parents=True)
+        (tmp_path / f"run/{step}/_CHECKPOINT_METADATA").touch()
+        (tmp_path / f"run/{step}/default/_METADATA").write_text(json.dumps({"tree_metadata": {}}))
+    assert refuse(tmp_path / "run").endswith("it holds 2 checkpoints: 1/default/, 2/default/; name one")
+
+
+def test_pickles_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    import pickle
+
+    (tmp_path / "a.pth").write_bytes(pickle.dumps({"a": 1}))
+    assert "which could run code, expected" in refuse(tmp_path / "a.pth")
+    assert refuse(tmp_path / "a.pth").endswith("shows how to save its parameters in a file that is read")
 
 
 def test_the_documented_snippet_for_pytorch_opens_no_code() -> None:
-    assert "weights_only=True" in TORCH
-    compile(TORCH, "docs/members.md", "exec")  # PyTorch is no dependency
+    (torch,) = [textwrap.dedent(snippet) for snippet in SNIPPETS if "torch.load" in snippet]
+    assert "weights_only=True" in torch
+    compile(torch, "docs/members.md", "exec")  # PyTorch is no dependency

@@ -13,7 +13,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.verification import Verification
 from pipeline.checkpoints import provenance
 from pipeline.checkpoints.lock_file import LockFile
-from pipeline.checkpoints.provenance import TIMM, Origin
+from pipeline.checkpoints.provenance import Origin
 from pipeline.checkpoints.section import Checkpoint, list_sources
 from pipeline.fetch import describe_unverified
 from tests.conftest import serving_folder
@@ -216,13 +216,15 @@ def test_the_authors_bucket_is_not_the_users(checkpoints: str, is_authors: bool)
 
 def test_the_user_is_told_what_unverified_weights_mean(tmp_path: Path) -> None:
     origin = Origin("a.npz", "1" * 64, "2" * 64, Verification.UNVERIFIED)
-    text = describe_unverified(Path("vit/a.yaml"), origin)
+    text = describe_unverified(Path("vit/a.yaml"), origin, is_pinnable=True)
     assert text
     assert text.startswith("vit/a.yaml: the weights are not verified: checkpoint.sha256 is not set")
     assert text.endswith(
         "quote no accuracy. If it is the right file, write into the section checkpoint: sha256: " + "1" * 64
     )
-    assert describe_unverified(Path("a"), replace(origin, verification=Verification.DOWNLOADED)) is None
-    text = describe_unverified(Path("a"), replace(origin, converted_from=TIMM))
+    assert describe_unverified(Path("a"), replace(origin, verification=Verification.DOWNLOADED), True) is None
+    converted = replace(origin, converted_from="timm safetensors", source_sha256="3" * 64)
+    assert str(describe_unverified(Path("a"), converted, is_pinnable=True)).endswith("sha256: " + "3" * 64)
+    text = describe_unverified(Path("a"), converted, is_pinnable=False)
     assert text
     assert text.endswith("name its address on Hugging Face in checkpoint.sources (hf://timm/<model>/model.safetensors)")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.timm_round_trip import counting_arrays
+from benchmarks.layout_round_trips import counting_arrays
 from pipeline.base.fault import Fault
 from pipeline.checkpoints import provenance
 from pipeline.checkpoints.lock_file import LockFile
@@ -92,7 +92,7 @@ def test_a_copy_that_no_pinned_digest_applies_to_is_refused(tmp_path: Path) -> N
     (tmp_path / "mine.safetensors").write_bytes(FILE)
     lock = tmp_path / "checkpoints.lock"
     with pytest.raises(Fault) as raised:
-        run(tmp_path, "mine.safetensors", sha256="0" * 64)
+        run(tmp_path, "upstream.npz", "mine.safetensors", sha256="0" * 64)
     assert "mine.safetensors: cannot be verified: checkpoint.sha256 is the digest of upstream's .npz file" in str(
         raised.value
     )
@@ -100,7 +100,16 @@ def test_a_copy_that_no_pinned_digest_applies_to_is_refused(tmp_path: Path) -> N
     assert not list((tmp_path / "m").glob("*.npz"))
     arrays = provenance.read(run(tmp_path, "mine.safetensors")).arrays_sha256
     lock.write_text(json.dumps({"tiny": {"arrays": arrays}}))
-    assert provenance.read(run(tmp_path, "mine.safetensors", sha256="0" * 64)).arrays_sha256 == arrays
+    found = provenance.read(run(tmp_path, "upstream.npz", "mine.safetensors", sha256="0" * 64))
+    assert found.arrays_sha256 == arrays
+
+
+def test_the_digest_of_a_member_with_copies_alone_is_the_copys(tmp_path: Path) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(FILE)
+    known = provenance.read(run(tmp_path, "mine.safetensors", sha256=SHA256))
+    assert (known.verification, known.source_sha256) == ("pinned", SHA256)
+    with pytest.raises(Fault, match=f"mine.safetensors: wrong sha256: expected {'0' * 64}, got {SHA256}"):
+        run(tmp_path, "mine.safetensors", sha256="0" * 64)
 
 
 def test_a_broken_copy_is_refused(tmp_path: Path) -> None:

@@ -13,13 +13,15 @@ from safetensors.numpy import save
 
 import pipeline.fetch  # noqa: F401 - so that a forked process has it
 from pipeline.base.npz_file import NpzFile
-from pipeline.checkpoints.timm import augreg_arrays
-from pipeline.checkpoints.timm_tensors import layout
+from pipeline.checkpoints.arrays_of import plan_arrays
+from pipeline.checkpoints.containers.opening import open_weights
+from pipeline.model.vit.timm_layout import layout
 from tests.hostile.attack import Attack, Fuzz, command
 from tests.zips import Part, array, deflate, deflate_zeros, npy, write_zip
 
 GOOD = array(np.ones(3, np.float32))
-_VALUES = 4 * sum(math.prod(tensor.shape) for tensor in layout("Mini/8", 5, 3).values())
+_LAYOUT = layout("Mini/8", (1, 5, 64), True, (3, 64))
+_VALUES = 4 * sum(math.prod(tensor.shape) for tensor in _LAYOUT.values())
 _MEMBER = "checkpoint: {name: a, sources: [%s]}\n"
 
 
@@ -118,6 +120,41 @@ def many_tensors(folder: Path) -> Path:
     return tensors("{" + ",".join(entry % number for number in range(1_500_000)) + "}", b"")(folder)
 
 
+def packed(
+    name: bytes = b"cls", shape: bytes = b"\x91\x03", kind: bytes = b"float32", length: int | None = None
+) -> bytes:
+    """A msgpack of Flax with one array of three values."""
+    size = struct.pack(">L", 12 if length is None else length)
+    array = b"\x93" + shape + bytes([0xA0 + len(kind)]) + kind + b"\xc6" + size + bytes(12)
+    return b"\x81" + bytes([0xA0 + len(name)]) + name + b"\xc7" + bytes([len(array), 1]) + array
+
+
+def orbax(
+    array: dict[str, object], metadata: str = '{"tree_metadata": {}}', link: bool = False
+) -> Callable[[Path], Path]:
+    """A folder of Orbax with one array, whose description these fields change."""
+
+    def make(folder: Path) -> Path:
+        place = folder / "a.npz"
+        (place / "cls").mkdir(parents=True)
+        (place / "_METADATA").write_text(metadata)
+        fields = {
+            "zarr_format": 2,
+            "dtype": "<f4",
+            "compressor": None,
+            "fill_value": None,
+            "filters": None,
+            "order": "C",
+        }
+        if array:
+            (place / "cls/.zarray").write_text(json.dumps(fields | array))
+        if link:
+            (place / "cls/0").symlink_to("/dev/zero")
+        return place
+
+    return make
+
+
 def stages(count: int, digits: int = 1) -> Callable[[Path], Path]:
     """A ResNet of many stages, or of one with a long number."""
     shapes = {f"patch_embed.backbone.stages.{number}{'1' * digits}.blocks.0.x": [0] for number in range(count)}
@@ -128,6 +165,7 @@ def stages(count: int, digits: int = 1) -> Callable[[Path], Path]:
 
 _DAMAGED, _HEADER = r"a\.npz: the array 'cls' is damaged: ", "as NumPy writes it"
 _ZIP = r"a\.npz: not a whole \.npz file \("
+_PACK = r"a\.msgpack: not a whole msgpack file \("
 _EXTRA = Part("x", b"", extra=struct.pack("<2H", 2, 0) * 16_000)
 
 ATTACKS = tuple(
@@ -219,6 +257,49 @@ ATTACKS = tuple(
         # No file.
         ("pipe", pipe, "no such file"),
         ("folder", lambda folder: [(folder / "a.npz").mkdir(), folder / "a.npz"][1], "it is a folder, expected"),
+        # msgpack.
+        (
+            "msgpack: 4 billion values",
+            content(b"\x81\xa1a\xdd" + b"\xff" * 4 + bytes(300_000), "a.msgpack"),
+            _PACK + "mor",
+        ),
+        ("msgpack: nested", content(b"\x81\xa1a" * 99_999, "a.msgpack"), _PACK + "more than 64 maps within each other"),
+        ("msgpack: lists", content(b"\x81\xa1a" + b"\x91" * 99_999, "a.msgpack"), _PACK + "more than 64 lists within"),
+        (
+            "msgpack: 4 GB of name",
+            content(b"\x81\xdb" + b"\xff" * 4 + b"a" * 99, "a.msgpack"),
+            _PACK + "a name of 4,294",
+        ),
+        (
+            "msgpack: beyond the file",
+            content(packed(length=2**32 - 1), "a.msgpack"),
+            _PACK + ".* has 4,294,967,295 bytes",
+        ),
+        ("msgpack: huge shape", content(packed(shape=b"\x92" + b"\xcf" + b"\x7f" * 8 + b"\x09"), "a.msgpack"), _PACK),
+        (
+            "msgpack: negative",
+            content(packed(shape=b"\x91\xff"), "a.msgpack"),
+            _PACK + ".* shape of other things than siz",
+        ),
+        (
+            "msgpack: objects",
+            content(packed(kind=b"object"), "a.msgpack"),
+            _PACK + ".* is of the unknown type 'object'",
+        ),
+        ("msgpack: twice", content(b"\x82" + packed()[1:] * 2, "a.msgpack"), _PACK + "it holds 'cls' twice"),
+        ("msgpack: control characters", content(packed(name=b"\x1b[2J"), "a.msgpack"), "a name that is not printable"),
+        ("msgpack: cut", content(packed()[:-1], "a.msgpack"), _PACK),
+        ("msgpack: more bytes", content(packed() + b"\0", "a.msgpack"), _PACK + "bytes follow its end"),
+        # Orbax.
+        ("orbax: empty", orbax({}), r"its 0 arrays are of no known layout"),
+        (
+            "orbax: a chunk of 16 TB",
+            orbax({"shape": [1], "chunks": [1 << 42]}),
+            "not a whole Orbax file .a chunk of 17,5",
+        ),
+        ("orbax: huge shape", orbax({"shape": [1 << 40], "chunks": [1]}), "not a whole Orbax file .it unpacks to 4,39"),
+        ("orbax: a link", orbax({}, link=True), "not a whole Orbax file .*is a link, a pipe or a device"),
+        ("orbax: metadata", orbax({}, metadata="[" * 99_999), "not a whole Orbax file .its _METADATA is none of Orbax"),
         ("endless zeros", link("/dev/zero"), "no such file"),
         ("link to itself", link("a.npz"), "no such file|in a circle"),
         ("pickle in place of it", content(pickle.dumps({"a": 1})), "it is a Python pickle"),
@@ -258,14 +339,14 @@ ATTACKS = tuple(
         (
             "safetensors: empty, huge",
             tensors(tensor((2**62, 2, 0), (0, 0)), b""),
-            "not a Vision Transformer of timm",
+            "its 1 arrays are of no known layout",
         ),
         ("safetensors: negative", tensors(tensor((-3,))), "not a whole safetensors file"),
         ("safetensors: unknown type", tensors(tensor(dtype="F33")), "not a whole safetensors file"),
-        ("safetensors: bytes", tensors(tensor((12,), dtype="F8_E4M3")), "'cls_token' is F8_E4M3, expected float32"),
+        ("safetensors: bytes", tensors(tensor((12,), dtype="F8_E4M3")), "its 1 arrays are of no known layout"),
         ("safetensors: control characters", tensors(tensor(name="\x1b[2J")), "a name that is not printable"),
         ("safetensors: long name", tensors(tensor(name="a" * 99_999)), "a name that is not printable, or longer"),
-        ("safetensors: 4,000 stages", stages(4_000), "not a Vision Transformer"),
+        ("safetensors: 4,000 stages", stages(4_000), "it has the layout of timm, but|of no known layout"),
         ("safetensors: long stage", stages(1, 5_000), "longer than 1,024 characters"),
     )
 )
@@ -296,7 +377,7 @@ def small_npz(folder: Path) -> list[Path]:
 
 def small_header(folder: Path) -> list[Path]:
     """The header of timm's smallest model, which the values follow that are added when it is read."""
-    shapes = {name: tensor.shape for name, tensor in layout("Mini/8", 5, 3).items()}
+    shapes = {name: tensor.shape for name, tensor in _LAYOUT.items()}
     whole = save({name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
     path = folder / "header"
     path.write_bytes(whole[: 8 + int.from_bytes(whole[:8], "little")])
@@ -308,7 +389,8 @@ def convert_tensors(path: Path) -> None:
     (path.parent / "out").mkdir(exist_ok=True)
     file = path.parent / "out/a.safetensors"
     file.write_bytes(path.read_bytes() + bytes(_VALUES))
-    augreg_arrays(file)
+    with open_weights(file, str(file)) as weights:
+        plan_arrays(weights, None, is_own=False).read(weights)
 
 
 FUZZES = (
