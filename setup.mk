@@ -35,7 +35,7 @@ without_it := without PYTHON= make sets up its own
 $(if $(INTERPRETER),,$(error PYTHON=$(call shown,PYTHON): no such interpreter; $(without_it)))
 # What pipeline/ imports; a test compares them.
 REQUIRED := flax google_crc32c isal jax jinja2 markdown_it numpy PIL pydantic requests safetensors scipy \
-  tensorflow tqdm yaml
+  tensorflow tensorstore tqdm yaml
 PYTHON_FACTS := $(call look,$(PYTHON),$(REQUIRED) $(if $(filter serve,$(MAKECMDGOALS)),starlette uvicorn))
 PYTHON_VERSION := $(firstword $(PYTHON_FACTS))
 $(if $(filter $(VERSIONS),$(PYTHON_VERSION)),,$(error \
