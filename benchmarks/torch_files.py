@@ -38,7 +38,10 @@ def write_timm(name: str, size: int, classes: int, folder: Path, words: list[str
     else:
         model = timm.create_model(name, act_layer=activation, **sizes).eval()
         _randomize(model)
+        weights = model.state_dict()
         _save_outputs(model, size, folder)
+        model = timm.create_model(name, **sizes)  # timm does not save a model with another GELU, which has no arrays
+        model.load_state_dict(weights)
     save_for_hf(model, str(folder), safe_serialization=True)
     return f"timm {timm.__version__}"
 
