@@ -1,8 +1,9 @@
 """Upstream's Vision Transformer and MLP-Mixer, in flax.linen's own layers, to compare ours with.
 
-Source: vit_jax/models_vit.py, vit_jax/models_resnet.py and vit_jax/models_mixer.py of
-https://github.com/google-research/vision_transformer. The hybrids' root and residual units are shared with
-pipeline/model/vit/network.py, where they are upstream's too. The parameters have the same names.
+Sources: vit_jax/models_vit.py, vit_jax/models_resnet.py and vit_jax/models_mixer.py of
+https://github.com/google-research/vision_transformer; for attention pooling and fixed positions
+big_vision/models/vit.py of https://github.com/google-research/big_vision. The hybrids' root and residual units are
+shared with pipeline/model/vit/resnet.py, where they are upstream's too. The parameters have the same names.
 """
 
 import jax
@@ -11,7 +12,9 @@ from flax import linen as nn
 
 from pipeline.model.layers import LayerNorm, MlpBlock
 from pipeline.model.mixer.variants import Variant as MixerVariant
-from pipeline.model.vit.network import AddPositionEmbedding, ResidualUnit, resnet
+from pipeline.model.vit.architecture import Options
+from pipeline.model.vit.positions import AddPositionEmbedding
+from pipeline.model.vit.resnet import ResidualUnit, resnet
 from pipeline.model.vit.variants import Variant
 
 
@@ -33,10 +36,12 @@ class UpstreamEncoder(nn.Module):
     """The stack of blocks; each computes all tokens."""
 
     variant: Variant
+    has_positions: bool
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        x = AddPositionEmbedding(name="posembed_input")(x)
+        if self.has_positions:
+            x = AddPositionEmbedding(name="posembed_input")(x)
         for layer in range(self.variant.layers):
             x = UpstreamBlock(self.variant.heads, self.variant.mlp, name=f"encoderblock_{layer}")(x)
         return LayerNorm(name="encoder_norm")(x)
@@ -56,6 +61,29 @@ class UpstreamStage(nn.Module):
         return x
 
 
+def fixed_positions(side: int, width: int) -> jax.Array:
+    """Returns big_vision's sines and cosines of each token's place, float32 (side * side, width)."""
+    row, column = jnp.mgrid[:side, :side]
+    frequencies = 1 / 10_000.0 ** (jnp.arange(width // 4) / (width // 4 - 1))
+    waves = [wave(jnp.outer(axis.ravel(), frequencies)) for axis in (column, row) for wave in (jnp.sin, jnp.cos)]
+    return jnp.concatenate(waves, axis=1)
+
+
+class UpstreamPooling(nn.Module):
+    """big_vision's attention pooling."""
+
+    variant: Variant
+
+    @nn.compact
+    def __call__(self, tokens: jax.Array) -> jax.Array:
+        n, _, width = tokens.shape
+        probe = self.param("probe", nn.initializers.xavier_uniform(), (1, 1, width), jnp.float32)
+        attention = nn.MultiHeadDotProductAttention(num_heads=self.variant.heads, name="MultiHeadDotProductAttention_0")
+        x = attention(jnp.tile(probe, (n, 1, 1)), tokens)
+        y = LayerNorm(name="LayerNorm_0")(x)
+        return (x + MlpBlock(self.variant.mlp, name="MlpBlock_0")(y))[:, 0]
+
+
 class UpstreamTransformer(nn.Module):
     """Maps float32 (n, size, size, 3) in [-1, 1] to logits (n, classes), or features (n, width) without classes.
 
@@ -64,22 +92,33 @@ class UpstreamTransformer(nn.Module):
 
     variant: Variant
     classes: int | None
+    options: Options = Options()
     has_tokens: bool = False
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
-        x = images
+        x, options = images, self.options
         if self.variant.resnet is not None:
             x = resnet(self.variant.resnet, UpstreamStage, x)
         patch = (self.variant.patch, self.variant.patch)
         x = nn.Conv(self.variant.width, patch, strides=patch, padding="VALID", name="embedding")(x)
-        x = x.reshape(x.shape[0], -1, x.shape[-1])
-        cls = self.param("cls", nn.initializers.zeros, (1, 1, x.shape[-1]), jnp.float32)
-        x = jnp.concatenate([jnp.tile(cls, (x.shape[0], 1, 1)), x], axis=1)
-        tokens = UpstreamEncoder(self.variant, name="Transformer")(x)
+        n, side, _, width = x.shape
+        x = x.reshape(n, -1, width)
+        has_positions = options.positions == "learned"
+        if not has_positions:
+            x = x + fixed_positions(side, width)
+        if options.pooling == "token":
+            cls = self.param("cls", nn.initializers.zeros, (1, 1, width), jnp.float32)
+            x = jnp.concatenate([jnp.tile(cls, (n, 1, 1)), x], axis=1)
+        tokens = UpstreamEncoder(self.variant, has_positions, name="Transformer")(x)
         if self.has_tokens:
             return tokens
-        features = tokens[:, 0]
+        if options.pooling == "map":
+            features = UpstreamPooling(self.variant, name="MAPHead_0")(tokens)
+        else:
+            features = tokens.mean(axis=1) if options.pooling == "gap" else tokens[:, 0]
+        if options.pre_logits is not None:
+            features = jnp.tanh(nn.Dense(options.pre_logits, name="pre_logits")(features))
         return features if self.classes is None else nn.Dense(self.classes, name="head")(features)
 
 

@@ -111,6 +111,10 @@ class Network(ABC):
         """Fits the arrays of a checkpoint of another image size, which stored_image_size() returned, to the model's."""
         raise NotImplementedError
 
+    def describe_resize(self, image_size: int) -> str:
+        """Returns what resize() does to a checkpoint of that image size, in words."""
+        raise NotImplementedError
+
     def is_head(self, path: str) -> bool:
         """Whether a weight is the head's."""
         return path.startswith(self.head_prefixes)

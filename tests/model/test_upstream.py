@@ -15,6 +15,7 @@ from benchmarks.upstream import UpstreamTransformer
 from pipeline.model.networks import open_network
 from pipeline.model.parameters import nest_parameters
 from pipeline.model.section import Model
+from pipeline.model.vit.architecture import Options
 from pipeline.model.vit.network import VisionTransformer
 from pipeline.model.vit.variants import Variant
 from pipeline.model.vit.variants import variant as vit_variant
@@ -27,13 +28,17 @@ VARIANTS = {
     "plain": Variant(patch=8, width=64, layers=3, heads=4, mlp=128),
     # Every kind of residual unit: with a projection, with a stride, and two alike.
     "hybrid": Variant(patch=1, width=64, layers=1, heads=4, mlp=128, resnet=(3, 1)),
+    "pooled": Variant(patch=8, width=64, layers=1, heads=4, mlp=128),
 }
+PLAIN = Options()
+OPTIONS = {"pooled": Options(pooling="map", pre_logits=24, positions="sincos2d")}
 
 
-def parameters_of(variant: Variant) -> dict[str, Any]:
+def parameters_of(variant: Variant, options: Options = PLAIN) -> dict[str, Any]:
     """Returns random parameters: float32, scaled so that activations stay of the order of one."""
     images = jax.ShapeDtypeStruct((1, SIZE, SIZE, 3), jnp.float32)
-    tree = jax.eval_shape(VisionTransformer(variant, CLASSES).init, jax.random.key(0), images)["params"]
+    module = VisionTransformer(variant, CLASSES, options=options)
+    tree = jax.eval_shape(module.init, jax.random.key(0), images)["params"]
     paths = {"/".join(key.key for key in path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
     return nest_parameters({path: random_array(path, leaf.shape, 0) for path, leaf in paths.items()})
 
@@ -55,7 +60,8 @@ def by_path(tree: Any) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_outputs_and_gradients_equal_upstreams(name: str) -> None:
-    variant, images = VARIANTS[name], images_of(3)
+    variant, options, images = VARIANTS[name], OPTIONS.get(name, PLAIN), images_of(3)
+    parameters = parameters_of(variant, options)
     direction = np.random.default_rng(1).standard_normal((3, CLASSES)).astype(np.float32)
 
     def differentiate(model: nn.Module) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
@@ -65,15 +71,15 @@ def test_outputs_and_gradients_equal_upstreams(name: str) -> None:
             logits: jax.Array = model.apply({"params": parameters}, images)
             return jnp.sum(direction * logits + logits**2), logits
 
-        gradients, logits = compiled(jax.grad(loss, argnums=(0, 1), has_aux=True))(parameters_of(variant), images)
+        gradients, logits = compiled(jax.grad(loss, argnums=(0, 1), has_aux=True))(parameters, images)
         return by_path(gradients[0]), np.asarray(gradients[1]), np.asarray(logits)
 
-    ours, by_images, logits = differentiate(VisionTransformer(variant, CLASSES))
-    theirs, expected_by_images, expected = differentiate(UpstreamTransformer(variant, CLASSES))
+    ours, by_images, logits = differentiate(VisionTransformer(variant, CLASSES, options=options))
+    theirs, expected_by_images, expected = differentiate(UpstreamTransformer(variant, CLASSES, options))
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
     # Relative to the largest of all: some gradients are zero except for rounding, such as that of the keys' bias.
     atol = 1e-4 * max(np.abs(gradient).max() for gradient in theirs.values())
-    assert ours.keys() == theirs.keys() == by_path(parameters_of(variant)).keys()
+    assert ours.keys() == theirs.keys() == by_path(parameters).keys()
     for path, gradient in theirs.items():
         np.testing.assert_allclose(ours[path], gradient, rtol=0, atol=atol, err_msg=path)
     np.testing.assert_allclose(by_images, expected_by_images, rtol=0, atol=1e-4 * np.abs(expected_by_images).max())

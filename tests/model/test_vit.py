@@ -17,7 +17,7 @@ from pipeline.model.parameters import nest_parameters
 from pipeline.model.section import Model
 from pipeline.model.vit.network import VisionTransformer
 from pipeline.model.vit.variants import variant
-from tests.model.parameter_counts import PARAMETERS
+from tests.model.parameter_counts import COUNTS
 
 pytestmark = pytest.mark.slow
 
@@ -31,10 +31,11 @@ def shapes_of(model: Model) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_parameter_counts(name: str) -> None:
-    shapes = shapes_of(Model(name, 224, 1000))
-    assert sum(math.prod(shape) for shape in shapes.values()) == PARAMETERS[name]
+@pytest.mark.parametrize("name", COUNTS)
+def test_arrays_and_parameters_are_as_many_as_upstreams(name: str) -> None:
+    shapes = shapes_of(COUNTS[name].model)
+    counted = len(shapes), sum(math.prod(shape) for shape in shapes.values())
+    assert counted == (COUNTS[name].arrays, COUNTS[name].parameters)
 
 
 def test_any_patch_size_and_resolution_is_supported() -> None:
@@ -42,6 +43,33 @@ def test_any_patch_size_and_resolution_is_supported() -> None:
     position = "Transformer/posembed_input/pos_embedding"
     assert shapes_of(Model("B/16", 384, 1000))[position] == (1, 1 + 24 * 24, 768)
     assert shapes_of(Model("R26+S/32", 384, 1000))[position] == (1, 1 + 12 * 12, 384)
+    assert shapes_of(Model("R50+B/16", 384, 1000))[position] == (1, 1 + 24 * 24, 768)
+
+
+def test_only_what_a_pooling_needs_is_an_array() -> None:
+    """big_vision names attention pooling; the class token and positions are arrays only where they are learned."""
+    token, gap, pooled, fixed = (
+        shapes_of(Model("Mini/8", 32, 3, options=options))
+        for options in ({}, {"pooling": "gap"}, {"pooling": "map"}, {"positions": "sincos2d"})
+    )
+    position = "Transformer/posembed_input/pos_embedding"
+    assert token.keys() - gap.keys() == {"cls"}
+    assert (token[position], gap[position]) == ((1, 1 + 16, 64), (1, 16, 64))
+    assert token.keys() - fixed.keys() == {position}
+    attention, mlp = "MAPHead_0/MultiHeadDotProductAttention_0", "MAPHead_0/MlpBlock_0"
+    assert {name: shape for name, shape in pooled.items() if name not in gap} == {
+        "MAPHead_0/probe": (1, 1, 64),
+        **{f"{attention}/{name}/kernel": (64, 4, 16) for name in ("query", "key", "value")},
+        **{f"{attention}/{name}/bias": (4, 16) for name in ("query", "key", "value")},
+        f"{attention}/out/kernel": (4, 16, 64),
+        f"{attention}/out/bias": (64,),
+        "MAPHead_0/LayerNorm_0/scale": (64,),
+        "MAPHead_0/LayerNorm_0/bias": (64,),
+        f"{mlp}/Dense_0/kernel": (64, 256),
+        f"{mlp}/Dense_0/bias": (256,),
+        f"{mlp}/Dense_1/kernel": (256, 64),
+        f"{mlp}/Dense_1/bias": (64,),
+    }
 
 
 @pytest.mark.parametrize("name", TIMM_LOGITS)

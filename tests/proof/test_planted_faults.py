@@ -26,6 +26,7 @@ from pipeline.model import blocks, float64
 from pipeline.model.networks import open_network
 from pipeline.model.preprocessing import preprocess
 from pipeline.model.section import Model
+from pipeline.model.vit import attention
 from pipeline.model.vit import network as vit
 from pipeline.model.vit.variants import SIZES
 from pipeline.proof import c_api, checks, gradients, ladder
@@ -42,17 +43,17 @@ ONE_CLASS = Model("Mini/8", 16, 1)
 INPUTS = np.random.default_rng(1).uniform(-1, 1, (16, 16, 16, 3)).astype(np.float32)
 
 
-class SwappedAttention(vit.SelfAttention):
+class SwappedAttention(attention.Attention):
     """Asks with the keys and answers with the queries."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        shape = (x.shape[-1], self.heads, x.shape[-1] // self.heads)
-        query = vit.Projection(shape, 1, name="key")(x[:, : self.queries]) * shape[-1] ** -0.5
-        key, value = (vit.Projection(shape, 1, name=name)(x) for name in ("query", "value"))
+    def __call__(self, queries: jax.Array, tokens: jax.Array) -> jax.Array:
+        shape = (tokens.shape[-1], self.heads, tokens.shape[-1] // self.heads)
+        query = attention.Projection(shape, 1, name="key")(queries) * shape[-1] ** -0.5
+        key, value = (attention.Projection(shape, 1, name=name)(tokens) for name in ("query", "value"))
         weights = nn.softmax(jnp.einsum("nqhd,nkhd->nhqk", query, key))
         y = jnp.einsum("nhqk,nkhd->nqhd", weights, value)
-        return vit.Projection((self.heads, shape[-1], x.shape[-1]), 2, name="out")(y)
+        return attention.Projection((self.heads, shape[-1], shape[0]), 2, name="out")(y)
 
 
 class OfBGR(vit.VisionTransformer):
@@ -76,7 +77,7 @@ GELU = nn.gelu
 PLANTED: dict[str, tuple[Any, str, Any]] = {
     "erf GELU for tanh": (nn, "gelu", lambda x, approximate: GELU(x, approximate=False)),
     "LayerNorm epsilon 1e-5": (vit, "LayerNorm", functools.partial(nn.LayerNorm, epsilon=1e-5)),
-    "query and key swapped": (vit, "SelfAttention", SwappedAttention),
+    "query and key swapped": (vit, "Attention", SwappedAttention),
     "[0, 1] for [-1, 1]": (vit, "VisionTransformer", OfUnitRange),
     "BGR": (vit, "VisionTransformer", OfBGR),
     "BGR in the signature": (build, "preprocess", lambda pixels, size: preprocess(pixels[..., ::-1], size)),
@@ -138,7 +139,7 @@ def exported(file: Path, tmp_path: Path) -> Iterator[Callable[..., Path]]:
     """Exports a head with a fault, as an author would who does not know of it: the self-test is what that gives."""
 
     def run(fault: str, head: Head, model: Model = MODEL, file: Path = file) -> Path:
-        where, name, wrong = PLANTED[fault] if fault else (vit, "SelfAttention", vit.SelfAttention)
+        where, name, wrong = PLANTED[fault] if fault else (vit, "Attention", attention.Attention)
         folder = tmp_path / head
         folder.mkdir()
         with patch.object(where, name, wrong):

@@ -2,17 +2,17 @@
 
 Sources: "An Image is Worth 16x16 Words" (https://arxiv.org/abs/2010.11929), "How to train your ViT?"
 (https://arxiv.org/abs/2106.10270) and, for what the papers leave open (epsilons, paddings, names of parameters),
-vit_jax/models_vit.py and vit_jax/models_resnet.py of https://github.com/google-research/vision_transformer.
-Submodules have the names that the published checkpoints use, so a checkpoint's keys are the parameters' paths.
-The names of functions that JAX traces are part of the bytes of published modules.
+vit_jax/models_vit.py of https://github.com/google-research/vision_transformer. Submodules have the names that the
+published checkpoints use, so a checkpoint's keys are the parameters' paths. The names of functions that JAX traces are
+part of the bytes of published modules.
 """
 
-import functools
-import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
@@ -21,127 +21,12 @@ from pipeline.model.layers import LayerNorm, MlpBlock, Patches
 from pipeline.model.network import Network, Shape, Tolerances, Values, Weights
 from pipeline.model.parameters import nest_parameters
 from pipeline.model.section import Model
+from pipeline.model.vit import positions
+from pipeline.model.vit.architecture import POSITION, Options, options_of
+from pipeline.model.vit.attention import Attention, AttentionPooling
+from pipeline.model.vit.positions import AddPositionEmbedding
+from pipeline.model.vit.resnet import ResNetStage, resnet
 from pipeline.model.vit.variants import Variant, variant
-
-
-class StdConv(nn.Module):
-    """A convolution without bias whose kernel is standardised per output channel (https://arxiv.org/abs/1903.10520)."""
-
-    features: int
-    size: int
-    stride: int = 1
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        shape = (self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32).astype(x.dtype)
-        kernel = kernel - jnp.mean(kernel, axis=(0, 1, 2))
-        # The epsilon is added to the deviation, not to the variance, as upstream does.
-        kernel = kernel / (jnp.std(kernel, axis=(0, 1, 2)) + 1e-5)
-        return jax.lax.conv_general_dilated(
-            x, kernel, (self.stride, self.stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
-
-
-# The variance in two passes, as the mean of (x - mean)^2. With Flax's default, E[x^2] - E[x]^2 in one pass, the
-# relative error of float32 logits is about 2.4 times as large: 9.4e-6 and 5.6e-5 for random R26+S/32 and R50+L/32,
-# instead of 3.7e-6 and 2.5e-5 (benchmarks/precision.py). LayerNorm gains nothing by it.
-GroupNorm = functools.partial(nn.GroupNorm, num_groups=32, epsilon=1e-6, use_fast_variance=False)
-
-
-class ResidualUnit(nn.Module):
-    """A bottleneck unit with the activation after the sum; the second convolution has the stride."""
-
-    features: int
-    stride: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        wide = 4 * self.features
-        residual = x
-        if x.shape[-1] != wide or self.stride != 1:
-            residual = GroupNorm(name="gn_proj")(StdConv(wide, 1, self.stride, name="conv_proj")(x))
-        y = nn.relu(GroupNorm(name="gn1")(StdConv(self.features, 1, name="conv1")(x)))
-        y = nn.relu(GroupNorm(name="gn2")(StdConv(self.features, 3, self.stride, name="conv2")(y)))
-        y = GroupNorm(name="gn3")(StdConv(wide, 1, name="conv3")(y))
-        return nn.relu(residual + y)
-
-
-class ResNetStage(nn.Module):
-    """A sequence of residual units; the first has the stride."""
-
-    features: int
-    units: int
-    stride: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        for unit in range(1, self.units + 1):
-            stride = self.stride if unit == 1 else 1
-            x = call_shared(self, ResidualUnit(self.features, stride, parent=None), f"unit{unit}", x)
-        return x
-
-
-def resnet(units: tuple[int, ...], stage: type[nn.Module], x: jax.Array) -> jax.Array:
-    """Maps images to the features that the hybrids cut into patches; called in a module, it adds submodules to it.
-
-    Args:
-        units: the number of residual units in each stage; () for the root alone.
-        stage: the class of the stages, such as ResNetStage.
-        x: (n, height, width, 3).
-    """
-    x = nn.relu(GroupNorm(name="gn_root")(StdConv(64, 7, 2, name="conv_root")(x)))
-    x = nn.max_pool(x, (3, 3), strides=(2, 2), padding="SAME")
-    for number, count in enumerate(units):
-        x = stage(64 * 2**number, count, 1 if number == 0 else 2, name=f"block{number + 1}")(x)
-    return x
-
-
-class Projection(nn.Module):
-    """A dense layer between tokens and attention heads, as one product of two matrices.
-
-    Attributes:
-        shape: the kernel's, (width, heads, depth) or (heads, depth, width), as in the checkpoints.
-        inputs: the number of its first axes that are summed over; the bias has the others.
-    """
-
-    shape: tuple[int, ...]
-    inputs: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps (n, tokens, *summed axes) to (n, tokens, *other axes)."""
-        axes, outputs = tuple(range(len(self.shape))), self.shape[self.inputs :]
-        init = nn.initializers.lecun_normal(axes[: self.inputs], axes[self.inputs :])
-        kernel = self.param("kernel", init, self.shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, outputs, jnp.float32)
-        x = x.reshape(*x.shape[:2], -1) @ kernel.reshape(-1, math.prod(outputs)) + bias.reshape(-1)
-        return x.reshape(*x.shape[:2], *outputs)
-
-
-class SelfAttention(nn.Module):
-    """Multi-head self-attention.
-
-    Attributes:
-        heads: divides the width.
-        queries: the number of first tokens that are computed, None for all; they attend to all tokens.
-    """
-
-    heads: int
-    queries: int | None = None
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps (n, tokens, width) to (n, queries, width)."""
-        width = x.shape[-1]
-        depth = width // self.heads
-        shape = (width, self.heads, depth)
-        query = Projection(shape, 1, name="query")(x[:, : self.queries]) * depth**-0.5
-        key = Projection(shape, 1, name="key")(x)
-        value = Projection(shape, 1, name="value")(x)
-        weights = nn.softmax(jnp.einsum("nqhd,nkhd->nhqk", query, key))
-        y = jnp.einsum("nhqk,nkhd->nqhd", weights, value)
-        return Projection((self.heads, depth, width), 2, name="out")(y)
 
 
 class EncoderBlock(nn.Module):
@@ -161,37 +46,32 @@ class EncoderBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        attention = SelfAttention(self.heads, self.queries, name="MultiHeadDotProductAttention_1")
-        y = attention(LayerNorm(name="LayerNorm_0")(x))
+        y = LayerNorm(name="LayerNorm_0")(x)
+        y = Attention(self.heads, name="MultiHeadDotProductAttention_1")(y[:, : self.queries], y)
         x = x[:, : self.queries] + nn.Dropout(self.dropout, deterministic=False)(y)
         return x + MlpBlock(self.mlp, self.dropout, name="MlpBlock_3")(LayerNorm(name="LayerNorm_2")(x))
 
 
-class AddPositionEmbedding(nn.Module):
-    """Adds one learned vector per token."""
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return x + self.param("pos_embedding", nn.initializers.normal(0.02), (1, *x.shape[1:]), jnp.float32)
-
-
 class Encoder(nn.Module):
-    """Position embedding, encoder blocks and LayerNorm.
+    """Learned positions, encoder blocks and LayerNorm.
 
     Attributes:
         variant: the architecture.
-        dropout: the rate after the position embedding and in the blocks; 0 for none.
+        dropout: the rate before and in the blocks; 0 for none.
+        has_positions: whether the position embedding is learned.
         has_all_tokens: whether all tokens are returned, not the first alone, which is the class token.
     """
 
     variant: Variant
     dropout: float = 0.0
+    has_positions: bool = True
     has_all_tokens: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps (n, tokens, width) to (n, tokens, width), or (n, width) for the first token."""
-        x = AddPositionEmbedding(name="posembed_input")(x)
+        if self.has_positions:
+            x = AddPositionEmbedding(name="posembed_input")(x)
         x = nn.Dropout(self.dropout, deterministic=False)(x)
         for layer in range(self.variant.layers):
             is_last = layer == self.variant.layers - 1
@@ -201,40 +81,74 @@ class Encoder(nn.Module):
         return LayerNorm(name="encoder_norm")(x if self.has_all_tokens else x[:, 0])
 
 
+def average_tokens(tokens: jax.Array) -> jax.Array:
+    """Maps tokens (n, tokens, width) to their mean, (n, width)."""
+    return jnp.mean(tokens, axis=1)
+
+
 class VisionTransformer(nn.Module):
-    """A Vision Transformer with a class token.
+    """A Vision Transformer.
 
     Attributes:
         variant: the architecture.
         classes: the number of logits; None for the feature extractor, which has no head.
         dropout: the rate, applied where upstream does: after the position embedding, after each attention and twice in
-            each MLP. Positive only while training; it needs a random key, `rngs={"dropout": key}`.
+            each MLP, but not in attention pooling. Positive only while training; it needs a random key,
+            `rngs={"dropout": key}`.
+        options: how tokens become features, and which positions they have.
         has_tokens: whether it returns the tokens after the last LayerNorm.
     """
 
     variant: Variant
     classes: int | None
     dropout: float = 0.0
+    options: Options = Options()
     has_tokens: bool = False
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         """Maps float32 (n, size, size, 3) in [-1, 1] to logits (n, classes), or features (n, width) without a head.
 
-        With has_tokens it returns (n, 1 + size**2 / stride**2, width) instead; the class token is the first.
+        With has_tokens it returns (n, tokens, width) instead, one token per patch after the class token, if any.
         """
-        x = images
-        if self.variant.resnet is not None:
-            x = resnet(self.variant.resnet, ResNetStage, x)
-        x = Patches(self.variant.width, self.variant.patch, name="embedding")(x)
-        n, _, width = x.shape
-        cls = self.param("cls", nn.initializers.zeros, (1, 1, width), jnp.float32)
-        x = jnp.concatenate([jnp.broadcast_to(cls, (n, 1, width)), x], axis=1)
-        features = Encoder(self.variant, self.dropout, self.has_tokens, name="Transformer")(x)
-        if self.classes is None or self.has_tokens:
+        tokens = self._encode(self._embed(images))
+        if self.has_tokens:
+            return tokens
+        features = self._pool(tokens)
+        if self.options.pre_logits is not None:
+            features = nn.tanh(nn.Dense(self.options.pre_logits, name="pre_logits")(features))
+        if self.classes is None:
             return features
         # Upstream starts fine-tuning with a zero head, so that every class is equally likely.
         return nn.Dense(self.classes, kernel_init=nn.initializers.zeros, name="head")(features)
+
+    def _embed(self, x: jax.Array) -> jax.Array:
+        """Maps images to tokens (n, tokens, width), the class token first."""
+        if self.variant.resnet is not None:
+            x = resnet(self.variant.resnet, ResNetStage, x)
+        x = Patches(self.variant.width, self.variant.patch, name="embedding")(x)
+        if self.options.positions == "sincos2d":
+            x = positions.add_fixed_positions(x)  # big_vision's class token has no position
+        if not self.options.has_class_token:
+            return x
+        n, _, width = x.shape
+        cls = self.param("cls", nn.initializers.zeros, (1, 1, width), jnp.float32)
+        return jnp.concatenate([jnp.broadcast_to(cls, (n, 1, width)), x], axis=1)
+
+    def _encode(self, x: jax.Array) -> jax.Array:
+        """Maps tokens to those after the last LayerNorm; to the class token alone where no other is used."""
+        has_all_tokens = self.has_tokens or not self.options.has_class_token
+        is_learned = self.options.positions == "learned"
+        return Encoder(self.variant, self.dropout, is_learned, has_all_tokens, name="Transformer")(x)
+
+    def _pool(self, tokens: jax.Array) -> jax.Array:
+        """Maps what _encode() returns to (n, width)."""
+        if self.options.pooling == "gap":
+            return average_tokens(tokens)
+        if self.options.pooling == "map":
+            pooling = AttentionPooling(self.variant.heads, self.variant.mlp, parent=None)
+            return call_shared(self, pooling, "MAPHead_0", tokens)
+        return tokens
 
 
 class VitNetwork(Network):
@@ -244,7 +158,7 @@ class VitNetwork(Network):
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._variant = variant(model.variant)
+        self._variant, self._options = variant(model.variant), options_of(model)
         # A hybrid's convolutions have longer sums, in other orders: for R50+L/32 float32 alone differs from float64 by
         # 2e-5 (benchmarks/precision.py). Gradients, measured with random weights: 8e-6 for S/16, 4e-3 for R26+S/32,
         # 2e-2 for R50+L/32. In JAX alone the float32 gradients of R50+L/32 differ from float64 by 1.6e-2: where a
@@ -252,8 +166,11 @@ class VitNetwork(Network):
         # about its whole norm.
         self.tolerances = Tolerances(1e-5, 2e-4) if self._variant.resnet is None else Tolerances(5e-5, 5e-2)
 
+    def _module(self, classes: int | None, dropout: float = 0.0, has_tokens: bool = False) -> VisionTransformer:
+        return VisionTransformer(self._variant, classes, dropout, self._options, has_tokens)
+
     def _apply(self, classes: int | None, weights: Weights, images: Values, key: jax.Array | None) -> jax.Array:
-        module = VisionTransformer(self._variant, classes, 0.0 if key is None else self.model.dropout)
+        module = self._module(classes, 0.0 if key is None else self.model.dropout)
         rngs = None if key is None else {"dropout": key}
         outputs: jax.Array = module.apply({"params": nest_parameters(weights)}, images, rngs=rngs)
         return outputs
@@ -270,12 +187,12 @@ class VitNetwork(Network):
         return logits
 
     def tokens(self, weights: Weights, images: Values) -> jax.Array:
-        module = VisionTransformer(self._variant, None, has_tokens=True)
+        module = self._module(None, has_tokens=True)
         tokens: jax.Array = module.apply({"params": nest_parameters(weights)}, images)
         return tokens
 
     def trace(self, weights: Weights, images: Values) -> dict[str, tuple[jax.Array, jax.Array]]:
-        module = VisionTransformer(self._variant, self.model.classes)
+        module = self._module(self.model.classes)
         _, state = module.apply({"params": nest_parameters(weights)}, images, mutable=[BLOCKS])
         return {path: ends for path, (ends,) in flatten_dict(state[BLOCKS], sep="/").items()}
 
@@ -283,13 +200,33 @@ class VitNetwork(Network):
         size = image_size or self.model.image_size
         image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
         # One encoder block is traced for all, since they are equal.
-        module = VisionTransformer(replace(self._variant, layers=1), self.model.classes)
+        module = self._module(self.model.classes).clone(variant=replace(self._variant, layers=1))
         tree = jax.eval_shape(module.init, jax.random.key(0), image)["params"]
         encoder = tree["Transformer"]
         block = encoder.pop("encoderblock_0")
         encoder |= {f"encoderblock_{layer}": block for layer in range(self._variant.layers)}
         leaves = jax.tree_util.tree_leaves_with_path(tree)
         return {"/".join(key.key for key in path): leaf.shape for path, leaf in leaves}
+
+    def _side(self, shapes: Mapping[str, Shape]) -> int | None:
+        """Returns the side of a checkpoint's position grid; None without one that is a square."""
+        shape = shapes.get(POSITION, ())
+        is_grid = len(shape) == 3 and self._options.positions == "learned"
+        return positions.find_side(shape[1] - self._options.has_class_token) if is_grid else None
+
+    def stored_image_size(self, shapes: Mapping[str, Shape]) -> int | None:
+        side = self._side(shapes)
+        size = None if side is None else side * self._variant.stride
+        return None if size == self.model.image_size else size
+
+    def resize(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        side = self.model.image_size // self._variant.stride
+        resized = positions.resize_positions(arrays[POSITION], side, self._options.has_class_token)
+        return arrays | {POSITION: resized}
+
+    def describe_resize(self, image_size: int) -> str:
+        before, after = (size // self._variant.stride for size in (image_size, self.model.image_size))
+        return f"position embedding resized from {before}x{before} to {after}x{after}"
 
 
 def open_network(model: Model) -> Network:
