@@ -84,6 +84,12 @@ def describe_build(started: str, member: str, record: Mapping[str, Any], content
     )
 
 
+def _describe_resize(network: "Network", stored: int) -> str:
+    """Returns what was done to the arrays of a checkpoint of another image size, in pixels."""
+    size = network.model.image_size
+    return f"{network.describe_resize(stored)}: the checkpoint is for {stored} pixels, the model for {size}"
+
+
 def _selftests(network: "Network", arrays: Mapping[str, np.ndarray]) -> dict[Head, dict[str, np.ndarray]]:
     """Returns the content of each head's selftest.npz; pipeline.saved_model.selftest says what it is."""
     pixels = float64.selftest_pixels(network.model)
@@ -160,7 +166,8 @@ def convert(subject: Subject, out: Path) -> None:
     """
     started, model = builder.now(), subject.model
     with ExitStack() as stack:
-        stack.enter_context(Status(f"convert {subject.member}")).begin("exporting both modules")
+        status = stack.enter_context(Status(f"convert {subject.member}"))
+        status.begin("exporting both modules")
         folders = {head: stack.enter_context(replacing_folder(out / head)) for head in Head}
         exports = {
             head: stack.enter_context(export.start_export(model, subject.folder, head, subject.path, folder))
@@ -171,6 +178,8 @@ def convert(subject: Subject, out: Path) -> None:
 
         network = open_network(model, subject.folder)
         parameters = npz.load(subject.path, network)  # raises if it does not fit; leaving the block ends the exports
+        if parameters.image_size is not None:
+            status.print(_describe_resize(network, parameters.image_size))
         tests = _selftests(network, parameters.arrays)
         record = provenance_record(subject.path, model, subject.checkpoint, parameters.image_size)
         del parameters  # releases the mapped file: the exports need the memory

@@ -145,7 +145,8 @@ def _compute_reference(subject: Subject, task: Task | None) -> Expected:
         checkpoint_image_size=parameters.image_size,
         operations=count_operations(network, parameters.arrays),
     )
-    return Expected(checks.compute_reference(network, parameters.arrays, inputs), description, facts)
+    reference = checks.compute_reference(network, parameters.arrays, inputs, parameters.image_size)
+    return Expected(reference, description, facts)
 
 
 def _empty_report(subject: Subject, expected: Expected, unmeasured: str) -> Report:
@@ -258,6 +259,8 @@ def validate(
         other = None if own and task.images.split is not Split.TRAIN else summary.other_dataset(task)
         classes = subject.model.classes
         accuracy = summary.summarize(subject.evaluation, task, evaluated, subject.names, classes, other)
+        if image_size := expected.model.checkpoint_image_size:
+            accuracy = summary.of_resized(accuracy, image_size, subject.model.image_size)
         report = replace(report, accuracy=accuracy)
     for rung, result in ladder.judge_accuracy(report.accuracy).items():
         checklist.show(rung, result)

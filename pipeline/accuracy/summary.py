@@ -1,6 +1,7 @@
 """Builds the report's section `accuracy` from predictions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline.accuracy import statistics
 from pipeline.accuracy.classify import Evaluated, Task
@@ -116,3 +117,19 @@ def summarize(
         reported=reported,
         measured=measured,
     )
+
+
+def of_resized(accuracy: Accuracy, stored: int, image_size: int) -> Accuracy:
+    """Returns the section of a model whose checkpoint is of another image size, which a reported figure is about.
+
+    Args:
+        accuracy: what was measured.
+        stored: the checkpoint's image size, in pixels.
+        image_size: the model's.
+    """
+    measured, reported = accuracy.measured, accuracy.reported
+    if measured is None or reported is None:
+        return accuracy
+    difference = f"it is about the checkpoint at {stored}x{stored} pixels, the model takes {image_size}x{image_size}"
+    against = statistics.against_reported(measured, reported, difference)
+    return replace(accuracy, measured=replace(measured, against_reported=against))

@@ -9,7 +9,7 @@ told apart surely is not judged.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.cards.page import Page, Problem
 from pipeline.cards.tf_hub_rules import known_tags
@@ -108,6 +108,7 @@ class Models:
         parameters: how many each of the modules has.
         dataset: the data set of the classes, for people.
         license: TF-Hub's tag.
+        stored: the image sizes of the checkpoints, which may be others; they were trained at them.
     """
 
     sizes: frozenset[int] = frozenset()
@@ -116,6 +117,7 @@ class Models:
     dataset: str = ""
     license: str = ""
     families: frozenset[str] = frozenset()
+    stored: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ def models_of(reports: Iterable[Report], dataset: str, license_tag: str, has_fig
     counts = (checks.weights.parameters for report in reports for checks in report.modules.values())
     return Models(
         sizes=frozenset(report.model.image_size for report in reports),
+        stored=frozenset(report.model.checkpoint_image_size or report.model.image_size for report in reports),
         variants=frozenset(report.model.variant for report in reports),
         families=frozenset(report.model.tag for report in reports),
         parameters=frozenset(counts) if has_figures else frozenset(),
@@ -193,7 +196,7 @@ def _size(sentence: str, models: Models) -> Iterator[str]:
     if any(
         is_input or _is_of_models(sentence, _AT, match.start()) for match in _SIZE.finditer(sentence)
     ) and not _ELSEWHERE.search(sentence):
-        yield from _other_size(sentence, models)
+        yield from _other_size(sentence, models if is_input else replace(models, sizes=models.sizes | models.stored))
 
 
 def _sizes_in(text: str) -> set[int]:

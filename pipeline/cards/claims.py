@@ -86,10 +86,17 @@ def quote_problems(page: Page, weights: Verification | None) -> Iterator[Problem
 
 
 def prose_quote_problems(page: Page, report: Report) -> Iterator[Problem]:
-    """Yields the lines on which authors write the reported accuracy, for weights that are not verified to have it."""
-    reported = report.accuracy.reported
-    if reported is None or report.is_verified:
+    """Yields the lines on which authors write the reported accuracy of a model that is not known to have it.
+
+    Its weights are not verified, or the checkpoint is of another image size.
+    """
+    reported, stored = report.accuracy.reported, report.model.checkpoint_image_size
+    if reported is None or report.quoted is not None:
         return
+    if report.is_verified:
+        why = f"of the checkpoint at {stored} pixels, which this model does not take; remove it"
+    else:
+        why = "of weights that these are not verified to be; remove it, or pin the checkpoint"
     measured = report.accuracy.measured
     shown = _percentages(reported.top1) - (_percentages(measured.top1) if measured else set())
     percent = _one_of(shown) or "(?!)"
@@ -98,8 +105,7 @@ def prose_quote_problems(page: Page, report: Report) -> Iterator[Problem]:
     generated = {line for heading in _WITH_FIGURES for line in page.section(heading)}
     for piece in page.paragraphs():
         if piece.line not in generated and (match := figure.search(piece.text)):
-            text = f"{match[0]!r} is an accuracy that others report, of weights that these are not verified to be"
-            yield Problem(piece.line, f"{text}; remove it, or pin the checkpoint")
+            yield Problem(piece.line, f"{match[0]!r} is an accuracy that others report, {why}")
 
 
 def _percentages(accuracy: float) -> set[str]:

@@ -47,12 +47,20 @@ class Comparison:
 
 @dataclass(frozen=True)
 class WeightsCheck:
-    """The module's variables beside the checkpoint's arrays; `different` names those that are not equal bit for bit."""
+    """The module's variables beside the checkpoint's arrays.
+
+    Attributes:
+        arrays, parameters: how many the checkpoint has arrays, and the module parameters.
+        different: the names of those that are not equal bit for bit.
+        verdict: of this check.
+        resized_from: the checkpoint's image size, if its position embedding was resized before it was compared.
+    """
 
     arrays: int
     parameters: int
     different: tuple[str, ...]
     verdict: Verdict
+    resized_from: int | None = None
 
 
 @dataclass(frozen=True)

@@ -166,8 +166,12 @@ class Report:
 
     @property
     def quoted(self) -> Reported | None:
-        """The accuracy that others report, which is about these weights only if they are verified; pages quote this."""
-        return self.accuracy.reported if self.is_verified else None
+        """The accuracy that others report; pages quote this.
+
+        It is about these weights only if they are verified, and about the checkpoint's own image size alone.
+        """
+        is_original = self.is_verified and self.model.checkpoint_image_size is None
+        return self.accuracy.reported if is_original else None
 
 
 def with_recorded_arrays(report: Report, arrays: str | None) -> Report:

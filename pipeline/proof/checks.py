@@ -87,6 +87,7 @@ class Reference:
         head: computes logits (n, classes) of features (n, width) with the checkpoint's head, in float32.
         tolerance: the largest relative error that passes.
         least_scales: what errors are relative to where the largest output is smaller, by head.
+        resized_from: the checkpoint's image size, if its position embedding was resized; None if not.
     """
 
     inputs: np.ndarray
@@ -96,6 +97,7 @@ class Reference:
     head: Callable[[np.ndarray], np.ndarray]
     tolerance: float
     least_scales: Mapping[Head, float]
+    resized_from: int | None = None
 
     def values_at(self, paths: Iterable[str]) -> Outputs:
         """Returns the values at the places that blocks.of_saved_model() names; unknown places are left out."""
@@ -107,7 +109,9 @@ class Reference:
         return values
 
 
-def compute_reference(network: "Network", arrays: npz.Arrays, inputs: np.ndarray) -> Reference:
+def compute_reference(
+    network: "Network", arrays: npz.Arrays, inputs: np.ndarray, resized_from: int | None = None
+) -> Reference:
     """Computes what the modules are compared with.
 
     In float64, so that a difference is the module's own: JAX's float32, even without TF32 or bfloat16, differs from it
@@ -117,6 +121,7 @@ def compute_reference(network: "Network", arrays: npz.Arrays, inputs: np.ndarray
         network: the network.
         arrays: its weights; the result holds none of them but the classification head, copied.
         inputs: float32 (n, size, size, 3) in [-1, 1].
+        resized_from: see Reference.
 
     Raises:
         Fault: when the logits are the same for all inputs.
@@ -140,6 +145,7 @@ def compute_reference(network: "Network", arrays: npz.Arrays, inputs: np.ndarray
         head=lambda features: np.asarray(network.head(head, features)),
         tolerance=network.tolerances.outputs,
         least_scales=float64.least_scales(network, arrays, outputs[Head.FE]),
+        resized_from=resized_from,
     )
 
 
@@ -154,8 +160,16 @@ def _trace_reference(
     return {path: (np.asarray(x, np.float32), np.asarray(y, np.float32)) for path, (x, y) in traced.items()}
 
 
-def compare_weights(variables: Iterable[Any], expected: Mapping[str, str]) -> WeightsCheck:
-    """Compares a loaded module's variables with the checkpoint's arrays, by fingerprint and name."""
+def compare_weights(
+    variables: Iterable[Any], expected: Mapping[str, str], resized_from: int | None = None
+) -> WeightsCheck:
+    """Compares a loaded module's variables with the checkpoint's arrays, by fingerprint and name.
+
+    Args:
+        variables: of the module.
+        expected: the fingerprints by name.
+        resized_from: see Reference.
+    """
     got, parameters = {}, 0
     for variable in variables:  # one copy at a time
         value = variable.numpy()
@@ -163,7 +177,7 @@ def compare_weights(variables: Iterable[Any], expected: Mapping[str, str]) -> We
         parameters += value.size
     names = sorted(expected.keys() | got.keys())
     different = tuple(name for name in names if got.get(name) != expected.get(name))
-    return WeightsCheck(len(expected), parameters, different, Verdict.of(not different))
+    return WeightsCheck(len(expected), parameters, different, Verdict.of(not different), resized_from)
 
 
 def read_needs(folder: Path) -> Needs:
@@ -298,7 +312,9 @@ def check_module(folder: Path, head: Head, needs: Needs, reference: Reference, c
         bytes=folder_size(folder),
         output_width=outputs.shape[1],
         needs=needs,
-        weights=climb("weights", lambda: compare_weights(module.variables, reference.weights[head])),
+        weights=climb(
+            "weights", lambda: compare_weights(module.variables, reference.weights[head], reference.resized_from)
+        ),
         selftest=climb("selftest", lambda: replay_selftest(module, folder)),
         preprocessing=climb("preprocessing", lambda: check_preprocessing(module, inputs.shape[1], tolerance, least)),
         blocks=trace,

@@ -84,6 +84,9 @@ def _weights(check: WeightsCheck) -> Result:
     names = check.different
     reason = f"{len(names)} variables differ from the checkpoint: {', '.join(names[:5])}"
     figure = f"all {check.arrays} arrays equal the checkpoint's, bit for bit"
+    if check.resized_from is not None:
+        resized = f"with its position embedding resized from {check.resized_from} pixels"
+        reason, figure = f"{reason} {resized}", f"{figure}, {resized}"
     return Result(float(len(names)), 0.0, check.verdict, reason, figure)
 
 
