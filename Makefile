@@ -411,8 +411,9 @@ check-full: | $(READY) ## publish full-size members and members of every variant
 	$(call quote,$(PYTHON)) -m benchmarks.installed_wheel $(call quote,$A/installed)
 	$(call quote,$(PYTHON)) -m benchmarks.make_attacks
 	$(if $(TORCH_PYTHON),\
-	  $(call quote,$(PYTHON)) -m benchmarks.layout_round_trips $(torch_python) --folder $(call quote,$A/timm),\
-	  @echo "check-full: the round trip through timm was NOT run: set TORCH_PYTHON=<an interpreter with benchmarks/requirements-forward.txt>")
+	  $(call quote,$(PYTHON)) -m benchmarks.layout_round_trips $(torch_python) --folder $(call quote,$A/timm) \
+	    && $(call quote,$(PYTHON)) -m benchmarks.timm_outputs $(torch_python) --folder $(call quote,$A/timm),\
+	  @echo "check-full: the comparisons with timm were NOT run: set TORCH_PYTHON=<an interpreter with benchmarks/requirements-forward.txt>")
 clean: ## remove what the stages made; the hub stays
 	rm -rf $(foreach folder,$(MODELS) collections .stamps,$(call quote,$A/$(folder)))
 help: ## print this

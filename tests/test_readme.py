@@ -59,10 +59,11 @@ def test_heavy_proofs_are_part_of_what_runs_them(target: str, benchmarks: str) -
 
 
 def test_what_was_not_run_is_said() -> None:
-    missing = "the round trip through timm was NOT run: set TORCH_PYTHON=<an interpreter"
+    missing = "the comparisons with timm were NOT run: set TORCH_PYTHON=<an interpreter"
     assert missing in make(ROOT, "-n", "check-full", "TORCH_PYTHON=").stdout
     done = make(ROOT, "-n", "check-full", "TORCH_PYTHON=torch/python").stdout
-    assert "-m benchmarks.layout_round_trips --torch-python='torch/python'" in done
+    for name in ("layout_round_trips", "timm_outputs"):
+        assert f"-m benchmarks.{name} --torch-python='torch/python'" in done
     assert missing not in done
 
 

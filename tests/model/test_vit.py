@@ -2,12 +2,16 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import jax
 import numpy as np
 import pytest
 
+from benchmarks import timm_outputs
 from benchmarks.random_checkpoints import random_arrays
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
@@ -16,12 +20,13 @@ from pipeline.model.networks import open_network
 from pipeline.model.parameters import nest_parameters
 from pipeline.model.section import Model
 from pipeline.model.vit.network import VisionTransformer
-from pipeline.model.vit.variants import variant
+from pipeline.model.vit.variants import HYBRIDS, variant
 from tests.model.parameter_counts import COUNTS
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
+TIMM_OUTPUTS = json.loads((Path(__file__).parents[1] / "data/timm_outputs.json").read_text())
 TIMM_LOGITS = json.loads((Path(__file__).parents[1] / "data/timm_logits.json").read_text())
 
 
@@ -72,7 +77,7 @@ def test_only_what_a_pooling_needs_is_an_array() -> None:
     }
 
 
-@pytest.mark.parametrize("name", TIMM_LOGITS)
+@pytest.mark.parametrize("name", ["Ti/16", "R+Ti/16", pytest.param("R26+S/32", marks=pytest.mark.long)])
 def test_logits_equal_timms(name: str) -> None:
     """timm is another implementation, with another file format: tests/data/make_timm_logits.py."""
     model = Model(name, 224, 1000)
@@ -83,6 +88,39 @@ def test_logits_equal_timms(name: str) -> None:
     expected = np.array(TIMM_LOGITS[name])
     # timm adds weight standardisation's epsilon to the variance, upstream and we to the deviation: 1e-4 in the logits.
     np.testing.assert_allclose(logits[:, : expected.shape[1]], expected, atol=2e-4 * np.abs(logits).max())
+
+
+def compile_quickly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiles with little optimisation: these models take longer to compile than to run."""
+    compiled: Callable[..., Any] = jax.jit(function, compiler_options={"xla_backend_optimization_level": "0"})
+    return compiled
+
+
+@pytest.mark.parametrize("name", TIMM_OUTPUTS)
+def test_tokens_features_and_logits_equal_timms(name: str) -> None:
+    """benchmarks/timm_outputs.py has the models, and compares those of full size."""
+    expected = {output: np.array(value) for output, value in TIMM_OUTPUTS[name].items()}
+    with patch.dict(HYBRIDS, timm_outputs.SMALL_HYBRID):
+        got = timm_outputs.select(timm_outputs.our_outputs(timm_outputs.SMALL[name].model, compile_quickly))
+    tolerance = timm_outputs.HYBRID_TOLERANCE if name == "R50" else timm_outputs.TOLERANCE
+    errors = timm_outputs.compare(got, expected)
+    assert errors.keys() == {"tokens", "features", "logits"}
+    assert max(errors.values()) <= tolerance, errors
+
+
+@pytest.mark.long
+def test_another_pooling_is_not_timms() -> None:
+    """The comparison sees what it is for: a mean for attention, and pre_logits without tanh."""
+    for name, place, wrong in (
+        ("map", "pipeline.model.vit.network.VisionTransformer._pool", lambda _, tokens: tokens.mean(axis=1)),
+        ("pre_logits", "flax.linen.tanh", lambda x: x),
+    ):
+        with patch(place, wrong):
+            got = timm_outputs.select(timm_outputs.our_outputs(timm_outputs.SMALL[name].model, compile_quickly))
+        expected = {output: np.array(value) for output, value in TIMM_OUTPUTS[name].items()}
+        errors = timm_outputs.compare(got, expected)
+        assert errors["tokens"] <= timm_outputs.TOLERANCE
+        assert min(errors["features"], errors["logits"]) > 0.1
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ pytestmark = pytest.mark.slow
 
 MODEL = Model("Mini/8", 16, 3)  # of which small() leaves two blocks
 ONE_CLASS = Model("Mini/8", 16, 1)
+POOLED = Model("Mini/8", 16, 3, options={"pooling": "gap", "pre_logits": 24})
+MAPPED = Model("Mini/8", 16, 3, options={"pooling": "map"})
 INPUTS = np.random.default_rng(1).uniform(-1, 1, (16, 16, 16, 3)).astype(np.float32)
 
 
@@ -87,6 +89,9 @@ PLANTED: dict[str, tuple[Any, str, Any]] = {
         "preprocess",
         lambda pixels, size: (tf.image.resize(pixels, (size, size), antialias=True) - 127.5) / 127.5,
     ),
+    "the first token for the mean": (vit, "average_tokens", lambda tokens: tokens[:, 0]),
+    "the mean for attention pooling": (vit.VisionTransformer, "_pool", lambda _, tokens: vit.average_tokens(tokens)),
+    "no tanh after pre_logits": (nn, "tanh", lambda x: x),
     "a frozen module": (build, "build", without_trainable_variables),
 }
 
@@ -109,9 +114,8 @@ def c_api_in_this_process() -> Iterator[None]:
 def like_trained(model: Model) -> npz.Arrays:
     """Returns random weights with tokens as small as a trained model's: an epsilon is nothing beside larger ones."""
     arrays = npz.fit(random_arrays(model, 3), open_network(model, Path()), Path("random")).arrays
-    for name in ("embedding/kernel", "embedding/bias", "cls", "Transformer/posembed_input/pos_embedding"):
-        arrays[name] = arrays[name] / 30
-    return arrays
+    tokens = ("embedding/kernel", "embedding/bias", "cls", "Transformer/posembed_input/pos_embedding")
+    return {name: value / 30 if name in tokens else value for name, value in arrays.items()}
 
 
 def write(arrays: npz.Arrays, folder: Path) -> Path:
@@ -213,6 +217,31 @@ def test_another_computation_fails_the_parity_and_is_traced_to_its_block(
     failures = check(exported(fault, Head.CLASSIFICATION), expected, Head.CLASSIFICATION)
     assert list(failures) == ["parity"]
     assert failures["parity"].startswith("classification: TensorFlow and JAX differ: relative error ")
+    assert where in failures["parity"]
+
+
+AFTER_ALL_BLOCKS = "; all blocks match up to Transformer/encoderblock_1, the error starts after it"
+
+
+@pytest.mark.parametrize(
+    ("fault", "model", "where"),
+    [
+        ("the first token for the mean", POOLED, AFTER_ALL_BLOCKS),
+        ("no tanh after pre_logits", POOLED, AFTER_ALL_BLOCKS),
+        pytest.param(
+            "the mean for attention pooling", MAPPED, "its blocks are not the JAX model's: MAP", marks=pytest.mark.long
+        ),
+    ],
+)
+def test_another_pooling_fails_the_parity(
+    fault: str, model: Model, where: str, exported: Callable[..., Path], tmp_path: Path
+) -> None:
+    arrays = like_trained(model)
+    reference = checks.compute_reference(open_network(model, Path()), arrays, INPUTS)
+    failures = check(
+        exported(fault, Head.CLASSIFICATION, model, write(arrays, tmp_path)), reference, Head.CLASSIFICATION
+    )
+    assert list(failures) == ["parity"]
     assert where in failures["parity"]
 
 
