@@ -1,6 +1,6 @@
 """Publishes every model of google-research/vision_transformer at full size from random weights, and prints a table.
 
-    python -m benchmarks.every_row FOLDER [ROW ...]
+    python -m benchmarks.every_row FOLDER [--resume] [ROW ...]
 
 Works in a copy of the project below FOLDER, with a collection for each architecture. A row is a model of the tables in
 vit_jax/configs/models.py and models_mixer.py of https://github.com/google-research/vision_transformer; upstream's
@@ -8,9 +8,9 @@ own modules have that number of arrays and parameters. For each row this writes 
 member's YAML file, runs make publish, and reads in the report how many arrays and parameters the classifier has, and
 how far both heads are from the JAX model in float64.
 
-Figures are added to FOLDER/rows.jsonl, and a row that is there is not measured again, so that an interrupted run goes
-on where it was. A row's outputs are removed before the next. Fails at the end when a row could not be published or
-misses a limit.
+Figures are written to FOLDER/rows.jsonl. With --resume an earlier run goes on: rows that are there and missed no limit
+are not measured again. A row's outputs are removed before the next. Fails at the end when a row could not be published
+or misses a limit.
 """
 
 import argparse
@@ -219,6 +219,7 @@ def main() -> None:
     names = [row.name for row in ROWS]
     parser = argparse.ArgumentParser(description="Publishes every model of upstream's table with random weights.")
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--resume", action="store_true", help="keep the figures of earlier runs")
     parser.add_argument("rows", nargs="*", help=f"default: all, {', '.join(names)}")
     args = parser.parse_args()
     if unknown := set(args.rows) - set(names):
@@ -226,8 +227,12 @@ def main() -> None:
     folder = args.folder.resolve()
     results, failures = folder / "rows.jsonl", []
     copy_project(folder / "tree")
+    if not args.resume:
+        results.unlink(missing_ok=True)
     measured = read_figures(results)
-    for row in (row for row in ROWS if row.name in (args.rows or names) and row.name not in measured):
+    for row in (row for row in ROWS if row.name in (args.rows or names)):
+        if row.name in measured and not list_misses(row, measured[row.name]):
+            continue
         try:
             figures = publish(row, folder)
         except SystemExit as failure:
