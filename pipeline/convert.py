@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +28,8 @@ from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import provenance
 from pipeline.images import labels
 from pipeline.model import float64
-from pipeline.model.networks import open_network
-from pipeline.model.section import Model
+from pipeline.model.networks import announce, open_network
+from pipeline.model.section import Model, record_section
 from pipeline.saved_model import export, portable, selftest
 from pipeline.saved_model.files import folder_digest
 from pipeline.trust import builder
@@ -39,22 +39,20 @@ if TYPE_CHECKING:
     from pipeline.model.network import Network
 
 
-def provenance_record(path: Path, model: Model, name: str, image_size: int | None = None) -> dict[str, Any]:
+def provenance_record(subject: "Subject", image_size: int | None = None) -> dict[str, Any]:
     """Returns the content of provenance.json, which is the same on every machine, for every user and on every day.
 
     It includes the source of the checkpoint: the same weights from another source make a module with the same variables
     and another provenance.json. It has no version of this project, which would make every release another module.
 
     Args:
-        path: the checkpoint.
-        model: the section `model`.
-        name: the checkpoint's upstream name.
+        subject: what is converted.
         image_size: the checkpoint's own image size, if its arrays were resized for the model's.
     """
     resized = {} if image_size is None else {"image_size": image_size}
     return {
-        "checkpoint": {"name": name} | provenance.read(path).facts() | resized,
-        "model": {name: value for name, value in asdict(model).items() if name != "labels"},
+        "checkpoint": {"name": subject.checkpoint} | provenance.read(subject.path).facts() | resized,
+        "model": record_section(subject.model, subject.folder),
         "platforms": portable.PLATFORMS,
         "calling_convention": portable.CALLING_CONVENTION,
         "stablehlo": portable.STABLEHLO_VERSION,
@@ -181,7 +179,7 @@ def convert(subject: Subject, out: Path) -> None:
         if parameters.image_size is not None:
             status.print(_describe_resize(network, parameters.image_size))
         tests = _selftests(network, parameters.arrays)
-        record = provenance_record(subject.path, model, subject.checkpoint, parameters.image_size)
+        record = provenance_record(subject, parameters.image_size)
         del parameters  # releases the mapped file: the exports need the memory
         hashing = stack.enter_context(ThreadPoolExecutor())
         digests = {}
@@ -203,6 +201,7 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("out", type=Path, help="the member's folder, for classification/ and fe/")
     args = parser.parse_args(arguments)
     subject = read_subject(args.member, args.checkpoint)
+    announce("convert", subject.model, subject.folder)
     convert(subject, args.out)
     return subject.member
 

@@ -41,7 +41,7 @@ from pipeline.facts.report import CheckpointFacts, Environment, ModelFacts, Repo
 from pipeline.images import image_set, labels
 from pipeline.images.split import Split, add_split
 from pipeline.model.facts import describe_model
-from pipeline.model.networks import open_network
+from pipeline.model.networks import announce, open_network
 from pipeline.model.section import Model
 from pipeline.proof import checks, gradients, ladder
 from pipeline.proof.checklist import Checklist
@@ -140,7 +140,8 @@ def _compute_reference(subject: Subject, task: Task | None) -> Expected:
 
     inputs, description = parity_inputs(task, subject.model.image_size)
     facts = ModelFacts(
-        **describe_model(subject.model),
+        **describe_model(subject.model, network.architecture),
+        frozen=network.frozen,
         has_background=labels.has_background(subject.names),
         checkpoint_image_size=parameters.image_size,
         operations=count_operations(network, parameters.arrays),
@@ -203,7 +204,12 @@ def _check_modules(
 
 
 def _check_training(subject: Subject, report: Report, checklist: Checklist) -> Report:
-    """Returns the report with the checks of gradients and fine-tuning."""
+    """Returns the report with the checks of gradients and fine-tuning, which a frozen module has not."""
+    if report.model.frozen:
+        for rung in ladder.rungs(report):
+            if rung.rung in ladder.TRAINING:
+                checklist.show(f"{rung.head} {rung.rung}", ladder.not_measured(rung.reason))
+        return report
     checklist.begin("gradients")
     folders = subject.folders
     training = gradients.run_in_processes(
@@ -364,6 +370,7 @@ def main(arguments: Sequence[str]) -> str:
     folders = {Head.CLASSIFICATION: args.classification, Head.FE: args.fe}
     subject = read_subject(member, args.checkpoint, folders)
     evaluation, files = subject.evaluation, ResultFiles(args.report)
+    announce("validate", subject.model, subject.home)
     images = args.images or section.images_of(evaluation, member.folder, args.imagenet)
     place = None if evaluation.multi_label else images
     if reason := section.why_unmeasurable(subject.model.classes, evaluation):

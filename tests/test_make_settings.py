@@ -36,10 +36,10 @@ def test_help_explains_every_setting() -> None:
     [
         (
             ("publish", "MODEL=vit_s17"),
-            "unknown member MODEL=vit_s17; the members are: vit_b16 vit_b32 vit_demo vit_l16",
+            "unknown member MODEL=vit_s17; the members are: cnn_demo vit_b16 vit_b32 vit_demo",
         ),
-        (("publish",), "say which member: make publish MODEL=<member>, one of vit_b16"),
-        (("publish-all", "COLLECTION=vti"), "unknown COLLECTION=vti; the collections are: demo vit"),
+        (("publish",), "say which member: make publish MODEL=<member>, one of cnn_demo"),
+        (("publish-all", "COLLECTION=vti"), "unknown COLLECTION=vti; the collections are: demo own vit"),
         (("validate", "MODEL=vit_s16", "ARTIFACTS=a b"), "the path must be one word"),
         (("fetch", "MODEL=vit_s16", "CHECKPOINTS=/nonexistent"), "CHECKPOINTS=/nonexistent: no such folder; expected"),
         (("validate", "MODEL=vit_s16", "IMAGENET=/nonexistent"), "IMAGENET=/nonexistent: no such folder"),

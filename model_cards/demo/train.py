@@ -30,6 +30,7 @@ HERE = Path(__file__).parent
 SIZE, BATCH = 28, 256  # pixels, images in a step
 WARMUP, PEAK, DECAY, SMOOTHING = 500, 2e-3, 0.05, 0.1  # steps, learning rate, weight decay, label smoothing
 State = tuple[Parameters, optax.OptState, jax.Array]  # parameters, the optimizer's state, the loss
+Apply = Callable[[Parameters, jax.Array, jax.Array], jax.Array]  # parameters, inputs and a key for dropout to logits
 MODEL = VisionTransformer(variant("Mini/4"), classes=10)
 
 
@@ -69,13 +70,13 @@ def make_optimizer(steps: int) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=DECAY, mask=matrices))
 
 
-def make_step(optimizer: optax.GradientTransformation) -> Callable[..., State]:
+def make_step(apply: Apply, optimizer: optax.GradientTransformation) -> Callable[..., State]:
     """Returns a compiled training step, which takes parameters, the optimizer's state, a key, images and labels."""
 
     @functools.partial(jax.jit, donate_argnums=(0, 1))
     def step(params: Parameters, state: optax.OptState, key: jax.Array, grey: jax.Array, label: jax.Array) -> State:
         def loss(params: Parameters) -> jax.Array:
-            logits = MODEL.apply({"params": params}, to_inputs(augment(key, grey)))
+            logits = apply(params, to_inputs(augment(key, grey)), key)
             target = optax.smooth_labels(jax.nn.one_hot(label, 10), SMOOTHING)
             return optax.softmax_cross_entropy(logits, target).mean()
 
@@ -86,12 +87,20 @@ def make_step(optimizer: optax.GradientTransformation) -> Callable[..., State]:
     return step
 
 
-def train(images: np.ndarray, labels: np.ndarray, epochs: int) -> Parameters:
-    """Trains from scratch on uint8 images (n, 28, 28) and labels (n,); all seeds are fixed."""
+def train(apply: Apply, params: Parameters, data: Path, epochs: int) -> Parameters:
+    """Trains on the 60,000 training images in a folder; all seeds are fixed.
+
+    Args:
+        apply: the network.
+        params: its first parameters; their memory is reused.
+        data: the folder of the .gz files.
+        epochs: how often each image is seen.
+    """
+    images = read_idx(data / "train-images-idx3-ubyte.gz")
+    labels = read_idx(data / "train-labels-idx1-ubyte.gz")
     steps_per_epoch = len(images) // BATCH
     optimizer = make_optimizer(steps_per_epoch * epochs)
-    step = make_step(optimizer)
-    params = MODEL.init(jax.random.key(0), jnp.zeros((1, SIZE, SIZE, 3)))["params"]
+    step = make_step(apply, optimizer)
     state = optimizer.init(params)
     order = np.random.default_rng(0)
     for epoch in range(epochs):
@@ -106,8 +115,15 @@ def train(images: np.ndarray, labels: np.ndarray, epochs: int) -> Parameters:
     return params
 
 
+def apply_vit(params: Parameters, images: jax.Array, key: jax.Array) -> jax.Array:
+    """Returns the logits of vit_demo, which has no dropout."""
+    del key
+    logits: jax.Array = MODEL.apply({"params": params}, images)
+    return logits
+
+
 def write_checkpoint(params: Parameters, path: Path) -> None:
-    """Writes the parameters in the AugReg layout: float32 arrays named by their paths, joined by '/'."""
+    """Writes the parameters as float32 arrays named by their paths, joined by '/'."""
     flat = {name: np.asarray(value, np.float32) for name, value in flatten_dict(params, sep="/").items()}
     np.savez(path, allow_pickle=False, **flat)
 
@@ -137,9 +153,9 @@ def main() -> None:
     if arguments.all_test_images:
         write_test_images(*test, names, arguments.all_test_images, per_class=1000)
     if not arguments.images_only:
-        images = read_idx(arguments.data / "train-images-idx3-ubyte.gz")
-        labels = read_idx(arguments.data / "train-labels-idx1-ubyte.gz")
-        write_checkpoint(train(images, labels, arguments.epochs), HERE / "vit_demo.npz")
+        params = MODEL.init(jax.random.key(0), jnp.zeros((1, SIZE, SIZE, 3)))["params"]
+        trained = train(apply_vit, params, arguments.data, arguments.epochs)
+        write_checkpoint(trained, HERE / "vit_demo.npz")
 
 
 if __name__ == "__main__":

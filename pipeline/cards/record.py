@@ -20,10 +20,13 @@ def find_missing(report: Report) -> str | None:
     """Returns the name of a figure that cards show and a report lacks, as one of a failed validate does."""
     figures: dict[str, object] = {"features": report.features}
     for head, checks in report.modules.items():
+        if not report.model.frozen:
+            figures |= {
+                f"modules.{head}.gradients.max_rel": checks.gradients and checks.gradients.max_rel,
+                f"modules.{head}.fine_tuning": checks.fine_tuning,
+            }
         figures |= {
             f"modules.{head}.batch_sizes.max_rel": checks.batch_sizes.max_rel or None,
-            f"modules.{head}.gradients.max_rel": checks.gradients and checks.gradients.max_rel,
-            f"modules.{head}.fine_tuning": checks.fine_tuning,
             f"modules.{head}.c_api": checks.c_api or not checks.session or None,
         }
     classifier = report.modules[Head.CLASSIFICATION]

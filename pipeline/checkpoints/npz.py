@@ -112,6 +112,7 @@ def load(path: Path, network: "Network") -> Parameters:
     """Reads a checkpoint that fits a network; see read_parameters() and fit()."""
     parameters = read_parameters(path, network)
     _check_values(parameters.arrays, network, path)
+    network.check(parameters.arrays)
     return parameters
 
 

@@ -98,6 +98,8 @@ def section_texts(member: Sections, collection: CollectionFacts, digests: Digest
         texts["checkpoint"] += architecture  # its arrays keep the names that they have in any file
     if member.model and member.model.labels:
         texts["model"] += digest_texts([member.path.parent / member.model.labels], member.path.parent)
+    if member.model and (file := member.model.own_file(member.path.parent)):
+        texts["model"] += digest_texts([file], member.path.parent)
     if member.evaluation and (place := images_of(member.evaluation, member.path.parent, imagenet=None)):
         texts["evaluation"] += digests.place(place)
     texts["evaluation"] += collection.activation

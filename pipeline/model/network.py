@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pipeline.base.heads import Head
+from pipeline.model.architecture import Architecture, find_architecture
 from pipeline.model.section import Model
 
 Weights = Mapping[str, Any]  # arrays of NumPy, JAX or TensorFlow by path, such as "Transformer/encoder_norm/scale"
@@ -53,6 +54,19 @@ class Network(ABC):
     state_prefixes: tuple[str, ...] = ()
     has_tokens: bool = False
 
+    @property
+    def architecture(self) -> Architecture:
+        """The words for cards."""
+        return find_architecture(self.model)
+
+    @property
+    def frozen(self) -> str:
+        """Why a module of it cannot be trained; "" for one that can."""
+        if not self.state_prefixes:
+            return ""
+        arrays = " and ".join(f"{prefix}..." for prefix in self.state_prefixes)
+        return f"the network has state beside its parameters ({arrays}), which training would have to update"
+
     @abstractmethod
     def expected_shapes(self, image_size: int | None = None) -> dict[str, Shape] | None:
         """Returns the shape of every weight by its path; None for a network that takes those of its checkpoint.
@@ -60,6 +74,17 @@ class Network(ABC):
         Args:
             image_size: of the images; None for the model's.
         """
+
+    def check(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Refuses arrays that are not its weights, of a network whose expected_shapes() are None.
+
+        Args:
+            arrays: of a checkpoint, by path.
+
+        Raises:
+            Fault: in one sentence.
+        """
+        del arrays
 
     @abstractmethod
     def features(self, weights: Weights, images: Values, key: jax.Array | None = None) -> jax.Array:

@@ -1,9 +1,11 @@
 """Opens the network of a model."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.model import architectures
+from pipeline.model.architectures import is_own
 from pipeline.model.section import Model
 
 if TYPE_CHECKING:
@@ -18,8 +20,18 @@ def open_network(model: Model, folder: Path) -> "Network":
 
     Args:
         model: the section.
-        folder: that of the member's YAML file, which may hold a network of one's own.
+        folder: that of the member's YAML file. A network of one's own is a Python file there, which runs now.
+
+    Raises:
+        Fault: when there is no such file, or its class is not a network.
     """
-    del folder
-    network: Network = architectures.find_part(model.architecture, "network").open_network(model)
+    module = architectures.find_part(model.architecture, "network")
+    network: Network = module.open_network(model, folder) if is_own(model.architecture) else module.open_network(model)
     return network
+
+
+def announce(stage: str, model: Model, folder: Path) -> None:
+    """Says on stderr which Python file of a member's folder a stage is about to run, if any."""
+    if is_own(model.architecture):
+        file = model.architecture.partition(":")[0]
+        print(f"{stage}: runs {file}, a Python file of {folder}, with your rights", file=sys.stderr, flush=True)

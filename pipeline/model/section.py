@@ -4,10 +4,12 @@ Without JAX, so that commands that only read it start at once.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pipeline.base.fault import Fault
+from pipeline.base.files import sha256_of
 from pipeline.model import architectures
 
 Option = str | int | float | bool
@@ -48,6 +50,35 @@ class Model:
             architectures.find_part(self.architecture, "architecture").ARCHITECTURE.check(self)
         except Fault as fault:
             raise Fault(f"model.{fault}") from None
+
+    def own_file(self, folder: Path) -> Path | None:
+        """Returns the Python file of a network of one's own, beside the YAML file; None for other architectures."""
+        is_own = architectures.is_own(self.architecture)
+        return folder / self.architecture.partition(":")[0] if is_own else None
+
+
+# What the record of a section has beside its keys.
+OPTION, FILE_SHA256 = "options.", "architecture_sha256"
+
+
+def record_section(model: Model, folder: Path) -> dict[str, Option | None]:
+    """Returns what decides a module's bytes of a section, for provenance.json: no labels, and one value a key.
+
+    The options are `options.<name>`, and FILE_SHA256 is the digest of the file of a network of one's own.
+    """
+    values = {name: value for name, value in asdict(model).items() if name not in ("labels", "options")}
+    values |= {f"{OPTION}{name}": value for name, value in sorted(model.options.items())}
+    file = model.own_file(folder)
+    return values | ({FILE_SHA256: sha256_of(file)} if file else {})
+
+
+def restore_section(record: Mapping[str, Option | None]) -> dict[str, object]:
+    """Returns the section, as YAML has it, of a record."""
+    values: dict[str, object] = {
+        name: value for name, value in record.items() if not name.startswith(OPTION) and name != FILE_SHA256
+    }
+    options = {name.removeprefix(OPTION): value for name, value in record.items() if name.startswith(OPTION)}
+    return values | ({"options": options} if options else {})
 
 
 def architecture_of(plain: Mapping[str, Any]) -> str:

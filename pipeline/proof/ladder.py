@@ -162,6 +162,15 @@ RUNGS: dict[str, Callable[[Any], Result]] = {
 }
 
 
+# Those that need trainable variables.
+TRAINING = ("gradients", "fine_tuning")
+
+
+def not_measured(reason: str) -> Result:
+    """Returns the result of a check that was not made."""
+    return Result(None, None, Verdict.NOT_MEASURED, reason, "")
+
+
 def judge(rung: str, check: Any, trace: BlockTrace | None = None) -> Result:
     """Returns the result of a module's check.
 
@@ -174,12 +183,13 @@ def judge(rung: str, check: Any, trace: BlockTrace | None = None) -> Result:
     return result if trace is None else replace(result, reason=result.reason + _where(trace, check.tolerance))
 
 
-def _module_rungs(modules: Mapping[Head, ModuleReport]) -> Iterator[Rung]:
+def _module_rungs(modules: Mapping[Head, ModuleReport], frozen: str) -> Iterator[Rung]:
     for name in RUNGS:
         for head, module in modules.items():
             check = getattr(module, name)
             if check is None:
-                yield Rung(name, head, None, None, Verdict.NOT_MEASURED, SKIPPED)
+                reason = frozen if frozen and name in TRAINING else SKIPPED
+                yield _rung(name, head, not_measured(reason))
             else:
                 result = judge(name, check, module.blocks if name == "parity" else None)
                 yield _rung(name, head, replace(result, reason=f"{head}: {result.reason}"))
@@ -244,7 +254,7 @@ def _rung(name: str, head: Head | None, result: Result) -> Rung:
 
 def rungs(report: Report) -> tuple[Rung, ...]:
     """Returns the rungs of a report in order; checks that were not reached are not measured."""
-    rungs = list(_module_rungs(report.modules))
+    rungs = list(_module_rungs(report.modules, report.model.frozen))
     if report.features is not None:
         rungs.append(_rung("features", None, judge_features(report.features)))
     accuracy = judge_accuracy(report.accuracy)

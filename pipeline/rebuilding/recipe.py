@@ -1,5 +1,6 @@
 """What a module is made from again: the checkpoint, the section `model` and the labels."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pipeline.checkpoints import provenance
 from pipeline.checkpoints.provenance import Origin
 from pipeline.checkpoints.section import Checkpoint
 from pipeline.download.address import is_remote
+from pipeline.model.section import FILE_SHA256, restore_section
 from pipeline.rebuilding.published import Published
 from pipeline.trust.provenance import CHECKPOINT
 from pipeline.trust.statement import Scalar, Statement
@@ -93,7 +95,11 @@ def _read_labels(tarball: Path) -> str:
 
 def write_member(recipe: Recipe, folder: Path) -> Path:
     """Writes a member's YAML file and label file that convert makes the module of; returns the YAML file."""
-    model = dict(recipe.model)
+    model = restore_section(recipe.model)
+    if FILE_SHA256 in recipe.model:
+        file = find_network(recipe)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, folder / file.name)
     if recipe.labels:
         write_text(folder / "labels.tsv", recipe.labels)
         model["labels"] = "labels.tsv"
@@ -106,6 +112,26 @@ def write_member(recipe: Recipe, folder: Path) -> Path:
     path = folder / f"{recipe.member}.yaml"
     write_text(path, yaml.safe_dump(sections, sort_keys=False))
     return path
+
+
+def find_network(recipe: Recipe) -> Path:
+    """Returns the Python file of a network of one's own, beside the member of that name here.
+
+    No hub has this file. It runs with your rights, so it must be the one that lies here, and have the recorded digest.
+
+    Raises:
+        Fault: when there is none.
+    """
+    name, expected = str(recipe.model["architecture"]).partition(":")[0], recipe.model[FILE_SHA256]
+    members = sorted(data_path("model_cards").glob(f"*/{recipe.member}.yaml"))
+    files = [path.with_name(name) for path in members if path.with_name(name).is_file()]
+    if file := next((file for file in files if sha256_of(file) == expected), None):
+        return file
+    got = "; ".join(f"{file} has sha256 {sha256_of(file)}" for file in files) or "there is none"
+    raise Fault(
+        f"{recipe.member}: the module was made by the Python file {name} with sha256 {expected}, which must lie beside"
+        f" model_cards/<collection>/{recipe.member}.yaml here; {got}; get that file from its publisher"
+    )
 
 
 def find_sources(recipe: Recipe) -> list[str]:

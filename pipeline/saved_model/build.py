@@ -11,6 +11,7 @@ from pipeline.model.network import Network
 from pipeline.model.preprocessing import preprocess
 from pipeline.model.section import Model
 from pipeline.saved_model import portable
+from pipeline.saved_model.frozen import refuse_training
 
 if TYPE_CHECKING:
     import jax
@@ -64,7 +65,8 @@ def build(network: Network, head: Head, variables: Mapping[str, "tf.Variable"]) 
 
     `obj(inputs, training=False)` maps float32 (n, size, size, 3) in [-1, 1], n at least 1, to logits or features
     (n, k). With training=True it applies dropout at the rate the checkpoint was trained with, by a random key drawn in
-    each call. `obj.train(inputs)` is the same as a function of one argument, which keras.layers.TFSMLayer needs.
+    each call. `obj.train(inputs)` is the same as a function of one argument, which keras.layers.TFSMLayer needs. Of a
+    frozen network, both fail, and no variable is trainable.
 
     Args:
         network: the network.
@@ -75,10 +77,12 @@ def build(network: Network, head: Head, variables: Mapping[str, "tf.Variable"]) 
 
     inference = _forward(network, head, variables, has_dropout=False)
     training_ = _forward(network, head, variables, has_dropout=True) if network.model.dropout else inference
+    if network.frozen:
+        training_ = refuse_training(network.frozen, inference)
 
     module = tf.train.Checkpoint()
     module.variables = list(variables.values())
-    module.trainable_variables = list(variables.values())
+    module.trainable_variables = [] if network.frozen else list(variables.values())
     module.regularization_losses = []
     module.__call__ = tf.function(
         lambda inputs, training=False: (training_ if training else inference)(inputs), autograph=False

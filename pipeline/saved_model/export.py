@@ -91,7 +91,7 @@ def export(model: Model, folder: Path, head: Head, path: Path, out: Path) -> Non
     with _quick_save(), _raise_disk_errors(out):
         variables = {}
         for name, value in arrays.items():
-            variables[name] = tf.Variable(value, name=name)
+            variables[name] = tf.Variable(value, name=name, trainable=not network.frozen)
             release_memory([value])
         module = build.build(network, head, variables)
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)

@@ -156,7 +156,7 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
         yaml_sections.load(tmp_path / "a.yaml", "module", Module)
 
 
-@pytest.mark.parametrize("name", ["demo", "vit"])
+@pytest.mark.parametrize("name", ["demo", "own", "vit"])
 def test_collections_are_valid(name: str) -> None:
     folder = Path(__file__).parents[2] / "model_cards" / name
     collection = read_collection(folder / "collection.yaml")

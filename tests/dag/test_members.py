@@ -53,6 +53,25 @@ def test_a_file_that_cannot_be_read_changes_the_stamp_of_the_cards_alone(tmp_pat
     assert set(texts.values()) == {""}
 
 
+def test_an_edit_of_a_network_of_ones_own_changes_the_stamp_of_the_model_alone(
+    tmp_path: Path, digests: Digests
+) -> None:
+    path, file = write_member(tmp_path), tmp_path / "net.py"
+    section = "model: {architecture: 'net.py:Net', variant: tiny, image_size: 2, classes: 5}\n"
+    path.write_text(path.read_text() + section)
+
+    def texts() -> dict[str, str]:
+        return section_texts(read_sections(path), read_collection(tmp_path), digests)
+
+    missing = texts()
+    file.write_text("class Net: ...\n")
+    before = texts()
+    file.write_text("class Net: ...  # edited\n")
+    after = texts()
+    assert len({missing["model"], before["model"], after["model"]}) == 3
+    assert {name for name in SECTIONS if before[name] != after[name]} == {"model"}
+
+
 def test_another_signature_of_a_source_changes_no_stamp(tmp_path: Path, digests: Digests) -> None:
     """Nor does the stamp hold it, or a parameter whose meaning nobody knows."""
 

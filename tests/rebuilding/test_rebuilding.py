@@ -26,7 +26,7 @@ from pipeline.saved_model.files import folder_digest
 from pipeline.saved_model.remote import Downloads
 from pipeline.trust import builder
 from pipeline.trust.builder import Build, Source
-from pipeline.trust.statement import Statement
+from pipeline.trust.statement import Scalar, Statement
 from tests.reports import write_report
 from tests.server.harness import running
 from tests.test_publish import COLLECTION, MODULE
@@ -144,6 +144,29 @@ def test_the_recorded_source_comes_first(hub: Path, downloads: Downloads) -> Non
     origin = dataclasses.replace(recipe.origin, source="hf://timm/a/model.safetensors", converted_from="timm")
     converted = dataclasses.replace(recipe, origin=origin)
     assert find_sources(converted) == [origin.source, str(ROOT / "model_cards/demo/vit_demo.npz")]
+
+
+def test_a_network_of_ones_own_is_made_with_the_file_that_lies_here(
+    hub: Path, downloads: Downloads, tmp_path: Path
+) -> None:
+    file = ROOT / "model_cards/own/cnn.py"
+    model: dict[str, Scalar] = {"architecture": "cnn.py:Cnn", "variant": "a", "options.width": 4}
+    model["architecture_sha256"] = sha256_of(file)
+    recipe = dataclasses.replace(recipe_of(hub, downloads), member="cnn_demo", model=model)
+    member = write_member(recipe, tmp_path / "members")
+    assert member.with_name("cnn.py").read_bytes() == file.read_bytes()
+    expected = {"architecture": "cnn.py:Cnn", "variant": "a", "options": {"width": 4}, "labels": "labels.tsv"}
+    assert yaml.safe_load(member.read_text())["model"] == expected
+    other = dataclasses.replace(recipe, model=model | {"architecture_sha256": "d" * 64})
+    reason = (
+        rf"the Python file cnn\.py with sha256 d{{64}}.*{file} has sha256 {sha256_of(file)}; get that file from its"
+    )
+    with pytest.raises(Fault, match=reason):
+        write_member(other, tmp_path / "others")
+    with pytest.raises(
+        Fault, match=r"cnn\.py .* must lie beside model_cards/<collection>/mini\.yaml here; there is none"
+    ):
+        write_member(dataclasses.replace(recipe, member="mini"), tmp_path / "none")
 
 
 def test_the_checkpoint_must_have_the_recorded_digest(hub: Path, downloads: Downloads, tmp_path: Path) -> None:
