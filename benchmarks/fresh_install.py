@@ -27,7 +27,7 @@ from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 
 ROOT = Path(__file__).parents[1]
-HANDLE = "vit-publisher/vit_demo_classification/1"
+HANDLE = "vit-publisher/vit_demo_classification/2"
 BAGS = ROOT / "model_cards/demo/fashion_mnist_test/bag"
 # The shell that runs the line, and what stands before the line.
 INSTALLERS = {"bash": ("bash", ""), "zsh": ("zsh", ""), "uv": ("bash", "uv ")}

@@ -132,7 +132,7 @@ def main() -> None:
     print(f"\n`make publish-all -j2`: {seconds:.0f} s\n\n{table(lines, folder)}\n")
     again, idle = make(folder, *settings)
     print(f"a second `make publish-all`: {idle:.2f} s")
-    cards = [path for path in (folder / "hub").rglob("1.md") if "collections" not in path.parts]
+    cards = [path for path in (folder / "hub").rglob("2.md") if "collections" not in path.parts]
     pages = list((folder / "hub").glob("*/collections/*/1.md"))
     count = load_everything(folder / "hub")
     print(f"{count} modules loaded by tensorflow_hub, {len(cards)} cards, {len(pages)} collection page")

@@ -76,11 +76,11 @@ def main() -> None:
     publish_demo(folder, "http://localhost:8080")
     cache = folder / "cache"
     for head in Head:
-        expect(Outcome.SAME_BYTES, folder / "hub", f"{MEMBER}_{head}/1", cache, is_fresh=True)
-    edit_module(folder / "hub", f"{MEMBER}_{Head.CLASSIFICATION}/1", "saved_model.pb")
-    expect(Outcome.SAME_WEIGHTS, folder / "hub", f"{MEMBER}_{Head.CLASSIFICATION}/1", cache)
-    edit_module(folder / "hub", f"{MEMBER}_{Head.FE}/1", "variables/variables.data-00000-of-00001")
-    expect(Outcome.DIFFERENT, folder / "hub", f"{MEMBER}_{Head.FE}/1", cache)
+        expect(Outcome.SAME_BYTES, folder / "hub", f"{MEMBER}_{head}/2", cache, is_fresh=True)
+    edit_module(folder / "hub", f"{MEMBER}_{Head.CLASSIFICATION}/2", "saved_model.pb")
+    expect(Outcome.SAME_WEIGHTS, folder / "hub", f"{MEMBER}_{Head.CLASSIFICATION}/2", cache)
+    edit_module(folder / "hub", f"{MEMBER}_{Head.FE}/2", "variables/variables.data-00000-of-00001")
+    expect(Outcome.DIFFERENT, folder / "hub", f"{MEMBER}_{Head.FE}/2", cache)
 
 
 if __name__ == "__main__":

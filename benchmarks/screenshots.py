@@ -76,7 +76,7 @@ def main() -> None:
         hub = write_hub(Path(name))
         with open_page(browser, f"{hub.as_uri()}/index.html", SIZE, width=None) as page:
             page.screenshot(path=folder / "start-page.png")
-        module = f"{hub.as_uri()}/vit-publisher/vit_demo_classification/1.html"
+        module = f"{hub.as_uri()}/vit-publisher/vit_demo_classification/2.html"
         with open_page(browser, module, SIZE, "dark", width=None) as page:
             page.screenshot(path=folder / "module-page.png")
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.base import png
 from pipeline.base.command import command
 from pipeline.base.environment import CONVERT, prepare_environment
 from pipeline.base.files import replacing_folder
@@ -26,11 +27,13 @@ from pipeline.base.heads import Head
 from pipeline.base.status import Status
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import provenance
+from pipeline.facts.collection import read_activation
 from pipeline.images import labels
 from pipeline.model import float64
 from pipeline.model.networks import announce, open_network
 from pipeline.model.section import Model, record_section
 from pipeline.saved_model import export, portable, selftest
+from pipeline.saved_model.classes import Classes
 from pipeline.saved_model.files import folder_digest
 from pipeline.trust import builder
 from pipeline.trust.builder import Build
@@ -60,12 +63,12 @@ def provenance_record(subject: "Subject", image_size: int | None = None) -> dict
     }
 
 
-def describe_build(started: str, member: str, record: Mapping[str, Any], contents: Mapping[Head, str]) -> Build:
+def describe_build(started: str, subject: "Subject", record: Mapping[str, Any], contents: Mapping[Head, str]) -> Build:
     """Returns what build.json says of this process and the modules that it wrote.
 
     Args:
         started: when it began.
-        member: the member's name.
+        subject: what was converted.
         record: the content of provenance.json.
         contents: the digest of each module's files.
     """
@@ -75,9 +78,10 @@ def describe_build(started: str, member: str, record: Mapping[str, Any], content
         source=builder.read_source(),
         lock_sha256=builder.lock_digest(),
         versions=builder.read_versions(),
-        member=member,
+        member=subject.member,
         checkpoint=record["checkpoint"],
         model=record["model"],
+        activation=subject.activation,
         contents={str(head): digest for head, digest in contents.items()},
     )
 
@@ -88,18 +92,27 @@ def _describe_resize(network: "Network", stored: int) -> str:
     return f"{network.describe_resize(stored)}: the checkpoint is for {stored} pixels, the model for {size}"
 
 
-def _selftests(network: "Network", arrays: Mapping[str, np.ndarray]) -> dict[Head, dict[str, np.ndarray]]:
+def _selftests(
+    network: "Network", arrays: Mapping[str, np.ndarray], activation: str
+) -> dict[Head, dict[str, np.ndarray]]:
     """Returns the content of each head's selftest.npz; pipeline.saved_model.selftest says what it is."""
     pixels = float64.selftest_pixels(network.model)
-    outputs = float64.compute_outputs(network, arrays, selftest.scaled(pixels))
+    inputs = selftest.scaled(pixels)
+    outputs = float64.compute_outputs(network, arrays, inputs)
     least = float64.least_scales(network, arrays, outputs[Head.FE])
+    more = {
+        Head.CLASSIFICATION: {"probabilities": selftest.activate(outputs[Head.CLASSIFICATION], activation)},
+        Head.FE: {"tokens": float64.compute_tokens(network, arrays, inputs)} if network.has_tokens else {},
+    }
     return {
         head: {
             "pixels": pixels,
+            "encoded": np.frombuffer(png.encode(pixels[0]), np.uint8),
             "outputs": outputs[head],
             "tolerance": np.array(network.tolerances.outputs),
             "scale": np.array(float64.relative_scale(outputs[head], least[head]), np.float32),
         }
+        | more[head]
         for head in Head
     }
 
@@ -127,6 +140,7 @@ class Subject:
         folder: that of its YAML file.
         model: the section `model`; its variant, image size and number of classes must fit the checkpoint.
         names: the labels in the order of the logits, or none.
+        activation: what turns the logits into probabilities, "softmax" or "sigmoid".
         checkpoint: the checkpoint's upstream name.
         path: its file, an .npz.
     """
@@ -135,12 +149,13 @@ class Subject:
     folder: Path
     model: Model
     names: Sequence[labels.Label]
+    activation: str
     checkpoint: str
     path: Path
 
 
 def read_subject(path: Path, checkpoint: Path) -> Subject:
-    """Reads what is converted from a member's YAML file and its label file.
+    """Reads what is converted from a member's YAML file, its label file and its collection's activation.
 
     Raises:
         Fault: when one of them is malformed.
@@ -148,7 +163,8 @@ def read_subject(path: Path, checkpoint: Path) -> Subject:
     member = Member(path)
     model = member.section("model", Model)
     names = labels.read(member.folder / model.labels, model.classes) if model.labels else ()
-    return Subject(member.name, member.folder, model, names, member.checkpoint_name(), checkpoint)
+    activation = read_activation(member.folder)
+    return Subject(member.name, member.folder, model, names, activation, member.checkpoint_name(), checkpoint)
 
 
 def convert(subject: Subject, out: Path) -> None:
@@ -163,12 +179,13 @@ def convert(subject: Subject, out: Path) -> None:
         OSError: when the disk is full or not writable.
     """
     started, model = builder.now(), subject.model
+    classes = Classes(subject.activation, tuple(label.name for label in subject.names))
     with ExitStack() as stack:
         status = stack.enter_context(Status(f"convert {subject.member}"))
         status.begin("exporting both modules")
         folders = {head: stack.enter_context(replacing_folder(out / head)) for head in Head}
         exports = {
-            head: stack.enter_context(export.start_export(model, subject.folder, head, subject.path, folder))
+            head: stack.enter_context(export.start_export(model, subject.folder, head, subject.path, folder, classes))
             for head, folder in folders.items()
         }
         # Imported after the exports have started, since these import JAX.
@@ -178,7 +195,7 @@ def convert(subject: Subject, out: Path) -> None:
         parameters = npz.load(subject.path, network)  # raises if it does not fit; leaving the block ends the exports
         if parameters.image_size is not None:
             status.print(_describe_resize(network, parameters.image_size))
-        tests = _selftests(network, parameters.arrays)
+        tests = _selftests(network, parameters.arrays, subject.activation)
         record = provenance_record(subject, parameters.image_size)
         del parameters  # releases the mapped file: the exports need the memory
         hashing = stack.enter_context(ThreadPoolExecutor())
@@ -188,7 +205,7 @@ def convert(subject: Subject, out: Path) -> None:
             _write_extra(folder, subject.names if head is Head.CLASSIFICATION else (), record, tests[head])
             digests[head] = hashing.submit(folder_digest, folder)
         contents = {head: digest.result() for head, digest in digests.items()}
-        build = describe_build(started, subject.member, record, contents)
+        build = describe_build(started, subject, record, contents)
     builder.write_build(out, build)
 
 

@@ -46,6 +46,7 @@ from pipeline.model.section import Model
 from pipeline.proof import checks, gradients, ladder
 from pipeline.proof.checklist import Checklist
 from pipeline.proof.checks import CheckedModule, Reference
+from pipeline.saved_model.classes import Classes
 from pipeline.saved_model.load import start_tensorflow
 
 PARITY_IMAGES = 16
@@ -185,8 +186,10 @@ def _check_modules(
     all checks passed.
     """
 
+    answers = Classes(subject.activation, tuple(label.name for label in subject.names))
+
     def check(head: Head) -> CheckedModule:
-        return checks.check_module(subject.folders[head], head, needs[head], reference, checklist)
+        return checks.check_module(subject.folders[head], head, needs[head], reference, answers, checklist)
 
     extractor = check(Head.FE)
     features, modules = extractor.outputs, {Head.FE: extractor.report}

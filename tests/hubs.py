@@ -102,15 +102,20 @@ def write_plots(folder: Path, report: Report) -> None:
         (folder / "plots" / plot.file).write_text(PLOT)
 
 
+def first_version(member: Path) -> Module:
+    """Returns the section `module` of a member, with the version 1 whatever the published one is."""
+    return dataclasses.replace(yaml_sections.load(member, "module", Module), version=1)
+
+
 def write_hub(folder: Path) -> Path:
     """Publishes vit_demo in two versions, with measured accuracy, and vit_s16, with a quoted one; returns the hub."""
     demo, small = ROOT / "model_cards/demo/vit_demo.yaml", ROOT / "model_cards/vit/vit_s16.yaml"
-    hub, module = folder / "hub", yaml_sections.load(demo, "module", Module)
+    hub, module = folder / "hub", first_version(demo)
     publish(hub, folder / "demo1", demo, module, REPORT)
     publish(hub, folder / "demo2", demo, dataclasses.replace(module, version=2), REPORT)
     report = with_model(REPORT, **describe_model(Model("S/16", 224, 1000)), operations=9_202_000_000)
     report = not_measured(report, "no images were given", QUOTED)
     for head, checks in report.modules.items():
         report = with_checks(report, head, weights=dataclasses.replace(checks.weights, parameters=22_050_664))
-    publish(hub, folder / "small", small, yaml_sections.load(small, "module", Module), report)
+    publish(hub, folder / "small", small, first_version(small), report)
     return hub

@@ -413,7 +413,7 @@ def test_the_collections_page_counts_and_lists_its_members(report: Report, tmp_p
     for title, head in (("Image classifiers", "classification"), ("Feature extractors", "fe")):
         section = re.split(r"^##+ ", text.split(f"### {title}\n")[1], flags=re.MULTILINE)[0]
         links = re.findall(r"^\* \[(ViT-[^\]]+)\]\((\S+)\)$", section, re.MULTILINE)
-        assert [link for _, link in links] == [f"../../{name}_{head}/1.md" for name in SEVEN]  # in the seed's order
+        assert [link for _, link in links] == [f"../../{name}_{head}/2.md" for name in SEVEN]  # in the seed's order
         assert len(links) == len({name for name, _ in links}) == 7
     for heading in ("## Overview", "## About the models", "## References"):
         assert heading in text
@@ -448,9 +448,9 @@ def test_the_collections_page_has_a_table_of_performance(report: Report, tmp_pat
     path = tmp_path / "vit_s16/report.json"
     write_report(path, not_measured(load_report(path), reported=Reported(0.8, "s")))
     text = page(COLLECTION, VIT, tmp_path)
-    size = "| 224 | 22,050,664 | 0.0302 | 1.6 MB |"
-    assert f"| [ViT-S16](../../vit_s16_classification/1.md) {size} not measured | 80.00 % | 64 |\n" in text
-    assert "| 86,567,656 | 0.0302 | 1.6 MB | 91.90 % on 1,000 images | none | 64 |\n" in text
+    size = "| 224 | 22,050,664 | 0.0302 | 1.7 MB |"
+    assert f"| [ViT-S16](../../vit_s16_classification/2.md) {size} not measured | 80.00 % | 64 |\n" in text
+    assert "| 86,567,656 | 0.0302 | 1.7 MB | 91.90 % on 1,000 images | none | 64 |\n" in text
 
 
 def test_the_performance_table_names_what_makes_a_figure_incomparable(report: Report, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pipeline.base.jobs import Job
 from pipeline.checkpoints.digest import arrays_digest
 from pipeline.model.section import Model
 from pipeline.saved_model import export
+from pipeline.saved_model.classes import Classes
 from pipeline.saved_model.files import archive_order
 from pipeline.saved_model.inspection import inspect_saved_model
 from tests.conftest import ROOT, write_collection
@@ -32,7 +33,13 @@ def test_the_provenance_agrees_with_the_files(published: Path) -> None:
         "sha256": sha256_of(published / "model_cards/tiny/mini.npz"),
         "arrays_sha256": arrays_digest(published / "model_cards/tiny/mini.npz", "mini"),
     }
-    assert record["model"] == {"variant": "Mini/8", "image_size": 16, "classes": 3, "dropout": 0.0}
+    assert record["model"] == {
+        "architecture": "vit",
+        "variant": "Mini/8",
+        "image_size": 16,
+        "classes": 3,
+        "dropout": 0.0,
+    }
     assert sorted(record["platforms"]) == list(model.platforms or ())
     assert (record["calling_convention"],) == model.conventions
     assert {record["stablehlo"]} == {module.stablehlo for module in model.computations}
@@ -116,7 +123,7 @@ def test_both_signatures_preprocess_as_validation_does(published: Path, tmp_path
 
 def exporting(path: Path, out: Path) -> AbstractContextManager[Job]:
     out.mkdir()
-    return export.start_export(Model("Mini/8", 16, 3), path.parent, Head.FE, path, out)
+    return export.start_export(Model("Mini/8", 16, 3), path.parent, Head.FE, path, out, Classes())
 
 
 def test_an_export_that_is_killed_is_a_fault(mini_checkpoint: Path, tmp_path: Path) -> None:

@@ -40,10 +40,10 @@ class Hub:
     artifacts: Path
 
     def card(self, head: str) -> str:
-        return (self.folder / f"vit-publisher/vit_demo_{head}/1.md").read_text()
+        return (self.folder / f"vit-publisher/vit_demo_{head}/2.md").read_text()
 
     def handle(self, head: str) -> str:
-        return f"{self.address}/vit-publisher/vit_demo_{head}/1.tar.gz"
+        return f"{self.address}/vit-publisher/vit_demo_{head}/2.tar.gz"
 
     @property
     def report(self) -> dict[str, Any]:
@@ -142,13 +142,14 @@ def run_scripts(folder: Path, *scripts: str, settings: Mapping[str, str] | None 
 
 @pytest.mark.parametrize("head", ["classification", pytest.param("fe", marks=pytest.mark.long)])
 def test_every_snippet_of_the_card_runs_as_printed(demo_hub: Hub, head: str, tmp_path: Path) -> None:
-    tf_hub, alone, keras, tf_keras = python_blocks(demo_hub.card(head))
-    lines = run_scripts(tmp_path, tf_hub, alone)
+    tf_hub, alone, files, keras, tf_keras = python_blocks(demo_hub.card(head))
+    lines = run_scripts(tmp_path, tf_hub, alone, files)
     if head == "fe":
-        assert lines == ["(1, 64)", "(1, 64)"]
+        assert lines == ["(1, 64)", "(1, 64)", "(1, 64)", "(1, 50, 64)"]
     else:
         assert lines[0].endswith("Bag"), lines
-        assert lines[5:] == ["(1, 10)"]
+        assert lines[5] == "(1, 10)"
+        assert lines[6:] == lines[:5]  # the classes that serving_classify names
     # Fine-tuning: train for a few steps, and see the loss fall and the module's weights move.
     expected = demo_hub.report["modules"][head]["fine_tuning"]["variables"]
     for snippet in (keras, tf_keras):
@@ -157,7 +158,7 @@ def test_every_snippet_of_the_card_runs_as_printed(demo_hub: Hub, head: str, tmp
 
 @pytest.mark.parametrize("head", ["classification", "fe"])
 def test_a_copy_is_verified_as_the_card_says(demo_hub: Hub, head: str, tmp_path: Path) -> None:
-    _, script = re.findall(r"^```sh\n(.*?)^```$", demo_hub.card(head), re.MULTILINE | re.DOTALL)
+    *_, script = re.findall(r"^```sh\n(.*?)^```$", demo_hub.card(head), re.MULTILINE | re.DOTALL)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True,
@@ -177,19 +178,21 @@ def test_the_snippets_of_the_other_dialects_run(demo_hub: Hub, tmp_path: Path) -
         folder = member / head
         tree = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         repository = host.repositories[f"some-org/vit_demo_{head}"] = Repository()
-        repository.tags["v1"] = repository.add(tree | {"README.md": page.encode()})
+        repository.tags["v2"] = repository.add(tree | {"README.md": page.encode()})
         repository.add({"README.md": b"of a later version"})
-    classify, serve, _ = blocks["classification"]
-    features, _, tune = blocks["fe"]
+    classify, serve, name, _ = blocks["classification"]
+    features, _, tokens, tune = blocks["fe"]
     usage = json.loads((member / "kaggle/fe/model-instance-metadata.json").read_text())["usage"]
     kaggle = [re.sub(r"kagglehub\.model_download\(.*?\)", repr(str(member / "fe")), it) for it in python_blocks(usage)]
     training = TRAINING.replace("{trainable}", "102")
     with host.running() as address:
         settings = {"HF_ENDPOINT": address, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path / "hf")}
-        scripts = [classify, serve, features, tune + training, kaggle[0], kaggle[1] + training]
+        scripts = [classify, name, serve, features, tokens, tune + training, *kaggle[:2], kaggle[2] + training]
         lines = run_scripts(tmp_path, *scripts, settings=settings)
     assert lines[0].endswith("Bag"), lines
-    assert lines[5:] == ["(1, 10)", "(1, 64)", "(1, 64)"]
+    assert lines[5:10] == lines[:5]
+    of_tokens = ["(1, 64)", "(1, 50, 64)"]
+    assert lines[10:] == ["(1, 10)", "(1, 64)", *of_tokens, "(1, 64)", *of_tokens]
 
 
 def test_the_published_hub_passes_its_audit(demo_hub: Hub) -> None:
@@ -202,7 +205,7 @@ def test_the_published_hub_passes_its_audit(demo_hub: Hub) -> None:
 
 def test_the_tarball_is_as_tf_hub_wants_it(demo_hub: Hub) -> None:
     for head in ("classification", "fe"):
-        with tarfile.open(demo_hub.folder / f"vit-publisher/vit_demo_{head}/1.tar.gz") as archive:
+        with tarfile.open(demo_hub.folder / f"vit-publisher/vit_demo_{head}/2.tar.gz") as archive:
             names = archive.getnames()
         labels = ["assets.extra/labels.tsv"] if head == "classification" else []
         variables = ["variables/variables.data-00000-of-00001", "variables/variables.index"]

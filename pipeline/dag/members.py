@@ -85,7 +85,7 @@ def _valid(file: YamlFile, name: str, kind: type[Section]) -> Section | None:
 def section_texts(member: Sections, collection: CollectionFacts, digests: Digests) -> dict[str, str]:
     """Returns the stamp text of each section, with the digests of the files that the section names.
 
-    `module` includes collection.yaml, which the cards are made of too, and `evaluation` the collection's activation. Of
+    `module` includes collection.yaml, which the cards are made of too, and `model` the collection's activation. Of
     a file that cannot be read, `module` holds the fault and the others are empty, "as before": once the file is
     repaired, nothing but the cards is made again.
     """
@@ -102,7 +102,7 @@ def section_texts(member: Sections, collection: CollectionFacts, digests: Digest
         texts["model"] += digest_texts([file], member.path.parent)
     if member.evaluation and (place := images_of(member.evaluation, member.path.parent, imagenet=None)):
         texts["evaluation"] += digests.place(place)
-    texts["evaluation"] += collection.activation
+    texts["model"] += collection.activation
     texts["module"] += collection.digest
     return texts
 

@@ -92,6 +92,27 @@ class LoaderCheck:
 
 
 @dataclass(frozen=True)
+class ClassesCheck:
+    """What `serving_classify` says beside its logits.
+
+    Attributes:
+        images: how many.
+        max_abs: the largest difference of a probability from that of the logits, by the collection's activation.
+        tolerance: the largest max_abs that passes.
+        are_named: whether the classes of the largest logits are named, in descending order, by the label file.
+        verdict: of this check.
+        example: the classes that it named for the first image, the likeliest first.
+    """
+
+    images: int
+    max_abs: float
+    tolerance: float
+    are_named: bool
+    verdict: Verdict
+    example: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class BatchSizes:
     """Outputs in small batches beside those in one batch of `of` images: max_rel by the batch size."""
 
@@ -165,6 +186,10 @@ class ModuleReport:
         weights, selftest, preprocessing, parity, batch_sizes: the checks of the same names on the ladder.
         blocks: explains a failed parity.
         session, c_api: the checks of the same names; None in reports of releases that had none.
+        encoded: the check of the same name; None for modules without `serving_jpeg`, which earlier releases made.
+        tokens: likewise; None for classifiers, and for networks without tokens.
+        classes: likewise; None for feature extractors.
+        token_shape: the number of tokens and their width; None where there are none.
         gradients, fine_tuning: None where an earlier check failed.
     """
 
@@ -180,5 +205,9 @@ class ModuleReport:
     blocks: BlockTrace
     session: LoaderCheck | None = None
     c_api: LoaderCheck | None = None
+    encoded: Comparison | None = None
+    tokens: Comparison | None = None
+    classes: ClassesCheck | None = None
+    token_shape: tuple[int, int] | None = None
     gradients: GradientCheck | None = None
     fine_tuning: FineTuningCheck | None = None

@@ -80,6 +80,20 @@ class Reference:
         _refuse_blank(text=self.text, url=self.url)
 
 
+def check_activation(activation: str, where: str = "") -> str:
+    """Returns an activation that is one of ACTIVATIONS.
+
+    Raises:
+        Fault: for another; begins with `where`.
+    """
+    if activation not in ACTIVATIONS:
+        raise Fault(
+            f"{where}{': ' if where else ''}activation must be {' or '.join(ACTIVATIONS)}, got {activation!r}"
+            f"{nearest(activation, ACTIVATIONS)}"
+        )
+    return activation
+
+
 @dataclass(frozen=True)
 class Collection:
     """The file collection.yaml: facts that hold for every member.
@@ -115,11 +129,7 @@ class Collection:
     activation: str = "softmax"
 
     def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
-            raise Fault(
-                f"activation must be {' or '.join(ACTIVATIONS)}, got {self.activation!r}"
-                f"{nearest(self.activation, ACTIVATIONS)}"
-            )
+        check_activation(self.activation)
         for what, value in (("name", self.name), ("publisher.id", self.publisher.id)):
             if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value):
                 raise Fault(f"{what} must be lower-case letters, digits, '_' and '-', got {value!r}")
@@ -141,6 +151,19 @@ def read_collection(path: Path) -> Collection:
         Fault: when it is malformed, with file and line.
     """
     return YamlFile(path).whole(Collection, keys_of_others=("selection",))
+
+
+def read_activation(folder: Path) -> str:
+    """Returns the activation of the collection in a folder, which is softmax where collection.yaml does not say.
+
+    A folder without a collection.yaml, such as that of a rebuild, has softmax too.
+
+    Raises:
+        Fault: when the file is malformed, or names another activation than ACTIVATIONS.
+    """
+    path = folder / "collection.yaml"
+    activation = YamlFile(path).key("activation", str) if path.exists() else None
+    return check_activation(activation or "softmax", str(path))
 
 
 def collection_of(member: Path, hub_url: str | None) -> tuple[Collection, str]:

@@ -61,6 +61,26 @@ def compute_outputs(network: "Network", arrays: Mapping[str, np.ndarray], inputs
     return {Head.CLASSIFICATION: np.asarray(logits, np.float32), Head.FE: np.asarray(features, np.float32)}
 
 
+def compute_tokens(network: "Network", arrays: Mapping[str, np.ndarray], inputs: np.ndarray) -> np.ndarray:
+    """Returns the JAX model's tokens after the last LayerNorm, rounded from float64: float32 (n, tokens, width).
+
+    Not compiled as a whole: each kind of block is, as by compute_outputs() for a large model and for the trace.
+
+    Args:
+        network: a network with tokens.
+        arrays: the checkpoint.
+        inputs: float32 (n, size, size, 3) in [-1, 1].
+    """
+    import jax
+
+    from pipeline.model.network import select_weights
+
+    with jax.enable_x64(True), _compile_quickly():
+        return np.asarray(
+            network.tokens(select_weights(network, arrays, Head.FE), inputs.astype(np.float64)), np.float32
+        )
+
+
 def least_scales(network: "Network", arrays: Mapping[str, np.ndarray], features: np.ndarray) -> dict[Head, float]:
     """Returns by head the least value that errors of outputs are relative to; mostly the largest output is larger.
 

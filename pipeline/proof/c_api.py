@@ -11,10 +11,10 @@ import argparse
 import ctypes
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_void_p
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,12 @@ from pipeline.base.strict_json import parse_json
 from pipeline.facts.checks import LoaderCheck
 from pipeline.proof.loaders import SelfTest, read_selftest
 from pipeline.saved_model.graph import parse
-from pipeline.saved_model.selftest import scaled
 
 _MODULE = "pipeline.proof.c_api"
 _LIBRARIES = ("libtensorflow_cc.so.2", "libtensorflow_cc.2.dylib")  # Linux, macOS; Windows has none
-_TYPES = {"float32": 1, "uint8": 4}  # tensorflow.DataType
+_TYPES = {"float32": 1, "int32": 3, "uint8": 4}  # tensorflow.DataType
+_STRING = 7  # the type of a tensor of strings, arrays of bytes objects here
+_STRING_BYTES = 24  # of a TF_TString (tensorflow/core/platform/ctstring_internal.h)
 _NAMES = {number: name for name, number in _TYPES.items()}
 
 
@@ -75,6 +76,12 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "TF_Dim": (c_int64, [c_void_p, c_int]),
     "TF_TensorByteSize": (c_size_t, [c_void_p]),
     "TF_TensorData": (c_void_p, [c_void_p]),
+    # TF_TString (tensorflow/c/tf_tstring.h): each by its address
+    "TF_StringInit": (None, [c_void_p]),
+    "TF_StringCopy": (None, [c_void_p, c_char_p, c_size_t]),
+    "TF_StringGetDataPointer": (c_void_p, [c_void_p]),
+    "TF_StringGetSize": (c_size_t, [c_void_p]),
+    "TF_StringDealloc": (None, [c_void_p]),
 }
 
 
@@ -139,37 +146,71 @@ class CApi:
 
     @contextmanager
     def tensor(self, array: np.ndarray) -> Iterator[int]:
-        """Yields a tensor with a copy of an array of one of _TYPES."""
-        shape = (c_int64 * array.ndim)(*array.shape)
-        tensor = self._library.TF_AllocateTensor(_TYPES[array.dtype.name], shape, array.ndim, array.nbytes)
+        """Yields a tensor with a copy of an array of one of _TYPES, or of bytes objects."""
+        is_text = array.dtype == object
+        number = _STRING if is_text else _TYPES[array.dtype.name]
+        shape, size = (c_int64 * array.ndim)(*array.shape), array.size * _STRING_BYTES if is_text else array.nbytes
+        tensor = self._library.TF_AllocateTensor(number, shape, array.ndim, size)
         try:
-            ctypes.memmove(self._library.TF_TensorData(tensor), np.ascontiguousarray(array).ctypes.data, array.nbytes)
+            if is_text:
+                self._fill_strings(tensor, array.ravel().tolist())
+            else:
+                content = np.ascontiguousarray(array)
+                ctypes.memmove(self._library.TF_TensorData(tensor), content.ctypes.data, array.nbytes)
             yield tensor
         finally:
-            self._library.TF_DeleteTensor(tensor)
+            self._delete(tensor)
+
+    def _fill_strings(self, tensor: int, strings: Sequence[bytes]) -> None:
+        for place, string in zip(self._strings(tensor), strings, strict=True):
+            self._library.TF_StringInit(place)
+            self._library.TF_StringCopy(place, string, len(string))
+
+    def _strings(self, tensor: int) -> Iterator[int]:
+        """Yields the address of each TF_TString of a tensor of strings."""
+        start, size = self._library.TF_TensorData(tensor), self._library.TF_TensorByteSize(tensor)
+        return iter(range(start, start + size, _STRING_BYTES) if size else ())
+
+    def _delete(self, tensor: int) -> None:
+        """Deletes a tensor, and what its strings hold."""
+        if self._library.TF_TensorType(tensor) == _STRING:
+            for place in self._strings(tensor):
+                self._library.TF_StringDealloc(place)
+        self._library.TF_DeleteTensor(tensor)
 
     def take_array(self, tensor: int) -> np.ndarray:
-        """Returns a copy of a tensor of one of _TYPES, and deletes the tensor."""
+        """Returns a copy of a tensor, an array of one of _TYPES or of bytes objects, and deletes the tensor.
+
+        Raises:
+            CApiError: for a tensor of another type.
+        """
         library = self._library
         try:
             shape = [library.TF_Dim(tensor, axis) for axis in range(library.TF_NumDims(tensor))]
+            if (number := library.TF_TensorType(tensor)) == _STRING:
+                return np.array([self._read_string(place) for place in self._strings(tensor)], object).reshape(shape)
+            if number not in _NAMES:
+                raise CApiError(f"a tensor of type {number}, expected one of {', '.join(_TYPES)} or strings")
             content = ctypes.string_at(library.TF_TensorData(tensor), library.TF_TensorByteSize(tensor))
-            return np.frombuffer(content, _NAMES[library.TF_TensorType(tensor)]).reshape(shape)
+            return np.frombuffer(content, _NAMES[number]).reshape(shape)
         finally:
-            library.TF_DeleteTensor(tensor)
+            self._delete(tensor)
 
-    def run(self, session: int, fed: _Output, tensor: int, fetched: _Output, status: int) -> int:
-        """Feeds a tensor, and returns the tensor of an output.
+    def _read_string(self, place: int) -> bytes:
+        return ctypes.string_at(self._library.TF_StringGetDataPointer(place), self._library.TF_StringGetSize(place))
+
+    def run(self, session: int, fed: _Output, tensor: int, fetched: Sequence[_Output], status: int) -> list[int]:
+        """Feeds a tensor, and returns the tensors of outputs.
 
         Raises:
-            CApiError: when TensorFlow cannot compute it.
+            CApiError: when TensorFlow cannot compute them.
         """
-        result = c_void_p()
-        inputs, outputs = (byref(fed), byref(c_void_p(tensor)), 1), (byref(fetched), byref(result), 1)
+        results = (c_void_p * len(fetched))()
+        inputs = (byref(fed), byref(c_void_p(tensor)), 1)
+        outputs = ((_Output * len(fetched))(*fetched), results, len(fetched))
         self._library.TF_SessionRun(session, None, *inputs, *outputs, None, 0, None, status)
         self.check(status)
-        assert result.value
-        return result.value
+        return [result for result in results if result]
 
     def output(self, graph: int, name: str) -> _Output:
         """Returns the output "<operation>:<index>" of a graph.
@@ -190,49 +231,58 @@ class Session:
     def __init__(self, api: CApi, graph: int, session: int, status: int) -> None:
         self._api, self._graph, self._session, self._status = api, graph, session, status
 
-    def run(self, fed: str, array: np.ndarray, fetched: str) -> np.ndarray:
-        """Feeds an array to the tensor named `fed`, and returns that of the tensor named `fetched`.
+    def run(self, fed: str, array: np.ndarray, fetched: Mapping[str, str]) -> dict[str, np.ndarray]:
+        """Feeds an array to the tensor named `fed`, and returns the arrays of the tensors that `fetched` names.
 
         Raises:
             CApiError: when there is no such tensor, or TensorFlow cannot compute it.
         """
         api = self._api
-        source, target = api.output(self._graph, fed), api.output(self._graph, fetched)
+        source = api.output(self._graph, fed)
+        targets = [api.output(self._graph, name) for name in fetched.values()]
         with api.tensor(array) as tensor:
-            return api.take_array(api.run(self._session, source, tensor, target, self._status))
+            results = api.run(self._session, source, tensor, targets, self._status)
+        return {name: api.take_array(result) for name, result in zip(fetched, results, strict=True)}
 
 
-def tensor_names(folder: Path) -> dict[str, tuple[str, str]]:
-    """Returns the names of the input and the output tensor of each signature with one of either.
+@dataclass(frozen=True)
+class TensorNames:
+    """The names of a signature's tensors in its graph, by the names of its inputs and outputs."""
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+def tensor_names(folder: Path) -> dict[str, TensorNames]:
+    """Returns the names of the tensors of each signature for serving.
 
     Raises:
         Fault: when saved_model.pb is damaged.
     """
     saved_model = parse((folder / "saved_model.pb").read_bytes(), folder)
-    names = {}
-    for meta_graph in saved_model.meta_graphs:
-        for name, signature in meta_graph.signature_def.items():
-            if "serve" in meta_graph.meta_info_def.tags and len(signature.inputs) == len(signature.outputs) == 1:
-                (fed,), (fetched,) = signature.inputs.values(), signature.outputs.values()
-                names[name] = (fed.name, fetched.name)
-    return names
+    return {
+        name: TensorNames(
+            {key: tensor.name for key, tensor in signature.inputs.items()},
+            {key: tensor.name for key, tensor in signature.outputs.items()},
+        )
+        for meta_graph in saved_model.meta_graphs
+        if "serve" in meta_graph.meta_info_def.tags
+        for name, signature in meta_graph.signature_def.items()
+    }
 
 
 def relative_errors(session: Session, folder: Path, test: SelfTest) -> dict[str, float]:
-    """Returns the largest difference from the self-test's outputs, relative to the largest, for each signature.
+    """Returns the relative error of each signature of the self-test.
 
     Raises:
-        CApiError: when a signature is missing, cannot be run, or returns another shape.
+        CApiError: when a signature is missing or cannot be run.
     """
-    names, errors = tensor_names(folder), {}
-    for signature, images in (("serving_default", scaled(test.pixels)), ("serving_images", test.pixels)):
-        if signature not in names:
-            raise CApiError(f"there is no signature {signature} with one input and one output")
-        fed, fetched = names[signature]
-        outputs = session.run(fed, images, fetched)
-        if outputs.shape != test.outputs.shape:
-            raise CApiError(f"{signature} returns {outputs.shape}, expected {test.outputs.shape}")
-        errors[signature] = test.relative_error(outputs)
+    signatures, errors = tensor_names(folder), {}
+    for name, way in test.ways().items():
+        if name not in signatures or way.input not in signatures[name].inputs:
+            raise CApiError(f"there is no signature {name} with an input {way.input}")
+        names = signatures[name]
+        errors[name] = way.error(session.run(names.inputs[way.input], way.value, names.outputs))
     return errors
 
 

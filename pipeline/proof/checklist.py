@@ -28,7 +28,7 @@ class Checklist(Status):
             label: the first words of each line, such as "validate vit_demo".
             has_images: whether the accuracy will be measured.
         """
-        super().__init__(label, len(Head) * len(ladder.RUNGS) + 3 + has_images)
+        super().__init__(label, len(Head) * ladder.MOST + 3 + has_images)
         self._before = time.monotonic()
 
     def climb(self, head: Head, rung: str, measure: Callable[[], Check], trace: BlockTrace | None = None) -> Check:

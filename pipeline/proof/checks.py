@@ -2,18 +2,29 @@
 
 import functools
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
 from pipeline.checkpoints import npz
-from pipeline.facts.checks import BatchSizes, BlockTrace, Comparison, ModuleReport, Needs, SelfTestReplay, WeightsCheck
+from pipeline.facts.checks import (
+    BatchSizes,
+    BlockTrace,
+    ClassesCheck,
+    Comparison,
+    ModuleReport,
+    Needs,
+    SelfTestReplay,
+    WeightsCheck,
+)
 from pipeline.model import float64
 from pipeline.model.float64 import SMALLEST, relative_scale
 from pipeline.model.preprocessing import prepare
@@ -21,6 +32,7 @@ from pipeline.proof import blocks, c_api, loaders
 from pipeline.proof.blocks import Outputs
 from pipeline.proof.checklist import Checklist
 from pipeline.saved_model import faults, inspection, selftest
+from pipeline.saved_model.classes import Classes
 from pipeline.saved_model.files import folder_digest, folder_size
 from pipeline.saved_model.load import load_saved_model
 
@@ -28,7 +40,9 @@ if TYPE_CHECKING:
     from pipeline.model.network import Network
 
 BATCH_SIZES = (1, 7)  # in which the first inputs are computed again
-TRACED = 2  # inputs that are followed through the blocks
+TRACED = 2  # inputs that are followed through the blocks, and whose tokens are compared
+CLASSIFIED = 3  # images whose classes are named
+PROBABILITIES = 1e-6  # the largest difference of a float32 probability from that of its logits
 # Logits that differ by less, relative to the largest, are equal: either one is rounded, by half a spacing of float32 at
 # least.
 TIE = 4 * float(np.finfo(np.float32).eps)
@@ -88,6 +102,7 @@ class Reference:
         tolerance: the largest relative error that passes.
         least_scales: what errors are relative to where the largest output is smaller, by head.
         resized_from: the checkpoint's image size, if its position embedding was resized; None if not.
+        tokens: float32 (TRACED, tokens, width), of the first inputs; None for a network without tokens.
     """
 
     inputs: np.ndarray
@@ -98,6 +113,7 @@ class Reference:
     tolerance: float
     least_scales: Mapping[Head, float]
     resized_from: int | None = None
+    tokens: np.ndarray | None = None
 
     def values_at(self, paths: Iterable[str]) -> Outputs:
         """Returns the values at the places that blocks.of_saved_model() names; unknown places are left out."""
@@ -146,6 +162,7 @@ def compute_reference(
         tolerance=network.tolerances.outputs,
         least_scales=float64.least_scales(network, arrays, outputs[Head.FE]),
         resized_from=resized_from,
+        tokens=float64.compute_tokens(network, arrays, inputs[:TRACED]) if network.has_tokens else None,
     )
 
 
@@ -252,6 +269,72 @@ def check_preprocessing(module: Any, size: int, tolerance: float, least_scale: f
     return compare(got.numpy(), expected, tolerance, logits=False, least_scale=least_scale)
 
 
+def check_encoded(module: Any, size: int, tolerance: float, least_scale: float = SMALLEST) -> Comparison:
+    """Calls `serving_jpeg` with a PNG and a JPEG of other sizes than the model's, and the model with their pixels.
+
+    Pillow decodes them here. They are noise, so that no two ways to decode or resize agree, and in one batch, though
+    their sizes differ.
+
+    Args:
+        module: a loaded SavedModel.
+        size: the side of the model's input, in pixels.
+        tolerance: the largest relative error that passes.
+        least_scale: see compare().
+    """
+    files = [_noise_file(kind, number, size) for number, kind in enumerate(("PNG", "JPEG"))]
+    pixels = [np.asarray(Image.open(io.BytesIO(file))) for file in files]
+    expected = module(np.stack([prepare(each, size, "resize") for each in pixels])).numpy()
+    (got,) = module.signatures["serving_jpeg"](encoded=np.array(files, object)).values()
+    return compare(got.numpy(), expected, tolerance, logits=False, least_scale=least_scale)
+
+
+def _noise_file(kind: str, seed: int, size: int) -> bytes:
+    """Returns an image of noise in another size than (size, size), as a file."""
+    shape = (2 * size - 1 - seed, size + size // 2 + 1 + seed, 3)
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, np.uint8)).save(file, kind)
+    return file.getvalue()
+
+
+def check_tokens(module: Any, inputs: np.ndarray, expected: np.ndarray, tolerance: float) -> Comparison:
+    """Compares the tokens of a module with those of the JAX model.
+
+    Args:
+        module: a loaded SavedModel.
+        inputs: float32 (n, size, size, 3).
+        expected: float32 (n, tokens, width).
+        tolerance: the largest relative error that passes.
+
+    Raises:
+        Fault: when it returns another shape.
+    """
+    got = module.tokens(inputs).numpy()
+    if got.shape != expected.shape:
+        raise Fault(f"its tokens are {got.shape}, expected {expected.shape}; run make convert again")
+    return compare(got.reshape(len(got), -1), expected.reshape(len(got), -1), tolerance, logits=False)
+
+
+def check_classes(module: Any, size: int, answers: Classes, tolerance: float) -> ClassesCheck:
+    """Compares the probabilities and names of `serving_classify` with what its logits say.
+
+    Args:
+        module: a loaded classifier.
+        size: the side of the model's input, in pixels.
+        answers: the activation and the names that it must have.
+        tolerance: the largest difference of a probability that passes.
+    """
+    files = np.array([_noise_file("PNG", seed, size) for seed in range(CLASSIFIED)], object)
+    outputs = {name: value.numpy() for name, value in module.signatures["serving_classify"](encoded=files).items()}
+    if missing := sorted(selftest.CLASSIFY_OUTPUTS - outputs.keys()):
+        raise Fault(f"serving_classify returns no {', '.join(missing)}; run make convert again")
+    expected = selftest.activate(outputs["logits"], answers.activation)
+    difference = float(np.max(np.abs(outputs["probabilities"].astype(np.float64) - expected)))
+    are_named = selftest.names_the_largest(outputs, answers.names)
+    example = tuple(name.decode(errors="replace") for name in outputs["top_classes"][0])
+    verdict = Verdict.of(difference <= tolerance and are_named)
+    return ClassesCheck(len(files), difference, tolerance, are_named, verdict, example)
+
+
 def trace_blocks(module: Any, folder: Path, reference: Reference) -> BlockTrace:
     """Follows the first TRACED inputs through a module's blocks, to show where it departs from the JAX model."""
     variables = {variable.name.removesuffix(":0"): variable for variable in module.variables}
@@ -283,7 +366,9 @@ class CheckedModule:
         return outputs
 
 
-def check_module(folder: Path, head: Head, needs: Needs, reference: Reference, checklist: Checklist) -> CheckedModule:
+def check_module(
+    folder: Path, head: Head, needs: Needs, reference: Reference, answers: Classes, checklist: Checklist
+) -> CheckedModule:
     """Loads a SavedModel and compares it with its checkpoint.
 
     Args:
@@ -291,6 +376,7 @@ def check_module(folder: Path, head: Head, needs: Needs, reference: Reference, c
         head: which of the two it is.
         needs: what read_needs() returned.
         reference: what it must hold and compute.
+        answers: what a classifier must answer beside its logits.
         checklist: prints the rungs.
 
     Raises:
@@ -306,7 +392,7 @@ def check_module(folder: Path, head: Head, needs: Needs, reference: Reference, c
     outputs: np.ndarray = module(inputs).numpy()
     if outputs.shape != expected.shape:
         raise Fault(f"{folder}: its output is {outputs.shape}, expected {expected.shape}; it is another model or head")
-    trace = trace_blocks(module, folder, reference)
+    trace, tokens = trace_blocks(module, folder, reference), reference.tokens if head is Head.FE else None
     report = ModuleReport(
         content_sha256=folder_digest(folder),
         bytes=folder_size(folder),
@@ -317,9 +403,17 @@ def check_module(folder: Path, head: Head, needs: Needs, reference: Reference, c
         ),
         selftest=climb("selftest", lambda: replay_selftest(module, folder)),
         preprocessing=climb("preprocessing", lambda: check_preprocessing(module, inputs.shape[1], tolerance, least)),
+        encoded=climb("encoded", lambda: check_encoded(module, inputs.shape[1], tolerance, least)),
         blocks=trace,
         parity=climb("parity", lambda: compare(outputs, expected, tolerance, logits, least), trace),
         batch_sizes=climb("batch_sizes", lambda: compare_batch_sizes(module, inputs, outputs, tolerance, least)),
+        tokens=None
+        if tokens is None
+        else climb("tokens", lambda: check_tokens(module, inputs[:TRACED], tokens, tolerance)),
+        classes=climb("classes", lambda: check_classes(module, inputs.shape[1], answers, PROBABILITIES))
+        if head is Head.CLASSIFICATION
+        else None,
+        token_shape=None if tokens is None else tokens.shape[1:],
         session=session,
         c_api=climb("c_api", lambda: c_api.check_in_process(folder)),
     )

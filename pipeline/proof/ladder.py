@@ -20,6 +20,7 @@ from pipeline.facts.accuracy import Accuracy, LabelOrder
 from pipeline.facts.checks import (
     BatchSizes,
     BlockTrace,
+    ClassesCheck,
     Comparison,
     FineTuningCheck,
     GradientCheck,
@@ -112,6 +113,29 @@ def _preprocessing(check: Comparison) -> Result:
     return _relative(check.max_rel, check.tolerance, check.verdict, reason)
 
 
+def _encoded(check: Comparison) -> Result:
+    reason = (
+        "the signature serving_jpeg does not read images as Pillow does, or prepares them otherwise:"
+        f" {_error(check.max_rel, check.tolerance)}"
+    )
+    return _relative(check.max_rel, check.tolerance, check.verdict, reason)
+
+
+def _tokens(check: Comparison) -> Result:
+    reason = f"the tokens of TensorFlow and JAX differ: {_error(check.max_rel, check.tolerance)}"
+    return _relative(check.max_rel, check.tolerance, check.verdict, reason)
+
+
+def _classes(check: ClassesCheck) -> Result:
+    difference = f"probabilities differ by {check.max_abs:.1e} (limit {check.tolerance:.0e})"
+    if check.are_named:
+        reason = f"serving_classify: {difference} from those of its logits by the collection's activation"
+    else:
+        named = ", ".join(check.example)
+        reason = f"serving_classify does not name the classes of its largest logits, in the label file's order: {named}"
+    return Result(check.max_abs, check.tolerance, check.verdict, reason, f"{difference}, the top classes are named")
+
+
 def _parity(check: Comparison) -> Result:
     agreement = 1.0 if check.argmax_agreement is None else check.argmax_agreement
     reason = f"TensorFlow and JAX differ: {_error(check.max_rel, check.tolerance)}" + (
@@ -155,13 +179,20 @@ RUNGS: dict[str, Callable[[Any], Result]] = {
     "session": functools.partial(_loader, "in a session of TensorFlow 1"),
     "c_api": functools.partial(_loader, "in TensorFlow's C API, whose loader TensorFlow Serving uses"),
     "preprocessing": _preprocessing,
+    "encoded": _encoded,
     "parity": _parity,
+    "tokens": _tokens,
+    "classes": _classes,
     "batch_sizes": _batch_sizes,
     "gradients": _gradients,
     "fine_tuning": _fine_tuning,
 }
 
 
+# Those that modules of earlier releases do not have, and not every module has.
+OPTIONAL = ("encoded", "tokens", "classes")
+# How many rungs one module has at most.
+MOST = len(RUNGS) - 1  # tokens or classes
 # Those that need trainable variables.
 TRAINING = ("gradients", "fine_tuning")
 
@@ -187,6 +218,8 @@ def _module_rungs(modules: Mapping[Head, ModuleReport], frozen: str) -> Iterator
     for name in RUNGS:
         for head, module in modules.items():
             check = getattr(module, name)
+            if check is None and name in OPTIONAL:
+                continue
             if check is None:
                 reason = frozen if frozen and name in TRAINING else SKIPPED
                 yield _rung(name, head, not_measured(reason))

@@ -38,6 +38,7 @@ class Recipe:
         origin: where it came from, and its digests.
         model: the section `model` without the labels.
         labels: the text of a label file; "" for a module without labels.
+        activation: of the probabilities; modules from before they returned any do not say one.
     """
 
     member: str
@@ -46,6 +47,7 @@ class Recipe:
     origin: Origin
     model: dict[str, Scalar]
     labels: str
+    activation: str = "softmax"
 
 
 def read_recipe(published: Published) -> Recipe:
@@ -59,10 +61,11 @@ def read_recipe(published: Published) -> Recipe:
         parameters = statement.definition.parameters
         member, head = str(parameters["member"]["name"]), Head(str(parameters["member"]["head"]))
         name, model = str(parameters["checkpoint"]["name"]), dict(parameters["model"])
+        activation = str(parameters.get("collection", {}).get("activation", "softmax"))
         origin = _read_origin(statement)
     except (KeyError, TypeError, ValueError) as error:
         raise Fault(f"the statement of {statement.handle} does not say what it was made from ({error!r})") from None
-    return Recipe(member, head, name, origin, model, _read_labels(published.tarball))
+    return Recipe(member, head, name, origin, model, _read_labels(published.tarball), activation)
 
 
 def _read_origin(statement: Statement) -> Origin:
@@ -94,7 +97,7 @@ def _read_labels(tarball: Path) -> str:
 
 
 def write_member(recipe: Recipe, folder: Path) -> Path:
-    """Writes a member's YAML file and label file that convert makes the module of; returns the YAML file."""
+    """Writes the YAML files and the label file that convert makes the module of; returns the member's YAML file."""
     model = restore_section(recipe.model)
     if FILE_SHA256 in recipe.model:
         file = find_network(recipe)
@@ -103,6 +106,7 @@ def write_member(recipe: Recipe, folder: Path) -> Path:
     if recipe.labels:
         write_text(folder / "labels.tsv", recipe.labels)
         model["labels"] = "labels.tsv"
+    write_text(folder / "collection.yaml", yaml.safe_dump({"activation": recipe.activation}))
     checkpoint: dict[str, object] = {"name": recipe.checkpoint, "sources": find_sources(recipe)}
     if recipe.origin.converted_from is None:  # the digest in YAML is of the authors' file, not of one converted to it
         checkpoint["sha256"] = recipe.origin.sha256

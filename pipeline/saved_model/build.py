@@ -3,13 +3,11 @@
 The names of the functions that JAX and TensorFlow trace are part of a module's bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from pipeline.base.heads import Head
 from pipeline.model.network import Network
-from pipeline.model.preprocessing import preprocess
-from pipeline.model.section import Model
 from pipeline.saved_model import portable
 from pipeline.saved_model.frozen import refuse_training
 
@@ -29,6 +27,28 @@ def _random_key() -> "tf.Tensor":
     return tf.bitcast(tf.random.uniform((2,), tf.int32.min, tf.int32.max, tf.int32), tf.uint32)
 
 
+def _spec(network: Network, name: str) -> "tf.TensorSpec":
+    """Returns the type of a batch of the network's images, called `name`."""
+    import tensorflow as tf
+
+    size = network.model.image_size
+    return tf.TensorSpec((None, size, size, 3), tf.float32, name=name)
+
+
+def _convert(apply: Callable, network: Network, has_key: bool = False) -> Callable:
+    """Converts a function of parameters by path, images and perhaps a random key to TensorFlow."""
+    from jax.experimental import jax2tf
+
+    size = network.model.image_size
+    converted: Callable = jax2tf.convert(
+        apply,
+        polymorphic_shapes=[None, f"(n, {size}, {size}, 3)", *([None] if has_key else [])],
+        with_gradient=True,
+        native_serialization_platforms=portable.PLATFORMS,
+    )
+    return converted
+
+
 def _forward(
     network: Network, head: Head, variables: Mapping[str, "tf.Variable"], has_dropout: bool
 ) -> "tf.types.experimental.ConcreteFunction":
@@ -39,25 +59,33 @@ def _forward(
     """
     import jax
     import tensorflow as tf
-    from jax.experimental import jax2tf
 
     def apply(parameters: Mapping, images: "jax.Array", *key: "jax.Array") -> "jax.Array":
         keys = [jax.random.wrap_key_data(data, impl="threefry2x32") for data in key]
         return network.outputs(head, parameters, images, *keys)
 
-    size = network.model.image_size
-    shape = (None, size, size, 3)
-    converted = jax2tf.convert(
-        apply,
-        polymorphic_shapes=[None, f"(n, {', '.join(map(str, shape[1:]))})", *([None] if has_dropout else [])],
-        with_gradient=True,
-        native_serialization_platforms=portable.PLATFORMS,
-    )
+    converted = _convert(apply, network, has_dropout)
     named = dict(variables)
     forward = tf.function(
         lambda inputs: converted(named, inputs, *([_random_key()] if has_dropout else [])), autograph=False
     )
-    return forward.get_concrete_function(tf.TensorSpec(shape, tf.float32, name="inputs"))
+    return forward.get_concrete_function(_spec(network, "inputs"))
+
+
+def _tokens(network: Network, variables: Mapping[str, "tf.Variable"]) -> "tf.types.experimental.GenericFunction":
+    """Converts the tokens of a network, without dropout.
+
+    Callers in other functions use its get_concrete_function(), which TensorFlow traces once; a call is traced again.
+    """
+    import tensorflow as tf
+
+    def apply(parameters: Mapping, images: "jax.Array") -> "jax.Array":
+        return network.tokens(parameters, images)
+
+    converted, named = _convert(apply, network), dict(variables)
+    tokens = tf.function(lambda images: converted(named, images), [_spec(network, "images")], autograph=False)
+    tokens.get_concrete_function()
+    return tokens
 
 
 def build(network: Network, head: Head, variables: Mapping[str, "tf.Variable"]) -> "tf.train.Checkpoint":
@@ -67,6 +95,9 @@ def build(network: Network, head: Head, variables: Mapping[str, "tf.Variable"]) 
     (n, k). With training=True it applies dropout at the rate the checkpoint was trained with, by a random key drawn in
     each call. `obj.train(inputs)` is the same as a function of one argument, which keras.layers.TFSMLayer needs. Of a
     frozen network, both fail, and no variable is trainable.
+
+    A feature extractor of a network with tokens has `obj.tokens(images)` too, of one argument like `inputs`: the tokens
+    after the last LayerNorm, float32 (n, tokens, width).
 
     Args:
         network: the network.
@@ -92,33 +123,6 @@ def build(network: Network, head: Head, variables: Mapping[str, "tf.Variable"]) 
     for training in (False, True):
         module.__call__.get_concrete_function(inputs, training=training)
     module.train.get_concrete_function(inputs)
+    if head is Head.FE and network.has_tokens:
+        module.tokens = _tokens(network, variables)
     return module
-
-
-def signatures(
-    module: "tf.train.Checkpoint", model: Model, head: Head
-) -> dict[str, "tf.types.experimental.GenericFunction"]:
-    """Returns the module's signatures by name.
-
-    `serving_default` takes `inputs`, as a call does. `serving_images` takes `images`, uint8 (n, height, width, 3) in
-    RGB of any size, and preprocesses them as validation does.
-    """
-    import tensorflow as tf
-
-    output = head.output
-    inputs = tf.TensorSpec((None, model.image_size, model.image_size, 3), tf.float32, name="inputs")
-    images = tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")
-
-    def default(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        # Stops inputs of another shape here: XLA's message about them fills a page.
-        inputs = tf.ensure_shape(inputs, (None, model.image_size, model.image_size, 3))
-        return {output: module.__call__(inputs, training=False)}
-
-    def from_images(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        images = tf.ensure_shape(images, (None, None, None, 3))
-        return {output: module.__call__(preprocess(images, model.image_size), training=False)}
-
-    return {
-        "serving_default": tf.function(default, autograph=False).get_concrete_function(inputs),
-        "serving_images": tf.function(from_images, autograph=False).get_concrete_function(images),
-    }

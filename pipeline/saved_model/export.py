@@ -1,8 +1,9 @@
 """export: writes one head of a checkpoint as a SavedModel, in a process of its own.
 
-    python -m pipeline.saved_model.export MODEL FOLDER HEAD CHECKPOINT OUT
+    python -m pipeline.saved_model.export MODEL FOLDER HEAD CHECKPOINT OUT CLASSES
 
-MODEL is the section `model` as JSON, FOLDER that of the member's YAML file, OUT an empty folder. The checkpoint must
+MODEL is the section `model` as JSON, FOLDER that of the member's YAML file, OUT an empty folder, CLASSES a file that
+pipeline.saved_model.classes wrote. The checkpoint must
 fit the model: convert checks it at the same time, and ends this process if it does not. start_export() imports neither
 TensorFlow nor JAX.
 """
@@ -12,9 +13,10 @@ import errno
 import gc
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from pipeline.base.files import sync_folder
 from pipeline.base.heads import Head
 from pipeline.base.jobs import Job, run_job, start_job
 from pipeline.model.section import Model
+from pipeline.saved_model.classes import Classes, read_classes
 from pipeline.saved_model.load import start_tensorflow
 
 _MODULE = "pipeline.saved_model.export"
@@ -60,7 +63,7 @@ def _raise_disk_errors(folder: Path) -> Iterator[None]:
         raise
 
 
-def export(model: Model, folder: Path, head: Head, path: Path, out: Path) -> None:
+def export(model: Model, folder: Path, head: Head, path: Path, out: Path, classes: Classes) -> None:
     """Writes a head's SavedModel into an empty folder and makes it portable.
 
     Args:
@@ -69,6 +72,7 @@ def export(model: Model, folder: Path, head: Head, path: Path, out: Path) -> Non
         head: which of the two modules.
         path: the checkpoint, an .npz that fits.
         out: the folder.
+        classes: what a classifier answers beside its logits.
 
     Raises:
         OSError: when the disk is full or not writable.
@@ -82,6 +86,7 @@ def export(model: Model, folder: Path, head: Head, path: Path, out: Path) -> Non
     from pipeline.model.networks import open_network
     from pipeline.model.parameters import release_memory
     from pipeline.saved_model import build, portable
+    from pipeline.saved_model.signatures import signatures
 
     jax.config.update("jax_export_calling_convention_version", portable.CALLING_CONVENTION + 1)
     # make_portable() removes the source locations of operations; not recording them saves time.
@@ -95,7 +100,7 @@ def export(model: Model, folder: Path, head: Head, path: Path, out: Path) -> Non
             release_memory([value])
         module = build.build(network, head, variables)
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
-        tf.saved_model.save(module, str(out), build.signatures(module, model, head), options)
+        tf.saved_model.save(module, str(out), signatures(module, network, head, classes), options)
     with ThreadPoolExecutor(1) as disk:
         written = disk.submit(sync_folder, out / "variables")  # takes seconds of the disk, not of the processor
         portable.make_portable(out)
@@ -104,9 +109,15 @@ def export(model: Model, folder: Path, head: Head, path: Path, out: Path) -> Non
     sync_folder(out)
 
 
-def start_export(model: Model, folder: Path, head: Head, path: Path, out: Path) -> AbstractContextManager[Job]:
+@contextmanager
+def start_export(model: Model, folder: Path, head: Head, path: Path, out: Path, classes: Classes) -> Iterator[Job]:
     """Starts export() in a process of its own, which ends at the latest with the block."""
-    return start_job(_MODULE, [json.dumps(asdict(model)), folder, head, path, out], f"the export of {head}")
+    with tempfile.TemporaryDirectory() as temporary:
+        file = Path(temporary, "classes.json")
+        classes.write(file)
+        arguments: list[str | Path] = [json.dumps(asdict(model)), folder, head, path, out, file]
+        with start_job(_MODULE, arguments, f"the export of {head}") as job:
+            yield job
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -116,9 +127,11 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("head", type=Head, choices=list(Head))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
     parser.add_argument("out", type=Path, help="an empty folder")
+    parser.add_argument("classes", type=Path, help="the classes of the model, JSON")
     args = parser.parse_args(arguments)
     gc.disable()  # with the millions of objects of a large model, collections take a tenth of the time
-    export(Model(**args.model), args.folder, args.head, args.checkpoint, args.out)
+    classes = read_classes(args.classes)
+    export(Model(**args.model), args.folder, args.head, args.checkpoint, args.out, classes)
 
 
 if __name__ == "__main__":

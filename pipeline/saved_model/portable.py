@@ -3,15 +3,23 @@
     StableHLO modules  are rewritten for STABLEHLO_VERSION, without debug information
     XlaCallModule      nodes get CALLING_CONVENTION, which every TensorFlow since 2.14 runs
     gradients          that are not saved are no longer announced, so that TensorFlow does not warn of them
+    signatures         are one function each, where TensorFlow writes another around each, with all variables again
     the graph          loses shapes, names and Identity nodes that nothing reads
 
 pipeline.saved_model.runtimes has the measurements behind the two versions.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pipeline.saved_model.graph import attribute, find_empty_attributes, find_xla_calls, function_nodes
+from pipeline.saved_model.graph import (
+    attribute,
+    called_functions,
+    find_empty_attributes,
+    find_xla_calls,
+    function_nodes,
+)
 
 STABLEHLO_VERSION = "0.9.0"
 CALLING_CONVENTION = 8
@@ -36,6 +44,7 @@ def make_portable(folder: Path) -> None:
     saved_model = SavedModel.FromString(path.read_bytes())
     _lower_xla_calls(saved_model)
     _remove_unsaved_gradient_marks(saved_model)
+    _unwrap_signatures(saved_model)
     _slim_graphs(saved_model)
     if empty := [one.text for one in find_empty_attributes(saved_model)]:
         raise RuntimeError(f"{path}: attributes without a value: {', '.join(empty)}")
@@ -83,6 +92,60 @@ def _remove_unsaved_gradient_marks(saved_model: Any) -> None:
             for node in function.node_def:
                 if "_gradient_op_type" in node.attr and node.attr["_gradient_op_type"].s not in saved:
                     del node.attr["_gradient_op_type"]
+
+
+def _unwrap_signatures(saved_model: Any) -> None:
+    """Puts the nodes of a function that one other calls, and only passes arguments and results to, into the other.
+
+    tf.saved_model.save writes such a function around each signature. Each has all variables as arguments, which takes
+    time at every load.
+    """
+    for meta_graph in saved_model.meta_graphs:
+        library = meta_graph.graph_def.library
+        functions = {function.signature.name: function for function in library.function}
+        bodies = function_nodes(meta_graph.graph_def).values()
+        calls = Counter(called for nodes in bodies for node in nodes for called in called_functions(node))
+        public = meta_graph.object_graph_def.concrete_functions
+        for wrapper in list(functions.values()):
+            called = functions.get(_wrapped(wrapper) or "")
+            if called is None or calls[called.signature.name] > 1 or called.signature.name in public:
+                continue
+            if _interface(called) != _interface(wrapper):
+                continue
+            del wrapper.node_def[:]
+            wrapper.node_def.extend(called.node_def)
+            for field in ("ret", "control_ret"):
+                getattr(wrapper, field).clear()
+                getattr(wrapper, field).update(getattr(called, field))
+            del functions[called.signature.name]
+        kept = list(functions.values())
+        del library.function[:]
+        library.function.extend(kept)
+
+
+def _interface(function: Any) -> tuple[list[tuple[str, int]], list[tuple[str, int]], list[str]]:
+    """Returns the names and types of a function's arguments and results, and its control outputs."""
+    inputs, outputs = (
+        [(each.name, each.type) for each in arguments]
+        for arguments in (function.signature.input_arg, function.signature.output_arg)
+    )
+    return inputs, outputs, list(function.signature.control_output)
+
+
+def _wrapped(function: Any) -> str | None:
+    """Returns the function that another one only calls, with its own arguments, and whose results it returns."""
+    nodes = {node.name: node for node in function.node_def}
+    calls = [node for node in nodes.values() if node.op in ("PartitionedCall", "StatefulPartitionedCall")]
+    if len(calls) != 1 or any(node.op not in (calls[0].op, "Identity", "NoOp") for node in nodes.values()):
+        return None
+    (call,) = calls
+    if list(call.input) != [argument.name for argument in function.signature.input_arg]:
+        return None
+    results = [nodes[function.ret[each.name].partition(":")[0]] for each in function.signature.output_arg]
+    if [node.input[0] for node in results] != [f"{call.name}:output:{index}" for index in range(len(results))]:
+        return None
+    name: str = attribute(call, "f").func.name
+    return name
 
 
 def _slim_graphs(saved_model: Any) -> None:

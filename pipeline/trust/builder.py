@@ -66,6 +66,7 @@ class Build:
         checkpoint: what provenance.json has of the checkpoint.
         model: the section `model` without the labels, as provenance.json has it.
         contents: of each head, the digest of its files (pipeline.saved_model.files).
+        activation: the collection's, of the probabilities that the classifier returns.
     """
 
     started: str
@@ -77,6 +78,7 @@ class Build:
     checkpoint: dict[str, str]
     model: dict[str, Scalar]
     contents: dict[str, str]
+    activation: str = "softmax"
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 

@@ -69,6 +69,7 @@ def make_statement(handle: str, head: Head, sha256: str, build: Build, report: R
         "member": {"name": build.member, "head": str(head)},
         "checkpoint": {"name": build.checkpoint["name"]},
         "model": build.model,
+        "collection": {"activation": build.activation},
     }
     run = RunDetails(
         builder=build.builder,

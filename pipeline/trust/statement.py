@@ -61,7 +61,8 @@ class BuildDefinition:
     """What the build was asked for and what it read.
 
     Attributes:
-        parameters: what a rebuild must be told, by section and key: the member's name, its head, the section `model`.
+        parameters: what a rebuild must be told, by section and key: the member's name, its head, the section `model`,
+            the collection's activation.
         dependencies: the checkpoint, the source tree and the lock file.
     """
 

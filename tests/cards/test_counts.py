@@ -35,8 +35,8 @@ def test_a_rendered_collection_agrees_with_itself(collection: str) -> None:
         ("Each model comes", "Each of these eight models comes", "'eight models', but the page lists seven of"),
         ("Each model comes", "Each is small. The eight models come", "'eight models', but the page lists seven of"),
         ("about 50,000", "eight of the best", "'eight of the best Vision Transformers', but the page lists seven"),
-        ("* [ViT-S16](../../vit_s16_fe/1.md)\n", "", "7 image classifiers and 6 feature extractors, expected as many"),
-        ("vit_l16_fe", "vit_b16_fe", "'Feature extractors' lists '../../vit_b16_fe/1.md' twice"),
+        ("* [ViT-S16](../../vit_s16_fe/2.md)\n", "", "7 image classifiers and 6 feature extractors, expected as many"),
+        ("vit_l16_fe", "vit_b16_fe", "'Feature extractors' lists '../../vit_b16_fe/2.md' twice"),
     ],
 )  # fmt: skip
 def test_a_count_that_differs_from_its_list_is_refused(collection: str, old: str, new: str, message: str) -> None:

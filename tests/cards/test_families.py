@@ -119,7 +119,7 @@ def test_a_collection_is_called_by_its_family(mixer: Report) -> None:
     assert "\n\nCollection of two MLP-Mixers pre-trained on" in two
     assert "contains two MLP-Mixers [1] as 4 modules." in two
     assert two.count("<!-- network-architecture: ") == 1
-    assert "| 307,082 | 25.2 | 1.6 MB |" in two
+    assert "| 307,082 | 25.2 | 1.7 MB |" in two
 
 
 def test_a_collection_of_several_families_is_of_models(report: Report, mixer: Report) -> None:

@@ -142,11 +142,11 @@ def test_other_images_of_a_member_change_the_stamp(tmp_path: Path, digests: Dige
     assert {name for name in SECTIONS if before[name] != after[name]} == {"evaluation"}
 
 
-def test_the_activation_is_part_of_the_evaluation_and_the_prose_is_not(tmp_path: Path, digests: Digests) -> None:
+def test_the_activation_is_part_of_the_model_and_the_prose_is_not(tmp_path: Path, digests: Digests) -> None:
     member = read_sections(write_member(tmp_path))
     before = section_texts(member, read_collection(member.path.parent), digests)
     (tmp_path / "collection.yaml").write_text("activation: sigmoid\nabout: prose\n")
     after = section_texts(member, read_collection(member.path.parent), digests)
     assert {name for name in SECTIONS if before[name] != after[name]} == {"module"}
     (tmp_path / "collection.yaml").write_text("activation: softmax\nabout: prose\n")
-    assert section_texts(member, read_collection(member.path.parent), digests)["evaluation"] != before["evaluation"]
+    assert section_texts(member, read_collection(member.path.parent), digests)["model"] != before["model"]

@@ -15,8 +15,11 @@ from pipeline.facts.checks import FineTuningCheck
 from pipeline.facts.report import Report
 from pipeline.model import float64
 from pipeline.model.networks import open_network
+from pipeline.model.preprocessing import prepare
 from pipeline.model.section import Model
 from pipeline.proof import checks, gradients, ladder
+from pipeline.saved_model import signatures
+from pipeline.saved_model.classes import Classes
 from tests.reports import with_checks
 
 pytestmark = pytest.mark.slow
@@ -321,3 +324,59 @@ def test_the_gradients_of_a_large_model_stop_at_the_first_killed_process(
             Model("Mini/8", 16, 3), tmp_path, python, dict.fromkeys(Head, tmp_path), lambda *_: None
         )
     assert started.read_text() == "classification\n"
+
+
+# Image files and classes ----------------------------------------------------------------------------------------------
+NAMES = ("cat", "dog", "cow")
+
+
+class Reading(tf.Module):
+    """A classifier of 4 pixels by 4 that takes image files."""
+
+    def __init__(self, classes: Classes, decode: Any = signatures.decode) -> None:
+        super().__init__()
+        self.kernel = tf.constant(np.random.default_rng(1).normal(0, 1, (48, 3)), tf.float32)
+        self.decode = decode
+        self.signatures = {
+            "serving_jpeg": lambda encoded: {"logits": self.of_files(encoded)},
+            "serving_classify": lambda encoded: signatures.classify(self.of_files(encoded), classes),
+        }
+
+    def __call__(self, inputs: Any) -> Any:
+        return tf.reshape(inputs, (-1, 48)) @ self.kernel
+
+    def of_files(self, encoded: Any) -> Any:
+        pixels = [prepare(self.decode(file).numpy(), 4, "resize") for file in encoded]
+        return self(np.stack(pixels))
+
+
+def test_image_files_are_read_exactly(report: Report) -> None:
+    assert checks.check_encoded(Reading(Classes()), 4, 1e-5).verdict == "pass"
+
+    def decode_quickly(file: Any) -> Any:
+        return tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_FAST")
+
+    check = checks.check_encoded(Reading(Classes(), decode_quickly), 4, 1e-5)
+    assert failure(report, encoded=check).startswith("fe: the signature serving_jpeg does not read images as Pillow ")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (Classes("sigmoid", NAMES[::-1]), "serving_classify does not name the classes of its largest logits, in the"),
+        (Classes("sigmoid"), "serving_classify does not name the classes of its largest logits, in the label file's"),
+        (Classes("softmax", NAMES), "serving_classify: probabilities differ by "),
+    ],
+)
+def test_classes_are_named_as_the_logits_say(wrong: Classes, sentence: str, report: Report) -> None:
+    right = Classes("sigmoid", NAMES)
+    assert checks.check_classes(Reading(right), 4, right, 1e-6).verdict == "pass"
+    check = checks.check_classes(Reading(wrong), 4, right, 1e-6)
+    assert failure(report, classes=check).startswith(f"fe: {sentence}")
+
+
+def test_tokens_of_another_shape_are_refused() -> None:
+    module = tf.Module()
+    module.tokens = lambda inputs: tf.zeros((len(inputs), 3, 8))
+    with pytest.raises(Fault, match=r"its tokens are \(2, 3, 8\), expected \(2, 4, 8\); run make convert again"):
+        checks.check_tokens(module, INPUTS[:2], np.zeros((2, 4, 8), np.float32), 1e-5)

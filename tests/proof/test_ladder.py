@@ -33,8 +33,8 @@ def reported_rung(report: Report) -> Rung:
 def test_rungs_are_in_order_and_passed_ones_give_no_reason(report: Report) -> None:
     rungs = ladder.rungs(report)
     assert list(dict.fromkeys(rung.rung for rung in rungs)) == [
-        "weights", "selftest", "session", "c_api", "preprocessing", "parity", "batch_sizes", "gradients",
-        "fine_tuning", "features", "label_order", "accuracy",
+        "weights", "selftest", "session", "c_api", "preprocessing", "encoded", "parity", "tokens",
+        "classes", "batch_sizes", "gradients", "fine_tuning", "features", "label_order", "accuracy",
     ]  # fmt: skip
     assert {rung.head for rung in rungs if rung.rung == "features"} == {None}
     assert {(rung.verdict, rung.reason) for rung in rungs} == {(Verdict.PASS, "")}
@@ -50,6 +50,13 @@ def failed(report: Report, check: str, **changes: Any) -> str:
 
 
 def test_each_failed_check_of_a_module_is_one_sentence(report: Report) -> None:
+    assert failed(report, "encoded", max_rel=0.5) == (
+        "fe: the signature serving_jpeg does not read images as Pillow does, or prepares them otherwise: relative error"
+        " 5.0e-01 (limit 1e-05)"
+    )
+    assert failed(report, "tokens", max_rel=0.5) == (
+        "fe: the tokens of TensorFlow and JAX differ: relative error 5.0e-01 (limit 1e-05)"
+    )
     assert failed(report, "weights", different=("cls",)) == "fe: 1 variables differ from the checkpoint: cls"
     assert failed(report, "selftest", max_rel={"call": 0.0, "serving_images": math.nan}) == (
         "fe: the self-test fails (serving_images): relative error nan (limit 1e-05)"

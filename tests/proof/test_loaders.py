@@ -1,5 +1,6 @@
 """loaders and c_api: the self-test in a session and in the C API, and modules that only Python's TensorFlow 2 loads."""
 
+import math
 import re
 import shutil
 from collections import Counter
@@ -10,16 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.base import png
 from pipeline.base.fault import Fault
 from pipeline.base.verdict import Verdict
 from pipeline.facts.checks import LoaderCheck
 from pipeline.proof import c_api, loaders
+from pipeline.saved_model import selftest
+from pipeline.saved_model.classes import Classes
 from pipeline.saved_model.graph import find_xla_calls
 from tests.saved_model.models import edit
 
 pytestmark = pytest.mark.slow
 
-SIGNATURES = {"serving_default", "serving_images"}
+SIGNATURES = {"serving_default", "serving_images", "serving_jpeg", "serving_classify", "serving_tokens"}
+NAMES = ["cat", "dog", "cow, \u725b"]
+ENCODED = {"serving_jpeg", "serving_classify"}
 REFUSED = "Failed to bind all placeholders in <Unknown AttrValue type>"
 
 
@@ -27,12 +33,19 @@ def plain_module(folder: Path) -> None:
     """Writes a module of TensorFlow's own operations with the signatures and the self-test of a published one."""
     import tensorflow as tf
 
+    from pipeline.saved_model import signatures as signatures_module
+
+    classes = Classes("sigmoid", tuple(NAMES))
     module = tf.Module()
     module.kernel = tf.Variable(tf.reshape(tf.range(36.0), (12, 3)) / 10)
 
     def compute(inputs: Any) -> Any:
         return tf.reshape(inputs, (-1, 12)) @ module.kernel
 
+    def classify(encoded: Any) -> Any:
+        return signatures_module.classify(compute(signatures_module.read_images(encoded, 2)), classes)
+
+    encoded, inputs = tf.TensorSpec((None,), tf.string, "encoded"), tf.TensorSpec((None, 2, 2, 3), tf.float32, "inputs")
     signatures = {
         "serving_default": tf.function(lambda inputs: {"logits": compute(inputs)}).get_concrete_function(
             tf.TensorSpec((None, 2, 2, 3), tf.float32, "inputs")
@@ -40,12 +53,30 @@ def plain_module(folder: Path) -> None:
         "serving_images": tf.function(
             lambda images: {"logits": compute((tf.cast(images, tf.float32) - 127.5) / 127.5)}
         ).get_concrete_function(tf.TensorSpec((None, 2, 2, 3), tf.uint8, "images")),
+        "serving_jpeg": tf.function(
+            lambda encoded: {"logits": compute(signatures_module.read_images(encoded, 2))}
+        ).get_concrete_function(encoded),
+        "serving_classify": tf.function(classify).get_concrete_function(encoded),
+        "serving_tokens": tf.function(
+            lambda inputs: {"tokens": tf.reshape(inputs, (-1, 4, 3)) @ module.kernel[:3]}
+        ).get_concrete_function(inputs),
     }
     tf.saved_model.save(module, str(folder), signatures)
     pixels = np.random.default_rng(0).integers(0, 256, (4, 2, 2, 3), np.uint8)
-    outputs = compute((pixels.astype(np.float32) - 127.5) / 127.5).numpy()
+    inputs = (pixels.astype(np.float32) - 127.5) / 127.5
+    outputs = compute(inputs).numpy()
+    test = {
+        "pixels": pixels,
+        "outputs": outputs,
+        "tolerance": np.array(1e-5),
+        "encoded": np.frombuffer(png.encode(pixels[0]), np.uint8),
+        "probabilities": selftest.activate(outputs, "sigmoid"),
+        "tokens": inputs.reshape(4, 4, 3) @ module.kernel.numpy()[:3],
+    }
     (folder / "assets.extra").mkdir()
-    np.savez(folder / "assets.extra/selftest.npz", pixels=pixels, outputs=outputs, tolerance=np.array(1e-5))
+    np.savez(folder / "assets.extra/selftest.npz", **test)
+    lines = "".join(f"{index}\tkey{index}\t{name}\n" for index, name in enumerate(NAMES))
+    (folder / "assets.extra/labels.tsv").write_text(f"index\tkey\tname\n{lines}", encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +108,7 @@ def test_a_good_module_passes(check: Callable[[Path], LoaderCheck], module: Path
 def test_a_published_module_passes_in_a_process_without_python_tensorflow(published: Path) -> None:
     result = c_api.check_in_process(published / "artifacts/mini/classification")
     assert result.verdict is Verdict.PASS, result
-    assert result.max_rel.keys() == SIGNATURES
+    assert result.max_rel.keys() == SIGNATURES - {"serving_tokens"}
 
 
 def change_selftest(folder: Path, **changes: Any) -> None:
@@ -122,7 +153,7 @@ def test_images_that_the_module_refuses_fail(check: Callable[[Path], LoaderCheck
     change_selftest(copy, pixels=lambda pixels: pixels[:, :1])
     result = check(copy)
     assert result.verdict is Verdict.FAIL
-    assert result.reason
+    assert result.reason or result.max_rel["serving_images"] == math.inf  # the C API runs them as fewer images
     assert "\n" not in result.reason
 
 
@@ -140,9 +171,38 @@ def test_a_module_without_a_selftest_is_refused(check: Callable[[Path], LoaderCh
         check(copy)
 
 
-def test_outputs_of_another_shape_fail_the_c_api(copy: Path) -> None:
-    change_selftest(copy, outputs=lambda outputs: outputs[:, :2])
-    assert c_api.check(copy).reason == "serving_default returns (4, 3), expected (4, 2)"
+@pytest.mark.parametrize(
+    ("changes", "failing"),
+    [
+        ({"outputs": lambda outputs: outputs[:, :2]}, SIGNATURES - {"serving_tokens"}),
+        ({"tokens": lambda tokens: tokens[:, :-1]}, {"serving_tokens"}),
+        ({"tokens": lambda tokens: tokens * 1.001}, {"serving_tokens"}),
+        ({"probabilities": lambda values: values - 1e-3}, {"serving_classify"}),
+        ({"encoded": lambda _: np.frombuffer(png.encode(np.zeros((2, 2, 3), np.uint8)), np.uint8)}, ENCODED),
+    ],
+)
+def test_another_result_of_one_way_fails_that_way(
+    changes: dict[str, Any], failing: set[str], check: Callable[[Path], LoaderCheck], copy: Path
+) -> None:
+    change_selftest(copy, **changes)
+    result = check(copy)
+    assert result.verdict is Verdict.FAIL
+    assert {way for way, error in result.max_rel.items() if not error <= 1e-5} == failing
+
+
+def test_names_in_another_order_fail(check: Callable[[Path], LoaderCheck], copy: Path) -> None:
+    path = copy / "assets.extra/labels.tsv"
+    path.write_text(path.read_text(encoding="utf-8").replace("\tdog", "\tcat", 1), encoding="utf-8")
+    result = check(copy)
+    assert (result.verdict, result.max_rel["serving_classify"]) == (Verdict.FAIL, math.inf)
+    assert {way for way, error in result.max_rel.items() if not error <= 1e-5} == {"serving_classify"}
+
+
+def test_a_selftest_of_an_earlier_release_has_fewer_ways(check: Callable[[Path], LoaderCheck], copy: Path) -> None:
+    path = copy / "assets.extra/selftest.npz"
+    with np.load(path) as archive:
+        np.savez(path, **{name: archive[name] for name in ("pixels", "outputs", "tolerance")})
+    assert check(copy).max_rel.keys() == {"serving_default", "serving_images"}
 
 
 def test_what_cannot_be_run_does_not_pass(module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,21 +237,23 @@ def test_no_handle_is_left(fails: bool, copy: Path, monkeypatch: pytest.MonkeyPa
     counting = Counting(api._library)
     monkeypatch.setattr(api, "_library", counting)
     test = loaders.read_selftest(copy)
-    names = c_api.tensor_names(copy)
+    names, way = c_api.tensor_names(copy)["serving_classify"], test.ways()["serving_classify"]
     with api.load(copy) as session:
         if fails:
             with pytest.raises(c_api.CApiError, match="the graph has no operation nothing"):
-                session.run(names["serving_images"][0], test.pixels, "nothing:0")
-            with pytest.raises(c_api.CApiError):
-                session.run(names["serving_images"][0], test.pixels[0, 0], names["serving_images"][1])
+                session.run(names.inputs["encoded"], way.value, {"logits": "nothing:0"})
+            with pytest.raises(c_api.CApiError, match="image"):
+                session.run(names.inputs["encoded"], np.array([b"no image"], object), names.outputs)
         else:
-            session.run(names["serving_images"][0], test.pixels, names["serving_images"][1])
+            assert way.error(session.run(names.inputs["encoded"], way.value, names.outputs)) < 1e-5
     calls = counting.calls
     for kind in ("Status", "Graph", "SessionOptions"):
         assert calls[f"TF_New{kind}"] == calls[f"TF_Delete{kind}"] == 1
     assert calls["TF_LoadSessionFromSavedModel"] == calls["TF_CloseSession"] == calls["TF_DeleteSession"] == 1
     returned = calls["TF_NumDims"]
-    assert calls["TF_DeleteTensor"] == calls["TF_AllocateTensor"] + returned == (1 if fails else 2)
+    assert calls["TF_DeleteTensor"] == calls["TF_AllocateTensor"] + returned == (1 if fails else 6)
+    strings = 1 if fails else 1 + len(NAMES)  # the file, and the names of all three classes
+    assert calls["TF_StringDealloc"] == strings
 
 
 def test_every_call_of_a_converted_module_has_its_attributes(published: Path) -> None:

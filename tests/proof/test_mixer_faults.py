@@ -25,6 +25,7 @@ from pipeline.model.networks import open_network
 from pipeline.model.section import Model
 from pipeline.proof import checks, gradients, ladder
 from pipeline.saved_model import export
+from pipeline.saved_model.classes import Classes
 
 pytestmark = pytest.mark.slow
 
@@ -98,7 +99,7 @@ def expected(arrays: npz.Arrays) -> checks.Reference:
 def export_module(head: Head, file: Path, folder: Path) -> Path:
     blocks._apply.cache_clear()  # functions that were traced with other code
     folder.mkdir()
-    export.export(MODEL, Path(), head, file, folder)
+    export.export(MODEL, Path(), head, file, folder, Classes())
     blocks._apply.cache_clear()
     return folder
 

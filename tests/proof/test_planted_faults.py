@@ -16,6 +16,7 @@ import tensorflow as tf
 from flax import linen as nn
 
 from benchmarks.random_checkpoints import random_arrays
+from pipeline.base import png
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
@@ -31,7 +32,8 @@ from pipeline.model.vit import network as vit
 from pipeline.model.vit.variants import SIZES
 from pipeline.proof import c_api, checks, gradients, ladder
 from pipeline.proof.checklist import Checklist
-from pipeline.saved_model import build, export, selftest
+from pipeline.saved_model import build, export, selftest, signatures
+from pipeline.saved_model.classes import Classes
 from pipeline.saved_model.graph import find_xla_calls
 from tests.reports import REPORT, with_checks
 from tests.saved_model.models import edit
@@ -42,6 +44,7 @@ MODEL = Model("Mini/8", 16, 3)  # of which small() leaves two blocks
 ONE_CLASS = Model("Mini/8", 16, 1)
 POOLED = Model("Mini/8", 16, 3, options={"pooling": "gap", "pre_logits": 24})
 MAPPED = Model("Mini/8", 16, 3, options={"pooling": "map"})
+CLASSES = Classes("sigmoid", ("one", "two", "three"))
 INPUTS = np.random.default_rng(1).uniform(-1, 1, (16, 16, 16, 3)).astype(np.float32)
 
 
@@ -74,7 +77,15 @@ def without_trainable_variables(*arguments: Any) -> Any:
     return module
 
 
-BUILD = build.build
+def tokens_before_the_norm(network: vit.VitNetwork, weights: Any, images: Any) -> Any:
+    def skip(function: Any, inputs: Any, settings: Any, context: Any) -> Any:
+        return inputs[0] if context.module.name == "encoder_norm" else function(*inputs, **settings)
+
+    with nn.intercept_methods(skip):
+        return TOKENS(network, weights, images)
+
+
+BUILD, DECODE, CLASSIFY, TOKENS = build.build, signatures.decode, signatures.classify, vit.VitNetwork.tokens
 GELU = nn.gelu
 PLANTED: dict[str, tuple[Any, str, Any]] = {
     "erf GELU for tanh": (nn, "gelu", lambda x, approximate: GELU(x, approximate=False)),
@@ -82,16 +93,23 @@ PLANTED: dict[str, tuple[Any, str, Any]] = {
     "query and key swapped": (vit, "Attention", SwappedAttention),
     "[0, 1] for [-1, 1]": (vit, "VisionTransformer", OfUnitRange),
     "BGR": (vit, "VisionTransformer", OfBGR),
-    "BGR in the signature": (build, "preprocess", lambda pixels, size: preprocess(pixels[..., ::-1], size)),
-    "[0, 1] in the signature": (build, "preprocess", lambda pixels, size: preprocess(pixels, size) / 2 + 0.5),
+    "BGR in the signature": (signatures, "preprocess", lambda pixels, size: preprocess(pixels[..., ::-1], size)),
+    "[0, 1] in the signature": (signatures, "preprocess", lambda pixels, size: preprocess(pixels, size) / 2 + 0.5),
     "antialias in the signature": (
-        build,
+        signatures,
         "preprocess",
         lambda pixels, size: (tf.image.resize(pixels, (size, size), antialias=True) - 127.5) / 127.5,
     ),
     "the first token for the mean": (vit, "average_tokens", lambda tokens: tokens[:, 0]),
     "the mean for attention pooling": (vit.VisionTransformer, "_pool", lambda _, tokens: vit.average_tokens(tokens)),
     "no tanh after pre_logits": (nn, "tanh", lambda x: x),
+    "BGR in serving_jpeg": (signatures, "decode", lambda encoded: DECODE(encoded)[..., ::-1]),
+    "softmax for sigmoid": (
+        signatures,
+        "classify",
+        lambda logits, classes: CLASSIFY(logits, replace(classes, activation="softmax")),
+    ),
+    "tokens before the LayerNorm": (vit.VitNetwork, "tokens", tokens_before_the_norm),
     "a frozen module": (build, "build", without_trainable_variables),
 }
 
@@ -147,7 +165,7 @@ def exported(file: Path, tmp_path: Path) -> Iterator[Callable[..., Path]]:
         folder = tmp_path / head
         folder.mkdir()
         with patch.object(where, name, wrong):
-            export.export(model, Path(), head, file, folder)
+            export.export(model, Path(), head, file, folder, CLASSES)
         pixels = float64.selftest_pixels(model)
         outputs = tf.saved_model.load(str(folder))(selftest.scaled(pixels)).numpy()
         (folder / "assets.extra").mkdir()
@@ -157,6 +175,7 @@ def exported(file: Path, tmp_path: Path) -> Iterator[Callable[..., Path]]:
             "outputs": outputs,
             "tolerance": np.array(open_network(MODEL, Path()).tolerances.outputs),
             "scale": scale,
+            "encoded": np.frombuffer(png.encode(pixels[0]), np.uint8),
         }
         np.savez(folder / "assets.extra/selftest.npz", allow_pickle=False, **test)
         return folder
@@ -183,7 +202,7 @@ def check(folder: Path, expected: checks.Reference, head: Head) -> dict[str, str
     """Returns the reasons of the rungs that a module on disk fails."""
     blocks._apply.cache_clear()
     before = REPORT.modules[head]
-    module = checks.check_module(folder, head, before.needs, expected, Checklist("validate a"))
+    module = checks.check_module(folder, head, before.needs, expected, CLASSES, Checklist("validate a"))
     report = replace(module.report, gradients=before.gradients, fine_tuning=before.fine_tuning)
     return reasons(replace(REPORT, modules=REPORT.modules | {head: report}))
 
@@ -195,7 +214,7 @@ def test_without_a_fault_nothing_fails_and_each_rung_is_a_line(
     capsys.readouterr()
     assert check(module, expected, Head.CLASSIFICATION) == {}
     lines = re.findall(r"^validate a: +\d+\.\d s  pass  classification (\w+) ", capsys.readouterr().err, re.MULTILINE)
-    assert sorted(lines) == sorted(ladder.RUNGS.keys() - {"gradients", "fine_tuning"})
+    assert sorted(lines) == sorted(ladder.RUNGS.keys() - {"gradients", "fine_tuning", "tokens"})
 
 
 @pytest.mark.parametrize(
@@ -252,8 +271,34 @@ def test_another_preprocessing_fails_the_signature(
     failures = check(exported(fault, Head.FE), expected, Head.FE)
     # The self-test's images have the model's size, so it does not see how they are resized.
     loaders = [] if "antialias" in fault else ["selftest", "session", "c_api"]
-    assert list(failures) == [*loaders, "preprocessing"]
+    assert list(failures) == [*loaders, "preprocessing", "encoded"]
     assert "serving_images does not prepare images as the protocol resize does" in failures["preprocessing"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "head", "failing", "reason"),
+    [
+        (
+            "BGR in serving_jpeg",
+            Head.FE,
+            ["selftest", "session", "c_api", "encoded"],
+            "fe: the signature serving_jpeg does not read images as Pillow does, or prepares them otherwise: relative",
+        ),
+        ("tokens before the LayerNorm", Head.FE, ["tokens"], "fe: the tokens of TensorFlow and JAX differ: relative"),
+        (
+            "softmax for sigmoid",
+            Head.CLASSIFICATION,
+            ["classes"],
+            "classification: serving_classify: probabilities differ by ",
+        ),
+    ],
+)
+def test_each_new_way_to_call_a_module_has_a_rung(
+    fault: str, head: Head, failing: list[str], reason: str, exported: Callable[..., Path], expected: checks.Reference
+) -> None:
+    failures = check(exported(fault, head), expected, head)
+    assert list(failures) == failing
+    assert failures[failing[-1]].startswith(reason)
 
 
 def insert_attributes(saved_model: Any) -> None:

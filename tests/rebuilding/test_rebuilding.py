@@ -14,6 +14,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
 from pipeline.base.stage_code import ROOT
+from pipeline.facts.collection import read_activation
 from pipeline.facts.report import load_report
 from pipeline.package import package
 from pipeline.publish import Outputs, publish_member
@@ -136,6 +137,9 @@ def test_the_recipe_has_what_convert_reads(hub: Path, downloads: Downloads, tmp_
         "model": {"variant": "Mini/8", "image_size": 16, "classes": 3, "dropout": 0.0, "labels": "labels.tsv"},
     }
     assert member.with_name("labels.tsv").read_text() == "red\tRed\ngreen\tGreen, light\n"
+    assert read_activation(member.parent) == "softmax"
+    write_member(dataclasses.replace(recipe, activation="sigmoid"), tmp_path / "members")
+    assert read_activation(member.parent) == "sigmoid"
 
 
 def test_the_recorded_source_comes_first(hub: Path, downloads: Downloads) -> None:

@@ -70,6 +70,7 @@ def test_a_statement_binds_the_tarball_to_what_it_was_made_from(member: Path, hu
         "member": {"name": "mini", "head": "fe"},
         "checkpoint": {"name": "mini"},
         "model": build.model,
+        "collection": {"activation": "softmax"},
     }
     checkpoint, source, lock = map(statement.definition.dependency, ("checkpoint", "source", "requirements.lock"))
     assert checkpoint

@@ -1,0 +1,30 @@
+"""What a classifier answers beside its logits: probabilities, and the names of its most likely classes."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+TOP = 5  # classes that serving_classify names, or all where a model has fewer
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a model.
+
+    Attributes:
+        activation: what turns logits into probabilities, one of ACTIVATIONS.
+        names: for people, in the order of the logits; () for classes without names, which are called by their index.
+    """
+
+    activation: str = "softmax"
+    names: tuple[str, ...] = ()
+
+    def write(self, path: Path) -> None:
+        """Writes a file that read_classes() reads: 21,843 names are too long for a command line."""
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+
+def read_classes(path: Path) -> Classes:
+    """Reads what Classes.write() wrote."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return Classes(content["activation"], tuple(content["names"]))
