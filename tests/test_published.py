@@ -17,7 +17,9 @@ from tests.conftest import Stage, assert_refused
 from tests.test_publish import MODULE, write_member
 from tests.trust.builds import BUILD, build_of
 
-ORIGIN = Origin("mini.npz", BUILD.checkpoint["sha256"], BUILD.checkpoint["arrays_sha256"], Verification.UNVERIFIED)
+ORIGIN = Origin(
+    "mini.npz", str(BUILD.checkpoint["sha256"]), str(BUILD.checkpoint["arrays_sha256"]), Verification.UNVERIFIED
+)
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ class Build:
     lock_sha256: str | None
     versions: dict[str, str]
     member: str
-    checkpoint: dict[str, str]
+    checkpoint: dict[str, str | int]
     model: dict[str, Scalar]
     contents: dict[str, str]
     activation: str = "softmax"

@@ -84,12 +84,12 @@ def make_statement(handle: str, head: Head, sha256: str, build: Build, report: R
 
 def _dependencies(build: Build, report: Report) -> tuple[Resource, ...]:
     checkpoint, source = build.checkpoint, build.source
-    origin = checkpoint["source"]
+    origin = str(checkpoint["source"])
     code = {"sha256": source.code_sha256} | ({"gitCommit": source.commit} if source.commit else {})
     resources = [
         Resource(
             CHECKPOINT,
-            {"sha256": checkpoint["sha256"]},
+            {"sha256": str(checkpoint["sha256"])},
             uri=origin if "://" in origin else None,
             annotations={name: value for name, value in checkpoint.items() if name != "sha256"}
             | {"verification": str(report.checkpoint.verification)},

@@ -14,7 +14,7 @@ BUILD = Build(
     lock_sha256=lock_digest(),
     versions={"vit-publisher": "0.2.0", "python": "3.11.7", "jax": "0.10.2"},
     member="mini",
-    checkpoint={"name": "mini", "source": "mini.npz", "sha256": "c" * 64, "arrays_sha256": "d" * 64},
+    checkpoint={"name": "mini", "source": "mini.npz", "sha256": "c" * 64, "arrays_sha256": "d" * 64, "image_size": 24},
     model={"variant": "Mini/8", "image_size": 16, "classes": 3, "dropout": 0.0},
     contents={},
 )
