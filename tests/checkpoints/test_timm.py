@@ -314,3 +314,15 @@ def test_more_bytes_than_the_tensors_have_are_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.safetensors", timm_arrays())
     path.write_bytes(path.read_bytes() + b"\0")
     assert refuse(path).startswith("not a whole safetensors file (")
+
+
+def test_bfloat16_is_read_in_a_process_that_has_imported_nothing_else(tmp_path: Path) -> None:
+    """NumPy knows the name bfloat16 only where ml_dtypes was imported, as this file does."""
+    path = tmp_path / "model.safetensors"
+    save_file({"a": np.array([1.5, -2], ml_dtypes.bfloat16)}, path)
+    code = (
+        "import pathlib, sys; from pipeline.checkpoints.containers.safetensors import SafetensorsWeights as Weights\n"
+        "print(Weights(pathlib.Path(sys.argv[1]), '').read_float32('a').tolist())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[1.5, -2.0]\n", "")

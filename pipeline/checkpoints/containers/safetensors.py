@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import ml_dtypes  # noqa: F401 - NumPy, and so safetensors, knows the name bfloat16 only once this is imported
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
