@@ -20,7 +20,7 @@ from pathlib import Path
 from pipeline.base.addresses import public_address
 from pipeline.base.command import command_line, guarded
 from pipeline.base.fault import Fault, Unavailable, list_names, nearest
-from pipeline.base.files import expand_home, sha256_of, write_text
+from pipeline.base.files import expand_home, folder_digest, sha256_of, write_text
 from pipeline.base.strict_yaml import OPEN_PLACE
 from pipeline.base.templates import render
 from pipeline.base.yaml_sections import YamlFile
@@ -45,7 +45,7 @@ class Origin:
     Attributes:
         name: the checkpoint's name.
         source: its source.
-        sha256: the digest to pin, None for one that is not at hand as an .npz.
+        sha256: the digest to pin, None for a remote one.
     """
 
     name: str
@@ -178,8 +178,7 @@ def _describe_source(place: str, folder: Path) -> Origin:
     path = expand_home(local_path(place)).resolve()
     is_near = path.is_relative_to(folder.parent.resolve().parent)
     source = Path(os.path.relpath(path, folder.resolve())).as_posix() if is_near else str(path)
-    is_pinned = path.is_file() and path.suffix == ".npz"
-    return Origin(_quote(path.stem), _quote(source), sha256_of(path) if is_pinned else None)
+    return Origin(_quote(path.stem), _quote(source), sha256_of(path) if path.is_file() else folder_digest(path))
 
 
 def _quote(text: str) -> str:

@@ -18,7 +18,9 @@ from pipeline.checkpoints import provenance
 from pipeline.checkpoints.arrays_of import is_upstreams, plan_arrays, read_shapes
 from pipeline.checkpoints.containers.opening import open_weights
 from pipeline.checkpoints.section import Checkpoint
+from pipeline.download.obtain import Access
 from pipeline.model.section import Model
+from pipeline.new import Request, collect_facts
 from tests.conftest import ROOT
 from tests.fetch import fetching
 
@@ -150,6 +152,17 @@ def test_narrow_types_are_widened(kind: str, type_: Any, name: str, tmp_path: Pa
     arrays, what = read(FILES[kind](tmp_path / "theirs", narrow))
     assert_same(arrays, {key: value.astype(np.float32) for key, value in narrow.items()})
     assert what.endswith(f", {name}")
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_new_pins_the_digest_that_fetch_accepts(kind: str, tmp_path: Path) -> None:
+    path = FILES[kind](tmp_path / "theirs", ARRAYS)
+    origin = collect_facts(Request("a", "b", str(path)), tmp_path / "cards", Access(tmp_path / "cache")).origin
+    assert origin
+    assert origin.sha256
+    out = tmp_path / "checkpoint.npz"
+    fetching.run(Checkpoint("theirs", (str(path),), origin.sha256), tmp_path, out)
+    assert provenance.read(out).verification == "pinned"
 
 
 @pytest.mark.parametrize(
