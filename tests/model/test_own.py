@@ -107,6 +107,20 @@ def test_the_snippets_of_the_guide_are_networks(library: str, folder: Path) -> N
     assert (facts["family"], facts["title"]) == ("Convolutional Network", "Convolutional Network small")
 
 
+def test_layers_in_a_list_of_nnx_have_numbers_in_their_names(folder: Path) -> None:
+    layer = "nnx.Conv(3, 16, (3, 3), strides=2, rngs=rngs)"
+    network, save = snippets("Flax NNX")
+    assert layer in network
+    (folder / "my_model.py").write_text(network.replace(layer, f"nnx.List([{layer}])").replace("conv(x)", "conv[0](x)"))
+    left: dict[str, Any] = {}
+    exec(save, left)
+    net = open_network(SECTION, folder)
+    arrays = npz.load(folder / "mine.npz", net).arrays
+    assert arrays["body/conv/0/kernel"].shape == (3, 3, 3, 16)
+    expected = expected_logits("Flax NNX", None, left)
+    assert np.allclose(net.logits(arrays, IMAGES), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_dropout_is_applied_by_the_key(folder: Path) -> None:
     import jax
 
