@@ -273,6 +273,26 @@ def test_prefixes_that_no_array_has_are_refused(tmp_path: Path) -> None:
     assert "are those of all arrays" in refusal(tmp_path, declare('head_prefixes = ("head/", "body/")'))
 
 
+@pytest.mark.parametrize(
+    "names", [("norm/mean", "norm/var"), ("norm/~/mean_ema/average", "norm/~/var_ema/average"), ("mean", "var")]
+)
+def test_statistics_of_a_batch_norm_must_be_declared(names: tuple[str, str], tmp_path: Path) -> None:
+    arrays = ARRAYS | dict.fromkeys(names, np.ones(4, np.float32))
+    expected = f"net.py: {names[0]} and {names[1]} look like the mean and variance of a BatchNorm, which gradients must"
+    assert refusal(tmp_path, TINY, arrays).startswith(expected)
+    declared = declare(f"state_prefixes = {names}")
+    assert "uses 2 of the checkpoint's 4 arrays" in refusal(tmp_path, declared, arrays)  # no longer for their names
+
+
+@pytest.mark.parametrize("function", ["softmax", "sigmoid"])
+def test_a_head_that_returns_probabilities_is_refused(function: str, tmp_path: Path) -> None:
+    head = 'features @ params["head"]["kernel"]'
+    rng = np.random.default_rng(1)
+    arrays = ARRAYS | {"head/kernel": rng.standard_normal((4, 5)).astype(np.float32)}
+    message = refusal(tmp_path, TINY.replace(head, f"jax.nn.{function}({head})"), arrays)
+    assert message.startswith("net.py: head() returns numbers from 0 to 1 for any features, as a softmax or a sigmoid")
+
+
 def test_extra_arrays_and_ambiguous_names_are_refused(tmp_path: Path) -> None:
     extra = ARRAYS | {"old/kernel": np.ones(3, np.float32)}
     assert "uses 2 of the checkpoint's 3 arrays, and not old/kernel" in refusal(tmp_path, TINY, extra)

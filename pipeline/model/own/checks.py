@@ -1,6 +1,7 @@
 """Refuses a network of one's own that does not do what its class declares, before anything is made of it.
 
-All checks look at what JAX would compute, and compute nothing. docs/own_networks.md lists what is refused, and why.
+All checks but one look at what JAX would compute, and compute nothing. docs/own_networks.md lists what is refused, and
+why.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,6 +22,13 @@ from pipeline.model.parameters import nest_parameters
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 _BATCH = 2  # images of the checks that need a number
+# How the names of a BatchNorm's means and variances end: Flax' (and those of other programs), Haiku's.
+_STATISTICS = (
+    ("mean", "var"),
+    ("running_mean", "running_var"),
+    ("moving_mean", "moving_variance"),
+    ("mean_ema/average", "var_ema/average"),
+)
 
 
 def check_network(network: Network, own: Any, source: Source, shapes: Shapes) -> None:
@@ -36,6 +44,7 @@ def check_network(network: Network, own: Any, source: Source, shapes: Shapes) ->
         Fault: the first that is wrong, in one sentence.
     """
     _check_names(network, source, shapes)
+    _check_state(network, source, shapes)
     checker = _Checker(network, own, source, shapes)
     checker.check_shapes()
     checker.check_any_batch()
@@ -61,6 +70,39 @@ def _check_names(network: Network, source: Source, shapes: Shapes) -> None:
         raise Fault(
             f"{source.path}: {source.name}.head_prefixes are those of all arrays of the checkpoint, so that the feature"
             " extractor would have none; declare the arrays of the last layer alone"
+        )
+
+
+def _check_state(network: Network, source: Source, shapes: Shapes) -> None:
+    """Refuses what looks like a BatchNorm's statistics and is not declared: TensorFlow would train it by gradients."""
+    parameters = [name for name in sorted(shapes) if not name.startswith(network.state_prefixes)]
+    for mean, variance in _STATISTICS:
+        for name in parameters:
+            other = f"{name.removesuffix(mean)}{variance}"
+            if f"/{name}".endswith(f"/{mean}") and other in parameters and shapes[name] == shapes[other]:
+                raise Fault(
+                    f"{source.path}: {name} and {other} look like the mean and variance of a BatchNorm, which gradients"
+                    f" must not train: declare them in {source.name}.state_prefixes (docs/own_networks.md, 'State'), or"
+                    " rename them if the network does learn them by gradients"
+                )
+
+
+def check_logits(network: Network, source: Source, arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuses a head that returns probabilities, of which the classifier would compute probabilities once more.
+
+    Of large features of any sign, logits of no network are all from 0 to 1.
+
+    Raises:
+        Fault: when it does.
+    """
+    size = network.model.image_size
+    width = jax.eval_shape(network.features, arrays, abstract((_BATCH, size, size, 3), jnp.float32)).shape[1]
+    features = 1000 * np.random.default_rng(0).standard_normal((32, width), np.float32)
+    logits = np.asarray(network.head(arrays, features))
+    if logits.min() >= 0 and logits.max() <= 1 and np.ptp(logits):
+        raise Fault(
+            f"{source.path}: head() returns numbers from 0 to 1 for any features, as a softmax or a sigmoid does;"
+            " it must return the logits before that: leave that function out"
         )
 
 

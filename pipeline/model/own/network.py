@@ -44,6 +44,7 @@ class OwnNetwork(Network):
     def check(self, arrays: Mapping[str, np.ndarray]) -> None:
         shapes = {name: value.shape for name, value in arrays.items()}
         checks.check_network(self, self._own, self._source, shapes)
+        checks.check_logits(self, self._source, arrays)
 
     def _tree(self, weights: Weights, like: Values, is_head: bool) -> dict[str, Any]:
         """Nests the weights of the head, or all others, in the type of `like`."""
