@@ -229,13 +229,13 @@ def test_arrays_of_a_network_of_ones_own_keep_their_names(tmp_path: Path) -> Non
 
 def test_fetch_converts_and_records(tmp_path: Path) -> None:
     narrow = {name: value.astype(np.float16) for name, value in ARRAYS.items()}
-    folder = as_orbax(tmp_path / "step", below("params/", narrow))
+    folder = as_orbax(tmp_path / "step 1%20#?", below("params/", narrow))
     out = tmp_path / "m/checkpoint.npz"
-    fetching.run(Checkpoint("tiny", ("step",)), tmp_path, out)
+    fetching.run(Checkpoint("tiny", (folder.name,)), tmp_path, out)
     known = provenance.read(out)
     assert known.converted_from == "Orbax below params/, float16"
     assert known.source == folder.name
-    fetching.run(Checkpoint("tiny", ("step",), known.source_sha256), tmp_path, out)
+    fetching.run(Checkpoint("tiny", (folder.name,), known.source_sha256), tmp_path, out)
     assert provenance.read(out).verification == "pinned"
     as_npz(tmp_path / "plain", {name: value.astype(np.float32) for name, value in narrow.items()})
     fetching.run(Checkpoint("tiny", ("plain.npz",)), tmp_path, out)

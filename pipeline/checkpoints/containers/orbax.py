@@ -109,8 +109,8 @@ def _open_arrays(tree: Path) -> dict[str, Any]:
 
     paths = _read_paths(tree)
     is_ocdbt = (tree / "manifest.ocdbt").is_file()
-    root = f"file://{tree}/"
-    store = {"driver": "ocdbt", "base": root} if is_ocdbt else {"driver": "file", "path": f"{tree}/"}
+    files: dict[str, Any] = {"driver": "file", "path": f"{tree}/"}  # no URL, in which "%", "#" and "?" have a meaning
+    store = {"driver": "ocdbt", "base": files} if is_ocdbt else files
     found: dict[str, Any] = {}
     for raw in tensorstore.KvStore.open(store).result().list().result():
         key = raw.decode()
