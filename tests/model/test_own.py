@@ -176,6 +176,25 @@ def test_the_tiny_network_is_sound(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("__pycache__"))
 
 
+def test_a_head_that_reads_what_features_kept_is_refused(tmp_path: Path) -> None:
+    """It works while both are one call; the two modules are two."""
+    keeping = TINY.replace(f"return {FEATURES}", f"self.kept = [{FEATURES}]\n        return self.kept[0]")
+    reading = keeping.replace("return features @", "return (features + self.kept[0]) @")
+    assert reading != keeping
+    assert "head() reads a value that features() kept in an attribute" in refusal(tmp_path, reading)
+    tokens = "    def tokens(self, params, images):\n        return images[:, 0] * self.kept[0][0, 0]\n\n    def head"
+    assert "tokens() reads a value that" in refusal(tmp_path, keeping.replace("    def head", tokens))
+    (tmp_path / "net.py").write_text(keeping)
+    npz.load(tmp_path / "m.npz", open_network(MODEL, tmp_path))
+
+
+def test_a_constant_may_have_nan(tmp_path: Path) -> None:
+    constant = "np.array([np.nan, 1, 2, 3], np.float32)"
+    (tmp_path / "net.py").write_text(TINY.replace(FEATURES, f"jnp.where(jnp.isnan({constant}), 0, {FEATURES})"))
+    np.savez(tmp_path / "m.npz", allow_pickle=False, **ARRAYS)
+    npz.load(tmp_path / "m.npz", open_network(MODEL, tmp_path))
+
+
 @dataclass(frozen=True)
 class Refused:
     """A replaced text of TINY, and a part of the message."""
@@ -246,6 +265,11 @@ REFUSED = {
     "bfloat16": Refused(
         FEATURES, f"jax.jit(lambda y: y.astype(jnp.bfloat16))({FEATURES})", "net.py:12: the network computes in bfloat"
     ),
+    "complex64": Refused(
+        FEATURES,
+        f"jnp.fft.fft(({FEATURES}).astype(jnp.complex64)).real.astype(x.dtype)",
+        "net.py:12: the network computes in complex64 when its weights and images are float64",
+    ),
     "tokens": Refused(
         "    def head",
         "    def tokens(self, params, images):\n        return images[:, 0, 0]\n\n    def head",
@@ -312,6 +336,23 @@ def test_dropout_without_its_key_or_beside_state_is_refused(tmp_path: Path) -> N
     assert "features() does not use the key" in refusal(tmp_path, TINY, model=model)
     frozen = refusal(tmp_path, declare('state_prefixes = ("body/",)'), model=model)
     assert "model.dropout is 0.5, but a network with state (body/) cannot be trained" in frozen
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        ("y[:, :2]", "features() returns (n, 2) with train=True, but (n, 4) with train=False"),
+        ("[jax.debug.print('x'), y][1]", "features() does more than compute with train=True (debug_print)"),
+    ],
+)
+def test_training_must_be_like_inference(kept: str, message: str, tmp_path: Path) -> None:
+    code = TINY.replace(
+        f"return {FEATURES}",
+        f"y = {FEATURES}\n        if train:\n"
+        "            y = y * jax.random.bernoulli(rngs['dropout'], 0.5, y.shape)\n"
+        f"        return {kept} if train else y",
+    )
+    assert message in refusal(tmp_path, code, model=Model("tiny", 2, 5, dropout=0.5, architecture="net.py:MyNet"))
 
 
 def test_options_reach_the_class_and_unknown_ones_are_refused(tmp_path: Path) -> None:

@@ -153,6 +153,15 @@ class _Checker:
             raise self._refuse(
                 f"head() returns {logits.shape} for {n} images, expected ({n}, {classes}), as model.classes says"
             )
+        self._check_kept("head()", network.head, self._weights(), abstract(features.shape, features.dtype))
+
+    def _check_kept(self, name: str, function: Callable[..., Any], *arguments: Any) -> None:
+        """Refuses a function that reads what features() has put into an attribute of the object."""
+        if tracing.reads_kept(self._source.run(f"{name} fails", lambda: trace(function, *arguments))):
+            raise self._refuse(
+                f"{name} reads a value that features() kept in an attribute; the modules keep nothing between calls, so"
+                f" compute in {name} all it needs from its arguments"
+            )
 
     def _explain(self, fault: Fault) -> Fault:
         """Returns a better message where features() works once it has the head's arrays, too."""
@@ -186,6 +195,7 @@ class _Checker:
         """Checks that tokens() returns (n, tokens, width) for any n."""
         if not self._network.has_tokens:
             return
+        self._check_kept("tokens()", self._network.tokens, self._weights(), self._images())
         (n,) = export.symbolic_shape("n")
         for batch in (_BATCH, n):
             shape = self._shape("tokens() fails", self._network.tokens, self._weights(), self._images(batch)).shape
@@ -244,6 +254,12 @@ class _Checker:
         (n,) = export.symbolic_shape("n")
         arguments = (self._weights(), self._images(n), abstract((2,), jnp.uint32))
         traced = self._source.run("features() fails with train=True", lambda: trace(train, *arguments))
+        if (equation := tracing.find_effect(traced.jaxpr)) is not None:
+            what = f"does more than compute with train=True ({equation.primitive.name}), which no SavedModel can"
+            raise self._refuse(f"features() {what}; remove it", equation)
+        expected = self._shape("features() fails", network.features, self._weights(), self._images(n)).shape
+        if (got := traced.out_avals[0].shape) != expected:
+            raise self._refuse(f"features() returns {got} with train=True, but {expected} with train=False")
         if "key" in tracing.list_unused(traced, [*self._names, "images", "key"]):
             raise self._refuse(
                 f'model.dropout is {rate}, but features() does not use the key rngs["dropout"] with train=True; use it,'

@@ -11,6 +11,7 @@ from jax.interpreters import partial_eval
 
 Jaxpr = Any  # jax.extend.core.Jaxpr
 Equation = Any
+_EXACT = (jnp.float64, jnp.complex128)
 _RANDOM = ("random_bits", "random_seed", "random_wrap", "threefry2x32", "rng_bit_generator", "rng_uniform")
 
 
@@ -33,9 +34,12 @@ def line_of(equation: Equation, file: str) -> str:
 
 
 def find_narrowing(jaxpr: Jaxpr) -> Equation | None:
-    """Returns the first operation that reads a float64 value and returns a float of fewer bits, or None."""
+    """Returns the first operation that reads a float64 value and returns a float of fewer bits, or None.
+
+    A complex number counts as the floats that it has.
+    """
     for equation in walk(jaxpr):
-        if any(_type(value) == jnp.float64 for value in equation.invars) and narrower_type(equation) is not None:
+        if any(_type(value) in _EXACT for value in equation.invars) and narrower_type(equation) is not None:
             return equation
     return None
 
@@ -43,7 +47,7 @@ def find_narrowing(jaxpr: Jaxpr) -> Equation | None:
 def narrower_type(equation: Equation) -> Any:
     """Returns the type of the first output of an operation that is a float of fewer bits than float64, or None."""
     types = (_type(value) for value in equation.outvars)
-    return next((kind for kind in types if jnp.issubdtype(kind, jnp.floating) and kind != jnp.float64), None)
+    return next((kind for kind in types if jnp.issubdtype(kind, jnp.inexact) and kind not in _EXACT), None)
 
 
 def _type(value: Any) -> Any:
@@ -73,8 +77,14 @@ def is_same(one: Any, other: Any) -> bool:
     """Whether two traces compute the same, by their operations and constants."""
     texts = [re.sub(r"\bat 0x[0-9a-f]+", "", str(traced.jaxpr)) for traced in (one, other)]
     return texts[0] == texts[1] and all(
-        np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(one.consts, other.consts, strict=True)
+        np.asarray(a).tobytes() == np.asarray(b).tobytes()  # a NaN equals itself
+        for a, b in zip(one.consts, other.consts, strict=True)
     )
+
+
+def reads_kept(closed: Any) -> bool:
+    """Whether a trace reads values of another one, which an object kept of a call that has ended."""
+    return any(isinstance(each, jax.core.Tracer) for each in closed.consts)
 
 
 def list_unused(closed: Any, names: list[str]) -> list[str]:
