@@ -176,6 +176,11 @@ def test_the_tiny_network_is_sound(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("__pycache__"))
 
 
+def test_an_object_may_count_its_tokens(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(TINY.replace("self.classes =", "self.tokens =", 1))
+    assert not open_network(MODEL, tmp_path).has_tokens
+
+
 def test_a_head_that_reads_what_features_kept_is_refused(tmp_path: Path) -> None:
     """It works while both are one call; the two modules are two."""
     keeping = TINY.replace(f"return {FEATURES}", f"self.kept = [{FEATURES}]\n        return self.kept[0]")

@@ -30,7 +30,7 @@ class OwnNetwork(Network):
         declared = read_declared(source, type(self._own))
         self.head_prefixes, self.state_prefixes = declared.head_prefixes, declared.state_prefixes
         self.tolerances = Tolerances(declared.tolerance, declared.gradient_tolerance)
-        self.has_tokens = hasattr(self._own, "tokens")
+        self.has_tokens = hasattr(type(self._own), "tokens")  # an attribute of the object may be their number
         self._architecture = declared.architecture
 
     @property
