@@ -20,6 +20,7 @@ _HUGGING_FACE = re.compile(r"(?:hf://|https://huggingface\.co/)([^/]+)/([^/@?#]+
 _REPOSITORY = re.compile(r"(timm|google)/([\w.-]+)")
 _TIMM_ID = re.compile(r"(?:vit|mixer)_\w+\.\w+")
 _UPSTREAM_NAME = re.compile(r"(?:R\d*\+)?(?:ViT|Mixer)-[\w+-]+")
+_OF_POOL = re.compile("-i(?:21k|1k)|lr_")  # in each name of the pool
 _BUCKETS = ("gs://vit_models/", "gs://mixer_models/")
 _POOL = "gs://vit_models/augreg/"
 
@@ -42,6 +43,8 @@ def look_up(checkpoint: str) -> Recipe | UpstreamFile:
         return matches[0] if matches else _refuse(checkpoint, [known.name for known in list_files()])
     if _UPSTREAM_NAME.fullmatch(file):
         return _called(file, public_address(checkpoint), is_bare=not folder)
+    if not _OF_POOL.search(checkpoint):  # what the pool's grammar expects would mislead
+        return _refuse(checkpoint, [*(known.file for known in list_files()), *timm_copies().values()])
     return names.parse(checkpoint)
 
 

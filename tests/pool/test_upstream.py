@@ -115,7 +115,9 @@ def test_names_and_addresses_lead_to_the_checkpoint(checkpoint: str, name: str) 
         ("sam/ViT-Q_16", "(did you mean 'sam/ViT-S_16'?)"),
         ("ViT-B_32", "which of upstream's files is it? Name its address: gs://vit_models/imagenet21k/ViT-B_32.npz, gs"),
         ("https://me:pw@example.org/x/ViT-B_16.npz?sig=1", "CHECKPOINT=https://example.org/x/ViT-B_16.npz: which of"),
-        ("resnet50", "cannot parse the checkpoint's name: part 1 of its pre-training: expected one of Ti_16"),
+        ("resnet50", "CHECKPOINT=resnet50: upstream documents no such checkpoint; docs/upstream.md lists"),
+        ("Mixer_B_16", "upstream documents no such checkpoint (did you mean 'Mixer-B_16'?)"),
+        ("B_16-i21k", "cannot parse the checkpoint's name: its pre-training ends before part 3"),
     ],
 )
 def test_unknown_and_ambiguous_names_are_refused_with_the_nearest(checkpoint: str, message: str) -> None:
