@@ -14,12 +14,12 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.base.addresses import public_address
 from pipeline.base.command import command_line, guarded
-from pipeline.base.fault import Fault, Unavailable, list_names, nearest
+from pipeline.base.fault import Fault, Unavailable, list_names, nearest, show_name
 from pipeline.base.files import expand_home, folder_digest, sha256_of, write_text
 from pipeline.base.strict_yaml import OPEN_PLACE
 from pipeline.base.templates import render
@@ -46,11 +46,13 @@ class Origin:
         name: the checkpoint's name.
         source: its source.
         sha256: the digest to pin, None for a remote one.
+        models: the prefixes to choose from, where the file holds several models.
     """
 
     name: str
     source: str
     sha256: str | None = None
+    models: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,11 @@ class Request:
     architecture: str | None = None
 
 
-def read_shapes(place: str, access: Access, is_own: bool) -> dict[str, Shape]:
-    """Returns the shapes of a checkpoint's arrays by their normalized names; downloads it if it is remote.
+def read_shapes(place: str, access: Access, is_own: bool) -> tuple[dict[str, Shape], list[str]]:
+    """Returns the shapes of a checkpoint's arrays by their normalized names, and the prefixes of its models if several.
 
-    With `is_own` the names are those of the file, as fetch leaves them for a network of one's own.
+    A remote one is downloaded. With `is_own` the names are those of the file, as fetch leaves them for a network of
+    one's own.
 
     Raises:
         Fault: when there is no such file, or it is no checkpoint that can be read.
@@ -126,8 +129,8 @@ def collect_facts(request: Request, folder: Path, access: Access) -> Facts:
     if request.checkpoint is None:
         return Facts(request.architecture or _DEFAULT, request.variant)
     is_own = architectures.is_own(request.architecture or "")
-    shapes = read_shapes(request.checkpoint, access, is_own)
-    origin = _describe_source(request.checkpoint, folder)
+    shapes, models = read_shapes(request.checkpoint, access, is_own)
+    origin = replace(_describe_source(request.checkpoint, folder), models=models)
     if request.architecture and is_own:
         bias = shapes.get("head/bias")
         classes = None if bias is None else math.prod(bias)
@@ -202,8 +205,10 @@ def draft(request: Request, facts: Facts, cards: Path) -> dict[Path, str]:
     paper = papers.BY_ARCHITECTURE.get(facts.architecture)
     texts[folder / "collection.yaml"] = render("new/collection.yaml.jinja", name=request.collection, paper=paper)
     variant = "what cards call this size of the network, such as small" if is_own else "the variant, such as S/16"
+    models = " or ".join(show_name(model) for model in facts.origin.models) if facts.origin else ""
     texts[folder / f"{request.member}.yaml"] = render(
         "new/member.yaml.jinja", facts=facts, is_own=is_own, default_architecture=_DEFAULT,
+        prefix=_quote(f"{OPEN_PLACE} which of the models in the file: {models}") if models else "",
         variant=_quote(facts.variant or f"{OPEN_PLACE} {variant}"),
     )  # fmt: skip
     return {path: text for path, text in texts.items() if not path.exists()}

@@ -47,6 +47,16 @@ def test_a_checkpoint_fills_in_what_its_arrays_tell(tmp_path: Path) -> None:
     assert {key: value for key, value in facts["model"].items() if OPEN_PLACE not in str(value)} == known
 
 
+def test_of_several_models_in_a_file_the_user_chooses(tmp_path: Path) -> None:
+    arrays = dict(np.load(DEMO))
+    quoted = {f'"{prefix}/{name}': value for name, value in arrays.items() for prefix in ("params", "ema")}
+    np.savez(tmp_path / "two.npz", allow_pickle=False, **quoted)
+    path = write(tmp_path / "cards", Request("shapes", "two", str(tmp_path / "two.npz")))[-1]
+    facts = yaml.safe_load(path.read_text())
+    assert facts["checkpoint"]["prefix"] == f'{OPEN_PLACE} which of the models in the file: "ema/ or "params/'
+    assert facts["model"]["variant"] == "Mini/4"
+
+
 def test_every_open_place_is_named_with_its_line_until_it_is_filled(tmp_path: Path) -> None:
     collection, member = write(tmp_path, Request("shapes", "mine", str(DEMO)))
     for path in (collection, member):

@@ -141,9 +141,8 @@ def _choose_prefix(names: Collection[str], setting: str | None, is_own: bool) ->
         )
     if is_own:
         return ""
-    prefixes = _find_prefixes(names)
-    models = [prefix for prefix in prefixes if not _OPTIMIZER.search(prefix)]
-    if prefixes and not models:
+    models = list_models(names)
+    if not models and _find_prefixes(names):
         raise UnknownTensors(
             f"holds only the state of an optimizer, such as {show_name(min(names))!r}; name the parameters' file"
         )
@@ -153,6 +152,11 @@ def _choose_prefix(names: Collection[str], setting: str | None, is_own: bool) ->
             f"holds {len(models)} models, below {below}; choose one in the YAML file: checkpoint.prefix: <one of these>"
         )
     return models[0] if models else ""
+
+
+def list_models(names: Collection[str]) -> list[str]:
+    """Returns what stands before the names of each whole model of a file, an optimizer's state aside."""
+    return [prefix for prefix in _find_prefixes(names) if not _OPTIMIZER.search(prefix)]
 
 
 def _find_prefixes(names: Collection[str]) -> list[str]:
@@ -168,18 +172,30 @@ def _find_prefixes(names: Collection[str]) -> list[str]:
     return sorted(prefixes)
 
 
-def read_shapes(path: Path, where: str, is_own: bool) -> dict[str, Shape]:
-    """Returns the normalized shapes of the arrays that fetch would write, by path, without reading their values.
+def read_shapes(path: Path, where: str, is_own: bool) -> tuple[dict[str, Shape], list[str]]:
+    """Returns what a file tells without its values.
 
     Args:
         path: the file or folder.
         where: what messages call it.
         is_own: see plan_arrays().
 
+    Returns:
+        The normalized shapes of the arrays that fetch would write, by path; and the prefixes to choose from, where it
+        holds several models of these shapes, such as a second one of averaged weights.
+
     Raises:
         UnusableFile: see open_weights() and plan_arrays().
     """
     with open_weights(path, where) as file:
-        plan = plan_arrays(file, None, is_own)
+        models = [] if is_own else list_models(file.stored)
+        choices: list[str | None] = [*models] if len(models) > 1 and all(models) else [None]
+        each = [_shapes(plan_arrays(file, prefix, is_own)) for prefix in choices]
+        if any(shapes != each[0] for shapes in each):
+            plan_arrays(file, None, is_own)  # refuses them
+    return each[0], models if len(each) > 1 else []
+
+
+def _shapes(plan: Plan) -> dict[str, Shape]:
     shapes = {name: model_shape(name, tensor.ours) for tensor in plan.tensors.values() for name in tensor.names}
     return {name: shape for name, shape in sorted(shapes.items()) if shape is not None}

@@ -134,6 +134,9 @@ def test_of_two_models_the_yaml_file_chooses(tmp_path: Path) -> None:
     )
     for setting in ("ema_params", "ema_params/"):
         assert_same(read(path, setting)[0], negative)
+    shapes, models = read_shapes(path, "a", is_own=False)
+    assert models == ["ema_params/", "params/"]
+    assert shapes == {name: value.shape for name, value in ARRAYS.items()}
     assert refuse(path, "ema") == (
         "it has no arrays below checkpoint.prefix 'ema'; prefixes of whole models in it: 'ema_params/', 'params/'"
     )
@@ -207,7 +210,7 @@ def test_fixed_positions_and_pooling_by_the_mean_need_no_arrays(tmp_path: Path) 
 
 def test_shapes_are_told_without_values(tmp_path: Path) -> None:
     path = as_npz(tmp_path / "a", below("params/", big_vision_arrays(ARRAYS, is_stacked=True)))
-    assert read_shapes(path, "a", is_own=False) == {name: value.shape for name, value in sorted(ARRAYS.items())}
+    assert read_shapes(path, "a", is_own=False) == ({name: value.shape for name, value in sorted(ARRAYS.items())}, [])
 
 
 def test_upstreams_files_are_copied_and_others_converted(tmp_path: Path) -> None:
