@@ -101,6 +101,18 @@ def test_features_that_nothing_describes_are_the_heads_input(mixer: Report) -> N
     assert "floating-point operations" not in card
 
 
+def test_the_card_of_a_network_of_ones_own_claims_nothing_of_its_tokens(report: Report) -> None:
+    normalised = "tokens after the last layer normalisation, and so"
+    for architecture, features in (("vit", report.model.features), ("my_model.py:MyNet", "")):
+        record = seed_records(with_model(report, architecture=architecture, features=features))[Head.FE]
+        card = record.render("module.md.jinja", record.links_in_hub())
+        is_own = not features
+        assert "`model.tokens(images)` returns the " in card
+        assert "`tokens`: float32 (n, " in card
+        assert (normalised in card, "`my_model.py`, which is not in the hub" in card) == (not is_own, is_own)
+        assert card.count("after the last layer normalisation") == (0 if is_own else 3)
+
+
 def collection(*reports: Report) -> str:
     member = ROOT / "model_cards/vit/vit_s16.yaml"
     module = yaml_sections.load(member, "module", Module)
