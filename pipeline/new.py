@@ -224,12 +224,13 @@ def _check_names(request: Request, cards: Path) -> None:
 def describe_collection(path: Path) -> str:
     """Returns what the pages of an existing collection will say of a new member, as a note; "" of one that is open."""
     try:
-        training = YamlFile(path).plain().get("training")
-    except Fault:  # which its stages report
+        content = YamlFile(path).plain()
+        training, paper = content["training"], content["references"][0]["text"]
+    except (Fault, LookupError, TypeError):  # which its stages report
         return ""
     return (
-        f"the pages will say of the member what {path} says of all: it was {training}; if that is not true, delete the"
-        " file that was written, and set COLLECTION=<a new name>"
+        f"the pages will say of the member what {path} says of all: it was {training}; and that its architecture is the"
+        f" one of {paper!r}; if that is not true, delete the file that was written, and set COLLECTION=<a new name>"
     )
 
 

@@ -14,7 +14,7 @@ from pipeline.base.strict_yaml import OPEN_PLACE
 from pipeline.base.yaml_sections import Member, YamlFile
 from pipeline.check import Settings, problems
 from pipeline.download.obtain import Access
-from pipeline.new import Facts, Request, collect_facts, draft
+from pipeline.new import Facts, Request, collect_facts, describe_collection, draft
 from tests.conftest import ROOT, Stage, copy_project, make, serving_folder
 
 DEMO = ROOT / "model_cards/demo/vit_demo.npz"
@@ -55,6 +55,14 @@ def test_of_several_models_in_a_file_the_user_chooses(tmp_path: Path) -> None:
     facts = yaml.safe_load(path.read_text())
     assert facts["checkpoint"]["prefix"] == f'{OPEN_PLACE} which of the models in the file: "ema/ or "params/'
     assert facts["model"]["variant"] == "Mini/4"
+
+
+def test_the_note_on_an_existing_collection_says_what_its_pages_will() -> None:
+    note = describe_collection(ROOT / "model_cards/own/collection.yaml")
+    assert "it was trained from scratch on the 60,000 training images of Fashion-MNIST [2]" in note
+    assert (
+        "its architecture is the one of 'Gradient-Based Learning Applied to Document Recognition, LeCun et al.'" in note
+    )
 
 
 def test_every_open_place_is_named_with_its_line_until_it_is_filled(tmp_path: Path) -> None:
