@@ -176,6 +176,12 @@ def test_the_tiny_network_is_sound(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("__pycache__"))
 
 
+def test_a_key_of_its_own_is_no_way_around(tmp_path: Path) -> None:
+    drawn = f"{FEATURES} * jax.random.gamma(self.key, np.ones(4, np.float32))"
+    code = TINY.replace(FEATURES, drawn).replace("self.classes = classes", "self.key = jax.random.key(0)")
+    assert "the network draws random numbers with train=False (random_gamma)" in refusal(tmp_path, code)
+
+
 def test_an_object_may_count_its_tokens(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(TINY.replace("self.classes =", "self.tokens =", 1))
     assert not open_network(MODEL, tmp_path).has_tokens
