@@ -88,6 +88,21 @@ def test_a_card_says_that_16_bits_were_widened_exactly(report: Report, kind: str
     assert ("\n  each of its 16-bit values was widened to float32, which holds it exactly;\n" in card) is is_widened
 
 
+@pytest.mark.parametrize(
+    ("kind", "program"),
+    [("timm safetensors", "timm"), ("transformers safetensors below vit.", "transformers"), ("big_vision npz", None)],
+)
+def test_a_card_says_that_other_programs_have_another_gelu(report: Report, kind: str, program: str | None) -> None:
+    origin = dataclasses.replace(report.checkpoint, converted_from=kind, source_sha256="0" * 64)
+    record = seed_records(dataclasses.replace(report, checkpoint=origin))[Head.FE]
+    card = record.render("module.md.jinja", record.links_in_hub())
+    assert ("tanh form of GELU" in card) is (program is not None)
+    assert (
+        program is None
+        or f"\n  computed with the tanh form of GELU, as upstream's code does; where {program} uses the" in card
+    )
+
+
 @pytest.mark.parametrize("architecture", list_architectures())
 def test_every_family_says_what_its_features_are(architecture: str) -> None:
     facts = describe_model(Model("B/16", 224, 10, architecture=architecture))
