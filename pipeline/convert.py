@@ -93,15 +93,19 @@ def _describe_resize(network: "Network", stored: int) -> str:
 
 
 def _selftests(
-    network: "Network", arrays: Mapping[str, np.ndarray], activation: str
+    network: "Network", arrays: Mapping[str, np.ndarray], classes: Classes
 ) -> dict[Head, dict[str, np.ndarray]]:
     """Returns the content of each head's selftest.npz; pipeline.saved_model.selftest says what it is."""
     pixels = float64.selftest_pixels(network.model)
     inputs = selftest.scaled(pixels)
     outputs = float64.compute_outputs(network, arrays, inputs)
     least = float64.least_scales(network, arrays, outputs[Head.FE])
+    logits = outputs[Head.CLASSIFICATION]
+    has_probabilities = classes.has_probabilities(logits.shape[1])
     more = {
-        Head.CLASSIFICATION: {"probabilities": selftest.activate(outputs[Head.CLASSIFICATION], activation)},
+        Head.CLASSIFICATION: {"probabilities": selftest.activate(logits, classes.activation)}
+        if has_probabilities
+        else {},
         Head.FE: {"tokens": float64.compute_tokens(network, arrays, inputs)} if network.has_tokens else {},
     }
     return {
@@ -195,7 +199,7 @@ def convert(subject: Subject, out: Path) -> None:
         parameters = npz.load(subject.path, network)  # raises if it does not fit; leaving the block ends the exports
         if parameters.image_size is not None:
             status.print(_describe_resize(network, parameters.image_size))
-        tests = _selftests(network, parameters.arrays, subject.activation)
+        tests = _selftests(network, parameters.arrays, classes)
         record = provenance_record(subject, parameters.image_size)
         del parameters  # releases the mapped file: the exports need the memory
         hashing = stack.enter_context(ThreadPoolExecutor())

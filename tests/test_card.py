@@ -103,7 +103,9 @@ def test_measured_and_quoted_are_told_apart(pages: dict[Head, str], report: Repo
 def test_a_card_of_one_class_offers_no_softmax(report: Report) -> None:
     """The softmax of a single logit is always 1, and so is the accuracy."""
     one = not_measured(with_model(report, classes=1), ONE_CLASS)
-    one = with_checks(one, Head.CLASSIFICATION, output_width=1)
+    needs = one.modules[Head.CLASSIFICATION].needs
+    needs = dataclasses.replace(needs, signatures=tuple(name for name in needs.signatures if "classify" not in name))
+    one = with_checks(one, Head.CLASSIFICATION, output_width=1, needs=needs, classes=None)
     facts = records("vit_s16", Module(1, "S"), COLLECTION, "http://h", one, ORIGIN)
     card = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", one, ORIGIN)[Head.CLASSIFICATION]
     assert COLLECTION.activation == "softmax"
@@ -115,6 +117,10 @@ def test_a_card_of_one_class_offers_no_softmax(report: Report) -> None:
     assert "top-1 agreement" not in card
     assert "The logit of one image takes 0.0302 billion floating-point operations" in card
     assert "Use it to score images for the class of ImageNet-1k, or as a start" in card
+    assert "serving_classify" not in card
+    assert (
+        'outputs = model.signatures["serving_jpeg"](encoded=file[tf.newaxis])\nprint(outputs["logits"].shape)' in card
+    )
     assert "cosine" not in card  # of two numbers it is 1 or -1
     assert not re.search(r"\b1 (logits|classes)\b|\n\n\n|[ \t]\n", card)
     for text in checked_files(facts).values():

@@ -411,7 +411,7 @@ def check_module(
         if tokens is None
         else climb("tokens", lambda: check_tokens(module, inputs[:TRACED], tokens, tolerance)),
         classes=climb("classes", lambda: check_classes(module, inputs.shape[1], answers, PROBABILITIES))
-        if head is Head.CLASSIFICATION
+        if head is Head.CLASSIFICATION and answers.has_probabilities(outputs.shape[1])
         else None,
         token_shape=None if tokens is None else tokens.shape[1:],
         session=session,

@@ -19,6 +19,10 @@ class Classes:
     activation: str = "softmax"
     names: tuple[str, ...] = ()
 
+    def has_probabilities(self, logits: int) -> bool:
+        """Whether probabilities of so many logits say anything: the softmax of a single one is 1 for every image."""
+        return logits > 1 or self.activation != "softmax"
+
     def write(self, path: Path) -> None:
         """Writes a file that read_classes() reads: 21,843 names are too long for a command line."""
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")

@@ -76,7 +76,7 @@ def signatures(
 
     Of a classifier, `serving_classify` takes `encoded` and returns `logits` and `probabilities`, float32 (n, classes),
     and the k = min(TOP, classes) largest in descending order: `top_indices`, int32, `top_probabilities`, float32, and
-    `top_classes`, strings, each (n, k).
+    `top_classes`, strings, each (n, k). A classifier whose probabilities say nothing has no such signature.
     """
     import tensorflow as tf
 
@@ -108,9 +108,9 @@ def signatures(
         "serving_images": (from_images, tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")),
         "serving_jpeg": (from_files, encoded_spec),
     }
-    if head is Head.CLASSIFICATION:
+    if head is Head.CLASSIFICATION and classes.has_probabilities(network.model.classes):
         functions["serving_classify"] = (classify_files, encoded_spec)
-    elif network.has_tokens:
+    elif head is Head.FE and network.has_tokens:
         functions["serving_tokens"] = (tokens, inputs_spec)
     return {
         name: tf.function(function, autograph=False).get_concrete_function(spec)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline import convert
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.checkpoints import npz
@@ -20,6 +21,7 @@ from pipeline.model.facts import describe_model
 from pipeline.model.networks import announce, open_network
 from pipeline.model.parameters import nest_parameters
 from pipeline.model.section import Model, record_section, restore_section
+from pipeline.saved_model.classes import Classes
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -375,6 +377,15 @@ def test_options_reach_the_class_and_unknown_ones_are_refused(tmp_path: Path) ->
     repeated = Model("tiny", 2, 5, architecture="net.py:MyNet", options={"classes": 4})
     with pytest.raises(Fault, match=r"model\.options repeats 'classes', a key of the section model"):
         open_network(repeated, tmp_path)
+
+
+@pytest.mark.parametrize(("activation", "has_probabilities"), [("softmax", False), ("sigmoid", True)])
+def test_the_selftest_of_one_class_has_no_softmax(activation: str, has_probabilities: bool, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(TINY)
+    network = open_network(Model("tiny", 2, 1, architecture="net.py:MyNet"), tmp_path)
+    arrays = ARRAYS | {"head/kernel": np.ones((4, 1), np.float32)}
+    tests = convert._selftests(network, arrays, Classes(activation))
+    assert ("probabilities" in tests[Head.CLASSIFICATION]) is has_probabilities
 
 
 # What other stages read -----------------------------------------------------------------------------------------------

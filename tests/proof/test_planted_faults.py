@@ -165,7 +165,7 @@ def exported(file: Path, tmp_path: Path) -> Iterator[Callable[..., Path]]:
         folder = tmp_path / head
         folder.mkdir()
         with patch.object(where, name, wrong):
-            export.export(model, Path(), head, file, folder, CLASSES)
+            export.export(model, Path(), head, file, folder, Classes() if model.classes == 1 else CLASSES)
         pixels = float64.selftest_pixels(model)
         outputs = tf.saved_model.load(str(folder))(selftest.scaled(pixels)).numpy()
         (folder / "assets.extra").mkdir()
@@ -202,7 +202,8 @@ def check(folder: Path, expected: checks.Reference, head: Head) -> dict[str, str
     """Returns the reasons of the rungs that a module on disk fails."""
     blocks._apply.cache_clear()
     before = REPORT.modules[head]
-    module = checks.check_module(folder, head, before.needs, expected, CLASSES, Checklist("validate a"))
+    classes = Classes() if expected.outputs[Head.CLASSIFICATION].shape[1] == 1 else CLASSES
+    module = checks.check_module(folder, head, before.needs, expected, classes, Checklist("validate a"))
     report = replace(module.report, gradients=before.gradients, fine_tuning=before.fine_tuning)
     return reasons(replace(REPORT, modules=REPORT.modules | {head: report}))
 
@@ -344,6 +345,8 @@ def test_a_single_logit_of_about_zero_is_proven_as_strictly(
     reference = checks.compute_reference(open_network(ONE_CLASS, Path()), one_class, INPUTS)
     assert list(check(module, reference, Head.CLASSIFICATION)) == (["parity"] if fault else [])
     if not fault:
+        names = set(tf.saved_model.load(str(module)).signatures)
+        assert names == {"serving_default", "serving_images", "serving_jpeg"}  # its softmax is always 1
         training = gradients.check_training(open_network(ONE_CLASS, Path()), Head.CLASSIFICATION, file, module)
         assert failing_training(Head.CLASSIFICATION, training) == {}
 

@@ -118,6 +118,13 @@ def test_one_class_has_one_answer() -> None:
     np.testing.assert_allclose(outputs["probabilities"], selftest.activate(np.array([[0.5], [-2.0]]), "sigmoid"), 1e-6)
 
 
+def test_the_softmax_of_a_single_logit_is_no_probability() -> None:
+    assert answer(np.array([[0.5], [-2.0]]), Classes())["probabilities"].tolist() == [[1.0], [1.0]]
+    assert not Classes().has_probabilities(1)
+    assert Classes("sigmoid").has_probabilities(1)
+    assert Classes().has_probabilities(2)
+
+
 def test_a_wrong_order_is_noticed() -> None:
     """Sigmoids of large logits are equal, so that probabilities alone tell no order."""
     logits = np.array([[90.0, 100.0, 80.0]])
