@@ -231,7 +231,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def build(tree: Path) -> None:
         copy_project(tree)
-        write_collection(tree / "model_cards/tiny", {"mini": ("Mini/8", 16), "rati": ("R+Ti/16", 32)})
+        write_collection(tree / "model_cards/tiny", {"mini": ("Nano/8", 16), "rati": ("R+Nano/32", 32)})
         done = make(tree, "-j4", "publish-all", "COLLECTION=tiny")
         assert done.returncode == 0, done.stdout + done.stderr
 

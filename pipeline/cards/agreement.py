@@ -28,7 +28,7 @@ _UNITS = {None: 1, "thousand": 1e3, "k": 1e3, "million": 1e6, "M": 1e6, "billion
 # "S/16", "ViT-S16", "MLP-Mixer B/16": a size and a patch, mostly after the name of a family.
 _ARCHITECTURE = re.compile(
     r"(?<![\w/+-])(?:(?P<family>[A-Za-z]{2,20}(?:-[A-Za-z]{2,20})?)(?P<joint>[- ]))?"
-    r"(?P<variant>(?P<hybrid>R\d*[+-]?)?(?:Mini|Ti|S|B|L|H)(?P<slash>[/-]?)\d{1,2})(?![\w/])"
+    r"(?P<variant>(?P<hybrid>R\d*[+-]?)?(?:Nano|Mini|Ti|S|B|L|H)(?P<slash>[/-]?)\d{1,2})(?![\w/])"
 )
 # Values of TF-Hub's tag that stand before a size in other senses: "the other B/16", "a Vision Transformer B/16".
 _NO_FAMILY = ("multiple", "other", "transformer")
@@ -84,7 +84,7 @@ _OTHER_WORKS = re.compile(
     r"|data|datasets?|annotations|labels|paper|originals?|originally|from an?|tuned from|start\w*|initiali[sz]\w*)\b",
     re.IGNORECASE,
 )
-_NAME = re.compile(r"(?P<family>[a-z]{2,20})_(?P<variant>(?:r\d*_)?(?:mini|ti|s|b|l|h)\d{1,2})(?=_|$)")
+_NAME = re.compile(r"(?P<family>[a-z]{2,20})_(?P<variant>(?:r\d*_)?(?:nano|mini|ti|s|b|l|h)\d{1,2})(?=_|$)")
 # At the end of a name, or behind the architecture, but not in "run_256_epochs".
 _SIZE_IN_NAME = re.compile(
     r"(?:(?<=[a-z]\d[-_])|(?<=[a-z]\d\d[-_])|(?<=[-_])(?=\d+$))"

@@ -260,13 +260,13 @@ def without(part: str) -> Callable[[Arrays], Arrays]:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("Mini/8", without("blocks.5."), f"{LAYOUT}its 5 encoder blocks of width 64 are none of the variants Mini/8, "),
+        ("Mini/8", without("blocks.5."), f"{LAYOUT}its 5 encoder blocks of width 64 are none of the variants Nano/8, "),
         ("Mini/8", without("pos_embed"), f"{LAYOUT}lacks pos_embed of 3 axes"),
         (
             "R26+S/32",
             without("patch_embed.backbone.stages.3.blocks.1."),
             f"{LAYOUT}its 12 encoder blocks of width 384 after a ResNet whose stages have (2, 2, 2, 1) units are none"
-            " of the variants R+Ti/16, R50+B/16, ",
+            " of the variants R+Nano/32, R+Ti/16, ",
         ),
         (
             "R26+S/32",

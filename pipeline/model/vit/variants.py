@@ -40,8 +40,9 @@ class Variant:
 
 
 # width, layers, heads, mlp. Ti to L: table 2 of "How to train your ViT?"; H: table 1 of "An Image is Worth 16x16
-# Words". Mini is this project's own, for small and quick members such as vit_demo.
+# Words". Nano and Mini are this project's own: Mini for vit_demo, Nano for its tests.
 SIZES: dict[str, tuple[int, int, int, int]] = {
+    "Nano": (32, 2, 2, 64),
     "Mini": (64, 6, 4, 256),
     "Ti": (192, 12, 3, 768),
     "S": (384, 12, 6, 1536),
@@ -53,6 +54,7 @@ SIZES: dict[str, tuple[int, int, int, int]] = {
 # The hybrids. Their names give the total stride, and the patch is this stride divided by the ResNet's. R+Ti/16 has only
 # the root (stride 4) before patches of 8: a token for 32 pixels in spite of its name, as its parameter count shows.
 HYBRIDS: dict[str, Variant] = {
+    "R+Nano/32": Variant(8, *SIZES["Nano"], resnet=()),
     "R+Ti/16": Variant(8, *SIZES["Ti"], resnet=()),
     "R50+B/16": Variant(1, *SIZES["B"], resnet=(3, 4, 9)),
     "R26+B/32": Variant(1, *SIZES["B"], resnet=(2, 2, 2, 2)),
