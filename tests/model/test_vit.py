@@ -129,7 +129,7 @@ def test_another_pooling_is_not_timms() -> None:
         ("S-16", "variant 'S-16' is unknown (did you mean 'S/16'?)"),
         (
             "XL/16",
-            "expected <size>/<patch> with a size of Nano, Mini, Ti, S, B, L, H, or one of R+Nano/32, R+Ti/16, R50+B/16,",
+            "expected <size>/<patch> with a size of Nano, Mini, Ti, S, B, L, H, or one of R+Nano/32, R+Ti/16,",
         ),
         ("R26+S/16", "variant 'R26+S/16' is unknown (did you mean 'R26+S/32'?)"),
         ("S/0", "variant 'S/0' is unknown"),
