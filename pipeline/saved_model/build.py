@@ -4,6 +4,7 @@ The names of the functions that JAX and TensorFlow trace are part of a module's 
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.base.heads import Head
@@ -35,7 +36,7 @@ def _spec(network: Network, name: str) -> "tf.TensorSpec":
     return tf.TensorSpec((None, size, size, 3), tf.float32, name=name)
 
 
-def _convert(apply: Callable, network: Network, has_key: bool = False) -> Callable:
+def _convert(apply: Callable, network: Network, has_key: bool = False, has_gradient: bool = True) -> Callable:
     """Converts a function of parameters by path, images and perhaps a random key to TensorFlow."""
     from jax.experimental import jax2tf
 
@@ -43,7 +44,7 @@ def _convert(apply: Callable, network: Network, has_key: bool = False) -> Callab
     converted: Callable = jax2tf.convert(
         apply,
         polymorphic_shapes=[None, f"(n, {size}, {size}, 3)", *([None] if has_key else [])],
-        with_gradient=True,
+        with_gradient=has_gradient,
         native_serialization_platforms=portable.PLATFORMS,
     )
     return converted
@@ -72,23 +73,35 @@ def _forward(
     return forward.get_concrete_function(_spec(network, "inputs"))
 
 
-def _tokens(network: Network, variables: Mapping[str, "tf.Variable"]) -> "tf.types.experimental.GenericFunction":
-    """Converts the tokens of a network, without dropout.
-
-    Callers in other functions use its get_concrete_function(), which TensorFlow traces once; a call is traced again.
-    """
+def _tokens(network: Network, variables: Mapping[str, "tf.Variable"]) -> "tf.types.experimental.ConcreteFunction":
+    """Converts the tokens of a network, without dropout or gradient; returns a concrete function, as _forward()."""
     import tensorflow as tf
 
     def apply(parameters: Mapping, images: "jax.Array") -> "jax.Array":
         return network.tokens(parameters, images)
 
-    converted, named = _convert(apply, network), dict(variables)
-    tokens = tf.function(lambda images: converted(named, images), [_spec(network, "images")], autograph=False)
-    tokens.get_concrete_function()
-    return tokens
+    converted, named = _convert(apply, network, has_gradient=False), dict(variables)
+    tokens = tf.function(lambda images: converted(named, images), autograph=False)
+    return tokens.get_concrete_function(_spec(network, "images"))
 
 
-def build(network: Network, head: Head, variables: Mapping[str, "tf.Variable"]) -> "tf.train.Checkpoint":
+@dataclass(frozen=True)
+class Built:
+    """What is saved.
+
+    Attributes:
+        module: the object for tf.saved_model.save.
+        inference: the forward pass, which the signatures call: a trace of module.__call__ of their own would be another
+            function with all variables, which takes time at every load.
+        tokens: likewise of module.tokens; None where there are none.
+    """
+
+    module: "tf.train.Checkpoint"
+    inference: "tf.types.experimental.ConcreteFunction"
+    tokens: "tf.types.experimental.ConcreteFunction | None"
+
+
+def build(network: Network, head: Head, variables: Mapping[str, "tf.Variable"]) -> Built:
     """Builds the object for tf.saved_model.save.
 
     `obj(inputs, training=False)` maps float32 (n, size, size, 3) in [-1, 1], n at least 1, to logits or features
@@ -97,7 +110,8 @@ def build(network: Network, head: Head, variables: Mapping[str, "tf.Variable"]) 
     frozen network, both fail, and no variable is trainable.
 
     A feature extractor of a network with tokens has `obj.tokens(images)` too, of one argument like `inputs`: the tokens
-    after the last LayerNorm, float32 (n, tokens, width).
+    after the last LayerNorm, float32 (n, tokens, width). They have no gradient: with it, S/16 would take 1.34 times as
+    long to load as without tokens (benchmarks/loading.py).
 
     Args:
         network: the network.
@@ -123,6 +137,8 @@ def build(network: Network, head: Head, variables: Mapping[str, "tf.Variable"]) 
     for training in (False, True):
         module.__call__.get_concrete_function(inputs, training=training)
     module.train.get_concrete_function(inputs)
+    tokens = None
     if head is Head.FE and network.has_tokens:
-        module.tokens = _tokens(network, variables)
-    return module
+        tokens = _tokens(network, variables)
+        module.tokens = tf.function(lambda images: tokens(images), [_spec(network, "images")], autograph=False)
+    return Built(module, inference, tokens)

@@ -98,9 +98,9 @@ def export(model: Model, folder: Path, head: Head, path: Path, out: Path, classe
         for name, value in arrays.items():
             variables[name] = tf.Variable(value, name=name, trainable=not network.frozen)
             release_memory([value])
-        module = build.build(network, head, variables)
+        built = build.build(network, head, variables)
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=True)
-        tf.saved_model.save(module, str(out), signatures(module, network, head, classes), options)
+        tf.saved_model.save(built.module, str(out), signatures(built, network, head, classes), options)
     with ThreadPoolExecutor(1) as disk:
         written = disk.submit(sync_folder, out / "variables")  # takes seconds of the disk, not of the processor
         portable.make_portable(out)

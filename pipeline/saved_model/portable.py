@@ -4,12 +4,13 @@
     XlaCallModule      nodes get CALLING_CONVENTION, which every TensorFlow since 2.14 runs
     gradients          that are not saved are no longer announced, so that TensorFlow does not warn of them
     signatures         are one function each, where TensorFlow writes another around each, with all variables again
-    the graph          loses shapes, names and Identity nodes that nothing reads
+    the graph          loses shapes, names and nodes that only hand their inputs on and that nothing needs
 
 pipeline.saved_model.runtimes has the measurements behind the two versions.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +161,9 @@ def _slim_graphs(saved_model: Any) -> None:
                     node.attr.pop("debug_name", None)
         for function in library.function:
             _shorten_captures(function)
-            if function.signature.name in gradients:
-                _remove_identities(function)
+            is_gradient = function.signature.name in gradients
+            # What is differentiated all the same fails in TensorFlow, too: XlaCallModule has no gradient of its own.
+            _remove_identities(function, ("Identity", "IdentityN") if is_gradient else ("PreventGradient",))
 
 
 def _shorten_captures(function: Any) -> None:
@@ -179,12 +181,17 @@ def _shorten_captures(function: Any) -> None:
         node.input[:] = [short_names.get(name, name) for name in node.input]
 
 
-def _remove_identities(function: Any) -> None:
-    """Removes every Identity and IdentityN without control inputs; nodes that read it read its input instead."""
+def _remove_identities(function: Any, operations: Collection[str]) -> None:
+    """Removes nodes that only hand on their inputs; nodes that read them read their inputs instead.
+
+    Args:
+        function: of the graph.
+        operations: of these nodes, such as Identity; those with control inputs stay.
+    """
     inputs_of_identities = {
         node.name: list(node.input)
         for node in function.node_def
-        if node.op in ("Identity", "IdentityN") and not any(name.startswith("^") for name in node.input)
+        if node.op in operations and not any(name.startswith("^") for name in node.input)
     }
 
     def source(name: str) -> str:

@@ -14,6 +14,8 @@ from pipeline.saved_model.classes import TOP, Classes
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from pipeline.saved_model.build import Built
+
     Outputs = Mapping[str, tf.Tensor]
 
 
@@ -64,7 +66,7 @@ def classify(logits: "tf.Tensor", classes: Classes) -> "Outputs":
 
 
 def signatures(
-    module: "tf.train.Checkpoint", network: Network, head: Head, classes: Classes
+    built: "Built", network: Network, head: Head, classes: Classes
 ) -> dict[str, "tf.types.experimental.ConcreteFunction"]:
     """Returns the module's signatures by name.
 
@@ -87,18 +89,19 @@ def signatures(
 
     def default(inputs: tf.Tensor) -> "Outputs":
         # Stops inputs of another shape here: XLA's message about them fills a page.
-        return {output: module.__call__(tf.ensure_shape(inputs, shape), training=False)}
+        return {output: built.inference(tf.ensure_shape(inputs, shape))}
 
     def from_images(images: tf.Tensor) -> "Outputs":
         images = tf.ensure_shape(images, (None, None, None, 3))
-        return {output: module.__call__(preprocess(images, size), training=False)}
+        return {output: built.inference(preprocess(images, size))}
 
     def from_files(encoded: tf.Tensor) -> "Outputs":
         images = read_images(tf.ensure_shape(encoded, files), size)
-        return {output: module.__call__(images, training=False)}
+        return {output: built.inference(images)}
 
     def tokens(inputs: tf.Tensor) -> "Outputs":
-        return {"tokens": module.tokens.get_concrete_function()(tf.ensure_shape(inputs, shape))}
+        assert built.tokens is not None
+        return {"tokens": built.tokens(tf.ensure_shape(inputs, shape))}
 
     def classify_files(encoded: tf.Tensor) -> "Outputs":
         return classify(from_files(encoded)[output], classes)
@@ -110,7 +113,7 @@ def signatures(
     }
     if head is Head.CLASSIFICATION and classes.has_probabilities(network.model.classes):
         functions["serving_classify"] = (classify_files, encoded_spec)
-    elif head is Head.FE and network.has_tokens:
+    elif head is Head.FE and built.tokens is not None:
         functions["serving_tokens"] = (tokens, inputs_spec)
     return {
         name: tf.function(function, autograph=False).get_concrete_function(spec)

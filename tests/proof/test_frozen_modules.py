@@ -38,7 +38,7 @@ def test_a_frozen_module_computes_and_refuses_to_train(tmp_path: Path, capsys: p
     network = open_network(Model("tiny", 2, 4, architecture="net.py:MyNet"), tmp_path)
     arrays = npz.load(tmp_path / "m.npz", network).arrays
     variables = {name: tf.Variable(value, name=name, trainable=False) for name, value in arrays.items()}
-    tf.saved_model.save(build.build(network, Head.CLASSIFICATION, variables), str(tmp_path / "module"))
+    tf.saved_model.save(build.build(network, Head.CLASSIFICATION, variables).module, str(tmp_path / "module"))
 
     module = tf.saved_model.load(str(tmp_path / "module"))
     images = np.ones((2, 2, 2, 3), np.float32)

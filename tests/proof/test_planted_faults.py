@@ -72,9 +72,9 @@ class OfUnitRange(vit.VisionTransformer):
 
 
 def without_trainable_variables(*arguments: Any) -> Any:
-    module = BUILD(*arguments)
-    module.trainable_variables = []
-    return module
+    built = BUILD(*arguments)
+    built.module.trainable_variables = []
+    return built
 
 
 def tokens_before_the_norm(network: vit.VitNetwork, weights: Any, images: Any) -> Any:
