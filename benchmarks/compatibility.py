@@ -47,7 +47,7 @@ COMMAND = "python -m benchmarks.compatibility"
 VARIANTS = {"vit_s16": "S/16", "vit_r26_s32": "R26+S/32"}
 DROPOUT = {"vit_s16": 0.1, "vit_r26_s32": 0.0}  # without dropout, the hybrid's gradient already compiles for minutes
 # Small models. A test converts them and compares their computations with the record's, to notice an outdated record.
-PROBES = {"plain": Model("Mini/8", 16, 3, dropout=0.1), "hybrid": Model("R+Ti/16", 32, 3)}
+PROBES = {"plain": Model("Mini/8", 16, 3, dropout=0.1), "hybrid": Model("R+Nano/32", 32, 3)}
 
 
 # Modules ------------------------------------------------------------------------------------------------------------

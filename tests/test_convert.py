@@ -35,7 +35,7 @@ def test_the_provenance_agrees_with_the_files(published: Path) -> None:
     }
     assert record["model"] == {
         "architecture": "vit",
-        "variant": "Mini/8",
+        "variant": "Nano/8",
         "image_size": 16,
         "classes": 3,
         "dropout": 0.0,
@@ -49,7 +49,7 @@ def test_the_provenance_agrees_with_the_files(published: Path) -> None:
 
 def test_another_process_folder_and_user_give_the_same_bytes(published: Path, tmp_path: Path) -> None:
     """A second run differs in folders, user, time zone, locale, hash seed and settings of libraries."""
-    write_collection(tmp_path / "elsewhere/tiny", {"mini": ("Mini/8", 16)})
+    write_collection(tmp_path / "elsewhere/tiny", {"mini": ("Nano/8", 16)})
     out = tmp_path / "another folder/mini"
     others = {
         "HOME": str(tmp_path),
