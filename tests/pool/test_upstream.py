@@ -64,6 +64,8 @@ def test_every_collection_makes_good_pages_that_fit_it(file: UpstreamFile, cards
     assert ("ImageNet-21k" in collection.training) == ("imagenet21k" in release.folder)
     assert ("fine-tuned on" in collection.training) == release.folder.endswith("+imagenet2012")
     assert "{" not in collection.training + collection.summary + collection.overview
+    # All collections have one publisher, whose page is that of the last publication.
+    assert collection.publisher.about.strip() == "Image models converted from JAX to TensorFlow."
 
 
 def test_collections_and_members_have_different_names() -> None:
