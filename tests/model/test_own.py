@@ -330,6 +330,13 @@ def test_a_head_that_returns_probabilities_is_refused(function: str, tmp_path: P
     assert message.startswith("net.py: head() returns numbers from 0 to 1 for any features, as a softmax or a sigmoid")
 
 
+def test_a_head_of_small_weights_is_not_taken_for_probabilities(tmp_path: Path) -> None:
+    head = 'features @ params["head"]["kernel"]'
+    (tmp_path / "net.py").write_text(TINY.replace(head, f"{head} + 0.5"))
+    np.savez(tmp_path / "m.npz", allow_pickle=False, **(ARRAYS | {"head/kernel": np.full((4, 5), 1e-5, np.float32)}))
+    npz.load(tmp_path / "m.npz", open_network(MODEL, tmp_path))
+
+
 def test_extra_arrays_and_ambiguous_names_are_refused(tmp_path: Path) -> None:
     extra = ARRAYS | {"old/kernel": np.ones(3, np.float32)}
     assert "uses 2 of the checkpoint's 3 arrays, and not old/kernel" in refusal(tmp_path, TINY, extra)

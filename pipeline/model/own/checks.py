@@ -97,7 +97,7 @@ def check_logits(network: Network, source: Source, arrays: Mapping[str, np.ndarr
     """
     size = network.model.image_size
     width = jax.eval_shape(network.features, arrays, abstract((_BATCH, size, size, 3), jnp.float32)).shape[1]
-    features = 1000 * np.random.default_rng(0).standard_normal((32, width), np.float32)
+    features = 1e6 * np.random.default_rng(0).standard_normal((32, width), np.float32)
     logits = np.asarray(network.head(arrays, features))
     if logits.min() >= 0 and logits.max() <= 1 and np.ptp(logits):
         raise Fault(
