@@ -53,8 +53,12 @@ def sha256_of(path: Path) -> str:
         return stream_digest(stream)
 
 
+# Hidden files of an Orbax folder that say how the bytes of its arrays are read.
+_ZARR = (".zarray", ".zattrs", ".zgroup")
+
+
 def folder_digest(folder: Path, digest: Callable[[Path], str] = sha256_of) -> str:
-    """Returns the digest of the names and contents of all files in a folder, hidden ones aside.
+    """Returns the digest of the names and contents of all files in a folder, hidden ones aside but for zarr's.
 
     Args:
         folder: the folder.
@@ -63,7 +67,7 @@ def folder_digest(folder: Path, digest: Callable[[Path], str] = sha256_of) -> st
     whole = hashlib.sha256()
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder)
-        if file.is_file() and not any(part.startswith(".") for part in name.parts):
+        if file.is_file() and not any(part.startswith(".") and part not in _ZARR for part in name.parts):
             whole.update(f"{name}\n{digest(file)}\n".encode())
     return whole.hexdigest()
 

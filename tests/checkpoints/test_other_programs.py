@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from benchmarks.layout_round_trips import POSITION, big_vision_arrays, counting_arrays
 from pipeline.base.fault import Fault
+from pipeline.base.files import folder_digest
 from pipeline.checkpoints import provenance
 from pipeline.checkpoints.arrays_of import is_upstreams, plan_arrays, read_shapes
 from pipeline.checkpoints.containers.opening import open_weights
@@ -243,6 +244,35 @@ def test_fetch_converts_and_records(tmp_path: Path) -> None:
     as_npz(tmp_path / "plain", {name: value.astype(np.float32) for name, value in narrow.items()})
     fetching.run(Checkpoint("tiny", ("plain.npz",)), tmp_path, out)
     assert (provenance.read(out).arrays_sha256, provenance.read(out).converted_from) == (known.arrays_sha256, None)
+
+
+def as_plain_orbax(path: Path, arrays: Arrays) -> Path:
+    """Writes each piece of an array as a file of its own."""
+    import orbax.checkpoint
+
+    orbax.checkpoint.Checkpointer(orbax.checkpoint.PyTreeCheckpointHandler(use_ocdbt=False)).save(path, nest(arrays))
+    return path
+
+
+def test_a_lost_piece_of_an_orbax_folder_is_not_read_as_zeros(tmp_path: Path) -> None:
+    arrays = ARRAYS | {"head/bias": np.zeros(3, np.float32)}  # zeros are stored, too
+    folder = as_plain_orbax(tmp_path / "step", arrays)
+    assert_same(read(folder)[0], arrays)
+    (folder / "head.kernel/0.0").unlink()
+    assert refuse(folder).startswith("not a whole Orbax file")
+
+
+def test_the_digest_of_an_orbax_folder_is_of_hidden_files_too(tmp_path: Path) -> None:
+    """They say in which order values are, for one."""
+    folder = as_plain_orbax(tmp_path / "step", ARRAYS)
+    before = folder_digest(folder)
+    description = folder / "head.kernel/.zarray"
+    (folder / ".DS_Store").touch()
+    assert folder_digest(folder) == before
+    text = description.read_text()
+    description.write_text(text.replace('"order":"C"', '"order":"F"'))
+    assert description.read_text() != text
+    assert folder_digest(folder) != before
 
 
 def test_of_several_steps_one_must_be_named(tmp_path: Path) -> None:

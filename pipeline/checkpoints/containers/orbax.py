@@ -92,22 +92,26 @@ def _measure(folder: Path) -> int:
     return total
 
 
-def _read_paths(tree: Path) -> dict[str, str]:
-    """Returns the path of each leaf, its keys joined by "/", by the name of its array."""
+def _read_metadata(tree: Path) -> tuple[dict[str, str], bool]:
+    """Returns the path of each leaf, its keys joined by "/", by the name of its array; and whether all was stored.
+
+    Older versions of Orbax leave out the pieces of an array that are zeros; of newer ones, a missing piece is lost.
+    """
     try:
         content = parse_facts(read_bounded(tree / _METADATA, _LENGTH))
         leaves = content["tree_metadata"].values()
         keys = [[str(key["key"]) for key in leaf["key_metadata"]] for leaf in leaves]
+        is_whole = content.get("store_array_data_equal_to_fill_value") is True
     except (Unreadable, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"its {_METADATA} is none of Orbax: {error}") from None
-    return {".".join(parts): "/".join(parts) for parts in keys}
+    return {".".join(parts): "/".join(parts) for parts in keys}, is_whole
 
 
 def _open_arrays(tree: Path) -> dict[str, Any]:
     """Returns TensorStore's arrays by path."""
     import tensorstore  # takes half a second, for such a folder alone
 
-    paths = _read_paths(tree)
+    paths, is_whole = _read_metadata(tree)
     is_ocdbt = (tree / "manifest.ocdbt").is_file()
     files: dict[str, Any] = {"driver": "file", "path": f"{tree}/"}  # no URL, in which "%", "#" and "?" have a meaning
     store = {"driver": "ocdbt", "base": files} if is_ocdbt else files
@@ -121,7 +125,8 @@ def _open_arrays(tree: Path) -> dict[str, Any]:
         path = paths.get(name, name.replace(".", "/"))
         check_name(path)
         place = dict(store, path=f"{store.get('path', '')}{name}/")
-        found[path] = tensorstore.open({"driver": driver, "kvstore": place}, open=True, read=True)
+        spec = {"driver": driver, "kvstore": place, "fill_missing_data_reads": not is_whole}
+        found[path] = tensorstore.open(spec, open=True, read=True)
         check_count(len(found))
     return {path: future.result() for path, future in sorted(found.items())}
 
