@@ -145,6 +145,7 @@ class _Checker:
         except Fault as fault:
             raise self._explain(fault) from None
         features = self._one_array("features()", result)
+        self._check_kept("features()", network.features, *arguments)
         if len(features.shape) != 2 or features.shape[0] != n:
             raise self._refuse(f"features() returns {features.shape} for {n} images, expected ({n}, width)")
         fails = "head() fails with the arrays that head_prefixes declare the head's"
@@ -156,11 +157,11 @@ class _Checker:
         self._check_kept("head()", network.head, self._weights(), abstract(features.shape, features.dtype))
 
     def _check_kept(self, name: str, function: Callable[..., Any], *arguments: Any) -> None:
-        """Refuses a function that reads what features() has put into an attribute of the object."""
+        """Refuses a function that reads what an earlier call has put into an attribute or a cache."""
         if tracing.reads_kept(self._source.run(f"{name} fails", lambda: trace(function, *arguments))):
             raise self._refuse(
-                f"{name} reads a value that features() kept in an attribute; the modules keep nothing between calls, so"
-                f" compute in {name} all it needs from its arguments"
+                f"{name} reads a value that an earlier call kept, in an attribute or a cache such as functools.cache;"
+                f" the modules keep nothing between calls, so compute in {name} all it needs"
             )
 
     def _explain(self, fault: Fault) -> Fault:
