@@ -34,7 +34,7 @@ INTERPRETER := $(shell command -v $(call quote,$(PYTHON)))
 without_it := without PYTHON= make sets up its own
 $(if $(INTERPRETER),,$(error PYTHON=$(call shown,PYTHON): no such interpreter; $(without_it)))
 # What pipeline/ imports; a test compares them.
-REQUIRED := flax google_crc32c isal jax jinja2 markdown_it numpy PIL pydantic requests safetensors scipy \
+REQUIRED := flax google_crc32c isal jax jinja2 markdown_it ml_dtypes numpy PIL pydantic requests safetensors scipy \
   tensorflow tensorstore tqdm yaml
 PYTHON_FACTS := $(call look,$(PYTHON),$(REQUIRED) $(if $(filter serve,$(MAKECMDGOALS)),starlette uvicorn))
 PYTHON_VERSION := $(firstword $(PYTHON_FACTS))

@@ -24,7 +24,7 @@ from tests.reports import REPORT
 from tests.test_audit import publish
 
 _DEMO = ROOT / "model_cards/demo/vit_demo.yaml"
-_HANDLE = "vit-publisher/vit_demo_fe/1"
+_HANDLE = "vit-publisher/vit_demo_fe/2"
 _TEMPORARY = tempfile.TemporaryDirectory()
 
 
