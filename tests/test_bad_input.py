@@ -114,6 +114,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_leaves_nothing_half_written(tiny: Path, out: Path, full_disk: Path, stage: Stage) -> None:
     checkpoint, member = out / "checkpoint.npz", tiny / "mini.yaml"
     member.write_text(member.read_text().replace("variant: Mini/8", "variant: Nano/8"))  # as the published one
+    (full_disk / "filler").write_bytes(bytes(180_000))  # the small model would fit
     commands: dict[str, tuple] = {
         "fetch": (member, full_disk / "checkpoint.npz"),
         "convert": (member, checkpoint, full_disk),
@@ -122,7 +123,11 @@ def test_a_full_disk_leaves_nothing_half_written(tiny: Path, out: Path, full_dis
     }
     for name, arguments in commands.items():
         assert_refused(stage(name, *arguments), f"{name}: cannot use {full_disk}", "the disk is full; free some space")
-        left = [path for path in full_disk.rglob("*") if path.is_file() and path.name not in (".lock", "index.json")]
+        left = [
+            path
+            for path in full_disk.rglob("*")
+            if path.is_file() and path.name not in (".lock", "index.json", "filler")
+        ]
         assert not left, name
     # An earlier output survives a later failure.
     (full_disk / "classification.tar.gz").write_bytes(b"earlier")
