@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--resume", action="store_true", help="keep the figures of earlier runs")
     parser.add_argument("rows", nargs="*", help=f"default: all, {', '.join(names)}")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()  # rows may follow an option
     if unknown := set(args.rows) - set(names):
         parser.error(f"unknown rows {', '.join(sorted(unknown))}: expected {', '.join(names)}")
     folder = args.folder.resolve()
