@@ -1,5 +1,6 @@
 """What an architecture tells the rest of the pipeline without JAX; pipeline.model.network is its other half."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,6 +81,24 @@ class Architecture(ABC):
         return None
 
 
+def check_image_size(model: Model, stride: int) -> None:
+    """Refuses an image size that tokens of so many pixels a side do not divide.
+
+    Raises:
+        Fault: the message begins with "image_size".
+    """
+    if model.image_size % stride:
+        raise Fault(
+            f"image_size {model.image_size} does not fit variant {model.variant}: expected a multiple of {stride}"
+        )
+
+
+def count_classes(shapes: Mapping[str, Shape]) -> int | None:
+    """Returns the number of logits by the shapes of a checkpoint's arrays; None without a head."""
+    head = shapes.get("head/bias")
+    return None if head is None else math.prod(head)
+
+
 def check_options(model: Model, allowed: Mapping[str, tuple[Option, ...] | type]) -> None:
     """Refuses options of a section that an architecture does not have.
 
@@ -101,10 +120,14 @@ def check_options(model: Model, allowed: Mapping[str, tuple[Option, ...] | type]
             raise Fault(f"options.{name} must be a whole number from 1, got {value!r}")
 
 
+def _find(name: str) -> Architecture:
+    architecture: Architecture = architectures.find_part(name, "architecture").ARCHITECTURE
+    return architecture
+
+
 def find_architecture(model: Model) -> Architecture:
     """Returns the architecture of a section."""
-    architecture: Architecture = architectures.find_part(model.architecture, "architecture").ARCHITECTURE
-    return architecture
+    return _find(model.architecture)
 
 
 def describe_guess(model: Model, shapes: Mapping[str, Shape]) -> str | None:
@@ -117,8 +140,7 @@ def describe_guess(model: Model, shapes: Mapping[str, Shape]) -> str | None:
     mine = find_architecture(model)
     if guess := mine.guess(shapes):
         return str(guess)
-    for name in architectures.list_architectures():
-        other: Architecture = architectures.find_part(name, "architecture").ARCHITECTURE
+    for other in map(_find, architectures.list_architectures()):
         if other.name != mine.name and (guess := other.guess(shapes)):
             return f"the {other.title} {guess} (architecture: {other.name})"
     return None

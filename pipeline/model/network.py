@@ -13,11 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from pipeline.base.heads import Head
-from pipeline.model.architecture import Architecture, find_architecture
+from pipeline.model.architecture import Architecture, Shape, find_architecture
 from pipeline.model.section import Model
 
 Weights = Mapping[str, Any]  # arrays of NumPy, JAX or TensorFlow by path, such as "Transformer/encoder_norm/scale"
-Shape = tuple[int, ...]
 Values = jax.Array | np.ndarray
 
 
@@ -143,10 +142,6 @@ class Network(ABC):
     def is_head(self, path: str) -> bool:
         """Whether a weight is the head's."""
         return path.startswith(self.head_prefixes)
-
-    def is_state(self, path: str) -> bool:
-        """Whether an array is no parameter."""
-        return path.startswith(self.state_prefixes) if self.state_prefixes else False
 
     def head_scales(self, weights: Weights, features: np.ndarray) -> np.ndarray:
         """Returns the size of the terms that the logits are sums of, float64 (n, classes).

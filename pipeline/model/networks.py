@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.model import architectures
-from pipeline.model.architectures import is_own
 from pipeline.model.section import Model
 
 if TYPE_CHECKING:
@@ -25,13 +24,12 @@ def open_network(model: Model, folder: Path) -> "Network":
     Raises:
         Fault: when there is no such file, or its class is not a network.
     """
-    module = architectures.find_part(model.architecture, "network")
-    network: Network = module.open_network(model, folder) if is_own(model.architecture) else module.open_network(model)
+    network: Network = architectures.find_part(model.architecture, "network").open_network(model, folder)
     return network
 
 
 def announce(stage: str, model: Model, folder: Path) -> None:
     """Says on stderr which Python file of a member's folder a stage is about to run, if any."""
-    if is_own(model.architecture):
+    if architectures.is_own(model.architecture):
         file = model.architecture.partition(":")[0]
         print(f"{stage}: runs {file}, a Python file of {folder}, with your rights", file=sys.stderr, flush=True)

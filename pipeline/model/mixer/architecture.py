@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from pipeline.base.fault import Fault
-from pipeline.model.architecture import Architecture, Guess, Shape, check_options
+from pipeline.model.architecture import Architecture, Guess, Shape, check_image_size, check_options, count_classes
 from pipeline.model.mixer.variants import SIZES, variant
 from pipeline.model.section import Model
 
@@ -21,11 +21,7 @@ class Mixers(Architecture):
     tag = "mixer"
 
     def check(self, model: Model) -> None:
-        patch = variant(model.variant).patch
-        if model.image_size % patch:
-            raise Fault(
-                f"image_size {model.image_size} does not fit variant {model.variant}: expected a multiple of {patch}"
-            )
+        check_image_size(model, variant(model.variant).patch)
         if model.dropout:
             raise Fault(
                 f"dropout must be 0 for an MLP-Mixer, got {model.dropout!r}: upstream's has no dropout"
@@ -46,8 +42,7 @@ class Mixers(Architecture):
         size = next((size for size, numbers in SIZES.items() if numbers[:2] == (width, layers)), None)
         if size is None:
             return None
-        head = shapes.get("head/bias")
-        return Guess(f"{size}/{patch}", find_image_size(shapes), None if head is None else math.prod(head), {})
+        return Guess(f"{size}/{patch}", find_image_size(shapes), count_classes(shapes), {})
 
 
 def find_image_size(shapes: Mapping[str, Shape]) -> int | None:

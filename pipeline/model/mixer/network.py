@@ -9,20 +9,20 @@ The names of functions that JAX traces are part of the bytes of published module
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from flax.traverse_util import flatten_dict
 
 from pipeline.base.fault import Fault
-from pipeline.model.blocks import BLOCKS, call_shared
+from pipeline.model.architecture import Shape
+from pipeline.model.blocks import call_shared
+from pipeline.model.flax_network import FlaxNetwork
 from pipeline.model.layers import LayerNorm, MlpBlock, Patches
 from pipeline.model.mixer.architecture import find_image_size
 from pipeline.model.mixer.variants import Variant, variant
-from pipeline.model.network import Network, Shape, Tolerances, Values, Weights
-from pipeline.model.parameters import nest_parameters
+from pipeline.model.network import Network, Tolerances
 from pipeline.model.section import Model
 
 
@@ -77,52 +77,19 @@ class MlpMixer(nn.Module):
         return nn.Dense(self.classes, kernel_init=nn.initializers.zeros, name="head")(features)
 
 
-class MixerNetwork(Network):
+class MixerNetwork(FlaxNetwork):
     """An MLP-Mixer of a section `model`."""
 
-    has_tokens = True
+    blocks = "MixerBlock_"
     tolerances = Tolerances(1e-5, 2e-4)
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self._variant = variant(model.variant)
 
-    def _apply(self, weights: Weights, images: Values, classes: int | None, has_tokens: bool = False) -> jax.Array:
-        module = MlpMixer(self._variant, classes, has_tokens)
-        outputs: jax.Array = module.apply({"params": nest_parameters(weights)}, images)
-        return outputs
-
-    def features(self, weights: Weights, images: Values, key: jax.Array | None = None) -> jax.Array:
-        del key  # upstream's Mixers have no dropout
-        return self._apply(weights, images, None)
-
-    def logits(self, weights: Weights, images: Values, key: jax.Array | None = None) -> jax.Array:
-        del key
-        return self._apply(weights, images, self.model.classes)
-
-    def head(self, weights: Weights, features: Values) -> jax.Array:
-        head = {name: weights[f"head/{name}"] for name in ("kernel", "bias")}
-        logits: jax.Array = nn.Dense(self.model.classes).apply({"params": head}, features)
-        return logits
-
-    def tokens(self, weights: Weights, images: Values) -> jax.Array:
-        return self._apply(weights, images, None, has_tokens=True)
-
-    def trace(self, weights: Weights, images: Values) -> dict[str, tuple[jax.Array, jax.Array]]:
-        module = MlpMixer(self._variant, self.model.classes)
-        _, state = module.apply({"params": nest_parameters(weights)}, images, mutable=[BLOCKS])
-        return {path: ends for path, (ends,) in flatten_dict(state[BLOCKS], sep="/").items()}
-
-    def expected_shapes(self, image_size: int | None = None) -> dict[str, Shape]:
-        size = image_size or self.model.image_size
-        image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-        # One block is traced for all, since they are equal.
-        module = MlpMixer(replace(self._variant, layers=1), self.model.classes)
-        tree = jax.eval_shape(module.init, jax.random.key(0), image)["params"]
-        block = tree.pop("MixerBlock_0")
-        tree |= {f"MixerBlock_{layer}": block for layer in range(self._variant.layers)}
-        leaves = jax.tree_util.tree_leaves_with_path(tree)
-        return {"/".join(key.key for key in path): leaf.shape for path, leaf in leaves}
+    def module(self, classes: int | None, dropout: float = 0.0, has_tokens: bool = False) -> MlpMixer:
+        del dropout  # upstream's Mixers have none
+        return MlpMixer(self._variant, classes, has_tokens)
 
     def stored_image_size(self, shapes: Mapping[str, Shape]) -> int | None:
         size, wanted = find_image_size(shapes), self.model.image_size
@@ -135,6 +102,7 @@ class MixerNetwork(Network):
         return None
 
 
-def open_network(model: Model) -> Network:
-    """Returns the network of a section that names this architecture."""
+def open_network(model: Model, folder: Path) -> Network:
+    """Returns the network of a section that names this architecture; nothing of it lies in the member's folder."""
+    del folder
     return MixerNetwork(model)

@@ -13,13 +13,13 @@ import numpy as np
 from jax import export
 
 from pipeline.base.fault import Fault, list_names
+from pipeline.model.architecture import Shape
 from pipeline.model.network import Network
 from pipeline.model.own import tracing
 from pipeline.model.own.source import Source
 from pipeline.model.own.tracing import abstract, trace
 from pipeline.model.parameters import nest_parameters
 
-Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 _BATCH = 2  # images of the checks that need a number
 # How the names of a BatchNorm's means and variances end: Flax' (and those of other programs), Haiku's.

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pipeline.model.architecture import Architecture
-from pipeline.model.network import Network, Shape, Tolerances, Values, Weights
+from pipeline.model.architecture import Architecture, Shape
+from pipeline.model.network import Network, Tolerances, Values, Weights
 from pipeline.model.own import checks
 from pipeline.model.own.source import Source, find_source, make_network, read_declared
 from pipeline.model.parameters import nest_parameters

@@ -4,8 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.base.fault import Fault
-from pipeline.model.architecture import Architecture, Guess, Shape, check_options
+from pipeline.model.architecture import Architecture, Guess, Shape, check_image_size, check_options, count_classes
 from pipeline.model.section import Model, Option
 from pipeline.model.vit.variants import HYBRIDS, SIZES, variant
 
@@ -41,11 +40,6 @@ def options_of(model: Model) -> Options:
     return Options(**dict(model.options))  # type: ignore[arg-type]  # check() has compared names and types
 
 
-def count_tokens(model: Model) -> int:
-    """Returns the number of tokens, with the class token."""
-    return (model.image_size // variant(model.variant).stride) ** 2 + options_of(model).has_class_token
-
-
 class VisionTransformers(Architecture):
     """The family; its files are those of google-research/vision_transformer and big_vision."""
 
@@ -55,11 +49,7 @@ class VisionTransformers(Architecture):
     tag = "vit"
 
     def check(self, model: Model) -> None:
-        stride = variant(model.variant).stride
-        if model.image_size % stride:
-            raise Fault(
-                f"image_size {model.image_size} does not fit variant {model.variant}: expected a multiple of {stride}"
-            )
+        check_image_size(model, variant(model.variant).stride)
         check_options(model, {"pooling": POOLINGS, "pre_logits": int, "positions": POSITIONS})
 
     def describe(self, model: Model) -> str:
@@ -89,9 +79,8 @@ class VisionTransformers(Architecture):
             options["positions"] = "sincos2d"
         if (name := _name_variant(shapes, kernel)) is None:
             return None
-        head = shapes.get("head/bias")
-        classes = None if head is None else math.prod(head)
-        return Guess(name, _image_size(position, variant(name).stride, has_class_token), classes, options)
+        size = _image_size(position, variant(name).stride, has_class_token)
+        return Guess(name, size, count_classes(shapes), options)
 
 
 def _has_map(shapes: Mapping[str, Shape]) -> bool:

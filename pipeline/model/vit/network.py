@@ -8,18 +8,18 @@ part of the bytes of published modules.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from flax.traverse_util import flatten_dict
 
-from pipeline.model.blocks import BLOCKS, call_shared
+from pipeline.model.architecture import Shape
+from pipeline.model.blocks import call_shared
+from pipeline.model.flax_network import FlaxNetwork
 from pipeline.model.layers import LayerNorm, MlpBlock, Patches
-from pipeline.model.network import Network, Shape, Tolerances, Values, Weights
-from pipeline.model.parameters import nest_parameters
+from pipeline.model.network import Network, Tolerances
 from pipeline.model.section import Model
 from pipeline.model.vit import positions
 from pipeline.model.vit.architecture import POSITION, Options, options_of
@@ -151,10 +151,10 @@ class VisionTransformer(nn.Module):
         return tokens
 
 
-class VitNetwork(Network):
+class VitNetwork(FlaxNetwork):
     """A Vision Transformer of a section `model`."""
 
-    has_tokens = True
+    blocks = "Transformer/encoderblock_"
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -166,47 +166,8 @@ class VitNetwork(Network):
         # about its whole norm.
         self.tolerances = Tolerances(1e-5, 2e-4) if self._variant.resnet is None else Tolerances(5e-5, 5e-2)
 
-    def _module(self, classes: int | None, dropout: float = 0.0, has_tokens: bool = False) -> VisionTransformer:
+    def module(self, classes: int | None, dropout: float = 0.0, has_tokens: bool = False) -> VisionTransformer:
         return VisionTransformer(self._variant, classes, dropout, self._options, has_tokens)
-
-    def _apply(self, classes: int | None, weights: Weights, images: Values, key: jax.Array | None) -> jax.Array:
-        module = self._module(classes, 0.0 if key is None else self.model.dropout)
-        rngs = None if key is None else {"dropout": key}
-        outputs: jax.Array = module.apply({"params": nest_parameters(weights)}, images, rngs=rngs)
-        return outputs
-
-    def features(self, weights: Weights, images: Values, key: jax.Array | None = None) -> jax.Array:
-        return self._apply(None, weights, images, key)
-
-    def logits(self, weights: Weights, images: Values, key: jax.Array | None = None) -> jax.Array:
-        return self._apply(self.model.classes, weights, images, key)
-
-    def head(self, weights: Weights, features: Values) -> jax.Array:
-        head = {name: weights[f"head/{name}"] for name in ("kernel", "bias")}
-        logits: jax.Array = nn.Dense(self.model.classes).apply({"params": head}, features)
-        return logits
-
-    def tokens(self, weights: Weights, images: Values) -> jax.Array:
-        module = self._module(None, has_tokens=True)
-        tokens: jax.Array = module.apply({"params": nest_parameters(weights)}, images)
-        return tokens
-
-    def trace(self, weights: Weights, images: Values) -> dict[str, tuple[jax.Array, jax.Array]]:
-        module = self._module(self.model.classes)
-        _, state = module.apply({"params": nest_parameters(weights)}, images, mutable=[BLOCKS])
-        return {path: ends for path, (ends,) in flatten_dict(state[BLOCKS], sep="/").items()}
-
-    def expected_shapes(self, image_size: int | None = None) -> dict[str, Shape]:
-        size = image_size or self.model.image_size
-        image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-        # One encoder block is traced for all, since they are equal.
-        module = self._module(self.model.classes).clone(variant=replace(self._variant, layers=1))
-        tree = jax.eval_shape(module.init, jax.random.key(0), image)["params"]
-        encoder = tree["Transformer"]
-        block = encoder.pop("encoderblock_0")
-        encoder |= {f"encoderblock_{layer}": block for layer in range(self._variant.layers)}
-        leaves = jax.tree_util.tree_leaves_with_path(tree)
-        return {"/".join(key.key for key in path): leaf.shape for path, leaf in leaves}
 
     def _side(self, shapes: Mapping[str, Shape]) -> int | None:
         """Returns the side of a checkpoint's position grid; None without one that is a square."""
@@ -229,6 +190,7 @@ class VitNetwork(Network):
         return f"position embedding resized from {before}x{before} to {after}x{after}"
 
 
-def open_network(model: Model) -> Network:
-    """Returns the network of a section that names this architecture."""
+def open_network(model: Model, folder: Path) -> Network:
+    """Returns the network of a section that names this architecture; nothing of it lies in the member's folder."""
+    del folder
     return VitNetwork(model)
