@@ -101,13 +101,11 @@ def _selftests(
     outputs = float64.compute_outputs(network, arrays, inputs)
     least = float64.least_scales(network, arrays, outputs[Head.FE])
     logits = outputs[Head.CLASSIFICATION]
-    has_probabilities = classes.has_probabilities(logits.shape[1])
-    more = {
-        Head.CLASSIFICATION: {"probabilities": selftest.activate(logits, classes.activation)}
-        if has_probabilities
-        else {},
-        Head.FE: {"tokens": float64.compute_tokens(network, arrays, inputs)} if network.has_tokens else {},
-    }
+    more: dict[Head, dict[str, np.ndarray]] = {head: {} for head in Head}
+    if classes.has_probabilities(logits.shape[1]):
+        more[Head.CLASSIFICATION] = {"probabilities": classes.probabilities(logits)}
+    if network.has_tokens:
+        more[Head.FE] = {"tokens": float64.compute_tokens(network, arrays, inputs)}
     return {
         head: {
             "pixels": pixels,

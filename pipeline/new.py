@@ -202,8 +202,10 @@ def draft(request: Request, facts: Facts, cards: Path) -> dict[Path, str]:
     if is_own:
         file, _, name = facts.architecture.partition(":")
         texts[folder / file] = render("new/own_network.py.jinja", name=name)
-    paper = papers.BY_ARCHITECTURE.get(facts.architecture)
-    texts[folder / "collection.yaml"] = render("new/collection.yaml.jinja", name=request.collection, paper=paper)
+    family = papers.FAMILIES.get(facts.architecture)
+    texts[folder / "collection.yaml"] = render(
+        "new/collection.yaml.jinja", name=request.collection, paper=family and family.paper
+    )
     variant = "what cards call this size of the network, such as small" if is_own else "the variant, such as S/16"
     models = " or ".join(show_name(model) for model in facts.origin.models) if facts.origin else ""
     texts[folder / f"{request.member}.yaml"] = render(

@@ -47,10 +47,25 @@ def collection_name(recipe: Recipe) -> str:
     return "_".join(["augreg", recipe.ds, *([recipe.fine_tuning.ds] if recipe.fine_tuning else [])])
 
 
+def name_part(variant: str) -> str:
+    """Returns the spelling of a variant in members' names: r26_s32 for R26+S/32."""
+    return variant.lower().replace("/", "").replace("+", "_")
+
+
+def title_part(variant: str) -> str:
+    """Returns the spelling of a variant in titles: R26-S32 for R26+S/32."""
+    return variant.replace("/", "").replace("+", "-")
+
+
+def wrap(text: str) -> list[str]:
+    """Returns the lines of a text in a drafted YAML file."""
+    return textwrap.wrap(text, 110, break_long_words=False, break_on_hyphens=False)
+
+
 def member_name(recipe: Recipe) -> str:
     """Returns a member's usual name; other checkpoints may have the same."""
     tuned = recipe.fine_tuning
-    parts = ["vit", recipe.variant.lower().replace("/", "").replace("+", "_")]
+    parts = ["vit", name_part(recipe.variant)]
     if tuned is None or recipe.ds != "i21k":
         parts.append(recipe.ds)
     if tuned and (tuned.ds != "imagenet2012" or recipe.ds != "i21k"):
@@ -108,7 +123,7 @@ def _describe_hyperparameters(recipe: Recipe) -> str:
 
 def _title(recipe: Recipe) -> str:
     """Returns a short name for lists, such as "ViT-S16 on CIFAR-100, 384 pixels"."""
-    title = "ViT-" + recipe.variant.replace("/", "").replace("+", "-")
+    title = f"ViT-{title_part(recipe.variant)}"
     if recipe.fine_tuning is None or recipe.fine_tuning.ds != "imagenet2012":
         title += f" on {dataset_of(recipe).name}"
     return title + (f", {recipe.resolution} pixels" if recipe.resolution != names.PRETRAINING_RESOLUTION else "")
@@ -153,5 +168,5 @@ def draft_member(recipe: Recipe, folder: Path, cards: Path, pool: Index | None, 
         source=json.dumps(reported.source, ensure_ascii=False) if reported else None,  # a valid YAML string
         minimum=f"{reported.minimum:.3f}" if reported else "0.0",
         title=_title(recipe),
-        note=textwrap.wrap(_describe_hyperparameters(recipe), 110, break_long_words=False, break_on_hyphens=False),
+        note=wrap(_describe_hyperparameters(recipe)),
     )  # fmt: skip

@@ -62,4 +62,14 @@ GSAM = Paper(
 }""",
 )
 
-BY_ARCHITECTURE = {"vit": VIT, "mixer": MIXER}
+
+@dataclass(frozen=True)
+class Family:
+    """How collections and titles speak of an architecture: a short name, that of several, and its paper."""
+
+    short: str
+    plural: str
+    paper: Paper
+
+
+FAMILIES = {"vit": Family("ViT", "Vision Transformers", VIT), "mixer": Family("Mixer", "MLP-Mixers", MIXER)}

@@ -62,9 +62,9 @@ class Release:
     remark: str = ""
 
     @property
-    def architecture_paper(self) -> Paper:
-        """The first reference."""
-        return papers.BY_ARCHITECTURE[self.architecture]
+    def family(self) -> papers.Family:
+        """The words for its models; its paper is the first reference."""
+        return papers.FAMILIES[self.architecture]
 
 
 _SAM = "trained from scratch on {dataset} with sharpness-aware minimization (SAM)"

@@ -1,7 +1,6 @@
 """A checkpoint of upstream's other folders that is to become a member; see pipeline.pool.candidate."""
 
 import os
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.templates import render
 from pipeline.facts.collection import read_collection
 from pipeline.pool.datasets import Dataset
-from pipeline.pool.drafts import MARGIN
+from pipeline.pool.drafts import MARGIN, name_part, title_part, wrap
 from pipeline.pool.papers import Paper
 from pipeline.pool.upstream import README, Release, UpstreamFile
 
@@ -30,7 +29,7 @@ class Upstream:
     @property
     def member_names(self) -> tuple[str, ...]:
         release = self.file.release
-        variant = self.file.variant.lower().replace("/", "").replace("+", "_")
+        variant = name_part(self.file.variant)
         size = "" if self.image_size == _USUAL_SIZE else f"_{self.image_size}"
         return (f"{release.architecture}_{variant}_{release.suffix}{size}",)
 
@@ -71,8 +70,8 @@ class Upstream:
             "add/upstream_collection.yaml.jinja", name=name, release=release, dataset=release.dataset,
             summary=release.training.format(dataset=release.dataset.name), numbers=numbers,
             training=release.training.format(dataset=f"{release.dataset.name} [2]"),
-            plural="MLP-Mixers" if release.architecture == "mixer" else "Vision Transformers",
-            architecture_paper=_entry(release.architecture_paper), methods=[_entry(paper) for paper in release.methods],
+            plural=release.family.plural, architecture_paper=_entry(release.family.paper),
+            methods=[_entry(paper) for paper in release.methods],
         )  # fmt: skip
 
     def draft_member(self, folder: Path, cards: Path) -> str:
@@ -81,19 +80,18 @@ class Upstream:
             "add/upstream_member.yaml.jinja", file=self.file, image_size=self.image_size, dataset=self.dataset,
             labels=Path(os.path.relpath(cards / self.dataset.labels, folder)).as_posix(), title=self._title(),
             readme=README, minimum="0.0" if top1 is None else f"{max(0.0, top1 - MARGIN):.3f}",
-            remark=_wrap(self.file.release.remark),
+            remark=wrap(self.file.release.remark),
         )  # fmt: skip
 
     def _title(self) -> str:
         """Returns a short name for lists, such as "ViT-B16, original, 384 pixels"."""
-        prefix = "Mixer" if self.file.release.architecture == "mixer" else "ViT"
-        variant = f"{prefix}-{self.file.variant.replace('/', '').replace('+', '-')}"
+        variant = f"{self.file.release.family.short}-{title_part(self.file.variant)}"
         size = "" if self.image_size == _USUAL_SIZE else f", {self.image_size} pixels"
         return self.file.release.title.format(variant=variant) + size
 
 
 def _papers(release: Release) -> tuple[Paper, ...]:
-    return (release.architecture_paper, *release.methods)
+    return (release.family.paper, *release.methods)
 
 
 def _entry(paper: Paper) -> dict[str, str | list[str]]:
@@ -103,7 +101,3 @@ def _entry(paper: Paper) -> dict[str, str | list[str]]:
 
 def _list(urls: set[str]) -> str:
     return " and ".join(sorted(urls)) or "no paper"
-
-
-def _wrap(text: str) -> list[str]:
-    return textwrap.wrap(text, 110, break_long_words=False, break_on_hyphens=False)

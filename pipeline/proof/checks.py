@@ -327,7 +327,7 @@ def check_classes(module: Any, size: int, answers: Classes, tolerance: float) ->
     outputs = {name: value.numpy() for name, value in module.signatures["serving_classify"](encoded=files).items()}
     if missing := sorted(selftest.CLASSIFY_OUTPUTS - outputs.keys()):
         raise Fault(f"serving_classify returns no {', '.join(missing)}; run make convert again")
-    expected = selftest.activate(outputs["logits"], answers.activation)
+    expected = answers.probabilities(outputs["logits"])
     difference = float(np.max(np.abs(outputs["probabilities"].astype(np.float64) - expected)))
     are_named = selftest.names_the_largest(outputs, answers.names)
     example = tuple(name.decode(errors="replace") for name in outputs["top_classes"][0])

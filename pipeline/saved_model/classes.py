@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-TOP = 5  # classes that serving_classify names, or all where a model has fewer
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,15 @@ class Classes:
     def has_probabilities(self, logits: int) -> bool:
         """Whether probabilities of so many logits say anything: the softmax of a single one is 1 for every image."""
         return logits > 1 or self.activation != "softmax"
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Returns the probabilities of logits (n, classes), float32 of the same shape, computed in float64."""
+        from scipy import special
+
+        exact = logits.astype(np.float64)
+        return (special.expit(exact) if self.activation == "sigmoid" else special.softmax(exact, axis=1)).astype(
+            np.float32
+        )
 
     def write(self, path: Path) -> None:
         """Writes a file that read_classes() reads: 21,843 names are too long for a command line."""

@@ -3,9 +3,8 @@
     python -m pipeline.saved_model.export MODEL FOLDER HEAD CHECKPOINT OUT CLASSES
 
 MODEL is the section `model` as JSON, FOLDER that of the member's YAML file, OUT an empty folder, CLASSES a file that
-pipeline.saved_model.classes wrote. The checkpoint must
-fit the model: convert checks it at the same time, and ends this process if it does not. start_export() imports neither
-TensorFlow nor JAX.
+pipeline.saved_model.classes wrote. The checkpoint must fit the model: convert checks it at the same time, and ends this
+process if it does not. start_export() imports neither TensorFlow nor JAX.
 """
 
 import argparse

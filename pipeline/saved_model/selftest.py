@@ -36,15 +36,6 @@ def scaled(pixels: np.ndarray) -> np.ndarray:
     return result
 
 
-def activate(logits: np.ndarray, activation: str) -> np.ndarray:
-    """Returns the probabilities, float32 (n, classes), of logits; `activation` is "softmax" or "sigmoid"."""
-    exact = logits.astype(np.float64)
-    if activation == "sigmoid":
-        return (0.5 + 0.5 * np.tanh(exact / 2)).astype(np.float32)  # without an overflow
-    powers = np.exp(exact - exact.max(axis=1, keepdims=True))
-    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
 def largest_error(got: np.ndarray, expected: np.ndarray, scale: float) -> float:
     """Returns the largest difference of two arrays, divided by the scale; infinity for another shape."""
     if got.shape != expected.shape:

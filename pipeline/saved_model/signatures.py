@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from pipeline.base.heads import Head
 from pipeline.model.network import Network
 from pipeline.model.preprocessing import preprocess
-from pipeline.saved_model.classes import TOP, Classes
+from pipeline.saved_model.classes import Classes
+from pipeline.saved_model.selftest import TOP
 
 if TYPE_CHECKING:
     import tensorflow as tf

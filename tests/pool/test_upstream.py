@@ -59,7 +59,7 @@ def test_every_collection_makes_good_pages_that_fit_it(file: UpstreamFile, cards
     collection = read_collection(added.files[-1].with_name("collection.yaml"))
     assert collection.name == release.collection
     cited = {reference.url for reference in collection.references}
-    assert {paper.url for paper in (release.architecture_paper, *release.methods)} <= cited
+    assert {paper.url for paper in (release.family.paper, *release.methods)} <= cited
     assert ("https://arxiv.org/abs/2106.10270" in cited) is False  # AugReg's
     assert ("ImageNet-21k" in collection.training) == ("imagenet21k" in release.folder)
     assert ("fine-tuned on" in collection.training) == release.folder.endswith("+imagenet2012")

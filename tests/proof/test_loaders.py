@@ -16,7 +16,6 @@ from pipeline.base.fault import Fault
 from pipeline.base.verdict import Verdict
 from pipeline.facts.checks import LoaderCheck
 from pipeline.proof import c_api, loaders
-from pipeline.saved_model import selftest
 from pipeline.saved_model.classes import Classes
 from pipeline.saved_model.graph import find_xla_calls
 from tests.saved_model.models import edit
@@ -70,7 +69,7 @@ def plain_module(folder: Path) -> None:
         "outputs": outputs,
         "tolerance": np.array(1e-5),
         "encoded": np.frombuffer(png.encode(pixels[0]), np.uint8),
-        "probabilities": selftest.activate(outputs, "sigmoid"),
+        "probabilities": Classes("sigmoid").probabilities(outputs),
         "tokens": inputs.reshape(4, 4, 3) @ module.kernel.numpy()[:3],
     }
     (folder / "assets.extra").mkdir()

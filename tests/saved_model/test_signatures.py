@@ -101,7 +101,7 @@ def test_the_names_of_imagenet_21k_are_found(activation: str) -> None:
     ]
     assert selftest.names_the_largest(outputs, names)
     assert not selftest.names_the_largest(outputs, names[::-1])
-    probabilities = selftest.activate(logits, activation)
+    probabilities = Classes(activation).probabilities(logits)
     np.testing.assert_allclose(outputs["probabilities"], probabilities, rtol=0, atol=1e-6)
     assert (abs(outputs["probabilities"][0].sum() - 1) < 1e-5) == (activation == "softmax")
 
@@ -115,7 +115,9 @@ def test_classes_without_names_are_called_by_their_index() -> None:
 def test_one_class_has_one_answer() -> None:
     outputs = answer(np.array([[0.5], [-2.0]]), Classes("sigmoid", ("a cat",)))
     assert outputs["top_classes"].tolist() == [[b"a cat"]] * 2
-    np.testing.assert_allclose(outputs["probabilities"], selftest.activate(np.array([[0.5], [-2.0]]), "sigmoid"), 1e-6)
+    np.testing.assert_allclose(
+        outputs["probabilities"], Classes("sigmoid").probabilities(np.array([[0.5], [-2.0]])), 1e-6
+    )
 
 
 def test_the_softmax_of_a_single_logit_is_no_probability() -> None:
