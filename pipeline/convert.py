@@ -2,9 +2,8 @@
 
     python -m pipeline.convert MEMBER.yaml CHECKPOINT OUT
 
-writes OUT/classification and OUT/fe, each head in a process of its own (pipeline/saved_model/export.py), since most of
-the work is Python in one thread. Meanwhile this process computes the outputs for the self-test. OUT/build.json says
-what converted them (pipeline.trust.builder).
+writes OUT/classification and OUT/fe, each head in a process of its own (pipeline/saved_model/export.py). Meanwhile this
+process computes the outputs for the self-test. OUT/build.json says what converted them (pipeline.trust.builder).
 """
 
 import argparse
@@ -98,14 +97,15 @@ def _selftests(
     """Returns the content of each head's selftest.npz; pipeline.saved_model.selftest says what it is."""
     pixels = float64.selftest_pixels(network.model)
     inputs = selftest.scaled(pixels)
-    outputs = float64.compute_outputs(network, arrays, inputs)
+    exact = float64.compute_exact(network, arrays, inputs)
+    outputs = exact.outputs
     least = float64.least_scales(network, arrays, outputs[Head.FE])
     logits = outputs[Head.CLASSIFICATION]
     more: dict[Head, dict[str, np.ndarray]] = {head: {} for head in Head}
     if classes.has_probabilities(logits.shape[1]):
         more[Head.CLASSIFICATION] = {"probabilities": classes.probabilities(logits)}
-    if network.has_tokens:
-        more[Head.FE] = {"tokens": float64.compute_tokens(network, arrays, inputs)}
+    if exact.tokens is not None:
+        more[Head.FE] = {"tokens": exact.tokens}
     return {
         head: {
             "pixels": pixels,
@@ -186,27 +186,22 @@ def convert(subject: Subject, out: Path) -> None:
         status = stack.enter_context(Status(f"convert {subject.member}"))
         status.begin("exporting both modules")
         folders = {head: stack.enter_context(replacing_folder(out / head)) for head in Head}
-        exports = {
-            head: stack.enter_context(export.start_export(model, subject.folder, head, subject.path, folder, classes))
-            for head, folder in folders.items()
-        }
-        # Imported after the exports have started, since these import JAX.
+        both = stack.enter_context(export.start_export(model, subject.folder, subject.path, folders, classes))
+        # Imported after the export has started, since these import JAX.
         from pipeline.checkpoints import npz
 
         network = open_network(model, subject.folder)
-        parameters = npz.load(subject.path, network)  # raises if it does not fit; leaving the block ends the exports
+        parameters = npz.load(subject.path, network)  # raises if it does not fit; leaving the block ends the export
         if parameters.image_size is not None:
             status.print(_describe_resize(network, parameters.image_size))
         tests = _selftests(network, parameters.arrays, classes)
         record = provenance_record(subject, parameters.image_size)
-        del parameters  # releases the mapped file: the exports need the memory
-        hashing = stack.enter_context(ThreadPoolExecutor())
-        digests = {}
+        del parameters  # releases the mapped file: the export needs the memory
+        both.wait()
         for head, folder in folders.items():
-            exports[head].wait()
             _write_extra(folder, subject.names if head is Head.CLASSIFICATION else (), record, tests[head])
-            digests[head] = hashing.submit(folder_digest, folder)
-        contents = {head: digest.result() for head, digest in digests.items()}
+        with ThreadPoolExecutor() as hashing:
+            contents = dict(zip(folders, hashing.map(folder_digest, folders.values()), strict=True))
         build = describe_build(started, subject, record, contents)
     builder.write_build(out, build)
 

@@ -122,27 +122,29 @@ def test_both_signatures_preprocess_as_validation_does(published: Path, tmp_path
 
 
 def exporting(path: Path, out: Path) -> AbstractContextManager[Job]:
-    out.mkdir()
-    return export.start_export(Model("Mini/8", 16, 3), path.parent, Head.FE, path, out, Classes())
+    folders = {head: out / head for head in Head}
+    for folder in folders.values():
+        folder.mkdir()
+    return export.start_export(Model("Mini/8", 16, 3), path.parent, path, folders, Classes())
 
 
 def test_an_export_that_is_killed_is_a_fault(mini_checkpoint: Path, tmp_path: Path) -> None:
-    with exporting(mini_checkpoint, tmp_path / "fe") as job:
+    with exporting(mini_checkpoint, tmp_path) as job:
         job.process.kill()
-        with pytest.raises(Fault, match=r"^the export of fe was killed by SIGKILL; unless somebody did that, memory"):
+        with pytest.raises(Fault, match=r"^the export was killed by SIGKILL; unless somebody did that, memory"):
             job.wait()
 
 
 @pytest.mark.slow
 def test_a_fault_of_an_export_is_raised_in_its_parent(tmp_path: Path) -> None:
-    with exporting(tmp_path / "gone.npz", tmp_path / "fe") as job, pytest.raises(Fault) as raised:
+    with exporting(tmp_path / "gone.npz", tmp_path) as job, pytest.raises(Fault) as raised:
         job.wait()
     assert str(raised.value) == f"{tmp_path / 'gone.npz'}: no such checkpoint; run make fetch first"
 
 
 def test_an_export_ends_with_its_parent(mini_checkpoint: Path, tmp_path: Path) -> None:
-    with exporting(mini_checkpoint, tmp_path / "fe") as job:
+    with exporting(mini_checkpoint, tmp_path) as job:
         assert job.process.stdin
         job.process.stdin.close()  # as the kernel does for a parent that was killed
         assert job.process.wait() == 1
-    assert not list((tmp_path / "fe").iterdir())
+    assert not [*tmp_path.glob("*/saved_model.pb")]

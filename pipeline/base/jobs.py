@@ -1,7 +1,8 @@
 """Runs a command of the pipeline in a process of its own, whose memory the system gets back when it ends.
 
 The command's module calls run_job() with its main(); the process that needs it starts it with start_job(). A job reads
-nothing: its standard input tells it only that its parent is still there.
+nothing: its standard input tells it only that its parent is still there. A job of two halves that import the same
+libraries runs one of them in a copy of itself, with start_copy().
 """
 
 import os
@@ -11,8 +12,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -74,14 +77,75 @@ def start_job(module: str, arguments: Sequence[str | Path], purpose: str) -> Ite
         tempfile.TemporaryFile() as errors,
         # A process that is killed leaves its temporary files behind, TensorFlow's generated code among them.
         tempfile.TemporaryDirectory() as temporary,
+        _holders() as held,
         subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=output, stderr=errors, env=os.environ | {"TMPDIR": temporary}
+            command,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=errors,
+            env=os.environ | {"TMPDIR": temporary},
+            process_group=0,  # the job's copies are killed with it
+            pass_fds=[held],
         ) as process,
     ):
         try:
             yield Job(module, purpose, process, (output, errors))
         finally:
-            process.kill()
+            with suppress(ProcessLookupError):  # all have ended
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def _holders() -> Iterator[int]:
+    """Gives a file descriptor for processes to inherit; the block ends when all of them have ended."""
+    read, write = os.pipe()
+    try:
+        yield write
+    finally:
+        os.close(write)
+        os.read(read, 1)  # nobody writes: it returns at the end of the last process
+        os.close(read)
+
+
+@contextmanager
+def start_copy(module: str, main: Callable[[], None]) -> Iterator[None]:
+    """Runs `main` in a copy of this process, a job, while the block runs, whose end fails as the copy did.
+
+    What is imported before need not be imported again. It must not have started threads, as the first computation of
+    JAX or TensorFlow does: a copy has none of them. The threads of NumPy's OpenBLAS are no matter: it starts new ones.
+
+    Args:
+        module: as for run_job().
+        main: the work of the copy.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as errors:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # since Python 3.12, of any thread
+            process = os.fork()
+        if not process:
+            os.dup2(errors.fileno(), 2)
+            try:
+                run_job(module, lambda arguments: main())
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+            finally:
+                os._exit(1)
+        try:
+            yield
+        except BaseException:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            raise
+        _, ended = os.waitpid(process, 0)
+        if ended:
+            os.write(2, _text(errors).encode())
+            status = os.waitstatus_to_exitcode(ended)
+            if status < 0:
+                os.kill(os.getpid(), -status)
+            os._exit(status)
 
 
 def run_job(module: str, main: Callable[[Sequence[str]], None]) -> NoReturn:

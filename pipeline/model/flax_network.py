@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
@@ -54,6 +55,11 @@ class FlaxNetwork(Network):
         head = {name: weights[f"head/{name}"] for name in ("kernel", "bias")}
         logits: jax.Array = nn.Dense(self.model.classes).apply({"params": head}, features)
         return logits
+
+    def head_scales(self, weights: Weights, features: np.ndarray) -> np.ndarray:
+        # Of a dense layer the derivatives are the kernel; JAX would compile them.
+        kernel, bias = (np.asarray(weights[f"head/{name}"], np.float64) for name in ("kernel", "bias"))
+        return np.sqrt(np.square(features) @ np.square(kernel) + np.square(bias))
 
     def tokens(self, weights: Weights, images: Values) -> jax.Array:
         module = self.module(None, has_tokens=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,8 +36,23 @@ def _compile_quickly() -> Iterator[None]:
         jax.config.update("jax_disable_most_optimizations", before)
 
 
-def compute_outputs(network: "Network", arrays: Mapping[str, np.ndarray], inputs: np.ndarray) -> dict[Head, np.ndarray]:
-    """Returns the JAX model's outputs by head, rounded from float64: float32 (n, classes) and (n, width).
+@dataclass(frozen=True)
+class Exact:
+    """What the JAX model returns, rounded from float64: float32.
+
+    Attributes:
+        outputs: by head, logits (n, classes) and features (n, width).
+        tokens: after the last LayerNorm, (n, tokens, width); None of a network without.
+    """
+
+    outputs: Mapping[Head, np.ndarray]
+    tokens: np.ndarray | None
+
+
+def compute_exact(
+    network: "Network", arrays: Mapping[str, np.ndarray], inputs: np.ndarray, tokens_of: int = 1
+) -> Exact:
+    """Computes the JAX model in float64.
 
     Two reasons for float64: the outputs are more exact than any float32 result that is compared with them, and they are
     the same on every machine, where the last bits of float32 sums depend on the processor. A module's bytes depend on
@@ -46,39 +62,27 @@ def compute_outputs(network: "Network", arrays: Mapping[str, np.ndarray], inputs
         network: the network.
         arrays: the checkpoint.
         inputs: float32 (n, size, size, 3) in [-1, 1].
+        tokens_of: the number of images whose tokens are computed: the first ones.
     """
     import jax
 
     from pipeline.model.network import select_weights
+
+    def compute(weights: Mapping[str, np.ndarray], images: np.ndarray) -> tuple["jax.Array", "jax.Array | None"]:
+        # Both in one function, so that small models are compiled once.
+        tokens = network.tokens(weights, images[:tokens_of]) if network.has_tokens else None
+        return network.features(weights, images), tokens
 
     with jax.enable_x64(True), _compile_quickly():
         # Compiled as a whole it needs all parameters in float64 at once; else those of one block.
         is_small = sum(value.size for value in arrays.values()) < COMPILED_WHOLE
         weights = select_weights(network, arrays, Head.FE)
-        exact = inputs.astype(np.float64)
-        features = (jax.jit(network.features) if is_small else network.features)(weights, exact)
+        features, tokens = (jax.jit(compute) if is_small else compute)(weights, inputs.astype(np.float64))
         logits = network.head(arrays, features)
-    return {Head.CLASSIFICATION: np.asarray(logits, np.float32), Head.FE: np.asarray(features, np.float32)}
-
-
-def compute_tokens(network: "Network", arrays: Mapping[str, np.ndarray], inputs: np.ndarray) -> np.ndarray:
-    """Returns the JAX model's tokens after the last LayerNorm, rounded from float64: float32 (n, tokens, width).
-
-    Not compiled as a whole: each kind of block is, as by compute_outputs() for a large model and for the trace.
-
-    Args:
-        network: a network with tokens.
-        arrays: the checkpoint.
-        inputs: float32 (n, size, size, 3) in [-1, 1].
-    """
-    import jax
-
-    from pipeline.model.network import select_weights
-
-    with jax.enable_x64(True), _compile_quickly():
-        return np.asarray(
-            network.tokens(select_weights(network, arrays, Head.FE), inputs.astype(np.float64)), np.float32
-        )
+    return Exact(
+        {Head.CLASSIFICATION: np.asarray(logits, np.float32), Head.FE: np.asarray(features, np.float32)},
+        None if tokens is None else np.asarray(tokens, np.float32),
+    )
 
 
 def least_scales(network: "Network", arrays: Mapping[str, np.ndarray], features: np.ndarray) -> dict[Head, float]:

@@ -144,7 +144,8 @@ def compute_reference(
     """
     from pipeline.model.network import select_weights
 
-    outputs = float64.compute_outputs(network, arrays, inputs)
+    exact = float64.compute_exact(network, arrays, inputs, TRACED)
+    outputs = exact.outputs
     logits = outputs[Head.CLASSIFICATION]
     if np.all(logits == logits[0]) and not np.all(inputs == inputs[0]):
         raise Fault(
@@ -155,14 +156,14 @@ def compute_reference(
     head = {name: np.array(value) for name, value in arrays.items() if network.is_head(name)}
     return Reference(
         inputs=inputs,
-        outputs={head: outputs[head] for head in Head},
+        outputs=outputs,
         blocks=_trace_reference(network, arrays, inputs[:TRACED]),
         weights={head: select_weights(network, fingerprints, head) for head in Head},
         head=lambda features: np.asarray(network.head(head, features)),
         tolerance=network.tolerances.outputs,
         least_scales=float64.least_scales(network, arrays, outputs[Head.FE]),
         resized_from=resized_from,
-        tokens=float64.compute_tokens(network, arrays, inputs[:TRACED]) if network.has_tokens else None,
+        tokens=exact.tokens,
     )
 
 

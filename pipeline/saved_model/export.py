@@ -1,10 +1,12 @@
-"""export: writes one head of a checkpoint as a SavedModel, in a process of its own.
+"""export: writes both heads of a checkpoint as SavedModels, in two processes that import TensorFlow and JAX once.
 
-    python -m pipeline.saved_model.export MODEL FOLDER HEAD CHECKPOINT OUT CLASSES
+    python -m pipeline.saved_model.export MODEL FOLDER CHECKPOINT CLASSES CLASSIFICATION FE
 
-MODEL is the section `model` as JSON, FOLDER that of the member's YAML file, OUT an empty folder, CLASSES a file that
-pipeline.saved_model.classes wrote. The checkpoint must fit the model: convert checks it at the same time, and ends this
-process if it does not. start_export() imports neither TensorFlow nor JAX.
+MODEL is the section `model` as JSON, FOLDER that of the member's YAML file, CLASSES a file that
+pipeline.saved_model.classes wrote, CLASSIFICATION and FE empty folders. The checkpoint must fit the model: convert
+checks it at the same time, and ends these processes if it does not. start_export() imports neither TensorFlow nor JAX.
+
+Two processes, since most of the work is Python in one thread. The imports take a third of the work.
 """
 
 import argparse
@@ -13,20 +15,26 @@ import gc
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 
 from pipeline.base.files import sync_folder
 from pipeline.base.heads import Head
-from pipeline.base.jobs import Job, run_job, start_job
+from pipeline.base.jobs import Job, run_job, start_copy, start_job
 from pipeline.model.section import Model
 from pipeline.saved_model.classes import Classes, read_classes
-from pipeline.saved_model.load import start_tensorflow
+from pipeline.saved_model.load import import_tensorflow, start_tensorflow
 
 _MODULE = "pipeline.saved_model.export"
+# What both processes need, imported before there are two. Not a network: the file of one's own may compute at import,
+# which starts threads.
+_SHARED = (
+    "jax.experimental.jax2tf", "pipeline.checkpoints.npz", "pipeline.model.flax_network", "pipeline.model.networks",
+)  # fmt: skip
 
 
 @contextmanager
@@ -76,7 +84,6 @@ def export(model: Model, folder: Path, head: Head, path: Path, out: Path, classe
     Raises:
         OSError: when the disk is full or not writable.
     """
-    start_tensorflow()
     import jax
     import tensorflow as tf
 
@@ -109,28 +116,45 @@ def export(model: Model, folder: Path, head: Head, path: Path, out: Path, classe
 
 
 @contextmanager
-def start_export(model: Model, folder: Path, head: Head, path: Path, out: Path, classes: Classes) -> Iterator[Job]:
-    """Starts export() in a process of its own, which ends at the latest with the block."""
+def start_export(model: Model, folder: Path, path: Path, out: Mapping[Head, Path], classes: Classes) -> Iterator[Job]:
+    """Starts the export of both heads in processes of their own, which end at the latest with the block.
+
+    Args:
+        model: the section `model`.
+        folder: that of the member's YAML file.
+        path: the checkpoint, an .npz that fits.
+        out: an empty folder for each head.
+        classes: what a classifier answers beside its logits.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary, "classes.json")
         classes.write(file)
-        arguments: list[str | Path] = [json.dumps(asdict(model)), folder, head, path, out, file]
-        with start_job(_MODULE, arguments, f"the export of {head}") as job:
+        arguments: list[str | Path] = [json.dumps(asdict(model)), folder, path, file, *(out[head] for head in Head)]
+        with start_job(_MODULE, arguments, "the export") as job:
             yield job
 
 
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description="Writes one head of a checkpoint.")
+    parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description="Writes both heads of a checkpoint.")
     parser.add_argument("model", type=json.loads, help="the section model as JSON")
     parser.add_argument("folder", type=Path, help="that of the member's YAML file")
-    parser.add_argument("head", type=Head, choices=list(Head))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
-    parser.add_argument("out", type=Path, help="an empty folder")
     parser.add_argument("classes", type=Path, help="the classes of the model, JSON")
+    for head in Head:
+        parser.add_argument(str(head), type=Path, help="an empty folder")
     args = parser.parse_args(arguments)
     gc.disable()  # with the millions of objects of a large model, collections take a tenth of the time
     classes = read_classes(args.classes)
-    export(Model(**args.model), args.folder, args.head, args.checkpoint, args.out, classes)
+
+    def write(head: Head) -> None:
+        start_tensorflow()
+        export(Model(**args.model), args.folder, head, args.checkpoint, vars(args)[head], classes)
+
+    import_tensorflow()
+    for name in _SHARED:
+        import_module(name)
+    with start_copy(_MODULE, lambda: write(Head.FE)):
+        write(Head.CLASSIFICATION)
 
 
 if __name__ == "__main__":

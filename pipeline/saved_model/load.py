@@ -5,7 +5,8 @@ import os
 import sys
 import tempfile
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ _DAMAGED = (
 )  # fmt: skip
 
 
-def start_tensorflow() -> None:
-    """Imports TensorFlow and initializes its devices, with stderr redirected meanwhile.
+def import_tensorflow() -> None:
+    """Imports TensorFlow, with stderr redirected meanwhile. It starts no threads.
 
     TensorFlow 2.21 writes several lines about processor features and missing GPUs to file descriptor 2 before its log
     level takes effect. They are shown only if the import fails.
@@ -28,24 +29,41 @@ def start_tensorflow() -> None:
     objects that exist by its end: modules, classes and functions stay anyway.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    terminal, collecting = os.dup(2), gc.isenabled()
+    collecting = gc.isenabled()
     gc.disable()
+    try:
+        with _quiet():
+            import tensorflow as tf
+        tf.get_logger().setLevel("ERROR")  # one line for each variable of a model of TensorFlow 1, say
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()
+
+
+def start_tensorflow() -> None:
+    """Imports TensorFlow and initializes its devices, with stderr redirected meanwhile."""
+    import_tensorflow()
+    import tensorflow as tf
+
+    with _quiet():
+        tf.constant(0)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Redirects file descriptor 2; what was written is shown only if the block fails."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
     with tempfile.TemporaryFile() as log:
         os.dup2(log.fileno(), 2)
         try:
-            import tensorflow as tf
-
-            tf.constant(0)
-            tf.get_logger().setLevel("ERROR")  # one line for each variable of a model of TensorFlow 1, say
+            yield
         except BaseException:
             log.seek(0)
             os.write(terminal, log.read())
             raise
         finally:
-            gc.freeze()
-            if collecting:
-                gc.enable()
             os.dup2(terminal, 2)
             os.close(terminal)
 

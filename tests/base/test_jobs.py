@@ -1,6 +1,9 @@
 """jobs: a job's output, faults and crashes reach the process that started it."""
 
+import fcntl
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -11,7 +14,7 @@ SCRIPT = """
 import os, sys
 from pathlib import Path
 from pipeline.base.fault import Fault
-from pipeline.base.jobs import run_job
+from pipeline.base.jobs import run_job, start_copy
 
 def main(arguments):
     print("a warning", file=sys.stderr)
@@ -66,3 +69,66 @@ def test_a_job_is_killed_at_the_end_of_the_block(write_job: Path) -> None:
     with start_job("job", [], "the test") as job:
         pass
     assert job.process.returncode == -9
+
+
+# The same job in two halves: what `own` and `copy` name are statements.
+HALVES = """
+import fcntl, os, sys, time
+from pathlib import Path
+from pipeline.base.fault import Fault
+from pipeline.base.jobs import run_job, start_copy
+
+def copied():
+    {copy}
+
+def main(arguments):
+    with start_copy("job", copied):
+        {own}
+    Path("whole").touch()
+
+run_job("job", main)
+"""
+SLEEP = "time.sleep(600)"
+
+
+@pytest.fixture
+def write_halves(write_job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    monkeypatch.chdir(tmp_path)
+    return lambda own, copy: cast(None, write_job.write_text(HALVES.format(own=own, copy=copy)))
+
+
+def test_a_copy_works_beside_its_job(write_halves: Callable[[str, str], None], tmp_path: Path) -> None:
+    write_halves("Path('own').touch()", "Path('copy').touch()")
+    with start_job("job", [], "the test") as job:
+        assert job.wait() == ""
+    assert all((tmp_path / name).exists() for name in ("own", "copy", "whole"))
+
+
+@pytest.mark.parametrize(
+    ("own", "copy", "kind", "message"),
+    [
+        ("pass", "raise Fault('of the copy')", Fault, "^of the copy$"),
+        ("pass", "raise ValueError('a bug')", RuntimeError, r"(?s)ended with status 1:.*ValueError: a bug"),
+        ("pass", "os.kill(os.getpid(), 9)", Fault, "^the test was killed by SIGKILL; unless"),
+        ("raise Fault('its own')", "raise Fault('of the copy')", Fault, "^its own$"),
+        ("raise Fault('its own')", SLEEP, Fault, "^its own$"),
+    ],
+)
+def test_a_job_fails_as_its_copy_does(
+    write_halves: Callable[[str, str], None], tmp_path: Path, own: str, copy: str, kind: type[Exception], message: str
+) -> None:
+    write_halves(own, copy)
+    with start_job("job", [], "the test") as job, pytest.raises(kind, match=message):
+        job.wait()
+    assert not (tmp_path / "whole").exists()
+
+
+def test_the_copy_of_a_killed_job_ends_with_the_block(write_halves: Callable[[str, str], None], tmp_path: Path) -> None:
+    # As its standard output, which the kernel closes before the job's other files.
+    copy = "held = os.open('held', os.O_CREAT); fcntl.flock(held, fcntl.LOCK_EX); os.dup2(held, 1); os.close(held); "
+    copy += "Path('ready').touch(); "
+    write_halves("while not Path('ready').exists(): pass\n        os.kill(os.getpid(), 9)", copy + SLEEP)
+    with start_job("job", [], "the test") as job, pytest.raises(Fault, match="SIGKILL"):
+        job.wait()
+    with (tmp_path / "held").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while the copy lives

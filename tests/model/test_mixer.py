@@ -94,7 +94,7 @@ def test_features_are_the_mean_of_the_tokens_and_the_head_reads_them() -> None:
     network, arrays, images = network_of(MINI), random_arrays(MINI), images_of(MINI, 2)
     tokens = np.asarray(network.tokens(arrays, images))
     assert tokens.shape == (2, 16, 64)
-    outputs = float64.compute_outputs(network, arrays, images)
+    outputs = float64.compute_exact(network, arrays, images).outputs
     assert outputs[Head.FE].shape == (2, 64)
     np.testing.assert_allclose(tokens.mean(axis=1), outputs[Head.FE], atol=2e-6)
     logits = np.asarray(network.logits(arrays, images))

@@ -101,7 +101,7 @@ def test_the_snippets_of_the_guide_are_networks(library: str, folder: Path) -> N
     arrays = npz.load(folder / "mine.npz", network).arrays
     expected = np.asarray(expected_logits(library, module, left))
     assert np.allclose(network.logits(arrays, IMAGES), expected, rtol=1e-5, atol=1e-6)
-    outputs = float64.compute_outputs(network, arrays, IMAGES)
+    outputs = float64.compute_exact(network, arrays, IMAGES).outputs
     assert np.allclose(outputs[Head.CLASSIFICATION], expected, rtol=1e-4, atol=1e-5)
     assert outputs[Head.FE].shape == (3, 64 if library == "Plain JAX" else 16)
     assert bool(network.frozen) == (library == "State")
