@@ -148,3 +148,23 @@ def test_an_export_ends_with_its_parent(mini_checkpoint: Path, tmp_path: Path) -
         job.process.stdin.close()  # as the kernel does for a parent that was killed
         assert job.process.wait() == 1
     assert not [*tmp_path.glob("*/saved_model.pb")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", Head)
+def test_no_function_is_there_only_to_be_called_by_another(published: Path, head: Head) -> None:
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    path = published / f"artifacts/mini/{head}/saved_model.pb"
+    (meta_graph,) = SavedModel.FromString(path.read_bytes()).meta_graphs
+    public = meta_graph.object_graph_def.concrete_functions
+    functions = {function.signature.name: function.node_def for function in meta_graph.graph_def.library.function}
+    plain = {"StatefulPartitionedCall", "Identity", "NoOp"}
+    called = {
+        node.attr["f"].func.name
+        for nodes in functions.values()
+        for node in nodes
+        if node.op == "StatefulPartitionedCall" and {each.op for each in nodes} <= plain
+    }
+    assert called
+    assert called <= public.keys()

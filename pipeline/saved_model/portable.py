@@ -3,7 +3,7 @@
     StableHLO modules  are rewritten for STABLEHLO_VERSION, without debug information
     XlaCallModule      nodes get CALLING_CONVENTION, which every TensorFlow since 2.14 runs
     gradients          that are not saved are no longer announced, so that TensorFlow does not warn of them
-    signatures         are one function each, where TensorFlow writes another around each, with all variables again
+    functions          that only call another take its place: each has all variables as arguments
     the graph          loses shapes, names and nodes that only hand their inputs on and that nothing needs
 
 pipeline.saved_model.runtimes has the measurements behind the two versions.
@@ -26,6 +26,7 @@ STABLEHLO_VERSION = "0.9.0"
 CALLING_CONVENTION = 8
 PLATFORMS = ("cpu", "cuda", "tpu")  # as jax2tf's native_serialization_platforms names them
 
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 # Operations whose shapes follow from inputs, attributes or the variable. Calls and XlaCallModule keep their shapes.
 _SHAPED_BY_INPUTS = ("Identity", "IdentityN", "ReadVariableOp", "VarHandleOp", "AssignVariableOp", "DisableCopyOnRead")
 
@@ -45,7 +46,7 @@ def make_portable(folder: Path) -> None:
     saved_model = SavedModel.FromString(path.read_bytes())
     _lower_xla_calls(saved_model)
     _remove_unsaved_gradient_marks(saved_model)
-    _unwrap_signatures(saved_model)
+    _unwrap_functions(saved_model)
     _slim_graphs(saved_model)
     if empty := [one.text for one in find_empty_attributes(saved_model)]:
         raise RuntimeError(f"{path}: attributes without a value: {', '.join(empty)}")
@@ -95,48 +96,69 @@ def _remove_unsaved_gradient_marks(saved_model: Any) -> None:
                     del node.attr["_gradient_op_type"]
 
 
-def _unwrap_signatures(saved_model: Any) -> None:
-    """Puts the nodes of a function that one other calls, and only passes arguments and results to, into the other.
+def _unwrap_functions(saved_model: Any) -> None:
+    """Puts the nodes of a function into one that only calls it; its other callers call that one instead.
 
-    tf.saved_model.save writes such a function around each signature. Each has all variables as arguments, which takes
-    time at every load.
+    tf.saved_model.save writes a function around each signature, and the object around each of its methods. Each has all
+    variables as arguments, which takes time at every load.
     """
     for meta_graph in saved_model.meta_graphs:
         library = meta_graph.graph_def.library
         functions = {function.signature.name: function for function in library.function}
-        bodies = function_nodes(meta_graph.graph_def).values()
-        calls = Counter(called for nodes in bodies for node in nodes for called in called_functions(node))
+        nodes = [node for body in function_nodes(meta_graph.graph_def).values() for node in body]
+        named = Counter(name for node in nodes for name in called_functions(node))
+        calls = Counter(attribute(node, "f").func.name for node in nodes if node.op in _CALLS)
         public = meta_graph.object_graph_def.concrete_functions
+        # What a gradient captures of the forward pass: a tensor of a function, by the name of its node.
+        objects = meta_graph.object_graph_def.nodes
+        captures = [node.captured_tensor for node in objects if node.HasField("captured_tensor")]
         for wrapper in list(functions.values()):
             called = functions.get(_wrapped(wrapper) or "")
-            if called is None or calls[called.signature.name] > 1 or called.signature.name in public:
+            if called is None or called.signature.name in public:
                 continue
-            if _interface(called) != _interface(wrapper):
+            name = called.signature.name
+            # What also names it in another way than by a call, as a loop does, needs it as it is.
+            if named[name] != calls[name] or not _take_over(wrapper, called):
                 continue
-            del wrapper.node_def[:]
-            wrapper.node_def.extend(called.node_def)
-            for field in ("ret", "control_ret"):
-                getattr(wrapper, field).clear()
-                getattr(wrapper, field).update(getattr(called, field))
-            del functions[called.signature.name]
+            del functions[name]
+            for function in functions.values():
+                for node in function.node_def:
+                    if node.op in _CALLS and attribute(node, "f").func.name == name:
+                        node.attr["f"].func.name = wrapper.signature.name
+            for captured in captures:
+                if captured.concrete_function == name:
+                    captured.concrete_function = wrapper.signature.name
         kept = list(functions.values())
         del library.function[:]
         library.function.extend(kept)
 
 
-def _interface(function: Any) -> tuple[list[tuple[str, int]], list[tuple[str, int]], list[str]]:
-    """Returns the names and types of a function's arguments and results, and its control outputs."""
-    inputs, outputs = (
-        [(each.name, each.type) for each in arguments]
-        for arguments in (function.signature.input_arg, function.signature.output_arg)
+def _take_over(wrapper: Any, called: Any) -> bool:
+    """Replaces the nodes of a function by those of the one that it only calls; returns whether it could."""
+    arguments, results = (
+        list(zip(getattr(called.signature, field), getattr(wrapper.signature, field), strict=True))
+        for field in ("input_arg", "output_arg")
     )
-    return inputs, outputs, list(function.signature.control_output)
+    names = {old.name: new.name for old, new in arguments}
+    if not {node.name for node in called.node_def}.isdisjoint(names.values()):
+        return False
+    outputs = {new.name: names.get(called.ret[old.name], called.ret[old.name]) for old, new in results}
+    del wrapper.node_def[:]
+    wrapper.node_def.extend(called.node_def)
+    for node in wrapper.node_def:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    wrapper.ret.clear()
+    wrapper.ret.update(outputs)
+    wrapper.control_ret.clear()
+    wrapper.control_ret.update(called.control_ret)
+    wrapper.signature.control_output[:] = called.signature.control_output
+    return True
 
 
 def _wrapped(function: Any) -> str | None:
     """Returns the function that another one only calls, with its own arguments, and whose results it returns."""
     nodes = {node.name: node for node in function.node_def}
-    calls = [node for node in nodes.values() if node.op in ("PartitionedCall", "StatefulPartitionedCall")]
+    calls = [node for node in nodes.values() if node.op in _CALLS]
     if len(calls) != 1 or any(node.op not in (calls[0].op, "Identity", "NoOp") for node in nodes.values()):
         return None
     (call,) = calls
