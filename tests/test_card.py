@@ -115,7 +115,7 @@ def test_a_card_of_one_class_offers_no_softmax(report: Report) -> None:
     assert "pixels and returns 1 logit.\n" in card
     assert "| accuracy | not measured | the model has one class, so that every prediction is right |" in card
     assert "top-1 agreement" not in card
-    assert "The logit of one image takes 0.0302 billion floating-point operations" in card
+    assert "The logit of one image takes 30.2 million floating-point operations" in card
     assert "Use it to score images for the class of ImageNet-1k, or as a start" in card
     assert "serving_classify" not in card
     assert (

@@ -43,6 +43,11 @@ def billions(count: int) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def with_unit(count: int) -> str:
+    """Returns a large count with three digits and its unit: "9.2 billion", "30.2 million", "1,020 billion"."""
+    return f"{billions(count)} billion" if count >= 1e9 else f"{billions(1000 * count)} million"
+
+
 def make_environment(folder: Path, autoescape: bool) -> jinja2.Environment:
     """Returns an environment for a folder of templates, which raises UndefinedError where a fact is missing.
 
@@ -76,6 +81,7 @@ def make_environment(folder: Path, autoescape: bool) -> jinja2.Environment:
         "sentence": lambda words: words[:1].upper() + words[1:],
         "with_article": with_article,
         "billions": billions,
+        "with_unit": with_unit,
     }
     environment.globals["install"] = INSTALL
     return environment

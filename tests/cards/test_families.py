@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.base import yaml_sections
 from pipeline.base.heads import Head
-from pipeline.base.templates import billions, with_article
+from pipeline.base.templates import billions, with_article, with_unit
 from pipeline.cards.collection_page import check_collection, list_member, render_collection
 from pipeline.cards.hugging_face import readme
 from pipeline.cards.kaggle import model_metadata
@@ -61,6 +61,12 @@ def test_billions_have_three_digits() -> None:
         "335",
         "1,020",
     ]
+
+
+def test_small_counts_are_in_millions() -> None:
+    assert [with_unit(count) for count in (8_290_000, 30_160_986, 9_202_000_000)] == [
+        "8.29 million", "30.2 million", "9.2 billion",
+    ]  # fmt: skip
 
 
 def test_the_cards_of_a_mixer_call_it_that(mixer: Report) -> None:

@@ -53,6 +53,11 @@ def files() -> dict[str, bytes]:
     }
 
 
+def test_no_files_are_no_images() -> None:
+    images = signatures.read_images(tf.constant([], tf.string), 16)
+    assert (images.shape, images.dtype) == ((0, 16, 16, 3), tf.float32)
+
+
 @pytest.mark.parametrize("kind", files())
 def test_pixels_equal_those_of_pillow(kind: str) -> None:
     content = files()[kind]
