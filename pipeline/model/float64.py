@@ -70,8 +70,12 @@ def compute_exact(
 
     def compute(weights: Mapping[str, np.ndarray], images: np.ndarray) -> tuple["jax.Array", "jax.Array | None"]:
         # Both in one function, so that small models are compiled once.
-        tokens = network.tokens(weights, images[:tokens_of]) if network.has_tokens else None
-        return network.features(weights, images), tokens
+        if not network.has_tokens:
+            return network.features(weights, images), None
+        if network.averages_tokens:
+            tokens = network.tokens(weights, images)
+            return tokens.mean(axis=1), tokens[:tokens_of]
+        return network.features(weights, images), network.tokens(weights, images[:tokens_of])
 
     with jax.enable_x64(True), _compile_quickly():
         # Compiled as a whole it needs all parameters in float64 at once; else those of one block.

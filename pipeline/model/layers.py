@@ -4,9 +4,15 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 LayerNorm = functools.partial(nn.LayerNorm, epsilon=1e-6)
+
+
+def average_tokens(tokens: jax.Array | np.ndarray) -> jax.Array:
+    """Maps tokens (n, tokens, width) to their mean, (n, width)."""
+    return jnp.mean(tokens, axis=1)
 
 
 class Patches(nn.Module):

@@ -45,6 +45,7 @@ class Network(ABC):
         state_prefixes: how the paths of arrays begin that are no parameters, such as the means of a BatchNorm. A module
             with such arrays cannot be trained.
         has_tokens: whether tokens() can be called.
+        averages_tokens: whether the features are the mean of the tokens, so that one pass gives both.
     """
 
     model: Model
@@ -52,6 +53,7 @@ class Network(ABC):
     head_prefixes: tuple[str, ...] = ("head/",)
     state_prefixes: tuple[str, ...] = ()
     has_tokens: bool = False
+    averages_tokens: bool = False
 
     @property
     def architecture(self) -> Architecture:

@@ -24,6 +24,7 @@ from pipeline.checkpoints import npz
 from pipeline.facts.checks import TrainingChecks
 from pipeline.facts.report import Report
 from pipeline.model import blocks, float64
+from pipeline.model.layers import average_tokens
 from pipeline.model.networks import open_network
 from pipeline.model.preprocessing import preprocess
 from pipeline.model.section import Model
@@ -101,7 +102,7 @@ PLANTED: dict[str, tuple[Any, str, Any]] = {
         lambda pixels, size: (tf.image.resize(pixels, (size, size), antialias=True) - 127.5) / 127.5,
     ),
     "the first token for the mean": (vit, "average_tokens", lambda tokens: tokens[:, 0]),
-    "the mean for attention pooling": (vit.VisionTransformer, "_pool", lambda _, tokens: vit.average_tokens(tokens)),
+    "the mean for attention pooling": (vit.VisionTransformer, "_pool", lambda _, tokens: average_tokens(tokens)),
     "no tanh after pre_logits": (nn, "tanh", lambda x: x),
     "BGR in serving_jpeg": (signatures, "decode", lambda encoded: DECODE(encoded)[..., ::-1]),
     "softmax for sigmoid": (

@@ -12,14 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
 from pipeline.base.fault import Fault
 from pipeline.model.architecture import Shape
 from pipeline.model.blocks import call_shared
 from pipeline.model.flax_network import FlaxNetwork
-from pipeline.model.layers import LayerNorm, MlpBlock, Patches
+from pipeline.model.layers import LayerNorm, MlpBlock, Patches, average_tokens
 from pipeline.model.mixer.architecture import find_image_size
 from pipeline.model.mixer.variants import Variant, variant
 from pipeline.model.network import Network, Tolerances
@@ -70,7 +69,7 @@ class MlpMixer(nn.Module):
         tokens = LayerNorm(name="pre_head_layer_norm")(x)
         if self.has_tokens:
             return tokens
-        features = jnp.mean(tokens, axis=1)
+        features = average_tokens(tokens)
         if self.classes is None:
             return features
         # Upstream starts fine-tuning with a zero head, so that every class is equally likely.
@@ -82,6 +81,7 @@ class MixerNetwork(FlaxNetwork):
 
     blocks = "MixerBlock_"
     tolerances = Tolerances(1e-5, 2e-4)
+    averages_tokens = True
 
     def __init__(self, model: Model) -> None:
         self.model = model

@@ -18,7 +18,7 @@ from flax import linen as nn
 from pipeline.model.architecture import Shape
 from pipeline.model.blocks import call_shared
 from pipeline.model.flax_network import FlaxNetwork
-from pipeline.model.layers import LayerNorm, MlpBlock, Patches
+from pipeline.model.layers import LayerNorm, MlpBlock, Patches, average_tokens
 from pipeline.model.network import Network, Tolerances
 from pipeline.model.section import Model
 from pipeline.model.vit import positions
@@ -79,11 +79,6 @@ class Encoder(nn.Module):
             block = EncoderBlock(self.variant.heads, self.variant.mlp, self.dropout, queries, parent=None)
             x = call_shared(self, block, f"encoderblock_{layer}", x)
         return LayerNorm(name="encoder_norm")(x if self.has_all_tokens else x[:, 0])
-
-
-def average_tokens(tokens: jax.Array) -> jax.Array:
-    """Maps tokens (n, tokens, width) to their mean, (n, width)."""
-    return jnp.mean(tokens, axis=1)
 
 
 class VisionTransformer(nn.Module):
@@ -159,6 +154,7 @@ class VitNetwork(FlaxNetwork):
     def __init__(self, model: Model) -> None:
         self.model = model
         self._variant, self._options = variant(model.variant), options_of(model)
+        self.averages_tokens = self._options.pooling == "gap" and self._options.pre_logits is None
         # A hybrid's convolutions have longer sums, in other orders: for R50+L/32 float32 alone differs from float64 by
         # 2e-5 (benchmarks/precision.py). Gradients, measured with random weights: 8e-6 for S/16, 4e-3 for R26+S/32,
         # 2e-2 for R50+L/32. In JAX alone the float32 gradients of R50+L/32 differ from float64 by 1.6e-2: where a
