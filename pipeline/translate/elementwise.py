@@ -1,0 +1,160 @@
+"""Elementwise nodes: constants folded, broadcasts left to NumPy's rules, and arithmetic on sizes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.translate.arithmetic import compute
+from pipeline.translate.building import FOLDED, INT32, Builder, Extent, is_float, is_integer, repeated
+from pipeline.translate.graph import Node, Operation
+from pipeline.translate.operations import Broadcast, Cast, Compare, Elementwise, Pack, Reshape, Select
+from pipeline.translate.shaping import broadcast, reshape
+
+
+def unary(build: Builder, kind: str, x: Node) -> Node:
+    """Returns a node of Elementwise with one input."""
+    return elementwise(build, Elementwise(kind), [x], np.dtype(np.bool_) if kind == "is_finite" else x.dtype)
+
+
+def binary(build: Builder, kind: str, x: Node, y: Node) -> Node:
+    """Returns a node of Elementwise with two inputs of one shape, or a scalar among them."""
+    return elementwise(build, Elementwise(kind), [x, y], x.dtype)
+
+
+def compare(build: Builder, direction: str, x: Node, y: Node) -> Node:
+    """Returns a node of Compare of two inputs of one shape, or a scalar among them."""
+    return elementwise(build, Compare(direction), [x, y], np.dtype(np.bool_))
+
+
+def select(build: Builder, condition: Node, x: Node, y: Node) -> Node:
+    """Returns a node of Select of inputs of one shape, or scalars among them."""
+    return elementwise(build, Select(), [condition, x, y], x.dtype)
+
+
+def cast(build: Builder, x: Node, dtype: np.dtype) -> Node:
+    """Returns x in another type."""
+    return elementwise(build, Cast(), [x], dtype)
+
+
+def calculate(build: Builder, kind: str, x: Extent, y: Extent) -> Extent:
+    """Returns the sum or the like of two sizes."""
+    return build.extent(binary(build, kind, build.scalar(x), build.scalar(y)))
+
+
+def product(build: Builder, sizes: Sequence[Extent]) -> Extent:
+    """Returns the product of sizes; 1 of none."""
+    result: Extent = int(np.prod([size for size in sizes if isinstance(size, int)], dtype=np.int64))
+    for size in sizes:
+        if isinstance(size, Node):
+            result = calculate(build, "multiply", size, result)
+    return result
+
+
+def elementwise(build: Builder, operation: Operation, inputs: Sequence[Node], dtype: np.dtype) -> Node:
+    """Returns what an operation makes of each element of inputs of one shape, or scalars among them."""
+    sizes = build.extents(max(inputs, key=lambda x: x.rank))
+    if (node := _folded(build, operation, inputs, dtype) or _identity(operation, inputs, dtype)) is not None:
+        return node if node.rank == len(sizes) else broadcast(build, node, (), sizes)
+    if (node := _by_element(build, operation, inputs, dtype)) is not None:
+        return node
+    peeled = [x.inputs[0] if isinstance(x.operation, Broadcast) else x for x in inputs]
+    if any(x is inner and x.rank == len(sizes) for x, inner in zip(inputs, peeled, strict=True)):
+        return build.node(operation, _without_leading_ones(build, peeled, len(sizes)), _known(build, inputs), dtype)
+    inner = _broadcast_sizes(build, peeled, len(sizes))
+    node = build.node(operation, _without_leading_ones(build, peeled, len(sizes)), inner, dtype)
+    if (folded := _folded(build, operation, node.inputs, dtype)) is not None:
+        node = folded
+    return node if build.extents(node) == sizes else broadcast(build, node, range(len(sizes)), sizes)
+
+
+def _known(build: Builder, inputs: Sequence[Node]) -> list[Extent]:
+    """Returns the sizes that inputs of one shape have, of each axis what is known best."""
+    rank = max(x.rank for x in inputs)
+    return [
+        min(extents, key=lambda extent: not isinstance(extent, int))
+        for extents in zip(*(build.extents(x) for x in inputs if x.rank == rank), strict=True)
+    ]
+
+
+def _broadcast_sizes(build: Builder, inputs: Sequence[Node], rank: int) -> list[Extent | None]:
+    """Returns the sizes of inputs broadcast by NumPy's rules; None where that cannot be known."""
+    sizes: list[Extent | None] = []
+    for extents in zip(*(build.extents(x) for x in inputs if x.rank == rank), strict=True):
+        others = dict.fromkeys(extent for extent in extents if extent != 1)
+        ints = [extent for extent in others if isinstance(extent, int)]
+        sizes.append(ints[0] if ints else next(iter(others), 1) if len(others) < 2 else None)
+    return sizes
+
+
+def _without_leading_ones(build: Builder, inputs: Sequence[Node], rank: int) -> list[Node]:
+    """Returns inputs without the leading axes of 1 that NumPy adds by itself; one of them keeps the rank."""
+    short = [_shortened(build, x) for x in inputs]
+    if all(x.rank < rank for x in short):
+        keeper = next(place for place, x in enumerate(inputs) if x.rank == rank)
+        short[keeper] = inputs[keeper]
+    return short
+
+
+def _shortened(build: Builder, x: Node) -> Node:
+    if x.value is not None and x.value.size <= FOLDED:
+        shape = x.value.shape
+        while shape and shape[0] == 1:
+            shape = shape[1:]
+        return build.constant(x.value.reshape(shape)) if len(shape) < x.rank else x
+    sizes = build.extents(x)
+    while sizes and sizes[0] == 1:
+        sizes = sizes[1:]
+    return reshape(build, x, sizes) if isinstance(x.operation, Reshape) and len(sizes) < x.rank else x
+
+
+def _folded(build: Builder, operation: Operation, inputs: Sequence[Node], dtype: np.dtype) -> Node | None:
+    values = [x.value for x in inputs if x.value is not None and x.value.size <= FOLDED]
+    if len(values) < len(inputs) or np.prod(np.broadcast_shapes(*(each.shape for each in values))) > FOLDED:
+        return None
+    result = compute(operation, values, dtype)
+    return None if result is None else build.constant(result)
+
+
+def _identity(operation: Operation, inputs: Sequence[Node], dtype: np.dtype) -> Node | None:
+    """Returns the input that the operation hands on unchanged; None where it does something."""
+    if isinstance(operation, Cast):
+        return inputs[0] if inputs[0].dtype == dtype else None
+    values = [repeated(x) for x in inputs]
+    if isinstance(operation, Select):
+        return None if values[0] is None else inputs[1 if values[0] else 2]
+    if not isinstance(operation, Elementwise) or len(inputs) != 2:
+        return None
+    for value, other in zip(values, reversed(inputs), strict=True):
+        if value is not None and value.dtype == dtype and _is_neutral(operation.kind, value, dtype, other is inputs[0]):
+            return other
+    return None
+
+
+def _is_neutral(kind: str, value: np.ndarray, dtype: np.dtype, is_right: bool) -> bool:
+    """Whether a value changes no other one. Zeros of floats have signs, so adding them may."""
+    if is_float(dtype):
+        floats = {"maximum": -np.inf, "minimum": np.inf, "multiply": 1} | ({"divide": 1} if is_right else {})
+        return kind in floats and bool(value == floats[kind])
+    if dtype == np.bool_:
+        return bool(value) == {"and": True, "or": False, "xor": False}.get(kind)
+    commutative = {"add": 0, "multiply": 1, "or": 0, "xor": 0}
+    right = {"subtract": 0, "divide": 1, "shift_left": 0, "shift_right_logical": 0, "shift_right_arithmetic": 0}
+    neutral = {**commutative, **right} if is_right else commutative
+    return is_integer(dtype) and kind in neutral and int(value) == neutral[kind]
+
+
+def _by_element(build: Builder, operation: Operation, inputs: Sequence[Node], dtype: np.dtype) -> Node | None:
+    """Returns the Pack of what the operation makes of each element, where an input is a Pack: they are sizes."""
+    if not any(isinstance(x.operation, Pack) for x in inputs) or dtype.name not in ("int32", "int64"):
+        return None
+    elements = [build.elements(x) for x in inputs]
+    if any(each is None for each in elements) or any(x.rank != 1 for x in inputs):
+        return None
+    results = []
+    for each in zip(*(found for found in elements if found is not None), strict=True):
+        scalars = [
+            cast(build, build.scalar(extent), x.dtype) if x.dtype != INT32 else build.scalar(extent)
+            for extent, x in zip(each, inputs, strict=True)
+        ]
+        results.append(build.extent(elementwise(build, operation, scalars, dtype)))
+    return build.vector(results, dtype)
