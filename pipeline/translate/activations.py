@@ -1,0 +1,91 @@
+"""Recognizes GELU, ReLU and dense layers with a bias."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from pipeline.translate.graph import Node
+from pipeline.translate.matching import factors, is_kind, is_number, orders, reshaped
+from pipeline.translate.operations import Dense, Elementwise, Gelu, Relu, Reshape
+
+
+def gelu(node: Node) -> Node | None:
+    """Matches x * 0.5 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x ** 3))) and x * 0.5 * (1 + erf(x / sqrt(2)))."""
+    for part in factors(node):
+        for one, inside in orders(part) if is_kind(part, "add") else []:
+            if not is_number(one, 1) or not isinstance(inside.operation, Elementwise):
+                continue
+            matches = {"tanh": _tanh_argument, "erf": _erf_argument}
+            if inside.operation.kind not in matches:
+                continue
+            x = matches[inside.operation.kind](inside.inputs[0])
+            if x is not None and x.shape == node.shape and _is_half(factors(node, (x,)), x, part):
+                return replace(node, operation=Gelu(inside.operation.kind == "tanh"), inputs=(x,))
+    return None
+
+
+def _is_half(parts: Sequence[Node], x: Node, part: Node) -> bool:
+    """Whether the factors of a product are x, a part, and one half."""
+    halves = [each for each in parts if each is not x and each is not part]
+    return len(parts) == 3 and len(halves) == 1 and is_number(halves[0], 0.5)
+
+
+def _tanh_argument(node: Node) -> Node | None:
+    """Returns the x of sqrt(2 / pi) * (x + 0.044715 * x ** 3)."""
+    if not is_kind(node, "multiply"):
+        return None
+    for scale, total in orders(node):
+        if not is_number(scale, math.sqrt(2 / math.pi)) or not is_kind(total, "add"):
+            continue
+        for x, cubic in orders(total):
+            if _is_cubic(cubic, x):
+                return x
+    return None
+
+
+def _is_cubic(node: Node, x: Node) -> bool:
+    """Whether a node is 0.044715 * x ** 3."""
+    for scale, cube in orders(node) if is_kind(node, "multiply") else []:
+        if is_number(scale, 0.044715):
+            is_power = is_kind(cube, "power") and cube.inputs[0] is x and is_number(cube.inputs[1], 3)
+            return is_power or factors(cube, (x,)) == [x, x, x]
+    return False
+
+
+def _erf_argument(node: Node) -> Node | None:
+    """Returns the x of x / sqrt(2)."""
+    if is_kind(node, "divide"):
+        return node.inputs[0] if is_number(node.inputs[1], math.sqrt(2)) else None
+    for scale, x in orders(node) if is_kind(node, "multiply") else []:
+        if is_number(scale, math.sqrt(0.5)):
+            return x
+    return None
+
+
+def relu(node: Node) -> Node | None:
+    """Matches maximum(x, 0)."""
+    for zero, x in orders(node):
+        if is_number(zero, 0) and x.shape == node.shape:
+            return replace(node, operation=Relu(), inputs=(x,))
+    return None
+
+
+def dense(node: Node, uses: Mapping[Node, int]) -> Node | None:
+    """Matches a Dense and a bias, also where the Dense's last axis has been split in several before.
+
+    Args:
+        node: a sum.
+        uses: how often each node is used; a Dense that is used elsewhere too would be computed twice.
+    """
+    for product, bias in orders(node):
+        inner = product.inputs[0] if isinstance(product.operation, Reshape) else product
+        if not isinstance(inner.operation, Dense) or len(inner.inputs) != 2 or uses[product] > 1 or uses[inner] > 1:
+            continue
+        outer, width = inner.shape[:-1], inner.shape[-1]
+        split = product.shape[len(outer) :]
+        is_whole = product.shape[: len(outer)] == outer and (1,) * (bias.rank - len(split)) + split == bias.shape
+        if width is None or node.shape != product.shape or not is_whole:
+            continue
+        with_bias = replace(inner, inputs=(*inner.inputs, reshaped(bias, (width,))))
+        return with_bias if inner is product else replace(product, inputs=(with_bias, *product.inputs[1:]))
+    return None
