@@ -9,7 +9,7 @@ import numpy as np
 from jaxlib.mlir import ir
 from jaxlib.mlir.dialects import chlo, mhlo, sdy, stablehlo
 
-from pipeline.translate import reading_indexing, reading_products, reading_reductions, reading_values
+from pipeline.translate import reading_indexing, reading_products, reading_reductions, reading_sorts, reading_values
 from pipeline.translate.building import BOOL, INT32, Builder, Extent
 from pipeline.translate.elementwise import cast, unary
 from pipeline.translate.graph import Graph, Node, Parameter, ordered
@@ -26,6 +26,7 @@ _RULES: Mapping[str, Rule] = {
     **reading_products.RULES,
     **reading_reductions.RULES,
     **reading_indexing.RULES,
+    **reading_sorts.RULES,
 }
 _RETURNS = ("func.return", "stablehlo.return")
 _INLINED = 16  # operations of a function that is read into each place where it is called
@@ -210,6 +211,9 @@ class _Reader:
         name = source.text("name")
         if name in ("chlo.erf", "mhlo.erf"):
             return [unary(scope.build, "erf", inputs[0])]
+        if name == "chlo.top_k":
+            k = source.attribute("composite_attributes")["k"].value
+            return reading_sorts.top_k(scope.build, inputs[0], k)
         return self._inline(scope, source.attribute("decomposition").value, inputs)
 
     def _custom_call(self, scope: Scope, source: Source, inputs: list[Node]) -> Sequence[Node]:

@@ -5,7 +5,7 @@ from typing import Any, cast
 from pipeline.translate.reading_attributes import Source, read_array, read_source
 from pipeline.translate.reading_values import comparison
 
-# ("stablehlo.add", 0, 1): the sum of the arguments 0 and 1. Constants are ("constant", value).
+# ("stablehlo.add", 0, 1): the sum of the arguments 0 and 1. Constants are ("constant", "1.0").
 Expression = int | tuple[Any, ...]
 
 _COMMUTATIVE = {f"stablehlo.{name}" for name in ("add", "multiply", "maximum", "minimum", "and", "or", "xor")}
@@ -18,18 +18,27 @@ def read_region(region: Any) -> list[Expression]:
     values: dict[Any, Expression] = dict(zip(block.arguments, range(len(block.arguments)), strict=True))
     for view in block.operations:
         operation = view.operation
+        inputs = [values[each] if each in values else _outside(each) for each in operation.operands]
         if operation.name == "stablehlo.return":
-            return [values.get(each, ("outside",)) for each in operation.operands]
+            return inputs
         for number, result in enumerate(operation.results):
-            inputs = [values.get(each, ("outside",)) for each in operation.operands]
             values[result] = _expression(read_source(operation), inputs, number)
     raise ValueError("a region without a return")
+
+
+def _outside(value: Any) -> Expression:
+    """Returns a value from around the region: a constant, or what is equal to nothing but itself."""
+    owner = value.owner
+    if getattr(owner, "name", "") == "stablehlo.constant":
+        return _expression(read_source(owner.operation if hasattr(owner, "operation") else owner), [], 0)
+    return ("outside", value)
 
 
 def _expression(source: Source, inputs: list[Expression], number: int) -> Expression:
     if source.name == "stablehlo.constant":
         shape, dtype = source.types[0]
-        return ("constant", read_array(source.attribute("value"), cast(tuple[int, ...], shape), dtype).item())
+        value = read_array(source.attribute("value"), cast(tuple[int, ...], shape), dtype)
+        return ("constant", str(value.item() if value.size == 1 else value.tolist()))
     if source.name == "stablehlo.compare":
         direction, is_total = comparison(source), "TOTALORDER" in str(source.operation.attributes)
         if direction in ("GT", "GE"):
