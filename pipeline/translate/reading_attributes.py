@@ -66,8 +66,10 @@ class Source:
 
 
 def read_source(operation: Any) -> Source:
-    """Returns an operation with the types of its results."""
+    """Returns an operation with the types of its results; those of a call are the function's own."""
     name = operation.name
+    if name == "func.call":
+        return Source(operation, name, ())
     return Source(operation, name, tuple(read_type(each.type, name) for each in operation.results))
 
 

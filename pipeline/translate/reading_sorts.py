@@ -89,7 +89,7 @@ def _argument(expression: Expression) -> int | None:
 
 
 def top_k(build: Builder, x: Node, k: int) -> list[Node]:
-    """Returns the k largest values along the last axis, and their places."""
+    """Returns the k largest values along the last axis, and their places; 0.0 and -0.0 are equal."""
     sizes = [*build.extents(x)[:-1], k]
     return [
         build.node(TopK(k, is_indices=False), [x], sizes, x.dtype),
