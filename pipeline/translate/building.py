@@ -133,7 +133,7 @@ def is_repeated(x: Node) -> bool:
 
 def repeated(x: Node) -> np.ndarray | None:
     """Returns the value that all elements of a node have, a scalar; None where they differ or are not known."""
-    value = x.inputs[0].value if is_repeated(x) else x.value
+    value = x.inputs[0].value if isinstance(x.operation, Broadcast) else x.value
     if value is None or not value.size or value.size > FOLDED:
         return None
     first = value.reshape(-1)[:1]

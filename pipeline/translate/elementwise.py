@@ -55,15 +55,17 @@ def elementwise(build: Builder, operation: Operation, inputs: Sequence[Node], dt
     sizes = build.extents(max(inputs, key=lambda x: x.rank))
     if (node := _folded(build, operation, inputs, dtype) or _identity(operation, inputs, dtype)) is not None:
         return node if node.rank == len(sizes) else broadcast(build, node, (), sizes)
+    if operation == Elementwise("subtract") and inputs[0] is inputs[1] and is_integer(dtype):
+        return broadcast(build, build.constant(0, dtype), (), sizes)
     if (node := _by_element(build, operation, inputs, dtype)) is not None:
         return node
     peeled = [x.inputs[0] if isinstance(x.operation, Broadcast) else x for x in inputs]
+    short = _without_leading_ones(build, peeled, len(sizes))
+    if (folded := _folded(build, operation, short, dtype)) is not None:
+        return folded if build.extents(folded) == sizes else broadcast(build, folded, range(len(sizes)), sizes)
     if any(x is inner and x.rank == len(sizes) for x, inner in zip(inputs, peeled, strict=True)):
-        return build.node(operation, _without_leading_ones(build, peeled, len(sizes)), _known(build, inputs), dtype)
-    inner = _broadcast_sizes(build, peeled, len(sizes))
-    node = build.node(operation, _without_leading_ones(build, peeled, len(sizes)), inner, dtype)
-    if (folded := _folded(build, operation, node.inputs, dtype)) is not None:
-        node = folded
+        return build.node(operation, short, _known(build, inputs), dtype)
+    node = build.node(operation, short, _broadcast_sizes(build, peeled, len(sizes)), dtype)
     return node if build.extents(node) == sizes else broadcast(build, node, range(len(sizes)), sizes)
 
 
@@ -122,17 +124,25 @@ def _identity(operation: Operation, inputs: Sequence[Node], dtype: np.dtype) -> 
     values = [repeated(x) for x in inputs]
     if isinstance(operation, Select):
         return None if values[0] is None else inputs[1 if values[0] else 2]
-    if not isinstance(operation, Elementwise) or len(inputs) != 2:
+    if len(inputs) != 2:
         return None
-    for value, other in zip(values, reversed(inputs), strict=True):
-        if value is not None and value.dtype == dtype and _is_neutral(operation.kind, value, dtype, other is inputs[0]):
+    for value, (other, is_right) in zip(values, ((inputs[1], False), (inputs[0], True)), strict=True):
+        if value is not None and value.dtype == other.dtype and _is_neutral(operation, value, is_right):
             return other
     return None
 
 
-def _is_neutral(kind: str, value: np.ndarray, dtype: np.dtype, is_right: bool) -> bool:
+def _is_neutral(operation: Operation, value: np.ndarray, is_right: bool) -> bool:
     """Whether a value changes no other one. Zeros of floats have signs, so adding them may."""
+    dtype = value.dtype
+    if isinstance(operation, Compare):
+        return dtype == np.bool_ and operation.direction == ("EQ" if value else "NE")
+    if not isinstance(operation, Elementwise):
+        return False
+    kind = operation.kind
     if is_float(dtype):
+        if kind == "subtract":
+            return is_right and bool(value == 0) and not np.signbit(value)
         floats = {"maximum": -np.inf, "minimum": np.inf, "multiply": 1} | ({"divide": 1} if is_right else {})
         return kind in floats and bool(value == floats[kind])
     if dtype == np.bool_:

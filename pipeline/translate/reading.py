@@ -166,7 +166,7 @@ class _Reader:
             if not str(source.attribute("callee")).startswith("@")
             else source.attribute("callee").value
         )
-        if self._times[name] == 1 or self._is_small(name):
+        if self._times[name] == 1 or self._count_operations(name) <= _INLINED:
             return self._inline(scope, name, inputs)
         bindings = [self._binding(scope.build, inputs, place) for place in range(len(inputs))]
         graph = self._graph(name, bindings)
@@ -181,11 +181,15 @@ class _Reader:
             for index, (output, sizes) in enumerate(zip(graph.outputs, self._sizes[graph], strict=True))
         ]
 
-    def _is_small(self, name: str) -> bool:
-        operations = list(self._functions[name].regions[0].blocks[0].operations)
-        return len(operations) <= _INLINED and not any(
-            len(each.operation.regions) or each.operation.name == "func.call" for each in operations
-        )
+    def _count_operations(self, name: str) -> int:
+        """Returns how many operations a function and those that it calls have; many for one with regions."""
+        count = 0
+        for view in self._functions[name].regions[0].blocks[0].operations:
+            operation = view.operation
+            if operation.name == "func.call":
+                count += self._count_operations(operation.attributes["callee"].value)
+            count += 1 if not len(operation.regions) else _INLINED + 1
+        return count
 
     def _inline(self, scope: Scope, name: str, inputs: list[Node]) -> list[Node]:
         block = self._functions[name].regions[0].blocks[0]
@@ -239,23 +243,40 @@ class _Reader:
         return self._outputs(scope.build, node, source.types)
 
     def _while(self, scope: Scope, source: Source, inputs: list[Node]) -> Sequence[Node]:
-        read_ = [self._region(scope, region) for region in source.operation.regions]
-        captured = used(read_)
-        condition, body = (
-            self._close(each, captured, name)
-            for each, name in zip(read_, ("while_condition", "while_body"), strict=True)
+        """Reads a loop; what no step changes becomes a value from around it."""
+        regions = list(source.operation.regions)
+        tried = self._region(scope, regions[1])
+        steady = {
+            place: inputs[place]
+            for place, (before, after) in enumerate(zip(tried.parameters, tried.outputs, strict=True))
+            if before is after
+        }
+        condition, body = (self._region(scope, region, steady) for region in regions)
+        outputs = [each for place, each in enumerate(body.outputs) if place not in steady]
+        body = Region(body.parameters, outputs, body.captured)
+        captured = used([condition, body])
+        operation = While(
+            self._close(condition, captured, "while_condition"),
+            self._close(body, captured, "while_body"),
+            len(captured),
         )
-        node = scope.build.node(While(condition, body, len(captured)), [*inputs, *captured], (), BOOL)
-        return self._outputs(scope.build, node, source.types)
+        state = [x for place, x in enumerate(inputs) if place not in steady]
+        node = scope.build.node(operation, [*state, *captured], (), BOOL)
+        types = [type_ for place, type_ in enumerate(source.types) if place not in steady]
+        changed = iter(self._outputs(scope.build, node, types))
+        return [steady[place] if place in steady else next(changed) for place in range(len(inputs))]
 
-    def _region(self, scope: Scope, region: Any) -> Region:
+    def _region(self, scope: Scope, region: Any, steady: Mapping[int, Node] | None = None) -> Region:
+        """Reads a region, whose arguments `steady` are values from around it."""
         block = region.blocks[0]
         inner = Scope(Builder(), scope)
-        parameters = [
-            inner.build.parameter(place, *read_type(argument.type, "a region"))
-            for place, argument in enumerate(block.arguments)
-        ]
-        inner.values.update(zip(block.arguments, parameters, strict=True))
+        parameters: list[Node] = []
+        for place, argument in enumerate(block.arguments):
+            if steady and place in steady:
+                inner.values[argument] = inner.capture(steady[place])
+            else:
+                parameters.append(inner.build.parameter(len(parameters), *read_type(argument.type, "a region")))
+                inner.values[argument] = parameters[-1]
         return Region(parameters, self._block(inner, block), inner.captured)
 
     def _close(self, region: Region, captured: Sequence[Node], name: str) -> Graph:

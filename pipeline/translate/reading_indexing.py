@@ -248,6 +248,8 @@ def _scattered(build: Builder, kind: str, x: Node, windows: _Windows, updates: N
         low, high = build.vector([0] * flat.rank), build.vector([1] + [0] * len(rest))
         more = calculate(build, "add", rows, 1)
         flat = build.node(Pad(), [flat, low, high, build.constant(0, x.dtype)], [more, *rest], x.dtype)
+    if not place.rank:  # one place is a list of one
+        place, updates = reshape(build, place, [1]), reshape(build, updates, [1, *build.extents(updates)])
     index = reshape(build, place, [*build.extents(place), 1])
     node = build.node(ScatterNd(kind), [flat, index, updates], build.extents(flat), x.dtype)
     node = cut(build, node, [0] * node.rank, [rows, *rest])

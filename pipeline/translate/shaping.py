@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.translate.building import FOLDED, Builder, Extent, is_known
 from pipeline.translate.graph import Node
-from pipeline.translate.operations import Broadcast, Pack, Reshape, Reverse, Slice, Transpose
+from pipeline.translate.operations import Broadcast, Elementwise, Pack, Reshape, Reverse, Slice, Transpose
 
 
 def reshape(build: Builder, x: Node, sizes: Sequence[Extent]) -> Node:
@@ -76,6 +76,9 @@ def cut(
 def _length(start: Extent, limit: Extent, stride: int) -> Extent | None:
     if isinstance(start, int) and isinstance(limit, int):
         return max(0, math.ceil((limit - start) / stride))
+    if isinstance(limit, Node) and limit.operation == Elementwise("add") and stride == 1:
+        rest = [each for each in limit.inputs if each is not start]
+        return int(rest[0].value) if len(rest) == 1 and rest[0].value is not None else None
     return limit if start == 0 and stride == 1 else None
 
 
