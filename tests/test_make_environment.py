@@ -181,6 +181,9 @@ def test_make_knows_what_the_pipeline_imports() -> None:
         "uvicorn",
         "h11",
         "tensorflow_datasets",
+        # Of the extra runtimes.
+        "ai_edge_litert",
+        "flatbuffers",
         # Of the extras release, huggingface, kaggle and trust.
         "boto3",
         "botocore",

@@ -1,0 +1,93 @@
+"""Runs TensorFlow's converter for LiteRT in a process of its own.
+
+    python -m pipeline.litert.converting PLAIN OUT FORM [FORM ...]
+
+PLAIN is a SavedModel of ordinary TensorFlow operations; OUT/<FORM> are the files that it becomes, without metadata.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.fault import Fault
+from pipeline.base.jobs import run_job, start_job
+from pipeline.litert.forms import Form
+from pipeline.saved_model.load import start_tensorflow
+
+_MODULE = "pipeline.litert.converting"
+_LARGEST = 1 << 31  # bytes of a FlatBuffer
+
+# "TF Select ops: Erfinv" and "Custom ops: Foo, Bar" in the errors of TFLiteConverter.
+_FOREIGN = re.compile(r"^(?:TF Select|Custom) ops: (.+)$", re.MULTILINE)
+
+
+def convert(plain: Path, out: Path, forms: Sequence[Form]) -> None:
+    """Writes out/<form>, a LiteRT file without metadata, for each form, in a process of its own.
+
+    Args:
+        plain: a SavedModel of ordinary TensorFlow operations, whose signature serving_default is converted.
+        out: a folder.
+        forms: which files to write.
+
+    Raises:
+        Fault: when the module has XlaCallModule, an operation that LiteRT lacks, or too large weights.
+    """
+    with start_job(_MODULE, [plain, out, *forms], "the conversion for LiteRT") as job:
+        job.wait()
+
+
+def _explain(plain: Path, error: Exception) -> Fault:
+    """Returns the fault of a module that the converter refuses; raises what is no refusal."""
+    if foreign := sorted({name for found in _FOREIGN.findall(str(error)) for name in found.split(", ")}):
+        return Fault(f"{plain}: LiteRT has no operation {', '.join(foreign)}, so the module has no LiteRT files")
+    raise error
+
+
+def _refuse(plain: Path) -> None:
+    """Raises Fault for a module that is not tried."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    from pipeline.saved_model.graph import find_xla_calls
+
+    saved: Any = SavedModel.FromString((plain / "saved_model.pb").read_bytes())
+    if next(iter(find_xla_calls(saved)), None) is not None:
+        raise Fault(
+            f"{plain}: LiteRT has no operation XlaCallModule; convert its plain twin (python -m pipeline.plain)"
+        )
+    size = sum(file.stat().st_size for file in (plain / "variables").glob("variables.data*"))
+    if size >= _LARGEST:
+        raise Fault(f"{plain}: its weights have {size:,} bytes, and a LiteRT file at most {_LARGEST:,}")
+
+
+def convert_form(plain: Path, form: Form) -> bytes:
+    """Returns a LiteRT file without metadata, as convert() writes it, but in this process.
+
+    Raises:
+        Fault: as convert() does.
+    """
+    import tensorflow as tf
+    from tensorflow.lite.python.convert import ConverterError
+
+    _refuse(plain)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(plain), signature_keys=["serving_default"])
+    if form is not Form.FLOAT32:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if form is Form.FLOAT16:
+        converter.target_spec.supported_types = [tf.float16]
+    try:
+        content: bytes = converter.convert()
+    except ConverterError as error:
+        raise _explain(plain, error) from error
+    return content
+
+
+def _main(arguments: Sequence[str]) -> None:
+    plain, out = map(Path, arguments[:2])
+    start_tensorflow()
+    for form in map(Form, arguments[2:]):
+        (out / form).write_bytes(convert_form(plain, form))
+
+
+if __name__ == "__main__":
+    run_job(_MODULE, _main)

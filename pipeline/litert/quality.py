@@ -1,0 +1,119 @@
+"""How far a quantized LiteRT file may differ from the float32 one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.base.fault import Fault
+from pipeline.base.heads import Head
+from pipeline.litert.forms import Form
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What a quantized file must keep.
+
+    Attributes:
+        size: at most this share of the float32 file's bytes.
+        top1: the accuracy may differ by at most this much.
+        same_class: at least this share of the images must have the class that float32 gives them.
+        cosine: at least this cosine between the outputs and those of float32, for every image.
+    """
+
+    size: float
+    top1: float
+    same_class: float
+    cosine: float
+
+
+BARS: Mapping[Form, Bar] = {
+    Form.FLOAT16: Bar(size=0.53, top1=0.003, same_class=0.995, cosine=0.9999),
+    Form.INT8: Bar(size=0.34, top1=0.003, same_class=0.995, cosine=0.99),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """What quantized files are tried on.
+
+    Attributes:
+        images: float32 (n, size, size, 3) in [-1, 1]; at least one.
+        labels: the right class of each, int (n,); None where they are not known.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What was measured of a quantized file.
+
+    Attributes:
+        size: share of the float32 file's bytes.
+        images: how many images the rest was measured on.
+        cosine: the smallest, over the images, between the outputs and those of float32.
+        same_class: share of the images with the class that float32 gives them; None of a feature extractor.
+        top1, float32_top1: share of the images that are classified correctly; None without labels.
+    """
+
+    size: float
+    images: int
+    cosine: float
+    same_class: float | None
+    top1: float | None
+    float32_top1: float | None
+
+
+def compare(head: Head, outputs: np.ndarray, expected: np.ndarray, size: float, labels: np.ndarray | None) -> Quality:
+    """Compares a quantized file with the float32 one.
+
+    Args:
+        head: which module.
+        outputs: (n, k), of the quantized file.
+        expected: (n, k), of the float32 file.
+        size: share of the float32 file's bytes.
+        labels: the right classes, or None.
+    """
+    exact, wanted = outputs.astype(np.float64), expected.astype(np.float64)
+    norms = np.linalg.norm(exact, axis=1) * np.linalg.norm(wanted, axis=1)
+    cosine = float(((exact * wanted).sum(axis=1) / norms).min())
+    if head is Head.FE:
+        return Quality(size, len(outputs), cosine, None, None, None)
+    got, reference = outputs.argmax(axis=1), expected.argmax(axis=1)
+    top1, float32_top1 = (None, None) if labels is None else (_mean(got == labels), _mean(reference == labels))
+    return Quality(size, len(outputs), cosine, _mean(got == reference), top1, float32_top1)
+
+
+def _mean(right: np.ndarray) -> float:
+    return float(right.mean())
+
+
+def check(file: str, quality: Quality, bar: Bar) -> None:
+    """Raises Fault, which names every figure that is outside the bar.
+
+    Args:
+        file: the file's name, for the message.
+        quality: what was measured.
+        bar: what is allowed.
+    """
+    # Written so that NaN, as of a model that overflows, is outside, too.
+    faults = []
+    if not quality.size <= bar.size:
+        faults.append(f"its size is {quality.size:.1%} of float32 (at most {bar.size:.0%})")
+    if not quality.cosine >= bar.cosine:
+        faults.append(f"the smallest cosine to float32 is {quality.cosine:.5f} (at least {bar.cosine})")
+    if quality.same_class is not None and not quality.same_class >= bar.same_class:
+        faults.append(f"{quality.same_class:.2%} of the images have float32's class (at least {bar.same_class:.1%})")
+    if quality.top1 is not None and quality.float32_top1 is not None:
+        difference = quality.top1 - quality.float32_top1
+        if not abs(difference) <= bar.top1 + 1e-9:  # 3 of 1,000 images are 0.003, whatever the rounding
+            faults.append(
+                f"top-1 differs from float32 by {100 * difference:+.2f} points (at most {100 * bar.top1:.1f})"
+            )
+    if faults:
+        raise Fault(
+            f"{file}: not written, since on {quality.images} images {'; '.join(faults)}; leave this format out of the"
+            " member's formats"
+        )

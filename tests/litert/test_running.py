@@ -1,0 +1,44 @@
+"""LiteRT files in LiteRT's own interpreter."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.base.fault import Fault
+from pipeline.litert.running import run_file
+from tests.litert.models import mean_model
+
+IMAGES = np.random.default_rng(0).uniform(-1, 1, (35, 2, 2, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(mean_model())
+    return path
+
+
+def test_outputs_and_speed(file: Path) -> None:
+    run = run_file(file, IMAGES, rounds=2)
+    np.testing.assert_allclose(run.outputs, IMAGES.mean(axis=(1, 2)), rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(run.alone, run.outputs[:4])
+    assert min(run.load_seconds, run.first_seconds, run.rate_1, run.rate_32) > 0
+    assert run.version.count(".") == 2
+
+
+def test_speed_is_not_measured_without_rounds(file: Path) -> None:
+    run = run_file(file, IMAGES[:1], rounds=0)
+    assert np.isnan([run.rate_1, run.rate_32]).all()
+    assert (run.outputs.shape, run.alone.shape) == ((1, 3), (1, 3))
+
+
+def test_a_damaged_file_is_refused(file: Path) -> None:
+    file.write_bytes(b"no model at all")
+    with pytest.raises(Fault, match=r"model\.tflite: LiteRT cannot load it .*; write it again"):
+        run_file(file, IMAGES)
+
+
+def test_images_that_do_not_fit_are_refused(file: Path) -> None:
+    with pytest.raises(Fault, match=r"model\.tflite: LiteRT fails on images, float32 \(1, 2, 3\)"):
+        run_file(file, IMAGES[:, 0])
