@@ -76,10 +76,10 @@ def _plain_kind(source: Source, kind: str, dtype: np.dtype) -> str:
     return kind
 
 
-def _places_expression(is_maximum: bool, is_float_: bool) -> list[Expression]:
+def _places_expression(is_maximum: bool, takes_nan: bool) -> list[Expression]:
     """Returns the region of JAX's argmax and argmin: the better value, of equal ones that with the smaller index."""
     is_better: Expression = ("LT", 2, 0) if is_maximum else ("LT", 0, 2)
-    if is_float_:
+    if takes_nan:
         is_better = ("stablehlo.or", *sorted([is_better, ("NE", 0, 0)], key=repr))
     is_first = ("stablehlo.and", *sorted([("EQ", 0, 2), ("LT", 1, 3)], key=repr))
     is_taken = ("stablehlo.or", *sorted([is_better, is_first], key=repr))
@@ -91,7 +91,8 @@ def _reduce_to_places(
 ) -> list[Node]:
     x, places, first, _ = inputs if len(inputs) == 4 else (*inputs[:2], *inputs[:2])
     for kind in ("maximum", "minimum"):
-        is_region = results == _places_expression(kind == "maximum", is_float(x.dtype))
+        regions = [_places_expression(kind == "maximum", takes_nan) for takes_nan in (True, False)]
+        is_region = results in (regions[:1] if is_float(x.dtype) else regions)
         if len(axes) == 1 and is_region and is_iota(places, axes[0]) and _is_neutral(kind, first):
             sizes = [extent for axis, extent in enumerate(build.extents(x)) if axis not in axes]
             place = build.node(ArgReduce(kind, axes[0]), [x], sizes, INT32)
@@ -117,15 +118,15 @@ def _reduce_window(build: Builder, source: Source, inputs: Sequence[Node]) -> li
     rank = inputs[0].rank
     ones = [1] * rank
     kind = reducer(source.operation.regions[0])
-    if len(inputs) != 2 or kind not in ("add", "maximum", "minimum"):
-        raise source.refuse("its windows are not only added, and no maximum or minimum is taken of them")
+    if len(inputs) != 2 or kind not in ("add", "multiply", "maximum", "minimum"):
+        raise source.refuse("its windows are not only added, multiplied, or reduced to the maximum or minimum")
     window, strides = source.integers("window_dimensions"), source.integers("window_strides", ones)
     flat = source.integers("padding", [0] * (2 * rank))
     padding = list(zip(flat[::2], flat[1::2], strict=True))
     if source.integers("window_dilations", ones) != ones:
         raise source.refuse("its windows are dilated")
     x, init = inputs
-    if kind == "add" and not _is_neutral(kind, init):
+    if kind in ("add", "multiply") and not _is_neutral(kind, init):
         raise source.refuse("it starts at another value than that which changes nothing")
     node = _windows(build, source, kind, x, window, strides, padding)
     return [node if _is_neutral(kind, init) else binary(build, kind, node, init)]
@@ -152,10 +153,8 @@ def _windows(
         return x
     if len(space) == 1 and (node := _cumulated(build, kind, x, space[0], window, strides, padding)) is not None:
         return node
-    if len(space) > 3:
-        raise source.refuse(f"its windows have {len(space)} axes")
-    if not is_float(x.dtype):
-        raise source.refuse(f"its windows are of {x.dtype}")
+    if len(space) > 3 or kind == "multiply" or not is_float(x.dtype):
+        raise source.refuse(f"it would {kind} windows of {x.dtype} along {len(space)} axes")
     if kind == "minimum":
         negative = unary(build, "negate", x)
         return unary(build, "negate", _pooled(build, "maximum", negative, space, window, strides, padding))

@@ -56,7 +56,7 @@ CONVOLVED = ("NHWC", "HWIO", "NHWC")
 def convolutional(x: Array, kernel: Array) -> Array:
     y = jax.nn.relu(lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=CONVOLVED) + 0.5)
     y = lax.reduce_window(y, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
-    return y.reshape(y.shape[0], -1) @ jnp.ones((64, 3))
+    return y.reshape(y.shape[0], 64) @ jnp.ones((64, 3))
 
 
 def masked_attention(x: Array) -> Array:
