@@ -30,7 +30,7 @@ table.
     mirrors      base, cards, hub, releasing           a hub on Hugging Face and Kaggle, in their own forms
     verifying    base, download, hub, saved_model, targets, trust  is a hub or a module what its owner published?
     rebuilding   base, model, download, checkpoints, saved_model, trust  making a published module again, comparing both
-    translate    base                                    StableHLO into the operations of TensorFlow and ONNX
+    translate    base, saved_model                       StableHLO into the operations of TensorFlow and ONNX
     litert       base, saved_model                       a plain twin into LiteRT files, what they say, how they run
     pool         base, facts, download                   the AugReg pool: its index, criteria, new members
     prose        base, facts, model, images, accuracy, cards, hub, pool  do the texts of YAML files make good pages?

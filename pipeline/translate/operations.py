@@ -319,3 +319,15 @@ class Case(Operation):
     """Inputs: an int32 scalar, then the arguments of each branch. Any index out of range takes the last branch."""
 
     branches: tuple[Graph, ...]
+
+
+def inner_graphs(operation: Operation) -> list[Graph]:
+    """Returns the graphs that an operation holds."""
+    match operation:
+        case Call():
+            return [operation.graph]
+        case While():
+            return [operation.condition, operation.body]
+        case Case():
+            return list(operation.branches)
+    return []
