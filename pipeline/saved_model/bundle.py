@@ -1,4 +1,4 @@
-"""Finds what was cut or damaged in the variables of a SavedModel, from variables/variables.index alone.
+"""Reads variables/variables.index of a SavedModel: which variables there are, and what of them was cut or damaged.
 
 The index is a table of LevelDB's kind (tensorflow/tsl/lib/io/table.cc): data blocks, an index block with their places,
 and a footer of 48 bytes. Each block ends with a byte for its compression and a masked CRC-32C. The first value is a
@@ -7,9 +7,10 @@ where. The shards themselves are not read: their sizes tell of a download that w
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pipeline.base.crc32c import masked_crc
-from pipeline.base.fault import list_names
+from pipeline.base.fault import Fault, list_names
 from pipeline.base.varint import read_varint
 from pipeline.saved_model.graph import message_class
 
@@ -45,7 +46,7 @@ def find_damage(index: bytes, sizes: Mapping[str, int | None]) -> str:
         return f"{INDEX} ({len(index):,} bytes) is cut short or damaged: {damage}; {_AGAIN}"
     except _CompressedError:
         return ""
-    names = {f"variables/variables.data-{number:05}-of-{count:05}": end for number, end in sorted(ends.items())}
+    names = {data_file(number, count): end for number, end in sorted(ends.items())}
     if missing := [name for name in names if name not in sizes]:
         return f"{list_names(missing, 3)} is missing; {_AGAIN}"
     for name, expected in names.items():
@@ -55,12 +56,39 @@ def find_damage(index: bytes, sizes: Mapping[str, int | None]) -> str:
     return ""
 
 
+def data_file(shard: int, count: int) -> str:
+    """Returns the name of one of the files that hold the variables."""
+    return f"variables/variables.data-{shard:05}-of-{count:05}"
+
+
+def read_entries(index: bytes) -> dict[str, Any]:
+    """Returns the BundleEntryProto of each variable by its key, and the BundleHeaderProto under "".
+
+    Args:
+        index: the content of INDEX.
+
+    Raises:
+        Fault: when it is damaged, or compressed.
+    """
+    from google.protobuf.message import DecodeError
+
+    header, entry = (message_class("tensor_bundle", name) for name in ("BundleHeaderProto", "BundleEntryProto"))
+    try:
+        return {
+            key.decode(): (entry if key else header).FromString(value)
+            for number, (key, value) in zip(range(_ENTRIES), _read_table(index), strict=False)
+        }
+    except (_DamagedError, _CompressedError, DecodeError, UnicodeDecodeError) as damage:
+        problem = "it is compressed" if isinstance(damage, _CompressedError) else str(damage)
+        raise Fault(f"{INDEX} ({len(index):,} bytes) cannot be read: {problem}; {_AGAIN}") from None
+
+
 def _read_ends(index: bytes) -> tuple[dict[int, int], int]:
     """Returns how many bytes each shard that is used needs, and the number of shards in the names of all."""
     from google.protobuf.message import DecodeError
 
     header, entry = (message_class("tensor_bundle", name) for name in ("BundleHeaderProto", "BundleEntryProto"))
-    values = _read_values(index)
+    values = (value for _, value in _read_table(index))
     ends: dict[int, int] = {}
     try:
         count = header.FromString(next(values, b"")).num_shards
@@ -81,8 +109,8 @@ def _read_ends(index: bytes) -> tuple[dict[int, int], int]:
 
 
 # Tables ---------------------------------------------------------------------------------------------------------------
-def _read_values(index: bytes) -> Iterator[bytes]:
-    """Yields the values of a table in the order of their keys; the first one's key is empty."""
+def _read_table(index: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yields the keys and values of a table in the order of the keys; the first one is empty."""
     footer = index[-_FOOTER:]
     if len(footer) < _FOOTER or not footer.endswith(_MAGIC):
         raise _DamagedError("it does not end as an index does")
@@ -96,15 +124,15 @@ def _read_values(index: bytes) -> Iterator[bytes]:
         if number >= _ENTRIES:
             raise _DamagedError(f"more than {_ENTRIES:,} blocks")
         end = start + size + _TRAILER
-        for key_length, value in _read_block(index, start, size):
-            if is_first == bool(key_length):
+        for key, value in _read_block(index, start, size):
+            if is_first == bool(key):
                 raise _DamagedError("its first entry, and no other one, should have an empty name")
             is_first = False
-            yield value
+            yield key, value
 
 
-def _read_block(index: bytes, start: int, size: int) -> Iterator[tuple[int, bytes]]:
-    """Yields the length of the key and the value of each entry of a block; a key leaves out what it shares."""
+def _read_block(index: bytes, start: int, size: int) -> Iterator[tuple[bytes, bytes]]:
+    """Yields the key and the value of each entry of a block; a stored key leaves out what it shares with the last."""
     stop = start + size
     if size < 4 or stop + _TRAILER > len(index) - _FOOTER:
         raise _DamagedError("a block lies outside of it")
@@ -112,16 +140,17 @@ def _read_block(index: bytes, start: int, size: int) -> Iterator[tuple[int, byte
         raise _DamagedError("the checksum of a block is wrong")
     if index[stop] == _SNAPPY:
         raise _CompressedError
-    block, key_length, position = index[start:stop], 0, 0
+    block, key, position = index[start:stop], b"", 0
     end = size - 4 - 4 * int.from_bytes(block[-4:], "little")  # the numbers of bytes at which keys are whole
     if index[stop] != _PLAIN or end < 0:
         raise _DamagedError("a block is of an unknown kind")
     while position < end:
         shared, own, length, position = _read_varints(block, position, 3)
-        if shared > key_length or position + own + length > end:
+        if shared > len(key) or position + own + length > end:
             raise _DamagedError("an entry is longer than its block")
-        key_length, position = shared + own, position + own + length
-        yield key_length, block[position - length : position]
+        key = key[:shared] + block[position : position + own]
+        position += own + length
+        yield key, block[position - length : position]
 
 
 def _read_varints(data: bytes, position: int, number: int) -> tuple[int, ...]:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.fault import Fault
 from pipeline.saved_model import bundle
-from pipeline.saved_model.bundle import INDEX, find_damage
+from pipeline.saved_model.bundle import INDEX, find_damage, read_entries
 from pipeline.saved_model.graph import message_class
 from tests.saved_model.bundles import Handle, Place, close_table, varints, write_block, write_index, write_table
 from tests.saved_model.graphs import write_graph
@@ -42,6 +43,20 @@ def test_partitioned_and_empty_variables_need_no_bytes() -> None:
 
 def test_nothing_is_said_of_compressed_indexes() -> None:
     assert find_damage(write_table([HEADER], kind=1), {}) == ""
+
+
+# Read -----------------------------------------------------------------------------------------------------------------
+def test_a_damaged_or_compressed_index_is_refused() -> None:
+    with pytest.raises(Fault, match=r"^variables/variables.index \(9 bytes\) cannot be read: it does not end as an "):
+        read_entries(b"too short")
+    with pytest.raises(Fault, match="cannot be read: it is compressed; get the whole model again"):
+        read_entries(write_table([(0, b"", b"")], kind=1))
+
+
+def test_entries_have_whole_names() -> None:
+    entries = read_entries(write_index(PLACES))
+    assert list(entries) == ["", *(place.name.decode() for place in PLACES)]
+    assert [entries[name].offset for name in list(entries)[1:]] == [place.offset for place in PLACES]
 
 
 # Damaged --------------------------------------------------------------------------------------------------------------
