@@ -4,6 +4,8 @@ TARBALL = "application/gzip"
 # By the end of a file's name; the server sends no others.
 MEDIA_TYPES = {
     ".tar.gz": TARBALL,
+    ".tflite": "application/octet-stream",  # none is registered
+    ".wasm.gz": "application/gzip",  # the page decompresses it
     ".html": "text/html; charset=utf-8",
     ".md": "text/markdown; charset=utf-8",
     ".json": "application/json",

@@ -1,6 +1,7 @@
 """Applies to every request: limits, security headers, and the access log."""
 
 import asyncio
+import re
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -27,6 +28,12 @@ SECURITY = {
         " connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
 }
+# The script that runs models in a worker (templates/site/litert/worker.js), which has a policy of its own. No page may
+# compile WebAssembly.
+WORKER = SECURITY | {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+}
+_WORKER_PATH = re.compile(rb"/site/litert-[0-9.]+/worker\.js\Z")
 # Plots have their colours in a style element; a picture opened by itself loads and runs nothing.
 PICTURE = SECURITY | {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
@@ -63,6 +70,13 @@ async def _drop_body(receive: Receive) -> None:
                 pass
 
 
+def _security_headers(path: bytes) -> dict[str, str]:
+    """Returns the headers for browsers of the answer to a path, which is still percent-encoded."""
+    if path.endswith(b".svg"):
+        return PICTURE
+    return WORKER if _WORKER_PATH.search(path) else SECURITY
+
+
 class _Refusal:
     """Answers at once, and closes only after the request's body, which many clients send before they read."""
 
@@ -89,8 +103,7 @@ class _Recorder:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             # By the address: a 304 has no media type, and its headers update those that a cache has.
-            headers = PICTURE if self._scope["raw_path"].endswith(b".svg") else SECURITY
-            MutableHeaders(scope=message).update(headers)
+            MutableHeaders(scope=message).update(_security_headers(self._scope["raw_path"]))
         elif self._scope["method"] != "HEAD":
             self.size += len(message.get("body", b""))
         await self._send(message)

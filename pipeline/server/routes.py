@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote
 
-from pipeline.base.media_types import TARBALL, media_type
+from pipeline.base.media_types import media_type
 
 # No leading dot: hidden files (the publisher's lock, partial files) are not served, nor are . and .. names.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+~-]{0,254}")
@@ -147,7 +147,7 @@ def parse_address(path: str, query: str) -> Target:
         return File(("index.html",))
     if not all(_NAME.fullmatch(name) for name in names) or (slash and media_type(names[-1])):
         raise Refused(404, "There is no such address in this hub.")
-    if media_type(names[-1]) == TARBALL:
+    if names[-1].endswith(".tar.gz") and media_type(names[-1]):
         if form == "uncompressed":
             return Location((*names[:-1], names[-1].removesuffix(".tar.gz")))
         return File(names)

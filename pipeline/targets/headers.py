@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from pipeline.base.media_types import media_type
 
-# Released files that never change: tarballs, claims, and what has its digest or its version in its name.
+# Released files that never change: tarballs, LiteRT files, claims, and what has its digest or its version in its name.
 _IMMUTABLE = re.compile(
-    r".*\.tar\.gz|claims/.*|index/[0-9a-f]{64}\.[0-9a-f]{2}\.json|metadata/(?:\d+|.*/\d+)\..*\.json", re.DOTALL
+    r".*\.tar\.gz|.*\.tflite|site/litert-[^/]+/litert_[^/]*|claims/.*"
+    r"|index/[0-9a-f]{64}\.[0-9a-f]{2}\.json|metadata/(?:\d+|.*/\d+)\..*\.json",
+    re.DOTALL,
 )
 IMMUTABLE = "public, max-age=31536000, immutable"
 CHECKED = "no-cache"  # may be kept, and is compared by its ETag before each use

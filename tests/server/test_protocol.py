@@ -14,6 +14,9 @@ from tests.server.harness import HTML, MODULE, TARBALL, Running, short
         ("/index.json", 200, "application/json", None),
         ("/site/style.css", 200, "text/css; charset=utf-8", None),
         ("/site/hub.js", 200, "text/javascript; charset=utf-8", None),
+        ("/site/litert-2.5.3/runtime.wasm.gz", 200, "application/gzip", b"\x1f\x8b"),
+        ("/site/litert-2.5.3/runtime.wasm.gz?tf-hub-format=uncompressed", 200, "application/gzip", b"\x1f\x8b"),
+        (MODULE + "/model.tflite", 200, "application/octet-stream", b"TFL3"),
         ("/alice/alice", 200, "text/html; charset=utf-8", HTML),
         ("/alice/alice.md", 200, "text/markdown; charset=utf-8", b"# alice\n"),
         (MODULE, 200, "text/html; charset=utf-8", HTML),
@@ -55,6 +58,15 @@ def test_every_address_has_its_answer(
     assert answer["content-length"] == str(len(answer.body))
     assert answer["x-content-type-options"] == "nosniff"
     assert "default-src 'none'" in str(answer["content-security-policy"])
+
+
+def test_only_the_worker_may_compile_webassembly(shared: Running) -> None:
+    policies = {path: str(shared.ask(path)["content-security-policy"]) for path in (
+        "/site/litert-2.5.3/worker.js", "http://elsewhere/site/litert-2.5.3/worker.js", MODULE, "/site/hub.js",
+        "/site/litert-2.5.3/worker.js/x.html",
+    )}  # fmt: skip
+    assert [path for path, policy in policies.items() if "wasm-unsafe-eval" in policy] == list(policies)[:2]
+    assert all("unsafe-inline" not in policy and "'unsafe-eval'" not in policy for policy in policies.values())
 
 
 def test_a_picture_may_have_its_own_colours_and_nothing_else(shared: Running) -> None:
