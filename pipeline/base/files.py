@@ -271,7 +271,11 @@ def write_text(path: Path, text: str) -> None:
 
 def has_text(path: Path, text: str) -> bool:
     """Whether a file can be read and has this text, as write_text() writes it."""
-    content = text.encode(errors="surrogateescape")
+    return has_content(path, text.encode(errors="surrogateescape"))
+
+
+def has_content(path: Path, content: bytes) -> bool:
+    """Whether a file can be read and has these bytes."""
     try:
         return read_bounded(path, len(content)) == content
     except (Unreadable, OSError):

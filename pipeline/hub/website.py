@@ -16,7 +16,7 @@ from urllib.parse import quote
 import jinja2
 import markupsafe
 
-from pipeline.base.files import has_text, write_memory, write_text
+from pipeline.base.files import has_content, replacing, write_memory, write_text
 from pipeline.base.heads import Head
 from pipeline.base.json_files import recall_json
 from pipeline.base.shard_names import EXPORTED
@@ -25,22 +25,24 @@ from pipeline.base.templates import TEMPLATES, make_environment
 from pipeline.base.text import read_generated
 from pipeline.cards import drafts
 from pipeline.cards.page import LARGEST_PAGE
-from pipeline.hub import markdown
+from pipeline.hub import litert_js, markdown
 from pipeline.hub.aliases import LATEST
 from pipeline.hub.changes import list_history
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
 from pipeline.hub.index import Index
 from pipeline.hub.notices import DEPRECATED, YANKED
 from pipeline.hub.start_page_plot import plot
+from pipeline.hub.trial import find_trial
 
 SOURCES = TEMPLATES / "site"
-SHARED = ("style.css", "hub.js", "icon.svg")
+_SHARED = ("style.css", "hub.js", "icon.svg")
+_TRIAL = ("try.js", "preprocessing.js", "drawing_pad.js")
 MANIFEST = "site/pages.json"
 # The code that turns facts into pages; after a change of it all of them are rendered again.
 _RENDERERS = (
     "hub/website", "hub/changes", "hub/markdown", "hub/entries", "hub/index", "hub/aliases", "hub/values",
-    "hub/withdrawal", "hub/notices", "hub/start_page_plot", "base/axes", "base/heads", "base/shard_names",
-    "base/stored_names", "base/templates", "base/verification", "cards/drafts", "cards/page",
+    "hub/withdrawal", "hub/notices", "hub/start_page_plot", "hub/trial", "hub/litert_js", "base/axes", "base/heads",
+    "base/shard_names", "base/stored_names", "base/templates", "base/verification", "cards/drafts", "cards/page",
     "facts/accuracy", "facts/status",
 )  # fmt: skip
 # What follows a title, which the two modules of a member share, by the task.
@@ -171,6 +173,7 @@ def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
     name = hub.names[entry.publisher]
     history = list_history(hub.index, entry)
     in_collection = f"{entry.publisher}/collections/{entry.collection}/1" in hub.index.collections
+    trial = find_trial(entry)
 
     def facts() -> dict[str, Any]:
         card = markdown.render_page(text, path, hub.pages, without=_BANNERS)
@@ -185,11 +188,12 @@ def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
             "history": history,
             "publisher_name": name,
             "in_collection": in_collection,
+            "trial": trial,
             "plots": [file for file in entry.files if file.page.endswith(".svg") and file.page not in shown],
         }
 
     links = _linked(text, path, hub.pages)
-    inputs = repr((entry, text, versions, history, newer, other, has_successor, name, in_collection, links))
+    inputs = repr((entry, text, versions, history, newer, other, has_successor, name, in_collection, links, trial))
     return Page(f"{entry.handle}.html", "module.html.jinja", inputs, facts)
 
 
@@ -310,12 +314,23 @@ def _write_pages(hub: Path, pages: Sequence[Page], is_exported: bool) -> None:
                 written.result()
 
 
-def _write_shared(hub: Path) -> None:
-    """Writes the files that all pages share, where they differ from what is there."""
-    for name in SHARED:
-        text, target = (SOURCES / name).read_text(encoding="utf-8"), hub / "site" / name
-        if not has_text(target, text):
-            write_text(target, text)
+def shared_paths(index: Index) -> list[str]:
+    """Returns the paths in the hub of the files that pages share; those of "Try it" where a page has that."""
+    names = [*_SHARED]
+    runtime: tuple[str, ...] = ()
+    if any(map(find_trial, index.modules.values())):
+        names, runtime = [*names, *_TRIAL], litert_js.FILES
+    return [*(f"site/{name}" for name in names), *runtime]
+
+
+def _write_shared(hub: Path, index: Index) -> None:
+    """Writes the files that pages share, where they differ from what is there."""
+    for path in shared_paths(index):
+        is_ours = not path.startswith(litert_js.FOLDER)
+        content = (TEMPLATES / path).read_bytes() if is_ours else litert_js.read_file(path)
+        if not has_content(hub / path, content):
+            with replacing(hub / path) as stream:
+                stream.write(content)
 
 
 def _remove_stale(hub: Path, paths: Iterable[str]) -> None:
@@ -349,7 +364,7 @@ def build(hub: Path, index: Index) -> int:
             changed.append(page)
     if changed:  # an interrupted run leaves them out of the manifest, so that the next run writes them
         _write_manifest(hub, {path: digest for path, digest in before.items() if digest == now.get(path, digest)})
-    _write_shared(hub)
+    _write_shared(hub, index)
     _write_pages(hub, changed, is_exported)
     _remove_stale(hub, before.keys() - now.keys())
     if changed or now != before:

@@ -148,8 +148,7 @@ def _pages(staging: Path, index: Index, plain: list[str]) -> Iterator[tuple[str,
     if count_entries(index.document) <= EXPORTED:
         yield EXPORT, render_document(index.document).encode()
     html = [f"{name}.html" for name in (*index.modules, *index.collections, *(f"{id}/{id}" for id in index.publishers))]
-    shared = [f"site/{name}" for name in website.SHARED]
-    for path in (*plain, *shared, *html, START):
+    for path in (*plain, *website.shared_paths(index), *html, START):
         yield path, (staging / path).read_bytes()
 
 

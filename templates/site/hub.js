@@ -1,5 +1,5 @@
-// Adds what pages cannot do by themselves: buttons that copy, columns that sort, filters on the start page. Without this
-// script all of the content is there, sorted by title.
+// Adds what pages cannot do by themselves: buttons that copy, columns that sort, filters on the start page, "Try it" on
+// modules' pages. Without this script all of the content is there, sorted by title.
 "use strict";
 
 // Copy buttons. A page opened from a disk has no clipboard API in some browsers; there the text is selected and copied by
@@ -184,3 +184,44 @@ const filters = document.getElementById("filters");
 if (filters) {
   filterStartPage(filters);
 }
+
+// "Try it": the script and the model are loaded by the click.
+const FROM_DISK =
+  "This page was opened from a disk, where browsers let no page load a model. Run “python -m http.server” in the hub's" +
+  " folder, and open the address that it prints.";
+
+async function loadTrial(section) {
+  const { open } = await import("./try.js").catch(() => {
+    throw new Error("A script of this page could not be loaded: check the connection, then reload the page.");
+  });
+  await open(section);
+}
+
+function offerTrial(section) {
+  const [button, progress, state, panel] = ["button", "progress", ".state", ".panel"].map((name) => section.querySelector(name));
+  if (location.protocol === "file:") {
+    button.disabled = true;
+    state.textContent = FROM_DISK;
+    return;
+  }
+  button.addEventListener("click", async () => {
+    panel.hidden = progress.hidden = false;
+    button.hidden = true;
+    state.classList.remove("problem");
+    state.textContent = "Loading the model…";
+    try {
+      await loadTrial(section);
+      panel.disabled = false;
+    } catch (error) {
+      state.textContent = error.message;
+      state.classList.add("problem");
+      button.hidden = false;
+    }
+    progress.hidden = true;
+    if (document.activeElement === document.body) { // the button that had the focus was hidden
+      (panel.disabled ? button : panel.querySelector("button")).focus();
+    }
+  });
+}
+
+document.querySelectorAll(".trial").forEach(offerTrial);

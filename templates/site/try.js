@@ -1,0 +1,314 @@
+// "Try it" on a module's page: classifies the visitor's pictures with the published .tflite file. hub.js loads this script
+// after the click; the model runs in a worker (litert-<version>/worker.js).
+
+import { decode, prepare, preprocess, UnusablePicture } from "./preprocessing.js";
+import { makeDrawingPad } from "./drawing_pad.js";
+
+const CAMERA_PROBLEMS = {
+  NotAllowedError: "The camera was refused. Allow it for this page in the browser's settings, or choose a picture.",
+  NotFoundError: "There is no camera. Choose a picture instead.",
+  NotReadableError: "Another program uses the camera. Close it there, or choose a picture.",
+};
+
+// A model in a worker, which answers in the order of the questions.
+class Model {
+  #worker;
+  #answers = new Map();
+  #count = 0;
+
+  constructor(address, onProgress) {
+    this.#worker = new Worker(address);
+    this.#worker.addEventListener("message", ({ data }) => {
+      if (data.total) {
+        onProgress(data.loaded / data.total);
+        return;
+      }
+      const { resolve, reject } = this.#answers.get(data.id);
+      this.#answers.delete(data.id);
+      data.problem ? reject(new Error(data.problem)) : resolve(data.value);
+    });
+    this.#worker.addEventListener("error", (event) => {
+      const reason = event.message ? `stopped: ${event.message}` : "could not be loaded; try again";
+      this.#answers.forEach(({ reject }) => reject(new Error(`The script that runs the model ${reason}`)));
+      this.#answers.clear();
+    });
+  }
+
+  ask(message) {
+    this.#count += 1;
+    const id = this.#count;
+    return new Promise((resolve, reject) => {
+      this.#answers.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, ...message });
+    });
+  }
+
+  stop() {
+    this.#worker.terminate();
+  }
+}
+
+function probabilitiesOf(logits, activation) {
+  if (activation === "sigmoid") {
+    return Array.from(logits, (value) => 1 / (1 + Math.exp(-value)));
+  }
+  const largest = Math.max(...logits);
+  const powers = Array.from(logits, (value) => Math.exp(value - largest));
+  const sum = powers.reduce((total, power) => total + power, 0);
+  return powers.map((power) => power / sum);
+}
+
+// Returns the classes of an output: { label, probability }, the most likely first.
+export function rank(logits, facts) {
+  if (logits.length !== facts.labels.length) {
+    throw new Error(`The model has ${logits.length} outputs, and ${facts.labels.length} labels are published.`);
+  }
+  if (!logits.every(Number.isFinite)) {
+    throw new Error("The model's outputs are not numbers: this picture cannot be classified.");
+  }
+  const classes = probabilitiesOf(logits, facts.activation).map((probability, index) => ({
+    label: facts.labels[index],
+    probability,
+  }));
+  return classes.sort((a, b) => b.probability - a.probability);
+}
+
+function inPercent(probability) {
+  return probability > 0 && probability < 0.0005 ? "< 0.1 %" : `${(100 * probability).toFixed(1)} %`;
+}
+
+function inTime(seconds) {
+  return seconds < 1 ? `${Math.max(1, Math.round(1000 * seconds))} ms` : `${seconds.toFixed(1)} s`;
+}
+
+async function loadFacts(address) {
+  const response = await fetch(address).catch(() => null);
+  if (!response?.ok) {
+    const reason = response ? `the host answered ${response.status} for ${response.url}` : "check the connection";
+    throw new Error(`The labels of the model could not be loaded: ${reason}.`);
+  }
+  return response.json();
+}
+
+// The panel of the page, with a model that is ready.
+class Trial {
+  #model;
+  #facts;
+  #state;
+  #panel;
+  #canvas;
+  #video;
+  #pad = null;
+  #next = null; // the newest input that waits while the model computes
+  #isBusy = false;
+
+  constructor(section, model, facts) {
+    this.#model = model;
+    this.#facts = facts;
+    this.#state = section.querySelector("[role=status]");
+    this.#panel = section.querySelector(".panel");
+    this.#canvas = this.#panel.querySelector("canvas");
+    this.#video = this.#panel.querySelector("video");
+    this.#canvas.width = this.#canvas.height = facts.image_size;
+    this.#listen(section);
+    if (this.#button("clear")) {
+      this.#offerDrawing();
+    }
+  }
+
+  #button(name) {
+    return this.#panel.querySelector(`button[data-do=${name}]`);
+  }
+
+  #listen(section) {
+    const file = this.#panel.querySelector("input[type=file]");
+    this.#button("choose").addEventListener("click", () => file.click());
+    file.addEventListener("change", () => {
+      this.#classifyFile(file.files[0]);
+      file.value = ""; // so that the same file can be chosen again
+    });
+    document.addEventListener("paste", (event) => this.#classifyFirst(event.clipboardData, "pasted"));
+    section.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      section.classList.add("over");
+    });
+    section.addEventListener("dragleave", () => section.classList.remove("over"));
+    section.addEventListener("drop", (event) => {
+      event.preventDefault();
+      section.classList.remove("over");
+      this.#classifyFirst(event.dataTransfer, "dropped");
+    });
+    for (const example of this.#panel.querySelectorAll(".examples button")) {
+      example.addEventListener("click", () => this.#classifyExample(example.querySelector("img")));
+    }
+    this.#button("camera").hidden = !navigator.mediaDevices; // as on pages without https
+    this.#button("camera").addEventListener("click", () => this.#startCamera());
+    this.#button("capture").addEventListener("click", () => this.#takePicture());
+    this.#button("stop").addEventListener("click", () => this.#stopCamera());
+  }
+
+  #offerDrawing() {
+    const size = this.#facts.image_size;
+    this.#canvas.tabIndex = 0;
+    this.#canvas.classList.add("pad");
+    this.#canvas.setAttribute("role", "application");
+    this.#describe("Drawing pad");
+    this.#canvas.setAttribute("aria-describedby", "trial-keys");
+    this.#pad = makeDrawingPad(this.#canvas, this.#panel.querySelector(".cursor"), (hasEnded) => {
+      const { data } = this.#canvas.getContext("2d").getImageData(0, 0, size, size);
+      this.#describe("Drawing pad, with your drawing");
+      this.#classify(preprocess((row) => data.subarray(4 * size * row, 4 * size * (row + 1)), size, size, size), hasEnded);
+    });
+    this.#pad.clear();
+    this.#button("clear").addEventListener("click", () => {
+      this.#pad.clear();
+      this.#describe("Drawing pad");
+      this.#showClasses([]);
+      this.say("Cleared.");
+    });
+  }
+
+  #describe(text) {
+    this.#canvas.setAttribute("aria-label", text);
+  }
+
+  say(text, isProblem = false) {
+    this.#state.textContent = text;
+    this.#state.classList.toggle("problem", isProblem);
+  }
+
+  // Classifies the picture that was pasted or dropped, if there is one.
+  #classifyFirst(transfer, how) {
+    if (transfer.files.length) {
+      this.#classifyFile(transfer.files[0]);
+    } else {
+      this.say(`What was ${how} is no file. Save the picture first, then choose or drop the file.`, true);
+    }
+  }
+
+  async #classifyExample(image) {
+    try {
+      const response = await fetch(image.src);
+      await this.#classifyPicture(await response.blob(), image.alt);
+    } catch {
+      this.say("The example could not be loaded: check the connection.", true);
+    }
+  }
+
+  #classifyFile(file) {
+    return this.#classifyPicture(file, file.name || "the picture");
+  }
+
+  // Decodes and classifies a Blob or a frame of the camera.
+  async #classifyPicture(source, name) {
+    this.#stopCamera();
+    try {
+      const image = await decode(source);
+      const input = prepare(image, this.#facts.image_size);
+      image.close();
+      this.#showInput(input, name);
+      this.#classify(input, true);
+    } catch (error) {
+      this.say(error instanceof UnusablePicture ? error.message : `The picture could not be read: ${error.message}`, true);
+    }
+  }
+
+  #showInput(input, name) {
+    const size = this.#facts.image_size;
+    const image = new ImageData(size, size);
+    for (let place = 0; place < size * size; place += 1) {
+      const pixel = input.subarray(3 * place, 3 * place + 3).map((value) => 127.5 * value + 127.5);
+      image.data.set([...pixel, 255], 4 * place);
+    }
+    this.#canvas.getContext("2d").putImageData(image, 0, 0);
+    this.#describe(`What the model sees of ${name}`);
+    this.#pad?.replace();
+  }
+
+  // Runs the model; of the inputs that come meanwhile the newest is next. `isFinal`: whether to tell screen readers.
+  async #classify(input, isFinal) {
+    this.#next = { input, isFinal };
+    if (this.#isBusy) {
+      return;
+    }
+    this.#isBusy = true;
+    while (this.#next) {
+      const now = this.#next;
+      this.#next = null;
+      try {
+        const { values, seconds } = await this.#model.ask({ task: "run", input: now.input });
+        const classes = rank(values, this.#facts);
+        this.#showClasses(classes);
+        if (now.isFinal) {
+          this.say(`${classes[0].label}: ${inPercent(classes[0].probability)}, in ${inTime(seconds)}.`);
+        }
+      } catch (error) {
+        this.#showClasses([]);
+        this.say(error.message, true);
+      }
+    }
+    this.#isBusy = false;
+  }
+
+  #showClasses(classes) {
+    this.#panel.querySelectorAll(".bars li").forEach((row, place) => {
+      const { label, probability } = classes[place] ?? { label: "", probability: 0 };
+      row.querySelector(".label").textContent = label;
+      row.querySelector(".share").textContent = label && inPercent(probability);
+      row.querySelector(".bar").style.width = `${100 * probability}%`;
+    });
+  }
+
+  async #startCamera() {
+    try {
+      this.#video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      await this.#video.play();
+    } catch (error) {
+      this.#stopCamera();
+      this.say(CAMERA_PROBLEMS[error.name] ?? `The camera does not work: ${error.message}`, true);
+      return;
+    }
+    this.#showCamera(true);
+    this.#button("capture").focus();
+  }
+
+  #showCamera(isOn) {
+    this.#video.hidden = !isOn;
+    this.#button("choose").hidden = isOn;
+    this.#button("camera").hidden = isOn || !navigator.mediaDevices;
+    this.#button("capture").hidden = this.#button("stop").hidden = !isOn;
+  }
+
+  #takePicture() {
+    const frame = createImageBitmap(this.#video);
+    frame.then((image) => this.#classifyPicture(image, "the camera's picture"));
+  }
+
+  #stopCamera() {
+    const hadFocus = [this.#button("capture"), this.#button("stop")].includes(document.activeElement);
+    this.#video.srcObject?.getTracks().forEach((track) => track.stop());
+    this.#video.srcObject = null;
+    this.#showCamera(false);
+    if (hadFocus) {
+      this.#button("camera").focus();
+    }
+  }
+}
+
+// Loads the model that a section of the page names, and makes its panel work; throws an Error for the visitor.
+export async function open(section) {
+  const { model, size, sha256, facts: factsAddress, worker } = section.dataset;
+  const progress = section.querySelector("progress");
+  const runner = new Model(new URL(worker, location), (share) => {
+    progress.value = share;
+  });
+  try {
+    const facts = await loadFacts(new URL(factsAddress, location));
+    const address = new URL(model, location).href;
+    await runner.ask({ task: "load", model: address, size: Number(size), sha256, imageSize: facts.image_size });
+    new Trial(section, runner, facts).say("The model is ready.");
+  } catch (error) {
+    runner.stop();
+    throw error;
+  }
+}
