@@ -15,7 +15,7 @@ from pipeline.translate.elementwise import cast, unary
 from pipeline.translate.graph import Graph, Node, Parameter, ordered
 from pipeline.translate.operations import Call, Case, Output, Size, While
 from pipeline.translate.reading_attributes import Source, Type, read_source, read_type
-from pipeline.translate.reading_scopes import Region, Scope, used
+from pipeline.translate.reading_scopes import Region, Scope, count_steps, used
 from pipeline.translate.reading_values import Rule
 from pipeline.translate.refusal import Untranslatable
 
@@ -30,6 +30,7 @@ _RULES: Mapping[str, Rule] = {
 }
 _RETURNS = ("func.return", "stablehlo.return")
 _INLINED = 16  # operations of a function that is read into each place where it is called
+_UNROLLED = 8  # steps of a loop that is read as so many copies of its body: threefry's have five
 _ANNOTATIONS = ("Sharding", "SPMDFullToShardShape", "SPMDShardToFullShape", "annotate_device_placement")
 
 
@@ -197,9 +198,12 @@ class _Reader:
 
     @staticmethod
     def _binding(build: Builder, inputs: list[Node], place: int) -> Binding:
-        """Returns what is known of an argument: its value, or that it is the size of another."""
+        """Returns what is known of an argument: its value, or that it is the size of another.
+
+        Numbers that may be sizes or decisions are bound, others are not: each value makes another graph.
+        """
         x = inputs[place]
-        if x.value is not None and x.value.size <= 1:
+        if x.value is not None and x.value.size <= 1 and x.dtype.kind in "ib":
             return x.value
         for other, y in enumerate(inputs):
             for axis, extent in enumerate(build.extents(y)):
@@ -243,9 +247,16 @@ class _Reader:
         return self._outputs(scope.build, node, source.types)
 
     def _while(self, scope: Scope, source: Source, inputs: list[Node]) -> Sequence[Node]:
-        """Reads a loop; what no step changes becomes a value from around it."""
+        """Reads a loop: its few steps one after the other, or else what no step changes as a value from around it."""
         regions = list(source.operation.regions)
         tried = self._region(scope, regions[1])
+        steps = count_steps(self._region(scope, regions[0]), tried, inputs)
+        if steps is not None and steps <= _UNROLLED:
+            block = regions[1].blocks[0]
+            state = inputs
+            for _ in range(steps):
+                state = self._block(Scope(scope.build, scope, dict(zip(block.arguments, state, strict=True))), block)
+            return state
         steady = {
             place: inputs[place]
             for place, (before, after) in enumerate(zip(tried.parameters, tried.outputs, strict=True))

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.translate.building import FOLDED, Builder, Extent, is_repeated
+from pipeline.translate.building import FOLDED, Builder, Extent, is_integer, is_repeated
 from pipeline.translate.graph import Node, ordered
-from pipeline.translate.operations import Pack, Size
+from pipeline.translate.operations import Compare, Elementwise, Pack, Size
 from pipeline.translate.refusal import Untranslatable
 
 
@@ -76,3 +76,18 @@ def used(regions: Sequence[Region]) -> list[Node]:
     for region in regions:
         used.update((outside, None) for outside, inside in region.captured.items() if inside in needed)
     return list(used)
+
+
+def count_steps(condition: Region, body: Region, state: Sequence[Node]) -> int | None:
+    """Returns how many steps a loop takes that counts up to a constant; None for another one."""
+    test = condition.outputs[0]
+    if test.operation != Compare("LT") or test.inputs[0] not in condition.parameters:
+        return None
+    place = condition.parameters.index(test.inputs[0])
+    counted, start, limit = body.outputs[place], state[place].value, test.inputs[1].value
+    if counted.operation != Elementwise("add") or body.parameters[place] not in counted.inputs:
+        return None
+    step = next((each.value for each in counted.inputs if each.value is not None), None)
+    if start is None or limit is None or step is None or start.size != 1 or not is_integer(start.dtype) or step < 1:
+        return None
+    return max(0, -(-(int(limit) - int(start)) // int(step)))

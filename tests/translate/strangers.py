@@ -70,7 +70,7 @@ def scanned(x: Array) -> Array:
         state = 0.9 * state + jnp.tanh(token)
         return state, state * 2
 
-    return lax.scan(step, jnp.zeros_like(x[:, 0]), jnp.swapaxes(x, 0, 1))[1]
+    return lax.scan(step, jnp.zeros_like(x[:, 0]), jnp.swapaxes(jnp.tile(x, (1, 3, 1)), 0, 1))[1]
 
 
 def conditional(x: Array) -> Array:
@@ -225,7 +225,7 @@ def interpolated(x: Array, places: Array) -> Array:
 
 
 def looped(x: Array) -> Array:
-    return lax.fori_loop(0, 7, lambda i, y: y.at[i % 5].add(y[(i + 1) % 5] * 0.5), x)
+    return lax.fori_loop(0, 17, lambda i, y: y.at[i % 5].add(y[(i + 1) % 5] * 0.5), x)
 
 
 def random_mask(x: Array) -> Array:

@@ -138,7 +138,7 @@ def test_attention_is_a_product_of_matrices_without_more_transposes_than_it_need
 
 def test_what_no_step_changes_is_a_constant_of_the_loop() -> None:
     def function(x: Array, y: Array) -> Array:
-        return lax.fori_loop(0, 5, lambda i, state: (state[0] * y + i, state[1]), (x, y))
+        return lax.fori_loop(0, 50, lambda i, state: (state[0] * y + i, state[1]), (x, y))
 
     graph = read(serialize(function, [X, X]))
     (loop,) = nodes(graph, While)
@@ -147,6 +147,18 @@ def test_what_no_step_changes_is_a_constant_of_the_loop() -> None:
     assert len(loop.inputs) == len(loop.operation.body.parameters) == len(loop.operation.condition.parameters)
     assert len(loop.operation.body.outputs) == len(loop.inputs) - 1
     assert graph.outputs[1] is graph.parameters[1]
+
+
+def test_a_loop_of_few_steps_is_read_as_its_steps() -> None:
+    def function(x: Array) -> Array:
+        return lax.fori_loop(2, 5, lambda i, y: y + x * (1 << i), x)
+
+    graph = read(serialize(function, [X]))
+    assert not nodes(graph, While)
+    scales = [node.inputs[1].value for node in nodes(graph, Elementwise) if node.operation == Elementwise("multiply")]
+    assert scales == [4, 8, 16]
+    nothing = read(serialize(lambda x: lax.fori_loop(5, 5, lambda i, y: y + i, x), [X]))
+    assert nothing.outputs == nothing.parameters
 
 
 def test_branches_take_what_they_use_as_arguments() -> None:
@@ -175,13 +187,15 @@ def test_nodes_use_only_the_parameters_of_their_graph() -> None:
 
 
 def describe(graph: Graph) -> str:
-    names: dict[Node, str] = {}
+    """Returns all that a graph is, but the values of large constants, as text."""
+    places: dict[Node, int] = {}
+    lines = [graph.name]
     for node in ordered(graph.outputs):
-        inputs = [names[each] for each in node.inputs]
-        kind = node.operation if node.value is None else node.value.tolist()
         inner = [describe(each) for each in vars(node.operation).values() if isinstance(each, Graph)]
-        names[node] = f"{len(names)} {type(kind).__name__ if inner else kind} {inputs} {node.shape} {inner}"
-    return "\n".join([graph.name, *names.values()])
+        kind = type(node.operation).__name__ if inner or node.value is not None else node.operation
+        lines.append(f"{kind} {node.value} {[places[each] for each in node.inputs]} {node.shape} {inner}")
+        places[node] = len(places)
+    return "\n".join(lines)
 
 
 def test_a_module_is_always_read_alike() -> None:
