@@ -9,7 +9,14 @@ import numpy as np
 from jaxlib.mlir import ir
 from jaxlib.mlir.dialects import chlo, mhlo, sdy, stablehlo
 
-from pipeline.translate import reading_indexing, reading_products, reading_reductions, reading_sorts, reading_values
+from pipeline.translate import (
+    reading_indexing,
+    reading_products,
+    reading_reductions,
+    reading_selections,
+    reading_sorts,
+    reading_values,
+)
 from pipeline.translate.building import BOOL, INT32, Builder, Extent
 from pipeline.translate.elementwise import cast, unary
 from pipeline.translate.graph import Graph, Node, Parameter, ordered
@@ -26,6 +33,7 @@ _RULES: Mapping[str, Rule] = {
     **reading_products.RULES,
     **reading_reductions.RULES,
     **reading_indexing.RULES,
+    **reading_selections.RULES,
     **reading_sorts.RULES,
 }
 _RETURNS = ("func.return", "stablehlo.return")

@@ -266,6 +266,14 @@ def padded(x: Array) -> Array:
     return lax.pad(x, 7.0, ((0, 0, 0), (1, -2, 2), (-1, 2, 0))), reflected
 
 
+def gradient_of_pools(x: Array) -> Array:
+    def loss(x: Array) -> Array:
+        pooled = lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 2, 1), (1, 2, 2, 1), "SAME")
+        return jnp.sum(pooled**2) + jnp.sum(jax.nn.softmax(x[:, ::2, 1]) ** 3)
+
+    return jax.grad(loss)(x)
+
+
 STRANGERS = (
     Stranger(convolutional, (IMAGES, KERNEL), FREE_IMAGES),
     Stranger(masked_attention, (TOKENS,), FREE_TOKENS),
@@ -299,6 +307,7 @@ STRANGERS = (
     Stranger(channels_first, (floats(2, 3, 8, 8), floats(4, 3, 3, 3)), ("n, 3, 8, 8",)),
     Stranger(convolution_of_one_axis, (TOKENS, floats(3, 8, 4)), FREE_TOKENS),
     Stranger(averaged, (IMAGES,), FREE_IMAGES),
+    Stranger(gradient_of_pools, (np.round(IMAGES),), FREE_IMAGES),
     Stranger(in_bfloat16, (TOKENS,), FREE_TOKENS, tolerance=0.01),
     Stranger(integer_arithmetic, (integers(40, high=200) - 100, integers(40, high=9, seed=1) * 2 - 9)),
     Stranger(crops, (IMAGES, np.array([[1, 2], [9, -3]], np.int32))),
