@@ -4,14 +4,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from pipeline.translate.error_functions import complementary_argument
 from pipeline.translate.graph import Node
 from pipeline.translate.matching import factors, is_kind, is_number, orders, reshaped
 from pipeline.translate.operations import Dense, Elementwise, Gelu, Relu, Reshape
 
 
 def gelu(node: Node) -> Node | None:
-    """Matches x * 0.5 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x ** 3))) and x * 0.5 * (1 + erf(x / sqrt(2)))."""
+    """Matches x * 0.5 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x ** 3))) and x * 0.5 * (1 + erf(x / sqrt(2))).
+
+    The latter may also be x * 0.5 * erfc(-x / sqrt(2)).
+    """
     for part in factors(node):
+        if (argument := complementary_argument(part)) is not None:
+            x = _negative_erf_argument(argument)
+            if x is not None and x.shape == node.shape and _is_half(factors(node, (x,)), x, part):
+                return replace(node, operation=Gelu(by_tanh=False), inputs=(x,))
         for one, inside in orders(part) if is_kind(part, "add") else []:
             if not is_number(one, 1) or not isinstance(inside.operation, Elementwise):
                 continue
@@ -59,6 +67,16 @@ def _erf_argument(node: Node) -> Node | None:
     for scale, x in orders(node) if is_kind(node, "multiply") else []:
         if is_number(scale, math.sqrt(0.5)):
             return x
+    return None
+
+
+def _negative_erf_argument(node: Node) -> Node | None:
+    """Returns the x of -x / sqrt(2)."""
+    if is_kind(node, "negate"):
+        return _erf_argument(node.inputs[0])
+    for scale, x in orders(node) if is_kind(node, "multiply") else []:
+        if is_number(scale, math.sqrt(0.5)) and is_kind(x, "negate"):
+            return x.inputs[0]
     return None
 
 

@@ -5,13 +5,15 @@ All arrays are square, so that no shape gives a wrong axis away.
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pipeline.translate.building import Builder
 from pipeline.translate.elementwise import binary, unary
-from pipeline.translate.graph import Graph, Node, ordered
+from pipeline.translate.error_functions import complementary
+from pipeline.translate.graph import Graph, Node, ordered, rewritten
 from pipeline.translate.operations import (
     Call,
     Dense,
@@ -171,12 +173,18 @@ def exact_gelu(m: Maker, *, half: float = 0.5, scale: float = math.sqrt(0.5), ou
     return m.product(m.product(getattr(m, outer), half), m.apply("add", erf, 1))
 
 
+def gelu_by_erfc(m: Maker, *, half: float = 0.5, scale: float = math.sqrt(0.5), outer: str = "x") -> Node:
+    negative = m.product(unary(m.build, "negate", m.x), scale)
+    return m.product(m.product(getattr(m, outer), half), complementary(negative))
+
+
 def relu(m: Maker, *, least: float = 0, kind: str = "maximum") -> Node:
     return m.apply(kind, m.x, least)
 
 
 KINDS: dict[Formula, type] = {
-    softmax: Softmax, layer_norm: LayerNorm, group_norm: GroupNorm, gelu: Gelu, exact_gelu: Gelu, relu: Relu,
+    softmax: Softmax, layer_norm: LayerNorm, group_norm: GroupNorm, gelu: Gelu, exact_gelu: Gelu, gelu_by_erfc: Gelu,
+    relu: Relu,
 }  # fmt: skip
 
 
@@ -189,6 +197,7 @@ KINDS: dict[Formula, type] = {
         (group_norm, GroupNorm(2, float(np.float32(1e-5)))),
         (gelu, Gelu(by_tanh=True)),
         (exact_gelu, Gelu(by_tanh=False)),
+        (gelu_by_erfc, Gelu(by_tanh=False)),
         (relu, Relu()),
     ],
 )
@@ -233,6 +242,9 @@ def test_a_formula_is_recognized(formula: Formula, expected: object) -> None:
         (exact_gelu, {"half": 0.49}),
         (exact_gelu, {"scale": 0.7}),
         (exact_gelu, {"outer": "y"}),
+        (gelu_by_erfc, {"half": 0.49}),
+        (gelu_by_erfc, {"scale": 0.7}),
+        (gelu_by_erfc, {"outer": "y"}),
         (relu, {"least": 1e-6}),
         (relu, {"kind": "minimum"}),
     ],
@@ -241,6 +253,22 @@ def test_a_formula_that_differs_is_left_as_it_is(formula: Callable[..., Node], c
     maker = Maker()
     graph = maker.recovered(formula(maker, **change))
     assert not [each for each in found(graph) if isinstance(each, KINDS[formula])]
+
+
+def test_every_constant_of_erfc_is_compared() -> None:
+    maker = Maker()
+    node = gelu_by_erfc(maker)
+    numbers = [each for each in ordered([node]) if each.value is not None and each.dtype == FLOAT32]
+    assert len(numbers) > 30
+    for number in numbers:
+        assert number.value is not None
+        other = maker.number(float(number.value) * 1.0001 + 1e-6)
+
+        def change(node: Node, inputs: tuple[Node, ...], number: Node = number, other: Node = other) -> Node:
+            return other if node is number else replace(node, inputs=inputs)
+
+        graph = rewritten(Graph("f", tuple(maker.parameters), (node,)), change)
+        assert found(recover(graph)) == []
 
 
 def product(m: Maker) -> Node:
