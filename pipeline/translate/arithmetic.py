@@ -10,7 +10,7 @@ from pipeline.translate.operations import Cast, Compare, Elementwise, Select
 
 _EXACT: dict[str, Callable[..., np.ndarray]] = {
     "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "maximum": np.maximum, "minimum": np.minimum,
-    "negate": np.negative, "abs": np.abs, "floor": np.floor, "ceil": np.ceil,
+    "negate": np.negative, "abs": np.abs, "floor": np.floor, "sqrt": np.sqrt, "ceil": np.ceil,
     "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.invert, "is_finite": np.isfinite,
 }  # fmt: skip
 _COMPARE: dict[str, Callable[..., np.ndarray]] = {

@@ -81,6 +81,16 @@ def reduced(node: Node, kind: str) -> tuple[Node, tuple[int, ...]] | None:
     return None
 
 
+def is_of_last_axis(node: Node, kind: str, x: Node) -> bool:
+    """Whether a node is a reduction of x along its last axis, perhaps of x with more or fewer axes of 1."""
+    found = reduced(node, kind)
+    if found is None or found[1] != (found[0].rank - 1,):
+        return False
+    size = x.shape[-1]
+    is_alike = stripped(found[0]) is stripped(x) and found[0].shape[-1] == size and size not in (None, 1)
+    return found[0] is x or is_alike
+
+
 def mean(node: Node) -> tuple[Node, tuple[int, ...]] | None:
     """Returns what a node is the mean of, and the axes."""
     node = stripped(node)
@@ -117,7 +127,7 @@ def is_variance(node: Node, x: Node, axes: Sequence[int]) -> bool:
         return root is not None and found[1] == tuple(axes) and deviation(root) == (x, tuple(axes))
     for zero, inner in orders(node) if is_kind(node, "maximum") else []:
         if is_number(zero, 0):
-            return is_variance(inner, x, axes) and is_kind(stripped(inner), "subtract")
+            return is_variance(inner, x, axes)
     if not is_kind(node, "subtract"):
         return False
     of_squares, root = mean(node.inputs[0]), square_of(stripped(node.inputs[1]))

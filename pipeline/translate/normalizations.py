@@ -8,11 +8,11 @@ from pipeline.translate.matching import (
     factors,
     fits,
     is_kind,
+    is_of_last_axis,
     is_variance,
     mean,
     number,
     orders,
-    reduced,
     reshaped,
     stripped,
 )
@@ -26,8 +26,9 @@ def softmax(node: Node) -> Node | None:
         return None
     x, largest = exponential.inputs[0].inputs
     axes = (x.rank - 1,)
-    is_match = reduced(largest, "maximum") == (x, axes) and reduced(total, "add") == (exponential, axes)
-    if x.rank and is_match and fits(largest, x, axes) and fits(total, x, axes):
+    if not x.rank or x.shape != node.shape or not fits(largest, x, axes) or not fits(total, x, axes):
+        return None
+    if is_of_last_axis(largest, "maximum", x) and is_of_last_axis(total, "add", exponential):
         return replace(node, operation=Softmax(), inputs=(x,))
     return None
 

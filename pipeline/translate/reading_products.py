@@ -35,7 +35,11 @@ def dot(build: Builder, inputs: Sequence[Node], left: Axes, right: Axes, dtype: 
     batch = [build.extents(x)[axis] for axis in left[0]]
     free_left = [build.extents(x)[axis] for axis in _free(x, left)]
     free_right = [build.extents(y)[axis] for axis in _free(y, right)]
-    if not batch:
+    if not batch and None in y.shape and None not in x.shape:  # the weights are on the left
+        node = _dense(build, y, x, right[1], left[1])
+        node = reshape(build, node, [*free_right, *free_left])
+        node = transpose(build, node, [*range(len(free_right), node.rank), *range(len(free_right))])
+    elif not batch:
         node = _dense(build, x, y, left[1], right[1])
     else:
         x, transpose_left = _matrices(build, x, left, is_left=True)
