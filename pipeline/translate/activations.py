@@ -1,12 +1,12 @@
 """Recognizes GELU, ReLU and dense layers with a bias."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pipeline.translate.error_functions import complementary_argument
 from pipeline.translate.graph import Node
-from pipeline.translate.matching import factors, is_kind, is_number, orders, reshaped
+from pipeline.translate.matching import factors, is_kind, is_number, number, orders, reshaped
 from pipeline.translate.operations import Dense, Elementwise, Gelu, Relu, Reshape
 
 
@@ -15,27 +15,41 @@ def gelu(node: Node) -> Node | None:
 
     The latter may also be x * 0.5 * erfc(-x / sqrt(2)).
     """
-    for part in factors(node):
-        if (argument := complementary_argument(part)) is not None:
-            x = _negative_erf_argument(argument)
-            if x is not None and x.shape == node.shape and _is_half(factors(node, (x,)), x, part):
-                return replace(node, operation=Gelu(by_tanh=False), inputs=(x,))
-        for one, inside in orders(part) if is_kind(part, "add") else []:
-            if not is_number(one, 1) or not isinstance(inside.operation, Elementwise):
-                continue
-            matches = {"tanh": _tanh_argument, "erf": _erf_argument}
-            if inside.operation.kind not in matches:
-                continue
-            x = matches[inside.operation.kind](inside.inputs[0])
-            if x is not None and x.shape == node.shape and _is_half(factors(node, (x,)), x, part):
-                return replace(node, operation=Gelu(inside.operation.kind == "tanh"), inputs=(x,))
+    product = node.inputs[0] if is_kind(node, "divide") else node
+    for part in factors(product):
+        found = _argument(part)
+        if found is not None and found[0].shape == node.shape and _is_half(node, found[0], part):
+            return replace(node, operation=Gelu(found[1]), inputs=(found[0],))
     return None
 
 
-def _is_half(parts: Sequence[Node], x: Node, part: Node) -> bool:
-    """Whether the factors of a product are x, a part, and one half."""
-    halves = [each for each in parts if each is not x and each is not part]
-    return len(parts) == 3 and len(halves) == 1 and is_number(halves[0], 0.5)
+def _argument(part: Node) -> tuple[Node, bool] | None:
+    """Returns the x of the factor of GELU that is no number and not x, and whether it is a tanh."""
+    if (argument := complementary_argument(part)) is not None:
+        x = _negative_erf_argument(argument)
+        return None if x is None else (x, False)
+    matches = {"tanh": _tanh_argument, "erf": _erf_argument}
+    for one, inside in orders(part) if is_kind(part, "add") else []:
+        if is_number(one, 1) and isinstance(inside.operation, Elementwise) and inside.operation.kind in matches:
+            x = matches[inside.operation.kind](inside.inputs[0])
+            return None if x is None else (x, inside.operation.kind == "tanh")
+    return None
+
+
+def _is_half(node: Node, x: Node, part: Node) -> bool:
+    """Whether a node is half of the product of x and a part."""
+    scale = 1.0
+    if is_kind(node, "divide"):
+        divisor = number(node.inputs[1])
+        if not divisor:
+            return False
+        node, scale = node.inputs[0], 1 / divisor
+    others = []
+    for factor in factors(node, (x,)):
+        value = number(factor)
+        scale *= 1 if value is None else value
+        others += [factor] if value is None else []
+    return abs(scale - 0.5) < 1e-6 and others in ([x, part], [part, x])
 
 
 def _tanh_argument(node: Node) -> Node | None:

@@ -105,7 +105,7 @@ def _recovered(graph: Graph) -> Callable[[Node], Node]:
 
 
 _RULES: Mapping[str, Sequence[Callable[[Node], Node | None]]] = {
-    "divide": (softmax,),
+    "divide": (softmax, gelu),
     "add": (layer_norm, group_norm),
     "multiply": (gelu,),
     "maximum": (relu,),

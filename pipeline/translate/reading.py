@@ -238,6 +238,9 @@ class _Reader:
             return inputs
         if target in ("chlo.erf", "mhlo.erf"):
             return [unary(scope.build, "erf", inputs[0])]
+        if target == "mhlo.topk" and source.attribute("mhlo.attributes")["largest"].value:
+            k = source.attribute("mhlo.attributes")["k"].value
+            return reading_sorts.top_k(scope.build, inputs[0], k)
         raise source.refuse(f"runtimes do not have the function {target!r}")
 
     def _case(self, scope: Scope, source: Source, index: Node) -> Sequence[Node]:

@@ -6,6 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 from jax import export
+from jax._src.interpreters.mlir import make_ir_context
+from jaxlib.mlir import ir
+from jaxlib.mlir.dialects import stablehlo
 
 
 def serialize(
@@ -30,3 +33,15 @@ def serialize(
         specs.append(jax.ShapeDtypeStruct(shape, argument.dtype))
     module: bytes = export.export(jax.jit(function), platforms=platforms)(*specs).mlir_module_serialized
     return module
+
+
+def assemble(text: str) -> bytes:
+    """Returns the module whose function main has this body, in MLIR's notation.
+
+    Args:
+        text: from the arguments on, such as "(%x: tensor<3xf32>) -> tensor<3xf32> { return %x : tensor<3xf32> }".
+    """
+    with make_ir_context():  # JAX's own, which has the dialect of functions
+        parsed = ir.Module.parse(f"func.func public @main{text}")
+        module: bytes = stablehlo.serialize_portable_artifact(parsed, stablehlo.get_current_version())
+        return module

@@ -178,12 +178,18 @@ def gelu_by_erfc(m: Maker, *, half: float = 0.5, scale: float = math.sqrt(0.5), 
     return m.product(m.product(getattr(m, outer), half), complementary(negative))
 
 
+def gelu_by_division(m: Maker, *, divisor: float = 2, outer: str = "x") -> Node:
+    erf = unary(m.build, "erf", m.apply("divide", m.x, math.sqrt(2)))
+    return m.apply("divide", m.product(getattr(m, outer), m.apply("add", erf, 1)), divisor)
+
+
 def relu(m: Maker, *, least: float = 0, kind: str = "maximum") -> Node:
     return m.apply(kind, m.x, least)
 
 
 KINDS: dict[Formula, type] = {
     softmax: Softmax, layer_norm: LayerNorm, group_norm: GroupNorm, gelu: Gelu, exact_gelu: Gelu, gelu_by_erfc: Gelu,
+    gelu_by_division: Gelu,
     relu: Relu,
 }  # fmt: skip
 
@@ -198,6 +204,7 @@ KINDS: dict[Formula, type] = {
         (gelu, Gelu(by_tanh=True)),
         (exact_gelu, Gelu(by_tanh=False)),
         (gelu_by_erfc, Gelu(by_tanh=False)),
+        (gelu_by_division, Gelu(by_tanh=False)),
         (relu, Relu()),
     ],
 )
@@ -245,6 +252,8 @@ def test_a_formula_is_recognized(formula: Formula, expected: object) -> None:
         (gelu_by_erfc, {"half": 0.49}),
         (gelu_by_erfc, {"scale": 0.7}),
         (gelu_by_erfc, {"outer": "y"}),
+        (gelu_by_division, {"divisor": 2.01}),
+        (gelu_by_division, {"outer": "y"}),
         (relu, {"least": 1e-6}),
         (relu, {"kind": "minimum"}),
     ],
