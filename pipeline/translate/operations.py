@@ -239,6 +239,8 @@ class Convolution(Operation):
 class Pool(Operation):
     """One input (n, *space, channels); "maximum" or "add" over windows, padded with what changes nothing.
 
+    What a maximum makes of NaN is left to the runtime: those of pools skip it, where StableHLO hands it on.
+
     Attributes:
         kind: the operation.
         window, strides: by axis of space.
