@@ -32,6 +32,7 @@ table.
     rebuilding   base, model, download, checkpoints, saved_model, trust  making a published module again, comparing both
     translate    base, saved_model                       StableHLO into the operations of TensorFlow and ONNX
     litert       base, saved_model                       a plain twin into LiteRT files, what they say, how they run
+    onnx_form    base, saved_model, translate, litert    the ONNX files of a module, as transformers.js reads them
     pool         base, facts, download                   the AugReg pool: its index, criteria, new members
     prose        base, facts, model, images, accuracy, cards, hub, pool  do the texts of YAML files make good pages?
     dag          base, model, images, download, checkpoints, accuracy  what make compares: the parts of stamps

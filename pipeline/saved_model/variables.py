@@ -57,7 +57,13 @@ def read_variables(folder: Path, meta_graph: Any) -> dict[int, Variable]:
         entry = entries[key]
         return data[entry.shard_id][entry.offset : entry.offset + entry.size]
 
-    objects = message_class("trackable_object_graph", "TrackableObjectGraph").FromString(_string(read(_OBJECTS)))
+    def check(key: str, content: bytes) -> None:
+        if masked_crc(content) != entries[key].crc32c.to_bytes(4, "little"):
+            raise Fault(f"{folder}: the checksum of the variable {key} is wrong; {_AGAIN}")
+
+    packed, covered = _read_string(read(_OBJECTS))
+    check(_OBJECTS, covered)
+    objects = message_class("trackable_object_graph", "TrackableObjectGraph").FromString(packed)
     variables = {}
     for number, key in _keys(meta_graph.object_graph_def, objects):
         tensor = read_tensor(entries[key].dtype, entries[key].shape, meta_graph)
@@ -66,18 +72,24 @@ def read_variables(folder: Path, meta_graph: Any) -> dict[int, Variable]:
         except TypeError:
             raise Fault(f"{folder}: the variable {key} is of {tensor.dtype}; expected a type of NumPy") from None
         content = read(key)
-        if masked_crc(content.tobytes()) != entries[key].crc32c.to_bytes(4, "little"):
-            raise Fault(f"{folder}: the checksum of the variable {key} is wrong; {_AGAIN}")
+        check(key, content.tobytes())
         value = content.view(dtype).reshape([size or 0 for size in tensor.shape or ()])
         variables[number] = Variable(meta_graph.object_graph_def.nodes[number].variable.name, value)
     return variables
 
 
-def _string(content: np.ndarray) -> bytes:
-    """Returns the string of a scalar: its length, a checksum of that, its bytes."""
+def _read_string(content: np.ndarray) -> tuple[bytes, bytes]:
+    """Returns the string of a scalar, and what its checksum covers.
+
+    It is stored as its length, a checksum of that, and its bytes; the checksum covers the length as four bytes
+    (tensorflow/core/util/tensor_bundle/tensor_bundle.cc, WriteStringTensor).
+    """
     stored = content.tobytes()
-    length, start = read_varint(stored, 0, len(stored))
-    return stored[start + 4 : start + 4 + length]
+    try:
+        length, start = read_varint(stored, 0, len(stored))
+    except ValueError:
+        return b"", b""
+    return stored[start + 4 : start + 4 + length], (length & 0xFFFFFFFF).to_bytes(4, "little") + stored[start:]
 
 
 def _keys(graph: Any, objects: Any) -> Iterator[tuple[int, str]]:

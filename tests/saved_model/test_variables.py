@@ -53,6 +53,17 @@ def test_a_wrong_byte_is_found(ours: Path) -> None:
         read_variables(ours, meta_graph(ours))
 
 
+def test_wrong_bytes_of_the_object_graph_are_found(ours: Path) -> None:
+    content = (ours / DATA).read_bytes()
+    entry = read_entries((ours / INDEX).read_bytes())["_CHECKPOINTABLE_OBJECT_GRAPH"]
+    for place in (entry.offset, entry.offset + 3, entry.offset + entry.size - 1):
+        wrong = bytearray(content)
+        wrong[place] ^= 0x81
+        (ours / DATA).write_bytes(wrong)
+        with pytest.raises(Fault, match="the checksum of the variable _CHECKPOINTABLE_OBJECT_GRAPH is wrong"):
+            read_variables(ours, meta_graph(ours))
+
+
 def test_variables_of_tensorflow_1_are_refused(ours: Path) -> None:
     (ours / INDEX).write_bytes(write_index([Place(b"v", 8)]))
     with pytest.raises(Fault, match=r"ours: its variables have no object graph; expected a SavedModel of TensorFlow 2"):
