@@ -394,6 +394,7 @@ bench: | $(READY) ## measure speed and memory beside plain code; fail where a li
 	$(call quote,$(PYTHON)) -m benchmarks.hostile
 	$(call quote,$(PYTHON)) -m benchmarks.evaluation --folder $(call quote,$A/bench)
 	$(call quote,$(PYTHON)) -m benchmarks.forward --folder $(call quote,$A/bench) $(torch_python)
+	$(call quote,$(PYTHON)) -m benchmarks.litert_files --folder $(call quote,$A/bench)
 	$(call quote,$(PYTHON)) -m benchmarks.conversion --folder $(call quote,$A/bench)
 	$(call quote,$(PYTHON)) -m benchmarks.loading --folder $(call quote,$A/bench)
 check-full: | $(READY) ## publish full-size members and members of every variant and data set, with random weights (over an hour on 2 cores, 60 GB of disk)

@@ -44,7 +44,7 @@ def test_make_commands_exist() -> None:
         (
             "bench",
             "packing publishing downloading uploading selection site serving images hostile evaluation"
-            " forward conversion loading",
+            " forward litert_files conversion loading",
         ),
         (
             "check-full",
