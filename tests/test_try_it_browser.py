@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, Route
+from playwright.sync_api import Browser, Error, Locator, Page, Route
 
 from pipeline.hub import litert_js
 from pipeline.model.preprocessing import prepare
@@ -41,6 +41,12 @@ async ([script, png, size]) => {
     text += String.fromCharCode(...bytes.subarray(start, start + 4096));
   }
   return btoa(text);
+}
+"""
+RANK = """
+async ([script, logits, facts]) => {
+  const { rank } = await import(script);
+  return rank(Float32Array.from(logits, (value) => value ?? NaN), facts);
 }
 """
 # Gives the page a picture as if it were dropped there or pasted.
@@ -170,6 +176,19 @@ def test_pictures_are_prepared_as_the_module_prepares_them(browser: Browser, sit
                 answer = page.evaluate(PREPARE, [f"{site.address}/site/preprocessing.js", png, size])
                 prepared = np.frombuffer(base64.b64decode(answer), np.float32).reshape(size, size, 3)
                 np.testing.assert_array_equal(prepared, prepare(pixels, size, "resize"), err_msg=f"{shape} to {size}")
+
+
+def test_logits_become_probabilities_as_the_collection_says(browser: Browser, site: Site) -> None:
+    logits, script = [-1000.0, 0.5, 1000.0, -2.0], f"{site.address}/site/try.js"
+    expected = {"softmax": [1.0, 0.0, 0.0, 0.0], "sigmoid": [1.0, 1 / (1 + np.exp(-0.5)), 1 / (1 + np.exp(2)), 0.0]}
+    with open_page(browser, site.page) as page:
+        for activation, probabilities in expected.items():
+            facts = {"activation": activation, "labels": ["a", "b", "c", "d"]}
+            classes = page.evaluate(RANK, [script, logits, facts])
+            assert [each["label"] for each in classes[:2]] == (["c", "a"] if activation == "softmax" else ["c", "b"])
+            np.testing.assert_allclose([each["probability"] for each in classes], probabilities, atol=1e-7)
+        with pytest.raises(Error, match="The model's outputs are not numbers: this picture cannot be classified"):
+            page.evaluate(RANK, [script, [None, 1.0, 2.0, 3.0], facts])
 
 
 def test_transparent_parts_are_white(browser: Browser, site: Site) -> None:
