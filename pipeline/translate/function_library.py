@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.saved_model.graph import attribute
+from pipeline.translate.tensorflow_functions import NOT_INLINED, ConcreteFunction
 
-ConcreteFunction = Any
 FunctionDef = Any
 
 # Calls lose the shapes of their results without it; the shapes of others follow from their inputs and attributes.
@@ -74,7 +74,8 @@ def _called(node: Any) -> Iterator[Any]:
 def _clean(definition: FunctionDef, renamed: dict[str, str]) -> None:
     """Gives a definition and the functions that it calls their new names, and removes what only this process needs."""
     definition.signature.name = renamed[definition.signature.name]
-    definition.attr.clear()
+    for name in set(definition.attr) - {NOT_INLINED}:
+        del definition.attr[name]
     _remove_unused(definition)
     for node in definition.node_def:
         for name in _PRIVATE if node.op.endswith("PartitionedCall") else ():

@@ -6,6 +6,7 @@ of x * stop_gradient(x) TensorFlow would derive 2x. Both are computed of random 
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from pipeline.translate.reading import read
 from pipeline.translate.refusal import Untranslatable
 from pipeline.translate.tensorflow_functions import to_function
 from pipeline.translate.widening import widened
-from pipeline.translate.xla_calls import XlaCall
+from pipeline.translate.xla_calls import Gradient, XlaCall
 
 LIMIT = 1e-5  # relative error in float64; constants such as sqrt(2) are rounded to float32 in one of the two
 NARROW_LIMIT, KINKED_LIMIT = 2e-4, 5e-2  # in float32; with corners, whose sides values near them may change
@@ -39,6 +40,23 @@ def is_derived(graph: Graph, call: XlaCall) -> bool:
     """
     gradient = call.gradient
     assert gradient is not None
+    with _unoptimized():
+        return _is_derived(graph, call, gradient)
+
+
+@contextmanager
+def _unoptimized() -> Iterator[None]:
+    """Runs functions as they are: to optimize one that runs once takes longer than to run it."""
+    name = "disable_meta_optimizer"
+    before = tf.config.optimizer.get_experimental_options().get(name, False)
+    tf.config.optimizer.set_experimental_options({name: True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({name: before})
+
+
+def _is_derived(graph: Graph, call: XlaCall, gradient: Gradient) -> bool:
     nodes = list(_all_nodes(graph))
     if any(isinstance(each.operation, Case) for each in nodes):
         return False

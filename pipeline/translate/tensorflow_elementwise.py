@@ -111,7 +111,8 @@ def _power_of_integers(x: Tensor, y: Tensor) -> Tensor:
 
 def _with_sign(x: Tensor, is_signed: bool) -> Tensor:
     """Returns the bits of integers as signed or unsigned ones."""
-    return tf.bitcast(x, tf.as_dtype(f"{'' if is_signed else 'u'}int{8 * x.dtype.size}"))
+    dtype = tf.as_dtype(f"{'' if is_signed else 'u'}int{8 * x.dtype.size}")
+    return x if x.dtype == dtype else tf.bitcast(x, dtype)
 
 
 def _shift(function: _Function, is_arithmetic: bool | None = None) -> _Function:
@@ -130,7 +131,7 @@ def _shift(function: _Function, is_arithmetic: bool | None = None) -> _Function:
             wide = tf.cast(_with_sign(count, is_signed=False), tf.uint64)
             is_less = tf.less(wide, tf.constant(width, tf.uint64))
             count = tf.where(is_less, count, tf.constant(width - 1, count.dtype))
-        shifted = function(bits, tf.cast(count, bits.dtype))
+        shifted = function(bits, count if count.dtype == bits.dtype else tf.cast(count, bits.dtype))
         if is_less is not None and not is_arithmetic:
             shifted = tf.where(is_less, shifted, tf.zeros((), shifted.dtype))
         return shifted if shifted.dtype == x.dtype else tf.bitcast(shifted, x.dtype)

@@ -18,6 +18,8 @@ from pipeline.translate.graph import Constant, Graph, Node, Operation, Parameter
 from pipeline.translate.refusal import Untranslatable
 
 ConcreteFunction = Any  # tf.types.experimental.ConcreteFunction
+NOT_INLINED = "_noinline"  # an attribute of functions
+_LONG = 50  # operations
 _Value = Any  # a tensor; a list of tensors for Call, While and Case
 
 _TRANSLATE: dict[type[Operation], Callable[..., tf.Tensor]] = {
@@ -84,7 +86,8 @@ class _Writer:
             signature = [
                 tf.TensorSpec(each.shape, _dtype(each), name=f"a{index}") for index, each in enumerate(graph.parameters)
             ]
-            function = tf.function(body, input_signature=signature, autograph=False)
+            attributes = {NOT_INLINED: True} if _is_random(graph) else None
+            function = tf.function(body, input_signature=signature, autograph=False, experimental_attributes=attributes)
             self._functions[graph] = function.get_concrete_function()
         return self._functions[graph]
 
@@ -142,6 +145,14 @@ class _Writer:
         index, *arguments = inputs
         branches = [lambda branch=branch: self._outputs(branch, arguments) for branch in operation.branches]
         return _listed(tf.switch_case(index, branches))
+
+
+def _is_random(graph: Graph) -> bool:
+    """Whether a graph is long and has no gradient, as JAX's generators of random numbers.
+
+    TensorFlow would put its operations into each place that calls it, and take seconds to optimize thousands of them.
+    """
+    return len(ordered(graph.outputs)) > _LONG and not any(_dtype(each).is_floating for each in graph.outputs)
 
 
 def _listed(values: tf.Tensor | Iterable[tf.Tensor]) -> list[tf.Tensor]:

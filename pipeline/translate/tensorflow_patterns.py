@@ -1,5 +1,6 @@
 """The recovered patterns in TensorFlow, in forms that are fast and that TensorFlow can differentiate."""
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -36,15 +37,22 @@ def group_norm(node: Node, operation: GroupNorm, inputs: list[Tensor]) -> Tensor
         whole = tf.tile(grouped, (1, 1, channels // groups))
         return tf.reshape(whole, (-1, *ones, channels))
 
-    centred = x - by_group(x)
-    variance = by_group(tf.square(centred))
+    mean = by_group(x)
+    variance = by_group(tf.math.squared_difference(x, mean))
     factor = tf.math.rsqrt(variance + tf.constant(operation.epsilon, x.dtype)) * scale
-    return centred * factor + bias
+    return x * factor + (bias - mean * factor)  # two passes over x
 
 
 def gelu(node: Node, operation: Gelu, inputs: list[Tensor]) -> Tensor:
-    return tf.nn.gelu(inputs[0], approximate=operation.by_tanh)
+    return _after_dense(lambda x: tf.nn.gelu(x, approximate=operation.by_tanh), inputs[0])
 
 
 def relu(node: Node, operation: object, inputs: list[Tensor]) -> Tensor:
-    return tf.nn.relu(inputs[0])
+    return _after_dense(tf.nn.relu, inputs[0])
+
+
+def _after_dense(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Applies an activation; to a dense layer's matrix before it gets its axes back, since TensorFlow fuses the two."""
+    if x.op.type == "Reshape" and x.op.inputs[0].op.type == "BiasAdd":
+        return tf.reshape(function(x.op.inputs[0]), x.op.inputs[1])
+    return function(x)
