@@ -83,12 +83,10 @@ def prepare(variant: str, folder: Path) -> tuple[Path, Path]:
     return module, files
 
 
-def load_xla(folder: Path, threads: int) -> Run:
+def load_xla(folder: Path) -> Run:
     """Returns the signature serving_default of a SavedModel."""
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
     module: Any = tf.saved_model.load(str(folder))
 
     def run(images: np.ndarray) -> np.ndarray:
@@ -106,7 +104,7 @@ def measure(variant: str, folder: Path, threads: int, rounds: int) -> list[Row]:
     loads, firsts = {}, {}
     images = np.random.default_rng(0).uniform(-1, 1, (BATCHES[-1], SIZE, SIZE, 3)).astype(np.float32)
     start_tensorflow()  # its import is not part of the load
-    openers: dict[str, Callable[[], Run]] = {"XLA": lambda: load_xla(module, threads)}
+    openers: dict[str, Callable[[], Run]] = {"XLA": lambda: load_xla(module)}
     openers |= {form: partial(Model, files / form, threads) for form in Form}
     for name, opener in openers.items():
         started = time.perf_counter()
@@ -188,7 +186,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, default=subjects.FOLDER, help="for checkpoints, which stay, and outputs")
     args = parser.parse_args()
-    os.environ.update(environment())
+    threads = {f"TF_NUM_{kind}OP_THREADS": str(args.threads) for kind in ("INTRA", "INTER")}
+    os.environ.update(environment() | threads)  # TensorFlow reads them when it starts
     sentences = []
     for variant in args.variants:
         rows = measure(variant, args.folder.resolve(), args.threads, args.rounds)
