@@ -76,7 +76,10 @@ def read_facts(folder: Path, head: Head, release: Release) -> Facts:
         Fault: when its provenance.json or labels.tsv is missing or malformed.
     """
     extra = folder / "assets.extra"
-    provenance = load_json(extra / "provenance.json", "convert the member again")
+    try:
+        provenance = load_json(extra / "provenance.json", "convert the member again")
+    except FileNotFoundError:
+        raise Fault(f"{extra / 'provenance.json'}: no such file; convert the member again") from None
     model = provenance.get("model") if isinstance(provenance, dict) else None
     size = model.get("image_size") if isinstance(model, dict) else None
     if not isinstance(size, int):

@@ -71,6 +71,11 @@ def test_malformed_files_are_refused(tmp_path: Path, name: str, content: str, me
         read(folder)
 
 
+def test_a_module_without_its_provenance_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match=r"assets\.extra/provenance\.json: no such file; convert the member again"):
+        read(tmp_path)
+
+
 def test_labels_must_fit_the_outputs() -> None:
     check_labels(LABELS, 3, "here")
     check_labels((), 64, "here")

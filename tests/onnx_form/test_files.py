@@ -149,6 +149,16 @@ def test_a_rebuild_gives_the_same_bytes(published: Path, written: Path, tmp_path
     assert len(set(digests[0])) == len(FILES)
 
 
+def test_only_the_forms_that_are_wanted_are_written(published: Path, written: Path, tmp_path: Path) -> None:
+    folder, target = source(published, "mini/classification"), tmp_path / "out"
+    for forms in ((Form.FLOAT16,), (Form.FLOAT32, Form.INT8)):
+        qualities = write_files(folder, target, facts_of(folder), Examples(selftest(folder)[0]), BARS, forms)
+        assert {path.name for path in target.glob("*.onnx")} == {form.file for form in forms}
+        assert set(qualities) == set(forms) - {Form.FLOAT32}
+        for form in forms:
+            assert sha256_of(target / form.file) == sha256_of(written / "mini/classification" / form.file)
+
+
 def test_a_file_outside_its_bar_is_not_written(published: Path, tmp_path: Path) -> None:
     folder = source(published, "mini/classification")
     bars = BARS | {Form.INT8: Bar(size=0.01, top1=1, same_class=0, cosine=0.9)}
