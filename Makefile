@@ -85,7 +85,7 @@ ALIAS ?=## alias: the name, lower-case letters, digits and -
 AGAINST ?=## evaluate: a second module, to compare with
 LABELS ?=## evaluate: the label file; default ImageNet-1k's
 SIGNATURE ?=## evaluate: the signature to call, of several
-OUTPUT ?=## evaluate: the output to measure, of several
+OUTPUT ?=## evaluate: the output to measure, of several; formats: the folder to write
 TAGS ?=## evaluate: the tags of the meta graph to load, of several; with commas
 SIZE ?=## evaluate: the side of the input in pixels, for a module that takes any; add: that of a file whose name does not tell it
 LAYOUT ?=## evaluate: NHWC or NCHW, for a module whose files leave it open
@@ -103,7 +103,8 @@ AGAINST_RANGE ?=## evaluate: RANGE of AGAINST, likewise
 AGAINST_BACKGROUND ?=## evaluate: BACKGROUND of AGAINST, likewise
 AGAINST_PROTOCOL ?=## evaluate: PROTOCOL of AGAINST, likewise
 AGAINST_ACTIVATION ?=## evaluate: ACTIVATION of AGAINST, likewise
-SAVED_MODEL ?=## doctor: a SavedModel's folder, archive or address, instead of MODEL's
+SAVED_MODEL ?=## doctor: a SavedModel's folder, archive or address, instead of MODEL's; formats: the folder of a module
+FORMATS ?=## formats: which, with commas; default plain,litert,litert-int8,onnx
 INDEX ?=## select, add: the pool's index.csv, a file or URL; default index.csv in CHECKPOINTS
 DIFF ?=## select: 1 to compare the choice with the collection's members
 CHECKPOINT ?=## add: the name or address of one of upstream's files, or of a copy on Hugging Face; new: your file or its URL
@@ -268,7 +269,7 @@ DONE = $(eval PUBLISHED := yes)
 idle = $(if $(PUBLISHED)$(strip $(call flags,n q s)),,$(info \
   nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
 
-.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all select add new contact-sheet evaluate imagenet check-hub release-plan release release-notes reproduce serve yank unyank deprecate undeprecate alias doctor test test-fast browser lint wheel bench check-full clean
+.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all select add new contact-sheet evaluate imagenet check-hub release-plan release release-notes reproduce serve yank unyank deprecate undeprecate alias doctor formats test test-fast browser lint wheel bench check-full clean
 FORCE:
 
 ##@ Publish models
@@ -347,6 +348,10 @@ doctor: | $(READY) ## show what the SavedModels of MODEL need and their faults; 
 	  $A/$(MODEL) does not hold both SavedModels yet; run make convert MODEL=$(MODEL) first))
 	$(Q)$(RUN)doctor $(cached) \
 	  $(if $(SAVED_MODEL),$(call given,SAVED_MODEL),--publish $(foreach head,$(HEADS),$(call quote,$A/$(MODEL)/$(head))))
+# A member's YAML file says what the module's own files do not: handle, publisher, licence.
+formats: | checked_settings ## write the module SAVED_MODEL in the FORMATS of other runtimes, each proven there, into OUTPUT; with MODEL, its member
+	$(Q)$(RUN)formats $(if $(MODEL),--member=$(call quote,$(filter %/$(MODEL).yaml,$(YAMLS)))) -- \
+	  $(call given,SAVED_MODEL) $(call given,OUTPUT) $(if $(FORMATS),$(call given,FORMATS))
 
 ##@ Add a model
 pool_index = $(call option,INDEX,--index) $(checkpoints) --kept=$(call quote,$A/selection/index.csv) $(cached)

@@ -5,7 +5,7 @@ What the pipeline does stands on this floor, each module a command, `python -m p
     stages    fetch, convert, validate, card, collection, package, publish; the Makefile is their DAG
     for make  stamps, check, published
     commands  select, add, new, evaluate, contact_sheet, imagenette, site, audit, serve, doctor, cli
-    commands  keys, verify, notes, reproduce, release, withdraw, plain
+    commands  keys, verify, notes, reproduce, release, withdraw, plain, formats
 
 What it is made of lies in packages. Imports run one way: a module on this floor may import any package and no other
 module of this floor but `version`; a package may import those that its row names. tests/test_layers.py reads this
@@ -33,6 +33,7 @@ table.
     translate    base, saved_model                       StableHLO into the operations of TensorFlow and ONNX
     litert       base, saved_model                       a plain twin into LiteRT files, what they say, how they run
     onnx_form    base, saved_model, translate, litert    the ONNX files of a module, as transformers.js reads them
+    runtimes     base, facts, saved_model, proof, translate, litert, onnx_form  the formats of a module, each proven
     pool         base, facts, download                   the AugReg pool: its index, criteria, new members
     prose        base, facts, model, images, accuracy, cards, hub, pool  do the texts of YAML files make good pages?
     dag          base, model, images, download, checkpoints, accuracy  what make compares: the parts of stamps

@@ -40,6 +40,7 @@ COMMANDS = {
     "evaluate": Command("evaluate", "evaluate", "measure an image classifier on labelled images"),
     "verify": Command("verify", "trust", "check a hub or a module from outside, and who signed it"),
     "reproduce": Command("reproduce", "convert", "make a published module again, and compare the bytes"),
+    "formats": Command("formats", "runtimes", "write a module for LiteRT, ONNX and plain TensorFlow, each proven"),
     "serve": Command("serve", "serve", "serve a hub's folder over HTTP"),
     "keys": Command("keys", "trust", "make the keys of a signed hub, sign it, renew its signatures, replace keys"),
     "release": Command("release", "", "take a hub to a folder or an object store, by a plan"),

@@ -36,12 +36,12 @@ SWITCHES = (
 )
 CHECKED = ("MODEL", "COLLECTION", "ARTIFACTS", "PYTHON", "BASE_PYTHON", *SWITCHES)
 PATHS = ("HUB", "MODULE", "FROM", "TO", "SAVED_MODEL", "CHECKPOINT")  # they cannot begin with `-`
-COMMAND_LINE_ONLY = ("TO=there", "FROM=then")  # without which some goals are refused
+COMMAND_LINE_ONLY = ("TO=there", "FROM=then", "OUTPUT=there")  # without which some goals are refused
 ARTIFACTS = "o'brien$(touch${IFS}ran)\"#1&{}"
 GOALS = (
     *("publish-all", "select", "add", "contact-sheet", "evaluate", "doctor", "check-hub", "serve", "imagenet"),
     *("yank", "unyank", "deprecate", "undeprecate", "alias", "release-plan", "release", "bench", "check-full"),
-    *("verify", "keys", "sign", "renew", "reproduce", "release-notes", "new"),
+    *("verify", "keys", "sign", "renew", "reproduce", "release-notes", "new", "formats"),
 )
 SETTINGS = re.findall(r"^([A-Z_]+) \?=", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 # Stands in for an interpreter: writes its arguments to words, each with a NUL after it.

@@ -184,6 +184,8 @@ def test_make_knows_what_the_pipeline_imports() -> None:
         # Of the extra runtimes.
         "ai_edge_litert",
         "flatbuffers",
+        "onnx",
+        "onnxruntime",
         # Of the extras release, huggingface, kaggle and trust.
         "boto3",
         "botocore",

@@ -39,6 +39,10 @@ def test_help_explains_every_setting() -> None:
             "unknown member MODEL=vit_s17; the members are: cnn_demo vit_b16 vit_b32 vit_demo",
         ),
         (("publish",), "say which member: make publish MODEL=<member>, one of cnn_demo"),
+        (
+            ("formats", "SAVED_MODEL=a"),
+            "say which module and where to: make formats SAVED_MODEL=<the folder of a module>",
+        ),
         (("publish-all", "COLLECTION=vti"), "unknown COLLECTION=vti; the collections are: demo own vit"),
         (("validate", "MODEL=vit_s16", "ARTIFACTS=a b"), "the path must be one word"),
         (("fetch", "MODEL=vit_s16", "CHECKPOINTS=/nonexistent"), "CHECKPOINTS=/nonexistent: no such folder; expected"),

@@ -1,5 +1,6 @@
 """How far a quantized LiteRT file may differ from the float32 one."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -76,14 +77,22 @@ def compare(head: Head, outputs: np.ndarray, expected: np.ndarray, size: float, 
         size: share of the float32 file's bytes.
         labels: the right classes, or None.
     """
-    exact, wanted = outputs.astype(np.float64), expected.astype(np.float64)
-    norms = np.linalg.norm(exact, axis=1) * np.linalg.norm(wanted, axis=1)
-    cosine = float(((exact * wanted).sum(axis=1) / norms).min())
+    cosine = smallest_cosine(outputs, expected)
     if head is Head.FE:
         return Quality(size, len(outputs), cosine, None, None, None)
     got, reference = outputs.argmax(axis=1), expected.argmax(axis=1)
     top1, float32_top1 = (None, None) if labels is None else (_mean(got == labels), _mean(reference == labels))
     return Quality(size, len(outputs), cosine, _mean(got == reference), top1, float32_top1)
+
+
+def smallest_cosine(outputs: np.ndarray, expected: np.ndarray) -> float:
+    """Returns the smallest cosine between the rows of two arrays (n, k); NaN for another shape, or a row of zeros."""
+    if outputs.shape != expected.shape:
+        return math.nan
+    exact, wanted = outputs.astype(np.float64), expected.astype(np.float64)
+    norms = np.linalg.norm(exact, axis=1) * np.linalg.norm(wanted, axis=1)
+    with np.errstate(invalid="ignore"):
+        return float(((exact * wanted).sum(axis=1) / norms).min())
 
 
 def _mean(right: np.ndarray) -> float:

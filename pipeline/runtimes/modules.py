@@ -1,0 +1,142 @@
+"""A module to write formats of: its self-test, and what its files will say."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.base.fault import Fault
+from pipeline.base.heads import Head
+from pipeline.base.yaml_sections import Member
+from pipeline.facts.collection import Module as ModuleSection
+from pipeline.facts.collection import handle, read_collection
+from pipeline.litert import files as litert
+from pipeline.onnx_form import configuration as onnx
+from pipeline.proof.loaders import SelfTest, read_selftest
+from pipeline.saved_model.classes import Classes
+from pipeline.saved_model.graph import parse, read_signatures
+from pipeline.saved_model.selftest import scaled
+
+BATCHES = (1, 2, 5)  # images in a call; a format must compute the same of an image in each
+SIGNATURE = "serving_default"
+_NOT_STATED = "NOASSERTION"  # SPDX's word for a licence that nobody stated
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What a module's own files do not say.
+
+    Attributes:
+        handle: of the published version, such as "publisher/vit_s16_classification/2".
+        title: a short name, such as "ViT-S16".
+        version: of the module; 0 where none is published.
+        author: the publisher's name; "" where it is not known.
+        license: as an SPDX identifier.
+    """
+
+    handle: str
+    title: str
+    version: int = 0
+    author: str = ""
+    license: str = _NOT_STATED
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """A module that pipeline.convert wrote.
+
+    Attributes:
+        folder: its SavedModel.
+        test: its self-test.
+        publication: what its files do not say.
+        litert, onnx: what the files of these formats say of it.
+    """
+
+    folder: Path
+    test: SelfTest
+    publication: Publication
+    litert: litert.Facts
+    onnx: onnx.Facts
+
+
+def example_images(test: SelfTest) -> np.ndarray:
+    """Returns the inputs of proofs, float32 (n, size, size, 3) in [-1, 1]: the self-test's, and noise up to five."""
+    more = max(0, max(BATCHES) - len(test.pixels))
+    noise = np.random.default_rng(1).integers(0, 256, (more, *test.pixels.shape[1:]), np.uint8)
+    return scaled(np.concatenate([test.pixels, noise]))
+
+
+def read_module(folder: Path, member: Path | None = None) -> Module:
+    """Reads a module.
+
+    Args:
+        folder: its SavedModel.
+        member: the YAML file of its member, which tells its handle, publisher and licence.
+
+    Raises:
+        Fault: when it is none that pipeline.convert wrote, or is damaged.
+    """
+    head = _read_head(folder)
+    test = read_selftest(folder)
+    publication = read_publication(member, head) if member else Publication(name_of(folder), name_of(folder))
+    release = onnx.Release(publication.handle, publication.title, publication.license, find_activation(test))
+    facts = onnx.read_facts(folder, head, release)
+    described = litert.Facts(
+        head=head,
+        handle=facts.handle,
+        content_sha256=facts.content_sha256,
+        title=facts.title,
+        version=publication.version,
+        author=publication.author,
+        license=facts.license,
+        image_size=facts.image_size,
+        labels=facts.labels,
+        activation=facts.activation,
+    )
+    return Module(folder, test, publication, described, facts)
+
+
+def name_of(folder: Path) -> str:
+    """Returns what to call a module: "<member>_<head>" of a folder as convert writes it, else the folder's name."""
+    path = folder.resolve()
+    return f"{path.parent.name}_{path.name}" if path.name in list(Head) and path.parent.name else path.name
+
+
+def _read_head(folder: Path) -> Head:
+    path = folder / "saved_model.pb"
+    if not path.is_file():
+        raise Fault(f"{folder}: no saved_model.pb in it; expected the folder of a module that make convert wrote")
+    outputs = {head.output: head for head in Head}
+    signatures = read_signatures(parse(path.read_bytes(), folder).meta_graphs[0])
+    names = list(signatures[SIGNATURE].outputs) if SIGNATURE in signatures else []
+    if len(names) != 1 or names[0] not in outputs:
+        got = f"{SIGNATURE} returns {', '.join(names)}" if names else f"it has no {SIGNATURE}"
+        raise Fault(f"{folder}: {got}; expected a module that make convert wrote, which returns {' or '.join(outputs)}")
+    return outputs[names[0]]
+
+
+def find_activation(test: SelfTest) -> str:
+    """Returns what turns logits into probabilities, by the probabilities of the self-test; softmax without them."""
+    if test.probabilities is None:
+        return "softmax"
+    return min(
+        ("softmax", "sigmoid"),
+        key=lambda name: float(np.abs(Classes(name).probabilities(test.outputs) - test.probabilities).max()),
+    )
+
+
+def read_publication(member: Path, head: Head) -> Publication:
+    """Returns what a member's YAML file, and collection.yaml beside it, say of a module.
+
+    Raises:
+        Fault: when one of them is missing or malformed.
+    """
+    yaml = Member(member)
+    section, collection = yaml.section("module", ModuleSection), read_collection(member.parent / "collection.yaml")
+    return Publication(
+        handle=handle(collection, yaml.name, head, section.version),
+        title=section.title,
+        version=section.version,
+        author=collection.publisher.name,
+        license=collection.license,
+    )

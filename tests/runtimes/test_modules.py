@@ -1,0 +1,34 @@
+"""What is read of a module, and what a member's YAML file says of it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.base.heads import Head
+from pipeline.runtimes.modules import find_activation, name_of, read_publication
+from pipeline.saved_model.classes import Classes
+from tests.runtimes.test_proving import TEST
+
+
+def test_the_activation_is_that_of_the_probabilities() -> None:
+    assert find_activation(TEST) == "softmax"
+    for name in ("softmax", "sigmoid"):
+        assert find_activation(replace(TEST, probabilities=Classes(name).probabilities(TEST.outputs))) == name
+    single = replace(TEST, outputs=np.zeros((1, 1), np.float32), probabilities=np.full((1, 1), 0.5, np.float32))
+    assert find_activation(single) == "sigmoid"
+
+
+def test_a_member_tells_handle_publisher_and_licence(tiny: Path) -> None:
+    publication = read_publication(tiny / "mini.yaml", Head.FE)
+    assert (publication.handle, publication.title, publication.version) == ("tester/mini_fe/1", "mini", 1)
+    assert (publication.author, publication.license) == ("Tester", "apache-2.0")
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("artifacts/mini/fe", "mini_fe"), ("mini/classification", "mini_classification"), ("a/my_model", "my_model")],
+)
+def test_a_module_without_a_member_is_called_after_its_folder(folder: str, name: str, tmp_path: Path) -> None:
+    assert name_of(tmp_path / folder) == name

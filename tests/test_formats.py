@@ -1,0 +1,237 @@
+"""formats: a published module in every format, loaded by the clients of each, and what is refused."""
+
+import json
+import re
+import runpy
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.base.fault import Fault
+from pipeline.base.files import sha256_of
+from pipeline.litert.metadata import read_metadata
+from pipeline.litert.quality import smallest_cosine
+from pipeline.proof.loaders import SelfTest
+from pipeline.runtimes.modules import Module, read_module
+from pipeline.runtimes.proving import prove
+from pipeline.runtimes.table import FORMATS, select_formats
+from pipeline.runtimes.writing import check_target, make_files, write_formats
+from pipeline.saved_model.graph import parse
+from pipeline.saved_model.selftest import scaled
+from tests.conftest import ROOT, Stage, assert_refused, make, once
+
+FILES = {
+    *("formats.json", "model.tflite", "model_float16.tflite", "model_int8.tflite"),
+    *("onnx/config.json", "onnx/preprocessor_config.json"),
+    *("onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_quantized.onnx"),
+    *("plain/saved_model.pb", "plain/variables/variables.data-00000-of-00001", "plain/variables/variables.index"),
+    *(f"plain/assets.extra/{name}" for name in ("labels.tsv", "provenance.json", "selftest.npz", "selftest.py")),
+}
+
+
+# Refusals -------------------------------------------------------------------------------------------------------------
+def test_an_unknown_format_is_refused(tmp_path: Path, stage: Stage) -> None:
+    done = stage("formats", tmp_path / "module", tmp_path / "out", "onxn")
+    assert_refused(done, "formats: unknown format 'onxn' (did you mean 'onnx'?); expected plain, litert,")
+
+
+def test_a_folder_that_is_no_module_is_refused(tmp_path: Path, stage: Stage) -> None:
+    done = stage("formats", tmp_path / "module", tmp_path / "out", "plain")
+    assert_refused(done, f"formats: {tmp_path}/module: no saved_model.pb in it; expected the folder of a module")
+    (tmp_path / "module").mkdir()
+    (tmp_path / "module/saved_model.pb").write_bytes(b"no model")
+    done = stage("formats", tmp_path / "module", tmp_path / "out", "plain")
+    assert_refused(done, f"formats: {tmp_path}/module: its saved_model.pb (8 bytes) is cut short, damaged or not")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path, stage: Stage) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/thesis.tex").touch()
+    done = stage("formats", tmp_path / "module", tmp_path / "out", "plain")
+    assert_refused(done, f"formats: {tmp_path}/out: it exists and is no folder of formats, which has a formats.json;")
+    done = stage("formats", tmp_path / "module", tmp_path / "out/thesis.tex", "plain")
+    assert_refused(done, "thesis.tex: it exists and is no folder of formats")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
+
+
+def test_folders_in_the_module_are_refused(tmp_path: Path) -> None:
+    for target in (tmp_path, tmp_path / "formats/new"):
+        with pytest.raises(Fault, match="it lies in the module; expected another folder for its formats"):
+            check_target(tmp_path, target)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    check_target(tmp_path / "module", empty)
+    check_target(tmp_path / "module", tmp_path / "new")
+    (empty / "formats.json").touch()
+    check_target(tmp_path / "module", empty)
+
+
+@pytest.mark.slow
+def test_another_saved_model_is_refused(models: Path, tmp_path: Path, stage: Stage) -> None:
+    done = stage("formats", models / "tensorflow", tmp_path / "out", "plain")
+    assert_refused(
+        done, "tensorflow: serving_default returns", "expected a module that make convert wrote, which returns"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+# All formats ----------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="session")
+def written(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every format of the classifier `mini`. Tests must not change it."""
+
+    def build(folder: Path) -> None:
+        words = ["formats", "MODEL=mini", "COLLECTION=tiny", f"FORMATS={','.join(FORMATS)}"]
+        done = make(published, *words, f"SAVED_MODEL={published}/artifacts/mini/classification", f"OUTPUT={folder}")
+        assert done.returncode == 0, done.stderr
+        for name in FORMATS:
+            assert f"\nformats mini: {name}: {FORMATS[name].path}, " in f"\n{done.stderr}{done.stdout}"
+
+    return once(tmp_path_factory, "formats", build)
+
+
+@pytest.fixture
+def module(published: Path) -> Module:
+    """The module that the formats were made from."""
+    return read_module(published / "artifacts/mini/classification", published / "model_cards/tiny/mini.yaml")
+
+
+def test_every_file_is_recorded(written: Path, module: Module) -> None:
+    files = {path.relative_to(written).as_posix() for path in written.rglob("*") if path.is_file()}
+    assert files == FILES
+    record = json.loads((written / "formats.json").read_text())
+    assert record["schema"] == 1
+    assert record["module"] == {
+        "handle": "tester/mini_classification/1",
+        "content_sha256": module.litert.content_sha256,
+    }
+    assert list(record["formats"]) == list(FORMATS)
+    recorded = {name: facts for each in record["formats"].values() for name, facts in each["files"].items()}
+    assert set(recorded) == FILES - {"formats.json"}
+    for name, facts in recorded.items():
+        assert facts == {"sha256": sha256_of(written / name), "bytes": (written / name).stat().st_size}
+    checks = record["formats"]["litert-int8"]["proof"]["checks"]
+    assert checks[0] == {"check": "self-test", "cosine_at_least": 0.99}
+    assert record["formats"]["plain"]["proof"]["checks"][-1] == {
+        "check": "gradients of the module",
+        "relative_error_at_most": 2e-4,
+    }
+
+
+def run_litert(file: Path, images: np.ndarray) -> np.ndarray:
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(str(file)).get_signature_runner("serving_default")
+    outputs: np.ndarray = runner(inputs=images)["logits"]
+    return outputs
+
+
+def run_onnx(file: Path, images: np.ndarray) -> np.ndarray:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    outputs: np.ndarray = session.run(["logits"], {"pixel_values": images.transpose(0, 3, 1, 2)})[0]
+    return outputs
+
+
+def run_tensorflow(folder: Path, images: np.ndarray) -> np.ndarray:
+    import tensorflow as tf
+
+    outputs: np.ndarray = tf.saved_model.load(str(folder))(images).numpy()
+    return outputs
+
+
+CLIENTS: dict[str, Callable[[Path, np.ndarray], np.ndarray]] = {
+    "TensorFlow": run_tensorflow,
+    "LiteRT": run_litert,
+    "onnxruntime": run_onnx,
+}
+
+
+def test_the_clients_compute_what_the_module_does(written: Path, module: Module) -> None:
+    test: SelfTest = module.test
+    for each in FORMATS.values():
+        outputs = CLIENTS[each.runtime](written / each.path, scaled(test.pixels))
+        if each.least_cosine is None:
+            assert test.relative_error(outputs) <= test.tolerance, each
+        else:
+            assert smallest_cosine(outputs, test.outputs) >= each.least_cosine, each
+            assert test.relative_error(outputs) > test.tolerance, each  # it is another precision
+
+
+def test_the_code_of_the_page_runs(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs/formats.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "snippet.py").write_text(code.replace("28, 28", "16, 16"))
+    monkeypatch.chdir(written)
+    assert runpy.run_path(str(tmp_path / "snippet.py"))["logits"].shape == (1, 3)
+
+
+def test_the_files_know_their_member(written: Path) -> None:
+    metadata = read_metadata((written / "model_int8.tflite").read_bytes(), "model_int8.tflite")
+    assert (metadata.license, metadata.author, metadata.labels) == ("apache-2.0", "Tester", ("Red", "Green", "Blue"))
+    assert metadata.source.module == "tester/mini_classification/1"
+    assert json.loads((written / "onnx/config.json").read_text())["id2label"]["2"] == "Blue"
+
+
+def test_a_file_with_another_weight_fails_its_proof(written: Path, module: Module, tmp_path: Path) -> None:
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = bytearray((written / "model.tflite").read_bytes())
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+    largest = max((each.data.tobytes() for each in model.buffers if each.data is not None), key=len)
+    place = content.index(largest)
+    content[place : place + len(largest) // 2] = bytes(len(largest) // 2)
+    (tmp_path / "model.tflite").write_bytes(content)
+    with pytest.raises(Fault, match=r"model\.tflite: LiteRT computes another result than the module \(self-test: "):
+        prove(FORMATS["litert"], tmp_path, module)
+    shutil.copytree(written / "onnx", tmp_path / "onnx")
+    shutil.copy(tmp_path / "onnx/model_quantized.onnx", tmp_path / "onnx/model.onnx")
+    with pytest.raises(Fault, match=r"model\.onnx: onnxruntime computes another result than the module \(self-test: "):
+        prove(FORMATS["onnx"], tmp_path, module)
+
+
+def test_a_module_that_fails_its_selftest_has_no_formats(module: Module, tmp_path: Path) -> None:
+    wrong = replace(module, test=replace(module.test, outputs=module.test.outputs + np.float32(0.1)))
+    message = f"{tmp_path}/out/onnx/model.onnx: onnxruntime computes another result than the module (self-test: "
+    with pytest.raises(Fault, match=f"^{re.escape(message)}"):
+        write_formats(wrong, tmp_path / "out", select_formats(["onnx"]))
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.long
+def test_a_second_run_gives_the_same_bytes(written: Path, module: Module, tmp_path: Path) -> None:
+    make_files(module, tmp_path, select_formats(FORMATS), lambda activity: None)
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == FILES - {"formats.json"}
+    assert [name for name in files if sha256_of(tmp_path / name) != sha256_of(written / name)] == []
+
+
+@pytest.mark.long
+def test_a_twin_that_computes_or_differentiates_otherwise_is_refused(
+    written: Path, module: Module, tmp_path: Path
+) -> None:
+    copy = tmp_path / "module"
+    shutil.copytree(module.folder, copy)
+    with np.load(copy / "assets.extra/selftest.npz") as archive:
+        arrays = dict(archive)
+    arrays["outputs"] = arrays["outputs"] + np.float32(1e-3)
+    np.savez(copy / "assets.extra/selftest.npz", allow_pickle=False, **arrays)
+    wrong = replace(module, folder=copy)
+    with pytest.raises(Fault, match=r"plain: TensorFlow computes another result .*self-test by every signature: rel"):
+        prove(FORMATS["plain"], written, wrong)
+    twin = tmp_path / "plain"
+    shutil.copytree(written / "plain", twin)
+    saved_model = parse((twin / "saved_model.pb").read_bytes(), twin)
+    for function in saved_model.meta_graphs[0].graph_def.library.function:
+        for node in function.node_def:
+            if node.op == "Identity" and node.attr["T"].type == 1:  # float32
+                node.op = "StopGradient"
+    (twin / "saved_model.pb").write_bytes(saved_model.SerializeToString())
+    with pytest.raises(Fault, match=r"plain: these variables have no finite gradient: .* and 35 more; leave"):
+        prove(FORMATS["plain"], tmp_path, module)
