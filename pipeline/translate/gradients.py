@@ -64,14 +64,16 @@ def _is_derived(graph: Graph, call: XlaCall, gradient: Gradient) -> bool:
     try:
         reference = to_function(widened(read(gradient.module, platforms=gradient.platforms)))
         graph, limit = widened(graph), LIMIT
-    except Untranslatable:
-        reference = lambda *inputs: _run_by_xla(gradient.node, inputs)  # noqa: E731
+    except Untranslatable as refusal:
+        if "custom_call" in str(refusal):  # of a function outside of TensorFlow, which is not run here
+            return False
+        reference = lambda *inputs: run_by_xla(gradient.node, inputs)  # noqa: E731
         limit = KINKED_LIMIT if any(map(_has_corner, nodes)) else NARROW_LIMIT
     function = to_function(graph)
     for is_signed in (True, False):
         generator = np.random.default_rng(0)
         try:
-            error = _error(function, reference, call, _draw(graph, call, generator, is_signed), generator)
+            error = _error(function, reference, call, draw_arguments(graph, call, generator, is_signed), generator)
         except tf.errors.OpError:  # sizes that do not fit each other, say
             continue
         if math.isfinite(error):
@@ -97,7 +99,9 @@ def _has_corner(node: Node) -> bool:
     return (is_kinked or isinstance(operation, Relu | Pool)) and np.issubdtype(node.dtype, np.floating)
 
 
-def _draw(graph: Graph, call: XlaCall, generator: np.random.Generator, is_signed: bool) -> dict[int, np.ndarray]:
+def draw_arguments(
+    graph: Graph, call: XlaCall, generator: np.random.Generator, is_signed: bool
+) -> dict[int, np.ndarray]:
     """Draws the arguments of a forward call. Kernels are as small as at the start of a training."""
     arguments = {}
     for number, parameter in zip(call.arguments, graph.parameters, strict=True):
@@ -156,7 +160,7 @@ def _largest_error(derived: Mapping[int, tf.Tensor], expected: _Arrays) -> float
     return max(errors, key=lambda error: math.inf if math.isnan(error) else error, default=math.nan)
 
 
-def _run_by_xla(node: Any, inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+def run_by_xla(node: Any, inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
     """Runs an XlaCallModule node."""
     from tensorflow.compiler.tf2xla.python import xla
 
