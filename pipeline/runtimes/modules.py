@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, show_name
 from pipeline.base.heads import Head
+from pipeline.base.json_files import load_json
 from pipeline.base.yaml_sections import Member
 from pipeline.facts.collection import Module as ModuleSection
 from pipeline.facts.collection import handle, read_collection
@@ -74,10 +75,12 @@ def read_module(folder: Path, member: Path | None = None) -> Module:
         member: the YAML file of its member, which tells its handle, publisher and licence.
 
     Raises:
-        Fault: when it is none that pipeline.convert wrote, or is damaged.
+        Fault: when it is none that pipeline.convert wrote, is damaged, or is another member's.
     """
     head = _read_head(folder)
     test = read_selftest(folder)
+    if member:
+        check_member(folder, member)
     publication = read_publication(member, head) if member else Publication(name_of(folder), name_of(folder))
     release = onnx.Release(publication.handle, publication.title, publication.license, find_activation(test))
     facts = onnx.read_facts(folder, head, release)
@@ -123,6 +126,26 @@ def find_activation(test: SelfTest) -> str:
         ("softmax", "sigmoid"),
         key=lambda name: float(np.abs(Classes(name).probabilities(test.outputs) - test.probabilities).max()),
     )
+
+
+def check_member(folder: Path, member: Path) -> None:
+    """Refuses the YAML file of another member, whose name and licence the files would have.
+
+    Raises:
+        Fault: when the module's checkpoint has another name than the member's.
+    """
+    path, expected = folder / "assets.extra/provenance.json", Member(member).checkpoint_name()
+    try:
+        record = load_json(path, "convert the member again")
+    except FileNotFoundError:
+        raise Fault(f"{path}: no such file; convert the member again") from None
+    checkpoint = record.get("checkpoint") if isinstance(record, dict) else None
+    name = checkpoint.get("name") if isinstance(checkpoint, dict) else None
+    if name != expected:
+        raise Fault(
+            f"{folder}: it was made of the checkpoint {show_name(str(name))}, and {member} names {expected}; expected"
+            " the YAML file of the module's member"
+        )
 
 
 def read_publication(member: Path, head: Head) -> Publication:

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
-from pipeline.runtimes.modules import find_activation, name_of, read_publication
+from pipeline.runtimes.modules import check_member, find_activation, name_of, read_publication
 from pipeline.saved_model.classes import Classes
 from tests.runtimes.test_proving import TEST
 
@@ -24,6 +25,29 @@ def test_a_member_tells_handle_publisher_and_licence(tiny: Path) -> None:
     publication = read_publication(tiny / "mini.yaml", Head.FE)
     assert (publication.handle, publication.title, publication.version) == ("tester/mini_fe/1", "mini", 1)
     assert (publication.author, publication.license) == ("Tester", "apache-2.0")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            '{"checkpoint": {"name": "rati"}}',
+            "it was made of the checkpoint rati, and .*mini.yaml names mini; expected",
+        ),
+        ("[]", "it was made of the checkpoint None, and"),
+        (None, r"provenance\.json: no such file; convert the member again"),
+    ],
+)
+def test_the_yaml_file_of_another_member_is_refused(content: str | None, message: str, tiny: Path) -> None:
+    folder = tiny / "module/assets.extra"
+    folder.mkdir(parents=True)
+    (folder / "provenance.json").write_text('{"checkpoint": {"name": "mini"}}')
+    check_member(tiny / "module", tiny / "mini.yaml")
+    (folder / "provenance.json").unlink()
+    if content is not None:
+        (folder / "provenance.json").write_text(content)
+    with pytest.raises(Fault, match=message):
+        check_member(tiny / "module", tiny / "mini.yaml")
 
 
 @pytest.mark.parametrize(
