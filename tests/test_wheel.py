@@ -96,7 +96,7 @@ def test_the_lock_file_is_of_all_extras_that_the_checkout_uses() -> None:
     """`dev` brings the others, so that the lock is written from it alone."""
     lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (requirement,) = re.findall(r'^dev = \[\n    "(vit-publisher\[.*\])"', lines, re.MULTILINE)
-    used = Requirement(requirement).extras | {"evaluate", "doctor", "dev", "cloud", "parquet"}
+    used = Requirement(requirement).extras | {"convert", "evaluate", "doctor", "dev", "cloud", "parquet"}
     assert used == set(
         re.findall(r"^(\w+) = \[", lines.partition("optional-dependencies]")[2].partition("[tool")[0], re.M)
     )
