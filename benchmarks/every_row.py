@@ -30,6 +30,7 @@ from benchmarks.stage_lines import read_stage_lines
 from pipeline.base.heads import Head
 from pipeline.base.strict_json import parse_json
 from pipeline.facts.report import load_report
+from pipeline.pool.datasets import IMAGENET, IMAGENET_21K
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("fetch", "convert", "validate", "package", "publish")
@@ -99,8 +100,6 @@ COLLECTION = {
     "publisher": {"id": "rows", "name": "Rows", "about": "Models of random weights."},
     "summary": "not trained: their weights are random",
     "training": "not trained; their weights are random",
-    "dataset_tag": "imagenet-ilsvrc-2012-cls",
-    "dataset_name": "ImageNet-1k",
     "license": "apache-2.0",
     "overview": "The weights of these models are random. They show that a model of this size can be published.\n",
     "about": "Do not use them: they have learned nothing.\n",
@@ -137,18 +136,19 @@ class Figures:
 
 def write_member(row: Row, folder: Path) -> Path:
     """Writes a row's YAML file into its collection's folder, with a collection.yaml; returns its path."""
-    home = folder / f"rows_{row.architecture}"
+    dataset = IMAGENET if row.classes == 1000 else IMAGENET_21K
+    home = folder / f"rows_{row.architecture}_{row.classes}"
     home.mkdir(parents=True, exist_ok=True)
-    (home / "collection.yaml").write_text(yaml.safe_dump({"name": home.name} | COLLECTION, sort_keys=False))
-    labels = "vit/imagenet2012.tsv" if row.classes == 1000 else "labels/imagenet21k.tsv"
+    collection = {"name": home.name, "dataset_tag": dataset.tag, "dataset_name": dataset.name} | COLLECTION
+    (home / "collection.yaml").write_text(yaml.safe_dump(collection, sort_keys=False))
     model: dict[str, Any] = {"variant": row.variant, "image_size": 224, "classes": row.classes}
-    model |= {"architecture": row.architecture, "labels": f"../{labels}"}
+    model |= {"architecture": row.architecture, "labels": f"../{dataset.labels}"}
     if row.options:
         model["options"] = dict(row.options)
     member = {
         "checkpoint": {"name": row.member, "sources": [f"{row.member}.npz"]},
         "model": model,
-        "evaluation": {"dataset": "the ImageNet-1k validation set", "minimum_top1": 0.0},
+        "evaluation": {"dataset": dataset.evaluation, "minimum_top1": 0.0},
         "module": {"version": 1, "title": row.name},
     }
     path = home / f"{row.member}.yaml"
