@@ -2,8 +2,8 @@
 
     python -m pipeline.plain IN OUT
 
-IN is a folder, an archive or an address, as pipeline/saved_model/opening.py opens it; OUT a folder, which is replaced.
-docs/plain.md says what is kept, and what is refused.
+IN is a folder, an archive or an address, as pipeline/saved_model/opening.py opens it; OUT a new or an
+empty folder. docs/plain.md says what is kept, and what is refused.
 """
 
 import argparse
@@ -16,19 +16,18 @@ from pipeline.base.fault import Fault
 from pipeline.base.program import program
 from pipeline.base.status import Status
 from pipeline.download import cache
-from pipeline.saved_model.files import GRAPH_FILES
 from pipeline.saved_model.load import start_tensorflow
 from pipeline.saved_model.remote import Downloads, open_model
 
 
 def check_target(target: Path) -> None:
-    """Refuses a place that is to be replaced and holds something else than a SavedModel.
+    """Refuses a place where something stands: nobody can tell a twin from the model that it was written from.
 
     Raises:
         Fault: says what stands there.
     """
-    if target.is_dir() and any(target.iterdir()) and not any((target / name).exists() for name in GRAPH_FILES):
-        raise Fault(f"{target}: the folder holds something else than a SavedModel; expected a new or an empty folder")
+    if target.is_dir() and any(target.iterdir()):
+        raise Fault(f"{target}: the folder is not empty; expected a new or an empty folder, or remove it first")
     if os.path.lexists(target) and not target.is_dir():
         raise Fault(f"{target}: it is no folder; expected a new or an empty folder")
 
@@ -61,7 +60,7 @@ def run(name: str, target: Path, downloads: Downloads) -> None:
 def main(arguments: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(prog=program("plain"), description="Writes the plain twin of a SavedModel.")
     parser.add_argument("source", metavar="IN", help="the folder, archive or address of a SavedModel of jax2tf")
-    parser.add_argument("target", metavar="OUT", type=Path, help="a folder, which is replaced")
+    parser.add_argument("target", metavar="OUT", type=Path, help="the folder to write: a new or an empty one")
     cache.add_options(parser)
     args = parser.parse_args(arguments)
     run(args.source, args.target, Downloads(cache.folder(args.cache), args.offline))

@@ -67,8 +67,28 @@ def test_folders_in_the_module_are_refused(tmp_path: Path) -> None:
     empty.mkdir()
     check_target(tmp_path / "module", empty)
     check_target(tmp_path / "module", tmp_path / "new")
-    (empty / "formats.json").touch()
-    check_target(tmp_path / "module", empty)
+
+
+def test_only_a_folder_of_formats_alone_is_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    for name in FILES:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).touch()
+    (target / "formats.json").write_text('{"schema": 1}')
+    check_target(tmp_path / "module", target)
+    for name in ("thesis.tex", "onnx/notes.txt", "plain/thesis.tex", "plain/.git/HEAD"):
+        (target / name).parent.mkdir(exist_ok=True)
+        (target / name).touch()
+        with pytest.raises(Fault, match=f"out: it would be replaced, and has other files than formats: {name}; choose"):
+            check_target(tmp_path / "module", target)
+        (target / name).unlink()
+    for content in ("[]", '{"schema": 2}', '{"fields": ["date"]}'):
+        (target / "formats.json").write_text(content)
+        with pytest.raises(Fault, match=r"formats\.json: it has no schema 1, as this command writes it; choose a new"):
+            check_target(tmp_path / "module", target)
+    (target / "formats.json").write_text("")
+    with pytest.raises(Fault, match=r"formats\.json:1: not valid JSON \(it is empty\); choose a new folder"):
+        check_target(tmp_path / "module", target)
 
 
 @pytest.mark.slow

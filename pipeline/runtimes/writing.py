@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, list_names, show_name
 from pipeline.base.files import replacing_folder, sha256_of, write_text
+from pipeline.base.json_files import load_json
 from pipeline.litert.files import write_files as write_litert
 from pipeline.litert.forms import Form as LitertForm
 from pipeline.litert.quality import Bar, Examples
@@ -17,6 +18,7 @@ from pipeline.onnx_form.forms import Form as OnnxForm
 from pipeline.runtimes.modules import Module, example_images
 from pipeline.runtimes.proving import Check, Proof, prove
 from pipeline.runtimes.table import COSINES, FORMATS, Format, Runtime, require_packages
+from pipeline.saved_model.files import is_published
 from pipeline.saved_model.load import start_tensorflow
 
 RECORD = "formats.json"
@@ -83,15 +85,31 @@ def check_target(source: Path, target: Path) -> None:
     """Refuses a folder that is something else than one of formats.
 
     Raises:
-        Fault: for a file, a folder with other content, or one inside the module.
+        Fault: for a file, a folder with other files, or one inside the module.
     """
     if source.resolve() in (target.resolve(), *target.resolve().parents):
         raise Fault(f"{target}: it lies in the module; expected another folder for its formats")
-    is_free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
-    if not is_free and not (target / RECORD).is_file():
-        raise Fault(
-            f"{target}: it exists and is no folder of formats, which has a {RECORD}; choose a new folder, or remove it"
-        )
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    repair = "choose a new folder, or remove it"
+    if not (target / RECORD).is_file():
+        raise Fault(f"{target}: it exists and is no folder of formats, which has a {RECORD}; {repair}")
+    record = load_json(target / RECORD, repair)
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise Fault(f"{target / RECORD}: it has no schema {SCHEMA}, as this command writes it; {repair}")
+    files = (
+        each.relative_to(target).as_posix() for each in target.rglob("*") if each.is_symlink() or not each.is_dir()
+    )
+    if others := sorted(name for name in files if not _is_written(name)):
+        names = list_names([show_name(name) for name in others], 3)
+        raise Fault(f"{target}: it would be replaced, and has other files than formats: {names}; choose a new folder")
+
+
+def _is_written(name: str) -> bool:
+    """Whether write_formats() may have written a file of that name below its folder."""
+    if name.startswith(f"{_PLAIN}/"):
+        return is_published(name.removeprefix(f"{_PLAIN}/"), is_folder=False)
+    return name == RECORD or any(name in (each.path, *each.beside) for each in FORMATS.values())
 
 
 def make_files(module: Module, folder: Path, formats: Sequence[Format], begin: Callable[[str], None]) -> None:

@@ -223,5 +223,8 @@ def test_the_command(models: Path, tmp_path: Path) -> None:
     assert_refused(run_stage("plain", tmp_path / "none", tmp_path / "x"), "plain: ", "no such file or folder")
     (tmp_path / "full").mkdir()
     (tmp_path / "full/notes.txt").write_text("mine")
-    assert_refused(run_stage("plain", models / "plain", tmp_path / "full"), "the folder holds something else")
+    assert_refused(run_stage("plain", models / "plain", tmp_path / "full"), "full: the folder is not empty;")
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["notes.txt"]
+    before = (tmp_path / "twin/saved_model.pb").read_bytes()
+    assert_refused(run_stage("plain", models / "ours", tmp_path / "twin"), "twin: the folder is not empty;")
+    assert (tmp_path / "twin/saved_model.pb").read_bytes() == before
