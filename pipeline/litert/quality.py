@@ -123,6 +123,6 @@ def check(file: str, quality: Quality, bar: Bar) -> None:
             )
     if faults:
         raise Fault(
-            f"{file}: not written, since on {quality.images} images {'; '.join(faults)}; leave this format out of the"
-            " member's formats"
+            f"{file}: not written, since on {quality.images} images {'; '.join(faults)}; leave this format out of"
+            " FORMATS"
         )
