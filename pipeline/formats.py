@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> str:
     module = read_module(args.module, args.member)
     with Status(f"formats {module.publication.title}") as status:
         write_formats(module, args.out, formats, status.begin, lambda written: status.print(describe(written)))
-    return f"{module.publication.title}: {len(formats)} formats in {args.out}"
+    return f"{module.publication.title}: {len(formats)} format{'s' if len(formats) > 1 else ''} in {args.out}"
 
 
 if __name__ == "__main__":
