@@ -329,7 +329,8 @@ def answer_with(content: bytes | None) -> Callable[[Route], None]:
     """Returns what answers requests with some bytes, or that there is no such file."""
 
     def answer(route: Route) -> None:
-        route.fulfill(status=404) if content is None else route.fulfill(body=content)
+        kind = "text/javascript" if route.request.url.endswith(".js") else None
+        route.fulfill(status=404) if content is None else route.fulfill(body=content, content_type=kind)
 
     return answer
 
@@ -343,7 +344,14 @@ class Trouble:
     sentence: str
 
 
+# Follows LiteRT.js: it has no memory for the model.
+FULL = b"""
+const make = ModuleFactory;
+self.ModuleFactory = async (options) => Object.assign(await make(options), { _malloc: () => 0 });
+"""
+FULL_RUNTIME = litert_js.read_file(litert_js.FILES[2]) + FULL
 TROUBLES = [
+    Trouble("*_internal.js", FULL_RUNTIME, "The model does not fit into the memory that this browser gives a page."),
     Trouble("*.tflite", None, "The model was not found: the host answered 404 for http"),
     Trouble("*.tflite", b"cut short", "The model is damaged on this host"),
     Trouble("try.json", None, "The labels of the model could not be loaded: the host answered 404 for http"),

@@ -16,6 +16,10 @@ from pipeline.hub.entries import ModuleEntry, PublishedFile
 
 FACTS = "try.json"
 MODELS = ("model_int8.tflite", "model.tflite")  # the first that is there: it is a quarter of the other
+# Bytes of a LiteRT file. The memory of LiteRT.js ends at 2 GiB (getHeapMax in its script), and holds the file and its
+# weights once more, as XNNPACK arranges them; beside it the worker holds what was loaded. Within this choice all of
+# that stays near 1.2 GB: B/16 in float32 (346 MB) is offered, L/16 (1.2 GB) is not.
+LARGEST = 400_000_000
 _PICTURES = (".jpg", ".png", ".webp")
 
 
@@ -48,18 +52,24 @@ def describe_trial(folder: Path, labels: Sequence[str], image_size: int, activat
         activation: what turns logits into probabilities, softmax or sigmoid.
 
     Returns:
-        The text, or None where nothing can be tried: there is no LiteRT file, or nobody knows what the outputs mean.
+        The text, or None where nothing can be tried: there is no LiteRT file that a browser can hold, or nobody knows
+        what the outputs mean.
     """
-    if not labels or not any((folder / name).is_file() for name in MODELS):
+    paths = [folder / name for name in MODELS]
+    if not labels or not any(path.is_file() and path.stat().st_size <= LARGEST for path in paths):
         return None
     facts = {"activation": activation, "image_size": image_size, "labels": list(labels)}
     return json.dumps(facts, ensure_ascii=False, indent=0, sort_keys=True) + "\n"
 
 
 def find_trial(entry: ModuleEntry) -> Trial | None:
-    """Returns what a version's page needs to offer "Try it"; None where its entry lists no LiteRT file or no facts."""
+    """Returns what a version's page needs to offer "Try it".
+
+    None where its entry lists no facts or no LiteRT file of at most LARGEST bytes.
+    """
     files = {file.page.removeprefix(f"{entry.handle}/"): file for file in entry.files}
-    model, facts = next((files[name] for name in MODELS if name in files), None), files.get(FACTS)
+    models = (files[name] for name in MODELS if name in files)
+    model, facts = next((file for file in models if file.size <= LARGEST), None), files.get(FACTS)
     if model is None or facts is None:
         return None
     examples = tuple(file for name, file in files.items() if name.startswith("examples/") and name.endswith(_PICTURES))

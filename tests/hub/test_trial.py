@@ -11,7 +11,7 @@ from pipeline.base.files import content_digest
 from pipeline.hub import litert_js, website
 from pipeline.hub.entries import PublishedFile
 from pipeline.hub.folder import read_index
-from pipeline.hub.trial import describe_trial, find_trial
+from pipeline.hub.trial import LARGEST, describe_trial, find_trial
 from tests.hub.test_website import Page
 from tests.trials import add_trial
 
@@ -55,6 +55,23 @@ def test_an_entry_that_lists_only_facts_has_no_trial(hub: Path) -> None:
     entry = read_index(hub).modules[HANDLE]
     facts = PublishedFile(f"{HANDLE}/try.json", 2, "0" * 64)
     assert find_trial(replace(entry, files=(*entry.files, facts))) is None
+
+
+def test_a_file_that_no_browser_can_hold_is_not_offered(hub: Path) -> None:
+    add_trial(hub, HANDLE, b"int8", LABELS, 28)
+    entry = read_index(hub).modules[HANDLE]
+    name = f"{HANDLE}/model_int8.tflite"
+
+    def sized(size: int) -> tuple[PublishedFile, ...]:
+        return tuple(replace(file, size=size) if file.path == name else file for file in entry.files)
+
+    assert find_trial(replace(entry, files=sized(LARGEST)))
+    assert find_trial(replace(entry, files=sized(LARGEST + 1))) is None
+    with (hub / name).open("wb") as stream:
+        stream.truncate(LARGEST)
+        assert describe_trial(hub / HANDLE, LABELS, 28, "softmax")
+        stream.truncate(LARGEST + 1)
+        assert describe_trial(hub / HANDLE, LABELS, 28, "softmax") is None
 
 
 def test_examples_are_shown_with_their_titles(hub: Path) -> None:

@@ -87,6 +87,9 @@ async function start(module) {
 async function compile(runtime, content, imageSize) {
   const environment = runtime.LiteRtEnvironment.create(null); // no GPU
   const address = runtime._malloc(content.length);
+  if (!address) {
+    throw new Problem("The model does not fit into the memory that this browser gives a page.");
+  }
   runtime.HEAPU8.set(content, address);
   const model = runtime.loadModel(environment, address, content.length);
   const options = { environment, accelerator: "wasm", cpuOptions: { numThreads: THREADS }, gpuOptions: {}, webNNOptions: {} };
