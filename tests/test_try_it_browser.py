@@ -82,6 +82,13 @@ COUNT = """
   return Array.from({ length: 784 }, (_, place) => data[4 * place]).filter(Boolean).length;
 }
 """
+COLUMNS = """
+() => {
+  const { data } = document.querySelector(".pad").getContext("2d").getImageData(0, 0, 28, 28);
+  const places = Array.from({ length: 784 }, (_, place) => place);
+  return [...new Set(places.filter((place) => data[4 * place]).map((place) => place % 28))].sort((a, b) => a - b);
+}
+"""
 
 
 def to_png(pixels: np.ndarray) -> bytes:
@@ -292,6 +299,22 @@ def test_drawing_by_pointer_and_keyboard(browser: Browser, site: Site) -> None:
         pad = page.get_by_role("application")
         pad.press("Space")  # a new drawing, not on top of the picture
         assert page.evaluate(COUNT) < 20
+
+
+def test_steps_without_shift_draw_nothing(browser: Browser, site: Site) -> None:
+    shifted = "Shift+ArrowRight"
+    with open_page(browser, site.page) as page:
+        load(page)
+        page.get_by_role("application", name="Drawing pad").focus()
+        for key in (shifted, *["ArrowRight"] * 4, shifted):
+            page.keyboard.press(key)
+        assert page.evaluate(COLUMNS) == [13, 14, 15, 16, 18, 19, 20, 21]
+        choose(page, to_png(PICTURE))
+        page.get_by_role("application", name="What the model sees of picture.png").wait_for()
+        page.get_by_role("application").focus()
+        for key in (*["ArrowRight"] * 4, "Space"):
+            page.keyboard.press(key)
+        assert page.evaluate(COLUMNS) == [22, 23, 24, 25]
 
 
 @pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")])

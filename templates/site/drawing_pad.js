@@ -74,6 +74,7 @@ export function makeDrawingPad(canvas, cursor, onChange) {
   canvas.addEventListener("keydown", (event) => {
     const step = STEPS[event.key];
     if (step) {
+      last = event.shiftKey ? last : null; // a step without a line leaves the last one
       at = at.map((value, axis) => Math.min(Math.max(value + step[axis], 0.5), size - 0.5));
     }
     if (event.key === " " || (step && event.shiftKey)) {
@@ -95,6 +96,7 @@ export function makeDrawingPad(canvas, cursor, onChange) {
     },
     replace() {
       isPicture = true;
+      last = null;
     },
   };
 }
