@@ -31,7 +31,10 @@ SECURITY = {
 # The script that runs models in a worker (templates/site/litert/worker.js), which has a policy of its own. No page may
 # compile WebAssembly.
 WORKER = SECURITY | {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; base-uri 'none';"
+        " form-action 'none'; frame-ancestors 'none'"
+    ),
 }
 _WORKER_PATH = re.compile(rb"/site/litert-[0-9.]+/worker\.js\Z")
 # Plots have their colours in a style element; a picture opened by itself loads and runs nothing.

@@ -66,6 +66,9 @@ def test_only_the_worker_may_compile_webassembly(shared: Running) -> None:
         "/site/litert-2.5.3/worker.js/x.html",
     )}  # fmt: skip
     assert [path for path, policy in policies.items() if "wasm-unsafe-eval" in policy] == list(policies)[:2]
+    for policy in policies.values():  # what default-src does not decide
+        assert "base-uri 'none'; form-action '" in policy
+        assert policy.endswith("frame-ancestors 'none'")
     assert all("unsafe-inline" not in policy and "'unsafe-eval'" not in policy for policy in policies.values())
 
 
