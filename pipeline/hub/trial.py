@@ -65,8 +65,10 @@ def describe_trial(folder: Path, labels: Sequence[str], image_size: int, activat
 def find_trial(entry: ModuleEntry) -> Trial | None:
     """Returns what a version's page needs to offer "Try it".
 
-    None where its entry lists no facts or no LiteRT file of at most LARGEST bytes.
+    None where its entry lists no facts or no LiteRT file of at most LARGEST bytes, and for a yanked version.
     """
+    if entry.yanked:
+        return None
     files = {file.page.removeprefix(f"{entry.handle}/"): file for file in entry.files}
     models = (files[name] for name in MODELS if name in files)
     model, facts = next((file for file in models if file.size <= LARGEST), None), files.get(FACTS)

@@ -6,6 +6,7 @@ import itertools
 import json
 import posixpath
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -333,6 +334,16 @@ def _write_shared(hub: Path, index: Index) -> None:
                 stream.write(content)
 
 
+def _remove_unshared(hub: Path, index: Index) -> None:
+    """Removes what "Try it" needed of other versions of LiteRT.js, and all of it where no page has that any more."""
+    shared = set(shared_paths(index))
+    for folder in (hub / "site").glob("litert-*"):
+        if f"site/{folder.name}" != litert_js.FOLDER or litert_js.WORKER not in shared:
+            shutil.rmtree(folder) if folder.is_dir() and not folder.is_symlink() else folder.unlink()
+    for path in {f"site/{name}" for name in _TRIAL} - shared:
+        (hub / path).unlink(missing_ok=True)
+
+
 def _remove_stale(hub: Path, paths: Iterable[str]) -> None:
     """Removes pages of what the index no longer lists; links in the manifest's paths may lead nowhere else."""
     root = hub.resolve()
@@ -366,6 +377,7 @@ def build(hub: Path, index: Index) -> int:
         _write_manifest(hub, {path: digest for path, digest in before.items() if digest == now.get(path, digest)})
     _write_shared(hub, index)
     _write_pages(hub, changed, is_exported)
+    _remove_unshared(hub, index)
     _remove_stale(hub, before.keys() - now.keys())
     if changed or now != before:
         _write_manifest(hub, now)

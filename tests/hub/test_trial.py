@@ -13,6 +13,7 @@ from pipeline.hub.entries import PublishedFile
 from pipeline.hub.folder import read_index
 from pipeline.hub.trial import LARGEST, describe_trial, find_trial
 from tests.hub.test_website import Page
+from tests.hubs import edit_index
 from tests.trials import add_trial
 
 HANDLE = "vit-publisher/vit_demo_classification/2"
@@ -93,6 +94,22 @@ def test_only_hubs_with_something_to_try_have_the_runtime(hub: Path) -> None:
     script.write_bytes(b"damaged")
     assert website.build(hub, read_index(hub)) == 0
     assert script.stat().st_size > 200_000
+
+
+def test_what_nothing_needs_any_more_is_removed(hub: Path, tmp_path: Path) -> None:
+    site, kept = hub / "site", tmp_path / "kept"
+    kept.mkdir()
+    add_trial(hub, HANDLE, b"bytes", LABELS, 28)
+    (site / "litert-1.0.0").mkdir()
+    (site / "litert-1.0.0/worker.js").write_text("old")
+    (site / "litert-0.9.0").symlink_to(kept)
+    assert website.build(hub, read_index(hub)) == 0
+    assert [path.name for path in site.glob("litert-*")] == [Path(litert_js.FOLDER).name]
+    edit_index(hub, yanked={"reason": "its labels were shuffled", "date": "2026-11-29"})
+    website.build(hub, read_index(hub))
+    assert not has_trial(hub)
+    assert {path.name for path in site.iterdir()} == {"style.css", "hub.js", "icon.svg", "pages.json"}
+    assert kept.is_dir()
 
 
 def test_the_runtime_is_what_its_makers_published() -> None:
