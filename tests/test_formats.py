@@ -192,6 +192,18 @@ def test_the_code_of_the_page_runs(written: Path, tmp_path: Path, monkeypatch: p
     assert runpy.run_path(str(tmp_path / "snippet.py"))["logits"].shape == (1, 3)
 
 
+def test_without_a_member_the_files_state_no_handle(published: Path, tmp_path: Path, stage: Stage) -> None:
+    import onnx
+
+    done = stage("formats", published / "artifacts/mini/classification", tmp_path / "out", "onnx")
+    assert done.returncode == 0, done.stderr
+    assert "mini_classification: 1 format in " in done.stdout + done.stderr
+    facts = {each.key: each.value for each in onnx.load(tmp_path / "out/onnx/model.onnx").metadata_props}
+    assert "handle" not in facts
+    assert (facts["title"], facts["license"]) == ("mini_classification (image classifier)", "NOASSERTION")
+    assert json.loads((tmp_path / "out/formats.json").read_text())["module"]["handle"] is None
+
+
 def test_the_files_know_their_member(written: Path) -> None:
     metadata = read_metadata((written / "model_int8.tflite").read_bytes(), "model_int8.tflite")
     assert (metadata.license, metadata.author, metadata.labels) == ("apache-2.0", "Tester", ("Red", "Green", "Blue"))

@@ -22,10 +22,10 @@ class Facts:
 
     Attributes:
         head: which of the two modules.
-        handle: of the published version, such as "publisher/vit_s16_classification/2".
+        handle: of the published version, such as "publisher/vit_s16_classification/2"; "" where none is known.
         content_sha256: the digest of the SavedModel's files.
         title: a short name, such as "ViT-S16".
-        version: of the module.
+        version: of the module; 0 where none is known.
         author: the publisher's name.
         license: as an SPDX identifier.
         image_size: the side of the input, in pixels.
@@ -51,7 +51,7 @@ class Facts:
         return Metadata(
             name=f"{self.title} ({self.head.noun})",
             description=describe(self.head, form, self.image_size, source),
-            version=str(self.version),
+            version=str(self.version or ""),
             author=self.author,
             license=self.license,
             image_size=self.image_size,

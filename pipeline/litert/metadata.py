@@ -39,7 +39,7 @@ class Source:
     """What a file was made from, the content of module.json.
 
     Attributes:
-        module: the handle of the SavedModel.
+        module: the handle of the SavedModel; "" where none is known.
         content_sha256: the digest of its files.
         form: how the weights are stored.
         activation: what turns logits into probabilities, "softmax" or "sigmoid"; "" of a feature extractor.
@@ -58,7 +58,7 @@ class Metadata:
     Attributes:
         name: for people, such as "ViT-S16 (image classifier)".
         description: a sentence or more.
-        version: of the module, such as "2".
+        version: of the module, such as "2"; "" where none is known.
         author: the publisher.
         license: as an SPDX identifier.
         image_size: the side of the input, in pixels.
@@ -95,13 +95,13 @@ def describe(head: Head, form: Form, image_size: int, source: Source) -> str:
         Form.INT8: "int8 weights, quantized activations (dynamic range)",
     }[form]
     output = {
-        Head.CLASSIFICATION: f"logits, whose {source.activation} is the probability of each class",
-        Head.FE: "features",
+        Head.CLASSIFICATION: f"a logit per class; {source.activation} gives probabilities",
+        Head.FE: "the features of each image",
     }[head]
     return (
-        f"{head.noun.capitalize()} with {weights}. inputs: RGB images of {image_size}x{image_size} pixels, float32 in"
-        f" [-1, 1]: (pixel - {MEAN}) / {STD}. Output: {output}. Made from {source.module}, SHA-256"
-        f" {source.content_sha256}."
+        f"{head.noun.capitalize()} with {weights}. Input `inputs`: RGB images of {image_size}x{image_size} pixels,"
+        f" float32 in [-1, 1]: (pixel - {MEAN}) / {STD}. Output `{head.output}`: {output}. Made from"
+        f" {source.module or 'a module without a handle'}, SHA-256 {source.content_sha256}."
     )
 
 

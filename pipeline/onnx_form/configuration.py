@@ -28,7 +28,7 @@ class Facts:
 
     Attributes:
         head: which of the two modules.
-        handle: of the published version, such as "publisher/vit_s16_classification/2".
+        handle: of the published version, such as "publisher/vit_s16_classification/2"; "" where none is known.
         content_sha256: pipeline.saved_model.files.folder_digest() of the SavedModel.
         title: a short name, such as "ViT-S16".
         license: an SPDX identifier.
@@ -150,7 +150,7 @@ def metadata(facts: Facts, precision: str) -> dict[str, str]:
     classes = {"activation": facts.activation, "labels": json.dumps(facts.labels, ensure_ascii=False)}
     return {
         "title": f"{facts.title} ({facts.head.noun})",
-        "handle": facts.handle,
+        **({"handle": facts.handle} if facts.handle else {}),
         "license": facts.license,
         "content_sha256": facts.content_sha256,
         "precision": precision,

@@ -28,15 +28,15 @@ class Publication:
     """What a module's own files do not say.
 
     Attributes:
-        handle: of the published version, such as "publisher/vit_s16_classification/2".
+        handle: of the published version, such as "publisher/vit_s16_classification/2"; "" where none is known.
         title: a short name, such as "ViT-S16".
-        version: of the module; 0 where none is published.
+        version: of the module; 0 where none is known.
         author: the publisher's name; "" where it is not known.
         license: as an SPDX identifier.
     """
 
-    handle: str
     title: str
+    handle: str = ""
     version: int = 0
     author: str = ""
     license: str = _NOT_STATED
@@ -81,7 +81,7 @@ def read_module(folder: Path, member: Path | None = None) -> Module:
     test = read_selftest(folder)
     if member:
         check_member(folder, member)
-    publication = read_publication(member, head) if member else Publication(name_of(folder), name_of(folder))
+    publication = read_publication(member, head) if member else Publication(name_of(folder))
     release = onnx.Release(publication.handle, publication.title, publication.license, find_activation(test))
     facts = onnx.read_facts(folder, head, release)
     described = litert.Facts(
@@ -132,20 +132,24 @@ def check_member(folder: Path, member: Path) -> None:
     """Refuses the YAML file of another member, whose name and licence the files would have.
 
     Raises:
-        Fault: when the module's checkpoint has another name than the member's.
+        Fault: when the module's checkpoint has another name than the member's, or its images another size.
     """
-    path, expected = folder / "assets.extra/provenance.json", Member(member).checkpoint_name()
+    path, yaml = folder / "assets.extra/provenance.json", Member(member)
     try:
         record = load_json(path, "convert the member again")
     except FileNotFoundError:
         raise Fault(f"{path}: no such file; convert the member again") from None
-    checkpoint = record.get("checkpoint") if isinstance(record, dict) else None
-    name = checkpoint.get("name") if isinstance(checkpoint, dict) else None
-    if name != expected:
-        raise Fault(
-            f"{folder}: it was made of the checkpoint {show_name(str(name))}, and {member} names {expected}; expected"
-            " the YAML file of the module's member"
-        )
+    for section, key, what, expected in (
+        ("checkpoint", "name", "of the checkpoint", yaml.checkpoint_name()),
+        ("model", "image_size", "for an image_size of", yaml.section("model", dict).get("image_size")),
+    ):
+        recorded = record.get(section) if isinstance(record, dict) else None
+        value = recorded.get(key) if isinstance(recorded, dict) else None
+        if value != expected:
+            raise Fault(
+                f"{folder}: it was made {what} {show_name(str(value))}, and {member} names {expected}; expected the"
+                " YAML file of the module's member"
+            )
 
 
 def read_publication(member: Path, head: Head) -> Publication:

@@ -165,7 +165,7 @@ def render_record(module: Module, written: Sequence[Written]) -> str:
     """
     record = {
         "schema": SCHEMA,
-        "module": {"handle": module.publication.handle, "content_sha256": module.litert.content_sha256},
+        "module": {"handle": module.publication.handle or None, "content_sha256": module.litert.content_sha256},
         "formats": {each.wanted.name: _render(each) for each in written},
     }
     return json.dumps(record, indent=2) + "\n"

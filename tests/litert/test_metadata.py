@@ -41,7 +41,18 @@ def test_metadata_is_read_back(form: Form) -> None:
     metadata = FACTS.metadata(form)
     assert read_metadata(described(metadata), "model.tflite") == metadata
     assert metadata.source.content_sha256 in metadata.description
-    assert "(pixel - 127.5) / 127.5" in metadata.description
+    assert " weights" in metadata.description
+    assert metadata.description.partition(". ")[2] == (
+        "Input `inputs`: RGB images of 2x2 pixels, float32 in [-1, 1]: (pixel - 127.5) / 127.5. Output `logits`: a"
+        f" logit per class; softmax gives probabilities. Made from publisher/tiny_classification/2, SHA-256 {'5' * 64}."
+    )
+
+
+def test_a_module_without_a_handle_has_no_version() -> None:
+    metadata = replace(FACTS, handle="", version=0).metadata(Form.FLOAT32)
+    assert read_metadata(described(metadata), "model.tflite") == metadata
+    assert metadata.version == ""
+    assert " Made from a module without a handle, SHA-256 5555" in metadata.description
 
 
 def test_features_have_no_labels_and_no_activation() -> None:

@@ -1,6 +1,7 @@
 """What the files say of a module, from its provenance and labels."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,8 @@ def test_metadata_are_texts() -> None:
     assert (content["precision"], content["license"], content["input_size"]) == ("int8", "apache-2.0", "28")
     assert content["content_sha256"] == "0" * 64
     assert "labels" not in metadata(facts((), head=Head.FE), "int8")
+
+
+def test_a_handle_that_is_not_known_is_not_stated() -> None:
+    assert metadata(facts(), "int8")["handle"] == RELEASE.handle
+    assert "handle" not in metadata(replace(facts(), handle=""), "int8")

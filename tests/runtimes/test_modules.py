@@ -31,9 +31,14 @@ def test_a_member_tells_handle_publisher_and_licence(tiny: Path) -> None:
     ("content", "message"),
     [
         (
-            '{"checkpoint": {"name": "rati"}}',
+            '{"checkpoint": {"name": "rati"}, "model": {"image_size": 16}}',
             "it was made of the checkpoint rati, and .*mini.yaml names mini; expected",
         ),
+        (
+            '{"checkpoint": {"name": "mini"}, "model": {"image_size": 32}}',
+            "it was made for an image_size of 32, and .*mini.yaml names 16; expected",
+        ),
+        ('{"checkpoint": {"name": "mini"}}', "it was made for an image_size of None, and"),
         ("[]", "it was made of the checkpoint None, and"),
         (None, r"provenance\.json: no such file; convert the member again"),
     ],
@@ -41,7 +46,7 @@ def test_a_member_tells_handle_publisher_and_licence(tiny: Path) -> None:
 def test_the_yaml_file_of_another_member_is_refused(content: str | None, message: str, tiny: Path) -> None:
     folder = tiny / "module/assets.extra"
     folder.mkdir(parents=True)
-    (folder / "provenance.json").write_text('{"checkpoint": {"name": "mini"}}')
+    (folder / "provenance.json").write_text('{"checkpoint": {"name": "mini"}, "model": {"image_size": 16}}')
     check_member(tiny / "module", tiny / "mini.yaml")
     (folder / "provenance.json").unlink()
     if content is not None:

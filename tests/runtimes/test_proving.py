@@ -30,7 +30,7 @@ TEST = SelfTest(PIXELS, OUTPUTS, tolerance=1e-5, scale=float(np.abs(OUTPUTS).max
 
 def module(test: SelfTest = TEST) -> Module:
     facts = OnnxFacts(Head.CLASSIFICATION, "module", "0" * 64, "Module", "apache-2.0", image_size=2)
-    return Module(Path("module"), test, Publication("module", "Module"), LITERT_FACTS, facts)
+    return Module(Path("module"), test, Publication("Module"), LITERT_FACTS, facts)
 
 
 def write_litert(folder: Path) -> None:
