@@ -272,6 +272,83 @@ def test_a_refused_camera_is_explained(browser: Browser, site: Site) -> None:
         assert wait_for_problem(page).startswith("The camera was refused. Allow it for this page")
 
 
+# Answers for the camera when the test says so; counts how many streams were opened, and how many go on.
+SLOW_CAMERA = """
+() => {
+  const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  const allowed = new Promise((resolve) => (window.allow = resolve));
+  window.streams = [];
+  navigator.mediaDevices.getUserMedia = async (wish) => {
+    await allowed;
+    window.streams.push(await open(wish));
+    return window.streams.at(-1);
+  };
+}
+"""
+LIVE = "window.streams.map((stream) => stream.getTracks().some((track) => track.readyState === 'live'))"
+
+
+def test_a_camera_that_comes_after_a_picture_is_stopped(browser: Browser, site: Site) -> None:
+    with open_page(browser, site.page) as page:
+        load(page)
+        page.evaluate(SLOW_CAMERA)
+        camera = page.get_by_role("button", name="Camera")
+        camera.click()
+        assert camera.is_disabled()
+        choose(page, to_png(PICTURE))
+        assert_classified(page, site, PICTURE)
+        page.evaluate("window.allow()")
+        page.locator("button[data-do=camera]:enabled").wait_for()
+        assert page.evaluate(LIVE) == [False]
+        assert not page.locator("video").is_visible()
+        camera.click()
+        capture = page.get_by_role("button", name="Take the picture")
+        capture.wait_for()
+        assert page.evaluate(LIVE) == [False, True]
+        assert page.evaluate("document.activeElement.textContent") == "Take the picture"
+        page.evaluate("window.createImageBitmap = async () => { throw new Error('no frame') }; 0")
+        capture.click()
+        assert wait_for_problem(page) == "The camera gave no picture: no frame"
+
+
+# Keeps the answers of the worker until the test lets them go.
+SLOW_MODEL = """
+() => {
+  const answers = [];
+  const add = Worker.prototype.addEventListener;
+  Worker.prototype.addEventListener = function (kind, listener) {
+    add.call(this, kind, kind !== "message" ? listener : (event) => {
+      window.isHeld && event.data.value ? answers.push(() => listener(event)) : listener(event);
+    });
+  };
+  window.answers = answers;
+}
+"""
+
+
+def test_an_answer_that_comes_after_clear_is_not_shown(browser: Browser, site: Site) -> None:
+    with open_page(browser, site.page) as page:
+        page.evaluate(SLOW_MODEL)
+        load(page)
+        page.evaluate("window.isHeld = true; 0")
+        page.get_by_role("application", name="Drawing pad").press("Space")
+        page.wait_for_function("window.answers.length === 1")
+        page.get_by_role("button", name="Clear").click()
+        page.evaluate("window.isHeld = false; window.answers[0]()")
+        assert state(page).inner_text() == "Cleared."
+        assert page.locator(".bars .label").first.inner_text() == ""
+        choose(page, to_png(PICTURE))  # the model answers on
+        assert_classified(page, site, PICTURE)
+
+
+def test_an_example_that_is_missing_is_named(browser: Browser, site: Site) -> None:
+    with open_page(browser, site.page, logged="404") as page:
+        load(page)
+        page.context.route("**/examples/*", answer_with(None))
+        page.get_by_role("button", name="Noise").click()
+        assert wait_for_problem(page).startswith("The example could not be loaded: the host answered 404 for http")
+
+
 def test_drawing_by_pointer_and_keyboard(browser: Browser, site: Site) -> None:
     with open_page(browser, site.page) as page:
         load(page)
@@ -378,6 +455,7 @@ TROUBLES = [
     Trouble("*.tflite", None, "The model was not found: the host answered 404 for http"),
     Trouble("*.tflite", b"cut short", "The model is damaged on this host"),
     Trouble("try.json", None, "The labels of the model could not be loaded: the host answered 404 for http"),
+    Trouble("try.json", b"{}", "The labels of the model are damaged on this host"),
     Trouble("*.wasm.gz", None, "LiteRT.js was not found: the host answered 404 for http"),
     Trouble("*.wasm.gz", b"not wasm", "This browser did not accept the WebAssembly of LiteRT.js: "),
     Trouble("worker.js", None, "The script that runs the model could not be loaded; try again"),

@@ -81,13 +81,29 @@ function inTime(seconds) {
   return seconds < 1 ? `${Math.max(1, Math.round(1000 * seconds))} ms` : `${seconds.toFixed(1)} s`;
 }
 
-async function loadFacts(address) {
+// Loads a file, a Blob. `what` begins the sentence that tells the visitor why it cannot.
+async function load(address, what) {
   const response = await fetch(address).catch(() => null);
-  if (!response?.ok) {
-    const reason = response ? `the host answered ${response.status} for ${response.url}` : "check the connection";
-    throw new Error(`The labels of the model could not be loaded: ${reason}.`);
+  const content = response?.ok ? await response.blob().catch(() => null) : null;
+  if (!content) {
+    const hasRefused = response && !response.ok;
+    const reason = hasRefused ? `the host answered ${response.status} for ${response.url}` : "check the connection";
+    throw new Error(`${what} could not be loaded: ${reason}.`);
   }
-  return response.json();
+  return content;
+}
+
+async function digest(content) {
+  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", await content.arrayBuffer()));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+async function loadFacts(address, sha256) {
+  const content = await load(address, "The labels of the model");
+  if (window.crypto.subtle && (await digest(content)) !== sha256) { // only where the page came by https
+    throw new Error("The labels of the model are damaged on this host: they are not those that the hub's index lists.");
+  }
+  return JSON.parse(await content.text());
 }
 
 // The panel of the page, with a model that is ready.
@@ -101,6 +117,8 @@ class Trial {
   #pad = null;
   #next = null; // the newest input that waits while the model computes
   #isBusy = false;
+  #round = 0; // a picture or Clear begins another; what comes late from an earlier one is not shown
+  #wantsCamera = false; // until a picture comes
 
   constructor(section, model, facts) {
     this.#model = model;
@@ -161,6 +179,7 @@ class Trial {
     });
     this.#pad.clear();
     this.#button("clear").addEventListener("click", () => {
+      this.#begin();
       this.#pad.clear();
       this.#describe("Drawing pad");
       this.#showClasses([]);
@@ -177,6 +196,13 @@ class Trial {
     this.#state.classList.toggle("problem", isProblem);
   }
 
+  // Begins a round and returns its number.
+  #begin() {
+    this.#next = null;
+    this.#round += 1;
+    return this.#round;
+  }
+
   // Classifies the picture that was pasted or dropped, if there is one.
   #classifyFirst(transfer, how) {
     if (transfer.files.length) {
@@ -186,30 +212,36 @@ class Trial {
     }
   }
 
-  async #classifyExample(image) {
-    try {
-      const response = await fetch(image.src);
-      await this.#classifyPicture(await response.blob(), image.alt);
-    } catch {
-      this.say("The example could not be loaded: check the connection.", true);
-    }
+  #classifyExample(image) {
+    const picture = load(image.src, "The example").catch((error) => {
+      throw new UnusablePicture(error.message);
+    });
+    return this.#classifyPicture(picture, image.alt);
   }
 
   #classifyFile(file) {
     return this.#classifyPicture(file, file.name || "the picture");
   }
 
-  // Decodes and classifies a Blob or a frame of the camera.
+  // Decodes and classifies a Blob, the promise of one, or a frame of the camera.
   async #classifyPicture(source, name) {
+    const round = this.#begin();
     this.#stopCamera();
     try {
-      const image = await decode(source);
+      const image = await decode(await source);
+      if (round !== this.#round) {
+        image.close();
+        return;
+      }
       const input = prepare(image, this.#facts.image_size);
       image.close();
       this.#showInput(input, name);
       this.#classify(input, true);
     } catch (error) {
-      this.say(error instanceof UnusablePicture ? error.message : `The picture could not be read: ${error.message}`, true);
+      const text = error instanceof UnusablePicture ? error.message : `The picture could not be read: ${error.message}`;
+      if (round === this.#round) {
+        this.say(text, true);
+      }
     }
   }
 
@@ -234,20 +266,29 @@ class Trial {
     this.#isBusy = true;
     while (this.#next) {
       const now = this.#next;
+      const round = this.#round;
       this.#next = null;
-      try {
-        const { values, seconds } = await this.#model.ask({ task: "run", input: now.input });
-        const classes = rank(values, this.#facts);
-        this.#showClasses(classes);
-        if (now.isFinal) {
-          this.say(`${classes[0].label}: ${inPercent(classes[0].probability)}, in ${inTime(seconds)}.`);
+      const answer = await this.#ask(now.input);
+      if (round === this.#round) {
+        this.#showClasses(answer.classes);
+        if (now.isFinal || answer.isProblem) {
+          this.say(answer.text, answer.isProblem);
         }
-      } catch (error) {
-        this.#showClasses([]);
-        this.say(error.message, true);
       }
     }
     this.#isBusy = false;
+  }
+
+  // Runs the model; returns the classes, and the sentence for the visitor.
+  async #ask(input) {
+    try {
+      const { values, seconds } = await this.#model.ask({ task: "run", input });
+      const classes = rank(values, this.#facts);
+      const text = `${classes[0].label}: ${inPercent(classes[0].probability)}, in ${inTime(seconds)}.`;
+      return { classes, text, isProblem: false };
+    } catch (error) {
+      return { classes: [], text: error.message, isProblem: true };
+    }
   }
 
   #showClasses(classes) {
@@ -260,16 +301,28 @@ class Trial {
   }
 
   async #startCamera() {
+    const button = this.#button("camera");
+    button.disabled = this.#wantsCamera = true; // the browser may ask the visitor first
     try {
-      this.#video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
-      await this.#video.play();
+      const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      if (this.#wantsCamera) {
+        this.#video.srcObject = stream;
+        await this.#video.play();
+        this.#showCamera(true);
+      } else {
+        stream.getTracks().forEach((track) => track.stop());
+      }
     } catch (error) {
-      this.#stopCamera();
-      this.say(CAMERA_PROBLEMS[error.name] ?? `The camera does not work: ${error.message}`, true);
-      return;
+      if (this.#wantsCamera) {
+        this.#stopCamera();
+        this.say(CAMERA_PROBLEMS[error.name] ?? `The camera does not work: ${error.message}`, true);
+      }
+    } finally {
+      button.disabled = false;
     }
-    this.#showCamera(true);
-    this.#button("capture").focus();
+    if ([button, document.body].includes(document.activeElement)) { // the button was disabled or is hidden
+      (this.#wantsCamera ? this.#button("capture") : button).focus();
+    }
   }
 
   #showCamera(isOn) {
@@ -279,13 +332,20 @@ class Trial {
     this.#button("capture").hidden = this.#button("stop").hidden = !isOn;
   }
 
-  #takePicture() {
-    const frame = createImageBitmap(this.#video);
-    frame.then((image) => this.#classifyPicture(image, "the camera's picture"));
+  async #takePicture() {
+    let frame;
+    try {
+      frame = await createImageBitmap(this.#video);
+    } catch (error) {
+      this.say(`The camera gave no picture: ${error.message}`, true);
+      return;
+    }
+    await this.#classifyPicture(frame, "the camera's picture");
   }
 
   #stopCamera() {
     const hadFocus = [this.#button("capture"), this.#button("stop")].includes(document.activeElement);
+    this.#wantsCamera = false;
     this.#video.srcObject?.getTracks().forEach((track) => track.stop());
     this.#video.srcObject = null;
     this.#showCamera(false);
@@ -297,13 +357,13 @@ class Trial {
 
 // Loads the model that a section of the page names, and makes its panel work; throws an Error for the visitor.
 export async function open(section) {
-  const { model, size, sha256, facts: factsAddress, worker } = section.dataset;
+  const { model, size, sha256, facts: factsAddress, factsSha256, worker } = section.dataset;
   const progress = section.querySelector("progress");
   const runner = new Model(new URL(worker, location), (share) => {
     progress.value = share;
   });
   try {
-    const facts = await loadFacts(new URL(factsAddress, location));
+    const facts = await loadFacts(new URL(factsAddress, location), factsSha256);
     const address = new URL(model, location).href;
     await runner.ask({ task: "load", model: address, size: Number(size), sha256, imageSize: facts.image_size });
     new Trial(section, runner, facts).say("The model is ready.");
