@@ -337,6 +337,14 @@ def test_an_answer_that_comes_after_clear_is_not_shown(browser: Browser, site: S
         page.evaluate("window.isHeld = false; window.answers[0]()")
         assert state(page).inner_text() == "Cleared."
         assert page.locator(".bars .label").first.inner_text() == ""
+        page.evaluate("window.isHeld = true; 0")
+        page.get_by_role("application", name="Drawing pad").press("Space")
+        page.wait_for_function("window.answers.length === 2")
+        choose(page, b"words", "notes.txt")  # the drawing stays, and the sentence is of the file
+        sentence = wait_for_problem(page)
+        page.evaluate("window.isHeld = false; window.answers[1]()")
+        assert page.locator(".bars .label").first.inner_text() in LABELS
+        assert wait_for_problem(page) == sentence
         choose(page, to_png(PICTURE))  # the model answers on
         assert_classified(page, site, PICTURE)
 

@@ -117,7 +117,8 @@ class Trial {
   #pad = null;
   #next = null; // the newest input that waits while the model computes
   #isBusy = false;
-  #round = 0; // a picture or Clear begins another; what comes late from an earlier one is not shown
+  #round = 0; // a picture or Clear begins another; pictures and sentences that come late from an earlier one are dropped
+  #clearings = 0; // classes of what was cleared are dropped, too
   #wantsCamera = false; // until a picture comes
 
   constructor(section, model, facts) {
@@ -180,6 +181,8 @@ class Trial {
     this.#pad.clear();
     this.#button("clear").addEventListener("click", () => {
       this.#begin();
+      this.#clearings += 1;
+      this.#next = null;
       this.#pad.clear();
       this.#describe("Drawing pad");
       this.#showClasses([]);
@@ -198,7 +201,6 @@ class Trial {
 
   // Begins a round and returns its number.
   #begin() {
-    this.#next = null;
     this.#round += 1;
     return this.#round;
   }
@@ -266,14 +268,14 @@ class Trial {
     this.#isBusy = true;
     while (this.#next) {
       const now = this.#next;
-      const round = this.#round;
+      const [round, clearings] = [this.#round, this.#clearings];
       this.#next = null;
       const answer = await this.#ask(now.input);
-      if (round === this.#round) {
+      if (clearings === this.#clearings) {
         this.#showClasses(answer.classes);
-        if (now.isFinal || answer.isProblem) {
-          this.say(answer.text, answer.isProblem);
-        }
+      }
+      if (round === this.#round && (now.isFinal || answer.isProblem)) {
+        this.say(answer.text, answer.isProblem);
       }
     }
     this.#isBusy = false;
