@@ -36,6 +36,12 @@ def is_float(dtype: np.dtype) -> bool:
     return dtype.kind == "f" or dtype.name == "bfloat16"
 
 
+def keeps_values(cast: Node) -> bool:
+    """Whether a node of Cast takes integers to a type that holds all of them."""
+    before = cast.inputs[0].dtype
+    return is_integer(before) and is_integer(cast.dtype) and np.can_cast(before, cast.dtype)
+
+
 class Builder:
     """Makes the nodes of one graph."""
 
@@ -98,32 +104,34 @@ class Builder:
         return extent if extent.dtype == INT32 else self.node(Cast(), (extent,), (), INT32)
 
     def extent(self, x: Node) -> Extent:
-        """Returns a scalar integer as a size."""
-        while isinstance(x.operation, Cast) and is_integer(x.inputs[0].dtype):
+        """Returns a scalar integer as a size, or as another number that fits in an int32."""
+        while isinstance(x.operation, Cast) and (
+            keeps_values(x) or (x.inputs[0].dtype == np.int64 and x.dtype == INT32)
+        ):
             x = x.inputs[0]
         return int(x.value) if x.value is not None else x
 
-    def vector(self, sizes: Sequence[Extent], dtype: np.dtype = INT32) -> Node:
-        """Returns sizes as a vector of integers."""
+    def vector(self, sizes: Sequence[Extent]) -> Node:
+        """Returns sizes as a vector of int32."""
         if is_known(sizes):
-            return self.constant(np.array(sizes, dtype))
-        scalars = [self.scalar(size) for size in sizes]
-        if dtype != INT32:
-            scalars = [
-                self.constant(each.value, dtype) if each.value is not None else self.node(Cast(), (each,), (), dtype)
-                for each in scalars
-            ]
-        return self.node(Pack(), scalars, (len(sizes),), dtype)
+            return self.constant(np.array(sizes, INT32))
+        return self.node(Pack(), [self.scalar(size) for size in sizes], (len(sizes),), INT32)
 
-    def elements(self, x: Node) -> tuple[Extent, ...] | None:
-        """Returns the elements of a vector or scalar that may be sizes; None where they are not known."""
+    def scalars(self, x: Node) -> tuple[Node, ...] | None:
+        """Returns the elements of a vector or scalar of integers, of its type; None where they are not known."""
         if x.rank > 1 or x.dtype.name not in ("int32", "int64"):
             return None
         if x.value is not None:
-            return tuple(int(each) for each in x.value.reshape(-1)) if x.value.size <= _VECTOR else None
+            few = x.value.reshape(-1) if x.value.size <= _VECTOR else None
+            return None if few is None else tuple(self.constant(each) for each in few)
         if isinstance(x.operation, Pack):
-            return tuple(self.extent(each) for each in x.inputs)
-        return (self.extent(x),) if x.rank == 0 else None
+            return x.inputs
+        return (x,) if x.rank == 0 else None
+
+    def elements(self, x: Node) -> tuple[Extent, ...] | None:
+        """Returns the elements of a vector or scalar of sizes; None where they are not known."""
+        scalars = self.scalars(x)
+        return None if scalars is None else tuple(self.extent(each) for each in scalars)
 
 
 def is_repeated(x: Node) -> bool:

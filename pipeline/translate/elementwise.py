@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.translate.arithmetic import compute
-from pipeline.translate.building import FOLDED, INT32, Builder, Extent, is_float, is_integer, repeated
+from pipeline.translate.building import FOLDED, INT32, Builder, Extent, is_float, is_integer, keeps_values, repeated
 from pipeline.translate.graph import Node, Operation
 from pipeline.translate.operations import Broadcast, Cast, Compare, Elementwise, Pack, Reshape, Select
 from pipeline.translate.shaping import broadcast, reshape
@@ -52,6 +52,8 @@ def product(build: Builder, sizes: Sequence[Extent]) -> Extent:
 
 def elementwise(build: Builder, operation: Operation, inputs: Sequence[Node], dtype: np.dtype) -> Node:
     """Returns what an operation makes of each element of inputs of one shape, or scalars among them."""
+    if isinstance(operation, Cast) and is_integer(dtype):
+        inputs = [_widened_from(inputs[0])]
     sizes = build.extents(max(inputs, key=lambda x: x.rank))
     if (node := _folded(build, operation, inputs, dtype) or _identity(operation, inputs, dtype)) is not None:
         return node if node.rank == len(sizes) else broadcast(build, node, (), sizes)
@@ -67,6 +69,24 @@ def elementwise(build: Builder, operation: Operation, inputs: Sequence[Node], dt
         return build.node(operation, short, _known(build, inputs), dtype)
     node = build.node(operation, short, _broadcast_sizes(build, peeled, len(sizes)), dtype)
     return node if build.extents(node) == sizes else broadcast(build, node, range(len(sizes)), sizes)
+
+
+def _widened_from(x: Node) -> Node:
+    """Returns what integers were before they were cast to types that hold all of them."""
+    while isinstance(x.operation, Cast) and keeps_values(x):
+        x = x.inputs[0]
+    return x
+
+
+def saturated(build: Builder, x: Node) -> Node:
+    """Returns integers as int32: those that it cannot hold are its least or largest one."""
+    x = _widened_from(x)
+    limits, own = np.iinfo(INT32), np.iinfo(x.dtype)
+    if own.max > limits.max:
+        x = binary(build, "minimum", x, build.constant(limits.max, x.dtype))
+    if own.min < limits.min:
+        x = binary(build, "maximum", x, build.constant(limits.min, x.dtype))
+    return cast(build, x, INT32)
 
 
 def _known(build: Builder, inputs: Sequence[Node]) -> list[Extent]:
@@ -157,14 +177,8 @@ def _by_element(build: Builder, operation: Operation, inputs: Sequence[Node], dt
     """Returns the Pack of what the operation makes of each element, where an input is a Pack: they are sizes."""
     if not any(isinstance(x.operation, Pack) for x in inputs) or dtype.name not in ("int32", "int64"):
         return None
-    elements = [build.elements(x) for x in inputs]
-    if any(each is None for each in elements) or any(x.rank != 1 for x in inputs):
+    found = [scalars for x in inputs if x.rank == 1 and (scalars := build.scalars(x)) is not None]
+    if len(found) < len(inputs):
         return None
-    results = []
-    for each in zip(*(found for found in elements if found is not None), strict=True):
-        scalars = [
-            cast(build, build.scalar(extent), x.dtype) if x.dtype != INT32 else build.scalar(extent)
-            for extent, x in zip(each, inputs, strict=True)
-        ]
-        results.append(build.extent(elementwise(build, operation, scalars, dtype)))
-    return build.vector(results, dtype)
+    results = [elementwise(build, operation, each, dtype) for each in zip(*found, strict=True)]
+    return build.node(Pack(), results, (len(results),), dtype)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxlib.mlir.dialects import stablehlo
 
 from pipeline.translate.building import BOOL, INT32, Builder, Extent, is_known, repeated
-from pipeline.translate.elementwise import binary, calculate, cast, compare, product, select, unary
+from pipeline.translate.elementwise import binary, calculate, compare, product, saturated, select, unary
 from pipeline.translate.graph import Node
 from pipeline.translate.operations import DynamicSlice, DynamicUpdateSlice, GatherNd, Pad, ScatterNd, Take
 from pipeline.translate.reading_attributes import Source
@@ -28,7 +28,7 @@ class _Windows:
     """Windows of an array x, at places that are computed.
 
     Attributes:
-        starts: by axis of x, where the windows start along it, integers (*batch); axes without one start at 0.
+        starts: by axis of x, where the windows start along it, int32 (*batch); axes without one start at 0.
         sizes: of a window, by axis of x.
         dropped: axes of x that windows do not have, where their size is 1.
         batch: the sizes of the axes by which windows are counted.
@@ -61,7 +61,7 @@ def _starts(
             low, high = [0] * indices.rank, list(sizes)
             low[vector_axis], high[vector_axis] = place, place + 1
             part = reshape(build, cut(build, indices, low, high), batch)
-        starts[axis] = part
+        starts[axis] = saturated(build, part)
     for axis, counted in batching.items():
         starts[axis] = iota(build, batch, counted - (counted > vector_axis), INT32)
     return starts, batch
@@ -75,8 +75,7 @@ def _places(build: Builder, windows: _Windows, axes: Sequence[int]) -> list[Node
     for axis in axes:
         place = build.constant(0, INT32)
         if axis in windows.starts:
-            start = cast(build, windows.starts[axis], INT32)
-            place = broadcast(build, start, range(len(windows.batch)), sizes)
+            place = broadcast(build, windows.starts[axis], range(len(windows.batch)), sizes)
         if axis in kept:
             offset = iota(build, sizes, len(windows.batch) + kept.index(axis), INT32)
             place = binary(build, "add", place, offset) if axis in windows.starts else offset
@@ -100,12 +99,17 @@ def dynamic_slice(build: Builder, x: Node, starts: Sequence[Extent], sizes: Sequ
 
 def _dynamic_slice(build: Builder, source: Source, inputs: Sequence[Node]) -> list[Node]:
     x, *starts = inputs
-    return [dynamic_slice(build, x, [build.extent(each) for each in starts], source.integers("slice_sizes"))]
+    return [dynamic_slice(build, x, [_place(build, each) for each in starts], source.integers("slice_sizes"))]
 
 
 def _dynamic_update_slice(build: Builder, source: Source, inputs: Sequence[Node]) -> list[Node]:
     x, update, *starts = inputs
-    return [_updated(build, x, update, [build.extent(each) for each in starts])]
+    return [_updated(build, x, update, [_place(build, each) for each in starts])]
+
+
+def _place(build: Builder, start: Node) -> Extent:
+    """Returns where a slice starts, which is clamped later, so that an int32 is wide enough."""
+    return build.extent(saturated(build, start))
 
 
 def _updated(build: Builder, x: Node, update: Node, starts: Sequence[Extent]) -> Node:
@@ -165,9 +169,9 @@ def _taken(build: Builder, x: Node, windows: _Windows) -> tuple[Node, list[int |
 
 
 def _clamped(build: Builder, start: Node, extent: Extent, size: Extent) -> Node:
-    """Returns starts at which a window of a size is in bounds."""
-    room = cast(build, build.scalar(calculate(build, "subtract", extent, size)), start.dtype)
-    return binary(build, "maximum", binary(build, "minimum", start, room), build.constant(0, start.dtype))
+    """Returns starts, int32, at which a window of a size is in bounds."""
+    room = build.scalar(calculate(build, "subtract", extent, size))
+    return binary(build, "maximum", binary(build, "minimum", start, room), build.constant(0, INT32))
 
 
 def _stacked(build: Builder, places: Sequence[Node]) -> Node:
@@ -216,8 +220,8 @@ def _in_bounds(build: Builder, x: Node, windows: _Windows, axes: Sequence[int]) 
     for axis in axes:
         start = windows.starts[axis]
         room = calculate(build, "subtract", build.extents(x)[axis], windows.sizes[axis])
-        low = compare(build, "GE", start, build.constant(0, start.dtype))
-        high = compare(build, "LE", start, cast(build, build.scalar(room), start.dtype))
+        low = compare(build, "GE", start, build.constant(0, INT32))
+        high = compare(build, "LE", start, build.scalar(room))
         is_valid = binary(build, "and", is_valid, binary(build, "and", low, high))
     return is_valid
 

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.translate.building import Builder, Extent, is_float, is_known
 from pipeline.translate.elementwise import binary, calculate, cast, compare, elementwise, unary
 from pipeline.translate.graph import Node
-from pipeline.translate.operations import Bitcast, Concatenate, Elementwise, Pad, Range, Reshape, Select
+from pipeline.translate.operations import Bitcast, Concatenate, Elementwise, Pack, Pad, Range, Reshape, Select
 from pipeline.translate.reading_attributes import Source, read_array
 from pipeline.translate.shaping import broadcast, cut, reshape, reverse, transpose
 
@@ -150,10 +150,10 @@ def concatenate(build: Builder, inputs: Sequence[Node], axis: int) -> Node:
     inputs = [x for x in inputs if x.shape[axis] != 0] or inputs[:1]
     if len(inputs) == 1:
         return inputs[0]
-    elements = [build.elements(x) if x.rank else None for x in inputs]
-    found = [each for each in elements if each is not None]
+    found = [scalars for x in inputs if x.rank and (scalars := build.scalars(x)) is not None]
     if len(found) == len(inputs) and not all(x.value is not None for x in inputs):
-        return build.vector([each for vector in found for each in vector], inputs[0].dtype)
+        joined = [each for vector in found for each in vector]
+        return build.node(Pack(), joined, (len(joined),), inputs[0].dtype)
     values = [x.value for x in inputs if x.value is not None and x.value.size < 1024]
     if len(values) == len(inputs):
         return build.constant(np.concatenate(values, axis))

@@ -16,8 +16,8 @@ def reshape(build: Builder, x: Node, sizes: Sequence[Extent]) -> Node:
         x = x.inputs[0]
     if build.extents(x) == tuple(sizes):
         return x
-    if len(sizes) <= 1 and x.value is None and (elements := build.elements(x)) is not None:
-        return x.inputs[0] if not sizes else build.node(Pack(), (x,), (len(elements),), x.dtype)
+    if len(sizes) <= 1 and x.value is None and build.scalars(x) is not None:
+        return x.inputs[0] if not sizes else build.node(Pack(), (x,), (1,), x.dtype)
     if x.value is not None and is_known(sizes):
         return build.constant(x.value.reshape(sizes))
     if isinstance(x.operation, Broadcast) and x.inputs[0].value is not None and x.inputs[0].value.size == 1:
