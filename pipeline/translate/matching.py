@@ -58,9 +58,14 @@ def without_ones(shape: Shape) -> Shape:
 
 def stripped(node: Node) -> Node:
     """Returns the node behind reshapes that only add or remove axes of 1."""
-    while isinstance(node.operation, Reshape) and without_ones(node.shape) == without_ones(node.inputs[0].shape):
+    while isinstance(node.operation, Reshape) and is_same(without_ones(node.shape), without_ones(node.inputs[0].shape)):
         node = node.inputs[0]
     return node
+
+
+def is_same(shape: Shape, other: Shape) -> bool:
+    """Whether two shapes with as many elements are the same for sure: one free size follows, two may be exchanged."""
+    return shape == other and shape.count(None) <= 1
 
 
 def kept(shape: Shape, axes: Sequence[int]) -> Shape:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pipeline.translate.activations import dense, gelu, relu
 from pipeline.translate.building import is_float
 from pipeline.translate.graph import Graph, Node, Operation, ordered
-from pipeline.translate.matching import kept
+from pipeline.translate.matching import is_same, kept
 from pipeline.translate.normalizations import group_norm, layer_norm, softmax
 from pipeline.translate.operations import Call, Case, Elementwise, Reduce, Reshape, While
 
@@ -74,8 +74,8 @@ def _rebuild(found: Node, new: dict[Node, Node], node: Node) -> None:
         if each not in new:
             _rebuild(each, new, each)
         inputs.append(new[each])
-    is_same = found is node and all(new_input is old for new_input, old in zip(inputs, node.inputs, strict=True))
-    new[node] = node if is_same else replace(found, inputs=tuple(inputs))
+    is_unchanged = found is node and all(new_input is old for new_input, old in zip(inputs, node.inputs, strict=True))
+    new[node] = node if is_unchanged else replace(found, inputs=tuple(inputs))
 
 
 def _keep_axes(node: Node) -> Node:
@@ -84,7 +84,7 @@ def _keep_axes(node: Node) -> Node:
         return node
     reduction = node.inputs[0]
     operation = node.inputs[0].operation
-    if operation.keeps_axes or node.shape != kept(reduction.inputs[0].shape, operation.axes):
+    if operation.keeps_axes or not is_same(node.shape, kept(reduction.inputs[0].shape, operation.axes)):
         return node
     return replace(node, operation=replace(operation, keeps_axes=True), inputs=reduction.inputs)
 

@@ -144,6 +144,7 @@ class _Reader:
             source = read_source(operation)
             inputs = [scope.value(each) for each in operation.operands]
             outputs = self._visit(scope, source, inputs)
+            _check(source, outputs)
             scope.values.update(zip(operation.results, outputs, strict=True))
         raise Untranslatable("the module has a block without a return")
 
@@ -314,6 +315,21 @@ class _Reader:
                 new[node] = Node(node.operation, tuple(new[each] for each in node.inputs), node.shape, node.dtype)
         self._names[name] += 1
         return Graph(f"{name}_{self._names[name]}", tuple(parameters), tuple(new[node] for node in region.outputs))
+
+
+def _check(source: Source, outputs: Sequence[Node]) -> None:
+    """Finds errors of the reading: nodes that are not of the types that the operation's results have.
+
+    Raises:
+        RuntimeError: with the operation's name.
+    """
+    for node, (shape, dtype) in zip(outputs, source.types, strict=False):  # types of a call are not read
+        sizes = list(zip(node.shape, shape, strict=False))
+        is_alike = node.rank == len(shape) and all(x is None or y is None or x == y for x, y in sizes)
+        if not is_alike or node.dtype != dtype:
+            raise RuntimeError(
+                f"{source.name} was read as {node.dtype}{list(node.shape)}, and its result is {dtype}{list(shape)}"
+            )
 
 
 def _outside(build: Builder, extent: Extent, graph: Graph, arguments: Sequence[Node]) -> Extent | None:

@@ -219,10 +219,27 @@ def pad(
     for axis, count in enumerate(interior):
         if count and build.extents(x)[axis] not in (0, 1):
             x = _spread(build, x, value, axis, count)
+    if any(_may_exceed(*sides) for sides in zip(low, high, strict=True)):
+        return _cropped(build, _padded(build, x, value, low, high), low, high)
+    return _padded(build, _cropped(build, x, low, high), value, low, high)
+
+
+def _may_exceed(low: Extent, high: Extent) -> bool:
+    """Whether more may be cropped at one side than there is before the other side is padded."""
+    sides = ((low, high), (high, low))
+    return any((isinstance(x, Node) or x < 0) and (isinstance(y, Node) or y > 0) for x, y in sides)
+
+
+def _cropped(build: Builder, x: Node, low: Sequence[Extent], high: Sequence[Extent]) -> Node:
+    """Returns x without as much at its sides as low and high are below 0."""
     starts = [calculate(build, "maximum", calculate(build, "subtract", 0, each), 0) for each in low]
     crops = [calculate(build, "minimum", each, 0) for each in high]
     limits = [calculate(build, "add", *each) for each in zip(build.extents(x), crops, strict=True)]
-    x = cut(build, x, starts, limits)
+    return cut(build, x, starts, limits)
+
+
+def _padded(build: Builder, x: Node, value: Node, low: Sequence[Extent], high: Sequence[Extent]) -> Node:
+    """Returns x with as much more at its sides as low and high are above 0."""
     low, high = ([calculate(build, "maximum", each, 0) for each in side] for side in (low, high))
     if not any(low) and not any(high):
         return x
