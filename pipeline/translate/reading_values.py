@@ -3,10 +3,11 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+import ml_dtypes
 import numpy as np
 
 from pipeline.translate.building import Builder, Extent, is_float, is_known
-from pipeline.translate.elementwise import binary, calculate, cast, compare, elementwise, unary
+from pipeline.translate.elementwise import binary, calculate, cast, compare, elementwise, select, unary
 from pipeline.translate.graph import Node
 from pipeline.translate.operations import Bitcast, Concatenate, Elementwise, Pack, Pad, Range, Reshape, Select
 from pipeline.translate.reading_attributes import Source, read_array
@@ -80,7 +81,16 @@ def _reduce_precision(build: Builder, source: Source, inputs: Sequence[Node]) ->
     known = {(8, 7): "bfloat16", (5, 10): "float16", (8, 23): "float32", (11, 52): "float64"}
     if bits not in known or not is_float(x.dtype):
         raise source.refuse(f"no type has {bits[0]} bits of exponent and {bits[1]} of mantissa")
-    return [cast(build, cast(build, x, np.dtype(known[bits])), x.dtype)]
+    own = ml_dtypes.finfo(x.dtype)
+    if bits[0] > own.nexp and bits[1] < own.nmant:
+        raise source.refuse(f"{known[bits]} does not round the smallest numbers of {x.dtype} as XLA does")
+    reduced = cast(build, cast(build, x, np.dtype(known[bits])), x.dtype)
+    if bits[0] >= own.nexp:
+        return [reduced]
+    # XLA has no subnormal numbers of fewer bits of exponent: it rounds, and what is below the normal ones is 0.
+    least = float(ml_dtypes.finfo(known[bits]).smallest_normal) * (1 - 2.0 ** -(bits[1] + 2))
+    is_small = compare(build, "LT", unary(build, "abs", x), build.constant(least, x.dtype))
+    return [select(build, is_small, binary(build, "multiply", x, build.constant(0, x.dtype)), reduced)]
 
 
 def _bitcast(build: Builder, source: Source, inputs: Sequence[Node]) -> list[Node]:

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from jax import lax
 
+from pipeline.translate.reading import read
+from pipeline.translate.refusal import Untranslatable
 from tests.translate.comparing import Translated, compare
+from tests.translate.modules import serialize
 
 pytestmark = pytest.mark.slow
 
@@ -319,3 +322,30 @@ def test_a_loop_may_take_no_step() -> None:
     )
     for count in (0, 3, -1):
         translated.compare(np.array(count, np.int32), np.ones(2, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits"),
+    [
+        (np.float32, (5, 10)), (np.float32, (8, 7)), (np.float32, (8, 23)), (np.float32, (11, 52)),
+        (np.float16, (5, 10)), (np.float16, (8, 23)), (jnp.bfloat16, (5, 10)),
+    ],
+)  # fmt: skip
+def test_fewer_bits_of_floats_round_as_xla_does(dtype: Any, bits: tuple[int, int]) -> None:
+    least = 2.0**-14
+    edges = [least - 2.0**-25, least - 2.0**-26, least - 2.0**-26 - 2.0**-38, least, least / 2, least - 2.0**-27]
+    wide = np.array([3e-5, -3e-5, 6e-8, 1e-4, 7e4, 65519, 65520, -0.0, np.nan, -np.inf, 1 / 3, *edges])
+    with np.errstate(over="ignore"):
+        x = wide.astype(dtype)
+
+    def reduced(x: Array) -> Array:
+        y = lax.reduce_precision(x, *bits)
+        return y, 1 / y > 0  # of a zero its sign
+
+    compare(reduced, x, tolerance=0)
+    assert bits != (5, 10) or dtype is np.float16 or not np.asarray(jax.jit(reduced)(x)[0])[0]
+
+
+def test_a_reduction_that_rounds_otherwise_is_refused() -> None:
+    with pytest.raises(Untranslatable, match=r"stablehlo\.reduce_precision"):
+        read(serialize(lambda x: lax.reduce_precision(x, 8, 7), [np.ones(2, np.float16)]))
