@@ -125,7 +125,11 @@ class _Writer:
         if isinstance(operation, Parameter) or type(operation) not in _TRANSLATE:
             raise Untranslatable(f"{type(operation).__name__}, which has no translation to TensorFlow")
         _dtype(node)
-        return _TRANSLATE[type(operation)](node, operation, inputs)
+        try:
+            return _TRANSLATE[type(operation)](node, operation, inputs)
+        except (TypeError, ValueError) as error:  # so TensorFlow says what it does not take
+            kind = type(operation).__name__
+            raise Untranslatable(f"{kind}, which TensorFlow does not take so: {str(error)[:200]}") from error
 
     def _while(self, operation: op.While, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
         count = len(inputs) - operation.constants

@@ -180,7 +180,12 @@ def _convolved(x: Tensor, kernel: Tensor, operation: Convolution, padding: str) 
     strides: int | list[int] = list(operation.strides)
     dilations: int | list[int] = list(operation.dilations)
     if rank == 3:
-        strides, dilations = [1, *operation.strides, 1], [1, *operation.dilations, 1]
+        # TensorFlow has dilated 3-D convolutions on some processors only.
+        strides, dilations = [1, *operation.strides, 1], [1] * 5
+        if max(operation.dilations) > 1:
+            channels = kernel.shape[3:]
+            kernel = _spread(tf.reshape(kernel, (1, *kernel.shape[:3], math.prod(channels))), operation.dilations)
+            kernel = tf.reshape(kernel, (*kernel.shape[1:4], *channels))
     if rank == 1:
         strides, dilations = operation.strides[0], operation.dilations[0]
     return _CONVOLUTIONS[rank](x, kernel, strides, padding, dilations=dilations)

@@ -243,7 +243,7 @@ def test_convolutions_of_one_to_three_axes() -> None:
             ones, twos = (1,) * space, (2,) * space
             return (
                 convolve(x, kernel, window_strides=twos, padding="SAME"),
-                convolve(x, kernel, window_strides=ones, padding="VALID", rhs_dilation=twos if space < 3 else ones),
+                convolve(x, kernel, window_strides=ones, padding="VALID", rhs_dilation=twos),
                 convolve(x, kernel, window_strides=ones, padding=[(1, 2)] * space, lhs_dilation=twos),
                 convolve(x, kernel, window_strides=ones, padding=[(3, -2)] * space),
                 convolve(x, grouped, window_strides=ones, padding="SAME", feature_group_count=2),

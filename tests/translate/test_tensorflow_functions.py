@@ -435,3 +435,10 @@ def test_a_result_of_another_shape_fails() -> None:
     assert math.isclose(
         to_function(Graph("f", (x,), (Node(op.Elementwise("exp"), (x,), (2,), x.dtype),)))([0.0, 1.0])[0][0], 1
     )
+
+
+def test_what_tensorflow_does_not_take_is_refused_by_name() -> None:
+    x = parameter(0, (2, 3), np.dtype(np.float32))
+    wrong = Node(op.MatMul(), (x, x), (2, 3), np.dtype(np.float32))
+    with pytest.raises(Untranslatable, match="MatMul, which TensorFlow does not take so"):
+        to_function(Graph("wrong", (x,), (wrong,)))
