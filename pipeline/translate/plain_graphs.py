@@ -111,7 +111,13 @@ class Rewriter:
                 raise Untranslatable(f"{self._name}: {call.place}: {error}") from error
             prefix = f"{_PREFIX}_{len(self._translated)}"
             self._translated[module] = _Translated(graph, function, to_library(function, prefix))
-        return self._translated[module]
+        translated = self._translated[module]
+        expected, given = len(translated.graph.parameters), sum(not each.startswith("^") for each in call.node.input)
+        if given != expected:
+            raise Untranslatable(
+                f"{self._name}: {call.place}: XlaCallModule with {given} inputs, and its module takes {expected}"
+            )
+        return translated
 
     def _decide(self, call: XlaCall, saved: dict[str, str]) -> Differentiation:
         """Returns where the gradient of a call is to come from."""

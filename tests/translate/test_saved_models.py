@@ -214,6 +214,21 @@ def test_other_models_are_refused(models: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "twin").exists()
 
 
+def test_a_call_without_all_its_inputs_is_refused(models: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(models / "plain", broken)
+
+    def damage(saved_model: Any) -> None:
+        for node in find_xla_calls(saved_model):
+            del node.input[-1]
+            del node.attr["Tin"].list.type[-1]
+
+    edit(broken, damage)
+    with pytest.raises(Untranslatable, match=r"XlaCallModule with \d inputs, and its module takes \d"):
+        write_plain(broken, tmp_path / "twin")
+    assert not (tmp_path / "twin").exists()
+
+
 def test_the_command(models: Path, tmp_path: Path) -> None:
     done = run_stage("plain", models / "plain", tmp_path / "twin")
     assert done.returncode == 0, done.stderr
