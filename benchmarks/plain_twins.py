@@ -132,7 +132,7 @@ def same_key_error(source: Path) -> float:
     calls = [each for each in find_calls(saved_model.meta_graphs[0]) if each.gradient is not None]
     call = max(calls, key=lambda each: len(each.arguments))  # it has the key, too
     graph = recover(read(call.module, platforms=call.platforms))
-    arguments = draw_arguments(graph, call, np.random.default_rng(0), is_signed=True)
+    arguments = draw_arguments(graph, call, np.random.default_rng(0))
     inputs = [arguments[number] for number in call.arguments]
     inputs = [np.array([123456789, 987654321], each.dtype) if each.dtype == np.uint32 else each for each in inputs]
     expected, got = run_by_xla(call.node, inputs)[0].numpy(), to_function(graph)(*inputs)[0].numpy()

@@ -7,14 +7,15 @@ of x * stop_gradient(x) TensorFlow would derive 2x. Both are computed of random 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from pipeline.saved_model.graph import attribute
-from pipeline.translate.graph import Graph, Node, ordered
-from pipeline.translate.operations import Case, Elementwise, Pool, Relu, inner_graphs
+from pipeline.translate.graph import Graph, Node, Parameter, constant, ordered
+from pipeline.translate.operations import Case, Cast, Elementwise, Pool, Reduce, Relu, Select, inner_graphs
 from pipeline.translate.reading import read
 from pipeline.translate.refusal import Untranslatable
 from pipeline.translate.tensorflow_functions import to_function
@@ -23,16 +24,38 @@ from pipeline.translate.xla_calls import Gradient, XlaCall
 
 LIMIT = 1e-5  # relative error in float64; constants such as sqrt(2) are rounded to float32 in one of the two
 NARROW_LIMIT, KINKED_LIMIT = 2e-4, 5e-2  # in float32; with corners, whose sides values near them may change
+_SCALES = (0.1, 1.0, 30.0)
+_CLIPPED = 1e4  # gradients that no bound of a use lets pass
+_LARGE, _MANY = 1500, 1 << 20  # nodes, values of the parameters; of a graph with more, few draws are made
 _FREE = 2  # in place of a size that depends on the call
 _Arrays = Mapping[int, np.ndarray]  # by the number of an argument of the forward call
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How the arguments of a call and the gradients of its results are drawn.
+
+    Attributes:
+        is_signed: whether floats are of both signs; all positive, logarithms and roots are finite.
+        flag: what integers and booleans are; keys of random numbers are drawn.
+        scale: of the floats.
+        weight: of the gradients of the results; large ones show that they are clipped.
+    """
+
+    is_signed: bool = True
+    flag: int = 0
+    scale: float = 1.0
+    weight: float = 1.0
 
 
 def is_derived(graph: Graph, call: XlaCall) -> bool:
     """Whether the gradient that TensorFlow derives is the file's own.
 
-    Two draws of arguments are tried: of both signs, and positive, for logarithms and roots. What is not finite proves
-    nothing, and neither does a draw of a graph with branches, of which it takes one. A gradient that cannot be
-    translated is computed by XLA, in float32.
+    Floats are drawn of both signs, and positive, at three scales, and with each integer and boolean at 0 and at 1. Of a
+    large graph one scale is drawn, and positive floats only where the others prove nothing: what it has besides
+    conditions is smooth. All draws whose gradients are finite must agree, and there must be one. Nothing is proven of a
+    graph with branches, of which a draw takes one, nor of one that selects floats by a condition that was the same in
+    all draws. A gradient that cannot be translated is computed by XLA, in float32.
 
     Args:
         graph: of the forward call, with its patterns recovered.
@@ -69,16 +92,89 @@ def _is_derived(graph: Graph, call: XlaCall, gradient: Gradient) -> bool:
             return False
         reference = lambda *inputs: run_by_xla(gradient.node, inputs)  # noqa: E731
         limit = KINKED_LIMIT if any(map(_has_corner, nodes)) else NARROW_LIMIT
-    function = to_function(graph)
-    for is_signed in (True, False):
+    function, watched = to_function(graph), to_function(_conditions(graph))
+    seen: list[np.ndarray] = []
+    is_large = len(nodes) > _LARGE or sum(map(_count, graph.parameters)) > _MANY
+    for draw in _draws(graph, is_large):
+        if is_large and not draw.is_signed and seen:
+            break
         generator = np.random.default_rng(0)
+        arguments = draw_arguments(graph, call, generator, draw)
         try:
-            error = _error(function, reference, call, draw_arguments(graph, call, generator, is_signed), generator)
+            error = _error(function, reference, call, arguments, generator, draw.weight)
+            if math.isnan(error):
+                continue
+            if error > limit:
+                return False
+            tensors = [tf.constant(arguments[number]) for number in call.arguments]
+            seen.append(np.array([bool(each) for each in watched(*tensors)], bool).reshape(-1, 2))
         except tf.errors.OpError:  # sizes that do not fit each other, say
             continue
-        if math.isfinite(error):
-            return error <= limit
-    return False
+    return bool(seen) and bool(np.any(seen, axis=0).all())
+
+
+def _count(node: Node) -> int:
+    return math.prod(_FREE if size is None else size for size in node.shape)
+
+
+def _draws(graph: Graph, is_large: bool) -> list[Draw]:
+    """Returns the draws for a graph, the ones with most to show first."""
+    has_flags = any(not _is_float(each) and not _is_key(each) for each in graph.parameters)
+    flags = (0, 1) if has_flags else (0,)
+    if is_large:  # a draw takes seconds; between the scales lie conditions, which are watched, and clipping
+        return [Draw(is_signed, flag, weight=_CLIPPED) for is_signed in (True, False) for flag in flags]
+    weights = ((1.0, _CLIPPED), (_SCALES[0], 1.0), (_SCALES[-1], 1.0), (1.0, 1.0))
+    return [
+        Draw(is_signed, flag, scale, weight)
+        for is_signed in (True, False)
+        for flag in flags
+        for scale, weight in weights
+    ]
+
+
+def _is_float(node: Node) -> bool:
+    return bool(np.issubdtype(node.dtype, np.floating))
+
+
+def _is_key(node: Node) -> bool:
+    """Whether a parameter is a key of random numbers."""
+    return node.dtype == np.uint32 and node.shape in ((2,), (4,))
+
+
+def _conditions(graph: Graph) -> Graph:
+    """Returns a graph of whether each condition is true somewhere, and whether it is false somewhere.
+
+    The conditions are those that floats are selected by, or that become floats. Those of constants, or of random keys
+    alone, are left out: the former stay as they are, and the latter are of dropout, whose chances may be small. Those
+    within loops stand for themselves: a graph with such ones has a result that is always false.
+    """
+    varying = set[Node]()
+    conditions = dict[Node, None]()
+    for node in ordered(graph.outputs):
+        is_argument = isinstance(node.operation, Parameter) and not _is_key(node)
+        if is_argument or not varying.isdisjoint(node.inputs):
+            varying.add(node)
+        if (condition := _condition(node)) is not None and condition in varying:
+            conditions[condition] = None
+    outputs = [each for condition in conditions for each in _both(condition)]
+    inner = [each for node in ordered(graph.outputs) for each in inner_graphs(node.operation)]
+    if any(_condition(node) is not None for each in inner for node in _all_nodes(each)):
+        outputs += [constant(False, np.bool_), constant(False, np.bool_)]
+    return Graph("conditions", graph.parameters, tuple(outputs or (constant(True, np.bool_),) * 2))
+
+
+def _condition(node: Node) -> Node | None:
+    """Returns the boolean that decides about a float."""
+    operation, first = node.operation, node.inputs[0] if node.inputs else None
+    is_switch = isinstance(operation, Select) or (isinstance(operation, Cast) and first is not None)
+    return first if is_switch and _is_float(node) and first is not None and first.dtype == np.bool_ else None
+
+
+def _both(condition: Node) -> tuple[Node, Node]:
+    axes, dtype = tuple(range(condition.rank)), np.dtype(np.bool_)
+    opposite = Node(Elementwise("not"), (condition,), condition.shape, dtype)
+    yes, no = (Node(Reduce("or", axes), (each,), (), dtype) for each in (condition, opposite))
+    return yes, no
 
 
 def _all_nodes(graph: Graph) -> Iterator[Node]:
@@ -100,27 +196,39 @@ def _has_corner(node: Node) -> bool:
 
 
 def draw_arguments(
-    graph: Graph, call: XlaCall, generator: np.random.Generator, is_signed: bool
+    graph: Graph, call: XlaCall, generator: np.random.Generator, draw: Draw | None = None
 ) -> dict[int, np.ndarray]:
     """Draws the arguments of a forward call. Kernels are as small as at the start of a training."""
-    arguments = {}
+    arguments, draw = {}, draw or Draw()
     for number, parameter in zip(call.arguments, graph.parameters, strict=True):
         shape = tuple(_FREE if size is None else size for size in parameter.shape)
-        if not np.issubdtype(parameter.dtype, np.floating):
-            arguments[number] = generator.integers(0, 2, shape).astype(parameter.dtype)
+        if _is_key(parameter):
+            arguments[number] = generator.integers(0, 2**32, shape).astype(parameter.dtype)
             continue
-        values = (
-            generator.standard_normal(shape) if is_signed and len(shape) > 1 else generator.uniform(0.5, 1.5, shape)
-        )
+        if not _is_float(parameter):
+            arguments[number] = np.full(shape, draw.flag, parameter.dtype)
+            continue
+        is_normal = draw.is_signed and len(shape) > 1
+        values = generator.standard_normal(shape) if is_normal else generator.uniform(0.5, 1.5, shape)
         is_kernel = len(shape) > 1 and None not in parameter.shape
-        arguments[number] = (values / math.sqrt(math.prod(shape[:-1]) if is_kernel else 1)).astype(parameter.dtype)
+        values = values * (draw.scale / math.sqrt(math.prod(shape[:-1]) if is_kernel else 1))
+        arguments[number] = values.astype(parameter.dtype)
     return arguments
 
 
 def _error(
-    function: Any, reference: Callable[..., Sequence[tf.Tensor]], call: XlaCall, drawn: _Arrays, generator: Any
+    function: Any,
+    reference: Callable[..., Sequence[tf.Tensor]],
+    call: XlaCall,
+    drawn: _Arrays,
+    generator: np.random.Generator,
+    weight: float,
 ) -> float:
-    """Returns the largest relative error of the gradients of the arguments, each as a whole."""
+    """Returns the largest relative error of the gradients of the arguments, each as a whole.
+
+    It is NaN where the file's own are not finite, and infinite where only the derived ones are not, or where the file
+    has none of an argument.
+    """
     assert call.gradient is not None
     tensors = {number: tf.constant(array) for number, array in drawn.items()}
     floats = {number: tensor for number, tensor in tensors.items() if tensor.dtype.is_floating}
@@ -128,7 +236,7 @@ def _error(
         tape.watch(list(floats.values()))
         results = function(*(tensors[number] for number in call.arguments))
     weights = [
-        tf.constant(generator.standard_normal(each.shape), each.dtype)
+        tf.constant(weight * generator.standard_normal(each.shape), each.dtype)
         if each.dtype.is_floating
         else tf.zeros_like(each)
         for each in results
@@ -146,7 +254,12 @@ def _error(
         for number, each in zip(call.gradient.outputs, own, strict=True)
         if number in floats
     }
-    return _largest_error(derived, expected)
+    if floats.keys() - expected.keys():
+        return math.inf
+    if not all(np.isfinite(each).all() for each in expected.values()):
+        return math.nan
+    error = _largest_error(derived, expected)
+    return math.inf if math.isnan(error) else error
 
 
 def _largest_error(derived: Mapping[int, tf.Tensor], expected: _Arrays) -> float:
@@ -157,7 +270,7 @@ def _largest_error(derived: Mapping[int, tf.Tensor], expected: _Arrays) -> float
         float(np.linalg.norm(np.asarray(derived[number], np.float64) - value)) / (max(norms[number], smallest) or 1.0)
         for number, value in expected.items()
     ]
-    return max(errors, key=lambda error: math.inf if math.isnan(error) else error, default=math.nan)
+    return max(errors, key=lambda error: math.inf if math.isnan(error) else error, default=0.0)
 
 
 def run_by_xla(node: Any, inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:

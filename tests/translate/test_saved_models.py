@@ -35,6 +35,15 @@ clipped = jax.custom_vjp(lambda x: x)
 clipped.defvjp(lambda x: (x, None), lambda _, gradient: (jnp.clip(gradient, -0.1, 0.1),))
 
 
+clipped_high = jax.custom_vjp(lambda x: x)
+clipped_high.defvjp(lambda x: (x, None), lambda _, gradient: (jnp.clip(gradient, -100, 100),))
+
+
+def halted(x: jax.Array) -> jax.Array:
+    """Has the value of x ** 2 and half of its gradient."""
+    return x * jax.lax.stop_gradient(x)
+
+
 def dense(weights: Any, x: jax.Array) -> jax.Array:
     return jax.nn.softmax(x @ weights["w"])
 
@@ -156,8 +165,12 @@ def plant(function: Callable[..., Any]) -> Callable[..., Any]:
         (plant(clipped), Differentiation.SAVED),
         (plant(jax.nn.relu), Differentiation.DERIVED),
         (branched, Differentiation.SAVED),
+        (plant(clipped_high), Differentiation.SAVED),
+        (plant(lambda y: jnp.where(y > 10, halted(y), y * y)), Differentiation.SAVED),
+        (plant(lambda y: jnp.where(y > 1e6, halted(y), y * y)), Differentiation.SAVED),
+        (plant(lambda y: jnp.where(y > 0, y, 0.1 * y)), Differentiation.DERIVED),
     ],
-    ids=["dense", "stop_gradient", "custom_vjp", "relu", "cond"],
+    ids=["dense", "stop_gradient", "custom_vjp", "relu", "cond", "clip", "where", "rare", "leaky"],
 )
 def test_gradients_are_those_of_the_source(function: Any, how: Differentiation, tmp_path: Path) -> None:
     save(tmp_path / "source", function, WEIGHTS)
@@ -169,6 +182,16 @@ def test_gradients_are_those_of_the_source(function: Any, how: Differentiation, 
     np.testing.assert_allclose(by_weights, expected[1]["w"], rtol=1e-5, atol=1e-6)
     module = tf.saved_model.load(str(tmp_path / "twin"))
     np.testing.assert_allclose(module.f(X), function(WEIGHTS, X), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_gradient_holds_for_both_values_of_a_flag(is_first: bool, tmp_path: Path) -> None:
+    def function(weights: Any, x: jax.Array) -> jax.Array:
+        y = x @ weights["w"]
+        return jnp.where(weights["flag"] == is_first, halted(y), y * y)
+
+    save(tmp_path / "source", function, WEIGHTS | {"flag": np.array(0, np.int32)})
+    assert write_plain(tmp_path / "source", tmp_path / "twin").gradients.keys() == {Differentiation.SAVED}
 
 
 @pytest.mark.parametrize("has_gradient", [False, True])
