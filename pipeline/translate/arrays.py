@@ -3,6 +3,7 @@
 Only those that constants go through on their way to where they are used: shapes, arithmetic, products, sums.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -103,7 +104,19 @@ def _compare(node: Node, inputs: Arrays) -> np.ndarray:
 
 
 def _cast(node: Node, inputs: Arrays) -> np.ndarray:
-    return inputs[0] != 0 if node.dtype == np.bool_ else inputs[0]
+    (values,) = inputs
+    if node.dtype == np.bool_:
+        return values != 0
+    is_float = values.dtype != np.bool_ and not np.issubdtype(values.dtype, np.integer)
+    return _saturated(values.astype(np.float64), node.dtype) if is_float and node.dtype.kind in "iu" else values
+
+
+def _saturated(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Returns floats as integers: those beyond their range become the smallest or largest, and NaN 0."""
+    limits = np.iinfo(dtype)
+    is_high, is_low = values >= math.ldexp(1.0, limits.max.bit_length()), values < limits.min
+    inside = np.where(is_high | is_low | np.isnan(values), 0, values).astype(dtype)
+    return np.where(is_high, dtype.type(limits.max), np.where(is_low, dtype.type(limits.min), inside))
 
 
 def _transpose(node: Node, inputs: Arrays) -> np.ndarray:

@@ -7,6 +7,7 @@ onnxruntime computes with float32, float64, int32 and int64 only. Other integers
 which gives the same low bits; float16 is what the runtimes know how to compute.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -187,8 +188,10 @@ def _shift(scope: Scope, node: Node, kind: str, names: Names) -> str:
     if width == 16:  # onnxruntime has no kernel
         raise _unknown(kind, dtype)
     amount = converted(scope, names[1:], dtype, unsigned)[0]
-    if kind == "shift_right_arithmetic" and dtype.kind == "i":
-        return _shift_arithmetic(scope, names[0], amount, dtype, unsigned)
+    if kind == "shift_right_arithmetic":  # the highest bit is the sign, of unsigned numbers, too
+        signed = np.dtype(f"int{width}")
+        (bits,) = converted(scope, names[:1], dtype, signed)
+        return converted(scope, [_shift_arithmetic(scope, bits, amount, signed, unsigned)], signed, dtype)[0]
     x = converted(scope, names[:1], dtype, unsigned)[0]
     shifted = _shift_bits(scope, node, x, amount, "LEFT" if kind == "shift_left" else "RIGHT", unsigned)
     return converted(scope, [shifted], unsigned, dtype)[0]
@@ -252,7 +255,21 @@ def select(scope: Scope, node: Node, names: Names) -> str:
 
 
 def cast(scope: Scope, node: Node, names: Names) -> str:
-    return names[0] if node.inputs[0].dtype == node.dtype else scope.cast(names[0], node.dtype)
+    """As in XLA, floats beyond the range of integers become the smallest or largest integer, and NaN 0."""
+    (x,), source, target = names, node.inputs[0].dtype, node.dtype
+    if source == target:
+        return x
+    if source.kind != "f" or target.kind not in "iu":
+        return scope.cast(x, target)
+    if source.itemsize < 4:
+        x, source = scope.cast(x, np.float32), np.dtype(np.float32)
+    limits = np.iinfo(target)
+    low, high = scope.scalar(float(limits.min), source), scope.scalar(math.ldexp(1.0, limits.max.bit_length()), source)
+    is_high, is_low = scope.add("GreaterOrEqual", x, high), scope.add("Less", x, low)
+    is_outside = scope.add("Or", scope.add("Or", is_high, is_low), scope.add("IsNaN", x))
+    inside = scope.cast(scope.add("Where", is_outside, scope.scalar(0, source), x), target)
+    result = _where(scope, is_low, scope.scalar(limits.min, target), inside, target)
+    return _where(scope, is_high, scope.scalar(limits.max, target), result, target)
 
 
 def bitcast(scope: Scope, node: Node, names: Names) -> str:

@@ -85,6 +85,8 @@ def test_what_has_no_constants_stays_the_same() -> None:
         (ops.Elementwise("add"), [np.array([255], np.uint8), np.array([2], np.uint8)], np.uint8, [1]),
         (ops.Cast(), [single(-1.7, 0.2)], np.int32, [-1, 0]),
         (ops.Cast(), [single(0, 0.2)], np.bool_, [False, True]),
+        (ops.Cast(), [single(306, -1, np.nan)], np.uint8, [255, 0, 0]),
+        (ops.Cast(), [single(3e9, np.inf, -np.inf, np.nan)], np.int32, [2**31 - 1, 2**31 - 1, -(2**31), 0]),
         (ops.Take(0), [single(5, 6), np.array([-3, 9], np.int32)], np.float32, [5, 6]),
         (ops.Reduce("maximum", (0,)), [np.zeros((0, 2), np.float32)], np.float32, [-np.inf] * 2),
         (ops.Reverse((0,)), [single(1, 2)], np.float32, [2, 1]),

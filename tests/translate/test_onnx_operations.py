@@ -85,6 +85,22 @@ def test_shifts_by_at_least_the_width_give_nothing(dtype: type) -> None:
         assert_equal(run(ops.Elementwise("shift_right_arithmetic"), [-x, amount]), [-3, -1, -1, -1], dtype)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint32])
+def test_arithmetic_shifts_of_unsigned_numbers_repeat_the_highest_bit(dtype: type) -> None:
+    top = np.array([1 << np.iinfo(dtype).bits - 1, 10, 7], dtype)
+    expected = np.array([top[0] + top[0] // 2, 5, 0], dtype)
+    assert_equal(run(ops.Elementwise("shift_right_arithmetic"), [top, np.array([1, 1, 99], dtype)]), expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint32, np.int64])
+def test_floats_beyond_the_range_of_integers_are_clipped(dtype: type) -> None:
+    limits = np.iinfo(dtype)
+    x = single(306, 3e30, -3e30, INF, -INF, NAN, -1.7, 1.7)
+    top = 255 if dtype == np.uint8 else 127 if dtype == np.int8 else 306
+    expected = [top, limits.max, limits.min, limits.max, limits.min, 0, max(-1, limits.min), 1]
+    assert_equal(run(ops.Cast(), [x], dtype), np.array(expected, dtype), dtype)
+
+
 def test_shifts_by_a_constant_are_one_operator() -> None:
     images = parameter(0, (2,), np.dtype(np.uint32))
     shifted = Node(ops.Elementwise("shift_left"), (images, constant([3, 4], np.uint32)), (2,), images.dtype)
