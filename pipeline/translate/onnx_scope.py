@@ -181,7 +181,10 @@ class Scope:
         """Whether an elementwise node can be computed channels first without transposing its inputs."""
         if node.rank < 3 or not any(self.is_first(each) for each in node.inputs):
             return False
-        return all(each.value is not None or each.rank == 0 or self.is_first(each) for each in node.inputs)
+        return all(
+            each.value is not None or each.rank == 0 or (each.rank == node.rank and self.is_first(each))
+            for each in node.inputs
+        )
 
     def results(self, node: Node) -> list[str]:
         """Returns the names of the results of a node with several."""

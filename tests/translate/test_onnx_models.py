@@ -73,6 +73,16 @@ def test_images_are_transposed_once() -> None:
     assert [node.op_type for node in to_onnx(patches(), [Input("x")], ["y"]).graph.node].count("Transpose") == 2
 
 
+def test_operands_of_another_rank_are_broadcast_in_their_own_layout() -> None:
+    """Of equal sizes, so that a wrong axis would go unnoticed."""
+    images, rows = floats(1, 4, 4, 4), floats(4, 4, 4)
+    x, y = (parameter(index, each.shape, SINGLE) for index, each in enumerate((images, rows)))
+    plane = Node(ops.Pool("maximum", (1, 1), (1, 1), ((0, 0), (0, 0))), (x,), x.shape, SINGLE)
+    line = Node(ops.Pool("maximum", (1,), (1,), ((0, 0),)), (y,), y.shape, SINGLE)
+    total = Node(ops.Elementwise("add"), (plane, line), x.shape, SINGLE)
+    np.testing.assert_array_equal(run_graph(Graph("main", (x, y), (total,)), [images, rows])[0], images + rows)
+
+
 def test_both_layouts_of_the_input_give_the_same_result() -> None:
     x = floats(3, 8, 8, 3)
     first = session(to_onnx(patches(), [Input("x", True)], ["y"])).run(None, {"x": x.transpose(0, 3, 1, 2)})[0]
