@@ -87,9 +87,11 @@ def test_shifts_by_at_least_the_width_give_nothing(dtype: type) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint32])
 def test_arithmetic_shifts_of_unsigned_numbers_repeat_the_highest_bit(dtype: type) -> None:
-    top = np.array([1 << np.iinfo(dtype).bits - 1, 10, 7], dtype)
-    expected = np.array([top[0] + top[0] // 2, 5, 0], dtype)
-    assert_equal(run(ops.Elementwise("shift_right_arithmetic"), [top, np.array([1, 1, 99], dtype)]), expected, dtype)
+    top = 1 << np.iinfo(dtype).bits - 1
+    x, amount, expected = (
+        np.array(values).astype(np.dtype(dtype)) for values in ([top, 10, 7], [1, 1, 99], [top + top // 2, 5, 0])
+    )
+    assert_equal(run(ops.Elementwise("shift_right_arithmetic"), [x, amount]), expected, dtype)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.uint32, np.int64])
