@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from pipeline.saved_model.graph import attribute
 from pipeline.translate.graph import Graph, Node, Parameter, constant, ordered
-from pipeline.translate.operations import Case, Cast, Elementwise, Pool, Reduce, Relu, Select, inner_graphs
+from pipeline.translate.operations import Case, Cast, Elementwise, Pool, Reduce, Relu, Select, Size, inner_graphs
 from pipeline.translate.reading import read
 from pipeline.translate.refusal import Untranslatable
 from pipeline.translate.tensorflow_functions import to_function
@@ -102,7 +102,7 @@ def _is_derived(graph: Graph, call: XlaCall, gradient: Gradient) -> bool:
         arguments = draw_arguments(graph, call, generator, draw)
         try:
             error = _error(function, reference, call, arguments, generator, draw.weight)
-            if math.isnan(error):
+            if math.isnan(error) or (math.isinf(error) and draw.scale > 1):  # large floats overflow in one of the two
                 continue
             if error > limit:
                 return False
@@ -151,6 +151,8 @@ def _conditions(graph: Graph) -> Graph:
     varying = set[Node]()
     conditions = dict[Node, None]()
     for node in ordered(graph.outputs):
+        if isinstance(node.operation, Size):  # of a batch, not its values
+            continue
         is_argument = isinstance(node.operation, Parameter) and not _is_key(node)
         if is_argument or not varying.isdisjoint(node.inputs):
             varying.add(node)
