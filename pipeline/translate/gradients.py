@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from pipeline.saved_model.graph import attribute
 from pipeline.translate.graph import Graph, Node, Parameter, constant, ordered
+from pipeline.translate.inlining import inlined
 from pipeline.translate.operations import Case, Cast, Elementwise, Pool, Reduce, Relu, Select, Size, inner_graphs
 from pipeline.translate.reading import read
 from pipeline.translate.refusal import Untranslatable
@@ -92,7 +93,7 @@ def _is_derived(graph: Graph, call: XlaCall, gradient: Gradient) -> bool:
             return False
         reference = lambda *inputs: run_by_xla(gradient.node, inputs)  # noqa: E731
         limit = KINKED_LIMIT if any(map(_has_corner, nodes)) else NARROW_LIMIT
-    function, watched = to_function(graph), to_function(_conditions(graph))
+    function, watched = to_function(graph), to_function(_conditions(inlined(graph)))
     seen: list[np.ndarray] = []
     is_large = len(nodes) > _LARGE or sum(map(_count, graph.parameters)) > _MANY
     for draw in _draws(graph, is_large):
