@@ -23,8 +23,9 @@ import numpy as np
 from benchmarks import subjects
 from benchmarks.subjects import environment
 from pipeline.base.heads import Head
+from pipeline.forms.precision import Precision
+from pipeline.forms.quality import BARS
 from pipeline.litert.converting import convert
-from pipeline.litert.forms import Form
 from pipeline.litert.running import Model
 from pipeline.saved_model.load import start_tensorflow
 
@@ -39,11 +40,11 @@ SIZE = 224
 
 # Of the largest output of the XLA module: the largest difference of the float32 file.
 PARITY: Mapping[str, float] = {"S/16": 1e-5, "R26+S/32": 5e-5}
-# Speed against the XLA module by variant, form and batch size. The aim for R26+S/32 is 0.9 at batch 32.
-SPEED: Mapping[tuple[str, Form, int], float] = {
-    ("S/16", Form.FLOAT32, 1): 1.25,
-    ("S/16", Form.INT8, 1): 3.0,
-    ("R26+S/32", Form.FLOAT32, 32): 0.9,
+# Speed against the XLA module by variant, precision and batch size. The aim for R26+S/32 is 0.9 at batch 32.
+SPEED: Mapping[tuple[str, Precision, int], float] = {
+    ("S/16", Precision.FLOAT32, 1): 1.25,
+    ("S/16", Precision.INT8, 1): 3.0,
+    ("R26+S/32", Precision.FLOAT32, 32): 0.9,
 }
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -79,7 +80,7 @@ def prepare(variant: str, folder: Path) -> tuple[Path, Path]:
     module, plain, files = out / Head.CLASSIFICATION, weights.parent / "plain", weights.parent / "litert"
     subjects.run([sys.executable, "-c", WRITE_PLAIN, str(module), str(plain)])
     files.mkdir(exist_ok=True)
-    convert(plain, files, tuple(Form))
+    convert(plain, files, tuple(Precision))
     return module, files
 
 
@@ -105,7 +106,7 @@ def measure(variant: str, folder: Path, threads: int, rounds: int) -> list[Row]:
     images = np.random.default_rng(0).uniform(-1, 1, (BATCHES[-1], SIZE, SIZE, 3)).astype(np.float32)
     start_tensorflow()  # its import is not part of the load
     openers: dict[str, Callable[[], Run]] = {"XLA": lambda: load_xla(module)}
-    openers |= {form: partial(Model, files / form, threads) for form in Form}
+    openers |= {precision: partial(Model, files / precision, threads) for precision in Precision}
     for name, opener in openers.items():
         started = time.perf_counter()
         runs[name] = opener()
@@ -115,7 +116,7 @@ def measure(variant: str, folder: Path, threads: int, rounds: int) -> list[Row]:
     outputs = {name: run(images) for name, run in runs.items()}
     largest = np.abs(outputs["XLA"]).max()
     seconds = {batch: take_turns(runs, images[:batch], rounds) for batch in BATCHES}
-    sizes: dict[str, int] = {form: (files / form).stat().st_size for form in Form}
+    sizes: dict[str, int] = {precision: (files / precision).stat().st_size for precision in Precision}
     sizes["XLA"] = sum(file.stat().st_size for file in module.rglob("*") if file.is_file())
     return [
         Row(
@@ -165,17 +166,17 @@ def failures(variant: str, rows: Sequence[Row]) -> list[str]:
     """Returns what is outside the limits, a sentence each."""
     by_name = {row.name: row for row in rows}
     sentences = []
-    error = by_name[Form.FLOAT32].error
+    error = by_name[Precision.FLOAT32].error
     if not error <= PARITY.get(variant, 5e-5):
         sentences.append(f"{variant} float32: difference {error:.1e} (limit {PARITY.get(variant, 5e-5):.0e})")
-    for (name, form, batch), least in SPEED.items():
-        if name == variant and by_name[form].ratios[batch] < least:
-            got = by_name[form].ratios[batch]
-            sentences.append(f"{variant} {form}, batch {batch}: {got:.2f} of XLA's speed (at least {least})")
-    for form, most in ((Form.FLOAT16, 0.53), (Form.INT8, 0.34)):
-        share = by_name[form].bytes / by_name[Form.FLOAT32].bytes
-        if share > most:
-            sentences.append(f"{variant} {form}: {share:.1%} of float32's size (at most {most:.0%})")
+    for (name, precision, batch), least in SPEED.items():
+        if name == variant and by_name[precision].ratios[batch] < least:
+            got = by_name[precision].ratios[batch]
+            sentences.append(f"{variant} {precision}, batch {batch}: {got:.2f} of XLA's speed (at least {least})")
+    for precision, bar in BARS.items():
+        share = by_name[precision].bytes / by_name[Precision.FLOAT32].bytes
+        if share > bar.size:
+            sentences.append(f"{variant} {precision}: {share:.1%} of float32's size (at most {bar.size:.0%})")
     return sentences
 
 

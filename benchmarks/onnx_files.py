@@ -23,14 +23,15 @@ import onnx
 
 from benchmarks import subjects
 from pipeline.base.heads import Head
+from pipeline.forms.facts import Publication, read_facts
+from pipeline.forms.precision import Precision
+from pipeline.forms.quality import BARS, Bar, Examples
 from pipeline.images.decoding import decode
 from pipeline.images.image_set import open_images
 from pipeline.images.labels import read as read_labels
-from pipeline.litert.quality import Bar, Examples
 from pipeline.model.preprocessing import prepare
-from pipeline.onnx_form.configuration import Release, read_facts
 from pipeline.onnx_form.files import write_files
-from pipeline.onnx_form.forms import BARS, Form
+from pipeline.onnx_form.forms import file_name
 from pipeline.onnx_form.running import Model
 
 THREADS, ROUNDS = 2, 5
@@ -40,8 +41,8 @@ AIM = 0.9  # of R26+S/32; printed, no limit
 NODES = 450  # of S/16, at most
 ERRORS = {"S/16": 1e-5, "R26+S/32": 5e-5}  # relative, of float32 files
 DEMO = subjects.ROOT / "model_cards/demo"
-RELEASE = Release("vit-publisher/bench/1", "Bench", "apache-2.0")
-NO_BARS = {form: Bar(size=1, top1=1, same_class=0, cosine=0) for form in BARS}  # random weights, and convolutions
+PUBLICATION = Publication("Bench", "vit-publisher/bench/1", license="apache-2.0")
+NO_BARS = dict.fromkeys(BARS, Bar(size=1, top1=1, same_class=0, cosine=0))  # random weights, and convolutions
 
 Forward = Callable[[np.ndarray], np.ndarray]  # float32 (n, size, size, 3) to (n, classes)
 
@@ -86,9 +87,9 @@ def open_openvino(file: Path) -> Forward:
 def contenders(module: Path, files: Path) -> dict[str, Forward]:
     """Returns what is measured, the XLA module first."""
     opened: dict[str, Forward] = {"TensorFlow, XLA module": open_module(module)}
-    opened |= {f"onnxruntime, {form}": Model(files / form.file, THREADS) for form in Form}
+    opened |= {f"onnxruntime, {precision}": Model(files / file_name(precision), THREADS) for precision in Precision}
     if find_spec("openvino"):
-        opened["OpenVINO, float32"] = open_openvino(files / Form.FLOAT32.file)
+        opened["OpenVINO, float32"] = open_openvino(files / file_name(Precision.FLOAT32))
     return opened
 
 
@@ -132,14 +133,16 @@ def compare(variant: str, module: Path, files: Path) -> list[str]:
 
 
 def _ratio(rates: dict[str, Rate], first: str) -> float:
-    return rates[f"onnxruntime, {Form.FLOAT32}"].wall / rates[first].wall
+    return rates[f"onnxruntime, {Precision.FLOAT32}"].wall / rates[first].wall
 
 
 def _missed(variant: str, errors: dict[str, float], ratios: dict[int, float], files: Path) -> list[str]:
-    nodes = len(onnx.load(files / Form.FLOAT32.file).graph.node)
-    sizes = ", ".join(f"{form} {(files / form.file).stat().st_size / 1e6:.1f} MB" for form in Form)
+    nodes = len(onnx.load(files / file_name(Precision.FLOAT32)).graph.node)
+    sizes = ", ".join(
+        f"{precision} {(files / file_name(precision)).stat().st_size / 1e6:.1f} MB" for precision in Precision
+    )
     print(f"\n{nodes} nodes; {sizes}")
-    error = errors[f"onnxruntime, {Form.FLOAT32}"]
+    error = errors[f"onnxruntime, {Precision.FLOAT32}"]
     missed = [f"{variant}: relative error {error:.1e}, limit {ERRORS.get(variant, 1e-5):.0e}"]
     missed = missed if error > ERRORS.get(variant, 1e-5) else []
     if variant != "S/16":
@@ -157,15 +160,15 @@ def demo(folder: Path) -> None:
     labels = read_labels(DEMO / "fashion_mnist.tsv")
     image_set = open_images(DEMO / "fashion_mnist_test", labels)
     images = [prepare(decode(image_set.read(example), example.name), 28, "resize") for example in image_set.examples]
-    facts = read_facts(module, Head.CLASSIFICATION, RELEASE)
+    facts = read_facts(module, Head.CLASSIFICATION, PUBLICATION)
     answers = np.array([example.label for example in image_set.examples])
     qualities = write_files(module, folder / "vit_demo/onnx", facts, Examples(np.stack(images), answers))
     print(
         "\nvit_demo\n\n| file | size of float32's, % | top-1, % | same class, % | min cosine |\n|---|---|---|---|---|"
     )
-    for form, quality in qualities.items():
+    for precision, quality in qualities.items():
         top1, same = (100 * (each or 0) for each in (quality.top1, quality.same_class))
-        print(f"| {form.file} | {100 * quality.size:.1f} | {top1:.2f} | {same:.2f} | {quality.cosine:.5f} |")
+        print(f"| {file_name(precision)} | {100 * quality.size:.1f} | {top1:.2f} | {same:.2f} | {quality.cosine:.5f} |")
 
 
 def main() -> None:
@@ -183,8 +186,8 @@ def main() -> None:
         weights = subjects.checkpoint(args.folder, variant)
         module = converted(subjects.member(args.folder, variant), weights, weights.parent)
         files = weights.parent / "onnx"
-        facts = read_facts(module, Head.CLASSIFICATION, RELEASE)
-        write_files(module, files, facts, Examples(selftest(module)[0]), NO_BARS)
+        facts = read_facts(module, Head.CLASSIFICATION, PUBLICATION)
+        write_files(module, files, facts, Examples(selftest(module)[0]), bars=NO_BARS)
         missed += compare(variant, module, files)
     if missed:
         raise SystemExit("; ".join(missed))

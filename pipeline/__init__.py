@@ -31,9 +31,10 @@ table.
     verifying    base, download, hub, saved_model, targets, trust  is a hub or a module what its owner published?
     rebuilding   base, model, download, checkpoints, saved_model, trust  making a published module again, comparing both
     translate    base, saved_model                       StableHLO into the operations of TensorFlow and ONNX
-    litert       base, saved_model                       a plain twin into LiteRT files, what they say, how they run
-    onnx_form    base, saved_model, translate, litert    the ONNX files of a module, as transformers.js reads them
-    runtimes     base, facts, saved_model, proof, translate, litert, onnx_form  the formats of a module, each proven
+    forms        base, saved_model                       what files for other runtimes have in common: quality, runs
+    litert       base, saved_model, forms                a plain twin into LiteRT files, what they say, how they run
+    onnx_form    base, saved_model, translate, forms     the ONNX files of a module, as transformers.js reads them
+    runtimes     base, facts, saved_model, proof, translate, forms, litert, onnx_form  a module's formats, each proven
     pool         base, facts, download                   the AugReg pool: its index, criteria, new members
     prose        base, facts, model, images, accuracy, cards, hub, pool  do the texts of YAML files make good pages?
     dag          base, model, images, download, checkpoints, accuracy  what make compares: the parts of stamps

@@ -44,9 +44,9 @@ def main(arguments: Sequence[str]) -> str:
     require_packages(formats)
     check_target(args.module, args.out)
     module = read_module(args.module, args.member)
-    with Status(f"formats {module.publication.title}") as status:
+    with Status(f"formats {module.facts.publication.title}") as status:
         write_formats(module, args.out, formats, status.begin, lambda written: status.print(describe(written)))
-    return f"{module.publication.title}: {len(formats)} format{'s' if len(formats) > 1 else ''} in {args.out}"
+    return f"{module.facts.publication.title}: {len(formats)} format{'s' if len(formats) > 1 else ''} in {args.out}"
 
 
 if __name__ == "__main__":

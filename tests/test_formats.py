@@ -13,8 +13,8 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
+from pipeline.forms.quality import smallest_cosine
 from pipeline.litert.metadata import read_metadata
-from pipeline.litert.quality import smallest_cosine
 from pipeline.proof.loaders import SelfTest
 from pipeline.runtimes.modules import Module, read_module
 from pipeline.runtimes.proving import prove
@@ -128,7 +128,7 @@ def test_every_file_is_recorded(written: Path, module: Module) -> None:
     assert record["schema"] == 1
     assert record["module"] == {
         "handle": "tester/mini_classification/1",
-        "content_sha256": module.litert.content_sha256,
+        "content_sha256": module.facts.content_sha256,
     }
     assert list(record["formats"]) == list(FORMATS)
     recorded = {name: facts for each in record["formats"].values() for name, facts in each["files"].items()}

@@ -1,8 +1,9 @@
 """Runs TensorFlow's converter for LiteRT in a process of its own.
 
-    python -m pipeline.litert.converting PLAIN OUT FORM [FORM ...]
+    python -m pipeline.litert.converting PLAIN OUT PRECISION [PRECISION ...]
 
-PLAIN is a SavedModel of ordinary TensorFlow operations; OUT/<FORM> are the files that it becomes, without metadata.
+PLAIN is a SavedModel of ordinary TensorFlow operations; OUT/<PRECISION> are the files that it becomes, without
+metadata.
 """
 
 import re
@@ -12,7 +13,7 @@ from typing import Any
 
 from pipeline.base.fault import Fault
 from pipeline.base.jobs import run_job, start_job
-from pipeline.litert.forms import Form
+from pipeline.forms.precision import Precision
 from pipeline.saved_model.load import start_tensorflow
 
 _MODULE = "pipeline.litert.converting"
@@ -22,18 +23,18 @@ _LARGEST = 1 << 31  # bytes of a FlatBuffer
 _FOREIGN = re.compile(r"^(?:TF Select|Custom) ops: (.+)$", re.MULTILINE)
 
 
-def convert(plain: Path, out: Path, forms: Sequence[Form]) -> None:
-    """Writes out/<form>, a LiteRT file without metadata, for each form, in a process of its own.
+def convert(plain: Path, out: Path, precisions: Sequence[Precision]) -> None:
+    """Writes out/<precision>, a LiteRT file without metadata, for each precision, in a process of its own.
 
     Args:
         plain: a SavedModel of ordinary TensorFlow operations, whose signature serving_default is converted.
         out: a folder.
-        forms: which files to write.
+        precisions: which files to write.
 
     Raises:
         Fault: when the module has XlaCallModule, an operation that LiteRT lacks, or too large weights.
     """
-    with start_job(_MODULE, [plain, out, *forms], "the conversion for LiteRT") as job:
+    with start_job(_MODULE, [plain, out, *precisions], "the conversion for LiteRT") as job:
         job.wait()
 
 
@@ -60,7 +61,7 @@ def _refuse(plain: Path) -> None:
         raise Fault(f"{plain}: its weights have {size:,} bytes, and a LiteRT file at most {_LARGEST:,}")
 
 
-def convert_form(plain: Path, form: Form) -> bytes:
+def convert_to(plain: Path, precision: Precision) -> bytes:
     """Returns a LiteRT file without metadata, as convert() writes it, but in this process.
 
     Raises:
@@ -71,9 +72,9 @@ def convert_form(plain: Path, form: Form) -> bytes:
 
     _refuse(plain)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(plain), signature_keys=["serving_default"])
-    if form is not Form.FLOAT32:
+    if precision is not Precision.FLOAT32:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if form is Form.FLOAT16:
+    if precision is Precision.FLOAT16:
         converter.target_spec.supported_types = [tf.float16]
     try:
         content: bytes = converter.convert()
@@ -85,8 +86,8 @@ def convert_form(plain: Path, form: Form) -> bytes:
 def _main(arguments: Sequence[str]) -> None:
     plain, out = map(Path, arguments[:2])
     start_tensorflow()
-    for form in map(Form, arguments[2:]):
-        (out / form).write_bytes(convert_form(plain, form))
+    for precision in map(Precision, arguments[2:]):
+        (out / precision).write_bytes(convert_to(plain, precision))
 
 
 if __name__ == "__main__":

@@ -2,63 +2,18 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.fault import Fault
 from pipeline.base.files import replacing
-from pipeline.base.heads import Head
+from pipeline.forms.facts import Facts
+from pipeline.forms.precision import Precision
+from pipeline.forms.quality import BARS, Bar, Examples, Quality, check, measure
 from pipeline.litert.converting import convert
-from pipeline.litert.forms import Form
-from pipeline.litert.metadata import Metadata, Source, describe, write_metadata
+from pipeline.litert.forms import file_name
+from pipeline.litert.metadata import metadata_of, write_metadata
 from pipeline.litert.packing import add_metadata
-from pipeline.litert.quality import BARS, Bar, Examples, Quality, check, compare
-from pipeline.litert.running import run_file
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the files say of the module.
-
-    Attributes:
-        head: which of the two modules.
-        handle: of the published version, such as "publisher/vit_s16_classification/2"; "" where none is known.
-        content_sha256: the digest of the SavedModel's files.
-        title: a short name, such as "ViT-S16".
-        version: of the module; 0 where none is known.
-        author: the publisher's name.
-        license: as an SPDX identifier.
-        image_size: the side of the input, in pixels.
-        labels: names in the order of the logits; () for features, or classes without names.
-        activation: what turns logits into probabilities, "softmax" or "sigmoid"; of a classifier only.
-    """
-
-    head: Head
-    handle: str
-    content_sha256: str
-    title: str
-    version: int
-    author: str
-    license: str
-    image_size: int
-    labels: tuple[str, ...] = ()
-    activation: str = "softmax"
-
-    def metadata(self, form: Form) -> Metadata:
-        """Returns what the file of a form says."""
-        is_classifier = self.head is Head.CLASSIFICATION
-        source = Source(self.handle, self.content_sha256, form, self.activation if is_classifier else "")
-        return Metadata(
-            name=f"{self.title} ({self.head.noun})",
-            description=describe(self.head, form, self.image_size, source),
-            version=str(self.version or ""),
-            author=self.author,
-            license=self.license,
-            image_size=self.image_size,
-            output=self.head.output,
-            labels=self.labels,
-            source=source,
-        )
+from pipeline.litert.running import RUNNER
 
 
 def write_files(
@@ -66,18 +21,18 @@ def write_files(
     target: Path,
     facts: Facts,
     examples: Examples,
-    forms: Sequence[Form] = tuple(Form),
-    bars: Mapping[Form, Bar] = BARS,
-) -> dict[Form, Quality]:
+    precisions: Sequence[Precision] = tuple(Precision),
+    bars: Mapping[Precision, Bar] = BARS,
+) -> dict[Precision, Quality]:
     """Writes LiteRT files of a module; the same module gives the same bytes.
 
     Args:
         plain: the module's plain twin, a SavedModel of ordinary TensorFlow operations.
-        target: the folder for Form.file of each form.
+        target: the folder for the files.
         facts: what the files say.
         examples: what quantized files are tried on.
-        forms: which files to write.
-        bars: what each quantized form must keep.
+        precisions: which files to write.
+        bars: what each quantized file must keep.
 
     Returns:
         What was measured of each quantized file.
@@ -86,9 +41,9 @@ def write_files(
         Fault: when LiteRT lacks an operation, or a quantized file is outside its bar; nothing is written then.
     """
     with tempfile.TemporaryDirectory() as folder:
-        convert(plain, Path(folder), tuple(dict.fromkeys((Form.FLOAT32, *forms))))
+        convert(plain, Path(folder), tuple(dict.fromkeys((Precision.FLOAT32, *precisions))))
         try:
-            return write_converted(Path(folder), target, facts, examples, forms, bars)
+            return write_converted(Path(folder), target, facts, examples, precisions, bars)
         except Fault as fault:
             raise Fault(f"{plain}: {fault}") from None
 
@@ -98,43 +53,24 @@ def write_converted(
     target: Path,
     facts: Facts,
     examples: Examples,
-    forms: Sequence[Form] = tuple(Form),
-    bars: Mapping[Form, Bar] = BARS,
-) -> dict[Form, Quality]:
+    precisions: Sequence[Precision] = tuple(Precision),
+    bars: Mapping[Precision, Bar] = BARS,
+) -> dict[Precision, Quality]:
     """Does what write_files() does after the conversion.
 
     Args:
-        converted: a folder with a file named after each form, float32 among them; they get their metadata.
-        target, facts, examples, forms, bars: as for write_files().
+        converted: a folder with a file named after each precision, float32 among them; they get their metadata.
+        target, facts, examples, precisions, bars: as for write_files().
     """
-    for form in dict.fromkeys((Form.FLOAT32, *forms)):
-        file, metadata = converted / form, facts.metadata(form)
-        described = add_metadata(
-            file.read_bytes(), metadata.output, write_metadata(metadata), metadata.associated_files()
-        )
-        file.write_bytes(described)
-    qualities = _measure(converted, facts.head, examples, [form for form in forms if form is not Form.FLOAT32])
-    for form, quality in qualities.items():
-        check(form.file, quality, bars[form])
-    for form in forms:
-        with replacing(target / form.file) as stream:
-            stream.write((converted / form).read_bytes())
+    files = {precision: converted / precision for precision in dict.fromkeys((Precision.FLOAT32, *precisions))}
+    for precision, file in files.items():
+        metadata = metadata_of(facts, precision)
+        content, associated = write_metadata(metadata), metadata.associated_files()
+        file.write_bytes(add_metadata(file.read_bytes(), metadata.output, content, associated))
+    qualities = measure(RUNNER, files, facts.head, examples)
+    for precision, quality in qualities.items():
+        check(file_name(precision), quality, bars[precision])
+    for precision in precisions:
+        with replacing(target / file_name(precision)) as stream:
+            stream.write(files[precision].read_bytes())
     return qualities
-
-
-def _measure(folder: Path, head: Head, examples: Examples, forms: Sequence[Form]) -> dict[Form, Quality]:
-    """Compares the file of each form with that of float32."""
-    if not forms:
-        return {}
-    outputs = {form: run_file(folder / form, examples.images, rounds=0).outputs for form in (Form.FLOAT32, *forms)}
-    whole = (folder / Form.FLOAT32).stat().st_size
-    return {
-        form: compare(
-            head,
-            outputs[form],
-            outputs[Form.FLOAT32],
-            (folder / form).stat().st_size / whole,
-            examples.labels,
-        )
-        for form in forms
-    }

@@ -1,16 +1,8 @@
-"""The forms of a LiteRT file."""
+"""The files of a module in LiteRT."""
 
-from enum import StrEnum
+from pipeline.forms.precision import Precision
 
 
-class Form(StrEnum):
-    """How a file stores its weights; all forms take and return float32."""
-
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"  # weights only; CPUs compute in float32, GPUs in either
-    INT8 = "int8"  # weights of dense layers and convolutions; activations are quantized while the model runs
-
-    @property
-    def file(self) -> str:
-        """The file's name below a published version."""
-        return "model.tflite" if self is Form.FLOAT32 else f"model_{self}.tflite"
+def file_name(precision: Precision) -> str:
+    """Returns the name of a file below the folder of all formats."""
+    return "model.tflite" if precision is Precision.FLOAT32 else f"model_{precision}.tflite"

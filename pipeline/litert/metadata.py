@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
-from pipeline.litert.forms import Form
+from pipeline.forms.facts import Facts
+from pipeline.forms.precision import Precision
 from pipeline.litert.tables import Byte, Field, Fields, Floats, Number, Reader, write_buffer
 
 BUFFER_NAME = "TFLITE_METADATA"
@@ -87,19 +88,37 @@ class Metadata:
         return source | ({LABELS: "".join(f"{label}\n" for label in self.labels).encode()} if self.labels else {})
 
 
-def describe(head: Head, form: Form, image_size: int, source: Source) -> str:
+def metadata_of(facts: Facts, precision: Precision) -> Metadata:
+    """Returns what the file of a precision says of a module."""
+    is_classifier, publication = facts.head is Head.CLASSIFICATION, facts.publication
+    source = Source(publication.handle, facts.content_sha256, precision, facts.activation if is_classifier else "")
+    return Metadata(
+        name=facts.name,
+        description=_describe(facts, source),
+        version=str(publication.version or ""),
+        author=publication.author,
+        license=publication.license,
+        image_size=facts.image_size,
+        output=facts.head.output,
+        labels=facts.labels,
+        source=source,
+    )
+
+
+def _describe(facts: Facts, source: Source) -> str:
     """Returns a description: what goes in, what comes out, and what the file was made from."""
+    head, size = facts.head, facts.image_size
     weights = {
-        Form.FLOAT32: "float32 weights",
-        Form.FLOAT16: "float16 weights",
-        Form.INT8: "int8 weights, quantized activations (dynamic range)",
-    }[form]
+        "float32": "float32 weights",
+        "float16": "float16 weights",
+        "int8": "int8 weights, quantized activations (dynamic range)",
+    }[source.form]
     output = {
         Head.CLASSIFICATION: f"a logit per class; {source.activation} gives probabilities",
         Head.FE: "the features of each image",
     }[head]
     return (
-        f"{head.noun.capitalize()} with {weights}. Input `inputs`: RGB images of {image_size}x{image_size} pixels,"
+        f"{head.noun.capitalize()} with {weights}. Input `inputs`: RGB images of {size}x{size} pixels,"
         f" float32 in [-1, 1]: (pixel - {MEAN}) / {STD}. Output `{head.output}`: {output}. Made from"
         f" {source.module or 'a module without a handle'}, SHA-256 {source.content_sha256}."
     )

@@ -1,70 +1,14 @@
-"""Runs a LiteRT file in LiteRT's own interpreter, in a process of its own, and measures how fast it is.
+"""Runs a LiteRT file in LiteRT's own interpreter; as a job, see pipeline.forms.running."""
 
-    python -m pipeline.litert.running FILE IMAGES OUT THREADS ROUNDS
-
-IMAGES is an .npy file; OUT, an .npz file, gets the outputs and the figures.
-"""
-
-import statistics
-import tempfile
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.base.fault import Fault
-from pipeline.base.jobs import run_job, start_job
+from pipeline.forms.running import Runner, run_models
 
-_MODULE = "pipeline.litert.running"
-_BATCH = 32  # images
-_ALONE = 4  # images that are also run one at a time
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """What a LiteRT file computed, and how fast.
-
-    Attributes:
-        outputs: float32 (n, k), of batches of 32.
-        alone: float32 (min(n, 4), k): of the first images, each alone.
-        load_seconds: to open the file and plan for one image.
-        first_seconds: the first call, with one image.
-        rate_1, rate_32: images per second in batches of 1 and 32, medians; NaN where they were not measured.
-        version: of ai-edge-litert.
-    """
-
-    outputs: np.ndarray
-    alone: np.ndarray
-    load_seconds: float
-    first_seconds: float
-    rate_1: float
-    rate_32: float
-    version: str
-
-
-def run_file(file: Path, images: np.ndarray, threads: int = 2, rounds: int = 5) -> Run:
-    """Runs a LiteRT file on images.
-
-    Args:
-        file: its signature serving_default takes `inputs`.
-        images: float32 (n, size, size, 3) in [-1, 1].
-        threads: how many the interpreter uses.
-        rounds: of each measurement of speed; 0 for none.
-
-    Raises:
-        Fault: when LiteRT cannot load or run the file.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        given, made = Path(folder, "images.npy"), Path(folder, "run.npz")
-        np.save(given, images, allow_pickle=False)
-        with start_job(_MODULE, [file, given, made, str(threads), str(rounds)], f"LiteRT's run of {file.name}") as job:
-            job.wait()
-        with np.load(made) as arrays:
-            single = {name: arrays[name].item() for name in arrays.files if arrays[name].ndim == 0}
-            return Run(outputs=arrays["outputs"], alone=arrays["alone"], **single)
+RUNNER = Runner("LiteRT", "pipeline.litert.running")
 
 
 class Model:
@@ -112,45 +56,13 @@ class Model:
         return outputs
 
 
-def measure_rate(model: Model, images: np.ndarray, rounds: int) -> float:
-    """Returns images per second, the median of several calls after one that is not counted; NaN for no rounds."""
-    seconds = []
-    for _ in range(rounds + 1):
-        started = time.perf_counter()
-        model(images)
-        seconds.append(time.perf_counter() - started)
-    return len(images) / statistics.median(seconds[1:]) if rounds else float("nan")
-
-
-def _main(arguments: Sequence[str]) -> None:
+def _version() -> str:
     from importlib.metadata import version
 
-    file, given, made = map(Path, arguments[:3])
-    threads, rounds = map(int, arguments[3:])
-    images = np.load(given)
-    import ai_edge_litert.interpreter  # noqa: F401 (its import is not part of the load)
+    import ai_edge_litert.interpreter  # noqa: F401 (its import is not part of a load)
 
-    started = time.perf_counter()
-    model = Model(file, threads)
-    loaded = time.perf_counter()
-    model(images[:1])
-    called = time.perf_counter()
-    alone = [model(images[index : index + 1]) for index in range(min(len(images), _ALONE))]
-    rate_1 = measure_rate(model, images[:1], rounds)
-    outputs = [model(images[first : first + _BATCH]) for first in range(0, len(images), _BATCH)]
-    rate_32 = measure_rate(model, np.resize(images, (_BATCH, *images.shape[1:])), rounds)
-    np.savez(
-        made,
-        allow_pickle=False,
-        outputs=np.concatenate(outputs),
-        alone=np.concatenate(alone),
-        load_seconds=loaded - started,
-        first_seconds=called - loaded,
-        rate_1=rate_1,
-        rate_32=rate_32,
-        version=version("ai-edge-litert"),
-    )
+    return version("ai-edge-litert")
 
 
 if __name__ == "__main__":
-    run_job(_MODULE, _main)
+    run_models(RUNNER, Model, _version)

@@ -4,17 +4,14 @@ Source: transformers.js 4.3, src/models/auto and src/image_processors_utils.js: 
 network from `pixel_values` to `logits`, and the processor resizes, scales and normalizes as its file says.
 """
 
-import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
-from pipeline.base.json_files import load_json
-from pipeline.saved_model.files import folder_digest
+from pipeline.forms.facts import Facts
+from pipeline.forms.precision import Precision
 
 BILINEAR = 2  # as Pillow, and so transformers, numbers the ways to resize
 INPUT = "pixel_values"
@@ -22,88 +19,12 @@ INPUT = "pixel_values"
 _PROBLEMS = {"softmax": "single_label_classification", "sigmoid": "multi_label_classification"}
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What the files say of a module.
+def output_name(head: Head) -> str:
+    """Returns the name of the files' output, as transformers.js has it.
 
-    Attributes:
-        head: which of the two modules.
-        handle: of the published version, such as "publisher/vit_s16_classification/2"; "" where none is known.
-        content_sha256: pipeline.saved_model.files.folder_digest() of the SavedModel.
-        title: a short name, such as "ViT-S16".
-        license: an SPDX identifier.
-        image_size: the side of the images, in pixels.
-        labels: the names of the classes in the order of the logits; () for features, or classes without names.
-        activation: what turns logits into probabilities, "softmax" or "sigmoid".
+    Its pipeline `image-feature-extraction` returns `image_embeds`: one vector for an image.
     """
-
-    head: Head
-    handle: str
-    content_sha256: str
-    title: str
-    license: str
-    image_size: int
-    labels: tuple[str, ...] = ()
-    activation: str = "softmax"
-
-    @property
-    def output(self) -> str:
-        """The name of the files' output, as transformers.js has it.
-
-        Its pipeline `image-feature-extraction` returns `image_embeds`: one vector for an image.
-        """
-        return self.head.output if self.head is Head.CLASSIFICATION else "image_embeds"
-
-
-@dataclass(frozen=True)
-class Release:
-    """What a module's own files do not say.
-
-    Attributes:
-        handle, title, license, activation: as in Facts.
-    """
-
-    handle: str
-    title: str
-    license: str
-    activation: str = "softmax"
-
-
-def read_facts(folder: Path, head: Head, release: Release) -> Facts:
-    """Returns the facts of a module that pipeline.convert wrote.
-
-    Raises:
-        Fault: when its provenance.json or labels.tsv is missing or malformed.
-    """
-    extra = folder / "assets.extra"
-    try:
-        provenance = load_json(extra / "provenance.json", "convert the member again")
-    except FileNotFoundError:
-        raise Fault(f"{extra / 'provenance.json'}: no such file; convert the member again") from None
-    model = provenance.get("model") if isinstance(provenance, dict) else None
-    size = model.get("image_size") if isinstance(model, dict) else None
-    if not isinstance(size, int):
-        raise Fault(f"{extra / 'provenance.json'}: no image_size in model; convert the member again")
-    return Facts(
-        head=head,
-        handle=release.handle,
-        content_sha256=folder_digest(folder),
-        title=release.title,
-        license=release.license,
-        image_size=size,
-        labels=_read_labels(extra / "labels.tsv"),
-        activation=release.activation,
-    )
-
-
-def _read_labels(path: Path) -> tuple[str, ...]:
-    if not path.exists():
-        return ()
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
-    if rows[:1] != [["index", "key", "name"]] or any(len(row) != 3 for row in rows):
-        raise Fault(f"{path}: expected lines of index, key and name; convert the member again")
-    return tuple(row[2] for row in rows[1:])
+    return head.output if head is Head.CLASSIFICATION else "image_embeds"
 
 
 def configuration(facts: Facts) -> dict[str, Any]:
@@ -139,19 +60,14 @@ def preprocessor_configuration(facts: Facts) -> dict[str, Any]:
     }
 
 
-def metadata(facts: Facts, precision: str) -> dict[str, str]:
-    """Returns the metadata_props of a file, texts all of them.
-
-    Args:
-        facts: of the module.
-        precision: "float32", "float16" or "int8".
-    """
-    size, is_classifier = facts.image_size, facts.head is Head.CLASSIFICATION
+def metadata(facts: Facts, precision: Precision) -> dict[str, str]:
+    """Returns the metadata_props of a file, texts all of them."""
+    size, is_classifier, handle = facts.image_size, facts.head is Head.CLASSIFICATION, facts.publication.handle
     classes = {"activation": facts.activation, "labels": json.dumps(facts.labels, ensure_ascii=False)}
     return {
-        "title": f"{facts.title} ({facts.head.noun})",
-        **({"handle": facts.handle} if facts.handle else {}),
-        "license": facts.license,
+        "title": facts.name,
+        **({"handle": handle} if handle else {}),
+        "license": facts.publication.license,
         "content_sha256": facts.content_sha256,
         "precision": precision,
         "input_layout": f"float32 (n, 3, {size}, {size}), RGB",

@@ -11,20 +11,22 @@ from onnx import helper
 
 from pipeline.base.fault import Fault
 from pipeline.base.files import replacing_folder, write_text
-from pipeline.litert.quality import Bar, Examples, Quality, check, compare
+from pipeline.forms.facts import Facts
+from pipeline.forms.precision import Precision
+from pipeline.forms.quality import BARS, Bar, Examples, Quality, check, measure
 from pipeline.onnx_form.configuration import (
     INPUT,
-    Facts,
     as_text,
     check_labels,
     configuration,
     metadata,
+    output_name,
     preprocessor_configuration,
 )
-from pipeline.onnx_form.forms import BARS, CONFIGURATION, PREPROCESSOR, Form
+from pipeline.onnx_form.forms import CONFIGURATION, PREPROCESSOR, file_name
 from pipeline.onnx_form.module_graph import read_module
 from pipeline.onnx_form.quantized import quantize
-from pipeline.onnx_form.running import run_files
+from pipeline.onnx_form.running import RUNNER
 from pipeline.translate.folding import fold
 from pipeline.translate.graph import Graph
 from pipeline.translate.half_precision import to_half
@@ -38,18 +40,18 @@ def write_files(
     target: Path,
     facts: Facts,
     examples: Examples,
-    bars: Mapping[Form, Bar] = BARS,
-    forms: Sequence[Form] = tuple(Form),
-) -> dict[Form, Quality]:
-    """Writes a file for each form, and those that transformers.js reads; the same module gives the same bytes.
+    precisions: Sequence[Precision] = tuple(Precision),
+    bars: Mapping[Precision, Bar] = BARS,
+) -> dict[Precision, Quality]:
+    """Writes a file for each precision, and those that transformers.js reads; the same module gives the same bytes.
 
     Args:
         source: the module, a SavedModel that pipeline.convert wrote.
         target: the folder, which is replaced when all files are complete.
         facts: what the files say.
         examples: what the quantized files are tried on.
-        bars: what each quantized form must keep.
-        forms: which files to write.
+        precisions: which files to write.
+        bars: what each quantized file must keep.
 
     Returns:
         What was measured of each quantized file.
@@ -62,50 +64,39 @@ def write_files(
     module = read_module(source)
     check_labels(facts.labels, module.graph.outputs[0].shape[-1], source)
     with replacing_folder(target) as folder:
-        for form, model in _models(fold(module.graph), facts, forms):
-            if model.ByteSize() > _LARGEST:
-                raise Fault(f"{source}: {form.file} would have {model.ByteSize():,} bytes, at most {_LARGEST:,} fit")
-            (folder / form.file).write_bytes(model.SerializeToString(deterministic=True))
+        files = {}
+        for precision, model in _models(fold(module.graph), facts, precisions):
+            files[precision] = folder / file_name(precision)
+            if (size := model.ByteSize()) > _LARGEST:
+                raise Fault(f"{source}: {file_name(precision)} would have {size:,} bytes, at most {_LARGEST:,} fit")
+            files[precision].write_bytes(model.SerializeToString(deterministic=True))
         write_text(folder / CONFIGURATION, as_text(configuration(facts)))
         write_text(folder / PREPROCESSOR, as_text(preprocessor_configuration(facts)))
-        qualities = _measure(folder, facts, examples, [form for form in forms if form is not Form.FLOAT32])
-        for form, quality in qualities.items():
-            check(f"{source}: {form.file}", quality, bars[form])
-        if Form.FLOAT32 not in forms:  # the others were compared with it
-            (folder / Form.FLOAT32.file).unlink()
+        qualities = measure(RUNNER, files, facts.head, examples)
+        for precision, quality in qualities.items():
+            check(f"{source}: {file_name(precision)}", quality, bars[precision])
+        if Precision.FLOAT32 not in precisions:  # the others were compared with it
+            files[Precision.FLOAT32].unlink()
     return qualities
 
 
-def _models(graph: Graph, facts: Facts, forms: Sequence[Form]) -> Iterator[tuple[Form, onnx.ModelProto]]:
+def _models(graph: Graph, facts: Facts, precisions: Sequence[Precision]) -> Iterator[tuple[Precision, onnx.ModelProto]]:
     """Yields the models, float32 in any case, one after another: those of a large module have gigabytes."""
-    if Form.FLOAT16 in forms:
-        yield Form.FLOAT16, _translated(to_half(graph), facts, Form.FLOAT16)
-    single = _translated(graph, facts, Form.FLOAT32)
-    yield Form.FLOAT32, single
-    if Form.INT8 not in forms:
+    if Precision.FLOAT16 in precisions:
+        yield Precision.FLOAT16, _translated(to_half(graph), facts, Precision.FLOAT16)
+    single = _translated(graph, facts, Precision.FLOAT32)
+    yield Precision.FLOAT32, single
+    if Precision.INT8 not in precisions:
         return
     quantized = quantize(single)
     del single
     quantized.producer_name = PRODUCER
     quantized.producer_version = ""
     del quantized.metadata_props[:]
-    helper.set_model_props(quantized, metadata(facts, Form.INT8))
-    yield Form.INT8, quantized
+    helper.set_model_props(quantized, metadata(facts, Precision.INT8))
+    yield Precision.INT8, quantized
 
 
-def _translated(graph: Graph, facts: Facts, form: Form) -> onnx.ModelProto:
+def _translated(graph: Graph, facts: Facts, precision: Precision) -> onnx.ModelProto:
     images = Input(INPUT, is_first=True, sizes={0: "batch_size"})
-    return to_onnx(graph, [images], [facts.output], metadata(facts, form))
-
-
-def _measure(folder: Path, facts: Facts, examples: Examples, forms: Sequence[Form]) -> dict[Form, Quality]:
-    """Compares the file of each form with that of float32."""
-    if not forms:
-        return {}
-    files = {form: folder / form.file for form in (Form.FLOAT32, *forms)}
-    runs = dict(zip(files, run_files(list(files.values()), examples.images, rounds=0), strict=True))
-    sizes = {form: file.stat().st_size for form, file in files.items()}
-    whole, expected = sizes[Form.FLOAT32], runs[Form.FLOAT32].outputs
-    return {
-        form: compare(facts.head, runs[form].outputs, expected, sizes[form] / whole, examples.labels) for form in forms
-    }
+    return to_onnx(graph, [images], [output_name(facts.head)], metadata(facts, precision))

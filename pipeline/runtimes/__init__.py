@@ -2,7 +2,6 @@
 
 table      the formats: file, runtime, precision
 modules    a module to write formats of: its self-test, what its files say
-file_runs  a file in LiteRT or onnxruntime, in batches of several sizes, in a process of its own
 twin_runs  a plain twin beside its module in TensorFlow, in a process of its own
 proving    what each run is compared with, and what is refused
 writing    all of it: a module to a folder of formats

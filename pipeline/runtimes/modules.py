@@ -7,12 +7,10 @@ import numpy as np
 
 from pipeline.base.fault import Fault, show_name
 from pipeline.base.heads import Head
-from pipeline.base.json_files import load_json
 from pipeline.base.yaml_sections import Member
 from pipeline.facts.collection import Module as ModuleSection
 from pipeline.facts.collection import handle, read_collection
-from pipeline.litert import files as litert
-from pipeline.onnx_form import configuration as onnx
+from pipeline.forms.facts import Facts, Publication, read_facts, read_provenance
 from pipeline.proof.loaders import SelfTest, read_selftest
 from pipeline.saved_model.classes import Classes
 from pipeline.saved_model.graph import parse, read_signatures
@@ -20,26 +18,6 @@ from pipeline.saved_model.selftest import scaled
 
 BATCHES = (1, 2, 5)  # images in a call; a format must compute the same of an image in each
 SIGNATURE = "serving_default"
-_NOT_STATED = "NOASSERTION"  # SPDX's word for a licence that nobody stated
-
-
-@dataclass(frozen=True)
-class Publication:
-    """What a module's own files do not say.
-
-    Attributes:
-        handle: of the published version, such as "publisher/vit_s16_classification/2"; "" where none is known.
-        title: a short name, such as "ViT-S16".
-        version: of the module; 0 where none is known.
-        author: the publisher's name; "" where it is not known.
-        license: as an SPDX identifier.
-    """
-
-    title: str
-    handle: str = ""
-    version: int = 0
-    author: str = ""
-    license: str = _NOT_STATED
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +27,12 @@ class Module:
     Attributes:
         folder: its SavedModel.
         test: its self-test.
-        publication: what its files do not say.
-        litert, onnx: what the files of these formats say of it.
+        facts: what its files say of it, in any format.
     """
 
     folder: Path
     test: SelfTest
-    publication: Publication
-    litert: litert.Facts
-    onnx: onnx.Facts
+    facts: Facts
 
 
 def example_images(test: SelfTest) -> np.ndarray:
@@ -82,21 +57,7 @@ def read_module(folder: Path, member: Path | None = None) -> Module:
     if member:
         check_member(folder, member)
     publication = read_publication(member, head) if member else Publication(name_of(folder))
-    release = onnx.Release(publication.handle, publication.title, publication.license, find_activation(test))
-    facts = onnx.read_facts(folder, head, release)
-    described = litert.Facts(
-        head=head,
-        handle=facts.handle,
-        content_sha256=facts.content_sha256,
-        title=facts.title,
-        version=publication.version,
-        author=publication.author,
-        license=facts.license,
-        image_size=facts.image_size,
-        labels=facts.labels,
-        activation=facts.activation,
-    )
-    return Module(folder, test, publication, described, facts)
+    return Module(folder, test, read_facts(folder, head, publication, find_activation(test)))
 
 
 def name_of(folder: Path) -> str:
@@ -134,16 +95,12 @@ def check_member(folder: Path, member: Path) -> None:
     Raises:
         Fault: when the module's checkpoint has another name than the member's, or its images another size.
     """
-    path, yaml = folder / "assets.extra/provenance.json", Member(member)
-    try:
-        record = load_json(path, "convert the member again")
-    except FileNotFoundError:
-        raise Fault(f"{path}: no such file; convert the member again") from None
+    record, yaml = read_provenance(folder), Member(member)
     for section, key, what, expected in (
         ("checkpoint", "name", "of the checkpoint", yaml.checkpoint_name()),
         ("model", "image_size", "for an image_size of", yaml.section("model", dict).get("image_size")),
     ):
-        recorded = record.get(section) if isinstance(record, dict) else None
+        recorded = record.get(section)
         value = recorded.get(key) if isinstance(recorded, dict) else None
         if value != expected:
             raise Fault(

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.base.fault import Fault, list_names
-from pipeline.litert.quality import smallest_cosine
+from pipeline.forms.quality import smallest_cosine
+from pipeline.forms.running import run_files
+from pipeline.litert import running as litert
+from pipeline.onnx_form import running as onnx
 from pipeline.proof.loaders import SelfTest
-from pipeline.runtimes.file_runs import run_file
 from pipeline.runtimes.modules import BATCHES, Module, example_images
 from pipeline.runtimes.table import Format, Runtime
 from pipeline.runtimes.twin_runs import TwinRun, run_twin
@@ -19,6 +21,7 @@ from pipeline.saved_model.selftest import largest_error
 # are less exact, hybrids among them, have ReLUs, whose slope may be 0 or 1 where an activation is about zero.
 _EXACT_OUTPUTS = 1e-5
 _GRADIENTS = {True: 2e-4, False: 5e-2}
+_RUNNERS = {Runtime.LITERT: litert.RUNNER, Runtime.ONNX: onnx.RUNNER}
 _SIZES = f"batches of {', '.join(map(str, BATCHES[:-1]))} and {BATCHES[-1]}"
 
 
@@ -88,8 +91,8 @@ def prove(wanted: Format, folder: Path, module: Module) -> Proof:
             )
         proof = Proof(wanted.runtime, run.version, check_twin(run, module.test))
     else:
-        outputs = run_file(wanted.runtime, path, example_images(module.test), BATCHES)
-        proof = Proof(wanted.runtime, outputs.version, _check_file(wanted, list(outputs.outputs.values()), module.test))
+        (done,) = run_files(_RUNNERS[wanted.runtime], [path], example_images(module.test), BATCHES, rounds=0)
+        proof = Proof(wanted.runtime, done.version, _check_file(wanted, list(done.outputs.values()), module.test))
     if failed := [str(check) for check in proof.checks if not check.passes]:
         raise Fault(
             f"{path}: {wanted.runtime} computes another result than the module ({'; '.join(failed)}); leave the format"

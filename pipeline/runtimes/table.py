@@ -7,6 +7,10 @@ from importlib.util import find_spec
 
 from pipeline.base.extras import install_line
 from pipeline.base.fault import Fault, nearest
+from pipeline.forms.precision import Precision
+from pipeline.forms.quality import BARS
+from pipeline.litert import forms as litert
+from pipeline.onnx_form import forms as onnx
 
 EXTRA = "runtimes"  # of pyproject.toml
 
@@ -25,16 +29,8 @@ class Runtime(StrEnum):
         return ("tensorflow", "jaxlib", *more.get(self, ()))
 
 
-class Precision(StrEnum):
-    """How a format stores its weights; all take and return float32."""
-
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    INT8 = "int8"
-
-
 # The smallest cosine between the outputs of a format and the exact ones; float32 must keep the module's own tolerance.
-COSINES: Mapping[Precision, float] = {Precision.FLOAT16: 0.9999, Precision.INT8: 0.99}
+COSINES: Mapping[Precision, float] = {precision: bar.cosine for precision, bar in BARS.items()}
 
 
 @dataclass(frozen=True)
@@ -61,15 +57,25 @@ class Format:
         return COSINES.get(self.precision)
 
 
-_CONFIGURATION = ("onnx/config.json", "onnx/preprocessor_config.json")
+_CONFIGURATION = (f"onnx/{onnx.CONFIGURATION}", f"onnx/{onnx.PREPROCESSOR}")
+
+
+def _litert(name: str, precision: Precision) -> Format:
+    return Format(name, litert.file_name(precision), Runtime.LITERT, precision)
+
+
+def _onnx(name: str, precision: Precision) -> Format:
+    return Format(name, f"onnx/{onnx.file_name(precision)}", Runtime.ONNX, precision, _CONFIGURATION)
+
+
 _TABLE = (
     Format("plain", "plain", Runtime.TENSORFLOW),
-    Format("litert", "model.tflite", Runtime.LITERT),
-    Format("litert-float16", "model_float16.tflite", Runtime.LITERT, Precision.FLOAT16),
-    Format("litert-int8", "model_int8.tflite", Runtime.LITERT, Precision.INT8),
-    Format("onnx", "onnx/model.onnx", Runtime.ONNX, beside=_CONFIGURATION),
-    Format("onnx-fp16", "onnx/model_fp16.onnx", Runtime.ONNX, Precision.FLOAT16, _CONFIGURATION),
-    Format("onnx-int8", "onnx/model_quantized.onnx", Runtime.ONNX, Precision.INT8, _CONFIGURATION),
+    _litert("litert", Precision.FLOAT32),
+    _litert("litert-float16", Precision.FLOAT16),
+    _litert("litert-int8", Precision.INT8),
+    _onnx("onnx", Precision.FLOAT32),
+    _onnx("onnx-fp16", Precision.FLOAT16),
+    _onnx("onnx-int8", Precision.INT8),
 )
 FORMATS: Mapping[str, Format] = {each.name: each for each in _TABLE}
 DEFAULT = ("plain", "litert", "litert-int8", "onnx")

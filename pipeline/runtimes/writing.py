@@ -4,20 +4,18 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.fault import Fault, list_names, show_name
 from pipeline.base.files import replacing_folder, sha256_of, write_text
 from pipeline.base.json_files import load_json
+from pipeline.forms.quality import BARS, Examples
 from pipeline.litert.files import write_files as write_litert
-from pipeline.litert.forms import Form as LitertForm
-from pipeline.litert.quality import Bar, Examples
-from pipeline.onnx_form.forms import Form as OnnxForm
 from pipeline.runtimes.modules import Module, example_images
 from pipeline.runtimes.proving import Check, Proof, prove
-from pipeline.runtimes.table import COSINES, FORMATS, Format, Runtime, require_packages
+from pipeline.runtimes.table import FORMATS, Format, Runtime, require_packages
 from pipeline.saved_model.files import is_published
 from pipeline.saved_model.load import start_tensorflow
 
@@ -120,7 +118,8 @@ def make_files(module: Module, folder: Path, formats: Sequence[Format], begin: C
     """
     precisions = {runtime: [each.precision for each in formats if each.runtime is runtime] for runtime in Runtime}
     examples = Examples(example_images(module.test))
-    bars = {precision: Bar(size=math.inf, top1=1, same_class=0, cosine=least) for precision, least in COSINES.items()}
+    # The rest of a bar is about real images.
+    bars = {precision: replace(bar, size=math.inf, top1=1, same_class=0) for precision, bar in BARS.items()}
     if precisions[Runtime.TENSORFLOW] or precisions[Runtime.LITERT]:
         begin("writing the plain twin")
         start_tensorflow()  # without its log lines, which the next import would print
@@ -129,16 +128,12 @@ def make_files(module: Module, folder: Path, formats: Sequence[Format], begin: C
         write_plain(module.folder, folder / _PLAIN)
     if wanted := precisions[Runtime.LITERT]:
         begin("writing the LiteRT files")
-        forms = [LitertForm(each) for each in wanted]
-        limits = {LitertForm(each): bar for each, bar in bars.items()}
-        write_litert(folder / _PLAIN, folder, module.litert, examples, forms, limits)
+        write_litert(folder / _PLAIN, folder, module.facts, examples, wanted, bars)
     if wanted := precisions[Runtime.ONNX]:
         from pipeline.onnx_form.files import write_files as write_onnx  # imports onnx
 
         begin("writing the ONNX files")
-        onnx_forms = [OnnxForm(each) for each in wanted]
-        onnx_limits = {OnnxForm(each): bar for each, bar in bars.items()}
-        write_onnx(module.folder, folder / "onnx", module.onnx, examples, onnx_limits, onnx_forms)
+        write_onnx(module.folder, folder / "onnx", module.facts, examples, wanted, bars)
 
 
 def _prove(
@@ -165,7 +160,7 @@ def render_record(module: Module, written: Sequence[Written]) -> str:
     """
     record = {
         "schema": SCHEMA,
-        "module": {"handle": module.publication.handle or None, "content_sha256": module.litert.content_sha256},
+        "module": {"handle": module.facts.publication.handle or None, "content_sha256": module.facts.content_sha256},
         "formats": {each.wanted.name: _render(each) for each in written},
     }
     return json.dumps(record, indent=2) + "\n"

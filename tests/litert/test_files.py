@@ -9,12 +9,15 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
-from pipeline.litert.converting import convert_form
-from pipeline.litert.files import Facts, write_converted, write_files
-from pipeline.litert.forms import Form
-from pipeline.litert.metadata import read_metadata
-from pipeline.litert.quality import Examples, Quality
-from pipeline.litert.running import run_file
+from pipeline.forms.facts import Facts, Publication
+from pipeline.forms.precision import Precision
+from pipeline.forms.quality import Examples, Quality
+from pipeline.forms.running import run_files
+from pipeline.litert.converting import convert_to
+from pipeline.litert.files import write_converted, write_files
+from pipeline.litert.forms import file_name
+from pipeline.litert.metadata import metadata_of, read_metadata
+from pipeline.litert.running import RUNNER
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -24,12 +27,8 @@ pytestmark = pytest.mark.slow
 SIZE, CLASSES = 8, 10
 FACTS = Facts(
     head=Head.CLASSIFICATION,
-    handle="publisher/small_classification/1",
     content_sha256="ab" * 32,
-    title="Small",
-    version=1,
-    author="A publisher",
-    license="apache-2.0",
+    publication=Publication("Small", "publisher/small_classification/1", 1, "A publisher", "apache-2.0"),
     image_size=SIZE,
     labels=tuple(f"class {index}" for index in range(CLASSES)),
 )
@@ -62,7 +61,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def written(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[Form, Quality]]:
+def written(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[Precision, Quality]]:
     """All files of the small module, and what was measured of them."""
     target = tmp_path_factory.mktemp("files")
     labels = run_numpy(IMAGES).argmax(axis=1)
@@ -76,50 +75,53 @@ def run_numpy(images: np.ndarray) -> np.ndarray:
     return (0.5 * hidden * (1 + np.tanh(np.sqrt(2 / np.pi) * cubed))) @ OUT
 
 
-def test_every_form_computes_the_module(written: tuple[Path, dict[Form, Quality]]) -> None:
+def test_every_form_computes_the_module(written: tuple[Path, dict[Precision, Quality]]) -> None:
     expected = run_numpy(IMAGES)
-    for form, limit in {Form.FLOAT32: 1e-6, Form.FLOAT16: 2e-3, Form.INT8: 3e-2}.items():
-        run = run_file(written[0] / form.file, IMAGES, rounds=0)
-        assert np.abs(run.outputs - expected).max() / np.abs(expected).max() < limit, form
-        assert np.abs(run.alone - expected[:4]).max() / np.abs(expected).max() < limit, form
+    for precision, limit in {Precision.FLOAT32: 1e-6, Precision.FLOAT16: 2e-3, Precision.INT8: 3e-2}.items():
+        (run,) = run_files(RUNNER, [written[0] / file_name(precision)], IMAGES, rounds=0)
+        assert run.outputs.keys() == {1, 32}
+        for outputs in run.outputs.values():
+            assert np.abs(outputs - expected).max() / np.abs(expected).max() < limit, precision
 
 
-def test_files_say_what_they_are(written: tuple[Path, dict[Form, Quality]]) -> None:
-    assert sorted(file.name for file in written[0].iterdir()) == sorted(form.file for form in Form)
-    for form in Form:
-        metadata = read_metadata((written[0] / form.file).read_bytes(), form.file)
-        assert metadata == FACTS.metadata(form)
+def test_files_say_what_they_are(written: tuple[Path, dict[Precision, Quality]]) -> None:
+    assert sorted(file.name for file in written[0].iterdir()) == sorted(file_name(precision) for precision in Precision)
+    for precision in Precision:
+        metadata = read_metadata((written[0] / file_name(precision)).read_bytes(), file_name(precision))
+        assert metadata == metadata_of(FACTS, precision)
         assert len(metadata.labels) == CLASSES
 
 
-def test_quantized_files_are_measured(written: tuple[Path, dict[Form, Quality]]) -> None:
+def test_quantized_files_are_measured(written: tuple[Path, dict[Precision, Quality]]) -> None:
     qualities = written[1]
-    assert set(qualities) == {Form.FLOAT16, Form.INT8}
-    assert qualities[Form.INT8].size < 0.34 < qualities[Form.FLOAT16].size < 0.53
+    assert set(qualities) == {Precision.FLOAT16, Precision.INT8}
+    assert qualities[Precision.INT8].size < 0.34 < qualities[Precision.FLOAT16].size < 0.53
     assert {(quality.images, quality.float32_top1) for quality in qualities.values()} == {(40, 1.0)}
-    assert 0.999 < qualities[Form.INT8].cosine < qualities[Form.FLOAT16].cosine < 1
+    assert 0.999 < qualities[Precision.INT8].cosine < qualities[Precision.FLOAT16].cosine < 1
 
 
-def test_files_load_in_tensorflow(written: tuple[Path, dict[Form, Quality]]) -> None:
+def test_files_load_in_tensorflow(written: tuple[Path, dict[Precision, Quality]]) -> None:
     import tensorflow as tf
 
-    for form in Form:
+    for precision in Precision:
         with pytest.warns(UserWarning, match=r"tf\.lite\.Interpreter is deprecated"):
-            interpreter = tf.lite.Interpreter(str(written[0] / form.file))
+            interpreter = tf.lite.Interpreter(str(written[0] / file_name(precision)))
         outputs = interpreter.get_signature_runner("serving_default")(inputs=IMAGES[:3])
         assert outputs["logits"].shape == (3, CLASSES)
 
 
 def test_another_process_writes_the_same_bytes(
-    plain: Path, written: tuple[Path, dict[Form, Quality]], tmp_path: Path
+    plain: Path, written: tuple[Path, dict[Precision, Quality]], tmp_path: Path
 ) -> None:
     converted, target = tmp_path / "converted", tmp_path / "target"
     converted.mkdir()
-    for form in Form:
-        (converted / form).write_bytes(convert_form(plain, form))
+    for precision in Precision:
+        (converted / precision).write_bytes(convert_to(plain, precision))
     write_converted(converted, target, FACTS, Examples(IMAGES))
-    for form in Form:
-        assert (target / form.file).read_bytes() == (written[0] / form.file).read_bytes(), form
+    for precision in Precision:
+        assert (target / file_name(precision)).read_bytes() == (written[0] / file_name(precision)).read_bytes(), (
+            precision
+        )
 
 
 def test_an_operation_that_litert_lacks_is_named(tmp_path: Path) -> None:
@@ -127,7 +129,7 @@ def test_an_operation_that_litert_lacks_is_named(tmp_path: Path) -> None:
 
     plain = save(tmp_path / "module", lambda inputs: tf.math.erfinv(inputs[:, 0, 0] / 2))
     with pytest.raises(Fault, match=r"module: LiteRT has no operation Erfinv, so the module has no LiteRT files"):
-        convert_form(plain, Form.FLOAT32)
+        convert_to(plain, Precision.FLOAT32)
 
 
 def test_a_module_of_one_xla_program_is_refused(plain: Path, tmp_path: Path) -> None:
@@ -137,4 +139,4 @@ def test_a_module_of_one_xla_program_is_refused(plain: Path, tmp_path: Path) -> 
     saved.meta_graphs[0].graph_def.node.add(name="program", op="XlaCallModule")
     (tmp_path / "saved_model.pb").write_bytes(saved.SerializeToString())
     with pytest.raises(Fault, match=r"LiteRT has no operation XlaCallModule; convert its plain twin"):
-        convert_form(tmp_path, Form.FLOAT32)
+        convert_to(tmp_path, Precision.FLOAT32)

@@ -11,20 +11,16 @@ from ai_edge_litert.interpreter import Interpreter
 
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
-from pipeline.litert.files import Facts
-from pipeline.litert.forms import Form
-from pipeline.litert.metadata import BUFFER_NAME, Metadata, read_metadata, write_metadata
+from pipeline.forms.facts import Facts, Publication
+from pipeline.forms.precision import Precision
+from pipeline.litert.metadata import BUFFER_NAME, Metadata, metadata_of, read_metadata, write_metadata
 from pipeline.litert.packing import add_metadata
 from tests.litert.models import mean_model
 
 FACTS = Facts(
     head=Head.CLASSIFICATION,
-    handle="publisher/tiny_classification/2",
     content_sha256="5" * 64,
-    title="ViT-Tiny",
-    version=2,
-    author="A publisher",
-    license="apache-2.0",
+    publication=Publication("ViT-Tiny", "publisher/tiny_classification/2", 2, "A publisher", "apache-2.0"),
     image_size=2,
     labels=("tench, Tinca tinca", "crane", "crane"),
 )
@@ -36,9 +32,9 @@ def described(metadata: Metadata, model: bytes | None = None) -> bytes:
     return add_metadata(model, metadata.output, write_metadata(metadata), metadata.associated_files())
 
 
-@pytest.mark.parametrize("form", Form)
-def test_metadata_is_read_back(form: Form) -> None:
-    metadata = FACTS.metadata(form)
+@pytest.mark.parametrize("precision", Precision)
+def test_metadata_is_read_back(precision: Precision) -> None:
+    metadata = metadata_of(FACTS, precision)
     assert read_metadata(described(metadata), "model.tflite") == metadata
     assert metadata.source.content_sha256 in metadata.description
     assert " weights" in metadata.description
@@ -49,14 +45,16 @@ def test_metadata_is_read_back(form: Form) -> None:
 
 
 def test_a_module_without_a_handle_has_no_version() -> None:
-    metadata = replace(FACTS, handle="", version=0).metadata(Form.FLOAT32)
+    metadata = metadata_of(
+        replace(FACTS, publication=replace(FACTS.publication, handle="", version=0)), Precision.FLOAT32
+    )
     assert read_metadata(described(metadata), "model.tflite") == metadata
     assert metadata.version == ""
     assert " Made from a module without a handle, SHA-256 5555" in metadata.description
 
 
 def test_features_have_no_labels_and_no_activation() -> None:
-    metadata = replace(FACTS, head=Head.FE, labels=()).metadata(Form.INT8)
+    metadata = metadata_of(replace(FACTS, head=Head.FE, labels=()), Precision.INT8)
     file = described(metadata)
     assert read_metadata(file, "model.tflite") == metadata
     assert (metadata.output, metadata.labels, metadata.source.activation) == ("features", (), "")
@@ -64,7 +62,7 @@ def test_features_have_no_labels_and_no_activation() -> None:
 
 
 def test_the_archive_is_stored_and_named_in_the_metadata() -> None:
-    file = described(FACTS.metadata(Form.FLOAT32))
+    file = described(metadata_of(FACTS, Precision.FLOAT32))
     with zipfile.ZipFile(io.BytesIO(file)) as archive:
         assert archive.testzip() is None
         assert archive.read("labels.txt") == b"tench, Tinca tinca\ncrane\ncrane\n"
@@ -75,14 +73,14 @@ def test_the_archive_is_stored_and_named_in_the_metadata() -> None:
 
 
 def test_the_model_computes_the_same_under_the_same_names() -> None:
-    interpreter = Interpreter(model_content=described(FACTS.metadata(Form.FLOAT32)))
+    interpreter = Interpreter(model_content=described(metadata_of(FACTS, Precision.FLOAT32)))
     images = np.random.default_rng(0).uniform(-1, 1, (5, 2, 2, 3)).astype(np.float32)
     outputs = interpreter.get_signature_runner("serving_default")(inputs=images)
     np.testing.assert_allclose(outputs["logits"], images.mean(axis=(1, 2)), rtol=1e-6)
 
 
 def test_weights_are_aligned_and_empty_buffers_left_out() -> None:
-    model = schema.Model.GetRootAsModel(described(FACTS.metadata(Form.FLOAT32)), 0)
+    model = schema.Model.GetRootAsModel(described(metadata_of(FACTS, Precision.FLOAT32)), 0)
     buffers = [model.Buffers(index) for index in range(model.BuffersLength())]
     starts = [each._tab.Vector(each._tab.Offset(4)) for each in buffers if each.DataLength()]
     assert [start % 16 for start in starts] == [0, 0, 0]
@@ -92,33 +90,41 @@ def test_weights_are_aligned_and_empty_buffers_left_out() -> None:
     assert [each.Name() for each in tensors] == [b"serving_default_inputs:0", b"1", b"StatefulPartitionedCall:0"]
     entries = {model.Metadata(index).Name(): model.Metadata(index).Buffer() for index in range(model.MetadataLength())}
     assert bytes(buffers[entries[b"min_runtime_version"]].DataAsNumpy()) == b"1" * 16
-    assert bytes(buffers[entries[BUFFER_NAME.encode()]].DataAsNumpy()) == write_metadata(FACTS.metadata(Form.FLOAT32))
+    assert bytes(buffers[entries[BUFFER_NAME.encode()]].DataAsNumpy()) == write_metadata(
+        metadata_of(FACTS, Precision.FLOAT32)
+    )
 
 
 def test_the_bytes_stay_the_same() -> None:
-    assert described(FACTS.metadata(Form.INT8)) == described(FACTS.metadata(Form.INT8))
-    assert described(FACTS.metadata(Form.INT8)) != described(FACTS.metadata(Form.FLOAT16))
+    assert described(metadata_of(FACTS, Precision.INT8)) == described(metadata_of(FACTS, Precision.INT8))
+    assert described(metadata_of(FACTS, Precision.INT8)) != described(metadata_of(FACTS, Precision.FLOAT16))
 
 
 def test_another_signature_is_refused() -> None:
     with pytest.raises(Fault, match=r"serving_default', \('inputs',\), \('features',\)\)\], expected .* inputs to log"):
-        described(FACTS.metadata(Form.FLOAT32), mean_model("features"))
+        described(metadata_of(FACTS, Precision.FLOAT32), mean_model("features"))
 
 
 def test_a_fixed_batch_is_refused() -> None:
     with pytest.raises(Fault, match="takes a fixed number of images; expected a free first axis"):
-        described(FACTS.metadata(Form.FLOAT32), mean_model(batch=1))
+        described(metadata_of(FACTS, Precision.FLOAT32), mean_model(batch=1))
 
 
 @pytest.mark.parametrize("label", ["", " ", "two\nlines"])
 def test_a_label_that_is_not_one_line_is_refused(label: str) -> None:
     with pytest.raises(Fault, match=r"labels\.txt has a line per class, and the label .* is not one line"):
-        replace(FACTS, labels=("a", label)).metadata(Form.FLOAT32)
+        metadata_of(replace(FACTS, labels=("a", label)), Precision.FLOAT32)
 
 
 @pytest.mark.parametrize(
     "file",
-    [b"", b"\0\0\0\0TFL3", b"PK\5\6" + b"\0" * 18, mean_model(), described(FACTS.metadata(Form.FLOAT32))[:-30]],
+    [
+        b"",
+        b"\0\0\0\0TFL3",
+        b"PK\5\6" + b"\0" * 18,
+        mean_model(),
+        described(metadata_of(FACTS, Precision.FLOAT32))[:-30],
+    ],
     ids=["empty", "short", "a zip archive", "no metadata", "no archive"],
 )
 def test_files_without_metadata_are_refused(file: bytes) -> None:
@@ -128,7 +134,7 @@ def test_files_without_metadata_are_refused(file: bytes) -> None:
 
 def test_another_normalization_is_refused() -> None:
     """The figures are part of what the files promise."""
-    file = described(FACTS.metadata(Form.FLOAT32))
+    file = described(metadata_of(FACTS, Precision.FLOAT32))
     half = np.float32(127.5).tobytes()
     assert file.count(half) == 2
     with pytest.raises(Fault, match="expected a LiteRT file with the metadata"):

@@ -8,17 +8,17 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
+from pipeline.forms.facts import Facts, Publication, read_facts
+from pipeline.forms.precision import Precision
 from pipeline.onnx_form.configuration import (
-    Facts,
-    Release,
     check_labels,
     configuration,
     metadata,
+    output_name,
     preprocessor_configuration,
-    read_facts,
 )
 
-RELEASE = Release("publisher/mini_classification/2", "Mini", "apache-2.0")
+PUBLICATION = Publication("Mini", "publisher/mini_classification/2", license="apache-2.0")
 LABELS = ("crane", "T-shirt/top", "crane")
 
 
@@ -35,11 +35,11 @@ def module(folder: Path, labels: str | None = 'index\tkey\tname\n0\ta\tcrane\n1\
 
 
 def facts(labels: tuple[str, ...] = LABELS, activation: str = "softmax", head: Head = Head.CLASSIFICATION) -> Facts:
-    return Facts(head, RELEASE.handle, "0" * 64, RELEASE.title, RELEASE.license, 28, labels, activation)
+    return Facts(head, "0" * 64, 28, PUBLICATION, labels, activation)
 
 
 def read(folder: Path) -> Facts:
-    return read_facts(folder, Head.CLASSIFICATION, RELEASE)
+    return read_facts(folder, Head.CLASSIFICATION, PUBLICATION)
 
 
 def test_facts_come_from_the_files(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_configuration_of_a_classifier() -> None:
 def test_configuration_without_labels() -> None:
     assert "id2label" not in configuration(facts(()))
     assert configuration(facts((), head=Head.FE))["architectures"] == ["ViTModel"]
-    assert [facts(head=head).output for head in Head] == ["logits", "image_embeds"]
+    assert [output_name(head) for head in Head] == ["logits", "image_embeds"]
 
 
 def test_the_processor_gives_the_range_of_the_module() -> None:
@@ -107,14 +107,14 @@ def test_the_processor_gives_the_range_of_the_module() -> None:
 
 
 def test_metadata_are_texts() -> None:
-    content = metadata(facts(), "int8")
+    content = metadata(facts(), Precision.INT8)
     assert all(isinstance(value, str) for value in content.values())
     assert json.loads(content["labels"]) == list(LABELS)
     assert (content["precision"], content["license"], content["input_size"]) == ("int8", "apache-2.0", "28")
     assert content["content_sha256"] == "0" * 64
-    assert "labels" not in metadata(facts((), head=Head.FE), "int8")
+    assert "labels" not in metadata(facts((), head=Head.FE), Precision.INT8)
 
 
 def test_a_handle_that_is_not_known_is_not_stated() -> None:
-    assert metadata(facts(), "int8")["handle"] == RELEASE.handle
-    assert "handle" not in metadata(replace(facts(), handle=""), "int8")
+    assert metadata(facts(), Precision.INT8)["handle"] == PUBLICATION.handle
+    assert "handle" not in metadata(replace(facts(), publication=replace(PUBLICATION, handle="")), Precision.INT8)

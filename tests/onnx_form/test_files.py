@@ -11,21 +11,29 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
-from pipeline.litert.quality import Bar, Examples
-from pipeline.onnx_form.configuration import Facts, Release, read_facts
+from pipeline.forms.facts import Facts, Publication, read_facts
+from pipeline.forms.precision import Precision
+from pipeline.forms.quality import Bar, Examples
+from pipeline.forms.running import run_files
 from pipeline.onnx_form.files import write_files
-from pipeline.onnx_form.forms import CONFIGURATION, FILES, Form
-from pipeline.onnx_form.running import Model, run_files
+from pipeline.onnx_form.forms import CONFIGURATION, FILES, file_name
+from pipeline.onnx_form.running import RUNNER, Model
 from pipeline.saved_model.files import folder_digest
 from tests.conftest import once
 
 pytestmark = pytest.mark.slow
 
 MODULES = ("mini/classification", "mini/fe", "rati/classification", "rati/fe")
-LIMITS = {Form.FLOAT32: 1e-5, Form.FLOAT16: 2e-2, Form.INT8: 0.15}  # relative to the largest output; random weights
+LIMITS = {
+    Precision.FLOAT32: 1e-5,
+    Precision.FLOAT16: 2e-2,
+    Precision.INT8: 0.15,
+}  # relative to the largest output; random weights
 HYBRID = 5e-5  # of float32
 # Of random weights, and of files of which the graph is half.
-BARS = {form: Bar(size=1.5, top1=1, same_class=0, cosine=0.9) for form in (Form.FLOAT16, Form.INT8)}
+BARS = {precision: Bar(size=1.5, top1=1, same_class=0, cosine=0.9) for precision in (Precision.FLOAT16, Precision.INT8)}
+
+PUBLICATION = Publication("Mini", "publisher/mini/2", license="apache-2.0")
 
 
 def source(published: Path, module: str) -> Path:
@@ -33,11 +41,11 @@ def source(published: Path, module: str) -> Path:
 
 
 def facts_of(folder: Path) -> Facts:
-    return read_facts(folder, Head(folder.name), Release("publisher/mini/2", "Mini", "apache-2.0"))
+    return read_facts(folder, Head(folder.name), PUBLICATION)
 
 
 def write(folder: Path, target: Path) -> None:
-    write_files(folder, target, facts_of(folder), Examples(selftest(folder)[0]), BARS)
+    write_files(folder, target, facts_of(folder), Examples(selftest(folder)[0]), bars=BARS)
 
 
 @pytest.fixture(scope="session")
@@ -61,32 +69,32 @@ def selftest(folder: Path) -> tuple[np.ndarray, np.ndarray, float]:
 @pytest.mark.parametrize("module", MODULES)
 def test_the_files_compute_what_jax_does(published: Path, written: Path, module: str) -> None:
     images, expected, scale = selftest(source(published, module))
-    for form, limit in LIMITS.items():
-        outputs = Model(written / module / form.file, threads=1)(images)
+    for precision, limit in LIMITS.items():
+        outputs = Model(written / module / file_name(precision), threads=1)(images)
         error = np.abs(outputs.astype(np.float64) - expected).max() / scale
-        is_exact = form is Form.FLOAT32 and module.startswith("rati")
-        assert error < (HYBRID if is_exact else limit), (form, error)
-        if form is not Form.FLOAT32:
-            assert error > 1e-6, form  # it is another precision
+        is_exact = precision is Precision.FLOAT32 and module.startswith("rati")
+        assert error < (HYBRID if is_exact else limit), (precision, error)
+        if precision is not Precision.FLOAT32:
+            assert error > 1e-6, precision  # it is another precision
 
 
 def test_a_run_in_a_process_of_its_own(written: Path) -> None:
     images = np.random.default_rng(0).uniform(-1, 1, (35, 16, 16, 3)).astype(np.float32)
-    files = [written / "mini/fe" / form.file for form in (Form.FLOAT32, Form.FLOAT16)]
-    runs = run_files(files, images, threads=1, rounds=2)
+    files = [written / "mini/fe" / file_name(precision) for precision in (Precision.FLOAT32, Precision.FLOAT16)]
+    runs = run_files(RUNNER, files, images, threads=1, rounds=2)
     for file, run in zip(files, runs, strict=True):
-        np.testing.assert_allclose(run.outputs, Model(file, threads=1)(images), atol=1e-3)
-        np.testing.assert_allclose(run.alone, run.outputs[:4], atol=1e-3)
-        assert min(run.load_seconds, run.first_seconds, run.rate_1, run.rate_32) > 0
+        np.testing.assert_allclose(run.outputs[32], Model(file, threads=1)(images), atol=1e-3)
+        np.testing.assert_allclose(run.outputs[1], run.outputs[32], atol=1e-3)
+        assert min(run.load_seconds, run.first_seconds, run.rates[1], run.rates[32]) > 0
         assert run.version == onnxruntime.__version__
-    assert np.isnan(run_files(files[:1], images[:1], rounds=0)[0].rate_1)
+    assert np.isnan(run_files(RUNNER, files[:1], images[:1], rounds=0)[0].rates[1])
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_one_file_takes_batches_of_any_size(written: Path, module: str) -> None:
     size = json.loads((written / module / CONFIGURATION).read_text())["image_size"]
     images = np.random.default_rng(0).uniform(-1, 1, (3, size, size, 3)).astype(np.float32)
-    model = Model(written / module / Form.FLOAT32.file, threads=1)
+    model = Model(written / module / file_name(Precision.FLOAT32), threads=1)
     whole = model(images)
     single = np.concatenate([model(each[np.newaxis]) for each in images])
     np.testing.assert_allclose(whole, single, rtol=1e-4, atol=1e-5)
@@ -94,8 +102,8 @@ def test_one_file_takes_batches_of_any_size(written: Path, module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_checker_accepts_them(written: Path, module: str) -> None:
-    for form in Form:
-        model = onnx.load(written / module / form.file)
+    for precision in Precision:
+        model = onnx.load(written / module / file_name(precision))
         onnx.checker.check_model(model, full_check=True)
         types = {each.type.tensor_type.elem_type for each in (*model.graph.input, *model.graph.output)}
         assert types == {onnx.TensorProto.FLOAT}
@@ -104,20 +112,27 @@ def test_the_checker_accepts_them(written: Path, module: str) -> None:
 
 
 def test_weights_have_their_names_and_types(written: Path) -> None:
-    for form, dtype in {Form.FLOAT32: onnx.TensorProto.FLOAT, Form.FLOAT16: onnx.TensorProto.FLOAT16}.items():
-        model = onnx.load(written / "mini/classification" / form.file)
+    for precision, dtype in {
+        Precision.FLOAT32: onnx.TensorProto.FLOAT,
+        Precision.FLOAT16: onnx.TensorProto.FLOAT16,
+    }.items():
+        model = onnx.load(written / "mini/classification" / file_name(precision))
         types = {each.name: each.data_type for each in model.graph.initializer}
         assert types["head/kernel"] == types["embedding/kernel"] == dtype
         assert types["Transformer/encoder_norm/scale"] == onnx.TensorProto.FLOAT
-    kinds = [node.op_type for node in onnx.load(written / "mini/classification" / Form.FLOAT32.file).graph.node]
+    kinds = [
+        node.op_type for node in onnx.load(written / "mini/classification" / file_name(Precision.FLOAT32)).graph.node
+    ]
     assert {"LayerNormalization", "Gelu", "Softmax"} <= set(kinds)
-    integers = [node.op_type for node in onnx.load(written / "mini/classification" / Form.INT8.file).graph.node]
+    integers = [
+        node.op_type for node in onnx.load(written / "mini/classification" / file_name(Precision.INT8)).graph.node
+    ]
     assert integers.count("MatMulInteger") == kinds.count("MatMul") - 2 * kinds.count("Softmax")  # two have no weights
 
 
 def test_kernels_of_hybrids_are_standardised_in_the_file(written: Path) -> None:
     """Means and deviations of weights are computed once, not in each call; images are transposed once."""
-    model = onnx.load(written / "rati/classification" / Form.FLOAT32.file)
+    model = onnx.load(written / "rati/classification" / file_name(Precision.FLOAT32))
     kinds = [node.op_type for node in model.graph.node]
     assert "InstanceNormalization" in kinds
     assert not {"Sqrt", "Reciprocal", "ReduceSum"} & set(kinds)
@@ -131,10 +146,10 @@ def test_kernels_of_hybrids_are_standardised_in_the_file(written: Path) -> None:
 
 def test_metadata(published: Path, written: Path) -> None:
     digest = folder_digest(source(published, "mini/classification"))
-    for form in Form:
-        path = written / "mini/classification" / form.file
+    for precision in Precision:
+        path = written / "mini/classification" / file_name(precision)
         read = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).get_modelmeta()
-        assert read.custom_metadata_map["precision"] == form
+        assert read.custom_metadata_map["precision"] == precision
         assert read.custom_metadata_map["content_sha256"] == digest
         assert read.producer_name == "vit-publisher"
 
@@ -151,25 +166,27 @@ def test_a_rebuild_gives_the_same_bytes(published: Path, written: Path, tmp_path
 
 def test_only_the_forms_that_are_wanted_are_written(published: Path, written: Path, tmp_path: Path) -> None:
     folder, target = source(published, "mini/classification"), tmp_path / "out"
-    for forms in ((Form.FLOAT16,), (Form.FLOAT32, Form.INT8)):
-        qualities = write_files(folder, target, facts_of(folder), Examples(selftest(folder)[0]), BARS, forms)
-        assert {path.name for path in target.glob("*.onnx")} == {form.file for form in forms}
-        assert set(qualities) == set(forms) - {Form.FLOAT32}
-        for form in forms:
-            assert sha256_of(target / form.file) == sha256_of(written / "mini/classification" / form.file)
+    for precisions in ((Precision.FLOAT16,), (Precision.FLOAT32, Precision.INT8)):
+        qualities = write_files(folder, target, facts_of(folder), Examples(selftest(folder)[0]), precisions, BARS)
+        assert {path.name for path in target.glob("*.onnx")} == {file_name(precision) for precision in precisions}
+        assert set(qualities) == set(precisions) - {Precision.FLOAT32}
+        for precision in precisions:
+            assert sha256_of(target / file_name(precision)) == sha256_of(
+                written / "mini/classification" / file_name(precision)
+            )
 
 
 def test_a_file_outside_its_bar_is_not_written(published: Path, tmp_path: Path) -> None:
     folder = source(published, "mini/classification")
-    bars = BARS | {Form.INT8: Bar(size=0.01, top1=1, same_class=0, cosine=0.9)}
+    bars = BARS | {Precision.INT8: Bar(size=0.01, top1=1, same_class=0, cosine=0.9)}
     with pytest.raises(Fault, match=r"mini/classification: model_quantized.onnx: .* of float32 \(at most 1%\)"):
-        write_files(folder, tmp_path / "out", facts_of(folder), Examples(selftest(folder)[0]), bars)
+        write_files(folder, tmp_path / "out", facts_of(folder), Examples(selftest(folder)[0]), bars=bars)
     assert list(tmp_path.iterdir()) == []
 
 
 def refused(folder: Path, target: Path, labels: tuple[str, ...]) -> str:
     """Returns why a module is refused; nothing is left behind."""
-    facts = Facts(Head.CLASSIFICATION, "publisher/mini/2", "0" * 64, "Mini", "apache-2.0", 3, labels)
+    facts = Facts(Head.CLASSIFICATION, "0" * 64, 3, PUBLICATION, labels)
     with pytest.raises(Fault) as refusal:
         write_files(folder, target / "out", facts, Examples(np.zeros((1, 3, 3, 3), np.float32)))
     assert not (target / "out").exists()

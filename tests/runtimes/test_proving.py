@@ -12,16 +12,15 @@ from onnx import helper, numpy_helper
 
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
-from pipeline.litert.quality import smallest_cosine
-from pipeline.onnx_form.configuration import Facts as OnnxFacts
+from pipeline.forms.facts import Facts, Publication
+from pipeline.forms.quality import smallest_cosine
 from pipeline.proof.loaders import SelfTest
-from pipeline.runtimes.modules import BATCHES, Module, Publication, example_images
+from pipeline.runtimes.modules import BATCHES, Module, example_images
 from pipeline.runtimes.proving import Check, check_twin, prove
 from pipeline.runtimes.table import FORMATS
 from pipeline.runtimes.twin_runs import TwinRun
 from pipeline.saved_model.selftest import scaled
 from tests.litert.models import mean_model
-from tests.litert.test_metadata import FACTS as LITERT_FACTS
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (1, 2, 2, 3), np.uint8)
 OUTPUTS = scaled(PIXELS).mean(axis=(1, 2))
@@ -29,8 +28,7 @@ TEST = SelfTest(PIXELS, OUTPUTS, tolerance=1e-5, scale=float(np.abs(OUTPUTS).max
 
 
 def module(test: SelfTest = TEST) -> Module:
-    facts = OnnxFacts(Head.CLASSIFICATION, "module", "0" * 64, "Module", "apache-2.0", image_size=2)
-    return Module(Path("module"), test, Publication("Module"), LITERT_FACTS, facts)
+    return Module(Path("module"), test, Facts(Head.CLASSIFICATION, "0" * 64, 2, Publication("Module")))
 
 
 def write_litert(folder: Path) -> None:

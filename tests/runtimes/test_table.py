@@ -7,17 +7,18 @@ from enum import StrEnum
 import pytest
 
 from pipeline.base.fault import Fault
-from pipeline.litert.forms import Form as LitertForm
-from pipeline.onnx_form.forms import Form as OnnxForm
-from pipeline.runtimes.table import DEFAULT, FORMATS, Precision, Runtime, require_packages, select_formats
+from pipeline.forms.precision import Precision
+from pipeline.litert import forms as litert
+from pipeline.onnx_form import forms as onnx
+from pipeline.runtimes.table import DEFAULT, FORMATS, Runtime, require_packages, select_formats
 
 
 def test_the_files_are_those_that_the_parts_write() -> None:
     def paths(runtime: Runtime) -> dict[str, str]:
         return {each.precision: each.path for each in FORMATS.values() if each.runtime is runtime}
 
-    assert paths(Runtime.LITERT) == {form: form.file for form in LitertForm}
-    assert paths(Runtime.ONNX) == {form: f"onnx/{form.file}" for form in OnnxForm}
+    assert paths(Runtime.LITERT) == {each: litert.file_name(each) for each in Precision}
+    assert paths(Runtime.ONNX) == {each: f"onnx/{onnx.file_name(each)}" for each in Precision}
     assert paths(Runtime.TENSORFLOW) == {"float32": "plain"}
 
 

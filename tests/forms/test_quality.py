@@ -8,15 +8,15 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
-from pipeline.litert.forms import Form
-from pipeline.litert.quality import BARS, Quality, check, compare
+from pipeline.forms.precision import Precision
+from pipeline.forms.quality import BARS, Quality, check, compare
 
 GOOD = Quality(size=0.33, images=1000, cosine=0.999, same_class=0.996, top1=0.922, float32_top1=0.919)
 
 
 def test_a_file_within_its_bar_passes() -> None:
-    check("model_int8.tflite", GOOD, BARS[Form.INT8])
-    check("model_int8.tflite", replace(GOOD, same_class=None, top1=None, float32_top1=None), BARS[Form.INT8])
+    check("model_int8.tflite", GOOD, BARS[Precision.INT8])
+    check("model_int8.tflite", replace(GOOD, same_class=None, top1=None, float32_top1=None), BARS[Precision.INT8])
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,14 @@ def test_a_file_within_its_bar_passes() -> None:
 )
 def test_a_file_outside_its_bar_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(Fault, match=f"model_int8.tflite: not written, since on 1000 images .*{message}"):
-        check("model_int8.tflite", replace(GOOD, **change), BARS[Form.INT8])
+        check("model_int8.tflite", replace(GOOD, **change), BARS[Precision.INT8])
 
 
 def test_all_figures_are_named() -> None:
     with pytest.raises(
         Fault, match=r"its size is .*; the smallest cosine .*; 0\.00% of the images .*; top-1 .* of FORMATS$"
     ):
-        check("model_int8.tflite", replace(GOOD, size=1, cosine=0, same_class=0, top1=0), BARS[Form.INT8])
+        check("model_int8.tflite", replace(GOOD, size=1, cosine=0, same_class=0, top1=0), BARS[Precision.INT8])
 
 
 def test_classes_are_compared() -> None:

@@ -1,14 +1,18 @@
-"""How far a quantized LiteRT file may differ from the float32 one."""
+"""How far a quantized file may differ from the float32 one."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
-from pipeline.litert.forms import Form
+from pipeline.forms.precision import Precision
+from pipeline.forms.running import Runner, run_files
+
+_BATCH = 32  # images
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,9 @@ class Bar:
     cosine: float
 
 
-BARS: Mapping[Form, Bar] = {
-    Form.FLOAT16: Bar(size=0.53, top1=0.003, same_class=0.995, cosine=0.9999),
-    Form.INT8: Bar(size=0.34, top1=0.003, same_class=0.995, cosine=0.99),
+BARS: Mapping[Precision, Bar] = {
+    Precision.FLOAT16: Bar(size=0.53, top1=0.003, same_class=0.995, cosine=0.9999),
+    Precision.INT8: Bar(size=0.34, top1=0.003, same_class=0.995, cosine=0.99),
 }
 
 
@@ -65,6 +69,33 @@ class Quality:
     same_class: float | None
     top1: float | None
     float32_top1: float | None
+
+
+def measure(
+    runner: Runner, files: Mapping[Precision, Path], head: Head, examples: Examples
+) -> dict[Precision, Quality]:
+    """Compares quantized files with that of float32; {} where there are none.
+
+    Args:
+        runner: of the files.
+        files: by precision, float32 among them.
+        head: which module.
+        examples: what they are tried on.
+
+    Raises:
+        Fault: when the runtime cannot load or run a file.
+    """
+    if files.keys() == {Precision.FLOAT32}:
+        return {}
+    runs = run_files(runner, list(files.values()), examples.images, (_BATCH,), rounds=0)
+    outputs = {precision: run.outputs[_BATCH] for precision, run in zip(files, runs, strict=True)}
+    sizes = {precision: file.stat().st_size for precision, file in files.items()}
+    expected, whole = outputs[Precision.FLOAT32], sizes[Precision.FLOAT32]
+    return {
+        precision: compare(head, outputs[precision], expected, sizes[precision] / whole, examples.labels)
+        for precision in files
+        if precision is not Precision.FLOAT32
+    }
 
 
 def compare(head: Head, outputs: np.ndarray, expected: np.ndarray, size: float, labels: np.ndarray | None) -> Quality:

@@ -1,0 +1,7 @@
+"""What files for other runtimes have in common, in whatever format they are.
+
+precision  float32, float16, int8
+facts      what the files of a module say of it
+quality    how far a quantized file may differ from float32
+running    a file in its runtime, in a process of its own
+"""

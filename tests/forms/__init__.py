@@ -1,0 +1,1 @@
+"""What files for other runtimes have in common."""
