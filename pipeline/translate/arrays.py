@@ -9,69 +9,20 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pipeline.translate import operations as ops
+from pipeline.translate.arithmetic import compute
+from pipeline.translate.building import is_integer
 from pipeline.translate.graph import Node, Operation
 
 Arrays = Sequence[np.ndarray]
 
-_FLOATS: dict[str, Callable[..., np.ndarray]] = {
-    "add": np.add,
-    "subtract": np.subtract,
-    "multiply": np.multiply,
-    "divide": np.divide,
-    "maximum": np.maximum,
-    "minimum": np.minimum,
-    "power": np.power,
-    "remainder": np.fmod,
-    "atan2": np.arctan2,
-    "negate": np.negative,
-    "exp": np.exp,
-    "expm1": np.expm1,
-    "log": np.log,
-    "log1p": np.log1p,
-    "sqrt": np.sqrt,
-    "rsqrt": lambda x: 1 / np.sqrt(x),
-    "cbrt": np.cbrt,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "tanh": np.tanh,
-    "abs": np.abs,
-    "sign": np.sign,
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "round_even": np.rint,
-    "is_finite": np.isfinite,
-}
-_INTEGERS: dict[str, Callable[..., np.ndarray]] = {
-    "add": np.add,
-    "subtract": np.subtract,
-    "multiply": np.multiply,
-    "maximum": np.maximum,
-    "minimum": np.minimum,
-    "negate": np.negative,
-    "abs": np.abs,
-    "sign": np.sign,
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
-    "not": np.invert,
-}
-_BOOLEANS: dict[str, Callable[..., np.ndarray]] = {
-    "and": np.logical_and,
-    "or": np.logical_or,
-    "xor": np.logical_xor,
-    "not": np.logical_not,
-    "maximum": np.logical_or,
-    "minimum": np.logical_and,
-}
-_COMPARISONS = {
-    "EQ": np.equal,
-    "NE": np.not_equal,
-    "LT": np.less,
-    "LE": np.less_equal,
-    "GT": np.greater,
-    "GE": np.greater_equal,
-}
+# Beside those of pipeline.translate.arithmetic, which are exact: their last bits may differ from those of a runtime.
+_MORE: dict[str, Callable[..., np.ndarray]] = {
+    "power": np.power, "remainder": np.fmod, "atan2": np.arctan2, "exp": np.exp, "expm1": np.expm1, "log": np.log,
+    "log1p": np.log1p, "rsqrt": lambda x: 1 / np.sqrt(x), "cbrt": np.cbrt, "sin": np.sin, "cos": np.cos, "tan": np.tan,
+    "tanh": np.tanh, "sign": np.sign, "round_even": np.rint,
+}  # fmt: skip
+# Of integers, to the runtime.
+_LEFT = ("divide", "remainder", "shift_left", "shift_right_logical", "shift_right_arithmetic")
 _REDUCTIONS: dict[str, np.ufunc] = {
     "add": np.add,
     "multiply": np.multiply,
@@ -87,28 +38,15 @@ def _sizes(array: np.ndarray) -> tuple[int, ...]:
 
 
 def _elementwise(node: Node, inputs: Arrays) -> np.ndarray | None:
-    assert isinstance(node.operation, ops.Elementwise)
-    kind, dtype = node.operation.kind, inputs[0].dtype
-    if dtype == np.bool_:
-        compute = _BOOLEANS.get(kind)
-    elif np.issubdtype(dtype, np.integer):
-        compute = _INTEGERS.get(kind)
-    else:
-        compute = _FLOATS.get(kind)
-    return None if compute is None else compute(*inputs)
-
-
-def _compare(node: Node, inputs: Arrays) -> np.ndarray:
-    assert isinstance(node.operation, ops.Compare)
-    return _COMPARISONS[node.operation.direction](*inputs)
-
-
-def _cast(node: Node, inputs: Arrays) -> np.ndarray:
-    (values,) = inputs
-    if node.dtype == np.bool_:
-        return values != 0
-    is_float = values.dtype != np.bool_ and not np.issubdtype(values.dtype, np.integer)
-    return _saturated(values.astype(np.float64), node.dtype) if is_float and node.dtype.kind in "iu" else values
+    operation = node.operation
+    if isinstance(operation, ops.Elementwise) and is_integer(node.dtype) and operation.kind in _LEFT:
+        return None
+    if (exact := compute(operation, inputs, node.dtype)) is not None:
+        return exact
+    if isinstance(operation, ops.Cast):  # from floats, some of which are beyond the range of integers
+        return _saturated(inputs[0].astype(np.float64), node.dtype)
+    more = _MORE.get(operation.kind) if isinstance(operation, ops.Elementwise) else None
+    return None if more is None or is_integer(node.dtype) else more(*inputs)
 
 
 def _saturated(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -171,7 +109,7 @@ def _reduce(node: Node, inputs: Arrays) -> np.ndarray | None:
     kind, values = node.operation.kind, inputs[0]
     if kind in ("and", "or") and values.dtype != np.bool_:
         return None
-    is_float = not np.issubdtype(values.dtype, np.integer) and values.dtype != np.bool_
+    is_float = not is_integer(values.dtype) and values.dtype != np.bool_
     if values.size == 0 and kind in ("maximum", "minimum"):
         if not is_float:
             return None
@@ -184,9 +122,9 @@ def _reduce(node: Node, inputs: Arrays) -> np.ndarray | None:
 
 _TABLE: dict[type[Operation], Callable[[Node, Arrays], np.ndarray | None]] = {
     ops.Elementwise: _elementwise,
-    ops.Compare: _compare,
-    ops.Select: lambda node, inputs: np.where(*inputs),
-    ops.Cast: _cast,
+    ops.Compare: _elementwise,
+    ops.Select: _elementwise,
+    ops.Cast: _elementwise,
     ops.Bitcast: lambda node, inputs: inputs[0].view(node.dtype),
     ops.Pack: lambda node, inputs: np.stack(inputs) if inputs else np.zeros(0, node.dtype),
     ops.Reshape: lambda node, inputs: inputs[0].reshape(_sizes(inputs[1])),
@@ -211,9 +149,9 @@ def evaluate(node: Node, inputs: Arrays) -> np.ndarray | None:
         node: the node; nothing of its own inputs is read.
         inputs: their values.
     """
-    compute = _TABLE.get(type(node.operation))
-    if compute is None:
+    evaluator = _TABLE.get(type(node.operation))
+    if evaluator is None:
         return None
     with np.errstate(all="ignore"):  # infinities and NaN are results like others
-        result = compute(node, inputs)
+        result = evaluator(node, inputs)
         return None if result is None else np.asarray(result).astype(node.dtype, copy=False)
