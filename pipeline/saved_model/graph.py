@@ -16,6 +16,7 @@ from typing import Any
 
 from pipeline.base.fault import Fault, show_name
 
+CALLS = ("PartitionedCall", "StatefulPartitionedCall")  # the operations that call the function of their attribute f
 _NAMES = {"float": "float32", "double": "float64", "half": "float16"}
 _SIZES = {
     **dict.fromkeys(("bool", "int8", "uint8"), 1),
@@ -221,9 +222,8 @@ def has_saved_gradients(meta_graph: Any) -> bool | None:
     if any(node.op == "PreventGradient" for node in nodes):  # from with_gradient=False; differentiating it raises
         return False
     # TensorFlow's loader also ignores the mark on calls.
-    calls = ("PartitionedCall", "StatefulPartitionedCall")
     marks = {
-        node.attr["_gradient_op_type"].s for node in nodes if "_gradient_op_type" in node.attr and node.op not in calls
+        node.attr["_gradient_op_type"].s for node in nodes if "_gradient_op_type" in node.attr and node.op not in CALLS
     }
     saved = {gradient.registered_op_type.encode() for gradient in meta_graph.graph_def.library.registered_gradients}
     return bool(marks) and marks <= saved

@@ -7,9 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.saved_model.graph import attribute, called_functions
+from pipeline.saved_model.graph import CALLS, attribute, called_functions
 
-_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _PASSING = ("Identity", "ExpandDims", "Reshape", "Pack")  # their strings are those of the first input, or of all
 _STEPS = 100_000  # of all searches in a graph, at most; those for the few files of a model take some tens each
 
@@ -69,7 +68,7 @@ class Origins:
         self._callers: dict[str, list[tuple[str, Any]]] = {}
         self._called_otherwise: set[str] = set()
         for function, node in run:
-            called = attribute(node, "f").func.name if node.op in _CALLS else node.op
+            called = attribute(node, "f").func.name if node.op in CALLS else node.op
             self._callers.setdefault(called, []).append((function, node))
             others = list(called_functions(node))
             others.remove(called)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.saved_model.graph import (
+    CALLS,
     attribute,
     called_functions,
     find_empty_attributes,
@@ -26,7 +27,6 @@ STABLEHLO_VERSION = "0.9.0"
 CALLING_CONVENTION = 8
 PLATFORMS = ("cpu", "cuda", "tpu")  # as jax2tf's native_serialization_platforms names them
 
-_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 # Operations whose shapes follow from inputs, attributes or the variable. Calls and XlaCallModule keep their shapes.
 _SHAPED_BY_INPUTS = ("Identity", "IdentityN", "ReadVariableOp", "VarHandleOp", "AssignVariableOp", "DisableCopyOnRead")
 
@@ -107,7 +107,7 @@ def _unwrap_functions(saved_model: Any) -> None:
         functions = {function.signature.name: function for function in library.function}
         nodes = [node for body in function_nodes(meta_graph.graph_def).values() for node in body]
         named = Counter(name for node in nodes for name in called_functions(node))
-        calls = Counter(attribute(node, "f").func.name for node in nodes if node.op in _CALLS)
+        calls = Counter(attribute(node, "f").func.name for node in nodes if node.op in CALLS)
         public = meta_graph.object_graph_def.concrete_functions
         # What a gradient captures of the forward pass: a tensor of a function, by the name of its node.
         objects = meta_graph.object_graph_def.nodes
@@ -123,7 +123,7 @@ def _unwrap_functions(saved_model: Any) -> None:
             del functions[name]
             for function in functions.values():
                 for node in function.node_def:
-                    if node.op in _CALLS and attribute(node, "f").func.name == name:
+                    if node.op in CALLS and attribute(node, "f").func.name == name:
                         node.attr["f"].func.name = wrapper.signature.name
             for captured in captures:
                 if captured.concrete_function == name:
@@ -158,7 +158,7 @@ def _take_over(wrapper: Any, called: Any) -> bool:
 def _wrapped(function: Any) -> str | None:
     """Returns the function that another one only calls, with its own arguments, and whose results it returns."""
     nodes = {node.name: node for node in function.node_def}
-    calls = [node for node in nodes.values() if node.op in _CALLS]
+    calls = [node for node in nodes.values() if node.op in CALLS]
     if len(calls) != 1 or any(node.op not in (calls[0].op, "Identity", "NoOp") for node in nodes.values()):
         return None
     (call,) = calls

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.fault import Fault
-from pipeline.saved_model.graph import attribute
+from pipeline.saved_model.graph import CALLS, attribute
 
 _PASSED_ON = ("Identity", "IdentityN", "EnsureShape", "ReadVariableOp", "PreventGradient", "StopGradient")
-_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _DEPTH = 50  # calls inside calls, at most; this project's modules have two
 
 
@@ -140,7 +139,7 @@ class _Graph:
             if node.op in _PASSED_ON:
                 tensor = inputs[index if node.op == "IdentityN" else 0]
                 continue
-            if node.op not in (*_CALLS, "XlaCallModule"):
+            if node.op not in (*CALLS, "XlaCallModule"):
                 raise self.fault(f"computes {node.op} ({name})")
             given = tuple(self._source(function, sources, each, depth) for each in inputs)
             if node.op == "XlaCallModule":

@@ -10,8 +10,25 @@ MARK = "_gradient_op_type"
 _PASSED_ON = ("Identity", "IdentityN", "PreventGradient")
 
 
+class _Program:
+    """What an XlaCallModule node computes."""
+
+    node: Any
+
+    @property
+    def module(self) -> bytes:
+        """The serialized StableHLO."""
+        module: bytes = attribute(self.node, "module").s
+        return module
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """Those of the module, in order."""
+        return tuple(each.decode(errors="replace").lower() for each in attribute(self.node, "platforms").list.s)
+
+
 @dataclass(frozen=True, eq=False)
-class Gradient:
+class Gradient(_Program):
     """A function of the file that differentiates a call, as jax2tf writes it.
 
     Attributes:
@@ -29,19 +46,9 @@ class Gradient:
     inputs: tuple[tuple[str, int], ...]
     outputs: tuple[int | None, ...]
 
-    @property
-    def module(self) -> bytes:
-        """The serialized StableHLO."""
-        return module_of(self.node)
-
-    @property
-    def platforms(self) -> tuple[str, ...]:
-        """Those of the module, in order."""
-        return platforms_of(self.node)
-
 
 @dataclass(frozen=True, eq=False)
-class XlaCall:
+class XlaCall(_Program):
     """An XlaCallModule node.
 
     Attributes:
@@ -59,16 +66,6 @@ class XlaCall:
     arguments: tuple[int, ...] = ()
 
     @property
-    def module(self) -> bytes:
-        """The serialized StableHLO."""
-        return module_of(self.node)
-
-    @property
-    def platforms(self) -> tuple[str, ...]:
-        """Those of the module, in order."""
-        return platforms_of(self.node)
-
-    @property
     def mark(self) -> str | None:
         """The name of the gradient that the node after the call is marked with."""
         return self.marked.attr[MARK].s.decode(errors="replace") if self.marked is not None else None
@@ -76,17 +73,6 @@ class XlaCall:
     @property
     def place(self) -> str:
         return f"node {self.node.name}" + (f" of function {self.function}" if self.function else "")
-
-
-def module_of(node: Any) -> bytes:
-    """Returns the serialized StableHLO of an XlaCallModule node."""
-    module: bytes = attribute(node, "module").s
-    return module
-
-
-def platforms_of(node: Any) -> tuple[str, ...]:
-    """Returns the platforms that the module of an XlaCallModule node is for, in order."""
-    return tuple(each.decode(errors="replace").lower() for each in attribute(node, "platforms").list.s)
 
 
 def split_reference(name: str) -> tuple[str, int]:
