@@ -4,7 +4,7 @@ Nodes are shared, compared by identity and never changed. Walks over them keep a
 model is deeper than Python's.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,20 +101,6 @@ def ordered(outputs: Iterable[Node]) -> list[Node]:
         else:
             done[stack.pop()] = None
     return list(done)
-
-
-def rewritten(graph: Graph, rewrite: Callable[[Node, tuple[Node, ...]], Node]) -> Graph:
-    """Returns a graph in which each node is what `rewrite` makes of it and its rewritten inputs.
-
-    Args:
-        graph: the graph; graphs inside its operations are left to `rewrite`.
-        rewrite: called once for each node but the parameters, inputs first.
-    """
-    new: dict[Node, Node] = {node: node for node in graph.parameters}
-    for node in ordered(graph.outputs):
-        if node not in new:
-            new[node] = rewrite(node, tuple(new[each] for each in node.inputs))
-    return Graph(graph.name, graph.parameters, tuple(new[node] for node in graph.outputs))
 
 
 def bound(graph: Graph, values: Mapping[int, Constant]) -> Graph:

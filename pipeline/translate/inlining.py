@@ -1,10 +1,9 @@
 """Puts the graphs of calls in the place of the calls."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from pipeline.translate.graph import Graph, Node, ordered
-from pipeline.translate.operations import Call, Case, Output, While
+from pipeline.translate.operations import Call, Output, with_inner
 
 
 def inlined(graph: Graph) -> Graph:
@@ -27,10 +26,7 @@ def _results(graph: Graph, arguments: Sequence[Node]) -> tuple[Node, ...]:
         elif isinstance(operation, Output) and node.inputs[0] in calls:
             new[node] = calls[node.inputs[0]][operation.index]
         else:
-            if isinstance(operation, While):
-                operation = replace(operation, condition=inlined(operation.condition), body=inlined(operation.body))
-            elif isinstance(operation, Case):
-                operation = replace(operation, branches=tuple(map(inlined, operation.branches)))
+            operation = with_inner(operation, inlined)
             is_same = inputs == node.inputs and operation is node.operation
             new[node] = node if is_same else Node(operation, inputs, node.shape, node.dtype)
     return tuple(new[node] for node in graph.outputs)

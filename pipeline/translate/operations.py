@@ -5,6 +5,7 @@ the type of the result. Inputs broadcast by NumPy's rules in elementwise operati
 and "limits" are inputs: vectors of integers, which are a Constant (pipeline.translate.graph), a Pack, or computed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.translate.graph import Graph, Operation
@@ -333,3 +334,15 @@ def inner_graphs(operation: Operation) -> list[Graph]:
         case Case():
             return list(operation.branches)
     return []
+
+
+def with_inner(operation: Operation, change: Callable[[Graph], Graph]) -> Operation:
+    """Returns an operation that holds other graphs: what `change` makes of each; itself without graphs."""
+    match operation:
+        case Call():
+            return Call(change(operation.graph))
+        case While():
+            return While(change(operation.condition), change(operation.body), operation.constants)
+        case Case():
+            return Case(tuple(map(change, operation.branches)))
+    return operation

@@ -13,7 +13,7 @@ from pipeline.translate.building import is_float
 from pipeline.translate.graph import Graph, Node, Operation, ordered
 from pipeline.translate.matching import is_same, kept
 from pipeline.translate.normalizations import group_norm, layer_norm, softmax
-from pipeline.translate.operations import Call, Case, Elementwise, Reduce, Reshape, While
+from pipeline.translate.operations import Elementwise, Reduce, Reshape, inner_graphs, with_inner
 
 
 def recover(graph: Graph) -> Graph:
@@ -37,20 +37,11 @@ class _Recovery:
 
     def _inner(self, node: Node) -> Node:
         """Returns a node whose graphs are recovered."""
-        if not isinstance(node.operation, Call | While | Case):
+        if not inner_graphs(node.operation):
             return node
         if node.operation not in self._operations:
-            self._operations[node.operation] = self._holder(node.operation)
+            self._operations[node.operation] = with_inner(node.operation, self.graph)
         return replace(node, operation=self._operations[node.operation])
-
-    def _holder(self, operation: Call | While | Case) -> Operation:
-        match operation:
-            case Call(graph):
-                return Call(self.graph(graph))
-            case While(condition, body, constants):
-                return While(self.graph(condition), self.graph(body), constants)
-            case Case(branches):
-                return Case(tuple(self.graph(each) for each in branches))
 
 
 def _rewritten(graph: Graph, rewrite: Callable[[Node], Node]) -> Graph:

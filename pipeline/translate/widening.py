@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.translate.graph import Constant, Graph, Node, Operation, Parameter, ordered
-from pipeline.translate.operations import Bitcast, Call, Case, Cast, While
+from pipeline.translate.operations import Bitcast, Cast, with_inner
 
 _NARROW, _WIDE = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -18,11 +18,10 @@ def _dtype(dtype: np.dtype) -> np.dtype:
 
 
 class _Widening:
-    """Widens each graph and each operation that holds one once, so that they stay shared."""
+    """Widens each graph once, so that they stay shared."""
 
     def __init__(self) -> None:
         self._graphs: dict[Graph, Graph] = {}
-        self._operations: dict[Operation, Operation] = {}
 
     def graph(self, graph: Graph) -> Graph:
         if graph not in self._graphs:
@@ -46,20 +45,6 @@ class _Widening:
         return Node(self._operation(node.operation), inputs, node.shape, _dtype(node.dtype))
 
     def _operation(self, operation: Operation) -> Operation:
-        match operation:
-            case Constant():
-                return Constant(operation.value.astype(_dtype(operation.value.dtype)), operation.name)
-            case Call() | While() | Case():
-                if operation not in self._operations:
-                    self._operations[operation] = self._of_graphs(operation)
-                return self._operations[operation]
-        return operation
-
-    def _of_graphs(self, operation: Call | While | Case) -> Operation:
-        match operation:
-            case Call():
-                return Call(self.graph(operation.graph))
-            case While():
-                return While(self.graph(operation.condition), self.graph(operation.body), operation.constants)
-            case Case():
-                return Case(tuple(self.graph(each) for each in operation.branches))
+        if isinstance(operation, Constant):
+            return Constant(operation.value.astype(_dtype(operation.value.dtype)), operation.name)
+        return with_inner(operation, self.graph)

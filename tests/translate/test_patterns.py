@@ -13,7 +13,7 @@ import pytest
 from pipeline.translate.building import Builder
 from pipeline.translate.elementwise import binary, unary
 from pipeline.translate.error_functions import complementary
-from pipeline.translate.graph import Graph, Node, ordered, rewritten
+from pipeline.translate.graph import Graph, Node, ordered
 from pipeline.translate.operations import (
     Call,
     Dense,
@@ -31,6 +31,15 @@ from pipeline.translate.shaping import broadcast, reshape
 FLOAT32 = np.dtype(np.float32)
 PATTERNS = (Softmax, LayerNorm, GroupNorm, Gelu, Relu)
 Formula = Callable[["Maker"], Node]
+
+
+def rewritten(graph: Graph, rewrite: Callable[[Node, tuple[Node, ...]], Node]) -> Graph:
+    """Returns a graph in which each node but the parameters is what `rewrite` makes of it and its rewritten inputs."""
+    new: dict[Node, Node] = {node: node for node in graph.parameters}
+    for node in ordered(graph.outputs):
+        if node not in new:
+            new[node] = rewrite(node, tuple(new[each] for each in node.inputs))
+    return Graph(graph.name, graph.parameters, tuple(new[node] for node in graph.outputs))
 
 
 class Maker:
