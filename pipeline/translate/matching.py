@@ -23,9 +23,12 @@ def number(node: Node) -> float | None:
 
 
 def is_number(node: Node, expected: float) -> bool:
-    """Whether all elements of a node are a number, as near as its type can hold it."""
+    """Whether all elements of a node are a number, as near as its type can hold it.
+
+    One that the type holds must be there exactly: in bfloat16, 63 is near 64.
+    """
     value = number(node)
-    if value is None or not is_float(node.dtype):
+    if value is None or not is_float(node.dtype) or float(node.dtype.type(expected)) == expected:
         return value == expected
     return abs(value - expected) <= 2 * float(ml_dtypes.finfo(node.dtype).eps) * abs(expected)
 

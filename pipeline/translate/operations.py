@@ -141,7 +141,8 @@ class ScatterNd(Operation):
     """Inputs: x, integers (..., k), updates (..., *x.shape[k:]); the indices are in bounds.
 
     Attributes:
-        kind: "set" (the last of equal indices wins), "add", "maximum" or "minimum".
+        kind: "set" (the last of equal indices wins), "add", "maximum" or "minimum". The last two may lose NaN, as the
+            runtimes' own do; what reads StableHLO adds it.
     """
 
     kind: str

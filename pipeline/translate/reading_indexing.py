@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from jaxlib.mlir.dialects import stablehlo
 
-from pipeline.translate.building import BOOL, INT32, Builder, Extent, is_known, repeated
-from pipeline.translate.elementwise import binary, calculate, compare, product, saturated, select, unary
+from pipeline.translate.building import BOOL, INT32, Builder, Extent, is_float, is_known, repeated
+from pipeline.translate.elementwise import binary, calculate, cast, compare, product, saturated, select, unary
 from pipeline.translate.graph import Node
 from pipeline.translate.operations import DynamicSlice, DynamicUpdateSlice, GatherNd, Pad, ScatterNd, Take
 from pipeline.translate.reading_attributes import Source
@@ -255,10 +256,24 @@ def _scattered(build: Builder, kind: str, x: Node, windows: _Windows, updates: N
     if not place.rank:  # one place is a list of one
         place, updates = reshape(build, place, [1]), reshape(build, updates, [1, *build.extents(updates)])
     index = reshape(build, place, [*build.extents(place), 1])
-    node = build.node(ScatterNd(kind), [flat, index, updates], build.extents(flat), x.dtype)
+    node = _scatter_rows(build, kind, flat, index, updates)
     node = cut(build, node, [0] * node.rank, [rows, *rest])
     node = reshape(build, node, [extents[axis] for axis in moving + whole])
     return transpose(build, node, [(moving + whole).index(axis) for axis in range(x.rank)])
+
+
+def _scatter_rows(build: Builder, kind: str, x: Node, index: Node, updates: Node) -> Node:
+    """Returns a node of ScatterNd; NaN is handed on, which ScatterNd alone need not do."""
+
+    def scattered(kind: str, x: Node, updates: Node) -> Node:
+        return build.node(ScatterNd(kind), [x, index, updates], build.extents(x), x.dtype)
+
+    result = scattered(kind, x, updates)
+    if kind not in ("maximum", "minimum") or not is_float(x.dtype):
+        return result
+    flags = scattered("maximum", *(cast(build, compare(build, "NE", each, each), INT32) for each in (x, updates)))
+    has_nan = compare(build, "GT", flags, build.constant(0, INT32))
+    return select(build, has_nan, build.constant(np.nan, x.dtype), result)
 
 
 RULES: Mapping[str, Rule] = {

@@ -187,6 +187,17 @@ def test_windows_are_updated_where_they_are_in_bounds_as_a_whole() -> None:
     compare(updates, x, at)
 
 
+@pytest.mark.parametrize("kind", ["max", "min"])
+def test_scattered_extremes_hand_nan_on(kind: str) -> None:
+    x = np.array([1, np.nan, 3, 4], np.float32)
+    updates = np.array([[np.nan, 2, 5], [2, 2, np.nan]], np.float32)
+
+    def update(x: Array, updates: Array) -> Array:
+        return getattr(x.at[jnp.array([[0, 1, 2], [3, 3, 7]])], kind)(updates, mode="drop")
+
+    compare(update, x, updates)
+
+
 def test_reductions_of_all_kinds() -> None:
     x: np.ndarray = np.array([[3, -1, 4], [1, -5, 9]], np.int32)
 

@@ -7,13 +7,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 from pipeline.translate.building import Builder
 from pipeline.translate.elementwise import binary, unary
 from pipeline.translate.error_functions import complementary
-from pipeline.translate.graph import Graph, Node, ordered
+from pipeline.translate.graph import Graph, Node, constant, ordered
+from pipeline.translate.matching import is_number
 from pipeline.translate.operations import (
     Call,
     Dense,
@@ -347,3 +349,13 @@ def test_patterns_in_a_graph_that_is_called_are_recovered_once() -> None:
     assert len(calls) == 2
     assert calls[0] is calls[1]
     assert found(calls[0].graph) == [Gelu(by_tanh=True)]
+
+
+def test_a_number_that_its_type_holds_must_be_exact() -> None:
+    bfloat16, float32 = np.dtype(ml_dtypes.bfloat16), FLOAT32
+    assert is_number(constant(64, bfloat16), 64)
+    assert not is_number(constant(64.5, bfloat16), 64)
+    assert not is_number(constant(63, bfloat16), 64)
+    assert is_number(constant(256, bfloat16), 257)  # which bfloat16 lacks
+    assert is_number(constant(0.7978846, float32), math.sqrt(2 / math.pi))
+    assert not is_number(constant(np.nextafter(np.float32(2), np.float32(3))), 2)
