@@ -7,7 +7,7 @@ import json
 import posixpath
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -324,9 +324,9 @@ def shared_paths(index: Index) -> list[str]:
     return [*(f"site/{name}" for name in names), *runtime]
 
 
-def _write_shared(hub: Path, index: Index) -> None:
+def _write_shared(hub: Path, paths: Iterable[str]) -> None:
     """Writes the files that pages share, where they differ from what is there."""
-    for path in shared_paths(index):
+    for path in paths:
         is_ours = not path.startswith(litert_js.FOLDER)
         content = (TEMPLATES / path).read_bytes() if is_ours else litert_js.read_file(path)
         if not has_content(hub / path, content):
@@ -334,13 +334,12 @@ def _write_shared(hub: Path, index: Index) -> None:
                 stream.write(content)
 
 
-def _remove_unshared(hub: Path, index: Index) -> None:
+def _remove_unshared(hub: Path, shared: Collection[str]) -> None:
     """Removes what "Try it" needed of other versions of LiteRT.js, and all of it where no page has that any more."""
-    shared = set(shared_paths(index))
     for folder in (hub / "site").glob("litert-*"):
         if f"site/{folder.name}" != litert_js.FOLDER or litert_js.WORKER not in shared:
             shutil.rmtree(folder) if folder.is_dir() and not folder.is_symlink() else folder.unlink()
-    for path in {f"site/{name}" for name in _TRIAL} - shared:
+    for path in {f"site/{name}" for name in _TRIAL}.difference(shared):
         (hub / path).unlink(missing_ok=True)
 
 
@@ -375,9 +374,10 @@ def build(hub: Path, index: Index) -> int:
             changed.append(page)
     if changed:  # an interrupted run leaves them out of the manifest, so that the next run writes them
         _write_manifest(hub, {path: digest for path, digest in before.items() if digest == now.get(path, digest)})
-    _write_shared(hub, index)
+    shared = shared_paths(index)
+    _write_shared(hub, shared)
     _write_pages(hub, changed, is_exported)
-    _remove_unshared(hub, index)
+    _remove_unshared(hub, shared)
     _remove_stale(hub, before.keys() - now.keys())
     if changed or now != before:
         _write_manifest(hub, now)

@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.base.jobs import run_job, start_job
 from pipeline.base.strict_json import STRICT, parse_json
+from pipeline.forms.running import run_batches
 from pipeline.proof.gradients import TrainableModule, compare
 from pipeline.proof.loaders import SelfTest, read_selftest
 from pipeline.runtimes.modules import BATCHES, example_images
@@ -65,7 +66,10 @@ def measure(module: Path, twin: Path) -> TwinRun:
     images = example_images(test)
     expected = _gradients(load_saved_model(module), test)
     loaded = load_saved_model(twin)
-    whole, *others = [_run_batches(loaded, images, size) for size in sorted(BATCHES, reverse=True)]
+    whole, *others = [
+        run_batches(lambda batch: loaded(tf.constant(batch)).numpy(), images, size)
+        for size in sorted(BATCHES, reverse=True)
+    ]
     gradients = compare(_gradients(loaded, test), expected, math.inf)  # whoever asks for the run has the limit
     missing = selftest.without_gradient(loaded, test.pixels, training=True)
     worst = math.inf if gradients.max_rel is None else gradients.max_rel
@@ -85,15 +89,8 @@ def _gradients(model: Any, test: SelfTest) -> dict[str, Any]:
     labels = (outputs.argmax(axis=1) == 0).astype(np.int32)
     if not model.trainable_variables:
         return {}
-    found = TrainableModule(model, selftest.scaled(test.pixels), labels).gradients(training=False)
-    return {name: None if value is None else value.numpy() for name, value in found.items()}
-
-
-def _run_batches(model: Any, images: np.ndarray, size: int) -> np.ndarray:
-    import tensorflow as tf
-
-    parts = [model(tf.constant(images[first : first + size])).numpy() for first in range(0, len(images), size)]
-    return np.concatenate(parts)
+    gradients = TrainableModule(model, selftest.scaled(test.pixels), labels).gradients(training=False)
+    return {name: None if value is None else value.numpy() for name, value in gradients.items()}
 
 
 def _main(arguments: Sequence[str]) -> None:
