@@ -20,7 +20,7 @@ from pipeline.base.addresses import public_address
 from pipeline.base.fault import Fault, nearest, show_name
 
 Section = TypeVar("Section")
-SECTIONS = ("checkpoint", "model", "evaluation", "module")
+SECTIONS = ("checkpoint", "model", "evaluation", "module", "formats")
 _LIKE_A_NUMBER = re.compile(r"[-+]?[.0-9][0-9.,_:xobeE+-]{0,40}")
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from pipeline.base.addresses import check_public
 from pipeline.base.fault import Fault, nearest
 from pipeline.base.heads import Head
-from pipeline.base.yaml_sections import YamlFile
+from pipeline.base.yaml_sections import Member, YamlFile
+from pipeline.facts.formats import DEFAULT, FormatName, check_names
 
 # The folder of the website, and an address of the server.
 RESERVED = ("site", "healthz")
@@ -112,6 +113,8 @@ class Collection:
         references: numbered from 1, as the texts cite them; the first is the architecture's, the last jax2tf's.
         huggingface_dataset: the data set's id on Hugging Face, if it is there.
         activation: what turns the logits into probabilities, one of ACTIVATIONS; the one of the training.
+        formats: those that members are published in (pipeline.facts.formats), unless their own YAML files name others;
+            None for DEFAULT, of which one that cannot be made is left out.
     """
 
     name: str
@@ -127,9 +130,12 @@ class Collection:
     references: tuple[Reference, ...]
     huggingface_dataset: str | None = None
     activation: str = "softmax"
+    formats: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         check_activation(self.activation)
+        if self.formats is not None:
+            check_names(self.formats)
         for what, value in (("name", self.name), ("publisher.id", self.publisher.id)):
             if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value):
                 raise Fault(f"{what} must be lower-case letters, digits, '_' and '-', got {value!r}")
@@ -164,6 +170,32 @@ def read_activation(folder: Path) -> str:
     path = folder / "collection.yaml"
     activation = YamlFile(path).key("activation", str) if path.exists() else None
     return check_activation(activation or "softmax", str(path))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The formats that a member is to be published in.
+
+    Attributes:
+        names: in the order of FormatName.
+        required: whether somebody asked for them: one that cannot be made stops the publication then.
+    """
+
+    names: tuple[FormatName, ...]
+    required: bool
+
+
+def wanted_formats(member: Member, collection: Collection) -> Wanted:
+    """Returns the formats that a member's YAML file names, else its collection's, else DEFAULT.
+
+    Raises:
+        Fault: for an unknown format, or without the module itself.
+    """
+    own = member.key("formats", tuple[str, ...], "formats")
+    names = collection.formats if own is None else own
+    if names is None:
+        return Wanted(DEFAULT, required=False)
+    return Wanted(check_names(names, f"{member.path}: formats" if own is not None else "formats"), required=True)
 
 
 def collection_of(member: Path, hub_url: str | None) -> tuple[Collection, str]:
