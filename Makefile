@@ -104,7 +104,7 @@ AGAINST_BACKGROUND ?=## evaluate: BACKGROUND of AGAINST, likewise
 AGAINST_PROTOCOL ?=## evaluate: PROTOCOL of AGAINST, likewise
 AGAINST_ACTIVATION ?=## evaluate: ACTIVATION of AGAINST, likewise
 SAVED_MODEL ?=## doctor: a SavedModel's folder, archive or address, instead of MODEL's; formats: the folder of a module
-FORMATS ?=## formats: which, with commas; default plain,litert,litert-int8,onnx
+FORMATS ?=## which formats to make, with commas, such as xla,onnx; default those of the YAML files
 INDEX ?=## select, add: the pool's index.csv, a file or URL; default index.csv in CHECKPOINTS
 DIFF ?=## select: 1 to compare the choice with the collection's members
 CHECKPOINT ?=## add: the name or address of one of upstream's files, or of a copy on Hugging Face; new: your file or its URL
@@ -159,15 +159,16 @@ CHECKPOINT_FILES := checkpoint.npz checkpoint.json
 MODEL_FILES := $(HEADS:%=%/saved_model.pb)
 BUILD_FILES := build.json
 CARD_FILES := $(HEADS:%=%.md)
+FORMATS_FILES := formats.json
 # The cards for other hosts, which the hub keeps for make release.
 OTHER_CARD_FILES := $(HEADS:%=%.huggingface.md) kaggle/model-metadata.json $(HEADS:%=kaggle/%/model-instance-metadata.json)
 PACKAGE_FILES := $(foreach head,$(HEADS),$(head).tar.gz $(head).tar.gz.sha256)
-ALL_FILES := $(CHECKPOINT_FILES) $(MODEL_FILES) $(BUILD_FILES) report.json $(CARD_FILES) $(OTHER_CARD_FILES) $(PACKAGE_FILES) published.json
+ALL_FILES := $(CHECKPOINT_FILES) $(MODEL_FILES) $(BUILD_FILES) report.json $(FORMATS_FILES) $(CARD_FILES) $(OTHER_CARD_FILES) $(PACKAGE_FILES) published.json
 
-STAGES := fetch convert validate card collection package publish
+STAGES := fetch convert validate member_formats card collection package publish
 STAMPS := $(call shared,$(STAGES:%=%.code) templates site requirements hub hub_url require_accuracy sign \
     $(COLLECTIONS:%=collection-%.facts) collection-$(COLLECTION).hub \
-    $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint source pin verified model evaluation images module hub)))
+    $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint source pin verified model evaluation images formats module hub)))
 
 # Without it, make deletes the untouched peers of a grouped target that failed.
 .PRECIOUS: $(STAMPS) $(call outputs,$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json
@@ -201,7 +202,7 @@ receipt = $(call quote,$(1)=$(2)/published.json)
 run_stamps = ! test -x $(call quote,$(or $(INTERPRETER),$(PYTHON))) || $(RUN)stamps $(call quote,$S) $(YAMLS) \
   --receipts $(foreach model,$(MODELS),$(call receipt,$(model),$A/$(model))) \
   $(call receipt,collection-$(COLLECTION),$(PAGE)) --selected $(SELECTED) --settings $(SETTINGS) \
-  $(checkpoints) $(lock) $(images) $(moved) \
+  $(checkpoints) $(lock) $(images) $(call option,FORMATS,--formats) $(moved) \
   --set hub=$(call given,HUB) hub_url=$(call given,HUB_URL) require_accuracy='$(required)' \
   sign='$(if $(SIGN),yes)'
 $(STAMPS) &: FORCE | $(READY)
@@ -237,9 +238,16 @@ $A/%/report.json: $(call outputs,checkpoint.npz $(MODEL_FILES)) \
 	$(call stage,validate $*)$(RUN)validate $(yaml) \
 	  $(foreach file,checkpoint.npz $(HEADS) report.json,$(call out,$(file))) $(images)
 
-$(call outputs,$(CARD_FILES) $(OTHER_CARD_FILES)): $A/%/report.json \
+# After validate (order only): a model that fails there is not translated, and its figures do not matter to a translation.
+$A/%/formats.json: $(call outputs,$(MODEL_FILES)) \
+    $(call stamps,evaluation images formats) $(call shared,member_formats.code requirements) | $A/%/report.json
+	$(check)
+	$(call stage,formats $*)$(RUN)member_formats $(yaml) $(call out,) $(images) $(call option,FORMATS,--formats)
+
+$(call outputs,$(CARD_FILES) $(OTHER_CARD_FILES)): $A/%/report.json $A/%/formats.json \
     $(call stamps,checkpoint verified module) $(call shared,hub_url templates card.code)
-	$(call stage,card $*)$(RUN)card $(yaml) $(call out,report.json) $(call out,) $(hub_and_url) $(lock)
+	$(call stage,card $*)$(RUN)card $(yaml) $(call out,report.json) $(call out,) \
+	  --formats=$(call out,formats.json) $(hub_and_url) $(lock)
 
 define package_rule
 $$(call outputs,$(1).tar.gz $(1).tar.gz.sha256): $$A/%/$(1)/saved_model.pb $$(call shared,package.code requirements)
@@ -247,7 +255,7 @@ $$(call outputs,$(1).tar.gz $(1).tar.gz.sha256): $$A/%/$(1)/saved_model.pb $$(ca
 endef
 $(foreach head,$(HEADS),$(eval $(call package_rule,$(head))))
 
-$A/%/published.json: $(call outputs,report.json $(BUILD_FILES) $(CARD_FILES) $(OTHER_CARD_FILES) $(PACKAGE_FILES)) \
+$A/%/published.json: $(call outputs,report.json formats.json $(BUILD_FILES) $(CARD_FILES) $(OTHER_CARD_FILES) $(PACKAGE_FILES)) \
     $(call stamps,module hub) $(call shared,hub require_accuracy sign templates site publish.code)
 	$(DONE)$(call stage,publish $*)$(RUN)publish member $(yaml) $(call out,) $(call given,HUB) \
 	  $(call quote,$@) $(required) $(lock) $(call option,SIGN,--sign) $(hub_url)
@@ -349,9 +357,13 @@ doctor: | $(READY) ## show what the SavedModels of MODEL need and their faults; 
 	$(Q)$(RUN)doctor $(cached) \
 	  $(if $(SAVED_MODEL),$(call given,SAVED_MODEL),--publish $(foreach head,$(HEADS),$(call quote,$A/$(MODEL)/$(head))))
 # A member's YAML file says what the module's own files do not: handle, publisher, licence.
-formats: | checked_settings ## write the module SAVED_MODEL in the FORMATS of other runtimes, each proven there, into OUTPUT; with MODEL, its member
+ifneq ($(SAVED_MODEL)$(OUTPUT),)
+formats: | checked_settings ## write MODEL for other runtimes, each file proven there; or SAVED_MODEL, any module, into OUTPUT
 	$(Q)$(RUN)formats $(if $(MODEL),--member=$(call quote,$(filter %/$(MODEL).yaml,$(YAMLS)))) -- \
 	  $(call given,SAVED_MODEL) $(call given,OUTPUT) $(if $(FORMATS),$(call given,FORMATS))
+else
+formats: $(call in,$(SELECTED),formats.json)
+endif
 
 ##@ Add a model
 pool_index = $(call option,INDEX,--index) $(checkpoints) --kept=$(call quote,$A/selection/index.csv) $(cached)

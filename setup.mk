@@ -121,5 +121,5 @@ $(foreach goal,release-plan release,$(if $(call without,$(goal),$(TO)),$(error \
 $(foreach goal,yank unyank deprecate undeprecate alias,$(if $(call without,$(goal),$(MODULE)),$(error \
   say which version: make $(goal) MODULE=<publisher>/<module>/<version>)))
 $(if $(call without,doctor,$(SAVED_MODEL)$(MODEL)),$(error say which SavedModel: make doctor MODEL=<member>, one of $(MODELS); or make doctor SAVED_MODEL=<folder or .tar.gz>))
-$(if $(call without,formats,$(and $(SAVED_MODEL),$(OUTPUT))),$(error \
-  say which module and where to: make formats SAVED_MODEL=<the folder of a module> OUTPUT=<a folder to write>))
+$(if $(SAVED_MODEL)$(OUTPUT),$(if $(call without,formats,$(and $(SAVED_MODEL),$(OUTPUT))),$(error \
+  say which module and where to: make formats SAVED_MODEL=<the folder of a module> OUTPUT=<a folder to write>; or a member: make formats MODEL=<member>)))

@@ -3,8 +3,8 @@
     python -m pipeline.formats MODULE OUT [FORMAT ...] [--member MEMBER.yaml]
 
 MODULE is the folder of a module that pipeline.convert wrote. OUT gets plain/, model.tflite, model_int8.tflite,
-onnx/model.onnx and further ones, as the FORMATs say, and formats.json: the digest of each file, and what it was proven
-to keep. OUT appears when all is written and proven, or not at all.
+onnx/model.onnx with config.json and further ones, as the FORMATs say, and formats.json: the digest of each file, and
+what it was proven to keep. OUT appears when all is written and proven, or not at all.
 """
 
 import argparse
@@ -16,17 +16,19 @@ from pipeline.base.environment import CONVERT, prepare_environment
 from pipeline.base.files import expand_home
 from pipeline.base.program import program
 from pipeline.base.status import Status
+from pipeline.facts.formats import DEFAULT, FormatReport
+from pipeline.runtimes.judging import describe as describe_rung
 from pipeline.runtimes.modules import read_module
-from pipeline.runtimes.table import DEFAULT, FORMATS, require_packages, select_formats
-from pipeline.runtimes.writing import Written, check_target, write_formats
+from pipeline.runtimes.table import FORMATS, require_packages, select_formats
+from pipeline.runtimes.writing import check_target, write_formats
 
 
-def describe(written: Written) -> str:
+def describe(report: FormatReport) -> str:
     """Returns a line for a format: where it is, its size, and what was measured."""
-    checks = "; ".join(map(str, written.proof.checks))
-    size = f"{written.bytes / 1e6:,.1f} MB" if written.bytes >= 1e5 else f"{written.bytes:,} bytes"
-    proof = written.proof
-    return f"{written.wanted.name}: {written.wanted.path}, {size}; {proof.runtime} {proof.version}: {checks}"
+    size = sum(file.size for file in report.files)
+    shown = f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size:,} bytes"
+    ladder = "; ".join(describe_rung(rung) for rung in report.ladder)
+    return f"{report.name}: {FORMATS[report.name].path}, {shown}; {report.runtime} {report.version}: {ladder}"
 
 
 def main(arguments: Sequence[str]) -> str:
@@ -45,7 +47,9 @@ def main(arguments: Sequence[str]) -> str:
     check_target(args.module, args.out)
     module = read_module(args.module, args.member)
     with Status(f"formats {module.facts.publication.title}") as status:
-        write_formats(module, args.out, formats, status.begin, lambda written: status.print(describe(written)))
+        write_formats(
+            module, args.member, args.out, formats, status.begin, lambda report: status.print(describe(report))
+        )
     return f"{module.facts.publication.title}: {len(formats)} format{'s' if len(formats) > 1 else ''} in {args.out}"
 
 

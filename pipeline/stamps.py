@@ -2,7 +2,8 @@
 
     python -m pipeline.stamps FOLDER MEMBER.yaml... [--receipts NAME=RECEIPT...] [--set NAME=VALUE...]
                               [--selected NAME...] [--settings NAME...] [--checkpoints FOLDER_OR_URL] [--lock FILE]
-                              [--imagenet PLACE] [--real FILE] [--samples N] [--split SPLIT] [--check-only]
+                              [--imagenet PLACE] [--real FILE] [--samples N] [--split SPLIT] [--formats NAMES]
+                              [--check-only]
 
 refuses settings that no stage can use, then, without --check-only, a selected member's file that cannot be read, and
 writes into FOLDER, where the text differs:
@@ -10,6 +11,7 @@ writes into FOLDER, where the text differs:
     <stage>.code               the code of a stage and of all that it imports
     <member>.<section>         a section, with the digests of the files that it names
     <member>.source, .images   the checkpoint's file and the images, as the settings have them
+    <member>.formats           the formats to make, and what their files say of the member
     <member>.pin               renewed when the lock file has other weights than the fetched checkpoint
     <member>.verified          whether the lock file verifies a file that fetch could not verify
     <name>.hub                 renewed when the hub lacks something that the receipt lists
@@ -37,7 +39,7 @@ from pipeline.dag.settings import Settings, check_collections, check_environment
 from pipeline.hub.folder import hub_folder
 from pipeline.hub.settings import public_url
 
-STAGES = ("fetch", "convert", "validate", "card", "collection", "package", "publish")
+STAGES = ("fetch", "convert", "validate", "member_formats", "card", "collection", "package", "publish")
 
 
 def write_code(stamps: Stamps) -> None:
@@ -60,25 +62,32 @@ def write_member(
     name = member.path.stem
     for section, text in members.section_texts(member, collection, digests).items():
         stamps.write_unless_empty(f"{name}.{section}", text)
-    for setting in ("source", "images", "pin", "verified"):  # write_selected() fills them in
+    for setting in ("source", "images", "formats", "pin", "verified"):  # write_selected() fills them in
         stamps.write_unless_empty(f"{name}.{setting}", "")
 
 
 def write_selected(
-    stamps: Stamps, member: members.Sections, settings: Settings, digests: Digests, lock: LockFile | None
+    stamps: Stamps,
+    member: members.Sections,
+    collection: members.CollectionFacts,
+    settings: Settings,
+    digests: Digests,
+    lock: LockFile | None,
 ) -> None:
     """Writes the stamps that follow from the settings, for a member that they are for.
 
     Args:
         stamps: the folder of stamps; it lies in that of all members' outputs.
         member: the member.
-        settings: where its checkpoint and images are.
+        collection: what collection.yaml says.
+        settings: where its checkpoint and images are, and which formats to make.
         digests: the digests of large files.
         lock: its lock file; None for one that is not valid.
     """
     name = member.path.stem
     stamps.write_unless_empty(f"{name}.source", members.source_text(member, settings, digests))
     stamps.write_unless_empty(f"{name}.images", members.images_text(member, settings))
+    stamps.write_unless_empty(f"{name}.formats", members.formats_text(member, collection, settings))
     if member.checkpoint is None:
         return
     fetched = stamps.folder.parent / name / "checkpoint.npz"
@@ -111,7 +120,7 @@ def write_collection(
             raise Fault(member.fault)
         write_member(stamps, member, collection, digests)
         if path.stem in selected:
-            write_selected(stamps, member, settings, digests, lock)
+            write_selected(stamps, member, collection, settings, digests, lock)
     names = sorted(path.stem for path in paths)
     stamps.write(f"collection-{folder.name}.facts", " ".join([collection.digest, *names]))
 
@@ -139,6 +148,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--real", default="", help="the setting REAL")
     parser.add_argument("--samples", default="", help="the setting SAMPLES")
     parser.add_argument("--split", default="", help="the setting SPLIT")
+    parser.add_argument("--formats", default="", help="the setting FORMATS")
     parser.add_argument("--move", action="store_true", help="the setting MOVE")
     parser.add_argument("--check-only", action="store_true", help="refuse wrong settings, and write nothing")
     return parser.parse_args(arguments)
@@ -149,7 +159,15 @@ def main(arguments: Sequence[str]) -> None:
     values = dict(pair.split("=", 1) for pair in args.set)
     hub = values.get("hub", "")
     settings = Settings(
-        args.checkpoints, args.lock, args.imagenet, args.real, args.samples, hub, args.split, values.get("hub_url", "")
+        args.checkpoints,
+        args.lock,
+        args.imagenet,
+        args.real,
+        args.samples,
+        hub,
+        args.split,
+        values.get("hub_url", ""),
+        args.formats,
     )
     settings.check()
     check_environment(os.environ, args.settings)

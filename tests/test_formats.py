@@ -13,20 +13,24 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
-from pipeline.forms.quality import smallest_cosine
+from pipeline.base.heads import Head
+from pipeline.forms.precision import Precision
+from pipeline.forms.quality import BARS, smallest_cosine
 from pipeline.litert.metadata import read_metadata
 from pipeline.proof.loaders import SelfTest
+from pipeline.runtimes.judging import failures, judge_twin
 from pipeline.runtimes.modules import Module, read_module
-from pipeline.runtimes.proving import prove
 from pipeline.runtimes.table import FORMATS, select_formats
-from pipeline.runtimes.writing import check_target, make_files, write_formats
+from pipeline.runtimes.tensorflow_runs import run_modules
+from pipeline.runtimes.writing import check_target, write_formats
 from pipeline.saved_model.graph import parse
 from pipeline.saved_model.selftest import scaled
 from tests.conftest import ROOT, Stage, assert_refused, make, once
+from tests.runtimes.test_judging import climb
 
 FILES = {
     *("formats.json", "model.tflite", "model_float16.tflite", "model_int8.tflite"),
-    *("onnx/config.json", "onnx/preprocessor_config.json"),
+    *("config.json", "preprocessor_config.json"),
     *("onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_quantized.onnx"),
     *("plain/saved_model.pb", "plain/variables/variables.data-00000-of-00001", "plain/variables/variables.index"),
     *(f"plain/assets.extra/{name}" for name in ("labels.tsv", "provenance.json", "selftest.npz", "selftest.py")),
@@ -36,7 +40,7 @@ FILES = {
 # Refusals -------------------------------------------------------------------------------------------------------------
 def test_an_unknown_format_is_refused(tmp_path: Path, stage: Stage) -> None:
     done = stage("formats", tmp_path / "module", tmp_path / "out", "onxn")
-    assert_refused(done, "formats: unknown format 'onxn' (did you mean 'onnx'?); expected plain, litert,")
+    assert_refused(done, "formats: FORMATS: unknown format 'onxn' (did you mean 'onnx'?); expected some of")
 
 
 def test_a_folder_that_is_no_module_is_refused(tmp_path: Path, stage: Stage) -> None:
@@ -74,7 +78,7 @@ def test_only_a_folder_of_formats_alone_is_replaced(tmp_path: Path) -> None:
     for name in FILES:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).touch()
-    (target / "formats.json").write_text('{"schema": 1}')
+    (target / "formats.json").write_text('{"schema": 2}')
     check_target(tmp_path / "module", target)
     for name in ("thesis.tex", "onnx/notes.txt", "plain/thesis.tex", "plain/.git/HEAD"):
         (target / name).parent.mkdir(exist_ok=True)
@@ -82,9 +86,9 @@ def test_only_a_folder_of_formats_alone_is_replaced(tmp_path: Path) -> None:
         with pytest.raises(Fault, match=f"out: it would be replaced, and has other files than formats: {name}; choose"):
             check_target(tmp_path / "module", target)
         (target / name).unlink()
-    for content in ("[]", '{"schema": 2}', '{"fields": ["date"]}'):
+    for content in ("[]", '{"schema": 1}', '{"fields": ["date"]}'):
         (target / "formats.json").write_text(content)
-        with pytest.raises(Fault, match=r"formats\.json: it has no schema 1, as this command writes it; choose a new"):
+        with pytest.raises(Fault, match=r"formats\.json: it has no schema 2, as this command writes it; choose a new"):
             check_target(tmp_path / "module", target)
     (target / "formats.json").write_text("")
     with pytest.raises(Fault, match=r"formats\.json:1: not valid JSON \(it is empty\); choose a new folder"):
@@ -110,7 +114,7 @@ def written(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = make(published, *words, f"SAVED_MODEL={published}/artifacts/mini/classification", f"OUTPUT={folder}")
         assert done.returncode == 0, done.stderr
         for name in FORMATS:
-            assert f"\nformats mini: {name}: {FORMATS[name].path}, " in f"\n{done.stderr}{done.stdout}"
+            assert f"\nformats mini_classification: {name}: {FORMATS[name].path}, " in f"\n{done.stderr}{done.stdout}"
 
     return once(tmp_path_factory, "formats", build)
 
@@ -125,7 +129,7 @@ def test_every_file_is_recorded(written: Path, module: Module) -> None:
     files = {path.relative_to(written).as_posix() for path in written.rglob("*") if path.is_file()}
     assert files == FILES
     record = json.loads((written / "formats.json").read_text())
-    assert record["schema"] == 1
+    assert record["schema"] == 2
     assert record["module"] == {
         "handle": "tester/mini_classification/1",
         "content_sha256": module.facts.content_sha256,
@@ -136,11 +140,8 @@ def test_every_file_is_recorded(written: Path, module: Module) -> None:
     for name, facts in recorded.items():
         assert facts == {"sha256": sha256_of(written / name), "bytes": (written / name).stat().st_size}
     checks = record["formats"]["litert-int8"]["proof"]["checks"]
-    assert checks[0] == {"check": "self-test", "cosine_at_least": 0.99}
-    assert record["formats"]["plain"]["proof"]["checks"][-1] == {
-        "check": "gradients of the module",
-        "relative_error_at_most": 2e-4,
-    }
+    assert checks[0] == {"check": "cosine", "at_least": 0.99}
+    assert record["formats"]["plain"]["proof"]["checks"][-1] == {"check": "gradients", "at_most": 2e-4}
 
 
 def run_litert(file: Path, images: np.ndarray) -> np.ndarray:
@@ -177,10 +178,10 @@ def test_the_clients_compute_what_the_module_does(written: Path, module: Module)
     test: SelfTest = module.test
     for each in FORMATS.values():
         outputs = CLIENTS[each.runtime](written / each.path, scaled(test.pixels))
-        if each.least_cosine is None:
+        if each.precision is Precision.FLOAT32:
             assert test.relative_error(outputs) <= test.tolerance, each
         else:
-            assert smallest_cosine(outputs, test.outputs) >= each.least_cosine, each
+            assert smallest_cosine(outputs, test.outputs) >= BARS[each.precision].cosine, each
             assert test.relative_error(outputs) > test.tolerance, each  # it is another precision
 
 
@@ -206,9 +207,9 @@ def test_without_a_member_the_files_state_no_handle(published: Path, tmp_path: P
 
 def test_the_files_know_their_member(written: Path) -> None:
     metadata = read_metadata((written / "model_int8.tflite").read_bytes(), "model_int8.tflite")
-    assert (metadata.license, metadata.author, metadata.labels) == ("apache-2.0", "Tester", ("Red", "Green", "Blue"))
+    assert (metadata.license, metadata.author, metadata.labels) == ("apache-2.0", "tester", ("Red", "Green", "Blue"))
     assert metadata.source.module == "tester/mini_classification/1"
-    assert json.loads((written / "onnx/config.json").read_text())["id2label"]["2"] == "Blue"
+    assert json.loads((written / "config.json").read_text())["id2label"]["2"] == "Blue"
 
 
 def test_a_file_with_another_weight_fails_its_proof(written: Path, module: Module, tmp_path: Path) -> None:
@@ -220,43 +221,37 @@ def test_a_file_with_another_weight_fails_its_proof(written: Path, module: Modul
     place = content.index(largest)
     content[place : place + len(largest) // 2] = bytes(len(largest) // 2)
     (tmp_path / "model.tflite").write_bytes(content)
-    with pytest.raises(Fault, match=r"model\.tflite: LiteRT computes another result than the module \(self-test: "):
-        prove(FORMATS["litert"], tmp_path, module)
-    shutil.copytree(written / "onnx", tmp_path / "onnx")
-    shutil.copy(tmp_path / "onnx/model_quantized.onnx", tmp_path / "onnx/model.onnx")
-    with pytest.raises(Fault, match=r"model\.onnx: onnxruntime computes another result than the module \(self-test: "):
-        prove(FORMATS["onnx"], tmp_path, module)
+    assert failures(climb("litert", tmp_path, module.test)).startswith("parity ")
+    (tmp_path / "onnx").mkdir()
+    shutil.copy(written / "onnx/model_quantized.onnx", tmp_path / "onnx/model.onnx")
+    assert failures(climb("onnx", tmp_path, module.test)).startswith("parity ")
 
 
 def test_a_module_that_fails_its_selftest_has_no_formats(module: Module, tmp_path: Path) -> None:
     wrong = replace(module, test=replace(module.test, outputs=module.test.outputs + np.float32(0.1)))
-    message = f"{tmp_path}/out/onnx/model.onnx: onnxruntime computes another result than the module (self-test: "
+    message = f"{tmp_path}/out/onnx/model.onnx: onnxruntime computes another result than the module (parity "
     with pytest.raises(Fault, match=f"^{re.escape(message)}"):
-        write_formats(wrong, tmp_path / "out", select_formats(["onnx"]))
+        write_formats(wrong, None, tmp_path / "out", select_formats(["onnx"]))
     assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.long
-def test_a_second_run_gives_the_same_bytes(written: Path, module: Module, tmp_path: Path) -> None:
-    make_files(module, tmp_path, select_formats(FORMATS), lambda activity: None)
-    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert files == FILES - {"formats.json"}
-    assert [name for name in files if sha256_of(tmp_path / name) != sha256_of(written / name)] == []
+def test_a_second_run_gives_the_same_bytes(written: Path, published: Path, module: Module, tmp_path: Path) -> None:
+    member = published / "model_cards/tiny/mini.yaml"
+    write_formats(module, member, tmp_path / "out", select_formats(FORMATS))
+    files = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert files == FILES
+    assert [name for name in files if sha256_of(tmp_path / "out" / name) != sha256_of(written / name)] == []
 
 
 @pytest.mark.long
-def test_a_twin_that_computes_or_differentiates_otherwise_is_refused(
-    written: Path, module: Module, tmp_path: Path
-) -> None:
-    copy = tmp_path / "module"
-    shutil.copytree(module.folder, copy)
-    with np.load(copy / "assets.extra/selftest.npz") as archive:
-        arrays = dict(archive)
-    arrays["outputs"] = arrays["outputs"] + np.float32(1e-3)
-    np.savez(copy / "assets.extra/selftest.npz", allow_pickle=False, **arrays)
-    wrong = replace(module, folder=copy)
-    with pytest.raises(Fault, match=r"plain: TensorFlow computes another result .*self-test by every signature: rel"):
-        prove(FORMATS["plain"], written, wrong)
+def test_a_twin_that_computes_or_differentiates_otherwise_fails(written: Path, module: Module, tmp_path: Path) -> None:
+    run = run_modules(module.folder, written / "plain", None).twin
+    assert run is not None
+    assert failures(judge_twin(Head.CLASSIFICATION, run, module.test)) == ""
+    wrong = replace(module.test, outputs=module.test.outputs + np.float32(1e-3))
+    other = replace(run, errors={"call": wrong.relative_error(module.test.outputs)})
+    assert failures(judge_twin(Head.CLASSIFICATION, other, wrong)).startswith("parity ")
     twin = tmp_path / "plain"
     shutil.copytree(written / "plain", twin)
     saved_model = parse((twin / "saved_model.pb").read_bytes(), twin)
@@ -265,5 +260,8 @@ def test_a_twin_that_computes_or_differentiates_otherwise_is_refused(
             if node.op == "Identity" and node.attr["T"].type == 1:  # float32
                 node.op = "StopGradient"
     (twin / "saved_model.pb").write_bytes(saved_model.SerializeToString())
-    with pytest.raises(Fault, match=r"plain: these variables have no finite gradient: .* and 35 more; leave"):
-        prove(FORMATS["plain"], tmp_path, module)
+    stopped = run_modules(module.folder, twin, None).twin
+    assert stopped is not None
+    failed = failures(judge_twin(Head.CLASSIFICATION, stopped, module.test))
+    assert "gradients inf" in failed
+    assert "training 40" in failed

@@ -18,6 +18,7 @@ from pipeline.model.architectures import is_own
 from pipeline.model.section import Model, architecture_of
 
 Section = TypeVar("Section")
+_STAMPED = tuple(name for name in SECTIONS if name != "formats")  # whose stamp has a setting, too
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,28 @@ class CollectionFacts:
     Attributes:
         activation: the activation of the logits; "" where the file has a fault, which a stage reports.
         digest: the digest of the whole file.
+        formats: what the files of further formats say of it, and which there are by default.
     """
 
     activation: str
     digest: str
+    formats: str = ""
 
 
 def read_collection(folder: Path) -> CollectionFacts:
     """Parses collection.yaml once for all members of the folder."""
     path = folder / "collection.yaml"
+    plain: dict[str, Any] = {}
     try:
-        activation = str(YamlFile(path).key("activation", str))
+        file = YamlFile(path)
+        plain = file.plain()
+        activation = str(file.key("activation", str))
     except Fault:
         activation = ""
-    return CollectionFacts(activation, digest_texts([path], folder))
+    publisher = plain.get("publisher")
+    named = publisher.get("id") if isinstance(publisher, dict) else None
+    formats = json.dumps([plain.get("formats"), plain.get("license"), named], default=str)
+    return CollectionFacts(activation, digest_texts([path], folder), formats)
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,8 @@ def section_texts(member: Sections, collection: CollectionFacts, digests: Digest
     repaired, nothing but the cards is made again.
     """
     if member.fault:
-        return dict.fromkeys(SECTIONS, "") | {"module": hide_secrets(member.fault)}
-    texts = {name: json.dumps(member.plain.get(name), default=str) for name in SECTIONS}
+        return dict.fromkeys(_STAMPED, "") | {"module": hide_secrets(member.fault)}
+    texts = {name: json.dumps(member.plain.get(name), default=str) for name in _STAMPED}
     checkpoint = json.dumps(_identities(member.plain.get("checkpoint")), default=str)
     texts["checkpoint"] = hashlib.sha256(checkpoint.encode()).hexdigest()  # a source may hold a password
     if is_own(architecture := architecture_of(member.plain)):
@@ -128,6 +137,18 @@ def source_text(member: Sections, settings: Settings, digests: Digests) -> str:
     sources = list_sources(checkpoint, member.path.parent, settings.checkpoints or None)
     paths = (local_path(source.address) for source in sources if not is_remote(source.address))
     return next((digests.place(path) for path in paths if path.exists()), "")  # Orbax writes folders
+
+
+def formats_text(member: Sections, collection: CollectionFacts, settings: Settings) -> str:
+    """Returns which formats are wanted, and what their files say of the member: its version, publisher and licence.
+
+    "" for a member whose file cannot be read.
+    """
+    if member.fault:
+        return ""
+    module = member.plain.get("module")
+    version = module.get("version") if isinstance(module, dict) else None
+    return json.dumps([member.plain.get("formats"), version, collection.formats, settings.formats], default=str)
 
 
 def images_text(member: Sections, settings: Settings) -> str:

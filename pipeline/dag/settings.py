@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.base.addresses import check_public, public_address
 from pipeline.base.fault import Fault
+from pipeline.facts.formats import parse_names
 from pipeline.images.split import parse_split
 
 _LEAST = 7  # letters of a setting whose misspelling is recognised: shorter ones resemble too many other words
@@ -26,6 +27,7 @@ class Settings:
         hub: HUB, the folder to publish to.
         split: SPLIT, the part of the data set that the images are.
         hub_url: HUB_URL, the public address of the hub.
+        formats: FORMATS, the formats to make instead of those of the YAML files.
     """
 
     checkpoints: str = ""
@@ -36,6 +38,7 @@ class Settings:
     hub: str = ""
     split: str = ""
     hub_url: str = ""
+    formats: str = ""
 
     def check(self) -> None:
         """Raises Fault for the first setting that no stage can use."""
@@ -55,6 +58,8 @@ class Settings:
             raise Fault(f"SAMPLES={public_address(self.samples)}: expected a whole number from 1")
         if self.split:
             parse_split(self.split)
+        if self.formats:
+            parse_names(self.formats.split(","), "FORMATS")
         check_public(self.hub_url, "HUB_URL")
         if "://" in self.hub and not self.hub.startswith("file://"):
             raise Fault(

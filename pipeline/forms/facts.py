@@ -18,10 +18,10 @@ class Publication:
     """What a module's own files do not say.
 
     Attributes:
-        title: a short name, such as "ViT-S16".
+        title: a short name, such as "vit_s16_classification".
         handle: of the published version, such as "publisher/vit_s16_classification/2"; "" where none is known.
         version: of the module; 0 where none is known.
-        author: the publisher's name; "" where it is not known.
+        author: the publisher's id; "" where it is not known.
         license: as an SPDX identifier.
     """
 

@@ -1,16 +1,17 @@
 """Runs files in their runtime, in a process of its own, and measures how fast they are.
 
-    python -m MODULE IMAGES OUT THREADS ROUNDS SIZES FILE ...
+    python -m MODULE PLAN OUT
 
-MODULE is that of a runtime, which calls run_models() with its way to open a file. IMAGES is an .npy file; OUT, a
-folder, gets 0.npz for the first file and so on: the outputs and the figures. SIZES are those of batches, with commas.
+MODULE is that of a runtime, which calls run_models() with its way to open a file. PLAN is JSON: the number of threads,
+and a list of runs, as _Order has them. OUT, a folder, gets 0.npz for the first run and so on: outputs and figures.
 """
 
+import json
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pipeline.base.jobs import run_job, start_job
 
 Model = Callable[[np.ndarray], np.ndarray]  # float32 (n, size, size, 3) in [-1, 1] to (n, k)
 _SIZES = (1, 32)  # images
+_LONGEST = 3.0  # seconds of a measurement of speed, after a first call: the median of what there was time for
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,31 @@ class Runner:
 
 
 @dataclass(frozen=True, eq=False)
+class Order:
+    """What to run.
+
+    Attributes:
+        file: has one input and one output, as this project writes them.
+        images: float32 (n, size, size, 3) in [-1, 1].
+        sizes: of the batches; the last batch may be smaller.
+        speeds: the sizes of batches whose speed is measured.
+        rounds: the most calls of a measurement of speed.
+    """
+
+    file: Path
+    images: np.ndarray
+    sizes: Sequence[int] = _SIZES
+    speeds: Sequence[int] = ()
+    rounds: int = 5
+
+
+@dataclass(frozen=True, eq=False)
 class Run:
     """What a file computed, and how fast.
 
     Attributes:
         outputs: float32 (n, k) of all images, by the size of the batches that they were run in.
-        rates: images per second by the size of batches, medians; NaN where they were not measured.
+        rates: images per second by the size of batches, medians.
         load_seconds: to open the file.
         first_seconds: the first call, with one image.
         version: of the runtime.
@@ -54,6 +75,17 @@ class Run:
     version: str
 
 
+@dataclass(frozen=True)
+class _Order:
+    """An Order in the plan of a process, whose images are in an .npy file."""
+
+    file: str
+    images: str
+    sizes: list[int]
+    speeds: list[int]
+    rounds: int
+
+
 def run_files(
     runner: Runner,
     files: Sequence[Path],
@@ -62,36 +94,45 @@ def run_files(
     threads: int = 2,
     rounds: int = 5,
 ) -> list[Run]:
+    """Runs files on the same images, and measures the speed of all sizes unless `rounds` is 0, see run_orders()."""
+    return run_orders(runner, [Order(file, images, sizes, sizes if rounds else (), rounds) for file in files], threads)
+
+
+def run_orders(runner: Runner, orders: Sequence[Order], threads: int = 2) -> list[Run]:
     """Runs files on images, one after another, in a process of their own.
 
     Args:
         runner: of the files.
-        files: each with one input and one output, as this project writes them.
-        images: float32 (n, size, size, 3) in [-1, 1].
-        sizes: of the batches; the last batch may be smaller.
+        orders: what to run.
         threads: how many the runtime uses.
-        rounds: of each measurement of speed; 0 for none.
 
     Raises:
         Fault: when the runtime cannot load or run a file.
     """
     with tempfile.TemporaryDirectory() as folder:
-        images_file = Path(folder, "images.npy")
-        np.save(images_file, images, allow_pickle=False)
-        numbers = [str(threads), str(rounds), ",".join(map(str, sizes))]
-        names = ", ".join(file.name for file in files)
-        with start_job(
-            runner.module, [images_file, folder, *numbers, *files], f"{runner.name}'s run of {names}"
-        ) as job:
+        images: dict[int, str] = {}  # by the identity of the array: many orders share one
+        for order in orders:
+            if id(order.images) not in images:
+                path = Path(folder, f"images_{len(images)}.npy")
+                np.save(path, order.images, allow_pickle=False)
+                images[id(order.images)] = str(path)
+        plan = Path(folder, "plan.json")
+        written = [
+            _Order(str(each.file), images[id(each.images)], list(each.sizes), list(each.speeds), each.rounds)
+            for each in orders
+        ]
+        plan.write_text(json.dumps([threads, [asdict(order) for order in written]]), encoding="utf-8")
+        names = ", ".join(dict.fromkeys(order.file.name for order in orders))
+        with start_job(runner.module, [plan, folder], f"{runner.name}'s run of {names}") as job:
             job.wait()
-        return [_read_run(Path(folder, f"{index}.npz"), sizes) for index in range(len(files))]
+        return [_read_run(Path(folder, f"{index}.npz"), order) for index, order in enumerate(orders)]
 
 
-def _read_run(path: Path, sizes: Sequence[int]) -> Run:
+def _read_run(path: Path, order: Order) -> Run:
     with np.load(path) as arrays:
         return Run(
-            {size: arrays[f"outputs_{size}"] for size in sizes},
-            {size: float(arrays[f"rate_{size}"]) for size in sizes},
+            {size: arrays[f"outputs_{size}"] for size in order.sizes},
+            {size: float(arrays[f"rate_{size}"]) for size in order.speeds},
             float(arrays["load_seconds"]),
             float(arrays["first_seconds"]),
             str(arrays["version"]),
@@ -108,25 +149,48 @@ def run_models(runner: Runner, open_model: Callable[[Path, int], Model], version
     """
 
     def main(arguments: Sequence[str]) -> None:
-        images_file, out, threads, rounds, sizes, *files = arguments
-        images, known = np.load(images_file), version()
-        for index, file in enumerate(files):
-            started = time.perf_counter()
-            model = open_model(Path(file), int(threads))
-            loaded = time.perf_counter()
-            model(images[:1])
-            called = time.perf_counter()
-            arrays: dict[str, Any] = {
-                "load_seconds": loaded - started,
-                "first_seconds": called - loaded,
-                "version": known,
-            }
-            for size in map(int, sizes.split(",")):
-                arrays[f"outputs_{size}"] = run_batches(model, images, size)
-                arrays[f"rate_{size}"] = _measure_rate(model, np.resize(images, (size, *images.shape[1:])), int(rounds))
-            np.savez(Path(out, f"{index}.npz"), allow_pickle=False, **arrays)
+        plan, out = map(Path, arguments)
+        threads, orders = json.loads(plan.read_text(encoding="utf-8"))
+        known = version()
+        for index, order in enumerate(_Order(**each) for each in orders):
+            run = _run(order, lambda file: open_model(file, threads), known)
+            arrays: dict[str, Any] = {f"outputs_{size}": outputs for size, outputs in run.outputs.items()}
+            arrays |= {f"rate_{size}": rate for size, rate in run.rates.items()}
+            figures = {name: getattr(run, name) for name in ("load_seconds", "first_seconds", "version")}
+            np.savez(out / f"{index}.npz", allow_pickle=False, **arrays, **figures)
 
     run_job(runner.module, main)
+
+
+def _run(order: _Order, open_model: Callable[[Path], Model], version: str) -> Run:
+    images = np.load(order.images)
+    whole = Order(Path(order.file), images, order.sizes, order.speeds, order.rounds)
+    return measure_run(lambda: open_model(whole.file), whole, version)
+
+
+def measure_run(load: Callable[[], Model], order: Order, version: str) -> Run:
+    """Loads a model in this process, runs it as the order says, and measures both.
+
+    Args:
+        load: returns the model of the order's file.
+        order: what to run.
+        version: of the runtime, which is imported already.
+    """
+    images, started = order.images, time.perf_counter()
+    model = load()
+    loaded = time.perf_counter()
+    model(images[:1])
+    called = time.perf_counter()
+    return Run(
+        {size: run_batches(model, images, size) for size in order.sizes},
+        {
+            size: _measure_rate(model, np.resize(images, (size, *images.shape[1:])), order.rounds)
+            for size in order.speeds
+        },
+        loaded - started,
+        called - loaded,
+        version,
+    )
 
 
 def run_batches(model: Model, images: np.ndarray, size: int) -> np.ndarray:
@@ -135,12 +199,11 @@ def run_batches(model: Model, images: np.ndarray, size: int) -> np.ndarray:
 
 
 def _measure_rate(model: Model, images: np.ndarray, rounds: int) -> float:
-    """Returns images per second, the median of several calls after one that is not counted; NaN for no rounds."""
-    if not rounds:
-        return float("nan")
-    seconds = []
-    for _ in range(rounds + 1):
+    """Returns images per second, the median of several calls after one that is not counted."""
+    model(images)
+    seconds: list[float] = []
+    while len(seconds) < rounds and sum(seconds) < _LONGEST:
         started = time.perf_counter()
         model(images)
         seconds.append(time.perf_counter() - started)
-    return len(images) / statistics.median(seconds[1:])
+    return len(images) / statistics.median(seconds)

@@ -20,7 +20,7 @@ def write_files(
     plain: Path,
     target: Path,
     facts: Facts,
-    examples: Examples,
+    examples: Examples | None,
     precisions: Sequence[Precision] = tuple(Precision),
     bars: Mapping[Precision, Bar] = BARS,
 ) -> dict[Precision, Quality]:
@@ -30,12 +30,12 @@ def write_files(
         plain: the module's plain twin, a SavedModel of ordinary TensorFlow operations.
         target: the folder for the files.
         facts: what the files say.
-        examples: what quantized files are tried on.
+        examples: what quantized files are tried on; None leaves that to the caller.
         precisions: which files to write.
         bars: what each quantized file must keep.
 
     Returns:
-        What was measured of each quantized file.
+        What was measured of each quantized file; {} without examples.
 
     Raises:
         Fault: when LiteRT lacks an operation, or a quantized file is outside its bar; nothing is written then.
@@ -52,7 +52,7 @@ def write_converted(
     converted: Path,
     target: Path,
     facts: Facts,
-    examples: Examples,
+    examples: Examples | None,
     precisions: Sequence[Precision] = tuple(Precision),
     bars: Mapping[Precision, Bar] = BARS,
 ) -> dict[Precision, Quality]:
@@ -67,7 +67,7 @@ def write_converted(
         metadata = metadata_of(facts, precision)
         content, associated = write_metadata(metadata), metadata.associated_files()
         file.write_bytes(add_metadata(file.read_bytes(), metadata.output, content, associated))
-    qualities = measure(RUNNER, files, facts.head, examples)
+    qualities = measure(RUNNER, files, facts.head, examples) if examples else {}
     for precision, quality in qualities.items():
         check(file_name(precision), quality, bars[precision])
     for precision in precisions:

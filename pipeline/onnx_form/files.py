@@ -39,7 +39,7 @@ def write_files(
     source: Path,
     target: Path,
     facts: Facts,
-    examples: Examples,
+    examples: Examples | None,
     precisions: Sequence[Precision] = tuple(Precision),
     bars: Mapping[Precision, Bar] = BARS,
 ) -> dict[Precision, Quality]:
@@ -47,14 +47,14 @@ def write_files(
 
     Args:
         source: the module, a SavedModel that pipeline.convert wrote.
-        target: the folder, which is replaced when all files are complete.
+        target: the folder, which is replaced when all files are complete: it gets onnx/, and two files beside that.
         facts: what the files say.
-        examples: what the quantized files are tried on.
+        examples: what the quantized files are tried on; None leaves that to the caller.
         precisions: which files to write.
         bars: what each quantized file must keep.
 
     Returns:
-        What was measured of each quantized file.
+        What was measured of each quantized file; {} without examples.
 
     Raises:
         Fault: when the module is damaged, has an operation that is not translated, or is too large for ONNX, or when a
@@ -64,6 +64,7 @@ def write_files(
     module = read_module(source)
     check_labels(facts.labels, module.graph.outputs[0].shape[-1], source)
     with replacing_folder(target) as folder:
+        (folder / "onnx").mkdir()
         files = {}
         for precision, model in _models(fold(module.graph), facts, precisions):
             files[precision] = folder / file_name(precision)
@@ -72,7 +73,7 @@ def write_files(
             files[precision].write_bytes(model.SerializeToString(deterministic=True))
         write_text(folder / CONFIGURATION, as_text(configuration(facts)))
         write_text(folder / PREPROCESSOR, as_text(preprocessor_configuration(facts)))
-        qualities = measure(RUNNER, files, facts.head, examples)
+        qualities = measure(RUNNER, files, facts.head, examples) if examples else {}
         for precision, quality in qualities.items():
             check(f"{source}: {file_name(precision)}", quality, bars[precision])
         if Precision.FLOAT32 not in precisions:  # the others were compared with it

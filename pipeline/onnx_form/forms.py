@@ -6,11 +6,12 @@ CONFIGURATION, PREPROCESSOR = "config.json", "preprocessor_config.json"
 
 
 def file_name(precision: Precision) -> str:
-    """Returns the name of a model's file.
+    """Returns the name of a model's file below the folder of all formats.
 
     In float16, softmax, normalizations and sums are float32 all the same.
     """
-    return {"float32": "model.onnx", "float16": "model_fp16.onnx", "int8": "model_quantized.onnx"}[precision]
+    suffix = {"float32": "", "float16": "_fp16", "int8": "_quantized"}[precision]
+    return f"onnx/model{suffix}.onnx"
 
 
 FILES = (*map(file_name, Precision), CONFIGURATION, PREPROCESSOR)

@@ -112,6 +112,9 @@ def check_member(folder: Path, member: Path) -> None:
 def read_publication(member: Path, head: Head) -> Publication:
     """Returns what a member's YAML file, and collection.yaml beside it, say of a module.
 
+    That is written into published files, which never change: names that a publisher may correct on a card, such as the
+    title, are none of it.
+
     Raises:
         Fault: when one of them is missing or malformed.
     """
@@ -119,8 +122,8 @@ def read_publication(member: Path, head: Head) -> Publication:
     section, collection = yaml.section("module", ModuleSection), read_collection(member.parent / "collection.yaml")
     return Publication(
         handle=handle(collection, yaml.name, head, section.version),
-        title=section.title,
+        title=f"{yaml.name}_{head}",
         version=section.version,
-        author=collection.publisher.name,
+        author=collection.publisher.id,
         license=collection.license,
     )

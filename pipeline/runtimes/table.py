@@ -6,9 +6,9 @@ from enum import StrEnum
 from importlib.util import find_spec
 
 from pipeline.base.extras import install_line
-from pipeline.base.fault import Fault, nearest
+from pipeline.base.fault import Fault
+from pipeline.facts.formats import DEFAULT, FormatName, parse_names
 from pipeline.forms.precision import Precision
-from pipeline.forms.quality import BARS
 from pipeline.litert import forms as litert
 from pipeline.onnx_form import forms as onnx
 
@@ -29,10 +29,6 @@ class Runtime(StrEnum):
         return ("tensorflow", "jaxlib", *more.get(self, ()))
 
 
-# The smallest cosine between the outputs of a format and the exact ones; float32 must keep the module's own tolerance.
-COSINES: Mapping[Precision, float] = {precision: bar.cosine for precision, bar in BARS.items()}
-
-
 @dataclass(frozen=True)
 class Format:
     """A format.
@@ -45,44 +41,46 @@ class Format:
         beside: further files that belong to it.
     """
 
-    name: str
+    name: FormatName
     path: str
     runtime: Runtime
     precision: Precision = Precision.FLOAT32
     beside: tuple[str, ...] = ()
 
     @property
-    def least_cosine(self) -> float | None:
-        """The smallest cosine to the exact outputs; None where the module's own tolerance must be kept."""
-        return COSINES.get(self.precision)
+    def is_folder(self) -> bool:
+        """Whether it is a SavedModel, which is published as a .tar.gz."""
+        return self.runtime is Runtime.TENSORFLOW
+
+    @property
+    def published(self) -> str:
+        """Its file below the folder of the version in a hub."""
+        return f"{self.path}.tar.gz" if self.is_folder else self.path
 
 
-_CONFIGURATION = (f"onnx/{onnx.CONFIGURATION}", f"onnx/{onnx.PREPROCESSOR}")
-
-
-def _litert(name: str, precision: Precision) -> Format:
+def _litert(name: FormatName, precision: Precision) -> Format:
     return Format(name, litert.file_name(precision), Runtime.LITERT, precision)
 
 
-def _onnx(name: str, precision: Precision) -> Format:
-    return Format(name, f"onnx/{onnx.file_name(precision)}", Runtime.ONNX, precision, _CONFIGURATION)
+def _onnx(name: FormatName, precision: Precision) -> Format:
+    return Format(name, onnx.file_name(precision), Runtime.ONNX, precision, (onnx.CONFIGURATION, onnx.PREPROCESSOR))
 
 
 _TABLE = (
-    Format("plain", "plain", Runtime.TENSORFLOW),
-    _litert("litert", Precision.FLOAT32),
-    _litert("litert-float16", Precision.FLOAT16),
-    _litert("litert-int8", Precision.INT8),
-    _onnx("onnx", Precision.FLOAT32),
-    _onnx("onnx-fp16", Precision.FLOAT16),
-    _onnx("onnx-int8", Precision.INT8),
+    Format(FormatName.PLAIN, "plain", Runtime.TENSORFLOW),
+    _litert(FormatName.LITERT, Precision.FLOAT32),
+    _litert(FormatName.LITERT_FLOAT16, Precision.FLOAT16),
+    _litert(FormatName.LITERT_INT8, Precision.INT8),
+    _onnx(FormatName.ONNX, Precision.FLOAT32),
+    _onnx(FormatName.ONNX_FP16, Precision.FLOAT16),
+    _onnx(FormatName.ONNX_INT8, Precision.INT8),
 )
-FORMATS: Mapping[str, Format] = {each.name: each for each in _TABLE}
-DEFAULT = ("plain", "litert", "litert-int8", "onnx")
+# All but the module itself, from which the others are made.
+FORMATS: Mapping[FormatName, Format] = {each.name: each for each in _TABLE}
 
 
 def select_formats(words: Iterable[str]) -> tuple[Format, ...]:
-    """Returns formats in the order of the table, each once.
+    """Returns the formats that somebody asked for, without the module itself, in the order of the table.
 
     Args:
         words: names, also several in a word with commas between; none for DEFAULT.
@@ -91,10 +89,12 @@ def select_formats(words: Iterable[str]) -> tuple[Format, ...]:
         Fault: for an unknown name.
     """
     names = [name for word in words for name in word.replace(",", " ").split()] or DEFAULT
-    for name in names:
-        if name not in FORMATS:
-            raise Fault(f"unknown format {name!r}{nearest(name, FORMATS)}; expected {', '.join(FORMATS)}")
-    return tuple(each for each in _TABLE if each.name in names)
+    return of_names(parse_names(names, "FORMATS"))
+
+
+def of_names(names: Iterable[FormatName]) -> tuple[Format, ...]:
+    """Returns formats by their names, without the module itself."""
+    return tuple(FORMATS[name] for name in names if name in FORMATS)
 
 
 def require_packages(formats: Sequence[Format]) -> None:

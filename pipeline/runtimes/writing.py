@@ -1,60 +1,38 @@
 """Writes the formats of a module into a folder, and proves each."""
 
 import json
-import math
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.fault import Fault, list_names, show_name
-from pipeline.base.files import replacing_folder, sha256_of, write_text
+from pipeline.base.files import replacing_folder, write_text
 from pipeline.base.json_files import load_json
-from pipeline.forms.quality import BARS, Examples
-from pipeline.litert.files import write_files as write_litert
-from pipeline.runtimes.modules import Module, example_images
-from pipeline.runtimes.proving import Check, Proof, prove
-from pipeline.runtimes.table import FORMATS, Format, Runtime, require_packages
+from pipeline.facts.formats import FormatName, FormatReport
+from pipeline.runtimes.judging import bound
+from pipeline.runtimes.making import How, Subject, make_formats
+from pipeline.runtimes.modules import Module
+from pipeline.runtimes.table import FORMATS, Format, require_packages
 from pipeline.saved_model.files import is_published
-from pipeline.saved_model.load import start_tensorflow
 
 RECORD = "formats.json"
-SCHEMA = 1
-_PLAIN = FORMATS["plain"].path
-
-
-@dataclass(frozen=True)
-class Written:
-    """A format that was written.
-
-    Attributes:
-        wanted: the format.
-        files: the SHA-256 and the bytes of each of its files, by path below the folder of all formats.
-        proof: what was measured of it.
-    """
-
-    wanted: Format
-    files: Mapping[str, tuple[str, int]]
-    proof: Proof
-
-    @property
-    def bytes(self) -> int:
-        """The size of all its files."""
-        return sum(size for _, size in self.files.values())
+SCHEMA = 2  # 1 had the configuration of ONNX in its folder
+_PLAIN = FORMATS[FormatName.PLAIN].path
 
 
 def write_formats(
     module: Module,
+    member: Path | None,
     target: Path,
     formats: Sequence[Format],
     begin: Callable[[str], None] = lambda activity: None,
-    done: Callable[[Written], None] = lambda written: None,
-) -> tuple[Written, ...]:
+    done: Callable[[FormatReport], None] = lambda report: None,
+) -> tuple[FormatReport, ...]:
     """Writes formats of a module into a folder, which is replaced once all are whole and proven.
 
     Args:
         module: the module.
+        member: the YAML file of its member, or None.
         target: the folder; a new one, an empty one, or one that this function wrote.
         formats: which to write.
         begin: is told what is being done, in words.
@@ -67,16 +45,14 @@ def write_formats(
     """
     check_target(module.folder, target)
     require_packages(formats)
+    how = How(required=True, packed=False, begin=begin, done=lambda head, report: done(report))
     with replacing_folder(target) as folder:
         try:
-            make_files(module, folder, formats, begin)
-            written = tuple(_prove(each, folder, module, begin, done) for each in formats)
+            (reports,) = make_formats([Subject(module, member, tuple(formats), folder)], None, how)
         except Fault as fault:
             raise Fault(str(fault).replace(str(folder), str(target))) from None
-        if FORMATS["plain"] not in formats and (folder / _PLAIN).exists():  # LiteRT's converter needed it
-            shutil.rmtree(folder / _PLAIN)
-        write_text(folder / RECORD, render_record(module, written))
-    return written
+        write_text(folder / RECORD, render_record(module, reports))
+    return reports
 
 
 def check_target(source: Path, target: Path) -> None:
@@ -110,49 +86,7 @@ def _is_written(name: str) -> bool:
     return name == RECORD or any(name in (each.path, *each.beside) for each in FORMATS.values())
 
 
-def make_files(module: Module, folder: Path, formats: Sequence[Format], begin: Callable[[str], None]) -> None:
-    """Writes the files of formats without proof, the same bytes each time; the plain twin also for LiteRT.
-
-    Raises:
-        Fault: when the module cannot be translated, or a quantized file is too far from that of float32.
-    """
-    precisions = {runtime: [each.precision for each in formats if each.runtime is runtime] for runtime in Runtime}
-    examples = Examples(example_images(module.test))
-    # The rest of a bar is about real images.
-    bars = {precision: replace(bar, size=math.inf, top1=1, same_class=0) for precision, bar in BARS.items()}
-    if precisions[Runtime.TENSORFLOW] or precisions[Runtime.LITERT]:
-        begin("writing the plain twin")
-        start_tensorflow()  # without its log lines, which the next import would print
-        from pipeline.translate.saved_models import write_plain
-
-        write_plain(module.folder, folder / _PLAIN)
-    if wanted := precisions[Runtime.LITERT]:
-        begin("writing the LiteRT files")
-        write_litert(folder / _PLAIN, folder, module.facts, examples, wanted, bars)
-    if wanted := precisions[Runtime.ONNX]:
-        from pipeline.onnx_form.files import write_files as write_onnx  # imports onnx
-
-        begin("writing the ONNX files")
-        write_onnx(module.folder, folder / "onnx", module.facts, examples, wanted, bars)
-
-
-def _prove(
-    wanted: Format, folder: Path, module: Module, begin: Callable[[str], None], done: Callable[[Written], None]
-) -> Written:
-    begin(f"proving {wanted.name} in {wanted.runtime}")
-    written = Written(wanted, _digests(wanted, folder), prove(wanted, folder, module))
-    done(written)
-    return written
-
-
-def _digests(wanted: Format, folder: Path) -> dict[str, tuple[str, int]]:
-    path = folder / wanted.path
-    paths = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-    paths += [folder / name for name in wanted.beside]
-    return {each.relative_to(folder).as_posix(): (sha256_of(each), each.stat().st_size) for each in paths}
-
-
-def render_record(module: Module, written: Sequence[Written]) -> str:
+def render_record(module: Module, reports: Sequence[FormatReport]) -> str:
     """Returns the content of formats.json.
 
     It has the limits that each format kept, not what was measured: figures differ by machine, and the same module must
@@ -161,25 +95,16 @@ def render_record(module: Module, written: Sequence[Written]) -> str:
     record = {
         "schema": SCHEMA,
         "module": {"handle": module.facts.publication.handle or None, "content_sha256": module.facts.content_sha256},
-        "formats": {each.wanted.name: _render(each) for each in written},
+        "formats": {report.name: _render(report) for report in reports},
     }
     return json.dumps(record, indent=2) + "\n"
 
 
-def _render(written: Written) -> dict[str, Any]:
-    files = {name: {"sha256": digest, "bytes": size} for name, (digest, size) in written.files.items()}
+def _render(report: FormatReport) -> dict[str, Any]:
+    checks = [{"check": rung.rung, bound(rung): rung.tolerance} for rung in report.ladder if rung.value is not None]
     return {
-        "path": written.wanted.path,
-        "precision": written.wanted.precision,
-        "files": files,
-        "proof": {
-            "runtime": written.proof.runtime,
-            "version": written.proof.version,
-            "checks": [_render_check(check) for check in written.proof.checks],
-        },
+        "path": FORMATS[report.name].path,
+        "precision": report.precision,
+        "files": {file.path: {"sha256": file.sha256, "bytes": file.size} for file in report.files},
+        "proof": {"runtime": report.runtime, "version": report.version, "checks": checks},
     }
-
-
-def _render_check(check: Check) -> dict[str, str | float]:
-    bound = "cosine_at_least" if check.is_least else "relative_error_at_most"
-    return {"check": check.name, bound: check.limit}

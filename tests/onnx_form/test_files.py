@@ -168,7 +168,9 @@ def test_only_the_forms_that_are_wanted_are_written(published: Path, written: Pa
     folder, target = source(published, "mini/classification"), tmp_path / "out"
     for precisions in ((Precision.FLOAT16,), (Precision.FLOAT32, Precision.INT8)):
         qualities = write_files(folder, target, facts_of(folder), Examples(selftest(folder)[0]), precisions, BARS)
-        assert {path.name for path in target.glob("*.onnx")} == {file_name(precision) for precision in precisions}
+        assert {f"onnx/{path.name}" for path in target.glob("onnx/*.onnx")} == {
+            file_name(precision) for precision in precisions
+        }
         assert set(qualities) == set(precisions) - {Precision.FLOAT32}
         for precision in precisions:
             assert sha256_of(target / file_name(precision)) == sha256_of(
@@ -179,7 +181,7 @@ def test_only_the_forms_that_are_wanted_are_written(published: Path, written: Pa
 def test_a_file_outside_its_bar_is_not_written(published: Path, tmp_path: Path) -> None:
     folder = source(published, "mini/classification")
     bars = BARS | {Precision.INT8: Bar(size=0.01, top1=1, same_class=0, cosine=0.9)}
-    with pytest.raises(Fault, match=r"mini/classification: model_quantized.onnx: .* of float32 \(at most 1%\)"):
+    with pytest.raises(Fault, match=r"mini/classification: onnx/model_quantized.onnx: .* of float32 \(at most 1%\)"):
         write_files(folder, tmp_path / "out", facts_of(folder), Examples(selftest(folder)[0]), bars=bars)
     assert list(tmp_path.iterdir()) == []
 

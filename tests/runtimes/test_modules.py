@@ -10,7 +10,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.runtimes.modules import check_member, find_activation, name_of, read_publication
 from pipeline.saved_model.classes import Classes
-from tests.runtimes.test_proving import TEST
+from tests.runtimes.test_judging import TEST
 
 
 def test_the_activation_is_that_of_the_probabilities() -> None:
@@ -23,8 +23,8 @@ def test_the_activation_is_that_of_the_probabilities() -> None:
 
 def test_a_member_tells_handle_publisher_and_licence(tiny: Path) -> None:
     publication = read_publication(tiny / "mini.yaml", Head.FE)
-    assert (publication.handle, publication.title, publication.version) == ("tester/mini_fe/1", "mini", 1)
-    assert (publication.author, publication.license) == ("Tester", "apache-2.0")
+    assert (publication.handle, publication.title, publication.version) == ("tester/mini_fe/1", "mini_fe", 1)
+    assert (publication.author, publication.license) == ("tester", "apache-2.0")
 
 
 @pytest.mark.parametrize(

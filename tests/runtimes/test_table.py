@@ -7,10 +7,11 @@ from enum import StrEnum
 import pytest
 
 from pipeline.base.fault import Fault
+from pipeline.facts.formats import DEFAULT, FormatName
 from pipeline.forms.precision import Precision
 from pipeline.litert import forms as litert
 from pipeline.onnx_form import forms as onnx
-from pipeline.runtimes.table import DEFAULT, FORMATS, Runtime, require_packages, select_formats
+from pipeline.runtimes.table import FORMATS, Runtime, require_packages, select_formats
 
 
 def test_the_files_are_those_that_the_parts_write() -> None:
@@ -18,25 +19,28 @@ def test_the_files_are_those_that_the_parts_write() -> None:
         return {each.precision: each.path for each in FORMATS.values() if each.runtime is runtime}
 
     assert paths(Runtime.LITERT) == {each: litert.file_name(each) for each in Precision}
-    assert paths(Runtime.ONNX) == {each: f"onnx/{onnx.file_name(each)}" for each in Precision}
+    assert paths(Runtime.ONNX) == {each: onnx.file_name(each) for each in Precision}
     assert paths(Runtime.TENSORFLOW) == {"float32": "plain"}
 
 
-def test_only_float32_is_exact() -> None:
-    assert {each.precision for each in FORMATS.values() if each.least_cosine is None} == {Precision.FLOAT32}
+def test_savedmodels_are_published_as_archives() -> None:
+    assert {each.published for each in FORMATS.values() if each.is_folder} == {"plain.tar.gz"}
+    assert all(each.published == each.path for each in FORMATS.values() if not each.is_folder)
 
 
 def test_formats_are_selected_in_the_order_of_the_table() -> None:
     def names(*words: str) -> tuple[str, ...]:
         return tuple(each.name for each in select_formats(words))
 
-    assert names() == names("", ",") == DEFAULT
-    assert names("onnx", "plain,onnx", "litert litert-int8") == DEFAULT
+    default = DEFAULT[1:]  # the module itself is no file of the folder
+    assert names() == names("", ",") == default
+    assert names("onnx", "plain,onnx", "litert litert-int8") == default
+    assert names("xla,onnx") == ("onnx",)
     assert names(",".join(FORMATS)) == tuple(FORMATS)
 
 
 def test_an_unknown_format_is_refused() -> None:
-    message = "unknown format 'onnx-fp61' (did you mean 'onnx-fp16'?); expected plain, litert, litert-float16,"
+    message = "FORMATS: unknown format 'onnx-fp61' (did you mean 'onnx-fp16'?); expected some of xla, plain, "
     with pytest.raises(Fault, match=re.escape(message)):
         select_formats(["plain", "onnx-fp61"])
 
@@ -62,4 +66,4 @@ class Missing(StrEnum):
 def test_missing_packages_are_named(runtime: Missing, message: str) -> None:
     require_packages([])
     with pytest.raises(Fault, match=rf"^{message} .*\[runtimes\]"):
-        require_packages([replace(FORMATS["onnx"], runtime=runtime)])  # type: ignore[arg-type]
+        require_packages([replace(FORMATS[FormatName.ONNX], runtime=runtime)])  # type: ignore[arg-type]

@@ -1,0 +1,236 @@
+"""Makes the formats of modules, and proves each in its own runtime."""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.base.fault import Fault
+from pipeline.base.files import sha256_of
+from pipeline.base.heads import Head
+from pipeline.facts.formats import FormatFile, FormatReport, Speed
+from pipeline.facts.report import Rung
+from pipeline.forms.precision import Precision
+from pipeline.forms.quality import BARS
+from pipeline.forms.running import Order, Run, Runner, run_orders
+from pipeline.litert import running as litert
+from pipeline.onnx_form import running as onnx
+from pipeline.runtimes.judging import Images, compare_on_images, failures, judge_file, judge_quality, judge_twin
+from pipeline.runtimes.modules import BATCHES, Module, example_images
+from pipeline.runtimes.table import FORMATS, Format, Runtime
+from pipeline.runtimes.tensorflow_job import Outcome, Task, write_and_run
+from pipeline.runtimes.tensorflow_runs import BATCH
+from pipeline.saved_model.packing import pack
+
+THREADS = 2
+_RUNNERS: Mapping[Runtime, Runner] = {Runtime.LITERT: litert.RUNNER, Runtime.ONNX: onnx.RUNNER}
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A module whose formats are made.
+
+    Attributes:
+        module: the module.
+        member: the YAML file of its member, or None.
+        formats: which to make.
+        folder: of all of them; an empty one, which keeps those that were made.
+    """
+
+    module: Module
+    member: Path | None
+    formats: tuple[Format, ...]
+    folder: Path
+
+    @property
+    def head(self) -> Head:
+        return self.module.facts.head
+
+    def files(self, runtime: Runtime, refused: Mapping[str, str]) -> tuple[Format, ...]:
+        """Its formats of a runtime, if that has not refused them."""
+        return tuple(each for each in self.formats if each.runtime is runtime and runtime not in refused)
+
+
+@dataclass(frozen=True)
+class How:
+    """How formats are made.
+
+    Attributes:
+        required: whether one that cannot be made, or falls below its bar, is a fault; else it is left out.
+        packed: whether SavedModels become a .tar.gz.
+        begin: is told what is being done, in words.
+        done: is told of each format that is proven or left out.
+    """
+
+    required: bool
+    packed: bool
+    begin: Callable[[str], None] = lambda activity: None
+    done: Callable[[Head, FormatReport], None] = lambda head, report: None
+
+
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """A file's runs: of the examples in batches of BATCHES, and of the images, or the examples again, for its speed."""
+
+    examples: Run
+    whole: Run
+
+
+def make_formats(subjects: Sequence[Subject], images: Images | None, how: How) -> list[tuple[FormatReport, ...]]:
+    """Writes the formats of modules into their folders, and proves each in its runtime, in processes of their own.
+
+    Args:
+        subjects: the modules.
+        images: to compare each format with its module on; None where there are none.
+        how: see How.
+
+    Returns:
+        What was measured of the formats of each subject.
+
+    Raises:
+        Fault: when a module is damaged, a format of float32 computes another result, or one that is required cannot be
+            made or falls below its bar.
+    """
+    how.begin("translating, and running the module and its plain twin")
+    with tempfile.TemporaryDirectory() as temporary:
+        outcomes = write_and_run([_task(subject, temporary) for subject in subjects], _save(images, temporary))
+    runs: dict[tuple[Path, Format], _Runs] = {}
+    for runtime, runner in _RUNNERS.items():
+        how.begin(f"running the files in {runtime}")
+        runs |= _run_files(
+            runner, subjects, [each.files(runtime, o.refused) for each, o in _pairs(subjects, outcomes)], images
+        )
+    reports = []
+    for subject, outcome in _pairs(subjects, outcomes):
+        made = [
+            _report(subject, wanted, outcome, runs.get((subject.folder, wanted)), images, how)
+            for wanted in subject.formats
+        ]
+        _keep_only(subject.folder, made)
+        reports.append(tuple(made))
+    return reports
+
+
+def _pairs(subjects: Sequence[Subject], outcomes: Sequence[Outcome]) -> list[tuple[Subject, Outcome]]:
+    return list(zip(subjects, outcomes, strict=True))
+
+
+def _task(subject: Subject, temporary: str) -> Task:
+    notes = Path(tempfile.mkdtemp(dir=temporary))
+    member = str(subject.member) if subject.member else None
+    names = tuple(each.name for each in subject.formats)
+    return Task(str(subject.module.folder), member, str(subject.folder), str(notes), names)
+
+
+def _save(images: Images | None, temporary: str) -> Path | None:
+    if images is None:
+        return None
+    path = Path(temporary, "images.npy")
+    np.save(path, images.pixels, allow_pickle=False)
+    return path
+
+
+def _run_files(
+    runner: Runner, subjects: Sequence[Subject], wanted: Sequence[tuple[Format, ...]], images: Images | None
+) -> dict[tuple[Path, Format], _Runs]:
+    """Runs the files of one runtime, of all modules in one process."""
+    orders: dict[tuple[Path, Format], tuple[Order, Order]] = {}
+    for subject, formats in zip(subjects, wanted, strict=True):
+        examples = example_images(subject.module.test)
+        for each in formats:
+            file = subject.folder / each.path
+            whole = Order(file, examples if images is None else images.pixels, (BATCH,), (1, BATCH))
+            orders[subject.folder, each] = (Order(file, examples, BATCHES), whole)
+    if not orders:
+        return {}
+    done = iter(run_orders(runner, [order for pair in orders.values() for order in pair], THREADS))
+    return {key: _Runs(next(done), next(done)) for key in orders}
+
+
+def _report(
+    subject: Subject, wanted: Format, outcome: Outcome, runs: _Runs | None, images: Images | None, how: How
+) -> FormatReport:
+    """Judges one format of a module; removes nothing."""
+    if reason := outcome.refused.get(wanted.runtime):
+        if how.required:
+            raise Fault(f"{subject.module.folder}: {wanted.name} cannot be made: {reason}; leave it out of formats")
+        return _done(subject, _left_out(wanted, (), "", reason), how)
+    ladder, whole = _climb(subject, wanted, outcome, runs)
+    module = outcome.runs.outputs
+    on_images = None
+    if images is not None and module is not None:
+        on_images = compare_on_images(subject.head, whole.outputs[BATCH], module, images)
+    if wanted.precision is not Precision.FLOAT32:
+        ladder += judge_quality(subject.head, BARS[wanted.precision], _share(subject.folder, wanted), on_images)
+    if failed := failures(ladder):
+        if wanted.precision is Precision.FLOAT32 or how.required:
+            raise Fault(
+                f"{subject.folder / wanted.path}: {wanted.runtime} computes another result than the module ({failed});"
+                f" leave {wanted.name} out of formats"
+            )
+        return _done(subject, _left_out(wanted, ladder, whole.version, f"it falls below its bar: {failed}"), how)
+    speed = Speed(THREADS, whole.load_seconds, whole.first_seconds, {str(n): rate for n, rate in whole.rates.items()})
+    files = _files(subject, wanted, how.packed)
+    report = FormatReport(wanted.name, wanted.precision, wanted.runtime, whole.version, files, ladder, on_images, speed)
+    return _done(subject, report, how)
+
+
+def _done(subject: Subject, report: FormatReport, how: How) -> FormatReport:
+    how.done(subject.head, report)
+    return report
+
+
+def _left_out(wanted: Format, ladder: tuple[Rung, ...], version: str, reason: str) -> FormatReport:
+    return FormatReport(wanted.name, wanted.precision, wanted.runtime, version, (), ladder, left_out=reason)
+
+
+def _climb(subject: Subject, wanted: Format, outcome: Outcome, runs: _Runs | None) -> tuple[tuple[Rung, ...], Run]:
+    """Returns the rungs of a format's proof, and its run of all images."""
+    test = subject.module.test
+    if wanted.runtime is Runtime.TENSORFLOW:
+        if outcome.runs.twin is None or outcome.runs.run is None:
+            raise ValueError(f"{wanted.name} was not run")
+        return judge_twin(subject.head, outcome.runs.twin, test), outcome.runs.run
+    if runs is None:
+        raise ValueError(f"{wanted.name} was not run")
+    return judge_file(subject.head, wanted, list(runs.examples.outputs.values()), test), runs.whole
+
+
+def _share(folder: Path, wanted: Format) -> float:
+    """Returns the size of a quantized file as a share of the float32 file's of the same runtime."""
+    whole = next(
+        each for each in FORMATS.values() if each.runtime is wanted.runtime and each.precision is Precision.FLOAT32
+    )
+    return (folder / wanted.path).stat().st_size / (folder / whole.path).stat().st_size
+
+
+def _files(subject: Subject, wanted: Format, packed: bool) -> tuple[FormatFile, ...]:
+    """Returns the files of a format, the one to load first; packs a SavedModel."""
+    path = subject.folder / wanted.path
+    if not wanted.is_folder:
+        return _described(subject.folder, [path, *(subject.folder / name for name in wanted.beside)])
+    if not packed:
+        return _described(subject.folder, sorted(each for each in path.rglob("*") if each.is_file()))
+    archive = subject.folder / wanted.published
+    sha256 = pack(path, archive, f"package {wanted.published}").sha256
+    return (FormatFile(wanted.published, sha256, archive.stat().st_size),)
+
+
+def _described(folder: Path, paths: Sequence[Path]) -> tuple[FormatFile, ...]:
+    return tuple(
+        FormatFile(path.relative_to(folder).as_posix(), sha256_of(path), path.stat().st_size) for path in paths
+    )
+
+
+def _keep_only(folder: Path, reports: Sequence[FormatReport]) -> None:
+    """Removes what is of no format that was made: of those left out, and what others are compared with or made from."""
+    kept = {file.path for report in reports for file in report.files}
+    for path in sorted(folder.rglob("*"), reverse=True):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif name not in kept:
+            path.unlink()

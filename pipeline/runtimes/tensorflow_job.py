@@ -1,0 +1,206 @@
+"""Writes the files of modules and runs their twins in TensorFlow, which is imported once, in a process of its own.
+
+    python -m pipeline.runtimes.tensorflow_job PLAN
+
+PLAN is the JSON of a Plan. The modules are written at the same time, each by a copy of the process, then their twins
+run one after another, so that none takes the other's speed.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.base.fault import Fault
+from pipeline.base.jobs import run_job, start_copy, start_job
+from pipeline.base.strict_json import STRICT, parse_json
+from pipeline.facts.formats import FormatName
+from pipeline.forms.precision import Precision
+from pipeline.forms.running import Run
+from pipeline.runtimes.modules import Module, read_module
+from pipeline.runtimes.table import FORMATS, Format, Runtime
+from pipeline.runtimes.tensorflow_runs import TensorFlowRuns, TwinRun, run_modules
+from pipeline.saved_model.load import import_tensorflow, start_tensorflow
+
+_MODULE = "pipeline.runtimes.tensorflow_job"
+_PLAIN = FORMATS[FormatName.PLAIN].path
+
+
+@dataclass(frozen=True)
+class Task:
+    """A module, and where its files go.
+
+    Attributes:
+        module: its SavedModel.
+        member: the YAML file of its member, or None.
+        folder: of all its formats; it exists and is empty.
+        notes: a folder for what is measured.
+        formats: which to write.
+    """
+
+    module: str
+    member: str | None
+    folder: str
+    notes: str
+    formats: tuple[FormatName, ...]
+
+    def of(self, runtime: Runtime) -> tuple[Format, ...]:
+        """Its formats of one runtime."""
+        return tuple(FORMATS[name] for name in self.formats if FORMATS[name].runtime is runtime)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the job does.
+
+    Attributes:
+        tasks: the modules.
+        images: an .npy file, float32 (n, size, size, 3) in [-1, 1]; None where there are none.
+    """
+
+    tasks: tuple[Task, ...]
+    images: str | None
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What became of a task.
+
+    Attributes:
+        refused: why the formats of a runtime cannot be made, a clause by the runtime's name.
+        runs: what TensorFlow computed.
+    """
+
+    refused: dict[str, str]
+    runs: TensorFlowRuns
+
+
+def write_and_run(tasks: Sequence[Task], images: Path | None) -> list[Outcome]:
+    """Writes the files of modules, and runs their twins; float32 files of each runtime in any case.
+
+    Raises:
+        Fault: when a module is damaged, TensorFlow cannot load one, or a process is killed.
+    """
+    plan = Plan(tuple(tasks), str(images) if images else None)
+    path = Path(tasks[0].notes, "plan.json")
+    path.write_text(json.dumps(asdict(plan)), encoding="utf-8")
+    with start_job(_MODULE, [path], "the translation of the modules") as job:
+        job.wait()
+    return [_read_outcome(Path(task.notes)) for task in tasks]
+
+
+# In the job -----------------------------------------------------------------------------------------------------------
+def _write(task: Task) -> None:
+    """Writes the files of a module, and notes which formats it cannot have."""
+    start_tensorflow()
+    module = read_module(Path(task.module), Path(task.member) if task.member else None)
+    refused: dict[str, str] = {}
+    if task.of(Runtime.TENSORFLOW) or task.of(Runtime.LITERT):
+        try:
+            _write_plain(module, Path(task.folder))
+        except Fault as fault:
+            refused |= {Runtime.TENSORFLOW: str(fault), Runtime.LITERT: str(fault)}
+    if task.of(Runtime.LITERT) and Runtime.LITERT not in refused:
+        try:
+            _write_litert(module, Path(task.folder), _precisions(task.of(Runtime.LITERT)))
+        except Fault as fault:
+            refused[Runtime.LITERT] = str(fault)
+    if task.of(Runtime.ONNX):
+        try:
+            _write_onnx(module, Path(task.folder), _precisions(task.of(Runtime.ONNX)))
+        except Fault as fault:
+            refused[Runtime.ONNX] = str(fault)
+    clauses = {runtime: _without_places(reason, task) for runtime, reason in refused.items()}
+    Path(task.notes, "refused.json").write_text(json.dumps(clauses), encoding="utf-8")
+
+
+def _without_places(reason: str, task: Task) -> str:
+    """Returns a fault as a clause for others, who have not these folders."""
+    for place in (task.module, task.folder):
+        reason = re.sub(rf"{re.escape(place)}(/[\w./-]*)?(: )?", "", reason)
+    return reason
+
+
+def _precisions(formats: Sequence[Format]) -> tuple[Precision, ...]:
+    """Returns the precisions to write: float32 too, with which the others are compared."""
+    return tuple(dict.fromkeys((Precision.FLOAT32, *(each.precision for each in formats))))
+
+
+def _write_plain(module: Module, folder: Path) -> None:
+    from pipeline.translate.saved_models import write_plain
+
+    write_plain(module.folder, folder / _PLAIN)
+
+
+def _write_litert(module: Module, folder: Path, precisions: Sequence[Precision]) -> None:
+    from pipeline.litert.converting import convert_to
+    from pipeline.litert.files import write_converted
+
+    converted = folder / ".converted"
+    converted.mkdir()
+    for precision in precisions:
+        (converted / precision).write_bytes(convert_to(folder / _PLAIN, precision))
+    write_converted(converted, folder, module.facts, None, precisions)
+    for precision in precisions:
+        (converted / precision).unlink()
+    converted.rmdir()
+
+
+def _write_onnx(module: Module, folder: Path, precisions: Sequence[Precision]) -> None:
+    from pipeline.onnx_form.files import write_files
+
+    write_files(module.folder, folder / ".onnx", module.facts, None, precisions)
+    for path in (folder / ".onnx").iterdir():
+        path.rename(folder / path.name)
+    (folder / ".onnx").rmdir()
+
+
+def _run(task: Task, images: np.ndarray | None) -> None:
+    start_tensorflow()
+    twin = Path(task.folder, _PLAIN)
+    wants_twin = bool(task.of(Runtime.TENSORFLOW)) and twin.exists()
+    runs = run_modules(Path(task.module), twin if wants_twin else None, images)
+    notes = Path(task.notes)
+    if runs.outputs is not None:
+        np.save(notes / "module.npy", runs.outputs, allow_pickle=False)
+    if runs.twin and runs.run:
+        (notes / "twin.json").write_text(json.dumps(asdict(runs.twin)), encoding="utf-8")
+        (outputs,) = runs.run.outputs.values()
+        np.save(notes / "twin.npy", outputs, allow_pickle=False)
+        figures = [runs.run.load_seconds, runs.run.first_seconds, list(runs.run.rates.items())]
+        (notes / "speed.json").write_text(json.dumps(figures), encoding="utf-8")
+
+
+def _read_outcome(notes: Path) -> Outcome:
+    refused = json.loads((notes / "refused.json").read_text(encoding="utf-8"))
+    outputs = np.load(notes / "module.npy") if (notes / "module.npy").exists() else None
+    if not (notes / "twin.json").exists():
+        return Outcome(refused, TensorFlowRuns(outputs, None, None))
+    twin = parse_json(TwinRun, (notes / "twin.json").read_text(encoding="utf-8"))
+    load, first, rates = json.loads((notes / "speed.json").read_text(encoding="utf-8"))
+    speeds = dict(rates)
+    run = Run({max(speeds): np.load(notes / "twin.npy")}, speeds, load, first, twin.version)
+    return Outcome(refused, TensorFlowRuns(outputs, twin, run))
+
+
+def _main(arguments: Sequence[str]) -> None:
+    plan = parse_json(Plan, Path(arguments[0]).read_text(encoding="utf-8"))
+    import_tensorflow()
+    images = np.load(plan.images, mmap_mode="r") if plan.images else None
+    with ExitStack() as copies:
+        for task in plan.tasks:
+            copies.enter_context(start_copy(_MODULE, lambda task=task: _write(task)))  # type: ignore[misc]
+    for task in plan.tasks:
+        with start_copy(_MODULE, lambda task=task: _run(task, images)):  # type: ignore[misc]
+            pass
+
+
+if __name__ == "__main__":
+    run_job(_MODULE, _main)

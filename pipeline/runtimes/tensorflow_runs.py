@@ -1,0 +1,134 @@
+"""Runs a module and its plain twin in TensorFlow, in this process."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.base.strict_json import STRICT
+from pipeline.forms.running import Order, Run, measure_run, run_batches
+from pipeline.proof.gradients import TrainableModule, compare
+from pipeline.proof.loaders import SelfTest, read_selftest
+from pipeline.runtimes.modules import BATCHES, example_images
+from pipeline.saved_model import selftest
+from pipeline.saved_model.load import load_saved_model
+
+BATCH = 32  # of images
+
+
+@dataclass(frozen=True)
+class TwinRun:
+    """What was measured of a twin.
+
+    Attributes:
+        errors: of the self-test, by the way to call the twin; those of a session of TensorFlow 1 too. Relative.
+        batches: the largest difference between an image's outputs in batches of several sizes, relative.
+        gradients: the largest relative error of a variable's gradient against the module's; None where the module has
+            no trainable variables, infinity where the twin has others.
+        variable: the one with this error; None without one.
+        missing: variables without a finite gradient of training=True.
+        version: of TensorFlow.
+    """
+
+    errors: dict[str, float]
+    batches: float
+    gradients: float | None
+    variable: str | None
+    missing: tuple[str, ...]
+    version: str
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+
+@dataclass(frozen=True, eq=False)
+class TensorFlowRuns:
+    """What TensorFlow computed of a module and its twin.
+
+    Attributes:
+        outputs: float32 (n, k), the module's of the images; None without images.
+        twin: what was measured of the twin; None where there is none.
+        run: the twin's outputs of the images, or of the examples without images, and its speed; None without a twin.
+    """
+
+    outputs: np.ndarray | None
+    twin: TwinRun | None
+    run: Run | None
+
+
+def run_modules(module: Path, twin: Path | None, images: np.ndarray | None) -> TensorFlowRuns:
+    """Replays a module's self-test in its twin, compares their gradients, and runs both on images.
+
+    Args:
+        module: a SavedModel that pipeline.convert wrote.
+        twin: its plain twin, or None.
+        images: float32 (n, size, size, 3) in [-1, 1], or None.
+
+    Raises:
+        Fault: when TensorFlow cannot load one of them.
+    """
+    test = read_selftest(module)
+    if twin is None and images is None:
+        return TensorFlowRuns(None, None, None)
+    loaded = load_saved_model(module)
+    outputs = None if images is None else _run_whole(_caller(loaded), images)
+    if twin is None:
+        return TensorFlowRuns(outputs, None, None)
+    expected = _gradients(loaded, test)
+    del loaded
+    return TensorFlowRuns(outputs, *_measure_twin(twin, test, expected, images))
+
+
+def _measure_twin(
+    twin: Path, test: SelfTest, expected: dict[str, Any], images: np.ndarray | None
+) -> tuple[TwinRun, Run]:
+    import tensorflow as tf
+
+    loaded: list[Any] = []
+
+    def load() -> Callable[[np.ndarray], np.ndarray]:
+        loaded.append(load_saved_model(twin))
+        return _caller(loaded[0])
+
+    examples = example_images(test)
+    order = Order(twin, examples if images is None else images, (BATCH,), (1, BATCH))
+    run = measure_run(load, order, tf.__version__)
+    call = _caller(loaded[0])
+    whole, *others = [run_batches(call, examples, size) for size in sorted(BATCHES, reverse=True)]
+    gradients = compare(_gradients(loaded[0], test), expected, math.inf)  # whoever asks for the run has the limit
+    missing = selftest.without_gradient(loaded[0], test.pixels, training=True)
+    worst = math.inf if gradients.max_rel is None else gradients.max_rel
+    measured = TwinRun(
+        errors=selftest.relative_errors(loaded[0], test) | selftest.session_errors(twin, test),
+        batches=max(selftest.largest_error(each, whole, test.scale) for each in others),
+        gradients=worst if expected else None,
+        variable=gradients.worst,
+        missing=tuple(missing),
+        version=tf.__version__,
+    )
+    return measured, run
+
+
+def _caller(model: Any) -> Callable[[np.ndarray], np.ndarray]:
+    import tensorflow as tf
+
+    return lambda batch: model(tf.constant(batch)).numpy()
+
+
+def _run_whole(call: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
+    """Returns the outputs of images in whole batches, since XLA compiles a module for every size."""
+    missing = -len(images) % BATCH
+    padded = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)])
+    return run_batches(call, padded, BATCH)[: len(images)]
+
+
+def _gradients(model: Any, test: SelfTest) -> dict[str, Any]:
+    """Returns the gradient by each trainable variable's name, None for a missing one; {} without such variables."""
+    outputs = np.pad(test.outputs, ((0, 0), (0, int(test.outputs.shape[1] == 1))))
+    labels = (outputs.argmax(axis=1) == 0).astype(np.int32)
+    if not model.trainable_variables:
+        return {}
+    gradients = TrainableModule(model, selftest.scaled(test.pixels), labels).gradients(training=False)
+    return {name: None if value is None else value.numpy() for name, value in gradients.items()}
