@@ -19,7 +19,7 @@ from pipeline.base.command import command_line, guarded
 from pipeline.base.fault import Fault
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints.section import Checkpoint
-from pipeline.facts.collection import Module, collection_of
+from pipeline.facts.collection import Module, collection_of, wanted_formats
 from pipeline.hub.folder import hub_folder
 from pipeline.hub.index import handles_of
 from pipeline.hub.settings import add_address, public_url
@@ -108,6 +108,8 @@ def problems(path: Path, settings: Settings) -> list[str]:
     member = faults.catch(lambda: Member(path))
     module = _check_member(member, settings, faults) if member else None
     collection = faults.catch(lambda: collection_of(path, settings.hub_url))
+    if member and collection:
+        faults.catch(lambda: wanted_formats(member, collection[0]))
     if module and collection:
         faults.catch(lambda: handles_of(collection[0], path.stem, module.version))
     if member:

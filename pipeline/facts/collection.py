@@ -192,10 +192,11 @@ def wanted_formats(member: Member, collection: Collection) -> Wanted:
         Fault: for an unknown format, or without the module itself.
     """
     own = member.key("formats", tuple[str, ...], "formats")
-    names = collection.formats if own is None else own
-    if names is None:
+    if own is not None:
+        return Wanted(check_names(own, f"{member.path}:{member.line_of(['formats'])}: formats"), required=True)
+    if collection.formats is None:
         return Wanted(DEFAULT, required=False)
-    return Wanted(check_names(names, f"{member.path}: formats" if own is not None else "formats"), required=True)
+    return Wanted(check_names(collection.formats), required=True)
 
 
 def collection_of(member: Path, hub_url: str | None) -> tuple[Collection, str]:
