@@ -1,6 +1,6 @@
 """card: the pages of a member's two modules, from its facts and its report and nothing else.
 
-    python -m pipeline.card MEMBER.yaml REPORT OUT [--hub-url URL] [--lock FILE]
+    python -m pipeline.card MEMBER.yaml REPORT OUT [--formats FILE] [--hub-url URL] [--lock FILE]
 
 writes OUT/classification.md and OUT/fe.md for TensorFlow Hub, OUT/<head>.huggingface.md for Hugging Face and
 OUT/kaggle/ for Kaggle, after checking each.
@@ -14,6 +14,7 @@ from pipeline.base.command import command
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_text
 from pipeline.base.yaml_sections import Member
+from pipeline.cards.formats import read_formats
 from pipeline.cards.member_files import member_files
 from pipeline.cards.record import CardFacts, find_missing, records
 from pipeline.checkpoints import lock_file
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("member", type=Path, help="the member's YAML file")
     parser.add_argument("report", type=Path, help="its report.json")
     parser.add_argument("out", type=Path, help="the folder for classification.md, fe.md and the pages for other hosts")
+    parser.add_argument("--formats", type=Path, help="its formats.json, if it is published in further formats")
     parser.add_argument("--hub", help="the hub: a folder, whose address counts")
     add_address(parser)
     lock_file.add_option(parser)
@@ -44,7 +46,8 @@ def main(arguments: Sequence[str]) -> str:
     report = with_recorded_arrays(load_report(args.report), pin.arrays)
     if missing := find_missing(report):
         raise Fault(f"{args.report}: it lacks {missing}, which the cards show; run make validate until all checks pass")
-    files = list(member_files(records(facts, report), args.out))
+    formats = read_formats(args.formats, member.name, report) if args.formats else None
+    files = list(member_files(records(facts, report, formats), args.out))
     for file in files:
         file.check()
     for file in files:

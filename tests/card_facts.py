@@ -9,6 +9,7 @@ from pipeline.cards import record
 from pipeline.cards.member_files import member_files
 from pipeline.cards.record import CardFacts, Record
 from pipeline.facts.collection import Collection, Module, read_collection
+from pipeline.facts.formats import Formats
 from pipeline.facts.report import Report
 from tests.reports import ROOT
 
@@ -22,9 +23,10 @@ def records(
     hub_url: str,
     report: Report,
     origin: Mapping[str, Any],
+    formats: Formats | None = None,
 ) -> dict[Head, Record]:
     """Returns the record of each module; `origin` is the section `checkpoint`, as plain values."""
-    return record.records(CardFacts(member, module, collection, hub_url, origin["name"]), report)
+    return record.records(CardFacts(member, module, collection, hub_url, origin["name"]), report, formats)
 
 
 def cards(*facts: Any) -> dict[Head, str]:
@@ -40,10 +42,15 @@ def checked_files(members_records: Mapping[Head, Record], out: Path = Path("out"
     return {file.path: file.text for file in files}
 
 
-def demo_cards(report: Report) -> dict[Head, str]:
-    """Returns the demo's cards with a report."""
-    collection = read_collection(ROOT / "model_cards/demo/collection.yaml")
-    return cards("vit_demo", Module(1, "Demo"), collection, "https://hub.example", report, {"name": "vit_demo"})
+def demo_records(report: Report, formats: Formats | None = None) -> dict[Head, Record]:
+    """Returns the demo's records with a report, and with its formats."""
+    collection, module = read_collection(ROOT / "model_cards/demo/collection.yaml"), Module(1, "Demo")
+    return records("vit_demo", module, collection, "https://hub.example", report, {"name": "vit_demo"}, formats)
+
+
+def demo_cards(report: Report, formats: Formats | None = None) -> dict[Head, str]:
+    """Returns the demo's cards with a report, and with its formats."""
+    return {head: record.render_tf_hub(card) for head, card in demo_records(report, formats).items()}
 
 
 def seed_records(report: Report, collection: Collection = VIT, note: str | None = None) -> dict[Head, Record]:

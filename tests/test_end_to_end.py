@@ -142,14 +142,17 @@ def run_scripts(folder: Path, *scripts: str, settings: Mapping[str, str] | None 
 
 @pytest.mark.parametrize("head", ["classification", pytest.param("fe", marks=pytest.mark.long)])
 def test_every_snippet_of_the_card_runs_as_printed(demo_hub: Hub, head: str, tmp_path: Path) -> None:
-    tf_hub, alone, files, keras, tf_keras = python_blocks(demo_hub.card(head))
-    lines = run_scripts(tmp_path, tf_hub, alone, files)
+    card = demo_hub.card(head)
+    tf_hub, alone, files, keras, tf_keras, *of_formats = python_blocks(card)
+    assert len(of_formats) == (2 if "## Other formats" in card else 0)  # LiteRT and ONNX
+    lines = run_scripts(tmp_path, tf_hub, alone, files, *of_formats)
     if head == "fe":
-        assert lines == ["(1, 64)", "(1, 64)", "(1, 64)", "(1, 50, 64)"]
+        assert lines == ["(1, 64)", "(1, 64)", "(1, 64)", "(1, 50, 64)", *["(1, 64)"] * len(of_formats)]
     else:
         assert lines[0].endswith("Bag"), lines
         assert lines[5] == "(1, 10)"
-        assert lines[6:] == lines[:5]  # the classes that serving_classify names
+        assert lines[6:11] == lines[:5]  # the classes that serving_classify names
+        assert lines[11:] == ["(1, 10)"] * len(of_formats)
     # Fine-tuning: train for a few steps, and see the loss fall and the module's weights move.
     expected = demo_hub.report["modules"][head]["fine_tuning"]["variables"]
     for snippet in (keras, tf_keras):

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 
 from pipeline.base.heads import Head
 from pipeline.base.verification import Verification
-from pipeline.cards import figures
+from pipeline.cards import figures, formats
 from pipeline.cards.page import Page, Problem
 from pipeline.facts.report import Report
 
-_WITH_FIGURES = ("Results", "Performance")  # sections of cards and collections that authors do not write
+_WITH_FIGURES = (
+    "Results",
+    "Performance",
+    formats.HEADING,
+)  # sections of cards and collections that authors do not write
 UNVERIFIED = "The weights are not verified."  # as templates/overview.md.jinja has it
 _CELL = re.compile(r"(?<!\\)\|")  # what ends a cell of a table
 _NO_SOURCE = "; publish the module again (make publish), from a checkpoint that is pinned or downloaded"

@@ -71,7 +71,7 @@ def _section_difference(page: Page, part: Part, report: Report, head: Head) -> I
     if section := page.section(part.heading):
         actual = page.lines[section.start - 1 : section.stop - 1]
         expected = render(part.template, report=report, head=head).strip("\n").split("\n")
-        yield from _difference(section.start, actual, expected)
+        yield from differences(section.start, actual, expected)
 
 
 def performance_figures(page: Page, line: int, title: str, link: str, report: Report) -> Iterator[Problem]:
@@ -85,15 +85,24 @@ def performance_figures(page: Page, line: int, title: str, link: str, report: Re
         report: of the member.
     """
     row = render("performance_row.md.jinja", title=title, link=link, report=report).rstrip("\n")
-    for difference in _difference(line, [page.lines[line - 1]], [row]):
+    for difference in differences(line, [page.lines[line - 1]], [row]):
         yield Problem(line, f"{difference.text}; {_PAGE_AGAIN}")
 
 
-def _difference(start: int, actual: Sequence[str], expected: Sequence[str]) -> Iterator[Problem]:
-    """Yields the first line that differs; `start` is the number of the first line on the page, counted from 1."""
+def differences(
+    start: int, actual: Sequence[str], expected: Sequence[str], source: str = "the report"
+) -> Iterator[Problem]:
+    """Yields the first line that differs.
+
+    Args:
+        start: the number of the first line on the page, counted from 1.
+        actual: the lines of the page.
+        expected: those that it should have.
+        source: where these come from, in words.
+    """
     for number, (got, wanted) in enumerate(itertools.zip_longest(actual, expected)):
         if got != wanted:
-            text = f"expected {_in_words(wanted)} by the report, got {_in_words(got)}"
+            text = f"expected {_in_words(wanted)} by {source}, got {_in_words(got)}"
             yield Problem(start + min(number, len(actual) - 1), text)
             return
 

@@ -6,7 +6,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from pipeline.base.heads import Head
-from pipeline.cards import agreement, claims, drafts, figures, hugging_face, kaggle, tf_hub_rules
+from pipeline.cards import agreement, claims, drafts, figures, formats, hugging_face, kaggle, tf_hub_rules
 from pipeline.cards.other_hosts import HUGGING_FACE, KAGGLE_MODEL, KAGGLE_VARIATION, written_by_card
 from pipeline.cards.page import parse_page, refuse_problems
 from pipeline.cards.record import Record, render_tf_hub
@@ -64,6 +64,7 @@ def _check_tf_hub(record: Record, where: str, has_figures: bool, text: str) -> N
     problems = [*tf_hub_rules.problems(page), *claims.card_problems(page, record.report, record.head)]
     problems += agreement.page_problems(page, models)
     problems += drafts.draft_problems(page, record.missing)
+    problems += formats.formats_problems(page, record.report, record.head, record.formats)
     if has_figures:
         problems += figures.digest_problems(page, record.report)
         problems += claims.quote_problems(page, record.report.checkpoint.verification)

@@ -9,9 +9,11 @@ from pipeline.base.json_files import load_json
 from pipeline.base.plain_text import escape_clause
 from pipeline.base.shard_names import shard_of, shard_path
 from pipeline.base.templates import TEMPLATES, render
+from pipeline.cards.formats import section_of
 from pipeline.facts import status
 from pipeline.facts.checks import ModuleReport
 from pipeline.facts.collection import Collection, Module, handle
+from pipeline.facts.formats import FormatReport, Formats
 from pipeline.facts.report import Report
 from pipeline.facts.status import Missing
 
@@ -75,11 +77,16 @@ class Compatibility:
 
 @dataclass(frozen=True)
 class Links:
-    """The targets of a page's links: the companion module's page, a part of the hub's index, the folder of plots."""
+    """The targets of a page's links: the companion module's page, a part of the hub's index, the version's folder."""
 
     companion: str
     index: str
-    plots: str
+    files: str
+
+    @property
+    def plots(self) -> str:
+        """The folder of plots."""
+        return f"{self.files}/plots"
 
 
 @dataclass(frozen=True)
@@ -91,12 +98,14 @@ class Record:
         report: of its member.
         head: which of the member's two modules it is.
         compatibility: None where no module with the same needs was run in other versions.
+        formats: the further ones of the module, published or left out.
     """
 
     facts: CardFacts
     report: Report
     head: Head
     compatibility: Compatibility | None
+    formats: tuple[FormatReport, ...] = ()
 
     @property
     def checks(self) -> ModuleReport:
@@ -153,12 +162,12 @@ class Record:
     def links_in_hub(self) -> Links:
         """Returns the links of the page <publisher>/<module>/<version>.md."""
         other = self.other_handle.split("/", 1)[1]
-        return Links(f"../{other}.md", f"../../{self._shard}", f"{self.facts.module.version}/plots")
+        return Links(f"../{other}.md", f"../../{self._shard}", f"{self.facts.module.version}")
 
     def links_elsewhere(self) -> Links:
         """Returns the links of a page outside the hub."""
         hub = self.facts.hub_url
-        return Links(f"{hub}/{self.other_handle}.md", f"{hub}/{self._shard}", f"{hub}/{self.handle}/plots")
+        return Links(f"{hub}/{self.other_handle}.md", f"{hub}/{self._shard}", f"{hub}/{self.handle}")
 
     def render(self, template: str, links: Links, **more: Any) -> str:
         """Renders a template of the folder templates/ with the record, its parts by their short names, and `more`."""
@@ -172,6 +181,7 @@ class Record:
             collection=self.facts.collection,
             links=links,
             missing=self.missing,
+            formats=section_of(self.formats, links.files),
             **more,
         )
 
@@ -234,9 +244,13 @@ def _read_runs(model: dict[str, Any]) -> _Runs:
     return _Runs(model["variant"], (needs["tensorflow"], needs["calling_convention"], needs["platforms"]), max_rel)
 
 
-def records(facts: CardFacts, report: Report) -> dict[Head, Record]:
-    """Returns the record of each module of a member."""
-    return {head: Record(facts, report, head, compatibility_of(report.modules[head])) for head in Head}
+def records(facts: CardFacts, report: Report, formats: Formats | None = None) -> dict[Head, Record]:
+    """Returns the record of each module of a member; without its formats, pages do not speak of any."""
+    further = formats.modules if formats else {}
+    return {
+        head: Record(facts, report, head, compatibility_of(report.modules[head]), further.get(head, ()))
+        for head in Head
+    }
 
 
 def cards(facts: CardFacts, report: Report) -> dict[Head, str]:
