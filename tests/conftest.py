@@ -69,6 +69,7 @@ dataset_name: Colours
 license: apache-2.0
 overview: They are random.
 about: They are tiny.
+formats: [xla]
 references:
   - {text: The paper, url: "https://arxiv.org/abs/2010.11929"}
   - {text: jax2tf, url: "https://github.com/jax-ml/jax"}

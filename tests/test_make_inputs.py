@@ -99,7 +99,7 @@ def test_cards_follow_the_lock_file_and_a_second_make_does_nothing(tmp_path: Pat
 
 def test_other_evaluation_images_are_measured_again(tree: Path) -> None:
     (tree / "model_cards/tiny/images/red/0.png").unlink()
-    expected = {"validate", "card", "publish"}
+    expected = {"validate", "formats", "card", "publish"}
     assert planned(tree) - COLLECTION_PAGE == stages_of("mini", expected) | stages_of("rati", expected)
 
 
@@ -197,7 +197,7 @@ def test_require_accuracy_needs_images_where_a_long_stage_runs_and_only_there(tr
     """The report stands in for one that was measured on IMAGENET."""
     replace(tree / "model_cards/tiny/mini.yaml", "  images: images\n", "")
     card, images = ("-j4", "card", "MODEL=mini", "REQUIRE_ACCURACY=1"), f"IMAGENET={tmp_path}"
-    assert planned(tree, *card, images) == stages_of("mini", {"validate", "card"})  # writes the stamps
+    assert planned(tree, *card, images) == stages_of("mini", {"validate", "formats", "card"})  # writes the stamps
     (tree / "artifacts/mini/report.json").touch()
     # What IMAGENET measured stays, without IMAGENET.
     for goal in ("card", "publish"):

@@ -53,6 +53,8 @@ def describe(rung: Rung) -> str:
     """Returns a rung for people: "parity 3.1e-07 (at most 1e-05)"."""
     if rung.value is None or rung.tolerance is None:
         return f"{rung.rung} not measured: {rung.reason}"
+    if not math.isfinite(rung.tolerance):
+        return f"{rung.rung} {rung.value:.2g}"
     if rung.rung in _LEAST:
         return f"{rung.rung} {rung.value:.5f} (at least {rung.tolerance})"
     return f"{rung.rung} {rung.value:.2g} (at most {rung.tolerance:g})"

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from pipeline.base.heads import Head
 from pipeline.facts.formats import FormatFile, FormatReport, Speed
 from pipeline.facts.report import Rung
 from pipeline.forms.precision import Precision
-from pipeline.forms.quality import BARS
+from pipeline.forms.quality import BARS, Bar
 from pipeline.forms.running import Order, Run, Runner, run_orders
 from pipeline.litert import running as litert
 from pipeline.onnx_form import running as onnx
@@ -60,12 +60,14 @@ class How:
     Attributes:
         required: whether one that cannot be made, or falls below its bar, is a fault; else it is left out.
         packed: whether SavedModels become a .tar.gz.
+        bars: what quantized files must keep.
         begin: is told what is being done, in words.
         done: is told of each format that is proven or left out.
     """
 
     required: bool
     packed: bool
+    bars: Mapping[Precision, Bar] = field(default_factory=lambda: BARS)
     begin: Callable[[str], None] = lambda activity: None
     done: Callable[[Head, FormatReport], None] = lambda head, report: None
 
@@ -163,7 +165,7 @@ def _report(
     if images is not None and module is not None:
         on_images = compare_on_images(subject.head, whole.outputs[BATCH], module, images)
     if wanted.precision is not Precision.FLOAT32:
-        ladder += judge_quality(subject.head, BARS[wanted.precision], _share(subject.folder, wanted), on_images)
+        ladder += judge_quality(subject.head, how.bars[wanted.precision], _share(subject.folder, wanted), on_images)
     if failed := failures(ladder):
         if wanted.precision is Precision.FLOAT32 or how.required:
             raise Fault(

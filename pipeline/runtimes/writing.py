@@ -1,7 +1,9 @@
 """Writes the formats of a module into a folder, and proves each."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ from pipeline.base.fault import Fault, list_names, show_name
 from pipeline.base.files import replacing_folder, write_text
 from pipeline.base.json_files import load_json
 from pipeline.facts.formats import FormatName, FormatReport
+from pipeline.facts.report import Rung
+from pipeline.forms.quality import BARS
 from pipeline.runtimes.judging import bound
 from pipeline.runtimes.making import How, Subject, make_formats
 from pipeline.runtimes.modules import Module
@@ -45,7 +49,9 @@ def write_formats(
     """
     check_target(module.folder, target)
     require_packages(formats)
-    how = How(required=True, packed=False, begin=begin, done=lambda head, report: done(report))
+    # The rest of a bar is about real images, and about publishing: a file of a tiny model is mostly its graph.
+    bars = {precision: replace(bar, size=math.inf) for precision, bar in BARS.items()}
+    how = How(required=True, packed=False, bars=bars, begin=begin, done=lambda head, report: done(report))
     with replacing_folder(target) as folder:
         try:
             (reports,) = make_formats([Subject(module, member, tuple(formats), folder)], None, how)
@@ -100,8 +106,12 @@ def render_record(module: Module, reports: Sequence[FormatReport]) -> str:
     return json.dumps(record, indent=2) + "\n"
 
 
+def _is_limited(rung: Rung) -> bool:
+    return rung.value is not None and rung.tolerance is not None and math.isfinite(rung.tolerance)
+
+
 def _render(report: FormatReport) -> dict[str, Any]:
-    checks = [{"check": rung.rung, bound(rung): rung.tolerance} for rung in report.ladder if rung.value is not None]
+    checks = [{"check": rung.rung, bound(rung): rung.tolerance} for rung in report.ladder if _is_limited(rung)]
     return {
         "path": FORMATS[report.name].path,
         "precision": report.precision,
