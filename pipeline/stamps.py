@@ -87,7 +87,8 @@ def write_selected(
     name = member.path.stem
     stamps.write_unless_empty(f"{name}.source", members.source_text(member, settings, digests))
     stamps.write_unless_empty(f"{name}.images", members.images_text(member, settings))
-    stamps.write_unless_empty(f"{name}.formats", members.formats_text(member, collection, settings))
+    if formats := members.formats_text(member, collection, settings):
+        stamps.write(f"{name}.formats", formats, renew=receipts.lacks_formats(stamps.folder.parent / name))
     if member.checkpoint is None:
         return
     fetched = stamps.folder.parent / name / "checkpoint.npz"

@@ -6,6 +6,7 @@ The tree has two members: `mini`, a plain Vision Transformer, and `rati`, a hybr
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -134,6 +135,7 @@ def test_a_new_member_joins_the_collections_page(tree: Path) -> None:
         ("mini/checkpoint.json", {"fetch"}),
         ("mini/fe/saved_model.pb", {"convert"}),
         ("mini/build.json", {"convert"}),
+        ("mini/formats.json", {"formats"}),
         ("mini/fe.md", {"card"}),
         ("mini/classification.huggingface.md", {"card"}),
         ("mini/kaggle/model-metadata.json", {"card"}),

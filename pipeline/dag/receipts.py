@@ -1,4 +1,4 @@
-"""Whether the hub still holds what a receipt of publish lists."""
+"""Whether what a record lists is still there: the hub's files of a receipt, those of a member's formats.json."""
 
 import functools
 from collections.abc import Iterable, Sequence
@@ -29,6 +29,23 @@ class _File:
     size: int
     sha256: str
     title: str | None = None
+
+
+def lacks_formats(folder: Path) -> bool:
+    """Whether a member's outputs lack a file that its formats.json lists, or that is damaged; false without one."""
+    path = folder / "formats.json"
+    if not path.exists():
+        return False
+    try:
+        record = load_json(path, "", nan=True)
+        return not all(
+            _size(folder / "formats" / head / file["path"]) == file["size"]
+            for head, reports in record["modules"].items()
+            for report in reports
+            for file in report["files"]
+        )
+    except (Fault, AttributeError, KeyError, TypeError):
+        return True  # the stage writes it again
 
 
 def is_incomplete(receipt: Path) -> bool:

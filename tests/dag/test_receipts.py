@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.dag.receipts import is_incomplete
+from pipeline.dag.members import formats_text, read_collection, read_sections
+from pipeline.dag.receipts import is_incomplete, lacks_formats
+from pipeline.dag.settings import Settings
 
 NAME = "me/net_fe/1"
 FILES = (f"{NAME}.tar.gz", f"{NAME}.html", "index.html", "me/me.md", "me/me.html")
@@ -42,3 +44,52 @@ def test_a_missing_file_is_noticed(receipt: Path, name: str) -> None:
 def test_a_damaged_hub_is_noticed(receipt: Path, name: str, text: str) -> None:
     (receipt.parent / "hub" / name).write_text(text)
     assert is_incomplete(receipt)
+
+
+FORMATS = (
+    '{"modules": {"fe": [{"files": [{"path": "onnx/model.onnx", "size": 3}], "speed": NaN}], "classification": []}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("record", "content", "lacks"),
+    [
+        (FORMATS, b"abc", False),
+        (FORMATS, b"ab", True),
+        (FORMATS, None, True),
+        ('{"modules": {}}', None, False),
+        ('{"modules": []}', None, True),
+        ('{"modules": {"fe": [{}]}}', None, True),
+        ("[", None, True),
+    ],
+)
+def test_a_file_of_formats_that_is_missing_or_cut_is_noticed(
+    tmp_path: Path, record: str, content: bytes | None, lacks: bool
+) -> None:
+    assert not lacks_formats(tmp_path)
+    (tmp_path / "formats.json").write_text(record)
+    if content is not None:
+        (tmp_path / "formats/fe/onnx").mkdir(parents=True)
+        (tmp_path / "formats/fe/onnx/model.onnx").write_bytes(content)
+    assert lacks_formats(tmp_path) is lacks
+
+
+def test_other_formats_publisher_or_version_change_the_stamp(tmp_path: Path) -> None:
+    (tmp_path / "collection.yaml").write_text("license: mit\npublisher: {id: a, name: A}\n")
+    (tmp_path / "a.yaml").write_text("module: {version: 1, title: A}\n")
+
+    def text(formats: str = "") -> str:
+        return formats_text(read_sections(tmp_path / "a.yaml"), read_collection(tmp_path), Settings(formats=formats))
+
+    texts = [text(), text("xla,onnx")]
+    for name, content in {
+        "a.yaml": "module: {version: 2, title: A}\n",
+        "collection.yaml": "license: mit\nformats: [xla]\npublisher: {id: a, name: A}\n",
+    }.items():
+        (tmp_path / name).write_text(content)
+        texts.append(text())
+    assert len(set(texts)) == 4
+    (tmp_path / "a.yaml").write_text("module: {version: 2, title: B}\n")  # no file says that
+    assert text() == texts[-1]
+    (tmp_path / "a.yaml").write_text("module: [\n")
+    assert text() == ""
