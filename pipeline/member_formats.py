@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from pipeline.accuracy import classify, section, summary
 from pipeline.accuracy.classify import Task
@@ -30,6 +31,7 @@ from pipeline.facts.collection import Wanted, collection_of, wanted_formats
 from pipeline.facts.formats import FormatReport, parse_names
 from pipeline.hub.trial import FACTS, describe_trial
 from pipeline.images import image_set, labels
+from pipeline.images.decoding import decoded
 from pipeline.images.split import Split, add_split
 from pipeline.model.section import Model
 from pipeline.runtimes.judging import Images, describe
@@ -39,6 +41,7 @@ from pipeline.runtimes.modules import Module
 from pipeline.runtimes.table import of_names, require_packages
 
 MOST_IMAGES = 1000
+_LARGEST_SIDE = 512  # pixels of a published example
 MOST_BYTES = 600_000_000  # of prepared images, which stay in memory: 1,000 of 224 x 224 pixels
 
 
@@ -110,12 +113,31 @@ def describe_format(head: Head, report: FormatReport) -> str:
     return f"{head} {report.name}: {shown}, {report.runtime} {report.version}: {ladder}"
 
 
-def add_trial(modules: Mapping[Head, Module], folder: Path) -> None:
-    """Writes the facts of "Try it" for the classifier, where a browser can run one of its files."""
+def add_trial(modules: Mapping[Head, Module], folder: Path, member: Member, task: Task | None) -> None:
+    """Writes what "Try it" needs for the classifier, where a browser can run one of its files: facts, and examples."""
     facts = modules[Head.CLASSIFICATION].facts
     target = folder / Head.CLASSIFICATION
-    if text := describe_trial(target, facts.labels, facts.image_size, facts.activation):
-        (target / FACTS).write_text(text, encoding="utf-8")
+    text = describe_trial(target, facts.labels, facts.image_size, facts.activation)
+    if text is None:
+        return
+    (target / FACTS).write_text(text, encoding="utf-8")
+    count = member.section("evaluation", Evaluation).examples
+    if count and task:
+        write_examples(task, facts.labels, count, target / "examples")
+
+
+def write_examples(task: Task, names: Sequence[str], count: int, folder: Path) -> None:
+    """Writes images of different classes as PNG files, and titles.json, a list of their files and classes."""
+    folder.mkdir()
+    first = {example.label: example for example in reversed(task.chosen)}
+    titles = []
+    for number, (label, example) in enumerate(sorted(first.items())[:count], start=1):
+        with decoded(task.images.read(example), task.images.locate(example)) as pixels:
+            picture = Image.fromarray(pixels)
+            picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
+            picture.save(folder / f"{number}.png")
+        titles.append({"file": f"{number}.png", "title": names[label]})
+    (folder / "titles.json").write_text(json.dumps(titles, indent=1), encoding="utf-8")
 
 
 def make(member: Member, folder: Path, wanted: Wanted, settings: Settings) -> int:
@@ -126,8 +148,17 @@ def make(member: Member, folder: Path, wanted: Wanted, settings: Settings) -> in
     code = StageCode(folder.parent / ".stamps/code.json").digest("member_formats")
     outputs = MemberOutputs(member.path, folder, formats, code, images_key(task))
     with Status(f"formats {member.name}") as status:
-        how = How(wanted.required, True, status.begin, lambda head, report: status.print(describe_format(head, report)))
-        made = make_member(outputs, lambda: read_images(member, task) if task else None, how, add_trial)
+        how = How(
+            required=wanted.required,
+            packed=True,
+            begin=status.begin,
+            done=lambda head, report: status.print(describe_format(head, report)),
+        )
+
+        def add_files(modules: Mapping[Head, Module], target: Path) -> None:
+            add_trial(modules, target, member, task)
+
+        made = make_member(outputs, lambda: read_images(member, task) if task else None, how, add_files)
     return sum(len(made.published(head)) for head in Head)
 
 

@@ -11,6 +11,8 @@ from pipeline.model.protocols import PROTOCOLS
 ONE_CLASS = "the model has one class, so that every prediction is right"
 MULTI_LABEL = "an image may have several of the classes (multi-label), and top-1 accuracy counts one"
 
+MOST_EXAMPLES = 12
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -24,6 +26,8 @@ class Evaluation:
         imagenet: whether the member can use IMAGENET=; false where its classes are not ImageNet-1k's.
         protocol: how images are resized, one of PROTOCOLS.
         multi_label: whether an image may have several of the classes, so that no accuracy is measured.
+        examples: how many of the member's own images its page offers under "Try it", of different classes; you must
+            have the right to publish them.
     """
 
     dataset: str
@@ -33,12 +37,17 @@ class Evaluation:
     imagenet: bool = True
     protocol: str = "resize"
     multi_label: bool = False
+    examples: int = 0
 
     def __post_init__(self) -> None:
         if not self.dataset.strip():
             raise Fault("evaluation.dataset must not be empty")
         if self.multi_label and self.images:
             raise Fault("evaluation.images is for one class an image, got multi_label: true as well; leave images out")
+        if not 0 <= self.examples <= MOST_EXAMPLES:
+            raise Fault(f"evaluation.examples must be 0 to {MOST_EXAMPLES}, got {self.examples}")
+        if self.examples and not self.images:
+            raise Fault("evaluation.examples are of the member's own images; name them in evaluation.images")
         reported = self.reported.top1 if self.reported else None
         for name, value in (("minimum_top1", self.minimum_top1), ("reported.top1", reported)):
             if value is not None and not 0 <= value <= 1:
