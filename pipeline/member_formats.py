@@ -156,7 +156,8 @@ def make(member: Member, folder: Path, wanted: Wanted, settings: Settings) -> in
         )
 
         def add_files(modules: Mapping[Head, Module], target: Path) -> None:
-            add_trial(modules, target, member, task)
+            if modules:
+                add_trial(modules, target, member, task)
 
         made = make_member(outputs, lambda: read_images(member, task) if task else None, how, add_files)
     return sum(len(made.published(head)) for head in Head)

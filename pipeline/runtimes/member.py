@@ -67,12 +67,13 @@ def make_member(
     Raises:
         Fault: as make_formats() does; the earlier files and formats.json stay as they are.
     """
-    modules = {head: read_module(outputs.folder / head, outputs.member) for head in Head}
-    keys = {(head, each.name): _key(modules[head], each, outputs) for head in Head for each in outputs.formats}
+    heads = Head if outputs.formats else ()
+    modules = {head: read_module(outputs.folder / head, outputs.member) for head in heads}
+    keys = {(head, each.name): _key(modules[head], each, outputs) for head in modules for each in outputs.formats}
     known = _read_known(outputs)
     current = {pair: known.reports[pair] for pair, key in keys.items() if _is_current(pair, key, known, outputs, how)}
     with replacing_folder(outputs.folder / FOLDER) as folder:
-        for head in Head:
+        for head in modules:
             (folder / head).mkdir()
         made = _make_missing(outputs, modules, current, folder, images, how)
         for (head, _), report in current.items():
@@ -92,8 +93,12 @@ def _make_missing(
     images: Callable[[], Images | None],
     how: How,
 ) -> dict[tuple[Head, FormatName], FormatReport]:
-    missing = {head: tuple(each for each in outputs.formats if (head, each.name) not in current) for head in Head}
-    subjects = [Subject(modules[head], outputs.member, missing[head], folder / head) for head in Head if missing[head]]
+    missing = {head: tuple(each for each in outputs.formats if (head, each.name) not in current) for head in modules}
+    subjects = [
+        Subject(module, outputs.member, missing[head], folder / head)
+        for head, module in modules.items()
+        if missing[head]
+    ]
     if not subjects:
         return {}
     try:
@@ -161,7 +166,7 @@ def _collect(
     names = [each.name for each in outputs.formats]
     return Formats(
         member=outputs.member.stem,
-        modules={head: tuple(reports[head, name] for name in names) for head in Head},
-        contents={head: modules[head].facts.content_sha256 for head in Head},
-        keys={head: {name: keys[head, name] for name in names} for head in Head},
+        modules={head: tuple(reports[head, name] for name in names) for head in modules},
+        contents={head: module.facts.content_sha256 for head, module in modules.items()},
+        keys={head: {name: keys[head, name] for name in names} for head in modules},
     )
