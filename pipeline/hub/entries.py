@@ -1,6 +1,7 @@
 """The entries of index.json: what it says of each published module and collection."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pipeline.base.fault import show_name
@@ -9,8 +10,17 @@ from pipeline.base.stored_names import plain_path
 from pipeline.base.verification import Verification
 from pipeline.facts.accuracy import Accuracy, Reported, sample_in_words
 from pipeline.facts.collection import Collection, Module
+from pipeline.facts.formats import FormatName, FormatReport
 from pipeline.facts.report import Report
 from pipeline.facts.status import Missing, Status, find_missing, status_of
+from pipeline.hub.published_formats import (  # fmt: skip
+    LITERT,
+    PublishedFormat,
+    formats_to_json,
+    in_order,
+    published_format,
+    read_formats,
+)
 from pipeline.hub.values import Entry, count, optional, optional_count, required, share
 from pipeline.hub.withdrawal import Deprecation, Yank, optional_date, read_deprecation, read_yank
 
@@ -115,7 +125,7 @@ class ModuleEntry:
         handle: <publisher>/<name>/<version>.
         title: a name for people; the two modules of a member share it.
         task: TensorFlow Hub's tag.
-        files: the tarball first, then the card and the plots.
+        files: the tarball first, then the card, the plots and the files of the other formats.
         collection: the name of its collection.
         dataset: the data set of its classes, for people.
         license: TensorFlow Hub's tag.
@@ -136,6 +146,7 @@ class ModuleEntry:
         deprecated: which version replaces this one; None for one that is not replaced.
         unyanked: the date of the yank that was taken back, YYYY-MM-DD, which a release takes back elsewhere, too.
         undeprecated: likewise, of a deprecation.
+        formats: the further ones that it is published in, in the order of FormatName; their files are in `files`.
     """
 
     handle: str
@@ -162,6 +173,7 @@ class ModuleEntry:
     undeprecated: str | None = None
     architecture: str | None = None
     family: str | None = None
+    formats: tuple[PublishedFormat, ...] = ()
 
     @property
     def publisher(self) -> str:
@@ -224,6 +236,16 @@ class ModuleEntry:
         return next((file for file in self.files if file.page == f"{self.handle}/provenance.dsse.json"), None)
 
     @property
+    def format_files(self) -> dict[str, PublishedFile]:
+        """The files of its formats by their paths in the hub, as far as `files` lists them."""
+        paths = {path for published in self.formats for path in published.files}
+        return {file.path: file for file in self.files if file.path in paths}
+
+    def format(self, name: FormatName) -> PublishedFormat | None:
+        """Returns one of its formats; None for one that it is not published in."""
+        return next((published for published in self.formats if published.name is name), None)
+
+    @property
     def accuracies(self) -> tuple[Measured | Quoted, ...]:
         """The known accuracies: the measured one first where it is comparable, else the quoted one first.
 
@@ -265,6 +287,7 @@ class ModuleEntry:
             "deprecated": self.deprecated.to_json() if self.deprecated else None,
             "unyanked": self.unyanked,
             "undeprecated": self.undeprecated,
+            "formats": formats_to_json(self.formats),
         }
         return {key: value for key, value in entry.items() if value is not None}
 
@@ -350,6 +373,7 @@ def read_module(handle: str, entry: Entry) -> ModuleEntry:
         deprecated=read_deprecation(deprecated) if deprecated is not None else None,
         unyanked=optional_date(entry, "unyanked"),
         undeprecated=optional_date(entry, "undeprecated"),
+        formats=read_formats(handle, entry),
     )
     return replace(module, status=_status(entry, module))
 
@@ -380,6 +404,7 @@ def module_entry(
     collection: Collection,
     report: Report,
     files: tuple[PublishedFile, ...],
+    formats: Iterable[FormatReport] = (),
 ) -> ModuleEntry:
     """Returns the entry of a module that is published now; every figure is the report's.
 
@@ -389,7 +414,8 @@ def module_entry(
         module: the member's section `module`.
         collection: the collection it belongs to.
         report: what validate wrote.
-        files: the tarball first, then the card and the plots.
+        files: the tarball first, then the card, the plots and the files of the other formats.
+        formats: what was measured of the other formats; those without files are left out.
     """
     checks, measured = report.modules[head], _measured(report.accuracy)
     weights = report.checkpoint.verification
@@ -413,11 +439,14 @@ def module_entry(
         quoted=_quoted(report.quoted),
         status=status_of(weights, measured.interval if measured else None, module.accuracy_waived),
         waived=module.accuracy_waived,
+        formats=in_order(published_format(handle, measured) for measured in formats if measured.files),
     )
 
 
 def carry_over(previous: ModuleEntry | None, entry: ModuleEntry) -> ModuleEntry:
-    """Returns the entry of a version that is published again: with its withdrawal, and the number of its card.
+    """Returns the entry of a version that is published again.
+
+    It has the withdrawal of the earlier one, the number of its card, and the formats that were not made again.
 
     Args:
         previous: its entry until now; None for a new version.
@@ -428,13 +457,31 @@ def carry_over(previous: ModuleEntry | None, entry: ModuleEntry) -> ModuleEntry:
     old, new = previous.card, entry.card
     changed = old is not None and (new is None or old.sha256 != new.sha256)
     return replace(
-        entry,
+        _with_earlier_formats(previous, entry),
         revision=previous.revision + changed,
         yanked=previous.yanked,
         deprecated=previous.deprecated,
         unyanked=previous.unyanked,
         undeprecated=previous.undeprecated,
     )
+
+
+def _with_earlier_formats(previous: ModuleEntry, entry: ModuleEntry) -> ModuleEntry:
+    """Returns an entry with the formats that only the earlier one has, and their files: others may use them.
+
+    What "Try it" shows is made with the LiteRT files, and stays with them.
+    """
+    names, listed = {published.name for published in entry.formats}, {file.page for file in entry.files}
+    kept = [published for published in previous.formats if published.name not in names]
+    pages = {path for published in kept for path in published.files}
+    if names.isdisjoint(LITERT):
+        pages |= {file.page for file in previous.files if _is_trial(previous, file.page)}
+    files = (file for file in previous.files if file.page in pages - listed)
+    return replace(entry, files=(*entry.files, *files), formats=in_order((*entry.formats, *kept)))
+
+
+def _is_trial(entry: ModuleEntry, page: str) -> bool:
+    return page == f"{entry.handle}/try.json" or page.startswith(f"{entry.handle}/examples/")
 
 
 def _measured(accuracy: Accuracy) -> Measured | None:

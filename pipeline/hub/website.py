@@ -42,9 +42,9 @@ MANIFEST = "site/pages.json"
 # The code that turns facts into pages; after a change of it all of them are rendered again.
 _RENDERERS = (
     "hub/website", "hub/changes", "hub/markdown", "hub/entries", "hub/index", "hub/aliases", "hub/values",
-    "hub/withdrawal", "hub/notices", "hub/start_page_plot", "hub/trial", "hub/litert_js", "base/axes", "base/heads",
-    "base/shard_names", "base/stored_names", "base/templates", "base/verification", "cards/drafts", "cards/page",
-    "facts/accuracy", "facts/status",
+    "hub/withdrawal", "hub/notices", "hub/start_page_plot", "hub/trial", "hub/litert_js", "hub/published_formats",
+    "base/axes", "base/heads", "base/shard_names", "base/stored_names", "base/templates", "base/verification",
+    "cards/drafts", "cards/page", "facts/accuracy", "facts/formats", "facts/status",
 )  # fmt: skip
 # What follows a title, which the two modules of a member share, by the task.
 _KINDS = {Head.CLASSIFICATION.task: "classifier", Head.FE.task: Head.FE.noun}

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.fault import Fault
+from pipeline.facts.formats import FormatName
 from pipeline.facts.status import Status
-from pipeline.hub.entries import carry_over, read_module
+from pipeline.hub.entries import ModuleEntry, PublishedFile, carry_over, read_module
 from pipeline.hub.folder import read_index
 from pipeline.hub.index import parse_index
+from pipeline.hub.published_formats import PublishedFormat
 from pipeline.hub.withdrawal import Deprecation, Yank
 from tests.hubs import edit_index, read_document
 
@@ -225,3 +227,77 @@ def test_a_version_that_is_published_again_keeps_its_withdrawal(published: Path)
     card = dataclasses.replace(entry.card, sha256="0" * 64)
     edited = dataclasses.replace(entry, files=(entry.tarball, card))
     assert carry_over(withdrawn, edited) == dataclasses.replace(withdrawn, files=edited.files, revision=4)
+
+
+# Formats --------------------------------------------------------------------------------------------------------------
+LITERT = {
+    "files": [f"{DEMO}/1/model_int8.tflite"],
+    "precision": "int8",
+    "runtime": "LiteRT",
+    "images": 1000,
+    "of": "the Fashion-MNIST test set",
+    "cosine": 1.0000001,
+    "same_class": 1.0,
+    "top1": 0.919,
+    "images_per_second": 900.1,
+}
+ONNX = {
+    "files": [f"{DEMO}/1/onnx/model.onnx", f"{DEMO}/1/config.json"],
+    "precision": "float32",
+    "runtime": "ONNX Runtime",
+}
+
+
+def test_formats_are_read_as_they_are_written(published: Path) -> None:
+    written = read_document(published)["modules"][f"{DEMO}/1"] | {"formats": {"onnx": ONNX, "litert-int8": LITERT}}
+    entry = read_module(f"{DEMO}/1", written)
+    assert entry.to_json() == written
+    assert [published.name for published in entry.formats] == ["litert-int8", "onnx"]
+    assert (entry.formats[1].file, entry.formats[1].max_rel) == (f"{DEMO}/1/onnx/model.onnx", None)
+
+
+@pytest.mark.parametrize(
+    ("formats", "reason"),
+    [
+        ([], r"TypeError: formats is \[\]"),
+        ({"tflite": LITERT}, "ValueError: 'tflite' is not a valid FormatName"),
+        ({"xla": LITERT}, "ValueError: formats has xla, which is the module itself"),
+        ({"litert": "a file"}, "TypeError: litert is 'a file'"),
+        ({"litert": {"precision": "int8"}}, "KeyError: 'files'"),
+        ({"litert": LITERT | {"files": []}}, "ValueError: the format litert has no files"),
+        ({"litert": LITERT | {"files": ["a/b/1/model.tflite"]}}, "is 'a/b/1/model.tflite', expected one below"),
+        ({"litert": LITERT | {"files": [7]}}, "a file of the format litert is 7, expected one below"),
+        ({"litert": LITERT | {"precision": ""}}, "precision is '', expected a line"),
+        ({"litert": LITERT | {"runtime": "a\nb"}}, "expected a line of 1 to 200 characters"),
+        ({"litert": LITERT | {"max_rel": -1}}, "max_rel is -1.0, expected 0 or more"),
+        ({"litert": LITERT | {"images_per_second": "fast"}}, "images_per_second is 'fast'"),
+        ({"litert": LITERT | {"same_class": 1.2}}, "same_class is 1.2, expected 0 to 1"),
+        ({"litert": LITERT | {"cosine": 2}}, "cosine is 2.0, expected -1 to 1"),
+        ({"litert": LITERT | {"images": -1}}, "images is -1"),
+    ],
+)
+def test_malformed_formats_are_refused(published: Path, formats: object, reason: str) -> None:
+    document = read_document(published)
+    for handle, entry in document["modules"].items():
+        text = json.dumps(formats).replace(f"{DEMO}/1", handle)
+        entry["formats"] = json.loads(text)
+    with pytest.raises(Fault, match=rf"the entry sayakpaul/vit_s16_classification/1 is malformed .*{reason}"):
+        parse_index(published, document)
+
+
+def with_formats(entry: ModuleEntry, *names: str) -> ModuleEntry:
+    """Returns an entry with formats of one file each, and what "Try it" shows."""
+    formats = tuple(PublishedFormat(FormatName(name), (f"{entry.handle}/{name}",), "int8", "x") for name in names)
+    paths = (*(published.file for published in formats), f"{entry.handle}/try.{'0' * 16}.json")
+    files = tuple(PublishedFile(path, 1, "0" * 64) for path in paths)
+    return dataclasses.replace(entry, files=(*entry.files, *files), formats=formats)
+
+
+def test_formats_that_are_not_published_again_stay_listed(published: Path) -> None:
+    entry = read_index(published).modules[f"{DEMO}/1"]
+    assert carry_over(with_formats(entry, "litert", "onnx"), entry) == with_formats(entry, "litert", "onnx")
+    both = carry_over(with_formats(entry, "litert", "onnx"), with_formats(entry, "litert-int8", "onnx"))
+    assert [published.name for published in both.formats] == ["litert", "litert-int8", "onnx"]
+    assert sorted(file.page.removeprefix(f"{DEMO}/1/") for file in both.files[len(entry.files) :]) == [
+        "litert", "litert-int8", "onnx", "try.json",
+    ]  # fmt: skip
