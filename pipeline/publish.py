@@ -3,18 +3,19 @@
     python -m pipeline.publish member MEMBER.yaml FOLDER HUB RECEIPT [--require-accuracy] [--lock FILE] [--sign KEY]
     python -m pipeline.publish collection COLLECTION.yaml PAGE HUB RECEIPT
 
-The hub holds <publisher>/<module>/<version>.tar.gz and .md, the plots in <publisher>/<module>/<version>/plots/,
-<publisher>/collections/<name>/1.md, <publisher>/<publisher>.md, the index, and the website that pipeline.site makes of
-them. A published tarball never changes: the same bytes again are left alone, other bytes are refused. Pages may be
-corrected, as TensorFlow Hub's could: the index lists the new page under a name with its digest, and the plain name is a
-copy of it. Every file is written after those that it names, so that whoever stops publish leaves a hub that is whole.
+The hub holds <publisher>/<module>/<version>.tar.gz and .md, the plots in <publisher>/<module>/<version>/plots/, the
+files of the further formats (formats.json) in <publisher>/<module>/<version>/, <publisher>/collections/<name>/1.md,
+<publisher>/<publisher>.md, the index, and the website that pipeline.site makes of them. A published tarball or file of
+a format never changes: the same bytes again are left alone, other bytes are refused. Pages may be corrected, as
+TensorFlow Hub's could: the index lists the new page under a name with its digest, and the plain name is a copy of it.
+Every file is written after those that it names, so that whoever stops publish leaves a hub that is whole.
 """
 
 import argparse
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,16 +30,18 @@ from pipeline.cards import other_hosts, tf_hub_rules
 from pipeline.checkpoints import lock_file
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
+from pipeline.facts.formats import Formats, load_formats
 from pipeline.facts.report import Plot, Report, load_report, with_recorded_arrays
 from pipeline.hub import svg, website
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, carry_over, module_entry
 from pipeline.hub.folder import hub_folder, locked, read_index, write_index
+from pipeline.hub.format_files import ModuleFormats, read_module_formats
 from pipeline.hub.index import Index, handles_of
 from pipeline.hub.notices import add_notices
 from pipeline.hub.publisher_page import render_publisher
 from pipeline.hub.settings import FILE, HubSettings, add_address, public_url, settle, write_settings
-from pipeline.hub.stored import remove_replaced, store_page, write_copies
-from pipeline.hub.tarballs import Hashed, hash_tarball, known_tarball, placing
+from pipeline.hub.stored import remove_replaced, store_content, store_page, write_copies
+from pipeline.hub.tarballs import Hashed, hash_file, is_missing, known_file, placing
 from pipeline.prose.read import refuse_text_faults
 from pipeline.saved_model.packing_record import content_of, read_record
 from pipeline.trust import keys
@@ -63,6 +66,7 @@ class Outputs:
         report: of the member.
         build: what converted its modules, for their statements; None publishes none.
         signers: who signs the statements.
+        formats: the further ones that it is published in; None where none were made.
     """
 
     member: str
@@ -72,6 +76,7 @@ class Outputs:
     report: Report
     build: Build | None = None
     signers: "Sequence[Signer]" = ()
+    formats: Formats | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ class Packed:
         card: the text of its card.
         plots: the SVG of each plot of the card.
         pages: its pages for other hosts, by name.
+        formats: the further ones.
     """
 
     head: Head
@@ -93,10 +99,21 @@ class Packed:
     card: str
     plots: Mapping[Plot, str]
     pages: Mapping[str, str]
+    formats: ModuleFormats = field(default_factory=ModuleFormats)
 
     @property
     def sha256(self) -> str:
         return self.tarball.sha256
+
+    @property
+    def format_files(self) -> dict[str, Hashed]:
+        """The files of the further formats, by their paths in the hub."""
+        return {f"{self.handle}/{path}": file for path, file in self.formats.files.items()}
+
+    @property
+    def lasting_files(self) -> dict[str, Hashed]:
+        """The files that never change, by their paths in the hub: the tarball first, then those of formats."""
+        return {f"{self.handle}.tar.gz": self.tarball} | self.format_files
 
 
 def read_plots(folder: Path, report: Report) -> dict[Plot, str]:
@@ -117,10 +134,10 @@ def read_plots(folder: Path, report: Report) -> dict[Plot, str]:
 
 
 def read_packed(outputs: Outputs, head: Head, handle: str, plots: Mapping[Plot, str]) -> Packed:
-    """Reads the tarball and the card of one of a member's modules.
+    """Reads the tarball, the card and the further formats of one of a member's modules.
 
     Raises:
-        Fault: when either is missing, or the tarball holds another model than was validated.
+        Fault: when one is missing, or the tarball or the formats are those of another model than was validated.
     """
     tarball, card = outputs.folder / f"{head}.tar.gz", outputs.folder / f"{head}.md"
     for path, stage in ((tarball, "package"), (card, "card")):
@@ -128,7 +145,7 @@ def read_packed(outputs: Outputs, head: Head, handle: str, plots: Mapping[Plot, 
             raise Fault(f"{path}: no such file; run make {stage} first")
     record, label = read_record(tarball), f"publish {outputs.member}"
     untouched = record is not None and record.describes(tarball)
-    source = known_tarball(tarball, record.sha256) if record and untouched else hash_tarball(tarball, label)
+    source = known_file(tarball, record.sha256) if record and untouched else hash_file(tarball, label)
     validated, packed = outputs.report.modules[head].content_sha256, content_of(tarball, source.sha256, record)
     if packed != validated:
         raise Fault(
@@ -136,30 +153,8 @@ def read_packed(outputs: Outputs, head: Head, handle: str, plots: Mapping[Plot, 
             " run make validate and make package again"
         )
     text, pages = read_generated(card, "delete it and run make card"), other_hosts.read_pages(outputs.folder, head)
-    return Packed(head, handle, source, text, plots, pages)
-
-
-def is_missing(module: Packed, hub: Path, index: Index) -> bool:
-    """Returns whether the tarball has yet to be put into the hub, also in the place of one that no index lists.
-
-    Raises:
-        Fault: when the index lists other bytes, or the published file is damaged.
-    """
-    target, entry = hub / f"{module.handle}.tar.gz", index.modules.get(module.handle)
-    if entry and entry.tarball.sha256 != module.sha256:
-        raise Fault(
-            f"{target}: this version is already published with other bytes: sha256 {entry.tarball.sha256} there,"
-            f" {module.sha256} here; published versions never change, so raise module.version to publish this one"
-        )
-    if not target.exists():
-        return True
-    published = module.sha256 if module.tarball.is_same_file(target) else sha256_of(target)
-    if entry and published != module.sha256:
-        raise Fault(
-            f"{target}: damaged in the hub: the index has sha256 {module.sha256}, the file {published}; your tarball"
-            " has the published bytes, so delete the file there and run the same command again"
-        )
-    return published != module.sha256
+    formats = read_module_formats(outputs.folder, head, outputs.formats, validated)
+    return Packed(head, handle, source, text, plots, pages, formats)
 
 
 def make_statements(outputs: Outputs, modules: Sequence[Packed], hub: Path) -> dict[str, Statement]:
@@ -228,6 +223,11 @@ def _store_pages(module: Packed, previous: ModuleEntry | None, hub: Path) -> tup
         store_page(hub, f"{name}.md", add_notices(module.card, previous) if previous else module.card),
         *(store_page(hub, f"{name}/{page}", text) for page, text in module.pages.items()),
         *(store_page(hub, f"{name}/plots/{plot.file}", picture, plot.title) for plot, picture in module.plots.items()),
+        *(PublishedFile(path, file.size, file.sha256) for path, file in module.format_files.items()),
+        *(
+            store_content(hub, f"{name}/{path}", page.content, page.title)
+            for path, page in module.formats.pages.items()
+        ),
     )
 
 
@@ -278,16 +278,15 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path, url: str | None =
     with locked(hub):
         sweep_tree(hub)
         index = read_index(hub)
-        to_copy = {module.handle for module in modules if is_missing(module, hub, index)}
+        to_place = _files_to_place(modules, hub, index)
         for module in modules:
             check_unique(module, index)
         statements = make_statements(outputs, modules, hub)
         settings = settle(hub, url or outputs.collection.hub_url.rstrip("/"), outputs.collection.publisher.id)
         _check_policy(outputs, settings, statements)
         with ExitStack() as placed:  # all of them or none
-            for module in modules:
-                if module.handle in to_copy:
-                    placed.enter_context(placing(module.tarball, hub / f"{module.handle}.tar.gz"))
+            for path, file in to_place.items():
+                placed.enter_context(placing(file, hub / path))
         for module in modules:
             previous = index.modules.get(module.handle)
             files = _store_pages(module, previous, hub)
@@ -295,18 +294,46 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path, url: str | None =
                 listed = previous.statement if previous else None
                 paths = write_statement(hub, statement, outputs.signers, listed.path if listed else None)
                 files += tuple(_published_file(hub, path) for path in paths)
-            entry = module_entry(module.handle, module.head, outputs.module, outputs.collection, outputs.report, files)
+            entry = module_entry(
+                module.handle,
+                module.head,
+                outputs.module,
+                outputs.collection,
+                outputs.report,
+                files,
+                module.formats.reports,
+            )
             published[module.handle] = carry_over(previous, entry)
         updated = index.with_modules(published)
         write_settings(hub, settings)  # a publication that failed before has settled no address
         _write_lists(hub, settings, updated, outputs.collection.publisher, list(published.values()))
     _write_receipt(receipt, hub, published)
-    for name in published:
-        print(f"published {name}: {hub / name}.tar.gz")
+    _print_published(modules, hub)
     if missing := published[handles[Head.CLASSIFICATION]].missing:
         reasons = " and ".join(item.reason for item in missing)
         remedies = ", and ".join(item.remedy for item in missing)
         print(f"{outputs.member} is a draft, which make release refuses: {reasons}; {remedies}")
+
+
+def _files_to_place(modules: Sequence[Packed], hub: Path, index: Index) -> dict[str, Hashed]:
+    """Returns the tarballs and files of formats that are not in the hub yet, by their paths there."""
+    files = {}
+    for module in modules:
+        previous = index.modules.get(module.handle)
+        listed = {file.path: file for file in previous.files} if previous else {}
+        for path, file in module.lasting_files.items():
+            if is_missing(file, hub / path, listed.get(path)):
+                files[path] = file
+    return files
+
+
+def _print_published(modules: Sequence[Packed], hub: Path) -> None:
+    for module in modules:
+        names = [report.name.value for report in module.formats.reports]
+        formats = f", as {', '.join(names)} in {hub / module.handle}" if names else ""
+        print(f"published {module.handle}: {hub / module.handle}.tar.gz{formats}")
+        for report in module.formats.left_out:
+            print(f"{module.handle}: {report.name} is left out: {report.left_out}")
 
 
 def _check_policy(outputs: Outputs, settings: HubSettings, statements: Mapping[str, Statement]) -> None:
@@ -345,7 +372,8 @@ def read_outputs(facts: Path, folder: Path, lock: str | None, sign: str | None) 
     pin = LockFile(lock_file.locate(member.folder, lock)).pin_of(member.checkpoint_name())
     report = with_recorded_arrays(load_report(folder / "report.json"), pin.arrays)
     signers = keys.load_signers(sign) if sign else ()
-    return Outputs(facts.stem, module, collection, folder, report, read_build(folder), signers)
+    formats = load_formats(folder / "formats.json") if (folder / "formats.json").exists() else None
+    return Outputs(facts.stem, module, collection, folder, report, read_build(folder), signers, formats)
 
 
 def _ask_to_sign(hub: Path) -> None:

@@ -24,6 +24,7 @@ from pipeline.publish import Outputs, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
 from tests.card_facts import records
 from tests.conftest import ROOT
+from tests.format_outputs import formats_of
 from tests.reports import REPORT, not_measured, with_checks, with_model, write_report
 
 QUOTED = Reported(0.80462, "column adapt_final_test of an index")
@@ -89,7 +90,8 @@ def publish(hub: Path, folder: Path, member: Path, module: Module, report: Repor
         write_text(file.path, file.text)
     write_plots(folder, report)
     write_report(folder / "report.json", report)
-    publish_member(Outputs(member.stem, module, collection, folder, report), hub, folder / "published.json")
+    outputs = Outputs(member.stem, module, collection, folder, report, formats=formats_of(folder))
+    publish_member(outputs, hub, folder / "published.json")
     page = render_collection(collection, [list_member(collection, member.stem, module, report)])
     (folder / "page.md").write_text(page)
     publish_collection(collection, folder / "page.md", hub, folder / "collection.json")

@@ -22,6 +22,7 @@ from pipeline.package import package
 from pipeline.publish import Outputs, check_measured, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
 from tests.conftest import ROOT, Stage, protect, without_privileges
+from tests.format_outputs import formats_of
 from tests.hub.test_svg import PAYLOADS
 from tests.hubs import read_document, write_document
 from tests.reports import REPORT, not_measured, with_checks, write_report
@@ -66,7 +67,7 @@ def hub(tmp_path: Path) -> Path:
 
 
 def publish(folder: Path, hub: Path, module: Module = MODULE, name: str = "mini") -> dict:
-    outputs = Outputs(name, module, COLLECTION, folder, load_report(folder / "report.json"))
+    outputs = Outputs(name, module, COLLECTION, folder, load_report(folder / "report.json"), formats=formats_of(folder))
     publish_member(outputs, hub, folder / "published.json")
     receipt: dict = json.loads((folder / "published.json").read_text())
     return receipt

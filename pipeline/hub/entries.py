@@ -235,6 +235,10 @@ class ModuleEntry:
         """Its provenance statement; None where an entry does not list it."""
         return next((file for file in self.files if file.page == f"{self.handle}/provenance.dsse.json"), None)
 
+    def is_trial_page(self, page: str) -> bool:
+        """Whether a plain path in the hub is that of something that "Try it" shows, beside the model."""
+        return page == f"{self.handle}/try.json" or page.startswith(f"{self.handle}/examples/")
+
     @property
     def format_files(self) -> dict[str, PublishedFile]:
         """The files of its formats by their paths in the hub, as far as `files` lists them."""
@@ -475,13 +479,9 @@ def _with_earlier_formats(previous: ModuleEntry, entry: ModuleEntry) -> ModuleEn
     kept = [published for published in previous.formats if published.name not in names]
     pages = {path for published in kept for path in published.files}
     if names.isdisjoint(LITERT):
-        pages |= {file.page for file in previous.files if _is_trial(previous, file.page)}
+        pages |= {file.page for file in previous.files if previous.is_trial_page(file.page)}
     files = (file for file in previous.files if file.page in pages - listed)
     return replace(entry, files=(*entry.files, *files), formats=in_order((*entry.formats, *kept)))
-
-
-def _is_trial(entry: ModuleEntry, page: str) -> bool:
-    return page == f"{entry.handle}/try.json" or page.startswith(f"{entry.handle}/examples/")
 
 
 def _measured(accuracy: Accuracy) -> Measured | None:

@@ -1,5 +1,6 @@
 """What the index says of the further formats of a version: their files in the hub, and what was measured of each."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,15 @@ from pipeline.hub.values import Entry, count, line, required, share
 
 LITERT = frozenset({FormatName.LITERT, FormatName.LITERT_FLOAT16, FormatName.LITERT_INT8})
 _LONGEST = 200  # characters of a text
+# Below the folder of a version, laid out as the programs that read them expect it.
+_FILE = re.compile(
+    r"plain\.tar\.gz|model(_float16|_int8)?\.tflite|onnx/model(_fp16|_quantized)?\.onnx|(preprocessor_)?config\.json"
+)
+
+
+def is_format_file(path: str) -> bool:
+    """Whether a path below the folder of a version is that of a format's file."""
+    return bool(_FILE.fullmatch(path))
 
 
 @dataclass(frozen=True)

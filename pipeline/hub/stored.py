@@ -7,7 +7,7 @@ index no longer lists. A run that is killed in between leaves a hub that is whol
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipeline.base.files import content_digest, has_text, sha256_of, write_text
+from pipeline.base.files import content_digest, has_content, replacing, sha256_of
 from pipeline.base.stored_names import plain_path, stored_path
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile
 
@@ -21,11 +21,14 @@ def store_page(hub: Path, path: str, text: str, title: str | None = None) -> Pub
         text: the page.
         title: of a plot.
     """
-    content = text.encode(errors="surrogateescape")
+    return store_content(hub, path, text.encode(errors="surrogateescape"), title)
+
+
+def store_content(hub: Path, path: str, content: bytes, title: str | None = None) -> PublishedFile:
+    """Writes a page or a picture, as store_page() does."""
     sha256 = content_digest(content)
     file = PublishedFile(stored_path(path, sha256), len(content), sha256, title)
-    if not has_text(hub / file.path, text):
-        write_text(hub / file.path, text)
+    _write(hub / file.path, content)
     return file
 
 
@@ -38,18 +41,25 @@ def copies(entries: Iterable[ModuleEntry | CollectionEntry]) -> dict[str, Publis
 def write_copies(hub: Path, entries: Iterable[ModuleEntry | CollectionEntry]) -> None:
     """Writes the plain copies of pages that differ from what is there; the index lists the pages already."""
     for path, file in copies(entries).items():
-        text = (hub / file.path).read_bytes().decode(errors="surrogateescape")
-        if not has_text(hub / path, text):
-            write_text(hub / path, text)
+        _write(hub / path, (hub / file.path).read_bytes())
+
+
+def _write(path: Path, content: bytes) -> None:
+    if not has_content(path, content):
+        with replacing(path) as stream:
+            stream.write(content)
 
 
 def remove_replaced(hub: Path, entries: Iterable[ModuleEntry | CollectionEntry]) -> None:
-    """Removes earlier texts of pages, and plots that no card has any more; no index lists them."""
+    """Removes earlier texts of pages, and plots and examples that no card has any more; no index lists them.
+
+    The files of formats stay, as tarballs do.
+    """
     for entry in entries:
         listed = {file.path for file in entry.files} | {file.page for file in entry.files}
         for path in _pages_of(hub, entry):
             name = path.relative_to(hub).as_posix()
-            if name not in listed and (plain_path(name) != name or path.suffix == ".svg"):
+            if name not in listed and (plain_path(name) != name or path.suffix == ".svg" or _is_trial(entry, name)):
                 path.unlink()
 
 
@@ -61,6 +71,10 @@ def outdated_copies(hub: Path, entries: Iterable[ModuleEntry | CollectionEntry])
         elif (hub / path).stat().st_size != file.size or sha256_of(hub / path) != file.sha256:
             text = f"differs from {file.path}, the page that the index lists"
             yield f"{hub / path}: {text}; publish it again, which writes this copy of it"
+
+
+def _is_trial(entry: ModuleEntry | CollectionEntry, name: str) -> bool:
+    return isinstance(entry, ModuleEntry) and entry.is_trial_page(name)
 
 
 def _pages_of(hub: Path, entry: ModuleEntry | CollectionEntry) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Puts tarballs into a hub: read at most once, and on one disk linked instead of copied."""
+"""Puts tarballs and other large files into a hub: read at most once, and on one disk linked instead of copied."""
 
 import hashlib
 import os
@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.fault import Fault
-from pipeline.base.files import CHUNK, NO_LINKS, make_folder, naming, sync
+from pipeline.base.files import CHUNK, NO_LINKS, make_folder, naming, sha256_of, sync
 from pipeline.base.progress import Progress
 from pipeline.base.siblings import claiming, holding
+from pipeline.hub.entries import PublishedFile
 
-# A linked tarball is one file with two names: whoever writes into it would change the hub. package replaces its
-# tarballs, and nobody may write to a file of this mode.
+# A linked file is one with two names: whoever writes into it would change the hub. The stages replace their files, and
+# nobody may write to a file of this mode.
 _MODE = 0o444
 
 
 @dataclass(frozen=True)
 class Hashed:
-    """A tarball whose bytes were hashed.
+    """A tarball, or a file of another format, whose bytes were hashed.
 
     Attributes:
         path: the file.
@@ -38,14 +39,14 @@ class Hashed:
         return path.exists() and _identity(path.stat()) == self.identity
 
 
-def known_tarball(path: Path, sha256: str) -> Hashed:
-    """Returns a tarball whose digest is known, and which nothing has happened to since it was hashed."""
+def known_file(path: Path, sha256: str) -> Hashed:
+    """Returns a file whose digest is known, and which nothing has happened to since it was hashed."""
     state = path.stat()
     return Hashed(path, sha256, state.st_size, _identity(state))
 
 
-def hash_tarball(path: Path, label: str) -> Hashed:
-    """Reads a tarball, with progress under `label`.
+def hash_file(path: Path, label: str) -> Hashed:
+    """Reads a file, with progress under `label`.
 
     Raises:
         Fault: when it is changed meanwhile.
@@ -62,6 +63,33 @@ def hash_tarball(path: Path, label: str) -> Hashed:
     if _identity(before) != _identity(after) or before.st_size != after.st_size:
         raise _changed(path)
     return Hashed(path, digest.hexdigest(), after.st_size, _identity(after))
+
+
+def is_missing(source: Hashed, target: Path, listed: PublishedFile | None) -> bool:
+    """Returns whether a file has yet to be put into the hub, also in the place of one that no index lists.
+
+    Args:
+        source: the file.
+        target: its place in the hub.
+        listed: what the index lists of that place; None for nothing.
+
+    Raises:
+        Fault: when the index lists other bytes, or the published file is damaged.
+    """
+    if listed and listed.sha256 != source.sha256:
+        raise Fault(
+            f"{target}: this version is already published with other bytes: sha256 {listed.sha256} there,"
+            f" {source.sha256} here; published versions never change, so raise module.version to publish this one"
+        )
+    if not target.exists():
+        return True
+    published = source.sha256 if source.is_same_file(target) else sha256_of(target)
+    if listed and published != source.sha256:
+        raise Fault(
+            f"{target}: damaged in the hub: the index has sha256 {source.sha256}, the file {published}; your file"
+            " has the published bytes, so delete the file there and run the same command again"
+        )
+    return published != source.sha256
 
 
 @contextmanager
@@ -123,4 +151,6 @@ def _identity(state: os.stat_result) -> tuple[int, int, int]:
 
 
 def _changed(path: Path) -> Fault:
-    return Fault(f"{path}: changed while it was published; let make package end, then run the same command again")
+    return Fault(
+        f"{path}: changed while it was published; let the make that writes it end, then run the same command again"
+    )

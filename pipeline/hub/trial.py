@@ -1,6 +1,6 @@
 """What "Try it" on a module's page needs: a LiteRT file, and the facts with which its outputs become classes.
 
-The facts are in try.json, which describe_trial() renders; no command puts it and LiteRT files into a hub yet. The
+The facts are in try.json, which describe_trial() renders; publish puts it and the LiteRT files into the hub. The
 website shows "Try it" on the pages of the versions whose entries list both (find_trial): it knows no more of a hub than
 its index.
 """

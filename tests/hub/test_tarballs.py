@@ -13,7 +13,7 @@ from pipeline.base import siblings
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.hub.folder import read_index
-from pipeline.hub.tarballs import Hashed, hash_tarball, placing
+from pipeline.hub.tarballs import Hashed, hash_file, placing
 from pipeline.package import package
 from pipeline.saved_model.files import folder_digest
 from pipeline.saved_model.packing_record import content_of, read_record
@@ -83,7 +83,7 @@ def test_a_source_that_changed_after_it_was_read_is_refused(
     for tarball in tarballs:
         tarball.write_bytes(b"first bytes")
         os.utime(tarball, (1, 1))
-    hashed = [hash_tarball(tarball, "publish") for tarball in tarballs]
+    hashed = [hash_file(tarball, "publish") for tarball in tarballs]
     edit(tarballs[1])
     folder = tmp_path / "published"
     reason = r"b\.tar\.gz: changed while it was published; .*run the same command again"
@@ -99,7 +99,7 @@ def test_a_source_that_changed_after_it_was_read_is_refused(
 
 def test_what_package_remembers_counts_for_its_own_bytes_alone(member: Path, new_hub: Path) -> None:
     tarball = member / "fe.tar.gz"
-    sha256 = hash_tarball(tarball, "").sha256
+    sha256 = hash_file(tarball, "").sha256
     assert content_of(tarball, sha256, read_record(tarball)) == folder_digest(member / "fe")
     record = member / "fe.tar.gz.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"content_sha256": "0" * 64}))

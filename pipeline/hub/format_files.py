@@ -1,0 +1,141 @@
+"""What publish puts into the hub for the further formats of a module: their files, and what "Try it" shows."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.base.fault import Fault, show_name
+from pipeline.base.files import Unreadable, read_bounded
+from pipeline.base.heads import Head
+from pipeline.base.json_files import build, load_json
+from pipeline.facts.formats import FormatFile, FormatReport, Formats
+from pipeline.hub.published_formats import LITERT, is_format_file
+from pipeline.hub.tarballs import Hashed, hash_file
+from pipeline.hub.trial import FACTS
+from pipeline.hub.values import line
+
+FOLDER = "formats"  # below a member's outputs, and in it a folder per head
+TITLES = "examples/titles.json"
+_REPAIR = "delete formats.json and run make formats"
+_LARGEST_PAGE = 4 << 20  # bytes, of labels and of a picture
+_PICTURE = re.compile(r"[0-9]{1,3}\.png", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture that "Try it" offers: its file in examples/, and what it shows."""
+
+    file: str
+    title: str
+
+
+@dataclass(frozen=True)
+class TrialPage:
+    """What "Try it" needs beside a LiteRT file: its content, and the title of a picture."""
+
+    content: bytes
+    title: str | None = None
+
+
+@dataclass(frozen=True)
+class ModuleFormats:
+    """The further formats of a module; paths are below the folder of its version.
+
+    Attributes:
+        reports: what was measured of the formats that have files.
+        left_out: those that have none.
+        files: the files, read and hashed, by path.
+        pages: what "Try it" shows, by path.
+    """
+
+    reports: tuple[FormatReport, ...] = ()
+    left_out: tuple[FormatReport, ...] = ()
+    files: Mapping[str, Hashed] = field(default_factory=dict)
+    pages: Mapping[str, TrialPage] = field(default_factory=dict)
+
+
+def read_module_formats(outputs: Path, head: Head, formats: Formats | None, content: str) -> ModuleFormats:
+    """Reads what the stage `formats` made of a module.
+
+    Args:
+        outputs: the member's folder.
+        head: which of its modules.
+        formats: what formats.json says; None where there is none.
+        content: the digest of the SavedModel that was validated.
+
+    Raises:
+        Fault: when the formats were made from another SavedModel, or a file is missing, has other bytes than
+            formats.json says, or has no place in a hub.
+    """
+    if formats is None or head not in formats.modules:
+        return ModuleFormats()
+    where, folder = outputs / "formats.json", outputs / FOLDER / head
+    if (made_from := formats.contents.get(head)) != content:
+        raise Fault(
+            f"{where}: the formats of {head} were made from another model than was validated: content {made_from}"
+            f" there, {content} in report.json; run make formats again"
+        )
+    reports = formats.published(head)
+    left_out = tuple(report for report in formats.modules[head] if not report.files)
+    files = {file.path: file for report in reports for file in report.files}
+    for file in (file for report in reports for file in report.files):
+        _refuse_other_place(where, file, files)
+    hashed = {path: _read_file(folder, file) for path, file in files.items()}
+    has_litert = any(report.name in LITERT for report in reports)
+    return ModuleFormats(reports, left_out, hashed, read_trial_pages(folder) if has_litert else {})
+
+
+def _refuse_other_place(where: Path, file: FormatFile, files: Mapping[str, FormatFile]) -> None:
+    if not is_format_file(file.path):
+        raise Fault(f"{where}: '{show_name(file.path)}' is no name of a format's file in a hub; {_REPAIR}")
+    if file != files[file.path]:
+        raise Fault(f"{where}: two formats have other bytes for {file.path}; {_REPAIR}")
+
+
+def _read_file(folder: Path, file: FormatFile) -> Hashed:
+    path = folder / file.path
+    if not path.is_file():
+        raise Fault(f"{path}: no such file, but formats.json names it; {_REPAIR}")
+    hashed = hash_file(path, f"publish {file.path}")
+    if hashed.sha256 != file.sha256:
+        raise Fault(f"{path}: sha256 {hashed.sha256}, formats.json says {file.sha256}; {_REPAIR}")
+    return hashed
+
+
+# What "Try it" shows --------------------------------------------------------------------------------------------------
+def read_trial_pages(folder: Path) -> dict[str, TrialPage]:
+    """Returns try.json and the pictures that examples/titles.json names, by path; none without try.json.
+
+    Raises:
+        Fault: for a picture that is missing or too large, and titles that are not those of pictures.
+    """
+    if not (folder / FACTS).is_file():
+        return {}
+    pages = {FACTS: TrialPage(_read_page(folder / FACTS))}
+    for example in _read_titles(folder / TITLES):
+        pages[f"examples/{example.file}"] = TrialPage(_read_page(folder / "examples" / example.file), example.title)
+    return pages
+
+
+def _read_titles(path: Path) -> Iterable[Example]:
+    if not path.is_file():
+        return ()
+    try:
+        examples = build(list[Example], load_json(path, _REPAIR))
+        for example in examples:
+            line({"title": example.title}, "title", 200)
+            if not _PICTURE.fullmatch(example.file):
+                raise ValueError(f"'{show_name(example.file)}' is no name of a picture, such as 0.png")
+    except (Unreadable, ValueError) as error:
+        raise Fault(f"{path}: expected a list of pictures, each with a file and a title: {error}; {_REPAIR}") from None
+    return examples
+
+
+def _read_page(path: Path) -> bytes:
+    try:
+        return read_bounded(path, _LARGEST_PAGE)
+    except FileNotFoundError:
+        raise Fault(f"{path}: no such file, but {TITLES} names it; {_REPAIR}") from None
+    except Unreadable as reason:
+        raise Fault(f"{path}: {reason}; {_REPAIR}") from None
