@@ -33,9 +33,11 @@ from tests.browser import (
     start_browser,
 )
 from tests.conftest import serving_folder
+from tests.format_outputs import FORMATS
 from tests.hub.payloads import FIND_ACTIVE, HTML, PAYLOADS, TEXTS
 from tests.hubs import write_hub
 from tests.server.harness import running
+from tests.trials import add_formats
 
 pytestmark = pytest.mark.slow
 
@@ -97,6 +99,22 @@ def test_banners_of_withdrawn_versions_are_accessible(browser: Browser, hub: Pat
                     assert find_violations(page) == [], (name, scheme)
                 assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
                 assert page.locator(".notice.warning, .card .mark.yanked").first.is_visible()
+
+
+def test_the_table_of_formats_is_accessible_and_scrolls_on_a_phone(browser: Browser, hub: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(hub, tmp_path / "hub")
+    name = add_formats(copied, MODULE.removesuffix(".html"), list(FORMATS)).relative_to(tmp_path)
+    with serving_folder(tmp_path) as address, open_page(browser, f"{address}/{name}") as page:
+        table = page.locator("div.scroll:has(table.formats)")
+        page.evaluate("document.querySelectorAll('.card > :not(#the-formats, .scroll)').forEach(e => e.remove())")
+        for size in (DESKTOP, TABLET, SMALL_PHONE):
+            page.set_viewport_size({"width": size[0], "height": size[1]})
+            assert page.evaluate("document.documentElement.scrollWidth") <= size[0], size
+            hidden = table.evaluate("element => element.scrollWidth - element.clientWidth")
+            assert (hidden > 0) == (size == SMALL_PHONE), size
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            assert find_violations(page) == [], scheme
 
 
 @pytest.mark.parametrize("width", WIDTHS)

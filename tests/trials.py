@@ -1,14 +1,18 @@
-"""Hubs with "Try it", for the tests of the website."""
+"""Hubs with "Try it" and with further formats, for the tests of the website."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.base.files import content_digest
+from pipeline.base.heads import Head
+from pipeline.facts.formats import FormatName
 from pipeline.hub import website
 from pipeline.hub.entries import PublishedFile
 from pipeline.hub.folder import read_index
+from pipeline.hub.published_formats import published_format
 from pipeline.hub.stored import store_page
 from pipeline.hub.trial import FACTS, describe_trial
+from tests.format_outputs import FORMATS, describe_format
 from tests.hubs import read_document, write_document
 
 
@@ -49,6 +53,20 @@ def add_trial(
         files.append(add_file(hub, f"{handle}/examples/{number}.png", picture, title))
     document = read_document(hub)
     document["modules"][handle]["files"] += [file.to_json() for file in files]
+    write_document(hub, document)
+    website.build(hub, read_index(hub))
+    return hub / f"{handle}.html"
+
+
+def add_formats(hub: Path, handle: str, names: Sequence[str], head: Head = Head.CLASSIFICATION) -> Path:
+    """Adds formats to a version, each with files that hold their own names; returns its page."""
+    document = read_document(hub)
+    entry = document["modules"][handle]
+    for name in map(FormatName, names):
+        report = describe_format(name, head, {path: path.encode() for path in FORMATS[name][0]})
+        entry.setdefault("formats", {})[name.value] = published_format(handle, report).to_json()
+        files = [add_file(hub, f"{handle}/{file.path}", file.path.encode()).to_json() for file in report.files]
+        entry["files"] += [file for file in files if file not in entry["files"]]
     write_document(hub, document)
     website.build(hub, read_index(hub))
     return hub / f"{handle}.html"

@@ -21,7 +21,7 @@ from markdown_it.utils import EnvType, OptionsDict
 
 from pipeline.cards.page import is_elsewhere, parse_page, split_comments
 
-RESERVED = ("main", "the-plots", "the-files")  # ids in the templates
+RESERVED = ("main", "the-plots", "the-formats", "the-files")  # ids in the templates
 # The tokens of a snippet to highlight. A full lexer would take longer than the rest of the page.
 _PYTHON = re.compile(
     r"(?P<comment>\#[^\n]*)"

@@ -10,6 +10,7 @@ from pipeline.facts.formats import FormatName, FormatReport
 from pipeline.hub.values import Entry, count, line, required, share
 
 LITERT = frozenset({FormatName.LITERT, FormatName.LITERT_FLOAT16, FormatName.LITERT_INT8})
+_KINDS = {"plain": "plain TensorFlow", "litert": "LiteRT", "onnx": "ONNX"}
 _LONGEST = 200  # characters of a text
 # Below the folder of a version, laid out as the programs that read them expect it.
 _FILE = re.compile(
@@ -56,6 +57,12 @@ class PublishedFormat:
     def file(self) -> str:
         """The path in the hub of the file to load."""
         return self.files[0]
+
+    @property
+    def title(self) -> str:
+        """What pages call the format, such as "LiteRT, int8"."""
+        kind = _KINDS.get(self.name.value.partition("-")[0], self.name.value)
+        return kind if self.precision == "float32" else f"{kind}, {self.precision}"
 
     def to_json(self) -> Entry:
         """Returns what index.json says of the format, without what was not measured."""

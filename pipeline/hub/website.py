@@ -30,6 +30,7 @@ from pipeline.hub import litert_js, markdown
 from pipeline.hub.aliases import LATEST
 from pipeline.hub.changes import list_history
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
+from pipeline.hub.file_lists import at_least, group_files, list_formats
 from pipeline.hub.index import Index
 from pipeline.hub.notices import DEPRECATED, YANKED
 from pipeline.hub.start_page_plot import plot
@@ -43,8 +44,8 @@ MANIFEST = "site/pages.json"
 _RENDERERS = (
     "hub/website", "hub/changes", "hub/markdown", "hub/entries", "hub/index", "hub/aliases", "hub/values",
     "hub/withdrawal", "hub/notices", "hub/start_page_plot", "hub/trial", "hub/litert_js", "hub/published_formats",
-    "base/axes", "base/heads", "base/shard_names", "base/stored_names", "base/templates", "base/verification",
-    "cards/drafts", "cards/page", "facts/accuracy", "facts/formats", "facts/status",
+    "hub/file_lists", "base/axes", "base/heads", "base/shard_names", "base/stored_names", "base/templates",
+    "base/verification", "cards/drafts", "cards/page", "facts/accuracy", "facts/formats", "facts/status",
 )  # fmt: skip
 # What follows a title, which the two modules of a member share, by the task.
 _KINDS = {Head.CLASSIFICATION.task: "classifier", Head.FE.task: Head.FE.noun}
@@ -190,6 +191,9 @@ def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
             "publisher_name": name,
             "in_collection": in_collection,
             "trial": trial,
+            "formats": list_formats(entry),
+            "compared_on": " and ".join(dict.fromkeys(each.of for each in entry.formats if each.of)),
+            "file_groups": group_files(entry),
             "plots": [file for file in entry.files if file.page.endswith(".svg") and file.page not in shown],
         }
 
@@ -267,6 +271,7 @@ def _environment() -> jinja2.Environment:
         "spoken": lambda tag: tag.replace("-", " ").capitalize(),
         "speed": lambda value: f"{value:,.0f}" if value >= 10 else f"{value:.2g}",
         "basename": posixpath.basename,
+        "at_least": at_least,
         "breakable": lambda text: markupsafe.Markup(re.sub(r"([/_])", r"\1<wbr>", str(markupsafe.escape(text)))),
     }
     return environment
