@@ -1,10 +1,13 @@
 """The media types of a hub's files, as its own server and object stores send them."""
 
 TARBALL = "application/gzip"
+# The ends of the names of files that never change once published: tarballs, and models in other formats.
+LASTING = (".tar.gz", ".tflite", ".onnx")
 # By the end of a file's name; the server sends no others.
 MEDIA_TYPES = {
     ".tar.gz": TARBALL,
     ".tflite": "application/octet-stream",  # none is registered
+    ".onnx": "application/octet-stream",  # nor here
     ".wasm.gz": "application/gzip",  # the page decompresses it
     ".html": "text/html; charset=utf-8",
     ".md": "text/markdown; charset=utf-8",

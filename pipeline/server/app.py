@@ -24,17 +24,20 @@ from pipeline.server.opening import NotThere
 from pipeline.server.responses import REVALIDATE, file_response
 from pipeline.server.routes import (  # fmt: skip
     File,
+    Lite,
     Location,
     Moved,
     Names,
     Newest,
     Page,
     Refused,
+    Tfjs,
     is_version,
     parse_address,
     relative_address,
 )
 
+LITERT = "model.tflite"  # of a version that has one
 _PAGE_FORMS = {"text/html": ".html", "text/markdown": ".md"}  # the default first
 
 
@@ -78,7 +81,9 @@ class _Hub:
                     return _redirect(path, names, query)
                 case Newest(names):
                     return _redirect(path, (*names, self._newest(names)), query)
-                case (Location(names) | Page(names) | File(names)) as target:
+                case Tfjs(names):
+                    raise Refused(404, self._instead_of_tfjs(names))
+                case (Location(names) | Lite(names) | Page(names) | File(names)) as target:
                     warnings = self._warnings(path, names)  # before a file is open
                     response = await self._respond(target, headers)
                     response.headers.update(warnings)
@@ -102,10 +107,12 @@ class _Hub:
                 raise Refused(404, "Every version of this module is yanked; name the version to get one.") from None
             raise
 
-    async def _respond(self, target: Location | Page | File, headers: Mapping[str, str]) -> Response:
+    async def _respond(self, target: Location | Lite | Page | File, headers: Mapping[str, str]) -> Response:
         match target:
             case Location(names):
                 return self._location(names)
+            case Lite(names):
+                return await self._lite(names, headers)
             case Page(names):
                 return await self._page(names, headers)
             case File(names):
@@ -135,10 +142,30 @@ class _Hub:
         file = forms[preferred_type(headers.get("accept", ""), list(forms))]
         return file_response(await self._files.open(file), file, headers, vary="Accept")
 
+    async def _lite(self, names: Names, headers: Mapping[str, str]) -> Response:
+        """Returns the LiteRT file of a version."""
+        file = (*names, LITERT)
+        if not self._files.has(file):
+            self._check_version(names)
+            raise Refused(404, f"This version has no {LITERT}; its page lists the formats that it has.")
+        return file_response(await self._files.open(file), file, headers)
+
+    def _instead_of_tfjs(self, names: Names) -> str:
+        """Returns what to tell a client of TensorFlow.js, whose format no module is published in."""
+        handle = names if len(names) == 3 else (*names, self._newest(names))
+        self._check_version(handle)
+        text = "This module is not there in the format of TensorFlow.js."
+        if not self._files.has((*handle, LITERT)):
+            return f"{text} It has no LiteRT file either, which browsers could run; its page lists its formats."
+        return f"{text} LiteRT.js runs its LiteRT file in browsers (docs/web.md): ask for lite-format=tflite."
+
+    def _check_version(self, names: Names) -> None:
+        if not self._files.has((*names[:-1], f"{names[-1]}.tar.gz")):
+            raise NotThere
+
     def _location(self, names: Names) -> Response:
         """Returns what tensorflow_hub expects: 303, the location as the body, and no header Location."""
-        if not self._files.has((*names[:-1], names[-1] + ".tar.gz")):
-            raise NotThere
+        self._check_version(names)
         if not self._bucket:
             raise Refused(404, "This hub has no unpacked modules in a bucket; ask for tf-hub-format=compressed.")
         return PlainTextResponse("/".join((self._bucket, *names)), 303, {"Cache-Control": REVALIDATE})

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.base.fault import show_name
 from pipeline.base.files import Unreadable
 from pipeline.base.json_files import LARGEST, parse_facts
+from pipeline.base.media_types import LASTING
 from pipeline.base.shard_names import EXPORT, ROOT, shard_of, shard_path
 from pipeline.server.opening import NotThere
 from pipeline.server.parsed_files import ParsedFiles
@@ -26,7 +27,7 @@ class Digests:
     """What a file of the index has.
 
     Attributes:
-        sha256: digests of 32 bytes by path and size, of tarballs: other files are hashed when they are sent.
+        sha256: digests of 32 bytes by path and size, of tarballs and models: others are hashed when they are sent.
         modules: the names of the modules, each with its versions.
         collections: how many collections there are.
         written: when it was written, in nanoseconds.
@@ -50,7 +51,7 @@ class IndexDigests:
         self._files = ParsedFiles[Any](root, _parse, _TOO_LARGE)
 
     def recorded(self, names: Names, size: int, modified: int) -> bytes | None:
-        """Returns the SHA-256, 32 bytes, of a tarball; None for what the index does not list.
+        """Returns the SHA-256, 32 bytes, of a tarball or model; None for what the index does not list.
 
         publish writes the index last. A file younger than it may have replaced the one that it describes.
 
@@ -123,6 +124,6 @@ def _digests(part: Any, written: int) -> Digests:
     sha256 = {(file["path"], file["size"]): bytes.fromhex(file["sha256"]) for file in files}
     if any(len(digest) != 32 for digest in sha256.values()):
         raise ValueError("a digest is not a SHA-256")
-    tarballs = {(path, size): digest for (path, size), digest in sha256.items() if path.endswith(".tar.gz")}
+    lasting = {(path, size): digest for (path, size), digest in sha256.items() if path.endswith(LASTING)}
     modules = frozenset(handle.rpartition("/")[0] for handle in part["modules"])
-    return Digests(tarballs, modules, len(part["collections"]), written)
+    return Digests(lasting, modules, len(part["collections"]), written)

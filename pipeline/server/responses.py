@@ -9,14 +9,14 @@ from contextlib import ExitStack
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from pipeline.base.media_types import TARBALL, media_type
+from pipeline.base.media_types import LASTING, TARBALL, media_type
 from pipeline.server.files import Large, Page
 from pipeline.server.http_semantics import Unsatisfiable, accepts_gzip, byte_range, http_date, precondition_status
 from pipeline.server.log import log
 from pipeline.server.routes import Names, Refused
 
 CHUNK = 1 << 18  # bytes; a connection holds at most two chunks in memory
-FOREVER = "public, max-age=31536000, immutable"  # of tarballs, which never change once published
+FOREVER = "public, max-age=31536000, immutable"  # of tarballs and models, which never change once published
 REVALIDATE = "public, no-cache"  # of all other files, which may
 
 
@@ -43,7 +43,7 @@ def file_response(file: Page | Large, names: Names, request: Mapping[str, str], 
 def _file_headers(names: Names) -> dict[str, str]:
     kind = media_type(names[-1]) or "application/octet-stream"
     headers = {"Content-Type": kind, "Cache-Control": REVALIDATE, "Accept-Ranges": "bytes"}
-    if kind == TARBALL:
+    if kind == TARBALL or names[-1].endswith(LASTING):
         headers["Cache-Control"] = FOREVER
         headers["Content-Disposition"] = f'attachment; filename="{"_".join(names[1:]) or names[0]}"'
     return headers

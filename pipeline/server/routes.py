@@ -3,11 +3,15 @@
 tfhub.dev's documentation ("Model hosting protocol", docs/hosting.md of tensorflow/hub) has <publisher>,
 <publisher>/<module>/<version>, and <publisher>/<module> for the newest version. What follows `?tf-hub-format=` is a
 list of what the client can read: "compressed", a tarball, or "uncompressed", the gs:// location of a folder. The
-client, tensorflow_hub 0.16.1, adds it to whatever address it is given, a tarball's own included.
+client, tensorflow_hub 0.16.1, adds it to whatever address it is given, a tarball's own included. tfhub.dev answered
+`?lite-format=tflite` with the LiteRT file of a module, and `?tfjs-format=file`, which TensorFlow.js adds to the address
+of a module's model.json, with files of its own format.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from urllib.parse import parse_qs, unquote
 
 from pipeline.base.media_types import media_type
@@ -52,6 +56,20 @@ class Location:
 
 
 @dataclass(frozen=True)
+class Lite:
+    """The LiteRT file of a version, by the names of its handle."""
+
+    names: Names
+
+
+@dataclass(frozen=True)
+class Tfjs:
+    """A file of TensorFlow.js of a module, by the names of its handle with or without a version."""
+
+    names: Names
+
+
+@dataclass(frozen=True)
 class Newest:
     """The newest version of a module or collection; the client is redirected."""
 
@@ -65,7 +83,24 @@ class Moved:
     names: Names
 
 
-Target = File | Page | Location | Newest | Moved
+Target = File | Page | Location | Lite | Tfjs | Newest | Moved
+
+
+class _Form(StrEnum):
+    """What a query asks for instead of the page."""
+
+    COMPRESSED = "compressed"
+    UNCOMPRESSED = "uncompressed"
+    LITE = "tflite"
+    TFJS = "file"
+
+
+# The formats of a hub's files that a query may ask for: the first of these names that it has decides.
+_FORMS = {
+    "lite-format": (_Form.LITE,),
+    "tfjs-format": (_Form.TFJS,),
+    "tf-hub-format": (_Form.COMPRESSED, _Form.UNCOMPRESSED),
+}
 
 
 def is_version(name: str) -> bool:
@@ -90,30 +125,38 @@ def relative_address(path: str, names: Names) -> str:
     return "../" * (path.count("/") - 1) + "/".join(names)
 
 
-def _format(query: str) -> str | None:
-    """Returns "compressed" or "uncompressed", or None without tf-hub-format, which means the page."""
+def _form_of(query: str) -> _Form | None:
+    """Returns what a query asks for; None for the page."""
     try:
         fields = parse_qs(query, keep_blank_values=True, max_num_fields=100)
     except ValueError:
         raise Refused(400, "The query has too many fields.") from None
-    if other := {"tfjs-format", "lite-format"} & set(fields):
-        raise Refused(404, f"No module of this hub is there for {min(other)}; they are TensorFlow SavedModels.")
-    if "tf-hub-format" not in fields:
-        return None
-    formats = fields["tf-hub-format"][-1]  # tensorflow_hub appends its own
-    for name in formats.split(","):
-        if name in ("compressed", "uncompressed"):
-            return name
-    raise Refused(400, f"Unknown tf-hub-format={formats[:40]!r}; expected compressed or uncompressed.")
+    for key, forms in _FORMS.items():
+        if key in fields:
+            return _choose(key, fields[key][-1], forms)  # tensorflow_hub appends its own
+    return None
 
 
-def _module(names: Names, form: str | None) -> Target:
-    if form == "compressed":
-        return File((*names[:-1], names[-1] + ".tar.gz"))
-    return Location(names) if form else Page(names)
+def _choose(key: str, listed: str, forms: Sequence[_Form]) -> _Form:
+    """Returns the first form of a list that the hub knows."""
+    for name in listed.split(","):
+        if name in forms:
+            return _Form(name)
+    raise Refused(400, f"Unknown {key}={listed[:40]!r}; expected {' or '.join(forms)}.")
 
 
-def _handle(names: Names, form: str | None) -> Target:
+def _module(names: Names, form: _Form | None) -> Target:
+    match form:
+        case _Form.COMPRESSED:
+            return File((*names[:-1], names[-1] + ".tar.gz"))
+        case _Form.UNCOMPRESSED:
+            return Location(names)
+        case _Form.LITE:
+            return Lite(names)
+    return Page(names)
+
+
+def _handle(names: Names, form: _Form | None) -> Target:
     """Returns the target of an address without a suffix of files."""
     match names:
         case (publisher,):
@@ -131,6 +174,25 @@ def _handle(names: Names, form: str | None) -> Target:
     raise Refused(404, "There is no such module, collection, publisher or file in this hub.")
 
 
+def _tfjs(names: Names) -> Tfjs:
+    """Returns what TensorFlow.js asks for: model.json of a module, and then files beside it."""
+    match names:
+        case (_, "collections", *_):
+            pass
+        case (_, _, version, *_) if is_version(version):
+            return Tfjs(names[:3])
+        case (_, _) | (_, _, "model.json"):
+            return Tfjs(names[:2])
+    raise Refused(404, "There is no such module in this hub.")
+
+
+def _unpacked(names: Names) -> Location:
+    """Returns where the content of a tarball lies; that of a format lies nowhere but in the tarball."""
+    if len(names) == 3 and is_version(names[-1]):
+        return Location(names)
+    raise Refused(404, "This tarball is not unpacked in a bucket; ask for tf-hub-format=compressed.")
+
+
 def parse_address(path: str, query: str) -> Target:
     """Parses a path, still percent-encoded, and a query.
 
@@ -142,15 +204,15 @@ def parse_address(path: str, query: str) -> Target:
     slash = len(parts) > 1 and not parts[-1]
     # Decoded name by name, and once: an encoded slash or percent sign stays within its name and makes it invalid.
     names = tuple(unquote(part, errors="replace") for part in parts[: -1 if slash else None])
-    form = _format(query)
+    form = _form_of(query)
     if names == ("",) and not slash:
         return File(("index.html",))
     if not all(_NAME.fullmatch(name) for name in names) or (slash and media_type(names[-1])):
         raise Refused(404, "There is no such address in this hub.")
-    if names[-1].endswith(".tar.gz") and media_type(names[-1]):
-        if form == "uncompressed":
-            return Location((*names[:-1], names[-1].removesuffix(".tar.gz")))
-        return File(names)
+    if form is _Form.TFJS:
+        return _tfjs(names)
+    if names[-1].endswith(".tar.gz") and media_type(names[-1]) and form is _Form.UNCOMPRESSED:
+        return _unpacked((*names[:-1], names[-1].removesuffix(".tar.gz")))
     if media_type(names[-1]):
         return File(names)
     target = _handle(names, form)

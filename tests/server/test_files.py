@@ -113,6 +113,22 @@ def test_a_hub_without_index_json_has_its_digests_from_the_shards(own: Running) 
     assert own.ask(MODULE + ".tar.gz", "HEAD")["etag"] == f'"{sha256(TARBALL)}"'
 
 
+@pytest.mark.parametrize("name", ["model.tflite", "onnx/model.onnx"])
+def test_large_models_are_served_as_tarballs_are(own: Running, name: str) -> None:
+    """Their digests come from the index, and parts of them from the disk."""
+    write(own.root / "alice/net/1" / name, TARBALL)
+    index = json.loads((own.root / "index.json").read_text())
+    entry = {"path": f"alice/net/1/{name}", "size": len(TARBALL), "sha256": "0" * 64}  # which shows that it was read
+    index["modules"]["alice/net/1"]["files"].append(entry)
+    (own.root / "index.json").write_text(json.dumps(index))
+    os.utime(own.root / "index.json", (1_700_000_002, 1_700_000_002))
+    answer = own.ask(f"{MODULE}/{name}", Range="bytes=5-8")
+    assert (answer.status, answer.body, answer["etag"]) == (206, TARBALL[5:9], f'"{"0" * 64}"')
+    assert own.ask(f"{MODULE}/{name}", If_None_Match=str(answer["etag"])).status == 304
+    os.utime(own.root / "index.json", (0, 1_600_000_000))
+    assert own.ask(f"{MODULE}/{name}", "HEAD")["etag"] == f'"{sha256(TARBALL)}"'
+
+
 def test_a_file_that_shrinks_ends_the_connection(own: Running, caplog: pytest.LogCaptureFixture) -> None:
     with own.connect(receive_buffer=4096) as client:
         client.sendall(b"GET /alice/net/1.tar.gz HTTP/1.1\r\nHost: x\r\n\r\n")

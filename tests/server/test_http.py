@@ -36,6 +36,11 @@ def test_tarballs_are_cached_forever_and_pages_are_revalidated(shared: Running) 
     tarball = shared.ask(MODULE + "?tf-hub-format=compressed", "HEAD")
     assert tarball["cache-control"] == "public, max-age=31536000, immutable"
     assert tarball["content-disposition"] == 'attachment; filename="net_1.tar.gz"'
+    for name in ("model.tflite", "plain.tar.gz", "onnx/model.onnx"):
+        format_file = shared.ask(f"{MODULE}/{name}", "HEAD")
+        assert format_file["cache-control"] == tarball["cache-control"]
+        assert format_file["content-disposition"] == f'attachment; filename="net_1_{name.replace("/", "_")}"'
+        assert format_file["etag"] == f'"{sha256(shared.ask(f"{MODULE}/{name}").body)}"'
     assert shared.ask(MODULE)["cache-control"] == "public, no-cache"
     assert shared.ask("/alice/net")["cache-control"] == "public, no-cache"
 
