@@ -8,7 +8,8 @@ another handle, an asset-path to another module, tags that the SavedModel contra
 from their list, SVG files that a browser may run, figures that are quoted for weights which are not verified, and
 figures that differ from FOLDER/<member>/report.json. A report of other bytes than the published ones is not used; the
 last line names the reports that were used, and the modules without one. Where index.json is damaged, it says so and
-checks the rest.
+checks the rest. Of the further formats it checks that index.json names their files, that a tarball keeps the rules,
+and that LiteRT and ONNX files say that they were made from the module beside them.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from pipeline.hub.index import Index
 from pipeline.hub.integrity import Contents
 from pipeline.hub.notices import notice_problems
 from pipeline.hub.stored import outdated_copies
+from pipeline.runtimes.published_files import find_format_problems
 from pipeline.saved_model.files import content_digest, find_packing_faults, find_unsafe_names, read_tarball_digests
 from pipeline.saved_model.inspection import Inspection, inspect_saved_model
 
@@ -96,6 +98,8 @@ def audit(folder: Path, index: Index, artifacts: Path | None, faults: Sequence[F
         *integrity.dead_files(folder),
         *(() if faults else integrity.unlisted_pages(folder, index)),
         *integrity.unsafe_pictures(folder),
+        *integrity.wrong_formats(folder, index),
+        *_formats(folder, index, contents),
         *integrity.unverified_quotes(folder, index),
         *integrity.wrong_statuses(folder, index),
         *integrity.dead_successors(folder, index),
@@ -149,6 +153,16 @@ def _with_report(file: ReportFile, problems: Iterator[Problem]) -> Iterator[Prob
     for problem in problems:
         text = f"{problem.text}; compared with {file.path}, ARTIFACTS= names another folder of reports"
         yield replace(problem, text=text)
+
+
+# Formats --------------------------------------------------------------------------------------------------------------
+def _formats(folder: Path, index: Index, contents: Contents) -> Iterator[str]:
+    """Yields what is wrong with the files that formats are loaded from; missing ones are damaged_files()'s."""
+    for handle, entry in index.modules.items():
+        content = content_digest(contents[handle]) if handle in contents else None
+        for published in entry.formats:
+            if (folder / published.file).is_file():
+                yield from find_format_problems(folder / published.file, published.name, handle, content)
 
 
 # Pages ----------------------------------------------------------------------------------------------------------------

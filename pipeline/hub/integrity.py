@@ -14,6 +14,7 @@ from pipeline.cards.page import Page, Problem, refuse_problems
 from pipeline.hub import svg
 from pipeline.hub.aliases import LATEST
 from pipeline.hub.index import Index
+from pipeline.hub.published_formats import is_format_file
 
 Contents = Mapping[str, Sequence[tuple[str, str]]]  # the paths and SHA-256 of the files in each module's tarball
 
@@ -91,6 +92,23 @@ def unlisted_pages(folder: Path, index: Index) -> Iterator[str]:
     for path in sorted(folder.rglob("*.md")):
         if path.relative_to(folder).as_posix() not in listed:
             yield f"{path}: a page that index.json does not list; publish its module or collection, or remove it"
+
+
+def wrong_formats(folder: Path, index: Index) -> Iterator[str]:
+    """Yields the files of formats that index.json does not list as files, and those that belong to no format."""
+    for handle, entry in index.modules.items():
+        listed = {file.path for file in entry.files}
+        named = {path for published in entry.formats for path in published.files}
+        for published in entry.formats:
+            for path in published.files:
+                if path not in listed:
+                    text = f"the format {published.name} of {handle} has the file {path}, which is not in its files"
+                    yield f"{folder / 'index.json'}: {text}; publish it again"
+        there = (path.relative_to(folder).as_posix() for path in (folder / handle).rglob("*") if path.is_file())
+        for path in sorted({*listed, *there} - named):
+            if is_format_file(path.removeprefix(f"{handle}/")):
+                text = f"a file of a format, but index.json names it for no format of {handle}"
+                yield f"{folder / path}: {text}; publish it again, or remove it"
 
 
 def unsafe_pictures(folder: Path) -> Iterator[str]:

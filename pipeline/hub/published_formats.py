@@ -10,11 +10,11 @@ from pipeline.facts.formats import FormatName, FormatReport
 from pipeline.hub.values import Entry, count, line, required, share
 
 LITERT = frozenset({FormatName.LITERT, FormatName.LITERT_FLOAT16, FormatName.LITERT_INT8})
-_KINDS = {"plain": "plain TensorFlow", "litert": "LiteRT", "onnx": "ONNX"}
+_KINDS = {"plain": "plain TensorFlow", "bfloat16": "plain TensorFlow", "litert": "LiteRT", "onnx": "ONNX"}
 _LONGEST = 200  # characters of a text
 # Below the folder of a version, laid out as the programs that read them expect it.
 _FILE = re.compile(
-    r"plain\.tar\.gz|model(_float16|_int8)?\.tflite|onnx/model(_fp16|_quantized)?\.onnx|(preprocessor_)?config\.json"
+    r"(plain|bfloat16)\.tar\.gz|model(_float16|_int8)?\.tflite|onnx/model(_fp16|_quantized)?\.onnx|(preprocessor_)?config\.json"
 )
 
 

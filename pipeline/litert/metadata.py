@@ -18,12 +18,12 @@ from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.forms.facts import Facts
 from pipeline.forms.precision import Precision
+from pipeline.litert.source import SOURCE, Source
 from pipeline.litert.tables import Byte, Field, Fields, Floats, Number, Reader, write_buffer
 
 BUFFER_NAME = "TFLITE_METADATA"
 IDENTIFIER = b"M001"
 LABELS = "labels.txt"  # a line per class, in the order of the logits
-SOURCE = "module.json"  # what the file was made from
 
 MEAN = STD = 127.5  # pixels of 0 to 255 become -1 to 1
 _MIN_PARSER = "1.0.0"
@@ -33,23 +33,6 @@ _DESCRIPTIONS, _TENSOR_AXIS_LABELS = 1, 2  # AssociatedFileType
 _FEATURE_PROPERTIES, _IMAGE_PROPERTIES = 1, 2  # ContentProperties
 _NORMALIZATION_OPTIONS = 1  # ProcessUnitOptions
 _RGB = 1  # ColorSpaceType
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a file was made from, the content of module.json.
-
-    Attributes:
-        module: the handle of the SavedModel; "" where none is known.
-        content_sha256: the digest of its files.
-        form: how the weights are stored.
-        activation: what turns logits into probabilities, "softmax" or "sigmoid"; "" of a feature extractor.
-    """
-
-    module: str
-    content_sha256: str
-    form: str
-    activation: str
 
 
 @dataclass(frozen=True)

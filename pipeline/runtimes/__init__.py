@@ -8,4 +8,5 @@ judging          what each run is compared with: the rungs of a ladder
 making           all of it: modules to folders of formats
 writing          for any module: a folder of formats and its formats.json
 member           for a member: both modules, without what an earlier run made
+published_files  is a published file what its hub says?
 """

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from pipeline.forms.facts import Facts, Publication
 from pipeline.forms.precision import Precision
 from pipeline.litert.metadata import BUFFER_NAME, Metadata, metadata_of, read_metadata, write_metadata
 from pipeline.litert.packing import add_metadata
+from pipeline.litert.source import SOURCE, read_source
 from tests.litert.models import mean_model
 
 FACTS = Facts(
@@ -42,6 +44,18 @@ def test_metadata_is_read_back(precision: Precision) -> None:
         "Input `inputs`: RGB images of 2x2 pixels, float32 in [-1, 1]: (pixel - 127.5) / 127.5. Output `logits`: a"
         f" logit per class; softmax gives probabilities. Made from publisher/tiny_classification/2, SHA-256 {'5' * 64}."
     )
+
+
+def test_what_a_file_was_made_from_is_read_alone(tmp_path: Path) -> None:
+    metadata = metadata_of(FACTS, Precision.INT8)
+    (tmp_path / "model.tflite").write_bytes(described(metadata))
+    assert read_source(tmp_path / "model.tflite") == metadata.source
+    files = metadata.associated_files()
+    for other in ({}, files | {SOURCE: b"{}"}, files | {SOURCE: b" " * 70_000}):
+        content = add_metadata(mean_model(), "logits", write_metadata(metadata), other)
+        (tmp_path / "model.tflite").write_bytes(content)
+        with pytest.raises(Fault, match=r"model\.tflite: expected a LiteRT file that says in module\.json"):
+            read_source(tmp_path / "model.tflite")
 
 
 def test_a_module_without_a_handle_has_no_version() -> None:
