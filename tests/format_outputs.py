@@ -80,7 +80,7 @@ def write_formats(
         reports = []
         for name in map(FormatName, names):
             paths = FORMATS[name][0]
-            texts = {path: (contents or {}).get(path, f"{head} {path}".encode()) for path in paths}
+            texts = {path: (contents or {}).get(path, f'"{head} {path}"'.encode()) for path in paths}  # JSON, too
             for path, content in texts.items():
                 write_file(folder / "formats" / head / path, content)
             reports.append(describe_format(name, head, texts))

@@ -103,7 +103,7 @@ def test_a_format_that_no_index_lists_is_replaced(member: Path, new_hub: Path) -
     assert orphan.read_bytes() == b"of an earlier build"
     write_formats(member)
     publish(member, new_hub)
-    assert orphan.read_bytes() == b"classification onnx/model.onnx"
+    assert orphan.read_bytes() == b'"classification onnx/model.onnx"'
 
 
 def remove(member: Path) -> None:
