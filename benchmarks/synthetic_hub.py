@@ -15,9 +15,10 @@ from pipeline.cards.record import CardFacts, cards
 from pipeline.facts.accuracy import Reported
 from pipeline.facts.collection import Collection, Module, collection_of, handle
 from pipeline.facts.report import Report
-from pipeline.hub.entries import PublishedFile, module_entry
+from pipeline.hub.entries import PublishedFile
 from pipeline.hub.folder import write_index
 from pipeline.hub.index import Index
+from pipeline.hub.new_entries import module_entry
 
 ROOT = Path(__file__).parents[1]
 # Millions of parameters.

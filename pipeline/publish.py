@@ -33,10 +33,11 @@ from pipeline.facts.collection import Collection, Module, Publisher, collection_
 from pipeline.facts.formats import Formats, load_formats
 from pipeline.facts.report import Plot, Report, load_report, with_recorded_arrays
 from pipeline.hub import svg, website
-from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, carry_over, module_entry
+from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile
 from pipeline.hub.folder import hub_folder, locked, read_index, write_index
 from pipeline.hub.format_files import ModuleFormats, read_module_formats
 from pipeline.hub.index import Index, handles_of
+from pipeline.hub.new_entries import carry_over, module_entry
 from pipeline.hub.notices import add_notices
 from pipeline.hub.publisher_page import render_publisher
 from pipeline.hub.settings import FILE, HubSettings, add_address, public_url, settle, write_settings

@@ -22,7 +22,8 @@ from pipeline.cards.member_files import CardFile, member_files
 from pipeline.cards.page import Problem
 from pipeline.cards.record import CardFacts, records
 from pipeline.facts.collection import Collection
-from pipeline.hub.entries import CollectionEntry, ModuleEntry, module_entry
+from pipeline.hub.entries import CollectionEntry, ModuleEntry
+from pipeline.hub.new_entries import module_entry
 from pipeline.hub.publisher_page import render_publisher
 from pipeline.model.architecture import find_architecture
 from pipeline.prose.agreement import disagreements

@@ -10,9 +10,10 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.facts.formats import FormatName
 from pipeline.facts.status import Status
-from pipeline.hub.entries import ModuleEntry, PublishedFile, carry_over, read_module
+from pipeline.hub.entries import ModuleEntry, PublishedFile, read_module
 from pipeline.hub.folder import read_index
 from pipeline.hub.index import parse_index
+from pipeline.hub.new_entries import carry_over
 from pipeline.hub.published_formats import PublishedFormat
 from pipeline.hub.withdrawal import Deprecation, Yank
 from tests.hubs import edit_index, read_document
