@@ -65,3 +65,9 @@ def _named(entry: ModuleEntry, file: PublishedFile) -> NamedFile:
 def at_least(share: float) -> str:
     """Returns a share in percent, rounded down: only all of them are 100 %."""
     return f"{math.floor(round(10_000 * share, 6)) / 100:g} %"
+
+
+def least_cosine(cosine: float) -> str:
+    """Returns the smallest cosine of some, rounded down to 4 digits, or to 6 where those are nines: only 1 is 1."""
+    digits = 4 if cosine < 0.9999 else 6
+    return f"{math.floor(cosine * 10**digits) / 10**digits:.{digits}f}" if cosine < 1 else "1"

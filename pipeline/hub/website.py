@@ -30,7 +30,7 @@ from pipeline.hub import litert_js, markdown
 from pipeline.hub.aliases import LATEST
 from pipeline.hub.changes import list_history
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
-from pipeline.hub.file_lists import at_least, group_files, list_formats
+from pipeline.hub.file_lists import at_least, group_files, least_cosine, list_formats
 from pipeline.hub.index import Index
 from pipeline.hub.notices import DEPRECATED, YANKED
 from pipeline.hub.start_page_plot import plot
@@ -272,6 +272,7 @@ def _environment() -> jinja2.Environment:
         "speed": lambda value: f"{value:,.0f}" if value >= 10 else f"{value:.2g}",
         "basename": posixpath.basename,
         "at_least": at_least,
+        "least_cosine": least_cosine,
         "breakable": lambda text: markupsafe.Markup(re.sub(r"([/_])", r"\1<wbr>", str(markupsafe.escape(text)))),
     }
     return environment

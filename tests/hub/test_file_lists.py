@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.base.heads import Head
 from pipeline.hub import website
-from pipeline.hub.file_lists import at_least, group_files, list_formats
+from pipeline.hub.file_lists import at_least, group_files, least_cosine, list_formats
 from pipeline.hub.folder import read_index
 from tests.hub.test_website import Page
 from tests.hubs import read_document, write_document
@@ -73,6 +73,21 @@ def test_a_format_whose_file_is_not_listed_has_no_link(hub: Path) -> None:
     entry = read_index(hub).modules[f"{DEMO}_classification/2"]
     (row,) = list_formats(replace(entry, files=entry.files[:1]))
     assert row.file is None
+
+
+@pytest.mark.parametrize(
+    ("cosine", "text"),
+    [
+        (1, "1"),
+        (1.0000001, "1"),
+        (0.9999999999999, "0.999999"),
+        (0.99995, "0.999950"),
+        (0.99888, "0.9988"),
+        (-0.5, "-0.5000"),
+    ],
+)
+def test_a_cosine_is_rounded_down(cosine: float, text: str) -> None:
+    assert least_cosine(cosine) == text
 
 
 @pytest.mark.parametrize(
