@@ -159,11 +159,10 @@ def _report(
         if how.required:
             raise Fault(f"{subject.module.folder}: {wanted.name} cannot be made: {reason}; leave it out of formats")
         return _done(subject, _left_out(wanted, (), "", reason), how)
-    ladder, whole = _climb(subject, wanted, outcome, runs)
-    module = outcome.runs.outputs
-    on_images = None
-    if images is not None and module is not None:
-        on_images = compare_on_images(subject.head, whole.outputs[BATCH], module, images)
+    climbed = _climb(subject, wanted, outcome, runs)
+    ladder, run, module, on_images = climbed.ladder, climbed.speed, outcome.runs.outputs, None
+    if images is not None and module is not None and climbed.outputs is not None:
+        on_images = compare_on_images(subject.head, climbed.outputs, module, images)
     if wanted.precision is not Precision.FLOAT32:
         ladder += judge_quality(subject.head, how.bars[wanted.precision], _share(subject.folder, wanted), on_images)
     if failed := failures(ladder):
@@ -172,10 +171,10 @@ def _report(
                 f"{subject.folder / wanted.path}: {wanted.runtime} computes another result than the module ({failed});"
                 f" leave {wanted.name} out of formats"
             )
-        return _done(subject, _left_out(wanted, ladder, whole.version, f"it falls below its bar: {failed}"), how)
-    speed = Speed(THREADS, whole.load_seconds, whole.first_seconds, {str(n): rate for n, rate in whole.rates.items()})
+        return _done(subject, _left_out(wanted, ladder, run.version, f"it falls below its bar: {failed}"), how)
+    speed = Speed(THREADS, run.load_seconds, run.first_seconds, {str(n): rate for n, rate in run.rates.items()})
     files = _files(subject, wanted, how.packed)
-    report = FormatReport(wanted.name, wanted.precision, wanted.runtime, whole.version, files, ladder, on_images, speed)
+    report = FormatReport(wanted.name, wanted.precision, wanted.runtime, run.version, files, ladder, on_images, speed)
     return _done(subject, report, how)
 
 
@@ -188,16 +187,25 @@ def _left_out(wanted: Format, ladder: tuple[Rung, ...], version: str, reason: st
     return FormatReport(wanted.name, wanted.precision, wanted.runtime, version, (), ladder, left_out=reason)
 
 
-def _climb(subject: Subject, wanted: Format, outcome: Outcome, runs: _Runs | None) -> tuple[tuple[Rung, ...], Run]:
-    """Returns the rungs of a format's proof, and its run of all images."""
+@dataclass(frozen=True, eq=False)
+class _Climbed:
+    """The rungs of a format's proof, its speed, and its outputs of the images, float32 (n, k), if there are any."""
+
+    ladder: tuple[Rung, ...]
+    speed: Run
+    outputs: np.ndarray | None
+
+
+def _climb(subject: Subject, wanted: Format, outcome: Outcome, runs: _Runs | None) -> _Climbed:
     test = subject.module.test
     if wanted.runtime is Runtime.TENSORFLOW:
-        if outcome.runs.twin is None or outcome.runs.run is None:
+        if outcome.runs.twin is None or outcome.speed is None:
             raise ValueError(f"{wanted.name} was not run")
-        return judge_twin(subject.head, outcome.runs.twin, test), outcome.runs.run
+        return _Climbed(judge_twin(subject.head, outcome.runs.twin, test), outcome.speed, outcome.runs.twin_outputs)
     if runs is None:
         raise ValueError(f"{wanted.name} was not run")
-    return judge_file(subject.head, wanted, list(runs.examples.outputs.values()), test), runs.whole
+    ladder = judge_file(subject.head, wanted, list(runs.examples.outputs.values()), test)
+    return _Climbed(ladder, runs.whole, runs.whole.outputs[BATCH])
 
 
 def _share(folder: Path, wanted: Format) -> float:

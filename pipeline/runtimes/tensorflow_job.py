@@ -2,8 +2,8 @@
 
     python -m pipeline.runtimes.tensorflow_job PLAN
 
-PLAN is the JSON of a Plan. The modules are written at the same time, each by a copy of the process, then their twins
-run one after another, so that none takes the other's speed.
+PLAN is the JSON of a Plan. The modules are written and run at the same time, each by a copy of the process. After that
+the speed of their twins is measured, one after another.
 """
 
 import json
@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,9 +23,10 @@ from pipeline.base.strict_json import STRICT, parse_json
 from pipeline.facts.formats import FormatName
 from pipeline.forms.precision import Precision
 from pipeline.forms.running import Run
-from pipeline.runtimes.modules import Module, read_module
+from pipeline.proof.loaders import read_selftest
+from pipeline.runtimes.modules import Module, example_images, read_module
 from pipeline.runtimes.table import FORMATS, Format, Runtime
-from pipeline.runtimes.tensorflow_runs import TensorFlowRuns, TwinRun, run_modules
+from pipeline.runtimes.tensorflow_runs import TensorFlowRuns, TwinRun, measure_speed, run_modules
 from pipeline.saved_model.load import import_tensorflow, start_tensorflow
 
 _MODULE = "pipeline.runtimes.tensorflow_job"
@@ -76,10 +78,12 @@ class Outcome:
     Attributes:
         refused: why the formats of a runtime cannot be made, a clause by the runtime's name.
         runs: what TensorFlow computed.
+        speed: the twin's; None without one.
     """
 
     refused: dict[str, str]
     runs: TensorFlowRuns
+    speed: Run | None = None
 
 
 def write_and_run(tasks: Sequence[Task], images: Path | None) -> list[Outcome]:
@@ -162,43 +166,56 @@ def _write_onnx(module: Module, folder: Path, precisions: Sequence[Precision]) -
     (folder / ".onnx").rmdir()
 
 
-def _run(task: Task, images: np.ndarray | None) -> None:
-    start_tensorflow()
+def _twin_of(task: Task) -> Path | None:
+    """Returns the folder of the twin, if it is wanted and could be written."""
     twin = Path(task.folder, _PLAIN)
-    wants_twin = bool(task.of(Runtime.TENSORFLOW)) and twin.exists()
-    runs = run_modules(Path(task.module), twin if wants_twin else None, images)
-    notes = Path(task.notes)
+    return twin if task.of(Runtime.TENSORFLOW) and twin.exists() else None
+
+
+def _run(task: Task, images: np.ndarray | None) -> None:
+    runs, notes = run_modules(Path(task.module), _twin_of(task), images), Path(task.notes)
     if runs.outputs is not None:
         np.save(notes / "module.npy", runs.outputs, allow_pickle=False)
-    if runs.twin and runs.run:
+    if runs.twin_outputs is not None:
+        np.save(notes / "twin.npy", runs.twin_outputs, allow_pickle=False)
+    if runs.twin:
         (notes / "twin.json").write_text(json.dumps(asdict(runs.twin)), encoding="utf-8")
-        (outputs,) = runs.run.outputs.values()
-        np.save(notes / "twin.npy", outputs, allow_pickle=False)
-        figures = [runs.run.load_seconds, runs.run.first_seconds, list(runs.run.rates.items())]
-        (notes / "speed.json").write_text(json.dumps(figures), encoding="utf-8")
+
+
+def _measure(task: Task, images: np.ndarray | None) -> None:
+    start_tensorflow()
+    if twin := _twin_of(task):
+        run = measure_speed(twin, example_images(read_selftest(Path(task.module))) if images is None else images)
+        figures = [list(run.rates.items()), run.load_seconds, run.first_seconds, run.version]
+        Path(task.notes, "speed.json").write_text(json.dumps(figures), encoding="utf-8")
 
 
 def _read_outcome(notes: Path) -> Outcome:
     refused = json.loads((notes / "refused.json").read_text(encoding="utf-8"))
-    outputs = np.load(notes / "module.npy") if (notes / "module.npy").exists() else None
+    outputs, twin_outputs = (
+        np.load(notes / name) if (notes / name).exists() else None for name in ("module.npy", "twin.npy")
+    )
     if not (notes / "twin.json").exists():
-        return Outcome(refused, TensorFlowRuns(outputs, None, None))
+        return Outcome(refused, TensorFlowRuns(outputs))
     twin = parse_json(TwinRun, (notes / "twin.json").read_text(encoding="utf-8"))
-    load, first, rates = json.loads((notes / "speed.json").read_text(encoding="utf-8"))
-    speeds = dict(rates)
-    run = Run({max(speeds): np.load(notes / "twin.npy")}, speeds, load, first, twin.version)
-    return Outcome(refused, TensorFlowRuns(outputs, twin, run))
+    rates, load, first, version = json.loads((notes / "speed.json").read_text(encoding="utf-8"))
+    return Outcome(refused, TensorFlowRuns(outputs, twin, twin_outputs), Run({}, dict(rates), load, first, version))
 
 
 def _main(arguments: Sequence[str]) -> None:
     plan = parse_json(Plan, Path(arguments[0]).read_text(encoding="utf-8"))
     import_tensorflow()
     images = np.load(plan.images, mmap_mode="r") if plan.images else None
+
+    def write_and_prove(task: Task) -> None:
+        _write(task)
+        _run(task, images)
+
     with ExitStack() as copies:
         for task in plan.tasks:
-            copies.enter_context(start_copy(_MODULE, lambda task=task: _write(task)))  # type: ignore[misc]
+            copies.enter_context(start_copy(_MODULE, partial(write_and_prove, task)))
     for task in plan.tasks:
-        with start_copy(_MODULE, lambda task=task: _run(task, images)):  # type: ignore[misc]
+        with start_copy(_MODULE, partial(_measure, task, images)):
             pass
 
 

@@ -45,17 +45,17 @@ class TwinRun:
 
 @dataclass(frozen=True, eq=False)
 class TensorFlowRuns:
-    """What TensorFlow computed of a module and its twin.
+    """What TensorFlow computed of a module and its twin; outputs are float32 (n, k).
 
     Attributes:
-        outputs: float32 (n, k), the module's of the images; None without images.
+        outputs: the module's of the images; None without images.
         twin: what was measured of the twin; None where there is none.
-        run: the twin's outputs of the images, or of the examples without images, and its speed; None without a twin.
+        twin_outputs: the twin's of the images; None without images or twin.
     """
 
-    outputs: np.ndarray | None
-    twin: TwinRun | None
-    run: Run | None
+    outputs: np.ndarray | None = None
+    twin: TwinRun | None = None
+    twin_outputs: np.ndarray | None = None
 
 
 def run_modules(module: Path, twin: Path | None, images: np.ndarray | None) -> TensorFlowRuns:
@@ -71,44 +71,41 @@ def run_modules(module: Path, twin: Path | None, images: np.ndarray | None) -> T
     """
     test = read_selftest(module)
     if twin is None and images is None:
-        return TensorFlowRuns(None, None, None)
+        return TensorFlowRuns()
     loaded = load_saved_model(module)
     outputs = None if images is None else _run_whole(_caller(loaded), images)
     if twin is None:
-        return TensorFlowRuns(outputs, None, None)
+        return TensorFlowRuns(outputs)
     expected = _gradients(loaded, test)
     del loaded
-    return TensorFlowRuns(outputs, *_measure_twin(twin, test, expected, images))
+    other = load_saved_model(twin)
+    twin_outputs = None if images is None else run_batches(_caller(other), images, BATCH)
+    return TensorFlowRuns(outputs, _measure_twin(twin, other, test, expected), twin_outputs)
 
 
-def _measure_twin(
-    twin: Path, test: SelfTest, expected: dict[str, Any], images: np.ndarray | None
-) -> tuple[TwinRun, Run]:
+def _measure_twin(twin: Path, loaded: Any, test: SelfTest, expected: dict[str, Any]) -> TwinRun:
     import tensorflow as tf
 
-    loaded: list[Any] = []
-
-    def load() -> Callable[[np.ndarray], np.ndarray]:
-        loaded.append(load_saved_model(twin))
-        return _caller(loaded[0])
-
-    examples = example_images(test)
-    order = Order(twin, examples if images is None else images, (BATCH,), (1, BATCH))
-    run = measure_run(load, order, tf.__version__)
-    call = _caller(loaded[0])
+    examples, call = example_images(test), _caller(loaded)
     whole, *others = [run_batches(call, examples, size) for size in sorted(BATCHES, reverse=True)]
-    gradients = compare(_gradients(loaded[0], test), expected, math.inf)  # whoever asks for the run has the limit
-    missing = selftest.without_gradient(loaded[0], test.pixels, training=True)
+    gradients = compare(_gradients(loaded, test), expected, math.inf)  # whoever asks for the run has the limit
+    missing = selftest.without_gradient(loaded, test.pixels, training=True)
     worst = math.inf if gradients.max_rel is None else gradients.max_rel
-    measured = TwinRun(
-        errors=selftest.relative_errors(loaded[0], test) | selftest.session_errors(twin, test),
+    return TwinRun(
+        errors=selftest.relative_errors(loaded, test) | selftest.session_errors(twin, test),
         batches=max(selftest.largest_error(each, whole, test.scale) for each in others),
         gradients=worst if expected else None,
         variable=gradients.worst,
         missing=tuple(missing),
         version=tf.__version__,
     )
-    return measured, run
+
+
+def measure_speed(twin: Path, images: np.ndarray) -> Run:
+    """Loads a twin and measures that, its first call and its rates in batches of 1 and BATCH; it has no outputs."""
+    import tensorflow as tf
+
+    return measure_run(lambda: _caller(load_saved_model(twin)), Order(twin, images, (), (1, BATCH)), tf.__version__)
 
 
 def _caller(model: Any) -> Callable[[np.ndarray], np.ndarray]:
