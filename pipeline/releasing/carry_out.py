@@ -1,6 +1,7 @@
-"""Carries out a plan up to the index: claims, tarballs, small files, the shards, the root. Pages follow (pages.py).
+"""Carries out a plan up to the index: claims, tarballs and formats, small files, the shards, the root.
 
 After a kill at any moment readers see the old index, or the new one with all that it lists; the next run goes on.
+Pages follow (pages.py).
 """
 
 import threading
@@ -18,8 +19,8 @@ from pipeline.releasing.planning import own_parts, root_of
 from pipeline.releasing.retry import retry_moved
 from pipeline.releasing.signing import Signing, sign_index
 from pipeline.releasing.target_state import (
-    Claim,
     claim_path,
+    claims_of,
     map_parallel,
     read_claim,
     read_older,
@@ -28,7 +29,7 @@ from pipeline.releasing.target_state import (
 )
 from pipeline.targets.interface import LARGEST_SMALL, AlreadyThere, Moved, Target
 
-TARBALLS = 2  # at a time: one waits for the network while the other is read
+LARGE = 2  # files at a time: one waits for the network while the other is read
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,11 @@ def carry_out(plan: Plan, hub: LocalHub, target: Target, signing: Signing | None
         Fault: when another publisher claimed a version for other bytes meanwhile, a file of the hub has changed since
             it was checked, or the target fails. What was written stays, and the next run goes on from there.
     """
-    map_parallel(lambda handle: _claim(hub, target, handle), plan.claims)
+    map_parallel(lambda name: _claim(hub, target, name), plan.claims)
     written = [file for file in plan.files if file.is_written]
-    _put_tarballs(hub, target, [file for file in written if file.is_tarball])
-    map_parallel(lambda file: _write_small(hub, target, file), [file for file in written if not file.is_tarball])
+    pages = [file for file in written if not hub.is_permanent(file.path)]
+    _put_large(hub, target, [file for file in written if hub.is_permanent(file.path)])
+    map_parallel(lambda file: _write_small(hub, target, file), pages)
     root, _, _ = read_root(target)
     own = own_parts(hub, read_older(target) if root is None else None)
     if signing:
@@ -62,22 +64,23 @@ def carry_out(plan: Plan, hub: LocalHub, target: Target, signing: Signing | None
     return Written(dict(_write_index(hub, target, own)))
 
 
-def _claim(hub: LocalHub, target: Target, handle: str) -> None:
-    tarball, path = hub.index.modules[handle].tarball, claim_path(handle)
-    claim = Claim(tarball.sha256, tarball.size)
+def _claim(hub: LocalHub, target: Target, name: str) -> None:
+    """Claims a version by its handle, or a format's file by its path."""
+    handle, path = "/".join(name.split("/")[:3]), claim_path(name)
+    claim = claims_of(handle, hub.index.document["modules"][handle])[name]
     try:
         target.create(path, claim.render())
     except AlreadyThere:
         other = read_claim(target, path)
         if other != claim:
             raise Fault(
-                f"{target.address}: another publisher claimed {handle} a moment ago for other bytes: sha256"
+                f"{target.address}: another publisher claimed {name} a moment ago for other bytes: sha256"
                 f" {other.sha256 if other else 'unknown'} there, {claim.sha256} here; raise module.version to publish"
                 " this one"
             ) from None
 
 
-def _put_tarballs(hub: LocalHub, target: Target, files: list[PlannedFile]) -> None:
+def _put_large(hub: LocalHub, target: Target, files: list[PlannedFile]) -> None:
     lock = threading.Lock()
     with Progress(f"release to {target.address}", sum(file.size for file in files), "B") as progress:
 
@@ -92,7 +95,7 @@ def _put_tarballs(hub: LocalHub, target: Target, files: list[PlannedFile]) -> No
                 text = f"{stored.size:,} bytes arrived, expected {file.size:,}"
                 raise Fault(f"{target.address}/{file.path}: {text}; run the same command again")
 
-        map_parallel(put, files, TARBALLS)
+        map_parallel(put, files, LARGE)
 
 
 def _write_small(hub: LocalHub, target: Target, file: PlannedFile) -> None:

@@ -10,6 +10,7 @@ from pipeline.cards.page import read_page
 from pipeline.hub import integrity
 from pipeline.hub.folder import inspect_index, read_root
 from pipeline.hub.index import Index
+from pipeline.hub.permanent import permanent_files
 from pipeline.hub.settings import FILE, HubSettings, read_settings
 from pipeline.hub.shards import render_document
 from pipeline.hub.stored import outdated_copies
@@ -27,7 +28,8 @@ class LocalHub:
         index: what it holds; each listed file is there and has its digest.
         url: its public address; None where its index does not say.
         settings: what its hub.yaml says; None without one.
-        states: what changes with every write of a tarball, by path; taken before its digest was.
+        states: what changes with every write of a file that never should, by path (pipeline.hub.permanent); taken
+            before its digest was.
     """
 
     folder: Path
@@ -41,8 +43,12 @@ class LocalHub:
         """The SHA-256 of its index, which lists the digest of every other file."""
         return content_digest(render_document(self.index.document).encode())
 
+    def is_permanent(self, path: str) -> bool:
+        """Whether a listed file is a tarball or a file of a format, and no page."""
+        return path in self.states
+
     def refuse_change(self, path: str) -> None:
-        """Raises Fault when a tarball is not the file any more whose digest was taken."""
+        """Raises Fault when a permanent file is not the one any more whose digest was taken."""
         if _state_of(self.folder / path) != self.states[path]:
             text = "it has changed since the hub was checked, so what was uploaded is not what the index lists"
             raise Fault(f"{self.folder / path}: {text}; restore it, and run the same command again")
@@ -55,7 +61,8 @@ def read_local_hub(folder: Path) -> LocalHub:
         Fault: when it is no hub, or lists what is wrong with it.
     """
     index, faults = inspect_index(folder)
-    states = {entry.tarball.path: _state_of(folder / entry.tarball.path) for entry in index.modules.values()}
+    entries = (index.document["modules"][handle] for handle in index.modules)
+    states = {path: _state_of(folder / path) for entry in entries for path in permanent_files(entry)}
     problems = list(map(str, faults)) or list(_find_problems(folder, index))
     if problems:
         more = [f"and {len(problems) - _SHOWN:,} more"] if problems[_SHOWN:] else []

@@ -1,10 +1,14 @@
 """Adds the hub's entries to those of a target, which other publishers write, too."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.base.fault import Fault
+from pipeline.base.stored_names import plain_path
 from pipeline.hub.index import parse_parts
+from pipeline.hub.permanent import permanent_files
 from pipeline.hub.shards import Document
+from pipeline.hub.trial import FACTS, MODELS
 from pipeline.hub.values import Entry
 
 _WITHDRAWN = ("yanked", "deprecated")
@@ -17,8 +21,9 @@ class OtherBytes(Fault):
 def merge_documents(theirs: Document, ours: Document, place: str) -> Document:
     """Returns a part of a target's index with the hub's entries.
 
-    A module that the target withdrew stays withdrawn, unless the hub took that back. An alias of the target for a
-    version that the hub does not have stays. "latest" follows from the versions of both.
+    A module that the target withdrew stays withdrawn, unless the hub took that back. Formats of a version that the
+    hub does not have stay, with their files. So does an alias for a version that the hub does not have. "latest"
+    follows from the versions of both.
 
     Args:
         theirs: what the target lists.
@@ -26,7 +31,8 @@ def merge_documents(theirs: Document, ours: Document, place: str) -> Document:
         place: of the part, for messages.
 
     Raises:
-        OtherBytes: when the target lists another tarball for a version of ours, or a later revision of its card.
+        OtherBytes: when the target lists another tarball or other formats' files for a version of ours, or a later
+            revision of its card.
     """
     modules = {name: _merge_module(name, theirs["modules"].get(name), entry) for name, entry in ours["modules"].items()}
     aliases = {
@@ -49,12 +55,8 @@ def find_conflict(theirs: Entry | None, ours: Entry) -> str | None:
     """Returns why an entry of the hub may not replace the target's; None where it may."""
     if theirs is None:
         return None
-    published, mine = theirs["files"][0]["sha256"], ours["files"][0]["sha256"]
-    if published != mine:
-        return (
-            f"this version is published there with other bytes: sha256 {published} there, {mine} here; published"
-            " versions never change, so raise module.version to publish this one"
-        )
+    if conflict := next(_other_bytes(theirs, ours), None):
+        return conflict
     if (revision := theirs.get("revision", 1)) > ours.get("revision", 1):
         return (
             f"its card there is revision {revision}, and {ours.get('revision', 1)} here; release from the hub that"
@@ -63,12 +65,47 @@ def find_conflict(theirs: Entry | None, ours: Entry) -> str | None:
     return None
 
 
+def _other_bytes(theirs: Entry, ours: Entry) -> Iterator[str]:
+    """Yields a sentence for each permanent file of either that both list, with different bytes."""
+    there, here = ({file["path"]: file for file in entry["files"]} for entry in (theirs, ours))
+    paths = {**permanent_files(ours), **permanent_files(theirs)}.keys() & there.keys() & here.keys()
+    formats = [(f"its {'/'.join(path.split('/')[3:])}", there[path], here[path]) for path in sorted(paths)]
+    for what, published, mine in [("this version", theirs["files"][0], ours["files"][0]), *formats]:
+        if published["sha256"] != mine["sha256"]:
+            yield (
+                f"{what} is published there with other bytes: sha256 {published['sha256']} there, {mine['sha256']}"
+                " here; published versions never change, so raise module.version to publish this one"
+            )
+
+
 def _merge_module(name: str, theirs: Entry | None, ours: Entry) -> Entry:
     if conflict := find_conflict(theirs, ours):
         raise OtherBytes(f"{name}: {conflict}")
-    return ours | {
-        key: theirs[key] for key in _WITHDRAWN if theirs and key in theirs and not _is_settled(key, theirs, ours)
+    if theirs is None:
+        return ours
+    withdrawn = {key: theirs[key] for key in _WITHDRAWN if key in theirs and not _is_settled(key, theirs, ours)}
+    return ours | _kept_formats(name, theirs, ours) | withdrawn
+
+
+def _kept_formats(handle: str, theirs: Entry, ours: Entry) -> Entry:
+    """Returns the formats and the files of a version, with those that only the target has."""
+    here = {file["path"] for file in ours["files"]}
+    kept = {path: file for path, file in permanent_files(theirs).items() if path not in here}
+    if not kept:
+        return {}
+    if not here & {f"{handle}/{model}" for model in MODELS}:  # "Try it" needs what only the target has
+        kept |= {file["path"]: file for file in theirs["files"] if _is_of_trial(handle, file["path"])}
+    formats, own = theirs.get("formats", {}), ours.get("formats", {})
+    merged = {
+        name: form | {"files": list(dict.fromkeys([*form["files"], *formats.get(name, {"files": []})["files"]]))}
+        for name, form in own.items()
     }
+    return {"files": [*ours["files"], *kept.values()], "formats": formats | merged}
+
+
+def _is_of_trial(handle: str, path: str) -> bool:
+    plain = plain_path(path)
+    return plain == f"{handle}/{FACTS}" or plain.startswith(f"{handle}/examples/")
 
 
 def _is_settled(key: str, theirs: Entry, ours: Entry) -> bool:

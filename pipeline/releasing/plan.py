@@ -49,10 +49,6 @@ class PlannedFile:
     def is_written(self) -> bool:
         return self.change in (Change.NEW, Change.CHANGED)
 
-    @property
-    def is_tarball(self) -> bool:
-        return self.path.endswith(".tar.gz")
-
 
 @dataclass(frozen=True)
 class PlannedPart:
@@ -86,8 +82,8 @@ class Plan:
         url: the hub's public address, None where it has none.
         hub_sha256: the digest of the hub's index.
         made: when the plan was made, UTC, ISO 8601.
-        files: all files that the hub lists: tarballs, cards, plots, statements, collections' pages.
-        claims: the handles of the versions that the target has no claim for.
+        files: all files that the hub lists: tarballs, formats, cards, plots, statements, collections' pages.
+        claims: what the target has no claim for: handles of versions, and paths of formats' files.
         index: the parts of the index.
     """
 

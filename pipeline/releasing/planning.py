@@ -18,7 +18,7 @@ from pipeline.releasing.merging import find_conflict, merge_documents
 from pipeline.releasing.plan import SCHEMA, Change, Plan, PlannedFile, PlannedPart
 from pipeline.releasing.policy import join_settings, plan_settings, reasons_of_policy
 from pipeline.releasing.rules import check_urls, is_public
-from pipeline.releasing.target_state import Claim, TargetState, map_parallel, read_state
+from pipeline.releasing.target_state import TargetState, claims_of, map_parallel, needed_claims, read_state
 from pipeline.targets.interface import Target
 
 _SHARD_FILE = re.compile(r"index/([0-9a-f]{2})\.json")
@@ -51,7 +51,7 @@ def make_plan(hub: LocalHub, target: Target) -> Plan:
         hub_sha256=hub.digest,
         made=timestamp(),
         files=tuple(files),
-        claims=tuple(handle for handle in hub.index.modules if handle not in state.claims),
+        claims=tuple(_missing_claims(hub, state)),
         index=tuple(_plan_index(context)),
     )
 
@@ -70,6 +70,12 @@ def root_of(target: Target, before: Root | None, own: dict[str, Document], url: 
     there = [match[1] for stored in target.list("index/") if (match := _SHARD_FILE.fullmatch(stored.path))]
     shards = {*(before.shards if before else ()), *there, *(path[6:8] for path in own)}
     return Root(tuple(sorted(shards)), url or (before.url if before else None))
+
+
+def _missing_claims(hub: LocalHub, state: TargetState) -> Iterator[str]:
+    for handle in hub.index.modules:
+        needed = needed_claims(handle, hub.index.document["modules"][handle], state.entry("modules", handle))
+        yield from (name for name in needed if name not in state.claims)
 
 
 def _files(context: _Context) -> Iterator[tuple[ModuleEntry | CollectionEntry, PublishedFile, str]]:
@@ -97,15 +103,18 @@ def _module_reasons(context: _Context, entry: ModuleEntry) -> Iterator[str]:
 
 
 def _conflicts(context: _Context, entry: ModuleEntry) -> Iterator[str]:
-    theirs = context.state.entry("modules", entry.handle)
-    claim, mine = context.state.claims.get(entry.handle), Claim(entry.tarball.sha256, entry.tarball.size)
-    if conflict := find_conflict(theirs, context.hub.index.document["modules"][entry.handle]):
+    ours = context.hub.index.document["modules"][entry.handle]
+    if conflict := find_conflict(context.state.entry("modules", entry.handle), ours):
         yield conflict
-    elif claim and claim != mine:
-        yield (
-            f"this version is claimed there for other bytes: sha256 {claim.sha256} there, {mine.sha256} here; raise"
-            " module.version to publish this one"
-        )
+        return
+    for name, mine in claims_of(entry.handle, ours).items():
+        claim = context.state.claims.get(name, mine)
+        if claim != mine:
+            what = "this version" if name == entry.handle else f"its {name.removeprefix(f'{entry.handle}/')}"
+            yield (
+                f"{what} is claimed there for other bytes: sha256 {claim.sha256} there, {mine.sha256} here; raise"
+                " module.version to publish this one"
+            )
 
 
 def _plan_file(
@@ -117,12 +126,21 @@ def _plan_file(
         return PlannedFile(file.path, file.size, file.sha256, Change.REFUSED, tag, refusal)
     if stored is None:
         change = Change.NEW
-    elif isinstance(entry, ModuleEntry) and file is entry.tarball:
-        is_ours = entry.handle in context.state.claims or context.state.entry("modules", entry.handle) is not None
-        change = Change.UNCHANGED if is_ours and stored.size == file.size else Change.NEW
+    elif isinstance(entry, ModuleEntry) and context.hub.is_permanent(file.path):
+        change = Change.UNCHANGED if stored.size == file.size and _is_ours(context, entry, file) else Change.NEW
     else:
         change = Change.UNCHANGED if _is_there(context, entry, file) else Change.CHANGED
     return PlannedFile(file.path, file.size, file.sha256, change, tag)
+
+
+def _is_ours(context: _Context, entry: ModuleEntry, file: PublishedFile) -> bool:
+    """Whether a permanent file that lies at the target has our bytes: its index lists it, or it is claimed for them.
+
+    Other bytes were refused before. Without either, nobody says what an interrupted upload of others has left.
+    """
+    theirs = context.state.entry("modules", entry.handle)
+    is_listed = theirs is not None and any(file.path == other["path"] for other in theirs["files"])
+    return is_listed or (entry.handle if file is entry.tarball else file.path) in context.state.claims
 
 
 def _is_there(context: _Context, entry: ModuleEntry | CollectionEntry, file: PublishedFile) -> bool:

@@ -32,7 +32,7 @@ def _totals(plan: Plan) -> Iterator[str]:
     for change in Change:
         if files := plan.with_change(change):
             yield f"{len(files):,} {change} ({format_size(sum(file.size for file in files))})"
-    yield f"{len(plan.claims):,} versions to claim, then the pages"
+    yield f"{len(plan.claims):,} claims to make, then the pages"
 
 
 def format_size(size: int) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import Unreadable, content_digest
 from pipeline.base.json_files import build, parse_facts
 from pipeline.hub.index import Index, parse_parts
+from pipeline.hub.permanent import permanent_files
 from pipeline.hub.shards import (
     EXPORT,
     ROOT,
@@ -34,7 +35,7 @@ _R = TypeVar("_R")
 
 @dataclass(frozen=True)
 class Claim:
-    """Which tarball a version is, for ever: its SHA-256 in hexadecimal, and its size in bytes."""
+    """Which bytes a tarball or a file of a format is, for ever: their SHA-256 in hexadecimal, and how many they are."""
 
     sha256: str
     size: int
@@ -76,7 +77,7 @@ class TargetState:
         root_sha256: of index/root.json.
         parts: the shards that the release writes, by path, also those that do not exist yet.
         older: the content of index.json where there is no root: a hub of an older version of this program.
-        claims: by handle.
+        claims: by handle, those of formats' files by path; without those of files that the target's index lists.
         files: by path.
     """
 
@@ -100,8 +101,25 @@ class TargetState:
         return next((document[kind][name] for document in documents if name in document[kind]), None)
 
 
-def claim_path(handle: str) -> str:
-    return f"claims/{handle}.json"
+def claim_path(name: str) -> str:
+    """Returns the path of the claim of a handle or of a format's file."""
+    return f"claims/{name}.json"
+
+
+def claims_of(handle: str, entry: Entry) -> dict[str, Claim]:
+    """Returns what the publisher of a version claims: its handle for the tarball, each format's file by its path."""
+    tarball, *others = permanent_files(entry).values()
+    named = [(handle, tarball), *((file["path"], file) for file in others)]
+    return {name: Claim(file["sha256"], file["size"]) for name, file in named}
+
+
+def needed_claims(handle: str, ours: Entry, theirs: Entry | None) -> dict[str, Claim]:
+    """Returns the claims that a release of a version needs at a target.
+
+    A format's file that the target's index lists needs none: other bytes for it are refused already.
+    """
+    listed = {file["path"] for file in theirs["files"]} if theirs else set()
+    return {name: claim for name, claim in claims_of(handle, ours).items() if name not in listed}
 
 
 def map_parallel(function: Callable[[_T], _R], values: Iterable[_T], workers: int = REQUESTS) -> list[_R]:
@@ -132,7 +150,8 @@ def read_state(target: Target, index: Index) -> TargetState:
     others = {file.path for entry in index.entries.values() for file in entry.files} - files.keys()  # pages, lock files
     others = {path for path in others if not path.startswith(folders)}
     files |= {stored.path: stored for stored in map_parallel(target.head, sorted(others)) if stored}
-    return TargetState(target.address, root, root_tag, root_sha256, parts, older, _read_claims(target, index), files)
+    state = TargetState(target.address, root, root_tag, root_sha256, parts, older, files=files)
+    return replace(state, claims=_read_claims(target, index, state))
 
 
 def read_root(target: Target) -> tuple[Root | None, str | None, str | None]:
@@ -198,10 +217,15 @@ def read_claim(target: Target, path: str) -> Claim | None:
     return claim
 
 
-def _read_claims(target: Target, index: Index) -> dict[str, Claim]:
-    """Returns the claims of the versions that an index lists."""
+def _read_claims(target: Target, index: Index, state: TargetState) -> dict[str, Claim]:
+    """Returns the claims that a release of an index needs, as far as they are made."""
+    needed = (
+        name
+        for handle in index.modules
+        for name in needed_claims(handle, index.document["modules"][handle], state.entry("modules", handle))
+    )
     groups = map_parallel(lambda name: list(target.list(f"claims/{name}/")), sorted(index.versions))
-    wanted = {claim_path(handle): handle for handle in index.modules}
+    wanted = {claim_path(name): name for name in needed}
     paths = [stored.path for group in groups for stored in group if stored.path in wanted]
     claims = map_parallel(lambda path: read_claim(target, path), paths)
     return {wanted[path]: claim for path, claim in zip(paths, claims, strict=True) if claim}

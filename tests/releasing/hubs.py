@@ -3,7 +3,7 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pipeline.base.stored_names import plain_path, stored_path
@@ -59,6 +59,7 @@ def find_lack(target: Target, *hubs: Path) -> Iterator[str]:
 
 
 # Hubs -----------------------------------------------------------------------------------------------------------------
+Formats = Mapping[str, Mapping[str, bytes]]  # the content of each format's files, by name and path
 PUBLIC = "https://hub.example.org"
 
 
@@ -91,6 +92,30 @@ def rewrite(hub: Path, page: str, text: str, revised: bool = True) -> None:
     (hub / page).write_text(text)
     set_document(hub, document)
     remove_replaced(hub, read_index(hub).entries.values())
+
+
+FORMATS: Formats = {
+    "litert": {"model.tflite": b"LiteRT in float32"},
+    "onnx": {"onnx/model.onnx": b"ONNX in float32", "config.json": b"{}\n"},
+}
+
+
+def add_formats(hub: Path, handle: str, formats: Formats) -> None:
+    """Publishes a version in further formats."""
+    document = read_document(hub)
+    entry = document["modules"][handle]
+    listed = {file["path"]: file for file in entry["files"]}
+    for name, files in formats.items():
+        for path, content in files.items():
+            (hub / handle / path).parent.mkdir(parents=True, exist_ok=True)
+            (hub / handle / path).write_bytes(content)
+            file = {"path": f"{handle}/{path}", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            listed[f"{handle}/{path}"] = file
+        runtime = "ONNX" if name.startswith("onnx") else "LiteRT"
+        facts = {"files": [f"{handle}/{path}" for path in files], "precision": "float32", "runtime": runtime}
+        entry.setdefault("formats", {})[name] = facts
+    entry["files"] = list(listed.values())
+    set_document(hub, document)
 
 
 def correct_card(hub: Path, handle: str, sentence: str) -> None:

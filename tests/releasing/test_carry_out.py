@@ -24,7 +24,7 @@ from tests.releasing.watched import Watched
 
 DEMO = "vit-publisher/vit_demo_fe/1"
 # The order of writes; a reader never finds a file that leads to one which is not there yet.
-ORDER = ("claims/", ".tar.gz", "card", "index/", "index/root.json", "page", "index.html")
+ORDER = ("claims/", "permanent", "card", "index/", "index/root.json", "page", "index.html")
 
 
 def publish(hub: Path | LocalHub, target: Target) -> None:
@@ -39,7 +39,9 @@ def group_of(path: str) -> str:
         return path.partition("/")[0] + "/"
     if path == "hub.yaml":
         return "card"
-    return ".tar.gz" if path.endswith(".tar.gz") else "page" if plain_path(path) == path else "card"
+    if path.endswith((".tar.gz", ".tflite", ".onnx", "/config.json")):
+        return "permanent"
+    return "page" if plain_path(path) == path else "card"
 
 
 def test_the_order_of_writes(hub: Path, target: Target) -> None:

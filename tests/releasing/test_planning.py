@@ -18,9 +18,9 @@ from pipeline.releasing.show import describe_plan
 from pipeline.releasing.target_state import Claim, claim_path
 from pipeline.targets.interface import Target
 from tests.hubs import read_document
-from tests.releasing.hubs import card_path, correct_card, move, rewrite, set_document
+from tests.releasing.hubs import FORMATS, add_formats, card_path, correct_card, move, rewrite, set_document
 
-DEMO = "vit-publisher/vit_demo_fe/1"
+DEMO, CLASSIFIER = "vit-publisher/vit_demo_fe/1", "vit-publisher/vit_demo_classification/1"
 
 
 def plan_of(hub: Path, target: Target) -> Plan:
@@ -42,7 +42,8 @@ def refusal(plan: Plan, path: str) -> str:
 def test_everything_is_new_to_an_empty_target(hub: Path, target: Target) -> None:
     plan = plan_of(hub, target)
     assert set(changes(plan).values()) == {Change.NEW}
-    assert set(plan.claims) == set(read_document(hub)["modules"])
+    formats = {f"{CLASSIFIER}/{path}" for files in FORMATS.values() for path in files}
+    assert set(plan.claims) == set(read_document(hub)["modules"]) | formats
     assert list(target.list("")) == []  # planning writes nothing
 
 
@@ -105,6 +106,68 @@ def test_other_bytes_under_a_version_are_refused(hub: Path, target: Target, list
     with pytest.raises(Fault, match="nothing was released"):
         release_all(hub, target)
     assert list(target.list("")) == before
+
+
+# Formats --------------------------------------------------------------------------------------------------------------
+def test_a_format_that_a_released_version_gets_is_new_and_nothing_else(hub: Path, target: Target) -> None:
+    release_all(hub, target)
+    before = {stored.path: stored for stored in target.list("")}
+    add_formats(hub, CLASSIFIER, {"litert-int8": {"model_int8.tflite": b"int8"}})
+    correct_card(hub, CLASSIFIER, "Now in int8, too.")
+    plan = plan_of(hub, target)
+    new = {path for path, change in changes(plan).items() if change is not Change.UNCHANGED}
+    assert new == {f"{CLASSIFIER}/model_int8.tflite", f"{CLASSIFIER}.md"}
+    assert plan.claims == (f"{CLASSIFIER}/model_int8.tflite",)
+    assert len([part for part in plan.index if part.change is Change.CHANGED]) == 1
+    release_all(hub, target)
+    after = {stored.path: stored for stored in target.list("")}
+    assert {before[path].tag == after[path].tag for path in before if path.endswith((".tar.gz", ".tflite"))} == {True}
+    assert set(changes(plan_of(hub, target)).values()) == {Change.UNCHANGED}
+    assert not list(find_damage(target))
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_other_bytes_of_a_format_are_refused(hub: Path, target: Target, listed: bool) -> None:
+    """Also for a file of the version that the format shares with others."""
+    if listed:
+        release_all(hub, target)
+    else:
+        target.create(claim_path(f"{CLASSIFIER}/model.tflite"), Claim("0" * 64, 1).render())
+    add_formats(hub, CLASSIFIER, {"litert": {"model.tflite": b"other bytes"}})
+    plan = plan_of(hub, target)
+    how = "published" if listed else "claimed"
+    assert f"its model.tflite is {how} there with other bytes" if listed else f"is {how} there for other bytes" in (
+        refusal(plan, f"{CLASSIFIER}.md")
+    )
+    assert {file.path for file in plan.refused} == {
+        file["path"] for file in read_document(hub)["modules"][CLASSIFIER]["files"]
+    }
+    before = list(target.list(""))
+    with pytest.raises(Fault, match=r"its model\.tflite is (published|claimed) there .* raise module\.version"):
+        release_all(hub, target)
+    assert list(target.list("")) == before
+
+
+def test_a_format_that_an_interrupted_release_left_is_sent_again_unless_it_is_claimed(
+    hub: Path, target: Target
+) -> None:
+    path, content = f"{CLASSIFIER}/model.tflite", FORMATS["litert"]["model.tflite"]
+    target.create(path, b"x" * len(content))
+    assert changes(plan_of(hub, target))[path] is Change.NEW
+    target.create(claim_path(path), Claim(content_digest(content), len(content)).render())
+    assert changes(plan_of(hub, target))[path] is Change.UNCHANGED
+    target.swap(path, b"less", content_digest(b"x" * len(content)))
+    assert changes(plan_of(hub, target))[path] is Change.NEW
+    release_all(hub, target)
+    assert not list(find_damage(target))
+
+
+def test_a_page_of_an_older_hub_without_a_digest_in_its_name_is_no_file_for_ever(hub: Path) -> None:
+    local = read_local_hub(hub)
+    assert local.is_permanent(f"{CLASSIFIER}/onnx/model.onnx")
+    assert local.is_permanent(f"{CLASSIFIER}.tar.gz")
+    assert not local.is_permanent(card_path(hub, CLASSIFIER))
+    assert not local.is_permanent(f"{CLASSIFIER}.md")
 
 
 def test_an_older_card_is_refused(hub: Path, target: Target) -> None:
@@ -205,7 +268,7 @@ def test_a_plan_is_shown_per_file(hub: Path, target: Target) -> None:
     tarball = next(file for file in read_document(hub)["modules"][DEMO]["files"] if file["path"] == f"{DEMO}.tar.gz")
     assert f"  new        {tarball['size']:>8} B  {tarball['sha256'][:16]}  {DEMO}.tar.gz" in lines
     assert lines[-1].startswith(f"{1 + sum(len(entry.files) for entry in read_index(hub).entries.values())} new (")
-    assert lines[-1].endswith("; 2 versions to claim, then the pages")
+    assert lines[-1].endswith("; 5 claims to make, then the pages")
 
 
 # What may change between plan and release -----------------------------------------------------------------------------
