@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -29,6 +30,7 @@ from pipeline.hub.stored import store_page
 from pipeline.hub.withdrawal import Yank
 from pipeline.keys import sign_with
 from pipeline.targets.folder import Folder
+from pipeline.targets.interface import LARGEST_SMALL
 from pipeline.targets.open import open_target
 from pipeline.trust.chain import Change
 from pipeline.trust.envelope import Envelope, parse_envelope, render_envelope, sign
@@ -38,19 +40,24 @@ from pipeline.trust.statement import statement_path
 from pipeline.verifying import readers
 from pipeline.verifying.findings import Findings
 from pipeline.verifying.hub import verify_hub
+from pipeline.verifying.readers import FolderReader, TargetReader, WebReader
 from tests import hubs
 from tests.conftest import ROOT
+from tests.releasing.hubs import add_formats
 from tests.signed_hub import edit_entry, list_again, sign_again, sign_first, state_modules
 from tests.trust.signed import make_keys
 
 KEYS = make_keys()
 DEMO, FE = "vit-publisher/vit_demo_classification/1", "vit-publisher/vit_demo_fe/1"
+LITERT = f"{DEMO}/model.tflite"
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A signed hub that no test changes."""
     hub = hubs.write_hub(tmp_path_factory.mktemp("signed"))
+    for handle in (DEMO, FE):
+        add_formats(hub, handle, {"litert": {"model.tflite": f"LiteRT of {handle}".encode()}})
     state_modules(hub, KEYS[Role.RELEASE])
     sign_first(hub, KEYS)
     return hub
@@ -184,6 +191,33 @@ def test_the_genuine_tarball_of_another_module_is_found(owned: Owned) -> None:
         assert f"it is the tarball of {FE}, not of {DEMO}" in owned.problem(signed=signed)
 
 
+def test_the_genuine_format_of_another_module_is_found(owned: Owned) -> None:
+    shutil.copy(owned.hub / f"{FE}/model.tflite", owned.hub / LITERT)
+    for signed in (True, False):
+        assert f"{LITERT}: it is {FE}/model.tflite: expected " in owned.problem(signed=signed)
+
+
+def test_a_large_file_is_read_in_parts_and_counted(tmp_path: Path) -> None:
+    """By every way to read a hub."""
+    size = LARGEST_SMALL + 1
+    with (tmp_path / "model.tflite").open("wb") as stream:
+        os.truncate(stream.fileno(), size)
+    with served(tmp_path) as address:
+        for reader in (
+            FolderReader(tmp_path),
+            TargetReader(Folder(str(tmp_path), tmp_path)),
+            WebReader(address, tmp_path / "cache"),
+        ):
+            counts: list[int] = []
+            tracemalloc.start()
+            seen = reader.seen("model.tflite", size, counts.append)
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert seen
+            assert seen.size == sum(counts) == size
+            assert peak < size / 4, reader
+
+
 def test_the_genuine_tarball_and_statement_of_another_module_are_found(owned: Owned) -> None:
     """Nothing but the statement's subject says which module it is, to who has no root."""
     for path in (f"{DEMO}.tar.gz", statement_path(DEMO)):
@@ -229,7 +263,7 @@ def name_signer(signer: CryptoSigner) -> CryptoSigner:
     return signer
 
 
-@pytest.mark.parametrize("path", ["the card", statement_path(DEMO), f"{DEMO}.tar.gz"])
+@pytest.mark.parametrize("path", ["the card", statement_path(DEMO), f"{DEMO}.tar.gz", LITERT])
 def test_a_changed_file_is_found(owned: Owned, path: str) -> None:
     path = owned.card if path == "the card" else path
     content = bytearray((owned.hub / path).read_bytes())
@@ -275,7 +309,7 @@ def test_the_text_of_before_is_behind_and_no_problem(owned: Owned) -> None:
     assert not [note for note in owned.verify().notes if "text of before" in note]
 
 
-@pytest.mark.parametrize("path", ["the card", statement_path(DEMO), f"{DEMO}.tar.gz"])
+@pytest.mark.parametrize("path", ["the card", statement_path(DEMO), f"{DEMO}.tar.gz", LITERT])
 def test_a_missing_file_is_found(owned: Owned, path: str) -> None:
     path = owned.card if path == "the card" else path
     (owned.hub / path).unlink()
@@ -321,13 +355,16 @@ def test_a_hub_without_signatures_is_refused_with_a_root(owned: Owned) -> None:
 def test_claims_and_links_must_agree(owned: Owned) -> None:
     (owned.hub / f"claims/{DEMO}.json").write_text('{"sha256": "00", "size": 1}')
     (owned.hub / f"claims/{FE}.json").write_text("[")
+    (owned.hub / f"claims/{LITERT}.json").parent.mkdir()
+    (owned.hub / f"claims/{LITERT}.json").write_text('{"sha256": "00", "size": 1}')
     linked = DEMO.removesuffix("1") + "2.html"  # the start page has the newest version
     (owned.hub / linked).unlink()
     problems = owned.verify().problems
-    assert len(problems) == 3
+    assert len(problems) == 4
     assert f"claims/{DEMO}.json: claims {{" in problems[0]
-    assert f"claims/{FE}.json: not valid JSON" in problems[1]
-    assert f"index.html: it links to {linked}, and there is no such file" in problems[2]
+    assert f"claims/{LITERT}.json: claims {{" in problems[1]
+    assert f"claims/{FE}.json: not valid JSON" in problems[2]
+    assert f"index.html: it links to {linked}, and there is no such file" in problems[3]
 
 
 def test_plain_copies_of_an_earlier_release_are_behind_and_no_problem(owned: Owned) -> None:

@@ -1,7 +1,7 @@
 """Checks a whole hub from outside: its index, every file that this lists, claims, statements, and its start page."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -12,8 +12,10 @@ from pipeline.base.json_files import parse_facts
 from pipeline.base.progress import Progress
 from pipeline.base.text import LARGEST_GENERATED
 from pipeline.hub.entries import ModuleEntry, PublishedFile
+from pipeline.hub.permanent import permanent_files
 from pipeline.hub.settings import FILE, parse_settings
 from pipeline.hub.shards import ROOT, parse_root
+from pipeline.hub.values import Entry
 from pipeline.trust.chain import TIMESTAMP_PATH
 from pipeline.trust.client import TrustedIndex, read_trusted_index
 from pipeline.trust.roles import NamedKey, current_time, find_expiring
@@ -22,7 +24,7 @@ from pipeline.verifying.hub_index import HubIndex
 from pipeline.verifying.readers import Reader
 from pipeline.verifying.statements import check_statement
 
-START_PAGE = "index.html"
+START_PAGE, TARBALL = "index.html", ".tar.gz"
 
 
 def verify_hub(reader: Reader, root: bytes | None, state: Path) -> Findings:
@@ -64,7 +66,9 @@ class _HubCheck:
     def __init__(self, reader: Reader, parts: HubIndex, trusted: TrustedIndex | None, findings: Findings) -> None:
         self._reader, self._parts, self._trusted, self._findings = reader, parts, trusted, findings
         self._index = parts.read()
-        self._tarballs = {entry.tarball.sha256: handle for handle, entry in self._index.modules.items()}
+        entries = self._index.document["modules"]
+        self._permanent = {handle: permanent_files(entries[handle]) for handle in self._index.modules}
+        self._paths = {file["sha256"]: path for files in self._permanent.values() for path, file in files.items()}
         self._behind: list[str] = []  # plain copies of pages
         self._requires_signature = False
         self._lacking: dict[str, list[str]] = {"claim": [], "statement": [], "signature": []}
@@ -76,9 +80,8 @@ class _HubCheck:
         with Progress("verify", sum(file.size for entry in entries.values() for file in entry.files), "B") as progress:
             for name, entry in entries.items():
                 for file in entry.files:
-                    self._check_file(name, file)
+                    self._check_file(name, file, progress.advance)
                     self._check_copy(file)
-                    progress.advance(file.size)
                 if isinstance(entry, ModuleEntry):
                     self._check_module(entry)
         self._check_start_page()
@@ -113,17 +116,23 @@ class _HubCheck:
         if self._requires_signature and not self._reader.has(TIMESTAMP_PATH):
             self._findings.notes.append(f"{FILE} requires signatures, and the index has none: run make keys")
 
-    def _check_file(self, name: str, file: PublishedFile) -> None:
-        seen = self._reader.seen(file.path, file.size)
+    def _check_file(self, name: str, file: PublishedFile, advance: Callable[[int], object]) -> None:
+        seen = self._reader.seen(file.path, file.size, advance)
         self._findings.files += 1
         self._findings.bytes += file.size
         if seen is None:
             self._problem(file.path, f"missing, but the index lists it for {name}")
         elif seen.size != file.size or seen.sha256 != file.sha256:
-            other = self._tarballs.get(seen.sha256)
-            text = f"it is the tarball of {other}, not of {name}" if other else "changed since the index listed it"
+            text = self._describe_change(name, seen.sha256)
             got = f"{seen.size:,} bytes, sha256 {seen.sha256}" if seen.size <= file.size else "more bytes"
             self._problem(file.path, f"{text}: expected {file.size:,} bytes, sha256 {file.sha256}, got {got}")
+
+    def _describe_change(self, name: str, sha256: str) -> str:
+        """Says what lies in the place of a file of a module: another tarball or file of a format, or other bytes."""
+        other = self._paths.get(sha256, "")
+        if other.endswith(TARBALL):
+            return f"it is the tarball of {other.removesuffix(TARBALL)}, not of {name}"
+        return f"it is {other}" if other else "changed since the index listed it"
 
     def _check_copy(self, file: PublishedFile) -> None:
         """Compares the plain copy of a page, which people and links read, with the page that the index lists."""
@@ -140,7 +149,11 @@ class _HubCheck:
 
     def _check_module(self, entry: ModuleEntry) -> None:
         self._findings.modules += 1
-        self._check_claim(entry)
+        for path, file in self._permanent[entry.handle].items():
+            is_tarball = path == entry.tarball.path
+            has_claim = self._check_claim(entry.handle if is_tarball else path, file)
+            if is_tarball and not has_claim:  # formats have none where a release found them listed already
+                self._lacking["claim"].append(entry.handle)
         if entry.statement is None:
             self._lacking["statement"].append(entry.handle)
             return
@@ -160,21 +173,21 @@ class _HubCheck:
         if not checked.is_signed and (self._trusted or self._requires_signature):
             self._lacking["signature"].append(entry.handle)
 
-    def _check_claim(self, entry: ModuleEntry) -> None:
-        path = f"claims/{entry.handle}.json"
+    def _check_claim(self, name: str, file: Entry) -> bool:
+        """Compares the claim of a handle, or of a format's file, with the index; returns whether there is one."""
+        path, expected = f"claims/{name}.json", {"sha256": file["sha256"], "size": file["size"]}
         content = self._reader.small(path)
         if content is None:
-            self._lacking["claim"].append(entry.handle)
-            return
-        expected = {"sha256": entry.tarball.sha256, "size": entry.tarball.size}
+            return False
         try:
             claim = parse_facts(content)
         except Unreadable as reason:
             self._problem(path, str(reason))
-            return
+            return True
         if claim != expected:
             text = f"claims {show_name(json.dumps(claim))}, but the index lists {json.dumps(expected)}"
-            self._problem(path, f"{text} for {entry.handle}")
+            self._problem(path, f"{text} for {name}")
+        return True
 
     def _check_start_page(self) -> None:
         content = self._reader.small(START_PAGE)

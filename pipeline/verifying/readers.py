@@ -17,6 +17,11 @@ from pipeline.base.files import CHUNK, Unreadable, open_regular
 from pipeline.targets.interface import LARGEST_SMALL, Target
 
 _Value = TypeVar("_Value")
+Advance = Callable[[int], object]
+
+
+def _count_nothing(count: int) -> None:
+    """Is called where nobody wants to know how far a file was read."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,11 @@ class Reader(Protocol):
     def small(self, path: str) -> bytes | None:
         """Returns the content of a file, None without one; raises Fault for more than LARGEST_SMALL bytes."""
 
-    def seen(self, path: str, most: int) -> Seen | None:
-        """Returns size and digest of a file, None without one; reads no more than `most` bytes and one."""
+    def seen(self, path: str, most: int, advance: Advance = _count_nothing) -> Seen | None:
+        """Returns size and digest of a file, None without one; reads no more than `most` bytes and one.
+
+        Calls `advance` with the bytes that were read. A large file is never in memory as a whole.
+        """
 
     def has(self, path: str) -> bool:
         """Whether there is a file."""
@@ -56,9 +64,9 @@ class FolderReader:
         """See Reader.small()."""
         return self._read(path, lambda stream: _read_small(stream, f"{self.address}/{path}"))
 
-    def seen(self, path: str, most: int) -> Seen | None:
+    def seen(self, path: str, most: int, advance: Advance = _count_nothing) -> Seen | None:
         """See Reader.seen()."""
-        return self._read(path, lambda stream: digest_stream(stream, most))
+        return self._read(path, lambda stream: digest_stream(stream, most, advance))
 
     def has(self, path: str) -> bool:
         """See Reader.has()."""
@@ -89,13 +97,13 @@ class WebReader:
         content = self._get(path, LARGEST_SMALL)
         return None if content is None else _read_small(io.BytesIO(content), f"{self.address}/{path}")
 
-    def seen(self, path: str, most: int) -> Seen | None:
+    def seen(self, path: str, most: int, advance: Advance = _count_nothing) -> Seen | None:
         """See Reader.seen()."""
         if most <= LARGEST_SMALL:
             content = self._get(path, most)
-            return None if content is None else digest_stream(io.BytesIO(content), most)
+            return None if content is None else digest_stream(io.BytesIO(content), most, advance)
         with self._explaining(path), downloaded(self._place(path), self._cache) as stream:
-            return digest_stream(stream, most)
+            return digest_stream(stream, most, advance)
         return None
 
     def has(self, path: str) -> bool:
@@ -132,13 +140,14 @@ class TargetReader:
         answer = self._target.get(path)
         return answer[0] if answer else None
 
-    def seen(self, path: str, most: int) -> Seen | None:
+    def seen(self, path: str, most: int, advance: Advance = _count_nothing) -> Seen | None:
         """See Reader.seen()."""
         digest, size = hashlib.sha256(), 0
         try:
             for chunk in self._target.chunks(path):
                 digest.update(chunk)
                 size += len(chunk)
+                advance(len(chunk))
                 if size > most:
                     break
         except FileNotFoundError:
@@ -175,12 +184,13 @@ def _read_small(stream: BinaryIO, place: str) -> bytes:
     return content
 
 
-def digest_stream(stream: BinaryIO, most: int) -> Seen:
-    """Returns size and digest of a stream, of no more than `most` bytes and one."""
+def digest_stream(stream: BinaryIO, most: int, advance: Advance = _count_nothing) -> Seen:
+    """Returns size and digest of a stream, of no more than `most` bytes and one; counts them with `advance`."""
     digest, size = hashlib.sha256(), 0
     while size <= most and (chunk := stream.read(min(CHUNK, most + 1 - size))):
         digest.update(chunk)
         size += len(chunk)
+        advance(len(chunk))
     return Seen(size, digest.hexdigest())
 
 

@@ -1,5 +1,6 @@
 """What a release writes, in which order, and what is there after a kill, with two publishers, and on a full target."""
 
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,8 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.base.stored_names import plain_path
+from pipeline.facts.formats import FormatName
+from pipeline.hub.trial import find_trial
 from pipeline.hub.withdrawing import Change, deprecate, undeprecate, unyank, yank
 from pipeline.release import release
 from pipeline.releasing.local_hub import LocalHub, read_local_hub
@@ -19,10 +22,24 @@ from pipeline.targets.open import open_target
 from pipeline.withdraw import change_version
 from tests.conftest import ROOT
 from tests.hubs import read_document
-from tests.releasing.hubs import card_path, correct_card, find_damage, find_lack, halves, set_document, take_apart
+from tests.releasing.hubs import (
+    FORMATS,
+    PUBLIC,
+    add_formats,
+    card_path,
+    correct_card,
+    find_damage,
+    find_lack,
+    halves,
+    move,
+    set_document,
+    take_apart,
+)
 from tests.releasing.watched import Watched
+from tests.trials import add_trial
 
-DEMO = "vit-publisher/vit_demo_fe/1"
+DEMO, CLASSIFIER = "vit-publisher/vit_demo_fe/1", "vit-publisher/vit_demo_classification/1"
+LITERT = f"{CLASSIFIER}/model.tflite"
 # The order of writes; a reader never finds a file that leads to one which is not there yet.
 ORDER = ("claims/", "permanent", "card", "index/", "index/root.json", "page", "index.html")
 
@@ -45,9 +62,13 @@ def group_of(path: str) -> str:
 
 
 def test_the_order_of_writes(hub: Path, target: Target) -> None:
-    written: list[str] = []
-    publish(hub, Watched(target, lambda operation, path: None, lambda operation, path: written.append(path)))
-    written = [path for path in written if not path.startswith(".probe/")]
+    writes: list[tuple[str, str]] = []
+    publish(
+        hub, Watched(target, lambda operation, path: None, lambda operation, path: writes.append((operation, path)))
+    )
+    written = [path for _, path in writes if not path.startswith(".probe/")]
+    large = {path for operation, path in writes if operation == "put_large"}  # the others are read into memory
+    assert large == {path for path in written if group_of(path) == "permanent"}
     groups = [group_of(path) for path in written]
     assert sorted(groups, key=ORDER.index) == groups
     assert set(groups) == set(ORDER)
@@ -62,20 +83,22 @@ def test_all_claims_are_checked_before_anything_is_written(hub: Path, target: Ta
     assert [stored.path for stored in target.list("")] == [claim_path(DEMO)]
 
 
-def test_a_claim_made_since_the_plan_stops_the_release(hub: Path, target: Target) -> None:
+@pytest.mark.parametrize("name", [DEMO, LITERT])
+def test_a_claim_made_since_the_plan_stops_the_release(hub: Path, target: Target, name: str) -> None:
     def claim_first(operation: str, path: str) -> None:
-        if (operation, path) == ("create", claim_path(DEMO)):
+        if (operation, path) == ("create", claim_path(name)):
             target.create(path, Claim("0" * 64, 1).render())
 
-    with pytest.raises(Fault, match=f"another publisher claimed {DEMO} a moment ago"):
+    with pytest.raises(Fault, match=f"another publisher claimed {name} a moment ago"):
         publish(hub, Watched(target, claim_first))
-    assert not list(target.list(DEMO))
+    assert not list(target.list("vit-publisher"))
     assert not list(target.list("index"))
 
 
-def test_a_tarball_that_changed_since_it_was_hashed_is_not_listed(hub: Path, target: Target) -> None:
+@pytest.mark.parametrize("changed", [f"{DEMO}.tar.gz", LITERT])
+def test_a_file_that_changed_since_it_was_hashed_is_not_listed(hub: Path, target: Target, changed: str) -> None:
     def edit(operation: str, path: str) -> None:
-        if operation == "put_large":
+        if (operation, path) == ("put_large", changed):
             (hub / path).write_bytes(b"other bytes")
 
     with pytest.raises(Fault, match=r"it has changed since the hub was checked, so what was uploaded is not what"):
@@ -105,6 +128,31 @@ def test_a_target_keeps_what_only_it_has(released_hub: Path, target: Target, tmp
     assert set(index.modules) == set(read_document(released_hub)["modules"])
     assert index.document["modules"][DEMO]["yanked"]["reason"] == "Its labels are wrong."
     assert not list(find_damage(target))
+
+
+def test_a_target_keeps_the_formats_of_others(hub: Path, target: Target, tmp_path: Path) -> None:
+    """Two machines publish one version, each in formats of its own; the later one has no LiteRT files to try."""
+    other = Path(shutil.copytree(hub, tmp_path / "other"))
+    add_trial(hub, CLASSIFIER, FORMATS["litert"]["model.tflite"], ["a", "b"], 28, "model.tflite")
+    move(hub, PUBLIC)
+    document = read_document(other)
+    entry = document["modules"][CLASSIFIER]
+    entry["files"] = [file for file in entry["files"] if file["path"] != LITERT]
+    del entry["formats"]["litert"]
+    entry["formats"]["onnx"]["precision"] = "measured again"
+    set_document(other, document)
+    publish(hub, target)
+    add_formats(other, CLASSIFIER, {"onnx-int8": {"onnx/model_quantized.onnx": b"int8", "config.json": b"{}\n"}})
+    for machine in (other, other, hub):
+        publish(machine, target)
+        merged = read_target_index(target).modules[CLASSIFIER]
+        assert [form.name for form in merged.formats] == ["litert", "onnx", "onnx-int8"]
+        assert merged.format_files.keys() >= {LITERT, f"{CLASSIFIER}/onnx/model_quantized.onnx"}
+        assert find_trial(merged)
+        onnx = merged.format(FormatName.ONNX)
+        assert onnx
+        assert onnx.precision == ("float32" if machine is hub else "measured again")
+        assert not list(find_damage(target))
 
 
 @pytest.mark.parametrize("back", [unyank, undeprecate])
@@ -155,9 +203,15 @@ def test_a_full_target_is_named_and_keeps_its_hub(hub: Path, target: Target) -> 
 
 
 # Kills ----------------------------------------------------------------------------------------------------------------
-def kill_at(number: int, hub: Path, address: str, artifacts: Path) -> bool:
-    """Releases in a process that kills itself before a request; returns whether there was one of that number."""
-    command = [sys.executable, "-m", "tests.releasing.watched", hub, address, artifacts, number]
+def kill_at(request: int | str, hub: Path, address: str, artifacts: Path) -> bool:
+    """Releases in a process that kills itself before a request; returns whether there was one.
+
+    Args:
+        request: its number, or its operation and path.
+        hub, address: what is released where.
+        artifacts: the folder of receipts.
+    """
+    command = [sys.executable, "-m", "tests.releasing.watched", hub, address, artifacts, request]
     done = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode in (0, -9), done.stderr
     return done.returncode == -9
@@ -177,6 +231,18 @@ def test_a_killed_correction_leaves_a_whole_hub(hub: Path, target: Target, tmp_p
         correct_card(hub, handle, "It is small.")
     assert kill_at(20, hub, target.address, tmp_path)
     assert not list(find_damage(target))
+    publish(hub, target)
+    assert not [*find_damage(target), *find_lack(target, hub)]
+
+
+def test_a_version_that_gets_a_format_is_whole_after_a_kill(hub: Path, target: Target, tmp_path: Path) -> None:
+    """Before its file is there, and before the index lists it."""
+    publish(hub, target)
+    add_formats(hub, CLASSIFIER, {"litert-int8": {"model_int8.tflite": b"int8"}})
+    for request in (f"put_large {CLASSIFIER}/model_int8.tflite", "swap index/"):
+        assert kill_at(request, hub, target.address, tmp_path)
+        assert not list(find_damage(target))
+        assert len(read_target_index(target).modules[CLASSIFIER].formats) == 2
     publish(hub, target)
     assert not [*find_damage(target), *find_lack(target, hub)]
 

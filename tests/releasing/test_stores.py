@@ -12,7 +12,7 @@ from pipeline.release import release
 from pipeline.releasing.local_hub import read_local_hub
 from pipeline.targets.interface import Target
 from pipeline.targets.open import open_target
-from tests.releasing.hubs import find_damage, find_lack, halves
+from tests.releasing.hubs import add_formats, find_damage, find_lack, halves
 from tests.releasing.watched import Watched
 from tests.targets.conftest import Opener, open_on, servers  # noqa: F401
 from tests.targets.servers import Server, Servers, fake_gcs, moto, nanio
@@ -49,6 +49,18 @@ def test_what_stopped_releases_leave_is_whole(
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(publish, each, open_target(target.address)) for each in (hub, other)]:
             done.result()
+    assert not [*find_damage(target), *find_lack(target, hub, other)]
+    # A version that is released already gets a format.
+    handle, before = "vit-publisher/vit_demo_classification/1", {stored.path: stored.tag for stored in target.list("")}
+    add_formats(hub, handle, {"litert-int8": {"model_int8.tflite": b"int8"}})
+    publish(hub, target)
+    after = {stored.path: stored.tag for stored in target.list("")}
+    assert after.keys() - before.keys() == {
+        f"{handle}/model_int8.tflite", f"claims/{handle}/model_int8.tflite.json",
+    }  # fmt: skip
+    changed = {path for path in before if before[path] != after[path]}
+    shard = next(path for path in changed if path.startswith("index/"))
+    assert changed <= {shard, "index.json", "index.html", f"{handle}.html", "vit-publisher/vit-publisher.html"}
     assert not [*find_damage(target), *find_lack(target, hub, other)]
 
 

@@ -1,8 +1,9 @@
 """Targets that tell a test of every request, and count, record or stop them; the requests reach a real target.
 
-    python -m tests.releasing.watched HUB TO ARTIFACTS NUMBER
+    python -m tests.releasing.watched HUB TO ARTIFACTS REQUEST
 
-releases HUB to TO in a process that kills itself before its request of that number, as `kill -9` would.
+releases HUB to TO in a process that kills itself before a request, as `kill -9` would: that of a number, or the first
+that begins with an operation and a path, such as "put_large a/b/1.tar.gz".
 """
 
 import os
@@ -69,14 +70,14 @@ class Watched:
         return self._target.sweep()
 
 
-def killing(target: Target, number: int) -> Watched:
-    """Returns a target that kills this process before its request of a number, from 0."""
+def killing(target: Target, request: str) -> Watched:
+    """Returns a target that kills this process before a request: that of a number, from 0, or that of a path."""
     lock, count = threading.Lock(), 0
 
     def before(operation: str, path: str) -> None:
         nonlocal count
         with lock:
-            if count == number:
+            if str(count) == request or f"{operation} {path}".startswith(request):
                 os.kill(os.getpid(), signal.SIGKILL)
             count += 1
 
@@ -84,8 +85,8 @@ def killing(target: Target, number: int) -> Watched:
 
 
 def main() -> None:
-    hub, address, artifacts, number = sys.argv[1:]
-    target = killing(open_target(address), int(number))
+    hub, address, artifacts, request = sys.argv[1:]
+    target = killing(open_target(address), request)
     release(read_local_hub(Path(hub)), target, None, Path(artifacts) / "releases")
 
 
