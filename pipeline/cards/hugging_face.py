@@ -5,7 +5,7 @@ The keys are those of https://github.com/huggingface/hub-docs, modelcard.md.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,13 +52,27 @@ REPOSITORY = "${REPOSITORY}"
 # The page -------------------------------------------------------------------------------------------------------------
 def readme(record: Record) -> str:
     """Returns the README.md of a module's repository."""
-    matter = yaml.safe_dump(_front_matter(record), sort_keys=False, allow_unicode=True, width=1000)
+    matter = _as_yaml(_front_matter(record))
     return record.render("huggingface.md.jinja", record.links_elsewhere(), front_matter=matter)
 
 
-def for_repository(page: str, repository: str) -> str:
-    """Returns the README.md of a repository, `<organisation>/<module>`, from a page of readme()."""
-    return page.replace(REPOSITORY, repository)
+def for_repository(page: str, repository: str, tags: Iterable[str] = ()) -> str:
+    """Returns the README.md of a repository, `<organisation>/<module>`, from a page of readme(), with further tags."""
+    return _with_tags(page, list(tags)).replace(REPOSITORY, repository)
+
+
+def _with_tags(page: str, tags: list[str]) -> str:
+    match = re.match(r"---\n(.*?\n)---\n", page, re.DOTALL)
+    if not tags or not match:
+        return page
+    matter = yaml.safe_load(match[1])
+    matter["tags"] = list(dict.fromkeys([*matter["tags"], *tags]))
+    return f"---\n{_as_yaml(matter)}---\n{page[match.end() :]}"
+
+
+def _as_yaml(matter: dict[str, Any]) -> str:
+    text: str = yaml.safe_dump(matter, sort_keys=False, allow_unicode=True, width=1000)
+    return text
 
 
 def _front_matter(record: Record) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a version of a module is on another host: the unpacked files of its tarball, and its page there."""
+"""What a version of a module is on another host: the unpacked files of its tarball, its formats, its page there."""
 
 import hashlib
 import tempfile
@@ -9,13 +9,14 @@ from pathlib import Path
 
 from pipeline.base.archives import EntryKind, is_safe, leads_outside, read_archive, unpack
 from pipeline.base.fault import Fault
-from pipeline.base.files import read_bounded
+from pipeline.base.files import CHUNK, open_regular, read_bounded
 from pipeline.base.text import LARGEST_GENERATED, read_generated
 from pipeline.hub.entries import ModuleEntry, PublishedFile
 from pipeline.hub.release_rules import reasons_against_release
 from pipeline.releasing.local_hub import LocalHub
 
 STATEMENT = "provenance.dsse.json"
+_PLAIN = "plain.tar.gz"  # a second SavedModel, for which a host has no place beside the first
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,26 @@ def read_model_files(hub: LocalHub, entry: ModuleEntry) -> tuple[MirrorFile, ...
             files.append(digests.of(name))
     hub.refuse_change(entry.tarball.path)
     return tuple(sorted(files, key=lambda file: file.path))
+
+
+def read_format_files(hub: LocalHub, entry: ModuleEntry) -> tuple[MirrorFile, ...]:
+    """Describes the files of a version's formats by their paths below its folder, sorted; the plain twin is left out.
+
+    Raises:
+        Fault: when one has changed since the hub was checked.
+    """
+    paths = (path.removeprefix(f"{entry.handle}/") for path in entry.format_files)
+    return tuple(_describe_file(hub, entry, path) for path in sorted(paths) if path != _PLAIN)
+
+
+def _describe_file(hub: LocalHub, entry: ModuleEntry, path: str) -> MirrorFile:
+    listed = f"{entry.handle}/{path}"
+    digests = _Digests(entry.format_files[listed].size)
+    with open_regular(hub.folder / listed) as stream:
+        while chunk := stream.read(CHUNK):
+            digests.add(chunk)
+    hub.refuse_change(listed)
+    return digests.of(path)
 
 
 @contextmanager

@@ -1,25 +1,29 @@
 """Mirrors a hub on Hugging Face: a repository per module, a tag per version.
 
-A repository has the files of the SavedModel, the card as README.md, and the provenance statement. A version is one
-commit, which its tag names last. Tags never move; a corrected card goes to the main branch alone.
+A repository has the files of the SavedModel, those of the other formats where other programs look for them, the card
+as README.md, and the provenance statement. A version is one commit, which its tag names last. Tags never move; a
+corrected card and further formats go to the main branch alone.
 """
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from pipeline.base.clock import timestamp
 from pipeline.base.fault import Fault, list_names
 from pipeline.cards.hugging_face import for_repository
 from pipeline.cards.other_hosts import HUGGING_FACE
 from pipeline.hub.entries import ModuleEntry
+from pipeline.hub.published_formats import is_format_file
 from pipeline.mirrors.content import (
     STATEMENT,
     MirrorFile,
     describe_bytes,
     find_refusal,
+    read_format_files,
     read_model_files,
     read_page,
     read_statement,
@@ -32,23 +36,29 @@ from pipeline.releasing.local_hub import LocalHub
 from pipeline.releasing.plan import Change, PlannedFile
 
 README = "README.md"
-_PAGES = (README, STATEMENT)  # may be corrected; the files of the model never change
+_PAGES = (README, STATEMENT)  # may be corrected; the files of the model and of formats never change
 _OWN = ".gitattributes"  # Hugging Face writes it into every repository
 _TAG = re.compile("v([1-9][0-9]{0,8})")
+_WHAT = {Step.PAGE: "card", Step.FORMATS: "formats of"}  # in the messages of commits, before the tarball's digest
+_TAGS = {"onnx": ("onnx", "transformers.js"), "tflite": ("litert", "tflite")}  # by the ends of files' names
 
 
 @dataclass(frozen=True)
 class _Version:
-    """A version as its repository will have it: the files of the model, and the pages' content by path."""
+    """A version as its repository will have it: the files of the model and its formats, the pages' content by path.
+
+    No two of them have the same path: at the root a SavedModel has *.pb alone, as package ensures.
+    """
 
     entry: ModuleEntry
     model: tuple[MirrorFile, ...]
+    formats: tuple[MirrorFile, ...]
     pages: dict[str, bytes]
 
     @cached_property
     def files(self) -> tuple[MirrorFile, ...]:
         pages = (describe_bytes(path, content) for path, content in self.pages.items())
-        return tuple(sorted((*self.model, *pages), key=lambda file: file.path))
+        return tuple(sorted((*self.model, *self.formats, *pages), key=lambda file: file.path))
 
     @property
     def tag(self) -> str:
@@ -64,15 +74,23 @@ class _Version:
         """Returns the paths that a commit has, and this version has not."""
         return sorted(remote.keys() - {file.path for file in self.files} - {_OWN})
 
-    def is_model_of(self, remote: dict[str, RemoteFile]) -> bool:
-        """Whether a commit has exactly the files of the model, whatever its pages are."""
-        same = all(_change(file, remote.get(file.path)) is Change.UNCHANGED for file in self.model)
-        return same and not set(self.surplus(remote)) - set(_PAGES)
+    def other_formats(self, remote: dict[str, RemoteFile]) -> list[str]:
+        """Returns the files of formats for which a commit has other bytes."""
+        return [file.path for file in self.formats if _change(file, remote.get(file.path)) is Change.CHANGED]
+
+    def other_files(self, remote: dict[str, RemoteFile]) -> list[str]:
+        """Returns what a commit has otherwise than this version, but for pages.
+
+        It may lack formats that the version got later, and have some that another machine published.
+        """
+        model = [file.path for file in self.model if _change(file, remote.get(file.path)) is not Change.UNCHANGED]
+        surplus = [path for path in self.surplus(remote) if path not in _PAGES and not is_format_file(path)]
+        return model + self.other_formats(remote) + surplus
 
     def is_in(self, remote: dict[str, RemoteFile]) -> bool:
-        """Whether a commit has exactly this version."""
+        """Whether a commit has this version, and nothing else but formats that another machine published."""
         same = all(file.change is Change.UNCHANGED for file in self.compare(remote))
-        return same and not self.surplus(remote)
+        return same and all(map(is_format_file, self.surplus(remote)))
 
 
 def _change(file: MirrorFile, remote: RemoteFile | None) -> Change:
@@ -91,12 +109,14 @@ class _Place:
         name: <organisation>/<module>.
         state: None where there is no such repository.
         newest: the newest version that the hub may mirror.
+        formats: the paths of the files of formats that any version of the module has.
     """
 
     connection: Connection
     name: str
     state: Repository | None
     newest: int
+    formats: frozenset[str]
 
     @property
     def main(self) -> str | None:
@@ -143,7 +163,8 @@ def plan_versions(hub: LocalHub, organisation: str, record: MirrorRecord) -> Ite
             yield from (_without(entry, place, None, Step.REFUSED, refusal) for entry in oldest_first)
         else:
             newest = max((entry.version for entry in entries if not entry.yanked), default=0)
-            repository = _Place(connection, place, connection.read(place), newest)
+            formats = (path.split("/", 3)[3] for entry in entries for path in entry.format_files)
+            repository = _Place(connection, place, connection.read(place), newest, frozenset(formats))
             yield from (_plan_version(hub, repository, entry, record) for entry in oldest_first)
 
 
@@ -180,12 +201,18 @@ def _plan_version(hub: LocalHub, place: _Place, entry: ModuleEntry, record: Mirr
 
 
 def _read_version(hub: LocalHub, repository: str, entry: ModuleEntry) -> _Version:
-    pages = {
-        README: for_repository(_with_warning(read_page(hub, entry, HUGGING_FACE) or "", entry), repository).encode()
-    }
+    formats = read_format_files(hub, entry)
+    page = _with_warning(read_page(hub, entry, HUGGING_FACE) or "", entry)
+    pages = {README: for_repository(page, repository, _tags(formats)).encode()}
     if statement := read_statement(hub, entry):
         pages[STATEMENT] = statement
-    return _Version(entry, read_model_files(hub, entry), pages)
+    return _Version(entry, read_model_files(hub, entry), formats, pages)
+
+
+def _tags(formats: tuple[MirrorFile, ...]) -> list[str]:
+    """Returns the tags by which people look for files of formats."""
+    ends = {file.path.rpartition(".")[2] for file in formats}
+    return [tag for end, tags in _TAGS.items() if end in ends for tag in tags]
 
 
 def _with_warning(page: str, entry: ModuleEntry) -> str:
@@ -198,7 +225,7 @@ def _with_warning(page: str, entry: ModuleEntry) -> str:
 
 def _plan_new(place: _Place, version: _Version) -> PlannedVersion:
     """Plans a version that has no tag yet."""
-    foreign = set(version.surplus(place.main_files)) - place.tagged_files.keys()
+    foreign = set(version.surplus(place.main_files)) - place.tagged_files.keys() - place.formats
     files = version.compare(place.main_files)
     step, reason = Step.UPLOAD, ""
     if foreign:
@@ -224,17 +251,27 @@ def _plan_tagged(place: _Place, version: _Version, record: MirrorRecord) -> Plan
     )
     known = record.mirrored.get(entry.handle)
     moved = f"the tag was moved from {known.commit} to {commit}" if known and known.commit != commit else ""
-    if not version.is_model_of(remote):
-        wrong = [file.path for file in planned.files if file.change is not Change.UNCHANGED and file.path not in _PAGES]
-        names = list_names(wrong + version.surplus(remote))
+    if wrong := version.other_files(remote):
+        names = list_names(wrong)
         text = f"{version.tag} is there with another model ({names}); raise module.version, or repair the tag there"
         return replace(planned, step=Step.REFUSED, reason=f"{moved}: {text}" if moved else text)
-    if entry.version == place.newest == place.tagged and version.is_model_of(place.main_files):
-        if not version.is_in(place.main_files):
-            return replace(planned, step=Step.PAGE, files=version.compare(place.main_files), reason=moved)
-    elif not version.is_in(remote):
-        moved = "; ".join(filter(None, [moved, "the tag keeps the card that it was made with"]))
+    if entry.version == place.newest == place.tagged:
+        return _plan_main(place, version, replace(planned, reason=moved))
+    if not version.is_in(remote):
+        moved = "; ".join(filter(None, [moved, "the tag keeps the card and the formats that it was made with"]))
     return replace(planned, reason=moved)
+
+
+def _plan_main(place: _Place, version: _Version, planned: PlannedVersion) -> PlannedVersion:
+    """Plans what the main branch gets of the version that it shows, whose tag is there."""
+    if other := version.other_formats(place.main_files):
+        text = f"the main branch has other bytes of {list_names(other)}, and published formats never change"
+        return replace(planned, step=Step.REFUSED, reason=f"{text}; raise module.version, or remove them there")
+    if version.other_files(place.main_files) or version.is_in(place.main_files):
+        return planned
+    has_new = any(file.path not in place.main_files for file in version.formats)
+    step = Step.FORMATS if has_new else Step.PAGE
+    return replace(planned, step=step, files=version.compare(place.main_files))
 
 
 # Carrying it out ------------------------------------------------------------------------------------------------------
@@ -265,7 +302,7 @@ def carry_out(hub: LocalHub, organisation: str, planned: PlannedVersion, parent:
             f"{planned.place}: the main branch does not hold {planned.handle} after the upload; look what is there, and"
             " run the same command again"
         )
-    if planned.step is not Step.PAGE:
+    if planned.step in (Step.UPLOAD, Step.TAG):
         _tag(connection, planned, version, commit)
     else:
         commit = state.tags[version.tag]
@@ -278,13 +315,22 @@ def _commit(
     remote = connection.read_files(planned.place, parent) if parent else {}
     changed = {file.path for file in version.compare(remote) if file.change is not Change.UNCHANGED}
     pages = {path: content for path, content in version.pages.items() if path in changed}
-    message = f"{planned.handle}, {'card' if planned.step is Step.PAGE else 'tarball'} {planned.sha256}"
-    with unpacked(hub, version.entry) as folder:
-        model = {file.path: folder / file.path for file in version.model if file.path in changed}
+    formats = {path: hub.folder / planned.handle / path for path in _paths(version.formats) & changed}
+    deleted = version.surplus(remote)
+    if planned.step is not Step.UPLOAD:  # formats of this version that another machine published stay
+        deleted = [path for path in deleted if not is_format_file(path)]
+    message = f"{planned.handle}, {_WHAT.get(planned.step, 'tarball')} {planned.sha256}"
+    has_model = not changed.isdisjoint(_paths(version.model))
+    with unpacked(hub, version.entry) if has_model else nullcontext(Path()) as folder:
+        model = {path: folder / path for path in _paths(version.model) & changed}
         try:
-            return connection.commit(planned.place, {**model, **pages}, version.surplus(remote), parent, message)
+            return connection.commit(planned.place, {**model, **formats, **pages}, deleted, parent, message)
         except Moved:
             raise _moved(planned) from None
+
+
+def _paths(files: tuple[MirrorFile, ...]) -> set[str]:
+    return {file.path for file in files}
 
 
 def _tag(connection: Connection, planned: PlannedVersion, version: _Version, commit: str) -> None:

@@ -33,6 +33,7 @@ class Step(StrEnum):
     UPLOAD = "upload"
     TAG = "tag"  # Hugging Face: everything is there but the tag
     PAGE = "page"  # the card alone is written again
+    FORMATS = "formats"  # Hugging Face: the main branch gets further formats of its newest version, and the card
     NOTHING = "nothing"
     PASSED = "pass over"
     REFUSED = "refuse"
@@ -75,7 +76,7 @@ class PlannedVersion:
 
     @property
     def is_written(self) -> bool:
-        return self.step in (Step.UPLOAD, Step.TAG, Step.PAGE)
+        return self.step in (Step.UPLOAD, Step.TAG, Step.PAGE, Step.FORMATS)
 
 
 @dataclass(frozen=True)
@@ -200,5 +201,7 @@ def _totals(plan: MirrorPlan) -> Iterator[str]:
     for step in Step:
         if versions := [version for version in plan.versions if version.step is step]:
             written = [file for version in versions for file in version.files if file.change is not Change.UNCHANGED]
-            size = f" ({format_size(sum(file.size for file in written))})" if step is Step.UPLOAD else ""
+            size = (
+                f" ({format_size(sum(file.size for file in written))})" if step in (Step.UPLOAD, Step.FORMATS) else ""
+            )
             yield f"{step} {len(versions):,} version{'' if len(versions) == 1 else 's'}{size}"

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from pipeline.base.media_types import media_type
 
-# Released files that never change: tarballs, LiteRT files, claims, and what has its digest or its version in its name.
+# Released files that never change: tarballs, files of formats, claims, and what has its digest or version in its name.
 _IMMUTABLE = re.compile(
-    r".*\.tar\.gz|.*\.tflite|site/litert-[^/]+/litert_[^/]*|claims/.*"
+    r".*\.tar\.gz|.*\.tflite|.*\.onnx|.*/\d+/(?:preprocessor_)?config\.json|site/litert-[^/]+/litert_[^/]*|claims/.*"
     r"|index/[0-9a-f]{64}\.[0-9a-f]{2}\.json|metadata/(?:\d+|.*/\d+)\..*\.json",
     re.DOTALL,
 )

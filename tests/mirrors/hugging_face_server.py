@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tests.mirrors.standin import Answer, Request, StandIn, json_answer
 
 TOKEN = "hf_planted_secret_token"
-_LARGE = re.compile(r"\.pb$|\.npz$|^variables/")
+_LARGE = re.compile(r"\.pb$|\.npz$|\.onnx$|\.tflite$|^variables/")
 _PAGE = 4  # entries of a list of files
 _ATTRIBUTES = b"*.pb filter=lfs diff=lfs merge=lfs -text\n"
 

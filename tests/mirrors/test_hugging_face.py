@@ -1,11 +1,13 @@
 """Mirrors on Hugging Face, with its real client and a stand-in of its server."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.base.fault import Fault
 from pipeline.mirrors.hugging_face import plan_versions
@@ -16,7 +18,7 @@ from pipeline.releasing.local_hub import read_local_hub
 from tests.hubs import read_document, write_document
 from tests.mirrors.conftest import Only, replace_tarball, unpack, write_model
 from tests.mirrors.hugging_face_server import TOKEN, HuggingFace, Repository, Tree
-from tests.releasing.hubs import rewrite
+from tests.releasing.hubs import FORMATS, add_formats, rewrite
 
 # Of huggingface_hub, about its own use of its HTTP client.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
@@ -239,6 +241,82 @@ def test_a_deprecated_version_says_so_in_its_repository(only: Only, host: Huggin
     title, _, warning = tagged(host, f"{DEMO}/1")["README.md"].decode().partition("\n---\n")[2].strip().split("\n")[:3]
     assert title.startswith("# ")
     assert warning == f"**Deprecated** since 2026-11-01: use {DEMO}/2 instead."
+
+
+# Formats --------------------------------------------------------------------------------------------------------------
+INT8 = {"litert-int8": {"model_int8.tflite": b"LiteRT in int8"}}
+
+
+def main_of(host: HuggingFace) -> Tree:
+    repository = host.repositories["some-org/vit_demo_fe"]
+    return repository.commits[repository.main]
+
+
+def test_formats_lie_where_other_programs_look_for_them(only: Only, host: HuggingFace) -> None:
+    """As transformers.js reads a repository; the plain twin is a second SavedModel, which has no place there."""
+    handle = f"{DEMO}/1"
+    hub = only(handle)
+    add_formats(hub, handle, {**FORMATS, "plain": {"plain.tar.gz": b"a twin"}})
+    mirror(hub)
+    tree, plain = tagged(host, handle), expected(hub, handle)
+    formats = {path: content for files in FORMATS.values() for path, content in files.items()}
+    assert {path: tree.pop(path) for path in formats} == formats
+    assert tree.keys() == plain.keys()
+    _, matter, page = tree["README.md"].decode().split("---\n", 2)
+    assert page == plain["README.md"].decode().split("---\n", 2)[2]
+    facts = yaml.safe_load(matter)
+    assert facts["library_name"] == "tf-keras"
+    assert facts["tags"][-5:] == ["jax2tf", "onnx", "transformers.js", "litert", "tflite"]
+    assert mirror(hub).startswith("0 of 1")
+
+
+def test_a_format_that_a_version_gets_later_goes_to_the_main_branch_and_the_tag_stays(
+    only: Only, host: HuggingFace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub = only(f"{DEMO}/1")
+    mirror(hub)
+    before, sent = tagged(host, f"{DEMO}/1"), host.count("PUT /lfs/")
+    add_formats(hub, f"{DEMO}/1", INT8)
+    assert mirror(hub).startswith("1 of 1")
+    assert "  formats    vit-publisher/vit_demo_fe/1 as some-org/vit_demo_fe, v1\n" in capsys.readouterr().out
+    assert mirror(hub).startswith("0 of 1")
+    assert host.count("PUT /lfs/") == sent + 1
+    assert tagged(host, f"{DEMO}/1") == before
+    assert main_of(host).keys() - before.keys() == {".gitattributes", "model_int8.tflite"}
+    # The next version has none: that of the earlier one is no file of somebody else.
+    newer = only(f"{DEMO}/1", f"{DEMO}/2")
+    add_formats(newer, f"{DEMO}/1", INT8)
+    assert mirror(newer).startswith("1 of 2")
+    assert tagged(host, f"{DEMO}/2") == expected(newer, f"{DEMO}/2")
+    assert "the tag keeps the card and the formats that it was made with" in capsys.readouterr().out
+
+
+def test_formats_that_another_machine_published_stay(only: Only, host: HuggingFace, tmp_path: Path) -> None:
+    hub = only(f"{DEMO}/1")
+    other = Path(shutil.copytree(hub, tmp_path / "other"))
+    add_formats(other, f"{DEMO}/1", INT8)
+    mirror(other)
+    page = hub / DEMO / "1/huggingface.md"
+    rewrite(hub, f"{DEMO}/1/huggingface.md", page.read_text() + "\nCorrected.\n")
+    assert mirror(hub).startswith("1 of 1")
+    assert main_of(host)["README.md"].endswith(b"\nCorrected.\n")
+    assert main_of(host)["model_int8.tflite"] == b"LiteRT in int8"
+    assert mirror(hub).startswith("0 of 1")
+
+
+@pytest.mark.parametrize("when", ["with the version", "later"])
+def test_other_bytes_of_a_format_are_refused(only: Only, host: HuggingFace, tmp_path: Path, when: str) -> None:
+    hub = only(f"{DEMO}/1")
+    other = Path(shutil.copytree(hub, tmp_path / "other"))
+    if when == "later":
+        mirror(hub)
+    add_formats(other, f"{DEMO}/1", INT8)
+    mirror(other)
+    add_formats(hub, f"{DEMO}/1", {"litert-int8": {"model_int8.tflite": b"other bytes"}})
+    place = "the main branch has other bytes of " if when == "later" else r"v1 is there with another model \("
+    with pytest.raises(Fault, match=rf"{place}model_int8\.tflite.* raise module\.version"):
+        mirror(hub)
+    assert main_of(host)["model_int8.tflite"] == b"LiteRT in int8"
 
 
 # What is never mirrored -----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from pipeline.mirrors.plan import parse_address
 from tests.hubs import read_document, write_document
 from tests.mirrors.conftest import Only, replace_tarball, unpack, write_model
 from tests.mirrors.kaggle_server import TOKEN, Kaggle, Tree
-from tests.releasing.hubs import rewrite
+from tests.releasing.hubs import FORMATS, add_formats, rewrite
 
 OWNER = parse_address("kaggle://some-owner")
 FE, CLASSIFIER = "vit-publisher/vit_demo_fe", "vit-publisher/vit_demo_classification"
@@ -57,6 +57,7 @@ def remembered(hub: Path) -> dict:
 
 def test_each_version_has_its_files_and_number(only: Only, host: Kaggle, capsys: pytest.CaptureFixture[str]) -> None:
     hub = only(f"{FE}/1", f"{FE}/2", f"{CLASSIFIER}/1", f"{CLASSIFIER}/2")
+    add_formats(hub, f"{FE}/1", FORMATS)  # for which Kaggle has other places: they are not mirrored
     assert mirror(hub).startswith(f"4 of 4 versions of {hub} to kaggle://some-owner, receipt in ")
     assert host.models.keys() == {"vit-demo"}
     model = host.models["vit-demo"]
