@@ -225,7 +225,8 @@ def _with_warning(page: str, entry: ModuleEntry) -> str:
 
 def _plan_new(place: _Place, version: _Version) -> PlannedVersion:
     """Plans a version that has no tag yet."""
-    foreign = set(version.surplus(place.main_files)) - place.tagged_files.keys() - place.formats
+    later = place.formats if place.tagged else frozenset()  # which the main branch got after the tag
+    foreign = set(version.surplus(place.main_files)) - place.tagged_files.keys() - later
     files = version.compare(place.main_files)
     step, reason = Step.UPLOAD, ""
     if foreign:
