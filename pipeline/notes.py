@@ -3,7 +3,8 @@
     python -m pipeline.notes FROM TO
 
 FROM and TO are hubs (folders), or copies of their index.json. Prints new and changed modules with their accuracy, size,
-compatibility and digests, what was yanked, deprecated or revised, and aliases; nothing that differs on every run.
+compatibility and digests, formats, what was yanked, deprecated or revised, and aliases; nothing that differs on every
+run.
 """
 
 import argparse

@@ -4,12 +4,13 @@ Only what a user of the models would notice counts: not the speed, which differs
 digits, nor files that follow from others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from pipeline.hub.entries import Measured, ModuleEntry
 from pipeline.hub.index import Index
+from pipeline.hub.published_formats import PublishedFormat
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,26 @@ def _version_clauses(old: ModuleEntry, new: ModuleEntry) -> Iterator[str]:
     yield _value("data set", old.dataset, new.dataset)
     yield _value("oldest TensorFlow", old.tensorflow, new.tensorflow)
     yield _value("licence", old.license, new.license)
+    yield from _formats(old, new)
     if old.tarball.sha256 != new.tarball.sha256:
         sizes = _value("tarball", _number(old.tarball.size), _number(new.tarball.size), " bytes")
         yield f"{sizes or 'tarball: other bytes'}, SHA-256 {new.tarball.sha256}"
+
+
+def _formats(old: ModuleEntry, new: ModuleEntry) -> Iterator[str]:
+    """Yields which formats a version has more, and less, than an earlier one."""
+    before, after = ({published.name: published for published in entry.formats} for entry in (old, new))
+    if gained := [published for name, published in after.items() if name not in before]:
+        yield f"now also as {_list_formats(gained)}"
+    if lost := [published for name, published in before.items() if name not in after]:
+        yield f"no longer as {_list_formats(lost)}"
+
+
+def _list_formats(formats: Sequence[PublishedFormat]) -> str:
+    """Returns formats as "LiteRT, LiteRT (int8) and ONNX"."""
+    titles = [published.title.partition(", ") for published in formats]
+    *others, last = [f"{kind} ({precision})" if precision else kind for kind, _, precision in titles]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def describe_status(old: ModuleEntry, new: ModuleEntry) -> tuple[str, ...]:
@@ -183,3 +201,5 @@ def describe_entry(entry: ModuleEntry) -> Iterator[str]:
     yield f"tarball of {entry.tarball.size:,} bytes with SHA-256 {entry.tarball.sha256}"
     if entry.tensorflow:
         yield f"TensorFlow {entry.tensorflow} or newer"
+    if entry.formats:
+        yield f"also as {_list_formats(entry.formats)}"

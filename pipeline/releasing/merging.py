@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.base.fault import Fault
-from pipeline.base.stored_names import plain_path
+from pipeline.hub.entries import read_module
 from pipeline.hub.index import parse_parts
 from pipeline.hub.permanent import permanent_files
 from pipeline.hub.shards import Document
-from pipeline.hub.trial import FACTS, MODELS
+from pipeline.hub.trial import MODELS
 from pipeline.hub.values import Entry
 
 _WITHDRAWN = ("yanked", "deprecated")
@@ -68,9 +68,11 @@ def find_conflict(theirs: Entry | None, ours: Entry) -> str | None:
 def _other_bytes(theirs: Entry, ours: Entry) -> Iterator[str]:
     """Yields a sentence for each permanent file of either that both list, with different bytes."""
     there, here = ({file["path"]: file for file in entry["files"]} for entry in (theirs, ours))
-    paths = {**permanent_files(ours), **permanent_files(theirs)}.keys() & there.keys() & here.keys()
-    formats = [(f"its {'/'.join(path.split('/')[3:])}", there[path], here[path]) for path in sorted(paths)]
-    for what, published, mine in [("this version", theirs["files"][0], ours["files"][0]), *formats]:
+    tarballs = ours["files"][0], theirs["files"][0]
+    paths = {*permanent_files(ours), *permanent_files(theirs)} & there.keys() & here.keys()
+    formats = sorted(paths - {tarball["path"] for tarball in tarballs})
+    named = [(f"its {'/'.join(path.split('/')[3:])}", here[path], there[path]) for path in formats]
+    for what, mine, published in [("this version", *tarballs), *named]:
         if published["sha256"] != mine["sha256"]:
             yield (
                 f"{what} is published there with other bytes: sha256 {published['sha256']} there, {mine['sha256']}"
@@ -90,22 +92,19 @@ def _merge_module(name: str, theirs: Entry | None, ours: Entry) -> Entry:
 def _kept_formats(handle: str, theirs: Entry, ours: Entry) -> Entry:
     """Returns the formats and the files of a version, with those that only the target has."""
     here = {file["path"] for file in ours["files"]}
-    kept = {path: file for path, file in permanent_files(theirs).items() if path not in here}
+    kept = permanent_files(theirs).keys() - here
     if not kept:
         return {}
-    if not here & {f"{handle}/{model}" for model in MODELS}:  # "Try it" needs what only the target has
-        kept |= {file["path"]: file for file in theirs["files"] if _is_of_trial(handle, file["path"])}
+    if not here & {f"{handle}/{model}" for model in MODELS}:  # what "Try it" shows belongs to the files of the target
+        entry = read_module(handle, theirs)
+        kept |= {file.path for file in entry.files if entry.is_trial_page(file.page)}
+    files = [*ours["files"], *(file for file in theirs["files"] if file["path"] in kept - here)]
     formats, own = theirs.get("formats", {}), ours.get("formats", {})
     merged = {
         name: form | {"files": list(dict.fromkeys([*form["files"], *formats.get(name, {"files": []})["files"]]))}
         for name, form in own.items()
     }
-    return {"files": [*ours["files"], *kept.values()], "formats": formats | merged}
-
-
-def _is_of_trial(handle: str, path: str) -> bool:
-    plain = plain_path(path)
-    return plain == f"{handle}/{FACTS}" or plain.startswith(f"{handle}/examples/")
+    return {"files": files, "formats": formats | merged}
 
 
 def _is_settled(key: str, theirs: Entry, ours: Entry) -> bool:

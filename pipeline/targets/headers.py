@@ -3,11 +3,11 @@
 import re
 from dataclasses import dataclass
 
-from pipeline.base.media_types import media_type
+from pipeline.base.media_types import LASTING, media_type
 
-# Released files that never change: tarballs, files of formats, claims, and what has its digest or version in its name.
+# Released files that never change, beside LASTING: claims, and what has its digest or its version in its name.
 _IMMUTABLE = re.compile(
-    r".*\.tar\.gz|.*\.tflite|.*\.onnx|.*/\d+/(?:preprocessor_)?config\.json|site/litert-[^/]+/litert_[^/]*|claims/.*"
+    r"site/litert-[^/]+/litert_[^/]*|claims/.*"
     r"|index/[0-9a-f]{64}\.[0-9a-f]{2}\.json|metadata/(?:\d+|.*/\d+)\..*\.json",
     re.DOTALL,
 )
@@ -31,4 +31,4 @@ class Headers:
 def headers_of(path: str) -> Headers:
     """Returns the headers of the file of a hub that has this path."""
     kind = media_type(path.rpartition("/")[2]) or "application/octet-stream"
-    return Headers(kind, IMMUTABLE if _IMMUTABLE.fullmatch(path) else CHECKED)
+    return Headers(kind, IMMUTABLE if path.endswith(LASTING) or _IMMUTABLE.fullmatch(path) else CHECKED)

@@ -105,9 +105,8 @@ def test_a_readme_that_hugging_face_would_refuse_is_refused(report: Report, old:
 def test_snippets_load_a_tag_of_the_repository(report: Report) -> None:
     for record in seed_records(report).values():
         page = for_repository(readme(record), "some-org/vit")
-        assert (
-            page.count('snapshot_download("some-org/vit", revision="v1", ignore_patterns=["onnx/*", "*.tflite"])') == 4
-        )
+        load = 'snapshot_download("some-org/vit", revision="v1", ignore_patterns=["onnx/*", "*.tflite"])'
+        assert page.count(load) == 4
         assert "hf download some-org/vit --revision v1 " in page
         assert "${" not in page
         assert "tensorflow_hub" not in page

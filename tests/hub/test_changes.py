@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from pipeline.base.verification import Verification
+from pipeline.facts.formats import FormatName
 from pipeline.facts.status import Status
 from pipeline.hub import shards
 from pipeline.hub.changes import compare_indexes, describe_version, list_history
 from pipeline.hub.entries import CollectionEntry, Measured, ModuleEntry, PublishedFile
 from pipeline.hub.index import Index, parse_index
+from pipeline.hub.published_formats import PublishedFormat
 from pipeline.hub.withdrawal import Deprecation, Yank
 from pipeline.notes import render_notes
 from tests.conftest import Stage, assert_refused
@@ -108,6 +110,28 @@ def test_a_published_version_changes_in_status_and_card(changes: dict[str, Any],
     text = notes(index_of(entry()), index_of(entry(**changes)))
     expected = f"## Changed\n\n- `ann/vit_fe/1`\n  - {clause}\n" if clause else "Nothing has changed.\n"
     assert text.startswith(expected)
+
+
+def with_formats(version: int, **precisions: str) -> ModuleEntry:
+    made = [PublishedFormat(FormatName(name.replace("_", "-")), (f"{FE}/{version}/{name}",), precision, "LiteRT")
+            for name, precision in precisions.items()]  # fmt: skip
+    return entry(version, formats=tuple(made))
+
+
+def test_a_version_that_got_formats_says_so() -> None:
+    some = with_formats(1, plain="float32", litert="float32")
+    more = with_formats(1, plain="float32", litert="float32", litert_int8="int8")
+    assert notes(index_of(entry()), index_of(some)).endswith("  - now also as plain TensorFlow and LiteRT\n")
+    assert notes(index_of(some), index_of(more)) == "## Changed\n\n- `ann/vit_fe/1`\n  - now also as LiteRT (int8)\n"
+    faster = replace(more, formats=tuple(replace(one, images_per_second=9.0) for one in more.formats))
+    assert notes(index_of(more), index_of(faster)) == "Nothing has changed.\n"
+
+
+def test_a_new_version_says_which_formats_it_has_and_which_it_lacks() -> None:
+    older, newer = with_formats(1, litert="float32", onnx="float32"), with_formats(2, onnx="float32", onnx_int8="int8")
+    text = notes(index_of(older), index_of(older, newer))
+    assert "TensorFlow 2.14 or newer, also as ONNX and ONNX (int8); against version 1:\n" in text
+    assert "  - now also as ONNX (int8)\n  - no longer as LiteRT\n" in text
 
 
 def test_other_bytes_of_a_version_are_shown() -> None:

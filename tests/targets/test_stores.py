@@ -42,7 +42,6 @@ def test_headers(servers: Servers, open_on: Opener, tmp_path: Path) -> None:
     expected = {
         "a/vit/1.tar.gz": ("application/gzip", "public, max-age=31536000, immutable"),
         "a/vit/1/onnx/model.onnx": ("application/octet-stream", "public, max-age=31536000, immutable"),
-        "a/vit/1/config.json": ("application/json", "public, max-age=31536000, immutable"),
         "claims/a/vit/1.json": ("application/json", "public, max-age=31536000, immutable"),
         "index/3f.json": ("application/json", "no-cache"),
         f"index/{'a' * 64}.3f.json": ("application/json", "public, max-age=31536000, immutable"),
