@@ -124,7 +124,7 @@ def _formats(old: ModuleEntry, new: ModuleEntry) -> Iterator[str]:
     if gained := [published for name, published in after.items() if name not in before]:
         yield f"now also as {_list_formats(gained)}"
     if lost := [published for name, published in before.items() if name not in after]:
-        yield f"no longer as {_list_formats(lost)}"
+        yield f"lacks {_list_formats(lost)}"
 
 
 def _list_formats(formats: Sequence[PublishedFormat]) -> str:

@@ -131,7 +131,7 @@ def test_a_new_version_says_which_formats_it_has_and_which_it_lacks() -> None:
     older, newer = with_formats(1, litert="float32", onnx="float32"), with_formats(2, onnx="float32", onnx_int8="int8")
     text = notes(index_of(older), index_of(older, newer))
     assert "TensorFlow 2.14 or newer, also as ONNX and ONNX (int8); against version 1:\n" in text
-    assert "  - now also as ONNX (int8)\n  - no longer as LiteRT\n" in text
+    assert "  - now also as ONNX (int8)\n  - lacks LiteRT\n" in text
 
 
 def test_other_bytes_of_a_version_are_shown() -> None:
