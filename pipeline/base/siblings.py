@@ -57,7 +57,11 @@ def sweep(folder: Path) -> int:
     """
     count = 0
     ours = re.compile(rf"\..+\.{re.escape(socket.gethostname())}\.(\d{{1,10}})\.(part|old)", re.DOTALL)
-    for path in folder.iterdir():
+    try:
+        paths = list(folder.iterdir())
+    except FileNotFoundError:  # removed by another process, such as the probe of another release to the same folder
+        return 0
+    for path in paths:
         if (match := ours.fullmatch(path.name)) and _is_left(path, int(match[1])):
             with suppress(PermissionError, FileNotFoundError):  # another user's, or swept by another process
                 _remove(path)

@@ -161,3 +161,7 @@ def test_a_folder_is_flushed_after_what_is_in_it(tmp_path: Path, synced: list[Pa
     (tmp_path / "a/b/c").touch()
     sync_folder(tmp_path / "a")
     assert synced == [tmp_path / "a/b", tmp_path / "a/b/c", tmp_path / "a"]
+
+
+def test_a_folder_that_another_process_removed_has_nothing_to_sweep(tmp_path: Path) -> None:
+    assert sweep(tmp_path / "gone") == 0
