@@ -94,6 +94,7 @@ def _find_problems(folder: Path, index: Index) -> Iterator[str]:
     yield from outdated_copies(folder, index.entries.values())
     yield from integrity.unlisted_pages(folder, index)
     yield from integrity.unsafe_pictures(folder)
+    yield from integrity.wrong_formats(folder, index)
     yield from integrity.unverified_quotes(folder, index)
     yield from integrity.wrong_titles(folder, index)
     yield from integrity.check_pages(

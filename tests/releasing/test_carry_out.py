@@ -139,6 +139,7 @@ def test_a_target_keeps_the_formats_of_others(hub: Path, target: Target, tmp_pat
     entry = document["modules"][CLASSIFIER]
     entry["files"] = [file for file in entry["files"] if file["path"] != LITERT]
     del entry["formats"]["litert"]
+    (other / LITERT).unlink()
     entry["formats"]["onnx"]["precision"] = "measured again"
     set_document(other, document)
     publish(hub, target)

@@ -217,11 +217,15 @@ def test_another_hubs_target_is_refused(hub: Path, target: Target) -> None:
 def test_a_damaged_hub_is_refused(hub: Path) -> None:
     (hub / f"{DEMO}.tar.gz").write_bytes(b"damaged")
     (hub / "vit-publisher/extra.md").write_text("# Extra\n")
+    (hub / CLASSIFIER / "model_int8.tflite").write_text("of a publish that was killed")
     with pytest.raises(Fault) as caught:
         read_local_hub(hub)
     assert str(caught.value).startswith(f"{hub}: nothing was released, since the hub is damaged")
     assert f"{hub}/{DEMO}.tar.gz: 7 bytes, index.json says" in str(caught.value)
     assert "extra.md: a page that index.json does not list" in str(caught.value)
+    assert f"model_int8.tflite: a file of a format, but index.json names it for no format of {CLASSIFIER}" in (
+        str(caught.value)
+    )
 
 
 def test_a_damaged_target_is_refused(hub: Path, target: Target) -> None:
