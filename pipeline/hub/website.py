@@ -25,6 +25,7 @@ from pipeline.base.stage_code import ROOT
 from pipeline.base.templates import TEMPLATES, make_environment
 from pipeline.base.text import read_generated
 from pipeline.cards import drafts
+from pipeline.cards.formats import HEADING
 from pipeline.cards.page import LARGEST_PAGE
 from pipeline.hub import litert_js, markdown
 from pipeline.hub.aliases import LATEST
@@ -191,7 +192,7 @@ def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
             "publisher_name": name,
             "in_collection": in_collection,
             "trial": trial,
-            "formats": list_formats(entry),
+            "formats": () if HEADING in {heading.text for heading in card.headings} else list_formats(entry),
             "compared_on": " and ".join(dict.fromkeys(each.of for each in entry.formats if each.of)),
             "file_groups": group_files(entry),
             "plots": [file for file in entry.files if file.page.endswith(".svg") and file.page not in shown],

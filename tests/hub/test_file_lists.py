@@ -32,6 +32,21 @@ def test_a_page_shows_each_format_with_its_file_and_figures(hub: Path) -> None:
     assert "the-formats" not in Page(hub / f"{DEMO}_classification/1.html").ids
 
 
+def test_formats_that_the_card_shows_are_not_shown_twice(hub: Path) -> None:
+    page = add_formats(hub, f"{DEMO}_classification/2", ["litert"])
+    assert "the-formats" in Page(page).ids
+    card = read_index(hub).modules[f"{DEMO}_classification/2"].card
+    assert card
+    for path in {card.path, card.page}:
+        with (hub / path).open("a") as stream:
+            stream.write("\n## Other formats\n\nLiteRT.\n")
+    (hub / website.MANIFEST).unlink()  # the index lists the card of before
+    website.build(hub, read_index(hub))
+    shown = Page(page)
+    assert "the-formats" not in shown.ids
+    assert "#other-formats" in shown.links
+
+
 def test_features_are_compared_by_their_cosine(hub: Path) -> None:
     shown = Page(add_formats(hub, f"{DEMO}_fe/2", ["litert"], Head.FE))
     assert "cosine 0.9995 or more, 1,000 images" in shown.text
