@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks import subjects
 from benchmarks.subjects import environment
 from pipeline.base.heads import Head
-from pipeline.forms.precision import Precision
+from pipeline.forms.precision import OF_FILES, Precision
 from pipeline.forms.quality import BARS
 from pipeline.litert.converting import convert
 from pipeline.litert.running import Model
@@ -80,7 +80,7 @@ def prepare(variant: str, folder: Path) -> tuple[Path, Path]:
     module, plain, files = out / Head.CLASSIFICATION, weights.parent / "plain", weights.parent / "litert"
     subjects.run([sys.executable, "-c", WRITE_PLAIN, str(module), str(plain)])
     files.mkdir(exist_ok=True)
-    convert(plain, files, tuple(Precision))
+    convert(plain, files, OF_FILES)
     return module, files
 
 
@@ -106,7 +106,7 @@ def measure(variant: str, folder: Path, threads: int, rounds: int) -> list[Row]:
     images = np.random.default_rng(0).uniform(-1, 1, (BATCHES[-1], SIZE, SIZE, 3)).astype(np.float32)
     start_tensorflow()  # its import is not part of the load
     openers: dict[str, Callable[[], Run]] = {"XLA": lambda: load_xla(module)}
-    openers |= {precision: partial(Model, files / precision, threads) for precision in Precision}
+    openers |= {precision: partial(Model, files / precision, threads) for precision in OF_FILES}
     for name, opener in openers.items():
         started = time.perf_counter()
         runs[name] = opener()
@@ -116,7 +116,7 @@ def measure(variant: str, folder: Path, threads: int, rounds: int) -> list[Row]:
     outputs = {name: run(images) for name, run in runs.items()}
     largest = np.abs(outputs["XLA"]).max()
     seconds = {batch: take_turns(runs, images[:batch], rounds) for batch in BATCHES}
-    sizes: dict[str, int] = {precision: (files / precision).stat().st_size for precision in Precision}
+    sizes: dict[str, int] = {precision: (files / precision).stat().st_size for precision in OF_FILES}
     sizes["XLA"] = sum(file.stat().st_size for file in module.rglob("*") if file.is_file())
     return [
         Row(

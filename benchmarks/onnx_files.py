@@ -24,7 +24,7 @@ import onnx
 from benchmarks import subjects
 from pipeline.base.heads import Head
 from pipeline.forms.facts import Publication, read_facts
-from pipeline.forms.precision import Precision
+from pipeline.forms.precision import OF_FILES, Precision
 from pipeline.forms.quality import BARS, Bar, Examples
 from pipeline.images.decoding import decode
 from pipeline.images.image_set import open_images
@@ -87,7 +87,7 @@ def open_openvino(file: Path) -> Forward:
 def contenders(module: Path, files: Path) -> dict[str, Forward]:
     """Returns what is measured, the XLA module first."""
     opened: dict[str, Forward] = {"TensorFlow, XLA module": open_module(module)}
-    opened |= {f"onnxruntime, {precision}": Model(files / file_name(precision), THREADS) for precision in Precision}
+    opened |= {f"onnxruntime, {precision}": Model(files / file_name(precision), THREADS) for precision in OF_FILES}
     if find_spec("openvino"):
         opened["OpenVINO, float32"] = open_openvino(files / file_name(Precision.FLOAT32))
     return opened
@@ -139,7 +139,7 @@ def _ratio(rates: dict[str, Rate], first: str) -> float:
 def _missed(variant: str, errors: dict[str, float], ratios: dict[int, float], files: Path) -> list[str]:
     nodes = len(onnx.load(files / file_name(Precision.FLOAT32)).graph.node)
     sizes = ", ".join(
-        f"{precision} {(files / file_name(precision)).stat().st_size / 1e6:.1f} MB" for precision in Precision
+        f"{precision} {(files / file_name(precision)).stat().st_size / 1e6:.1f} MB" for precision in OF_FILES
     )
     print(f"\n{nodes} nodes; {sizes}")
     error = errors[f"onnxruntime, {Precision.FLOAT32}"]

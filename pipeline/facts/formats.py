@@ -25,6 +25,7 @@ class FormatName(StrEnum):
 
     XLA = "xla"  # the module itself, which every version has
     PLAIN = "plain"
+    BFLOAT16 = "bfloat16"
     LITERT = "litert"
     LITERT_FLOAT16 = "litert-float16"
     LITERT_INT8 = "litert-int8"
@@ -89,7 +90,7 @@ class FormatReport:
 
     Attributes:
         name: the format.
-        precision: of its weights: float32, float16 or int8.
+        precision: of its weights: float32, float16 or int8; bfloat16 where only its products are.
         runtime: where it was proven, such as "LiteRT".
         version: of the runtime.
         files: the one to load first; none where the format is left out.

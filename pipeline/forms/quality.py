@@ -34,6 +34,7 @@ class Bar:
 
 BARS: Mapping[Precision, Bar] = {
     Precision.FLOAT16: Bar(size=0.53, top1=0.003, same_class=0.995, cosine=0.9999),
+    Precision.BFLOAT16: Bar(size=1.1, top1=0.003, same_class=0.99, cosine=0.999),
     Precision.INT8: Bar(size=0.34, top1=0.003, same_class=0.995, cosine=0.99),
 }
 

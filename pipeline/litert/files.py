@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.base.fault import Fault
 from pipeline.base.files import replacing
 from pipeline.forms.facts import Facts
-from pipeline.forms.precision import Precision
+from pipeline.forms.precision import OF_FILES, Precision
 from pipeline.forms.quality import BARS, Bar, Examples, Quality, check, measure
 from pipeline.litert.converting import convert
 from pipeline.litert.forms import file_name
@@ -21,7 +21,7 @@ def write_files(
     target: Path,
     facts: Facts,
     examples: Examples | None,
-    precisions: Sequence[Precision] = tuple(Precision),
+    precisions: Sequence[Precision] = OF_FILES,
     bars: Mapping[Precision, Bar] = BARS,
 ) -> dict[Precision, Quality]:
     """Writes LiteRT files of a module; the same module gives the same bytes.
@@ -53,7 +53,7 @@ def write_converted(
     target: Path,
     facts: Facts,
     examples: Examples | None,
-    precisions: Sequence[Precision] = tuple(Precision),
+    precisions: Sequence[Precision] = OF_FILES,
     bars: Mapping[Precision, Bar] = BARS,
 ) -> dict[Precision, Quality]:
     """Does what write_files() does after the conversion.

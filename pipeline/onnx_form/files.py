@@ -12,7 +12,7 @@ from onnx import helper
 from pipeline.base.fault import Fault
 from pipeline.base.files import replacing_folder, write_text
 from pipeline.forms.facts import Facts
-from pipeline.forms.precision import Precision
+from pipeline.forms.precision import OF_FILES, Precision
 from pipeline.forms.quality import BARS, Bar, Examples, Quality, check, measure
 from pipeline.onnx_form.configuration import (
     INPUT,
@@ -40,7 +40,7 @@ def write_files(
     target: Path,
     facts: Facts,
     examples: Examples | None,
-    precisions: Sequence[Precision] = tuple(Precision),
+    precisions: Sequence[Precision] = OF_FILES,
     bars: Mapping[Precision, Bar] = BARS,
 ) -> dict[Precision, Quality]:
     """Writes a file for each precision, and those that transformers.js reads; the same module gives the same bytes.

@@ -1,6 +1,6 @@
 """The files of a module in ONNX, as transformers.js calls them."""
 
-from pipeline.forms.precision import Precision
+from pipeline.forms.precision import OF_FILES, Precision
 
 CONFIGURATION, PREPROCESSOR = "config.json", "preprocessor_config.json"
 
@@ -14,4 +14,4 @@ def file_name(precision: Precision) -> str:
     return f"onnx/model{suffix}.onnx"
 
 
-FILES = (*map(file_name, Precision), CONFIGURATION, PREPROCESSOR)
+FILES = (*map(file_name, OF_FILES), CONFIGURATION, PREPROCESSOR)

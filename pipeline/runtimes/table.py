@@ -68,6 +68,7 @@ def _onnx(name: FormatName, precision: Precision) -> Format:
 
 _TABLE = (
     Format(FormatName.PLAIN, "plain", Runtime.TENSORFLOW),
+    Format(FormatName.BFLOAT16, "bfloat16", Runtime.TENSORFLOW, Precision.BFLOAT16),
     _litert(FormatName.LITERT, Precision.FLOAT32),
     _litert(FormatName.LITERT_FLOAT16, Precision.FLOAT16),
     _litert(FormatName.LITERT_INT8, Precision.INT8),

@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.translate.function_library import make_call, to_library
 from pipeline.translate.gradients import is_derived
 from pipeline.translate.graph import Graph, Operation, ordered
+from pipeline.translate.half_precision import HalfType, to_half
 from pipeline.translate.operations import Dense, Gelu, GroupNorm, LayerNorm, Relu, Softmax, inner_graphs
 from pipeline.translate.patterns import recover
 from pipeline.translate.reading import read
@@ -46,7 +47,7 @@ class _Translated:
     """A module as a graph and as functions.
 
     Attributes:
-        graph: with its patterns recovered.
+        graph: with its patterns recovered, in the types of the file.
         function: of TensorFlow.
         definitions: for a library of functions; the first one is the module's.
     """
@@ -64,11 +65,11 @@ class Rewriter:
         gradients: how many calls have which gradient.
     """
 
-    def __init__(self, name: str, status: Callable[[str], None]) -> None:
-        """Takes the file's name for messages, and what is told of the work that is being done."""
+    def __init__(self, name: str, status: Callable[[str], None], half: HalfType | None = None) -> None:
+        """Takes the file's name for messages, what is told of the work, and the type to compute in; None: as it is."""
         self.patterns: Counter[str] = Counter()
         self.gradients: Counter[Differentiation] = Counter()
-        self._name, self._status = name, status
+        self._name, self._status, self._half = name, status, half
         self._translated: dict[_Module, _Translated] = {}
         self._derived: dict[tuple[_Module, _Module], bool] = {}
 
@@ -106,7 +107,7 @@ class Rewriter:
             self._status(f"translating {call.place}")
             try:
                 graph = recover(read(call.module, platforms=call.platforms))
-                function = to_function(graph)
+                function = to_function(graph if self._half is None else to_half(graph, self._half))
             except Untranslatable as error:
                 raise Untranslatable(f"{self._name}: {call.place}: {error}") from error
             prefix = f"{_PREFIX}_{len(self._translated)}"

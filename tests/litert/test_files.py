@@ -10,7 +10,7 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.forms.facts import Facts, Publication
-from pipeline.forms.precision import Precision
+from pipeline.forms.precision import OF_FILES, Precision
 from pipeline.forms.quality import Examples, Quality
 from pipeline.forms.running import run_files
 from pipeline.litert.converting import convert_to
@@ -85,8 +85,8 @@ def test_every_form_computes_the_module(written: tuple[Path, dict[Precision, Qua
 
 
 def test_files_say_what_they_are(written: tuple[Path, dict[Precision, Quality]]) -> None:
-    assert sorted(file.name for file in written[0].iterdir()) == sorted(file_name(precision) for precision in Precision)
-    for precision in Precision:
+    assert sorted(file.name for file in written[0].iterdir()) == sorted(file_name(precision) for precision in OF_FILES)
+    for precision in OF_FILES:
         metadata = read_metadata((written[0] / file_name(precision)).read_bytes(), file_name(precision))
         assert metadata == metadata_of(FACTS, precision)
         assert len(metadata.labels) == CLASSES
@@ -103,7 +103,7 @@ def test_quantized_files_are_measured(written: tuple[Path, dict[Precision, Quali
 def test_files_load_in_tensorflow(written: tuple[Path, dict[Precision, Quality]]) -> None:
     import tensorflow as tf
 
-    for precision in Precision:
+    for precision in OF_FILES:
         with pytest.warns(UserWarning, match=r"tf\.lite\.Interpreter is deprecated"):
             interpreter = tf.lite.Interpreter(str(written[0] / file_name(precision)))
         outputs = interpreter.get_signature_runner("serving_default")(inputs=IMAGES[:3])
@@ -115,10 +115,10 @@ def test_another_process_writes_the_same_bytes(
 ) -> None:
     converted, target = tmp_path / "converted", tmp_path / "target"
     converted.mkdir()
-    for precision in Precision:
+    for precision in OF_FILES:
         (converted / precision).write_bytes(convert_to(plain, precision))
     write_converted(converted, target, FACTS, Examples(IMAGES))
-    for precision in Precision:
+    for precision in OF_FILES:
         assert (target / file_name(precision)).read_bytes() == (written[0] / file_name(precision)).read_bytes(), (
             precision
         )

@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.forms.facts import Facts, Publication
-from pipeline.forms.precision import Precision
+from pipeline.forms.precision import OF_FILES, Precision
 from pipeline.litert.metadata import BUFFER_NAME, Metadata, metadata_of, read_metadata, write_metadata
 from pipeline.litert.packing import add_metadata
 from pipeline.litert.source import SOURCE, read_source
@@ -34,7 +34,7 @@ def described(metadata: Metadata, model: bytes | None = None) -> bytes:
     return add_metadata(model, metadata.output, write_metadata(metadata), metadata.associated_files())
 
 
-@pytest.mark.parametrize("precision", Precision)
+@pytest.mark.parametrize("precision", OF_FILES)
 def test_metadata_is_read_back(precision: Precision) -> None:
     metadata = metadata_of(FACTS, precision)
     assert read_metadata(described(metadata), "model.tflite") == metadata

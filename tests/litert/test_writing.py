@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
-from pipeline.forms.precision import Precision
+from pipeline.forms.precision import OF_FILES, Precision
 from pipeline.forms.quality import BARS, Bar, Examples
 from pipeline.litert.files import write_converted
 from pipeline.litert.metadata import metadata_of, read_metadata
@@ -24,7 +24,7 @@ def converted(tmp_path: Path) -> Path:
     """A folder of three files that compute the same."""
     folder = tmp_path / "converted"
     folder.mkdir()
-    for precision in Precision:
+    for precision in OF_FILES:
         (folder / precision).write_bytes(mean_model())
     return folder
 

@@ -12,7 +12,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
 from pipeline.forms.facts import Facts, Publication, read_facts
-from pipeline.forms.precision import Precision
+from pipeline.forms.precision import OF_FILES, Precision
 from pipeline.forms.quality import Bar, Examples
 from pipeline.forms.running import run_files
 from pipeline.onnx_form.files import write_files
@@ -102,7 +102,7 @@ def test_one_file_takes_batches_of_any_size(written: Path, module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_checker_accepts_them(written: Path, module: str) -> None:
-    for precision in Precision:
+    for precision in OF_FILES:
         model = onnx.load(written / module / file_name(precision))
         onnx.checker.check_model(model, full_check=True)
         types = {each.type.tensor_type.elem_type for each in (*model.graph.input, *model.graph.output)}
@@ -146,7 +146,7 @@ def test_kernels_of_hybrids_are_standardised_in_the_file(written: Path) -> None:
 
 def test_metadata(published: Path, written: Path) -> None:
     digest = folder_digest(source(published, "mini/classification"))
-    for precision in Precision:
+    for precision in OF_FILES:
         path = written / "mini/classification" / file_name(precision)
         read = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).get_modelmeta()
         assert read.custom_metadata_map["precision"] == precision

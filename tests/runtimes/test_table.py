@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.facts.formats import DEFAULT, FormatName
-from pipeline.forms.precision import Precision
+from pipeline.forms.precision import OF_FILES, Precision
 from pipeline.litert import forms as litert
 from pipeline.onnx_form import forms as onnx
 from pipeline.runtimes.table import FORMATS, Runtime, require_packages, select_formats
@@ -18,13 +18,13 @@ def test_the_files_are_those_that_the_parts_write() -> None:
     def paths(runtime: Runtime) -> dict[str, str]:
         return {each.precision: each.path for each in FORMATS.values() if each.runtime is runtime}
 
-    assert paths(Runtime.LITERT) == {each: litert.file_name(each) for each in Precision}
-    assert paths(Runtime.ONNX) == {each: onnx.file_name(each) for each in Precision}
-    assert paths(Runtime.TENSORFLOW) == {"float32": "plain"}
+    assert paths(Runtime.LITERT) == {each: litert.file_name(each) for each in OF_FILES}
+    assert paths(Runtime.ONNX) == {each: onnx.file_name(each) for each in OF_FILES}
+    assert paths(Runtime.TENSORFLOW) == {"float32": "plain", "bfloat16": "bfloat16"}
 
 
 def test_savedmodels_are_published_as_archives() -> None:
-    assert {each.published for each in FORMATS.values() if each.is_folder} == {"plain.tar.gz"}
+    assert {each.published for each in FORMATS.values() if each.is_folder} == {"plain.tar.gz", "bfloat16.tar.gz"}
     assert all(each.published == each.path for each in FORMATS.values() if not each.is_folder)
 
 

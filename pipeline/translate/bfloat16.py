@@ -1,0 +1,59 @@
+"""Writes the bfloat16 twin of a SavedModel, for processors that multiply bfloat16 fast: GPUs, TPUs, newer CPUs.
+
+It is the plain twin whose products, convolutions and elementwise operations are of bfloat16; softmax, normalizations,
+sums and the last product are of float32 (pipeline.translate.half_precision). Variables, inputs and outputs are float32:
+the weights are the source's, bit for bit, and are rounded where they are used.
+
+It imports TensorFlow only when it writes.
+"""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.base.npz_file import NpzFile
+
+if TYPE_CHECKING:
+    from pipeline.translate.saved_models import Twin
+
+SELFTEST = "assets.extra/selftest.npz"
+
+# The largest relative errors that a bfloat16 twin may have: of outputs in the module's self-test, and of a variable's
+# gradient against the module's (pipeline.proof.gradients.compare). Twice to three times what was measured, and less
+# than what a kernel of zeros does; docs/bfloat16.md has the figures.
+TOLERANCE = 0.03
+GRADIENTS = 0.25
+
+
+def write_bfloat16(source: Path, target: Path, status: Callable[[str], None] = lambda activity: None) -> "Twin":
+    """Writes the bfloat16 twin of a SavedModel; the same bytes each time.
+
+    The twin has the source's self-test with TOLERANCE in place of its tolerance, a file of its own.
+
+    Args:
+        source: the folder of a SavedModel with XlaCallModule nodes.
+        target: as of pipeline.translate.saved_models.write_plain().
+        status: is told what is being done, in words.
+
+    Raises:
+        Untranslatable: as write_plain().
+        Fault: as write_plain(), and when the self-test is damaged.
+    """
+    from pipeline.translate.half_precision import BFLOAT16
+    from pipeline.translate.saved_models import write_plain
+
+    path = source / SELFTEST
+    own = {SELFTEST: _with_tolerance(path)} if path.is_file() else {}
+    return write_plain(source, target, status, BFLOAT16, own)
+
+
+def _with_tolerance(path: Path) -> bytes:
+    """Returns the content of a self-test, with the tolerance of bfloat16."""
+    with NpzFile(path, str(path), "convert the member again") as file:
+        arrays = {name: file.read(name) for name in file.headers}
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **(arrays | {"tolerance": np.array(TOLERANCE)}))
+    return content.getvalue()
