@@ -1,9 +1,9 @@
 """plain: writes the plain twin of a SavedModel that jax2tf wrote, of ordinary TensorFlow operations.
 
-    python -m pipeline.plain IN OUT
+    python -m pipeline.plain [--bfloat16] IN OUT
 
 IN is a folder, an archive or an address, as pipeline/saved_model/opening.py opens it; OUT a new or an
-empty folder. docs/plain.md says what is kept, and what is refused.
+empty folder. docs/plain.md says what is kept, and what is refused; docs/bfloat16.md what --bfloat16 writes.
 """
 
 import argparse
@@ -32,8 +32,8 @@ def check_target(target: Path) -> None:
         raise Fault(f"{target}: it is no folder; expected a new or an empty folder")
 
 
-def run(name: str, target: Path, downloads: Downloads) -> None:
-    """Writes the twin of a named SavedModel, and prints what was recovered in it.
+def run(name: str, target: Path, downloads: Downloads, is_bfloat16: bool = False) -> None:
+    """Writes the plain or the bfloat16 twin of a named SavedModel, and prints what was recovered in it.
 
     Raises:
         Fault: as open_model(), check_target() and write_plain().
@@ -44,10 +44,12 @@ def run(name: str, target: Path, downloads: Downloads) -> None:
             status.print(note)
         status.begin("starting TensorFlow")
         start_tensorflow()
+        from pipeline.translate.bfloat16 import write_bfloat16
         from pipeline.translate.saved_models import write_plain
 
+        write = write_bfloat16 if is_bfloat16 else write_plain
         try:
-            twin = write_plain(folder, target, status.begin)
+            twin = write(folder, target, status.begin)
         except Fault as fault:
             raise type(fault)(str(fault).replace(str(folder), name)) from None
         patterns = ", ".join(f"{count} {pattern}" for pattern, count in twin.patterns.items())
@@ -61,9 +63,10 @@ def main(arguments: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(prog=program("plain"), description="Writes the plain twin of a SavedModel.")
     parser.add_argument("source", metavar="IN", help="the folder, archive or address of a SavedModel of jax2tf")
     parser.add_argument("target", metavar="OUT", type=Path, help="the folder to write: a new or an empty one")
+    parser.add_argument("--bfloat16", action="store_true", help="compute in bfloat16, for GPUs and TPUs")
     cache.add_options(parser)
     args = parser.parse_args(arguments)
-    run(args.source, args.target, Downloads(cache.folder(args.cache), args.offline))
+    run(args.source, args.target, Downloads(cache.folder(args.cache), args.offline), args.bfloat16)
     return str(args.target)
 
 

@@ -34,7 +34,9 @@ class Bar:
 
 BARS: Mapping[Precision, Bar] = {
     Precision.FLOAT16: Bar(size=0.53, top1=0.003, same_class=0.995, cosine=0.9999),
-    Precision.BFLOAT16: Bar(size=1.1, top1=0.003, same_class=0.99, cosine=0.999),
+    # Its weights are float32, the graph is a twin's. It rounds eight times as coarsely as float16: 0.063 radians here,
+    # 0.014 there; docs/bfloat16.md has what was measured.
+    Precision.BFLOAT16: Bar(size=1.1, top1=0.003, same_class=0.995, cosine=0.998),
     Precision.INT8: Bar(size=0.34, top1=0.003, same_class=0.995, cosine=0.99),
 }
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.facts.formats import DEFAULT, FormatName
-from pipeline.forms.precision import OF_FILES, Precision
+from pipeline.forms.precision import OF_FILES
 from pipeline.litert import forms as litert
 from pipeline.onnx_form import forms as onnx
 from pipeline.runtimes.table import FORMATS, Runtime, require_packages, select_formats

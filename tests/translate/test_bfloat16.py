@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline import plain
 from pipeline.base.fault import Fault
 from pipeline.base.verdict import Verdict
 from pipeline.proof import c_api
@@ -65,7 +66,7 @@ def test_a_function_is_near(function: Callable[..., Any], kind: HalfType) -> Non
 
 
 def test_the_same_key_drops_the_same_values() -> None:
-    def drop(x: jax.Array, key: jax.Array) -> jax.Array:
+    def drop(x: Any, key: Any) -> Any:
         return jnp.where(jax.random.bernoulli(key, 0.9, x.shape), x / 0.9, 0) * 2
 
     x, key = np.ones((500, 9), np.float32), np.array([3, 5], np.uint32)
@@ -93,7 +94,7 @@ def test_large_counts_are_not_rounded() -> None:
 
 
 # SavedModels ----------------------------------------------------------------------------------------------------------
-def model(weights: Any, x: jax.Array) -> jax.Array:
+def model(weights: Any, x: Any) -> jax.Array:
     return jax.nn.relu(x @ weights["w"]) @ weights["v"]
 
 
@@ -131,7 +132,14 @@ def test_a_twin_has_the_same_bytes_each_time(tmp_path: Path) -> None:
     assert files[0] == files[1]
 
 
-def stopped(weights: Any, x: jax.Array) -> jax.Array:
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "source", model, WEIGHTS)
+    assert plain.main(["--bfloat16", str(tmp_path / "source"), str(tmp_path / "twin")]) == str(tmp_path / "twin")
+    assert "gradients of the calls: 1 derived by TensorFlow" in capsys.readouterr().err
+    assert tf.bfloat16.as_datatype_enum in types_of(tmp_path / "twin", "MatMul")
+
+
+def stopped(weights: Any, x: Any) -> jax.Array:
     return jnp.tanh(x @ weights["w"] / 4) @ weights["v"] * jax.lax.stop_gradient(x.sum(1, keepdims=True))
 
 
@@ -169,8 +177,11 @@ def test_the_gradient_of_a_bias_loses_no_image(tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def twin(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bfloat16 twin of the classifier of `mini`. Tests must not change it."""
-    source = published / "artifacts/mini/classification"
-    return once(tmp_path_factory, "bfloat16", lambda folder: write_bfloat16(source, folder / "twin") and None) / "twin"
+
+    def build(folder: Path) -> None:
+        write_bfloat16(published / "artifacts/mini/classification", folder / "twin")
+
+    return once(tmp_path_factory, "bfloat16", build) / "twin"
 
 
 def test_a_twin_passes_its_own_selftest_and_not_that_of_its_source(published: Path, twin: Path) -> None:
@@ -180,8 +191,13 @@ def test_a_twin_passes_its_own_selftest_and_not_that_of_its_source(published: Pa
     source = read_expected(published / "artifacts/mini/classification" / SELFTEST)
     assert source.tolerance < max(errors.values()) < expected.tolerance == TOLERANCE, errors
     np.testing.assert_array_equal(source.outputs, expected.outputs)
-    assert not without_gradient(module, expected.pixels, training=True)
     assert module(np.zeros((5, 16, 16, 3), np.float32)).shape[0] == 5
+
+
+def test_every_variable_has_a_finite_gradient(twin: Path) -> None:
+    module = tf.saved_model.load(str(twin))
+    assert len(module.trainable_variables) > 10
+    assert not without_gradient(module, read_expected(twin / SELFTEST).pixels, training=True)
 
 
 def test_the_cpp_loader_takes_a_twin(twin: Path) -> None:

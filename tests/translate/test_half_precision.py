@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.translate import operations as ops
-from pipeline.translate.graph import Constant, Graph, Node, constant, ordered, parameter
+from pipeline.translate.graph import Constant, Graph, Node, Operation, constant, ordered, parameter
 from pipeline.translate.half_precision import BFLOAT16, FLOAT16, HalfType, to_half
 from tests.translate.onnx_runs import run_graph
 
@@ -75,7 +75,7 @@ def test_other_types_stay() -> None:
 
 
 # Weights that are parameters ------------------------------------------------------------------------------------------
-def found(graph: Graph, kind: type[ops.Operation]) -> list[Node]:
+def found(graph: Graph, kind: type[Operation]) -> list[Node]:
     return [node for node in ordered(graph.outputs) if isinstance(node.operation, kind)]
 
 
