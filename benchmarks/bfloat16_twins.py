@@ -73,7 +73,7 @@ def damaged_errors(model: Any, test: SelfTest) -> Iterator[tuple[str, float]]:
 
 def measure(name: str, module: Path, images: np.ndarray, labels: np.ndarray | None) -> None:
     """Prints the figures of a module; raises Fault when the demonstration member's are outside the bar."""
-    from pipeline.translate.bfloat16 import TOLERANCE, write_bfloat16
+    from pipeline.translate.bfloat16 import write_bfloat16
 
     twin = module.with_name(f"{module.name}_bfloat16")
     write_bfloat16(module, twin)
@@ -85,7 +85,7 @@ def measure(name: str, module: Path, images: np.ndarray, labels: np.ndarray | No
     replayed = max(selftest.relative_errors(loaded, test).values())
     print(f"\n{name}: {len(images)} images\n\n| same class | top-1 | module's | min cosine | max rel | self-test |")
     print(f"|---|---|---|---|---|---|\n| {quality.same_class} | {quality.top1} | {quality.float32_top1}", end="")
-    print(f" | {quality.cosine:.5f} | {error:.1e} | {replayed:.1e} (limit {TOLERANCE}) |")
+    print(f" | {quality.cosine:.5f} | {error:.1e} | {replayed:.1e} (limit {test.tolerance:g}) |")
     print("\ngradients that are not about zero | min cosine | max rel")
     print(describe_gradients(gradients(loaded, test), gradients(source, test)))
     reversed_error = test.relative_error(loaded(selftest.scaled(test.pixels)).numpy()[:, ::-1])

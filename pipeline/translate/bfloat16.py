@@ -9,11 +9,13 @@ It imports TensorFlow only when it writes.
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.base.fault import Fault
 from pipeline.base.npz_file import NpzFile
 
 if TYPE_CHECKING:
@@ -21,17 +23,41 @@ if TYPE_CHECKING:
 
 SELFTEST = "assets.extra/selftest.npz"
 
-# The largest relative errors that a bfloat16 twin may have: of outputs in the module's self-test, and of a variable's
-# gradient against the module's (pipeline.proof.gradients.compare). Twice to three times what was measured, and less
-# than what a kernel of zeros does; docs/bfloat16.md has the figures.
-TOLERANCE = 0.03
-GRADIENTS = 0.25
+_COARSER = (
+    3000  # a tenth of what bfloat16 rounds more coarsely than float32, as tolerances have room for more roundings
+)
+_LARGEST = 0.15  # of self-tests; what breaks a model may differ by no more
+_EXACT_OUTPUTS = 1e-5
+_GRADIENTS = {True: 0.25, False: 2.0}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest relative errors that a bfloat16 twin may have; docs/bfloat16.md has what was measured.
+
+    Attributes:
+        outputs: in the module's self-test.
+        gradients: of a variable's gradient against the module's, see pipeline.proof.gradients.compare().
+    """
+
+    outputs: float
+    gradients: float
+
+
+def limits_of(tolerance: float) -> Limits:
+    """Returns the limits of a twin.
+
+    Args:
+        tolerance: of the module's own self-test, in float32. It tells how much a network enlarges what is rounded:
+            those with ReLUs enlarge more, and have slopes that are 0 in one and 1 in the other.
+    """
+    return Limits(min(_LARGEST, _COARSER * tolerance), _GRADIENTS[tolerance <= _EXACT_OUTPUTS])
 
 
 def write_bfloat16(source: Path, target: Path, status: Callable[[str], None] = lambda activity: None) -> "Twin":
     """Writes the bfloat16 twin of a SavedModel; the same bytes each time.
 
-    The twin has the source's self-test with TOLERANCE in place of its tolerance, a file of its own.
+    The twin has the source's self-test with the tolerance of limits_of(), a file of its own.
 
     Args:
         source: the folder of a SavedModel with XlaCallModule nodes.
@@ -54,6 +80,9 @@ def _with_tolerance(path: Path) -> bytes:
     """Returns the content of a self-test, with the tolerance of bfloat16."""
     with NpzFile(path, str(path), "convert the member again") as file:
         arrays = {name: file.read(name) for name in file.headers}
+    if "tolerance" not in arrays:
+        raise Fault(f"{path}: the self-test lacks its tolerance; convert the member again")
+    limits = limits_of(float(arrays["tolerance"]))
     content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **(arrays | {"tolerance": np.array(TOLERANCE)}))
+    np.savez(content, allow_pickle=False, **(arrays | {"tolerance": np.array(limits.outputs)}))
     return content.getvalue()

@@ -17,7 +17,7 @@ from pipeline.base.verdict import Verdict
 from pipeline.proof import c_api
 from pipeline.saved_model.graph import parse
 from pipeline.saved_model.selftest import read_expected, relative_errors, scaled, session_errors, without_gradient
-from pipeline.translate.bfloat16 import SELFTEST, TOLERANCE, write_bfloat16
+from pipeline.translate.bfloat16 import SELFTEST, limits_of, write_bfloat16
 from pipeline.translate.half_precision import BFLOAT16, FLOAT16, HalfType, to_half
 from pipeline.translate.inlining import inlined
 from pipeline.translate.patterns import recover
@@ -30,6 +30,7 @@ from tests.translate.twins import differentiate, save
 
 pytestmark = pytest.mark.slow
 
+TOLERANCE = limits_of(1e-5).outputs
 RANDOM = np.random.default_rng(0)
 WEIGHTS = {"w": RANDOM.standard_normal((3, 16)).astype(np.float32), "v": np.ones((16, 2), np.float32)}
 X = RANDOM.standard_normal((4, 3)).astype(np.float32)
