@@ -14,6 +14,7 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
+from pipeline.facts.formats import FormatName
 from pipeline.forms.precision import Precision
 from pipeline.forms.quality import BARS, smallest_cosine
 from pipeline.litert.metadata import read_metadata
@@ -28,12 +29,15 @@ from pipeline.saved_model.selftest import scaled
 from tests.conftest import ROOT, Stage, assert_refused, make, once
 from tests.runtimes.test_judging import climb
 
+SAVED_MODEL = (
+    *("saved_model.pb", "variables/variables.data-00000-of-00001", "variables/variables.index"),
+    *(f"assets.extra/{name}" for name in ("labels.tsv", "provenance.json", "selftest.npz", "selftest.py")),
+)
 FILES = {
     *("formats.json", "model.tflite", "model_float16.tflite", "model_int8.tflite"),
     *("config.json", "preprocessor_config.json"),
     *("onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_quantized.onnx"),
-    *("plain/saved_model.pb", "plain/variables/variables.data-00000-of-00001", "plain/variables/variables.index"),
-    *(f"plain/assets.extra/{name}" for name in ("labels.tsv", "provenance.json", "selftest.npz", "selftest.py")),
+    *(f"{folder}/{name}" for folder in ("plain", "bfloat16") for name in SAVED_MODEL),
 }
 
 
@@ -80,7 +84,7 @@ def test_only_a_folder_of_formats_alone_is_replaced(tmp_path: Path) -> None:
         (target / name).touch()
     (target / "formats.json").write_text('{"schema": 2}')
     check_target(tmp_path / "module", target)
-    for name in ("thesis.tex", "onnx/notes.txt", "plain/thesis.tex", "plain/.git/HEAD"):
+    for name in ("thesis.tex", "onnx/notes.txt", "plain/thesis.tex", "bfloat16/thesis.tex", "plain/.git/HEAD"):
         (target / name).parent.mkdir(exist_ok=True)
         (target / name).touch()
         with pytest.raises(Fault, match=f"out: it would be replaced, and has other files than formats: {name}; choose"):
@@ -246,8 +250,7 @@ def test_a_second_run_gives_the_same_bytes(written: Path, published: Path, modul
 
 @pytest.mark.long
 def test_a_twin_that_computes_or_differentiates_otherwise_fails(written: Path, module: Module, tmp_path: Path) -> None:
-    run = run_modules(module.folder, written / "plain", None).twin
-    assert run is not None
+    run = run_modules(module.folder, {FormatName.PLAIN: written / "plain"}, None).twins[FormatName.PLAIN]
     assert failures(judge_twin(Head.CLASSIFICATION, run, module.test)) == ""
     wrong = replace(module.test, outputs=module.test.outputs + np.float32(1e-3))
     other = replace(run, errors={"call": wrong.relative_error(module.test.outputs)})
@@ -260,8 +263,7 @@ def test_a_twin_that_computes_or_differentiates_otherwise_fails(written: Path, m
             if node.op == "Identity" and node.attr["T"].type == 1:  # float32
                 node.op = "StopGradient"
     (twin / "saved_model.pb").write_bytes(saved_model.SerializeToString())
-    stopped = run_modules(module.folder, twin, None).twin
-    assert stopped is not None
+    stopped = run_modules(module.folder, {FormatName.PLAIN: twin}, None).twins[FormatName.PLAIN]
     failed = failures(judge_twin(Head.CLASSIFICATION, stopped, module.test))
     assert "gradients inf" in failed
     assert "training 40" in failed

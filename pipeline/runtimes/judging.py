@@ -18,6 +18,7 @@ from pipeline.runtimes.modules import BATCHES
 from pipeline.runtimes.table import Format
 from pipeline.runtimes.tensorflow_runs import TwinRun
 from pipeline.saved_model.selftest import largest_error
+from pipeline.translate.bfloat16 import Limits, limits_of
 
 # The largest relative error of a variable's gradient, by the tolerance of the module's outputs: networks whose outputs
 # are less exact, hybrids among them, have ReLUs, whose slope may be 0 or 1 where an activation is about zero.
@@ -65,15 +66,25 @@ def failures(ladder: Sequence[Rung]) -> str:
     return "; ".join(describe(rung) for rung in ladder if rung.verdict is Verdict.FAIL)
 
 
-def judge_twin(head: Head, run: TwinRun, test: SelfTest) -> tuple[Rung, ...]:
-    """Returns the rungs of a plain twin."""
+def judge_twin(head: Head, run: TwinRun, test: SelfTest, precision: Precision = Precision.FLOAT32) -> tuple[Rung, ...]:
+    """Returns the rungs of a twin.
+
+    Args:
+        head: which module.
+        run: what was measured.
+        test: the module's self-test.
+        precision: of the twin.
+    """
+    limits = Limits(test.tolerance, _GRADIENTS[test.tolerance <= _EXACT_OUTPUTS])
+    if precision is Precision.BFLOAT16:
+        limits = limits_of(test.tolerance)
     rungs = [
         # max() alone would lose a NaN.
-        _rung(PARITY, head, float(np.max(list(run.errors.values()))), test.tolerance),
-        _rung("batch sizes", head, run.batches, test.tolerance),
+        _rung(PARITY, head, float(np.max(list(run.errors.values()))), limits.outputs),
+        _rung("batch sizes", head, run.batches, limits.outputs),
     ]
     if run.gradients is not None:
-        rungs.append(_rung("gradients", head, run.gradients, _GRADIENTS[test.tolerance <= _EXACT_OUTPUTS]))
+        rungs.append(_rung("gradients", head, run.gradients, limits.gradients))
     if run.missing:
         reason = f"no finite gradient of {list_names(run.missing)}"
         rungs.append(Rung("training", head, float(len(run.missing)), 0.0, Verdict.FAIL, reason))

@@ -199,9 +199,10 @@ class _Climbed:
 def _climb(subject: Subject, wanted: Format, outcome: Outcome, runs: _Runs | None) -> _Climbed:
     test = subject.module.test
     if wanted.runtime is Runtime.TENSORFLOW:
-        if outcome.runs.twin is None or outcome.speed is None:
+        if wanted.name not in outcome.runs.twins or wanted.name not in outcome.speeds:
             raise ValueError(f"{wanted.name} was not run")
-        return _Climbed(judge_twin(subject.head, outcome.runs.twin, test), outcome.speed, outcome.runs.twin_outputs)
+        ladder = judge_twin(subject.head, outcome.runs.twins[wanted.name], test, wanted.precision)
+        return _Climbed(ladder, outcome.speeds[wanted.name], outcome.runs.twin_outputs.get(wanted.name))
     if runs is None:
         raise ValueError(f"{wanted.name} was not run")
     ladder = judge_file(subject.head, wanted, list(runs.examples.outputs.values()), test)
@@ -213,7 +214,13 @@ def _share(folder: Path, wanted: Format) -> float:
     whole = next(
         each for each in FORMATS.values() if each.runtime is wanted.runtime and each.precision is Precision.FLOAT32
     )
-    return (folder / wanted.path).stat().st_size / (folder / whole.path).stat().st_size
+    return _size(folder / wanted.path) / _size(folder / whole.path)
+
+
+def _size(path: Path) -> int:
+    """Returns the bytes of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    return sum(each.stat().st_size for each in files)
 
 
 def _files(subject: Subject, wanted: Format, packed: bool) -> tuple[FormatFile, ...]:

@@ -8,9 +8,9 @@ the speed of their twins is measured, one after another.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +28,7 @@ from pipeline.runtimes.modules import Module, example_images, read_module
 from pipeline.runtimes.table import FORMATS, Format, Runtime
 from pipeline.runtimes.tensorflow_runs import TensorFlowRuns, TwinRun, measure_speed, run_modules
 from pipeline.saved_model.load import import_tensorflow, start_tensorflow
+from pipeline.translate.bfloat16 import write_bfloat16
 
 _MODULE = "pipeline.runtimes.tensorflow_job"
 _PLAIN = FORMATS[FormatName.PLAIN].path
@@ -78,12 +79,12 @@ class Outcome:
     Attributes:
         refused: why the formats of a runtime cannot be made, a clause by the runtime's name.
         runs: what TensorFlow computed.
-        speed: the twin's; None without one.
+        speeds: of the twins.
     """
 
     refused: dict[str, str]
     runs: TensorFlowRuns
-    speed: Run | None = None
+    speeds: Mapping[FormatName, Run] = field(default_factory=dict)
 
 
 def write_and_run(tasks: Sequence[Task], images: Path | None) -> list[Outcome]:
@@ -109,6 +110,8 @@ def _write(task: Task) -> None:
     if task.of(Runtime.TENSORFLOW) or task.of(Runtime.LITERT):
         try:
             _write_plain(module, Path(task.folder))
+            if FormatName.BFLOAT16 in task.formats:
+                write_bfloat16(module.folder, Path(task.folder, FORMATS[FormatName.BFLOAT16].path))
         except Fault as fault:
             refused |= {Runtime.TENSORFLOW: str(fault), Runtime.LITERT: str(fault)}
     if task.of(Runtime.LITERT) and Runtime.LITERT not in refused:
@@ -166,40 +169,43 @@ def _write_onnx(module: Module, folder: Path, precisions: Sequence[Precision]) -
     (folder / ".onnx").rmdir()
 
 
-def _twin_of(task: Task) -> Path | None:
-    """Returns the folder of the twin, if it is wanted and could be written."""
-    twin = Path(task.folder, _PLAIN)
-    return twin if task.of(Runtime.TENSORFLOW) and twin.exists() else None
+def _twins_of(task: Task) -> dict[FormatName, Path]:
+    """Returns the folders of the twins that are wanted and could be written."""
+    twins = {each.name: Path(task.folder, each.path) for each in task.of(Runtime.TENSORFLOW)}
+    return {name: twin for name, twin in twins.items() if twin.exists()}
 
 
 def _run(task: Task, images: np.ndarray | None) -> None:
-    runs, notes = run_modules(Path(task.module), _twin_of(task), images), Path(task.notes)
+    runs, notes = run_modules(Path(task.module), _twins_of(task), images), Path(task.notes)
     if runs.outputs is not None:
         np.save(notes / "module.npy", runs.outputs, allow_pickle=False)
-    if runs.twin_outputs is not None:
-        np.save(notes / "twin.npy", runs.twin_outputs, allow_pickle=False)
-    if runs.twin:
-        (notes / "twin.json").write_text(json.dumps(asdict(runs.twin)), encoding="utf-8")
+    for name, outputs in runs.twin_outputs.items():
+        np.save(notes / f"{name}.npy", outputs, allow_pickle=False)
+    for name, twin in runs.twins.items():
+        (notes / f"{name}.json").write_text(json.dumps(asdict(twin)), encoding="utf-8")
 
 
 def _measure(task: Task, images: np.ndarray | None) -> None:
     start_tensorflow()
-    if twin := _twin_of(task):
+    for name, twin in _twins_of(task).items():
         run = measure_speed(twin, example_images(read_selftest(Path(task.module))) if images is None else images)
         figures = [list(run.rates.items()), run.load_seconds, run.first_seconds, run.version]
-        Path(task.notes, "speed.json").write_text(json.dumps(figures), encoding="utf-8")
+        Path(task.notes, f"{name}.speed.json").write_text(json.dumps(figures), encoding="utf-8")
 
 
 def _read_outcome(notes: Path) -> Outcome:
     refused = json.loads((notes / "refused.json").read_text(encoding="utf-8"))
-    outputs, twin_outputs = (
-        np.load(notes / name) if (notes / name).exists() else None for name in ("module.npy", "twin.npy")
-    )
-    if not (notes / "twin.json").exists():
-        return Outcome(refused, TensorFlowRuns(outputs))
-    twin = parse_json(TwinRun, (notes / "twin.json").read_text(encoding="utf-8"))
-    rates, load, first, version = json.loads((notes / "speed.json").read_text(encoding="utf-8"))
-    return Outcome(refused, TensorFlowRuns(outputs, twin, twin_outputs), Run({}, dict(rates), load, first, version))
+    outputs = np.load(notes / "module.npy") if (notes / "module.npy").exists() else None
+    names = [name for name in FormatName if (notes / f"{name}.json").exists()]
+    twins = {name: parse_json(TwinRun, (notes / f"{name}.json").read_text(encoding="utf-8")) for name in names}
+    twin_outputs = {name: np.load(notes / f"{name}.npy") for name in names if (notes / f"{name}.npy").exists()}
+    speeds = {name: _read_speed(notes / f"{name}.speed.json") for name in names}
+    return Outcome(refused, TensorFlowRuns(outputs, twins, twin_outputs), speeds)
+
+
+def _read_speed(path: Path) -> Run:
+    rates, load, first, version = json.loads(path.read_text(encoding="utf-8"))
+    return Run({}, dict(rates), load, first, version)
 
 
 def _main(arguments: Sequence[str]) -> None:

@@ -1,14 +1,15 @@
-"""Runs a module and its plain twin in TensorFlow, in this process."""
+"""Runs a module and its twins in TensorFlow, in this process."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pipeline.base.strict_json import STRICT
+from pipeline.facts.formats import FormatName
 from pipeline.forms.running import Order, Run, measure_run, run_batches
 from pipeline.proof.gradients import TrainableModule, compare
 from pipeline.proof.loaders import SelfTest, read_selftest
@@ -45,42 +46,46 @@ class TwinRun:
 
 @dataclass(frozen=True, eq=False)
 class TensorFlowRuns:
-    """What TensorFlow computed of a module and its twin; outputs are float32 (n, k).
+    """What TensorFlow computed of a module and its twins; outputs are float32 (n, k).
 
     Attributes:
         outputs: the module's of the images; None without images.
-        twin: what was measured of the twin; None where there is none.
-        twin_outputs: the twin's of the images; None without images or twin.
+        twins: what was measured of each twin.
+        twin_outputs: each twin's of the images; {} without images.
     """
 
     outputs: np.ndarray | None = None
-    twin: TwinRun | None = None
-    twin_outputs: np.ndarray | None = None
+    twins: Mapping[FormatName, TwinRun] = field(default_factory=dict)
+    twin_outputs: Mapping[FormatName, np.ndarray] = field(default_factory=dict)
 
 
-def run_modules(module: Path, twin: Path | None, images: np.ndarray | None) -> TensorFlowRuns:
-    """Replays a module's self-test in its twin, compares their gradients, and runs both on images.
+def run_modules(module: Path, twins: Mapping[FormatName, Path], images: np.ndarray | None) -> TensorFlowRuns:
+    """Replays a module's self-test in its twins, compares their gradients with its own, and runs all on images.
 
     Args:
         module: a SavedModel that pipeline.convert wrote.
-        twin: its plain twin, or None.
+        twins: plain, in bfloat16, or none.
         images: float32 (n, size, size, 3) in [-1, 1], or None.
 
     Raises:
         Fault: when TensorFlow cannot load one of them.
     """
     test = read_selftest(module)
-    if twin is None and images is None:
+    if not twins and images is None:
         return TensorFlowRuns()
     loaded = load_saved_model(module)
     outputs = None if images is None else _run_whole(_caller(loaded), images)
-    if twin is None:
+    if not twins:
         return TensorFlowRuns(outputs)
     expected = _gradients(loaded, test)
     del loaded
-    other = load_saved_model(twin)
-    twin_outputs = None if images is None else run_batches(_caller(other), images, BATCH)
-    return TensorFlowRuns(outputs, _measure_twin(twin, other, test, expected), twin_outputs)
+    measured, twin_outputs = {}, {}
+    for name, twin in twins.items():
+        other = load_saved_model(twin)
+        if images is not None:
+            twin_outputs[name] = run_batches(_caller(other), images, BATCH)
+        measured[name] = _measure_twin(twin, other, test, expected)
+    return TensorFlowRuns(outputs, measured, twin_outputs)
 
 
 def _measure_twin(twin: Path, loaded: Any, test: SelfTest, expected: dict[str, Any]) -> TwinRun:

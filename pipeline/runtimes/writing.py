@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.base.fault import Fault, list_names, show_name
 from pipeline.base.files import replacing_folder, write_text
 from pipeline.base.json_files import load_json
-from pipeline.facts.formats import FormatName, FormatReport
+from pipeline.facts.formats import FormatReport
 from pipeline.facts.report import Rung
 from pipeline.forms.quality import BARS
 from pipeline.runtimes.judging import bound
@@ -21,7 +21,7 @@ from pipeline.saved_model.files import is_published
 
 RECORD = "formats.json"
 SCHEMA = 2  # 1 had the configuration of ONNX in its folder
-_PLAIN = FORMATS[FormatName.PLAIN].path
+_FOLDERS = tuple(each.path for each in FORMATS.values() if each.is_folder)
 
 
 def write_formats(
@@ -87,8 +87,9 @@ def check_target(source: Path, target: Path) -> None:
 
 def _is_written(name: str) -> bool:
     """Whether write_formats() may have written a file of that name below its folder."""
-    if name.startswith(f"{_PLAIN}/"):
-        return is_published(name.removeprefix(f"{_PLAIN}/"), is_folder=False)
+    folder, _, inner = name.partition("/")
+    if folder in _FOLDERS and inner:
+        return is_published(inner, is_folder=False)
     return name == RECORD or any(name in (each.path, *each.beside) for each in FORMATS.values())
 
 

@@ -28,7 +28,9 @@ _COARSER = (
 )
 _LARGEST = 0.15  # of self-tests; what breaks a model may differ by no more
 _EXACT_OUTPUTS = 1e-5
-_GRADIENTS = {True: 0.25, False: 2.0}
+# A gradient of zeros has a relative error of 1, one of the other sign 2. Of a ReLU that is rounded to the other side of
+# zero the slope is 1 in place of 0: in a random R26+S/32 the stem's gradients differ by 0.96, with no other fault.
+_GRADIENTS = {True: 0.25, False: 1.5}
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def limits_of(tolerance: float) -> Limits:
         tolerance: of the module's own self-test, in float32. It tells how much a network enlarges what is rounded:
             those with ReLUs enlarge more, and have slopes that are 0 in one and 1 in the other.
     """
-    return Limits(min(_LARGEST, _COARSER * tolerance), _GRADIENTS[tolerance <= _EXACT_OUTPUTS])
+    return Limits(round(min(_LARGEST, _COARSER * tolerance), 9), _GRADIENTS[tolerance <= _EXACT_OUTPUTS])
 
 
 def write_bfloat16(source: Path, target: Path, status: Callable[[str], None] = lambda activity: None) -> "Twin":
@@ -81,7 +83,7 @@ def _with_tolerance(path: Path) -> bytes:
     with NpzFile(path, str(path), "convert the member again") as file:
         arrays = {name: file.read(name) for name in file.headers}
     if "tolerance" not in arrays:
-        raise Fault(f"{path}: the self-test lacks its tolerance; convert the member again")
+        raise Fault(f"{path}: the self-test lacks tolerance; convert the member again")
     limits = limits_of(float(arrays["tolerance"]))
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **(arrays | {"tolerance": np.array(limits.outputs)}))

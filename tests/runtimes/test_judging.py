@@ -14,6 +14,7 @@ from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
 from pipeline.facts.formats import FormatName, OnImages
 from pipeline.facts.report import Rung
+from pipeline.forms.precision import Precision
 from pipeline.forms.quality import Bar
 from pipeline.forms.running import run_files
 from pipeline.litert import running as litert
@@ -192,6 +193,15 @@ def test_gradients_of_less_exact_networks_may_differ_more() -> None:
     test = replace(TEST, tolerance=5e-5)
     assert not failures(judge_twin(Head.FE, replace(RUN, gradients=1e-2), test))
     assert failures(judge_twin(Head.FE, replace(RUN, gradients=0.1), test)) == "gradients 0.1 (at most 0.05)"
+
+
+def test_a_bfloat16_twin_has_limits_of_its_own() -> None:
+    run = replace(RUN, errors=dict.fromkeys(RUN.errors, 2e-2), batches=2e-2, gradients=0.1)
+    assert not failures(judge_twin(Head.CLASSIFICATION, run, TEST, Precision.BFLOAT16))
+    assert failures(judge_twin(Head.CLASSIFICATION, run, TEST))
+    for change in ({"errors": {"call": 4e-2}}, {"batches": 4e-2}, {"gradients": 0.3}, {"missing": ("a",)}):
+        ladder = judge_twin(Head.CLASSIFICATION, replace(run, **change), TEST, Precision.BFLOAT16)
+        assert failures(ladder), change
 
 
 def test_images_of_a_proof_differ() -> None:

@@ -94,6 +94,12 @@ def test_large_counts_are_not_rounded() -> None:
     np.testing.assert_array_equal(got, ids)
 
 
+@pytest.mark.parametrize(("tolerance", "outputs"), [(1e-5, 0.03), (5e-5, 0.15), (1e-3, 0.15)])
+def test_limits_follow_the_tolerance_of_the_module(tolerance: float, outputs: float) -> None:
+    assert limits_of(tolerance).outputs == outputs
+    assert limits_of(tolerance).gradients < 2  # as of a gradient of the other sign
+
+
 # SavedModels ----------------------------------------------------------------------------------------------------------
 def model(weights: Any, x: Any) -> jax.Array:
     return jax.nn.relu(x @ weights["w"]) @ weights["v"]
