@@ -201,6 +201,7 @@ def test_a_twin_passes_its_own_selftest_and_not_that_of_its_source(published: Pa
     assert module(np.zeros((5, 16, 16, 3), np.float32)).shape[0] == 5
 
 
+@pytest.mark.long
 def test_every_variable_has_a_finite_gradient(twin: Path) -> None:
     module = tf.saved_model.load(str(twin))
     assert len(module.trainable_variables) > 10
