@@ -351,11 +351,14 @@ evaluate: | checked_settings ## measure any MODULE on the images of IMAGENET, an
 contact-sheet: | checked_settings ## show the wrong predictions of MODEL, after validate, on a page
 	$(Q)$(RUN)contact_sheet $(filter %/$(MODEL).yaml,$(YAMLS)) $(call quote,$A/$(MODEL)/report.json) \
 	  $(call quote,$A/$(MODEL)/mistakes.html) $(call option,IMAGENET,--imagenet)
+# Those of its formats, too, as far as they are made.
+doctor_of = $(foreach head,$(HEADS),$(call quote,$A/$(1)/$(head))) \
+  $(foreach path,$(sort $(wildcard $(HEADS:%=$A/$(1)/formats/%/*.tar.gz))),$(call quote,$(path)))
 doctor: | $(READY) ## show what the SavedModels of MODEL need and their faults; or those of any SAVED_MODEL
 	$(if $(or $(SAVED_MODEL),$(filter 2,$(words $(wildcard $(call in,$(MODEL),$(MODEL_FILES)))))),,$(error \
 	  $A/$(MODEL) does not hold both SavedModels yet; run make convert MODEL=$(MODEL) first))
 	$(Q)$(RUN)doctor $(cached) \
-	  $(if $(SAVED_MODEL),$(call given,SAVED_MODEL),--publish $(foreach head,$(HEADS),$(call quote,$A/$(MODEL)/$(head))))
+	  $(if $(SAVED_MODEL),$(call given,SAVED_MODEL),--publish $(call doctor_of,$(MODEL)))
 # A member's YAML file says what the module's own files do not: handle, publisher, licence.
 ifneq ($(SAVED_MODEL)$(OUTPUT),)
 formats: | checked_settings ## write MODEL for other runtimes, each file proven there; or SAVED_MODEL, any module, into OUTPUT
