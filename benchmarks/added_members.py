@@ -124,7 +124,8 @@ def publish(folder: Path, checkpoint: str) -> str:
     path = write_member(folder, checkpoint)
     run(ROOT, sys.executable, "-m", "benchmarks.random_checkpoints", weights, path)
     started = time.perf_counter()
-    log = run(tree, *MAKE, "publish", f"MODEL={path.stem}", f"CHECKPOINTS={weights}", f"ARTIFACTS={artifacts}")
+    settings = (f"CHECKPOINTS={weights}", f"ARTIFACTS={artifacts}", "FORMATS=xla")
+    log = run(tree, *MAKE, "publish", f"MODEL={path.stem}", *settings)
     seconds = time.perf_counter() - started
     row = table_row(artifacts / path.stem, seconds, max(line.peak for line in read_stage_lines(log)))
     shutil.rmtree(artifacts)

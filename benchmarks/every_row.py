@@ -163,7 +163,7 @@ def publish(row: Row, folder: Path) -> Figures:
     path = write_member(row, tree / "model_cards")
     run(ROOT, sys.executable, "-m", "benchmarks.random_checkpoints", work / "checkpoints", path)
     settings = (f"CHECKPOINTS={work}/checkpoints", f"ARTIFACTS={work}", f"HUB={work}/hub", f"LOCK={work}/lock")
-    log = run(tree, "make", f"PYTHON={sys.executable}", "publish", f"MODEL={row.member}", *settings)
+    log = run(tree, "make", f"PYTHON={sys.executable}", "publish", f"MODEL={row.member}", "FORMATS=xla", *settings)
     lines = [line for line in read_stage_lines(log) if line.subject == row.member]
     stages = {}
     for stage in STAGES:

@@ -47,6 +47,7 @@ def make(folder: Path, *arguments: str) -> tuple[str, float]:
     command = [
         "make",
         "publish-all",
+        "FORMATS=xla",
         f"PYTHON={sys.executable}",
         f"ARTIFACTS={folder}",
         f"HUB={folder}/hub",

@@ -169,7 +169,9 @@ def main(arguments: Sequence[str]) -> str:
     )
     parser.add_argument("member", type=Path, help="the member's YAML file")
     parser.add_argument("folder", type=Path, help="the folder of its outputs")
-    parser.add_argument("--formats", metavar="NAMES", help="the formats, with commas, instead of those of the YAML files")
+    parser.add_argument(
+        "--formats", metavar="NAMES", help="the formats, with commas, instead of those of the YAML files"
+    )
     parser.add_argument("--imagenet", type=Path, metavar="PLACE", help="images, as for validate")
     parser.add_argument("--real", type=Path, help="the ReaL labels, as for validate")
     parser.add_argument("--samples", type=int, help=f"how many images to use, at most {MOST_IMAGES:,}")

@@ -69,7 +69,6 @@ dataset_name: Colours
 license: apache-2.0
 overview: They are random.
 about: They are tiny.
-formats: [xla]
 references:
   - {text: The paper, url: "https://arxiv.org/abs/2010.11929"}
   - {text: jax2tf, url: "https://github.com/jax-ml/jax"}
@@ -102,6 +101,8 @@ def write_collection(folder: Path, members: dict[str, tuple[str, int]]) -> None:
     from pipeline.model.section import Model
 
     write_members(folder, members)
+    with (folder / "collection.yaml").open("a") as stream:
+        stream.write("formats: [xla]\n")  # the others take a minute; tests that are about them make them
     for seed, (name, (variant, size)) in enumerate(members.items()):
         np.savez(folder / f"{name}.npz", allow_pickle=False, **random_arrays(Model(variant, size, 3), seed))
 

@@ -135,7 +135,7 @@ def formats_of(folder: Path) -> Formats:
 
 # Without TensorFlow ---------------------------------------------------------------------------------------------------
 def test_a_member_without_further_formats_has_none(tiny: Path, tmp_path: Path, stage: Stage) -> None:
-    done = stage("member_formats", tiny / "mini.yaml", tmp_path / "mini")
+    done = stage("member_formats", tiny / "mini.yaml", tmp_path / "mini", "--formats", "xla")
     assert done.returncode == 0, done.stderr
     assert "mini: 0 files for other runtimes" in done.stdout + done.stderr
     assert formats_of(tmp_path).modules == {}

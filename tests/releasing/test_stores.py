@@ -60,7 +60,8 @@ def test_what_stopped_releases_leave_is_whole(
     }  # fmt: skip
     changed = {path for path in before if before[path] != after[path]}
     shard = next(path for path in changed if path.startswith("index/"))
-    pages = {f"{handle}.html", f"{handle[:-1]}2.html", "index.html", "vit-publisher/vit-publisher.html"}
+    # Pages that two publishers wrote at once may have lacked what the other one released.
+    pages = {path for path in before if path.endswith(".html") or path == "vit-publisher/vit-publisher.md"}
     assert changed <= {shard, "index.json", *pages}
     assert not [*find_damage(target), *find_lack(target, hub, other)]
 
