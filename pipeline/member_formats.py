@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 import numpy as np
 from PIL import Image
@@ -23,12 +24,13 @@ from pipeline.accuracy.classify import Task
 from pipeline.accuracy.section import Evaluation
 from pipeline.base.command import command
 from pipeline.base.environment import VALIDATE, prepare_environment
+from pipeline.base.fault import escape
 from pipeline.base.heads import Head
 from pipeline.base.stage_code import StageCode
 from pipeline.base.status import Status
 from pipeline.base.yaml_sections import Member
 from pipeline.facts.collection import Wanted, collection_of, wanted_formats
-from pipeline.facts.formats import FormatReport, parse_names
+from pipeline.facts.formats import FormatReport, parse_names, split_names
 from pipeline.hub.trial import FACTS, describe_trial
 from pipeline.images import image_set, labels
 from pipeline.images.decoding import decoded
@@ -41,6 +43,7 @@ from pipeline.runtimes.modules import Module
 from pipeline.runtimes.table import of_names, require_packages
 
 MOST_IMAGES = 1000
+_LONGEST = 200  # characters of what the index says of the images
 _LARGEST_SIDE = 512  # pixels of a published example
 MOST_BYTES = 600_000_000  # of prepared images, which stay in memory: 1,000 of 224 x 224 pixels
 
@@ -83,16 +86,18 @@ def describe_images(member: Member, task: Task) -> str:
     """Returns what the images are, in words that follow "images of"."""
     evaluation = member.section("evaluation", Evaluation)
     is_own = bool(evaluation.images) and task.images.split is not Split.TRAIN
-    return (None if is_own else summary.other_dataset(task)) or evaluation.dataset
+    text = (None if is_own else summary.other_dataset(task)) or evaluation.dataset
+    return shorten(escape(" ".join(text.split())), _LONGEST, placeholder=" ...")
 
 
 def read_images(member: Member, task: Task) -> Images:
     """Returns prepared images; those that cannot be decoded, which validate counts, are left out."""
-    pixels, answers = [], []
+    pixels = np.empty((len(task.chosen), task.size, task.size, 3), np.float32)  # a list of batches would be twice that
+    answers: list[int] = []
     for batch in classify.batches(task, task.chosen):
-        pixels.append(batch.inputs[: len(batch.examples)])
+        pixels[len(answers) : len(answers) + len(batch.examples)] = batch.inputs[: len(batch.examples)]
         answers += [example.label for example in batch.examples]
-    return Images(np.concatenate(pixels), np.array(answers), describe_images(member, task))
+    return Images(pixels[: len(answers)], np.array(answers), describe_images(member, task))
 
 
 def images_key(task: Task | None) -> str:
@@ -180,7 +185,7 @@ def main(arguments: Sequence[str]) -> str:
     member = Member(args.member)
     wanted = wanted_formats(member, collection_of(args.member, None)[0])
     if args.formats is not None:
-        wanted = Wanted(parse_names(args.formats.split(","), "FORMATS"), required=True)
+        wanted = Wanted(parse_names(split_names(args.formats), "FORMATS"), required=True)
     settings = Settings(args.imagenet, args.real, args.samples, args.split)
     count = make(member, args.folder, wanted, settings)
     return f"{member.name}: {count} file{'' if count == 1 else 's'} for other runtimes"

@@ -33,7 +33,7 @@ from pipeline.facts.collection import Collection, Module, Publisher, collection_
 from pipeline.facts.formats import Formats, load_formats
 from pipeline.facts.report import Plot, Report, load_report, with_recorded_arrays
 from pipeline.hub import svg, website
-from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile
+from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, read_module
 from pipeline.hub.folder import hub_folder, locked, read_index, write_index
 from pipeline.hub.format_files import ModuleFormats, read_module_formats
 from pipeline.hub.index import Index, handles_of
@@ -305,6 +305,7 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path, url: str | None =
                 module.formats.reports,
             )
             published[module.handle] = carry_over(previous, entry)
+            _refuse_unreadable(published[module.handle])
         updated = index.with_modules(published)
         write_settings(hub, settings)  # a publication that failed before has settled no address
         _write_lists(hub, settings, updated, outputs.collection.publisher, list(published.values()))
@@ -321,11 +322,33 @@ def _files_to_place(modules: Sequence[Packed], hub: Path, index: Index) -> dict[
     files = {}
     for module in modules:
         previous = index.modules.get(module.handle)
+        _refuse_left_out(module, previous)
         listed = {file.path: file for file in previous.files} if previous else {}
         for path, file in module.lasting_files.items():
             if is_missing(file, hub / path, listed.get(path)):
                 files[path] = file
     return files
+
+
+def _refuse_left_out(module: Packed, previous: ModuleEntry | None) -> None:
+    """Refuses a version that is published in a format which fails its checks by now: nobody would be told."""
+    for report in module.formats.left_out:
+        if previous and previous.format(report.name):
+            raise Fault(
+                f"{module.handle}: it is published as {report.name}, which would be left out now: {report.left_out};"
+                " published files stay, so raise module.version, or name other formats (formats, or FORMATS=)"
+            )
+
+
+def _refuse_unreadable(entry: ModuleEntry) -> None:
+    """Refuses an entry that no command could read from the index again."""
+    try:
+        read_module(entry.handle, json.loads(json.dumps(entry.to_json(), allow_nan=False)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Fault(
+            f"{entry.handle}: the index cannot say what was made of it ({error}); correct the text or the figure, which"
+            " is from the member's YAML files, report.json or formats.json"
+        ) from None
 
 
 def _print_published(modules: Sequence[Packed], hub: Path) -> None:

@@ -15,6 +15,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
 from pipeline.base.yaml_sections import Member
+from pipeline.dag.receipts import lacks_formats
 from pipeline.facts.formats import Formats, load_formats
 from pipeline.member_formats import Settings, choose_images, read_images, write_examples
 from tests.conftest import Stage, assert_refused, once, run_stage
@@ -83,7 +84,8 @@ def test_every_format_is_measured_on_the_images(outputs: Path) -> None:
             assert report.speed.images_per_second.keys() == {"1", "32"}
             assert min(report.speed.images_per_second.values()) > 0
     plain = formats.modules[Head.CLASSIFICATION][0]
-    assert [rung.rung for rung in plain.ladder] == ["parity", "batch sizes", "gradients"]
+    names = ["parity", "batch sizes", "gradients", "cosine on images", "same class", "top-1 difference"]
+    assert [rung.rung for rung in plain.ladder] == names
 
 
 @pytest.mark.slow
@@ -92,7 +94,10 @@ def test_a_default_format_below_its_bar_is_left_out_with_the_reason(outputs: Pat
     (report,) = [
         each for each in load_formats(outputs / "mini/formats.json").modules[Head.FE] if each.name == "litert-int8"
     ]
-    assert re.fullmatch(r"it falls below its bar: size 0\.\d+ \(at most 0\.34\)", report.left_out)
+    assert re.fullmatch(
+        r"it fails its checks: size 0\.\d+ \(at most 0\.34\)",
+        report.left_out,
+    )
     assert f"formats mini: fe litert-int8: left out: {report.left_out}\n" in (outputs / "log.txt").read_text()
 
 
@@ -100,7 +105,7 @@ def test_a_default_format_below_its_bar_is_left_out_with_the_reason(outputs: Pat
 def test_a_format_that_was_asked_for_must_keep_its_bar(copy: Path, stage: Stage) -> None:
     before = files_of(copy / "mini")
     done = stage("member_formats", copy / "tiny/mini.yaml", copy / "mini", "--formats", "litert-int8")
-    assert_refused(done, "formats/classification/model_int8.tflite: LiteRT computes another result", "size 0.")
+    assert_refused(done, "formats/classification/model_int8.tflite: it fails its checks", "size 0.")
     assert files_of(copy / "mini") == before
 
 
@@ -109,13 +114,23 @@ def test_what_is_current_is_not_made_again(copy: Path, stage: Stage) -> None:
     before = files_of(copy / "mini")
     done = stage("member_formats", copy / "tiny/mini.yaml", copy / "mini")
     assert done.returncode == 0, done.stderr
-    assert "formats mini: " not in done.stderr.replace("formats mini: 8", "")  # nothing was made
+    assert not re.search(r"^formats mini: (classification|fe) ", done.stderr, re.MULTILINE)  # nothing was made
     assert files_of(copy / "mini") == before
     # Another choice of the same formats neither.
     done = stage("member_formats", copy / "tiny/mini.yaml", copy / "mini", "--formats", "xla,onnx")
     assert done.returncode == 0, done.stderr
     assert [report.name for report in formats_of(copy).modules[Head.FE]] == ["onnx"]
     assert set(files_of(copy / "mini/formats/fe")) == {"onnx/model.onnx", "config.json", "preprocessor_config.json"}
+
+
+@pytest.mark.slow
+def test_what_try_it_shows_is_listed_and_made_again(copy: Path, stage: Stage) -> None:
+    before = files_of(copy / "mini/formats")
+    assert not lacks_formats(copy / "mini")
+    (copy / "mini/formats/classification/try.json").unlink()
+    assert lacks_formats(copy / "mini")
+    assert stage("member_formats", copy / "tiny/mini.yaml", copy / "mini").returncode == 0
+    assert files_of(copy / "mini/formats") == before
 
 
 @pytest.mark.slow

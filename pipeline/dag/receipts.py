@@ -41,8 +41,8 @@ def lacks_formats(folder: Path) -> bool:
         return not all(
             _size(folder / "formats" / head / file["path"]) == file["size"]
             for head, reports in record["modules"].items()
-            for report in reports
-            for file in report["files"]
+            for listed in (*(report["files"] for report in reports), record.get("pages", {}).get(head, []))
+            for file in listed
         )
     except (Fault, AttributeError, KeyError, TypeError):
         return True  # the stage writes it again

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.base.addresses import check_public, public_address
 from pipeline.base.fault import Fault
-from pipeline.facts.formats import parse_names
+from pipeline.facts.formats import parse_names, split_names
 from pipeline.images.split import parse_split
 
 _LEAST = 7  # letters of a setting whose misspelling is recognised: shorter ones resemble too many other words
@@ -59,7 +59,7 @@ class Settings:
         if self.split:
             parse_split(self.split)
         if self.formats:
-            parse_names(self.formats.split(","), "FORMATS")
+            parse_names(split_names(self.formats), "FORMATS")
         check_public(self.hub_url, "HUB_URL")
         if "://" in self.hub and not self.hub.startswith("file://"):
             raise Fault(

@@ -6,7 +6,7 @@ version that is published already.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
@@ -130,6 +130,7 @@ class Formats:
         modules: the formats of each module, in the order of FormatName.
         contents: pipeline.saved_model.files.folder_digest() of the SavedModel that they were made from, by head.
         keys: what each format was made from and measured with, a digest: an equal one needs not be made again.
+        pages: further files in the folder of a module, which "Try it" shows.
         schema: of this file.
     """
 
@@ -137,6 +138,7 @@ class Formats:
     modules: dict[Head, tuple[FormatReport, ...]]
     contents: dict[Head, str]
     keys: dict[Head, dict[FormatName, str]]
+    pages: dict[Head, tuple[FormatFile, ...]] = field(default_factory=dict)
     schema: int = SCHEMA
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -168,6 +170,11 @@ def load_formats(path: Path) -> Formats:
         return parse_json(Formats, json.dumps(content))
     except ValueError as error:
         raise Fault(f"{path}: not a report of make formats: {error}; {repair}") from None
+
+
+def split_names(words: str) -> list[str]:
+    """Returns the names in a text with commas or blanks between them."""
+    return words.replace(",", " ").split()
 
 
 def parse_names(names: Iterable[str], where: str) -> tuple[FormatName, ...]:

@@ -82,6 +82,8 @@ def read_module_formats(outputs: Path, head: Head, formats: Formats | None, cont
     for file in (file for report in reports for file in report.files):
         _refuse_other_place(where, file, files)
     hashed = {path: _read_file(folder, file) for path, file in files.items()}
+    for page in formats.pages.get(head, ()):
+        _read_file(folder, page)
     has_litert = any(report.name in LITERT for report in reports)
     return ModuleFormats(reports, left_out, hashed, read_trial_pages(folder) if has_litert else {})
 

@@ -111,13 +111,14 @@ def formats_to_json(formats: Iterable[PublishedFormat]) -> Entry | None:
 
 
 def read_formats(handle: str, entry: Entry) -> tuple[PublishedFormat, ...]:
-    """Reads the formats of a module's entry, none where it does not say.
+    """Reads the formats of a module's entry, none where it does not say; those of newer programs are ignored.
 
     Raises:
         KeyError, TypeError, ValueError: when they lack what publish writes, or have other types.
     """
     named = required({"formats": {}} | entry, "formats", dict)
-    return in_order(_read_format(handle, FormatName(name), named) for name in named)
+    known = {name.value: name for name in FormatName}
+    return in_order(_read_format(handle, known[name], named) for name in named if name in known)
 
 
 def _read_format(handle: str, name: FormatName, named: Entry) -> PublishedFormat:

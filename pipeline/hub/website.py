@@ -25,7 +25,6 @@ from pipeline.base.stage_code import ROOT
 from pipeline.base.templates import TEMPLATES, make_environment
 from pipeline.base.text import read_generated
 from pipeline.cards import drafts
-from pipeline.cards.formats import HEADING
 from pipeline.cards.page import LARGEST_PAGE
 from pipeline.hub import litert_js, markdown
 from pipeline.hub.aliases import LATEST
@@ -192,7 +191,7 @@ def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
             "publisher_name": name,
             "in_collection": in_collection,
             "trial": trial,
-            "formats": () if HEADING in {heading.text for heading in card.headings} else list_formats(entry),
+            "formats": () if _links_formats(entry, text) else list_formats(entry),
             "compared_on": " and ".join(dict.fromkeys(each.of for each in entry.formats if each.of)),
             "file_groups": group_files(entry),
             "plots": [file for file in entry.files if file.page.endswith(".svg") and file.page not in shown],
@@ -320,6 +319,12 @@ def _write_pages(hub: Path, pages: Sequence[Page], is_exported: bool) -> None:
             writing = [pool.submit(write_text, hub / path, text) for path, text in texts]
             for written in writing:
                 written.result()
+
+
+def _links_formats(entry: ModuleEntry, card: str) -> bool:
+    """Whether a card links to the files of all formats of its version."""
+    above = posixpath.dirname(entry.handle)
+    return all(f"]({posixpath.relpath(each.files[0], above)})" in card for each in entry.formats)
 
 
 def shared_paths(index: Index) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, show_name
 from pipeline.base.jobs import run_job, start_job
 from pipeline.forms.precision import Precision
 from pipeline.saved_model.load import start_tensorflow
@@ -39,10 +39,11 @@ def convert(plain: Path, out: Path, precisions: Sequence[Precision]) -> None:
 
 
 def _explain(plain: Path, error: Exception) -> Fault:
-    """Returns the fault of a module that the converter refuses; raises what is no refusal."""
+    """Returns the fault of a module that the converter refuses."""
     if foreign := sorted({name for found in _FOREIGN.findall(str(error)) for name in found.split(", ")}):
         return Fault(f"{plain}: LiteRT has no operation {', '.join(foreign)}, so the module has no LiteRT files")
-    raise error
+    first = str(error).strip().splitlines() or [type(error).__name__]
+    return Fault(f"{plain}: LiteRT's converter fails ({show_name(first[0])}), so the module has no LiteRT files")
 
 
 def _refuse(plain: Path) -> None:

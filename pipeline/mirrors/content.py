@@ -16,7 +16,7 @@ from pipeline.hub.release_rules import reasons_against_release
 from pipeline.releasing.local_hub import LocalHub
 
 STATEMENT = "provenance.dsse.json"
-_PLAIN = "plain.tar.gz"  # a second SavedModel, for which a host has no place beside the first
+_ARCHIVE = ".tar.gz"  # of a further SavedModel, for which a host has no place beside the first
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,13 @@ def read_model_files(hub: LocalHub, entry: ModuleEntry) -> tuple[MirrorFile, ...
 
 
 def read_format_files(hub: LocalHub, entry: ModuleEntry) -> tuple[MirrorFile, ...]:
-    """Describes the files of a version's formats by their paths below its folder, sorted; the plain twin is left out.
+    """Describes the files of a version's formats by their paths below its folder, sorted; SavedModels are left out.
 
     Raises:
         Fault: when one has changed since the hub was checked.
     """
     paths = (path.removeprefix(f"{entry.handle}/") for path in entry.format_files)
-    return tuple(_describe_file(hub, entry, path) for path in sorted(paths) if path != _PLAIN)
+    return tuple(_describe_file(hub, entry, path) for path in sorted(paths) if not path.endswith(_ARCHIVE))
 
 
 def _describe_file(hub: LocalHub, entry: ModuleEntry, path: str) -> MirrorFile:

@@ -94,7 +94,7 @@ def judge_twin(head: Head, run: TwinRun, test: SelfTest, precision: Precision = 
 def judge_file(head: Head, wanted: Format, outputs: Sequence[np.ndarray], test: SelfTest) -> tuple[Rung, ...]:
     """Returns the rungs of a file's outputs of the examples.
 
-    Float32 must keep the module's own tolerance; other precisions, the cosine of their bar.
+    Float32 must keep the module's own tolerance; other precisions, the cosine and the relative error of their bar.
 
     Args:
         head: which module.
@@ -110,18 +110,20 @@ def judge_file(head: Head, wanted: Format, outputs: Sequence[np.ndarray], test: 
             _rung(PARITY, head, float(np.max(errors)), test.tolerance),
             _rung("batch sizes", head, float(np.max(spread)), test.tolerance),
         )
-    least = BARS[wanted.precision].cosine
+    bar = BARS[wanted.precision]
+    errors = [test.relative_error(each[:count]) for each in outputs]
     cosines = [smallest_cosine(each[:count], test.outputs) for each in outputs]
     between = [smallest_cosine(each, whole) for each in outputs[:-1]]
     return (
-        _rung(COSINE, head, float(np.min(cosines)), least),
-        _rung("batch-size cosine", head, float(np.min(between)), least),
+        _rung(COSINE, head, float(np.min(cosines)), bar.cosine),
+        _rung("relative error", head, float(np.max(errors)), bar.error),
+        _rung("batch-size cosine", head, float(np.min(between)), bar.cosine),
     )
 
 
 def compare_on_images(head: Head, outputs: np.ndarray, module: np.ndarray, images: Images) -> OnImages:
     """Compares a format's outputs of images with the module's, both (n, k)."""
-    cosine = smallest_cosine(outputs, module) if outputs.shape[1] > 1 else math.nan
+    cosine = smallest_cosine(outputs, module)
     if head is Head.FE or module.shape[1] < 2:
         return OnImages(len(module), images.of, cosine)
     got, expected = outputs.argmax(axis=1), module.argmax(axis=1)
@@ -133,7 +135,7 @@ def compare_on_images(head: Head, outputs: np.ndarray, module: np.ndarray, image
 
 
 def judge_quality(head: Head, bar: Bar, share: float, on_images: OnImages | None) -> tuple[Rung, ...]:
-    """Returns the rungs of a quantized file against its bar.
+    """Returns the rungs of a format against its bar.
 
     Args:
         head: which module.
@@ -141,11 +143,11 @@ def judge_quality(head: Head, bar: Bar, share: float, on_images: OnImages | None
         share: its size as a share of the float32 file's.
         on_images: beside the module on images; None where there are none.
     """
-    size = _rung("size", head, share, bar.size)
+    rungs = [_rung("size", head, share, bar.size)] if math.isfinite(bar.size) else []
     if on_images is None:
-        reason = "there are no images"
-        return (size, Rung("same class", head, None, bar.same_class, Verdict.NOT_MEASURED, reason))
-    rungs = [size, _rung("cosine on images", head, on_images.cosine, bar.cosine)]
+        reason = "there are no images to compare on"
+        return (*rungs, Rung("same class", head, None, bar.same_class, Verdict.NOT_MEASURED, reason))
+    rungs.append(_rung("cosine on images", head, on_images.cosine, bar.cosine))
     if on_images.same_class is not None:
         rungs.append(_rung("same class", head, on_images.same_class, bar.same_class))
     if on_images.top1 is not None and on_images.module_top1 is not None:

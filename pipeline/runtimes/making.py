@@ -10,10 +10,10 @@ import numpy as np
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
-from pipeline.facts.formats import FormatFile, FormatReport, Speed
+from pipeline.facts.formats import FormatFile, FormatName, FormatReport, Speed
 from pipeline.facts.report import Rung
 from pipeline.forms.precision import Precision
-from pipeline.forms.quality import BARS, Bar
+from pipeline.forms.quality import BARS, EXACT, Bar
 from pipeline.forms.running import Order, Run, Runner, run_orders
 from pipeline.litert import running as litert
 from pipeline.onnx_form import running as onnx
@@ -48,9 +48,9 @@ class Subject:
     def head(self) -> Head:
         return self.module.facts.head
 
-    def files(self, runtime: Runtime, refused: Mapping[str, str]) -> tuple[Format, ...]:
-        """Its formats of a runtime, if that has not refused them."""
-        return tuple(each for each in self.formats if each.runtime is runtime and runtime not in refused)
+    def files(self, runtime: Runtime, refused: Mapping[FormatName, str]) -> tuple[Format, ...]:
+        """Its formats of a runtime that could be made."""
+        return tuple(each for each in self.formats if each.runtime is runtime and each.name not in refused)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class How:
     """How formats are made.
 
     Attributes:
-        required: whether one that cannot be made, or falls below its bar, is a fault; else it is left out.
+        required: whether one that cannot be made, or fails a check, is a fault; else it is left out.
         packed: whether SavedModels become a .tar.gz.
         bars: what quantized files must keep.
         begin: is told what is being done, in words.
@@ -70,6 +70,9 @@ class How:
     bars: Mapping[Precision, Bar] = field(default_factory=lambda: BARS)
     begin: Callable[[str], None] = lambda activity: None
     done: Callable[[Head, FormatReport], None] = lambda head, report: None
+
+
+_File = tuple[Path, Format]  # the folder of a subject, and one of its formats
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,18 +95,16 @@ def make_formats(subjects: Sequence[Subject], images: Images | None, how: How) -
         What was measured of the formats of each subject.
 
     Raises:
-        Fault: when a module is damaged, a format of float32 computes another result, or one that is required cannot be
-            made or falls below its bar.
+        Fault: when a module is damaged, or a format that is required cannot be made or fails a check.
     """
     how.begin("translating, and running the module and its plain twin")
     with tempfile.TemporaryDirectory() as temporary:
         outcomes = write_and_run([_task(subject, temporary) for subject in subjects], _save(images, temporary))
-    runs: dict[tuple[Path, Format], _Runs] = {}
+    runs: dict[_File, _Runs | str] = {}
     for runtime, runner in _RUNNERS.items():
         how.begin(f"running the files in {runtime}")
-        runs |= _run_files(
-            runner, subjects, [each.files(runtime, o.refused) for each, o in _pairs(subjects, outcomes)], images
-        )
+        wanted = [each.files(runtime, outcome.refused) for each, outcome in _pairs(subjects, outcomes)]
+        runs |= _run_files(runner, _order_files(subjects, wanted, images), how)
     reports = []
     for subject, outcome in _pairs(subjects, outcomes):
         made = [
@@ -134,28 +135,51 @@ def _save(images: Images | None, temporary: str) -> Path | None:
     return path
 
 
-def _run_files(
-    runner: Runner, subjects: Sequence[Subject], wanted: Sequence[tuple[Format, ...]], images: Images | None
-) -> dict[tuple[Path, Format], _Runs]:
-    """Runs the files of one runtime, of all modules in one process."""
-    orders: dict[tuple[Path, Format], tuple[Order, Order]] = {}
+def _order_files(
+    subjects: Sequence[Subject], wanted: Sequence[tuple[Format, ...]], images: Images | None
+) -> dict[_File, tuple[Order, Order]]:
+    orders: dict[_File, tuple[Order, Order]] = {}
     for subject, formats in zip(subjects, wanted, strict=True):
         examples = example_images(subject.module.test)
         for each in formats:
             file = subject.folder / each.path
             whole = Order(file, examples if images is None else images.pixels, (BATCH,), (1, BATCH))
             orders[subject.folder, each] = (Order(file, examples, BATCHES), whole)
+    return orders
+
+
+def _run_files(runner: Runner, orders: Mapping[_File, tuple[Order, Order]], how: How) -> dict[_File, _Runs | str]:
+    """Runs the files of one runtime, of all modules in one process.
+
+    Returns:
+        The runs, or why the runtime cannot run a file that nobody asked for, a clause.
+    """
     if not orders:
         return {}
-    done = iter(run_orders(runner, [order for pair in orders.values() for order in pair], THREADS))
-    return {key: _Runs(next(done), next(done)) for key in orders}
+    try:
+        done = iter(run_orders(runner, [order for pair in orders.values() for order in pair], THREADS))
+        return {file: _Runs(next(done), next(done)) for file in orders}
+    except Fault:
+        if how.required:
+            raise
+    return {file: _run_alone(runner, pair) for file, pair in orders.items()}  # one of them keeps no other from running
+
+
+def _run_alone(runner: Runner, orders: tuple[Order, Order]) -> _Runs | str:
+    try:
+        return _Runs(*run_orders(runner, orders, THREADS))
+    except Fault as fault:
+        return str(fault).replace(f"{orders[0].file}: ", "")
 
 
 def _report(
-    subject: Subject, wanted: Format, outcome: Outcome, runs: _Runs | None, images: Images | None, how: How
+    subject: Subject, wanted: Format, outcome: Outcome, runs: _Runs | str | None, images: Images | None, how: How
 ) -> FormatReport:
     """Judges one format of a module; removes nothing."""
-    if reason := outcome.refused.get(wanted.runtime):
+    reason = outcome.refused.get(wanted.name)
+    if isinstance(runs, str):
+        reason, runs = runs, None
+    if reason:
         if how.required:
             raise Fault(f"{subject.module.folder}: {wanted.name} cannot be made: {reason}; leave it out of formats")
         return _done(subject, _left_out(wanted, (), "", reason), how)
@@ -163,15 +187,13 @@ def _report(
     ladder, run, module, on_images = climbed.ladder, climbed.speed, outcome.runs.outputs, None
     if images is not None and module is not None and climbed.outputs is not None:
         on_images = compare_on_images(subject.head, climbed.outputs, module, images)
-    if wanted.precision is not Precision.FLOAT32:
-        ladder += judge_quality(subject.head, how.bars[wanted.precision], _share(subject.folder, wanted), on_images)
+    bar = how.bars.get(wanted.precision, EXACT)
+    ladder += judge_quality(subject.head, bar, _share(subject.folder, wanted), on_images)
     if failed := failures(ladder):
-        if wanted.precision is Precision.FLOAT32 or how.required:
-            raise Fault(
-                f"{subject.folder / wanted.path}: {wanted.runtime} computes another result than the module ({failed});"
-                f" leave {wanted.name} out of formats"
-            )
-        return _done(subject, _left_out(wanted, ladder, run.version, f"it falls below its bar: {failed}"), how)
+        reason = f"it fails its checks: {failed}"
+        if how.required:
+            raise Fault(f"{subject.folder / wanted.path}: {reason}; leave {wanted.name} out of formats")
+        return _done(subject, _left_out(wanted, ladder, run.version, reason), how)
     speed = Speed(THREADS, run.load_seconds, run.first_seconds, {str(n): rate for n, rate in run.rates.items()})
     files = _files(subject, wanted, how.packed)
     report = FormatReport(wanted.name, wanted.precision, wanted.runtime, run.version, files, ladder, on_images, speed)

@@ -3,14 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.base.fault import Fault
 from pipeline.base.files import NO_LINKS, naming, replacing_folder, sha256_of, write_text
 from pipeline.base.heads import Head
-from pipeline.facts.formats import FormatName, FormatReport, Formats, formats_text, load_formats
+from pipeline.facts.formats import FormatFile, FormatName, FormatReport, Formats, formats_text, load_formats
 from pipeline.runtimes.judging import Images
 from pipeline.runtimes.making import How, Subject, make_formats
 from pipeline.runtimes.modules import Module, read_module
@@ -80,7 +80,8 @@ def make_member(
             for file in report.files:
                 _share(outputs.folder / FOLDER / head / file.path, folder / head / file.path)
         add_files(modules, folder)
-    formats = _collect(outputs, modules, current | made, keys)
+    reports = current | made
+    formats = replace(_collect(outputs, modules, reports, keys), pages=_list_pages(outputs, modules, reports))
     write_text(outputs.report, formats_text(formats))
     return formats
 
@@ -155,6 +156,23 @@ def _share(file: Path, copy: Path) -> None:
             raise
         with naming(copy):
             copy.write_bytes(file.read_bytes())
+
+
+def _list_pages(
+    outputs: MemberOutputs, modules: Mapping[Head, Module], reports: Mapping[tuple[Head, FormatName], FormatReport]
+) -> dict[Head, tuple[FormatFile, ...]]:
+    """Returns the further files in the folder of each module."""
+    pages = {}
+    for head in modules:
+        folder = outputs.folder / FOLDER / head
+        listed = {file.path for (of, _), report in reports.items() if of is head for file in report.files}
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        pages[head] = tuple(
+            FormatFile(path.relative_to(folder).as_posix(), sha256_of(path), path.stat().st_size)
+            for path in files
+            if path.relative_to(folder).as_posix() not in listed
+        )
+    return pages
 
 
 def _collect(

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from pipeline.base.extras import install_line
 from pipeline.base.fault import Fault
-from pipeline.facts.formats import DEFAULT, FormatName, parse_names
+from pipeline.facts.formats import DEFAULT, FormatName, parse_names, split_names
 from pipeline.forms.precision import Precision
 from pipeline.litert import forms as litert
 from pipeline.onnx_form import forms as onnx
@@ -89,7 +89,7 @@ def select_formats(words: Iterable[str]) -> tuple[Format, ...]:
     Raises:
         Fault: for an unknown name.
     """
-    names = [name for word in words for name in word.replace(",", " ").split()] or DEFAULT
+    names = [name for word in words for name in split_names(word)] or DEFAULT
     return of_names(parse_names(names, "FORMATS"))
 
 

@@ -8,7 +8,7 @@ the speed of their twins is measured, one after another.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -77,12 +77,12 @@ class Outcome:
     """What became of a task.
 
     Attributes:
-        refused: why the formats of a runtime cannot be made, a clause by the runtime's name.
+        refused: why formats cannot be made, a clause for each.
         runs: what TensorFlow computed.
         speeds: of the twins.
     """
 
-    refused: dict[str, str]
+    refused: dict[FormatName, str]
     runs: TensorFlowRuns
     speeds: Mapping[FormatName, Run] = field(default_factory=dict)
 
@@ -106,26 +106,26 @@ def _write(task: Task) -> None:
     """Writes the files of a module, and notes which formats it cannot have."""
     start_tensorflow()
     module = read_module(Path(task.module), Path(task.member) if task.member else None)
-    refused: dict[str, str] = {}
-    if task.of(Runtime.TENSORFLOW) or task.of(Runtime.LITERT):
+    folder = Path(task.folder)
+    refused: dict[FormatName, str] = {}
+
+    def attempt(formats: Sequence[Format], write: Callable[[], object]) -> None:
         try:
-            _write_plain(module, Path(task.folder))
-            if FormatName.BFLOAT16 in task.formats:
-                write_bfloat16(module.folder, Path(task.folder, FORMATS[FormatName.BFLOAT16].path))
+            write()
         except Fault as fault:
-            refused |= {Runtime.TENSORFLOW: str(fault), Runtime.LITERT: str(fault)}
-    if task.of(Runtime.LITERT) and Runtime.LITERT not in refused:
-        try:
-            _write_litert(module, Path(task.folder), _precisions(task.of(Runtime.LITERT)))
-        except Fault as fault:
-            refused[Runtime.LITERT] = str(fault)
-    if task.of(Runtime.ONNX):
-        try:
-            _write_onnx(module, Path(task.folder), _precisions(task.of(Runtime.ONNX)))
-        except Fault as fault:
-            refused[Runtime.ONNX] = str(fault)
-    clauses = {runtime: _without_places(reason, task) for runtime, reason in refused.items()}
-    Path(task.notes, "refused.json").write_text(json.dumps(clauses), encoding="utf-8")
+            refused.update(dict.fromkeys((each.name for each in formats), _without_places(str(fault), task)))
+
+    plain, litert, onnx = task.of(Runtime.TENSORFLOW), task.of(Runtime.LITERT), task.of(Runtime.ONNX)
+    twins = [each for each in plain if each.name is FormatName.BFLOAT16]
+    if plain or litert:
+        attempt([*(each for each in plain if each not in twins), *litert], lambda: _write_plain(module, folder))
+    for each in twins:
+        attempt([each], lambda each=each: write_bfloat16(module.folder, folder / each.path))  # type: ignore[misc]
+    if litert and not refused.keys() & {each.name for each in litert}:
+        attempt(litert, lambda: _write_litert(module, folder, _precisions(litert)))
+    if onnx:
+        attempt(onnx, lambda: _write_onnx(module, folder, _precisions(onnx)))
+    Path(task.notes, "refused.json").write_text(json.dumps(refused), encoding="utf-8")
 
 
 def _without_places(reason: str, task: Task) -> str:
@@ -194,7 +194,8 @@ def _measure(task: Task, images: np.ndarray | None) -> None:
 
 
 def _read_outcome(notes: Path) -> Outcome:
-    refused = json.loads((notes / "refused.json").read_text(encoding="utf-8"))
+    named = json.loads((notes / "refused.json").read_text(encoding="utf-8"))
+    refused = {FormatName(name): reason for name, reason in named.items()}
     outputs = np.load(notes / "module.npy") if (notes / "module.npy").exists() else None
     names = [name for name in FormatName if (notes / f"{name}.json").exists()]
     twins = {name: parse_json(TwinRun, (notes / f"{name}.json").read_text(encoding="utf-8")) for name in names}

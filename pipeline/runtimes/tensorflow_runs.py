@@ -121,9 +121,13 @@ def _caller(model: Any) -> Callable[[np.ndarray], np.ndarray]:
 
 def _run_whole(call: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
     """Returns the outputs of images in whole batches, since XLA compiles a module for every size."""
-    missing = -len(images) % BATCH
-    padded = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)])
-    return run_batches(call, padded, BATCH)[: len(images)]
+    whole = len(images) // BATCH * BATCH
+    parts = [call(images[first : first + BATCH]) for first in range(0, whole, BATCH)]
+    if rest := len(images) - whole:
+        last = np.zeros((BATCH, *images.shape[1:]), images.dtype)
+        last[:rest] = images[whole:]
+        parts.append(call(last)[:rest])
+    return np.concatenate(parts)
 
 
 def _gradients(model: Any, test: SelfTest) -> dict[str, Any]:

@@ -9,9 +9,16 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.forms.precision import Precision
-from pipeline.forms.quality import BARS, Quality, check, compare
+from pipeline.forms.quality import BARS, Quality, check, compare, smallest_cosine
 
 GOOD = Quality(size=0.33, images=1000, cosine=0.999, same_class=0.996, top1=0.922, float32_top1=0.919)
+
+
+def test_rows_of_zeros_are_like_each_other_and_no_other() -> None:
+    rows = np.array([[0, 0], [3, 4]], np.float32)
+    assert smallest_cosine(rows, rows) == pytest.approx(1)
+    assert smallest_cosine(rows, rows + np.float32([[1, 0], [0, 0]])) == 0
+    assert np.isnan(smallest_cosine(rows, rows * np.nan))
 
 
 def test_a_file_within_its_bar_passes() -> None:

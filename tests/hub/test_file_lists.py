@@ -39,7 +39,7 @@ def test_formats_that_the_card_shows_are_not_shown_twice(hub: Path) -> None:
     assert card
     for path in {card.path, card.page}:
         with (hub / path).open("a") as stream:
-            stream.write("\n## Other formats\n\nLiteRT.\n")
+            stream.write("\n## Other formats\n\n[LiteRT](2/model.tflite)\n")
     (hub / website.MANIFEST).unlink()  # the index lists the card of before
     website.build(hub, read_index(hub))
     shown = Page(page)

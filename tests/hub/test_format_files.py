@@ -77,6 +77,34 @@ def test_formats_may_come_later_and_stay(member: Path, new_hub: Path) -> None:
     assert len(read_index(new_hub).modules["tester/mini_fe/1"].formats) == 2
 
 
+def test_a_published_format_that_fails_its_checks_by_now_is_not_hidden(member: Path, new_hub: Path) -> None:
+    write_formats(member)
+    publish(member, new_hub)
+    write_formats(member, ("plain", "litert", "onnx"), left_out={"litert-int8": "same class 0.97 (at least 0.995)"})
+    message = f"{HANDLE}: it is published as litert-int8, which would be left out now: same class 0.97 .* raise module"
+    with pytest.raises(Fault, match=message):
+        publish(member, new_hub)
+    write_formats(member, ("plain", "litert", "onnx"))  # whoever names others keeps it
+    publish(member, new_hub)
+    assert "model_int8.tflite" in listed(new_hub)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [("the Fashion-MNIST test set", "a set\\n", "of is 'a set"), ("0.99952", "NaN", "Out of range float values")],
+)
+def test_what_no_index_can_say_is_refused(member: Path, new_hub: Path, old: str, new: str, reason: str) -> None:
+    """Such an index would be the end of every command on the hub."""
+    write_formats(member)
+    text = (member / "formats.json").read_text()
+    assert old in text
+    (member / "formats.json").write_text(text.replace(old, new))
+    with pytest.raises(Fault, match=f"{HANDLE}: the index cannot say what was made of it .*{reason}"):
+        publish(member, new_hub)
+    write_formats(member)
+    publish(member, new_hub)
+
+
 def test_a_published_format_never_changes(member: Path, new_hub: Path) -> None:
     write_formats(member)
     publish(member, new_hub)

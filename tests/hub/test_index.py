@@ -261,7 +261,6 @@ def test_formats_are_read_as_they_are_written(published: Path) -> None:
     ("formats", "reason"),
     [
         ([], r"TypeError: formats is \[\]"),
-        ({"tflite": LITERT}, "ValueError: 'tflite' is not a valid FormatName"),
         ({"xla": LITERT}, "ValueError: formats has xla, which is the module itself"),
         ({"litert": "a file"}, "TypeError: litert is 'a file'"),
         ({"litert": {"precision": "int8"}}, "KeyError: 'files'"),
@@ -284,6 +283,11 @@ def test_malformed_formats_are_refused(published: Path, formats: object, reason:
         entry["formats"] = json.loads(text)
     with pytest.raises(Fault, match=rf"the entry sayakpaul/vit_s16_classification/1 is malformed .*{reason}"):
         parse_index(published, document)
+
+
+def test_formats_of_newer_programs_are_ignored(published: Path) -> None:
+    written = read_document(published)["modules"][f"{DEMO}/1"] | {"formats": {"onnx": ONNX, "hologram": LITERT}}
+    assert [each.name for each in read_module(f"{DEMO}/1", written).formats] == ["onnx"]
 
 
 def with_formats(entry: ModuleEntry, *names: str) -> ModuleEntry:

@@ -15,7 +15,7 @@ from pipeline.base.verdict import Verdict
 from pipeline.facts.formats import FormatName, OnImages
 from pipeline.facts.report import Rung
 from pipeline.forms.precision import Precision
-from pipeline.forms.quality import Bar
+from pipeline.forms.quality import EXACT, Bar
 from pipeline.forms.running import run_files
 from pipeline.litert import running as litert
 from pipeline.onnx_form import running as onnxruntime
@@ -108,8 +108,10 @@ def test_quantized_files_are_judged_by_the_cosine(angle: float, passes: bool, tm
     other *= np.linalg.norm(OUTPUTS) / np.linalg.norm(other)
     test = replace(TEST, outputs=math.cos(angle) * OUTPUTS + math.sin(angle) * other)
     ladder = climb("litert-int8", tmp_path, test)
-    cosine, batches = ladder
+    cosine, error, batches = ladder
     assert cosine.value == pytest.approx(math.cos(angle), abs=1e-5)
+    assert error.value is not None
+    assert 0 < error.value < 0.25
     assert batches.value == pytest.approx(1)
     assert failures(ladder) == ("" if passes else f"cosine {math.cos(angle):.5f} (at least 0.99)")
 
@@ -156,9 +158,28 @@ def test_a_cosine_of_other_shapes_or_zeros_passes_nothing() -> None:
     ones = np.ones((1, 3), np.float32)
     test = replace(TEST, outputs=ones)
     wanted = FORMATS[FormatName.LITERT_INT8]
-    assert failures(judge_file(Head.FE, wanted, [2 * ones, 2 * ones], test)) == ""
-    for got in (np.ones((1, 2), np.float32), 0 * ones, np.full_like(ones, np.nan)):
-        assert failures(judge_file(Head.FE, wanted, [got, got], test)).startswith("cosine nan")
+    test = replace(test, scale=1.0)
+    assert failures(judge_file(Head.FE, wanted, [1.2 * ones, 1.2 * ones], test)) == ""
+    for got, cosine in (
+        (np.ones((1, 2), np.float32), "nan"),
+        (0 * ones, "0.00000"),
+        (np.full_like(ones, np.nan), "nan"),
+    ):
+        assert failures(judge_file(Head.FE, wanted, [got, got], test)).startswith(f"cosine {cosine}")
+    # A factor leaves the cosine as it is, and that of single outputs tells nothing.
+    for factor, columns in ((7, 3), (1.5, 1)):
+        one = replace(test, outputs=ones[:, :columns])
+        got = factor * ones[:, :columns]
+        assert failures(judge_file(Head.CLASSIFICATION, wanted, [got, got], one)).startswith("relative error ")
+
+
+def test_files_of_float32_are_judged_on_images_too() -> None:
+    assert judge_quality(Head.FE, EXACT, 1, None)[0].verdict is Verdict.NOT_MEASURED
+    assert failures(judge_quality(Head.CLASSIFICATION, EXACT, 1, replace(GOOD, cosine=0.99995, same_class=1.0))) == ""
+    bad = replace(GOOD, cosine=math.nan, same_class=0.55)
+    assert failures(judge_quality(Head.CLASSIFICATION, EXACT, 1, bad)) == (
+        "cosine on images nan (at least 0.9999); same class 0.55000 (at least 0.995)"
+    )
 
 
 RUN = TwinRun(
