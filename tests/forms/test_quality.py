@@ -17,7 +17,7 @@ GOOD = Quality(size=0.33, images=1000, cosine=0.999, same_class=0.996, top1=0.92
 def test_rows_of_zeros_are_like_each_other_and_no_other() -> None:
     rows = np.array([[0, 0], [3, 4]], np.float32)
     assert smallest_cosine(rows, rows) == pytest.approx(1)
-    assert smallest_cosine(rows, rows + np.float32([[1, 0], [0, 0]])) == 0
+    assert smallest_cosine(rows, rows + np.array([[1, 0], [0, 0]], np.float32)) == 0
     assert np.isnan(smallest_cosine(rows, rows * np.nan))
 
 
