@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.verification import Verification
+from pipeline.facts.formats import Formats, formats_text
 from pipeline.facts.report import CheckpointFacts, Report
 from tests.conftest import copy_project, make, serving_folder, write_collection, write_weights
 from tests.make_plans import AFTER_CONVERT, ALL, COLLECTION_PAGE, planned, replace, snapshot, stages_of, stages_run
@@ -80,6 +81,7 @@ def test_cards_follow_the_lock_file_and_a_second_make_does_nothing(tmp_path: Pat
         (made / head / "saved_model.pb").touch()
     checkpoint = CheckpointFacts(**(record | {"bytes": 1, "verification": Verification.UNVERIFIED}))
     write_report(made / "report.json", dataclasses.replace(report, checkpoint=checkpoint))
+    (made / "formats.json").write_text(formats_text(Formats("mini", {}, {}, {})))
 
     def makes_cards(statement: str) -> bool:
         done = make(tree, *card)
@@ -198,7 +200,8 @@ def test_require_accuracy_needs_images_where_a_long_stage_runs_and_only_there(tr
     replace(tree / "model_cards/tiny/mini.yaml", "  images: images\n", "")
     card, images = ("-j4", "card", "MODEL=mini", "REQUIRE_ACCURACY=1"), f"IMAGENET={tmp_path}"
     assert planned(tree, *card, images) == stages_of("mini", {"validate", "formats", "card"})  # writes the stamps
-    (tree / "artifacts/mini/report.json").touch()
+    for name in ("report.json", "formats.json"):
+        (tree / "artifacts/mini" / name).touch()
     # What IMAGENET measured stays, without IMAGENET.
     for goal in ("card", "publish"):
         done = make(tree, "-j4", goal, "MODEL=mini", "REQUIRE_ACCURACY=1")

@@ -134,6 +134,17 @@ def test_what_try_it_shows_is_listed_and_made_again(copy: Path, stage: Stage) ->
 
 
 @pytest.mark.slow
+def test_what_images_measured_stays_without_images(copy: Path, stage: Stage) -> None:
+    before = files_of(copy / "mini")
+    replace(copy / "tiny/mini.yaml", "  images: images\n  examples: 2\n", "  imagenet: true\n")
+    assert stage("member_formats", copy / "tiny/mini.yaml", copy / "mini", "--formats", "xla,onnx").returncode == 0
+    (report,) = formats_of(copy).modules[Head.FE]
+    assert report.on_images is not None
+    assert report.on_images.images == 12
+    assert files_of(copy / "mini/formats/fe")["onnx/model.onnx"] == before["formats/fe/onnx/model.onnx"]
+
+
+@pytest.mark.slow
 def test_a_damaged_file_is_made_again_and_no_other(copy: Path, stage: Stage) -> None:
     before = files_of(copy / "mini/formats")
     (copy / "mini/formats/fe/onnx/model.onnx").write_bytes(b"damaged")

@@ -28,7 +28,7 @@ class MemberOutputs:
         folder: of its outputs, with a SavedModel for each head; it gets formats.json and the folder formats.
         formats: which to make of both modules.
         code: a digest of the code that makes them.
-        images_key: what the images are, and how they are prepared, in any words; "" for none.
+        images_key: what the images are, and how they are prepared, in any words; "" where none are given.
     """
 
     member: Path
@@ -80,7 +80,8 @@ def make_member(
             for file in report.files:
                 _share(outputs.folder / FOLDER / head / file.path, folder / head / file.path)
         add_files(modules, folder)
-    reports = current | made
+    reports, kept = current | made, {pair: known.keys[pair] for pair in current}
+    keys |= kept
     formats = replace(_collect(outputs, modules, reports, keys), pages=_list_pages(outputs, modules, reports))
     write_text(outputs.report, formats_text(formats))
     return formats
@@ -114,10 +115,11 @@ def _make_missing(
 
 
 def _key(module: Module, wanted: Format, outputs: MemberOutputs) -> str:
-    """Returns a digest of what a format is made from, with what, and what it is measured on."""
+    """Returns a digest of what a format is made from, and with what, and one of the images; "" without images."""
     versions = {package: version(package) for package in wanted.runtime.packages}
-    facts = [asdict(module.facts), versions, outputs.code, outputs.images_key, wanted.name]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    facts = [asdict(module.facts), versions, outputs.code, wanted.name]
+    made = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    return f"{made}:{hashlib.sha256(outputs.images_key.encode()).hexdigest() if outputs.images_key else ''}"
 
 
 def _read_known(outputs: MemberOutputs) -> _Known:
@@ -132,8 +134,10 @@ def _read_known(outputs: MemberOutputs) -> _Known:
 
 
 def _is_current(pair: tuple[Head, FormatName], key: str, known: _Known, outputs: MemberOutputs, how: How) -> bool:
-    report = known.reports.get(pair)
-    if report is None or known.keys.get(pair) != key or (report.left_out and how.required):
+    report, before = known.reports.get(pair), known.keys.get(pair, "")
+    # What was measured on images stays where a later command gives none, as in report.json.
+    is_same = before == key or (not outputs.images_key and before.startswith(key))
+    if report is None or not is_same or (report.left_out and how.required):
         return False
     folder = outputs.folder / FOLDER / pair[0]
     return all(

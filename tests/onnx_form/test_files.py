@@ -207,6 +207,6 @@ def test_files_that_onnxruntime_cannot_read_or_run(written: Path, tmp_path: Path
     path.write_bytes(b"no model")
     with pytest.raises(Fault, match=r"model.onnx: onnxruntime cannot load it \(.*\); write it again"):
         Model(path, threads=1)
-    model = Model(written / "mini/classification/model.onnx", threads=1)
+    model = Model(written / "mini/classification" / file_name(Precision.FLOAT32), threads=1)
     with pytest.raises(Fault, match=r"model.onnx: onnxruntime fails on images, float32 \(1, 9, 9, 3\)"):
         model(np.zeros((1, 9, 9, 3), np.float32))
