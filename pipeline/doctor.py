@@ -66,9 +66,7 @@ def render_json(diagnosis: Diagnosis) -> str:
 def render_text(diagnosis: Diagnosis) -> str:
     """Returns all facts and findings for a person."""
     model = diagnosis.model
-    facts = list(_facts(model))
-    width = max(26, *(len(name) + 1 for name, _ in facts))
-    table = [f"  {name:<{width}}{value}" for name, value in facts]
+    table = [f"  {name:<25} {value}" for name, value in _facts(model)]
     faults = ["faults:", *(_finding_lines(model, diagnosis.faults) or ["  none"])]
     rules = _finding_lines(model, diagnosis.publication) or [
         f"  it keeps every rule{', but for the faults' if diagnosis.faults else ''}"

@@ -101,7 +101,7 @@ def test_a_default_format_below_its_bar_is_left_out_with_the_reason(outputs: Pat
     assert f"formats mini: fe litert-int8: left out: {report.left_out}\n" in (outputs / "log.txt").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_format_that_was_asked_for_must_keep_its_bar(copy: Path, stage: Stage) -> None:
     before = files_of(copy / "mini")
     done = stage("member_formats", copy / "tiny/mini.yaml", copy / "mini", "--formats", "litert-int8")
@@ -133,7 +133,7 @@ def test_what_try_it_shows_is_listed_and_made_again(copy: Path, stage: Stage) ->
     assert files_of(copy / "mini/formats") == before
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_images_measured_stays_without_images(copy: Path, stage: Stage) -> None:
     before = files_of(copy / "mini")
     replace(copy / "tiny/mini.yaml", "  images: images\n  examples: 2\n", "  imagenet: true\n")
