@@ -197,6 +197,22 @@ def _link(sibling: Path, path: Path) -> None:
         sibling.replace(path)
 
 
+def share_file(source: Path, copy: Path) -> None:
+    """Gives a file a second name, or copies it where the file system gives none; makes the folder of the name.
+
+    Raises:
+        OSError: when there is a file of that name, or it cannot be written; a copy's has the name.
+    """
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        copy.hardlink_to(source.resolve())
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        with naming(copy):
+            shutil.copyfile(source, copy)
+
+
 @contextmanager
 def _filling(path: Path, place: Callable[[Path, Path], object]) -> Iterator[BinaryIO]:
     """Opens a sibling for writing; calls `place` with it and `path` once the block ends without an exception."""

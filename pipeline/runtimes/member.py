@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipeline.base.fault import Fault
-from pipeline.base.files import NO_LINKS, naming, replacing_folder, sha256_of, write_text
+from pipeline.base.files import replacing_folder, sha256_of, share_file, write_text
 from pipeline.base.heads import Head
 from pipeline.facts.formats import FormatFile, FormatName, FormatReport, Formats, formats_text, load_formats
 from pipeline.runtimes.judging import Images
@@ -78,7 +78,8 @@ def make_member(
         made = _make_missing(outputs, modules, current, folder, images, how)
         for (head, _), report in current.items():
             for file in report.files:
-                _share(outputs.folder / FOLDER / head / file.path, folder / head / file.path)
+                if not (folder / head / file.path).exists():  # two formats may have one
+                    share_file(outputs.folder / FOLDER / head / file.path, folder / head / file.path)
         add_files(modules, folder)
     reports, kept = current | made, {pair: known.keys[pair] for pair in current}
     keys |= kept
@@ -146,20 +147,6 @@ def _is_current(pair: tuple[Head, FormatName], key: str, known: _Known, outputs:
         and sha256_of(folder / file.path) == file.sha256
         for file in report.files
     )
-
-
-def _share(file: Path, copy: Path) -> None:
-    """Gives a file a second name, or copies it; two formats may share one."""
-    if copy.exists():
-        return
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        copy.hardlink_to(file.resolve())
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        with naming(copy):
-            copy.write_bytes(file.read_bytes())
 
 
 def _list_pages(

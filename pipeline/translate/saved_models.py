@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.base.fault import Fault
-from pipeline.base.files import NO_LINKS, naming, replacing_folder
+from pipeline.base.files import replacing_folder, share_file
 from pipeline.saved_model.files import GRAPH_FILES, belongs_to_model, walk_model
 from pipeline.saved_model.graph import find_empty_attributes, parse
 from pipeline.translate.half_precision import HalfType
@@ -88,12 +88,4 @@ def _share_files(source: Path, folder: Path, own: Mapping[str, bytes]) -> None:
         name = path.relative_to(source).as_posix()
         if not belongs_to_model(name) or name in (*GRAPH_FILES, "fingerprint.pb", *own) or not path.is_file():
             continue
-        copy = folder / name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            copy.hardlink_to(path.resolve())
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            with naming(copy):
-                copy.write_bytes(path.read_bytes())
+        share_file(path, folder / name)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.base.files import locked, replacing, replacing_folder, write_text
+from pipeline.base.files import locked, replacing, replacing_folder, share_file, write_text
 from pipeline.base.progress import Progress
 from tests.conftest import ROOT, without_privileges
 
@@ -248,3 +248,20 @@ def test_a_place_that_cannot_be_written_is_named_itself(tmp_path: Path) -> None:
     done = subprocess.run(limit, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stderr.startswith(f"test: cannot use {tmp_path}/b: the file is too large for the file system")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_file_gets_a_second_name_or_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "model"
+    source.write_bytes(b"weights")
+    share_file(source, tmp_path / "a/linked")
+    assert source.samefile(tmp_path / "a/linked")
+    with pytest.raises(FileExistsError):
+        share_file(source, tmp_path / "a/linked")
+
+    def refuse(path: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link", str(target), None, str(path))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    share_file(source, tmp_path / "b/copied")
+    assert (tmp_path / "b/copied").read_bytes() == b"weights"
+    assert not source.samefile(tmp_path / "b/copied")
