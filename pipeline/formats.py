@@ -47,9 +47,7 @@ def main(arguments: Sequence[str]) -> str:
     check_target(args.module, args.out)
     module = read_module(args.module, args.member)
     with Status(f"formats {module.facts.publication.title}") as status:
-        write_formats(
-            module, args.member, args.out, formats, status.begin, lambda report: status.print(describe(report))
-        )
+        write_formats(module, args.out, formats, status.begin, lambda report: status.print(describe(report)))
     return f"{module.facts.publication.title}: {len(formats)} format{'s' if len(formats) > 1 else ''} in {args.out}"
 
 

@@ -235,14 +235,13 @@ def test_a_module_that_fails_its_selftest_has_no_formats(module: Module, tmp_pat
     wrong = replace(module, test=replace(module.test, outputs=module.test.outputs + np.float32(0.1)))
     message = f"{tmp_path}/out/onnx/model.onnx: it fails its checks: parity "
     with pytest.raises(Fault, match=f"^{re.escape(message)}"):
-        write_formats(wrong, None, tmp_path / "out", select_formats(["onnx"]))
+        write_formats(wrong, tmp_path / "out", select_formats(["onnx"]))
     assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.long
-def test_a_second_run_gives_the_same_bytes(written: Path, published: Path, module: Module, tmp_path: Path) -> None:
-    member = published / "model_cards/tiny/mini.yaml"
-    write_formats(module, member, tmp_path / "out", select_formats(FORMATS))
+def test_a_second_run_gives_the_same_bytes(written: Path, module: Module, tmp_path: Path) -> None:
+    write_formats(module, tmp_path / "out", select_formats(FORMATS))
     files = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert files == FILES
     assert [name for name in files if sha256_of(tmp_path / "out" / name) != sha256_of(written / name)] == []

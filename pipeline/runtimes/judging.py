@@ -103,15 +103,14 @@ def judge_file(head: Head, wanted: Format, outputs: Sequence[np.ndarray], test: 
         test: the self-test, whose outputs are those of the JAX model in float64.
     """
     whole, count = outputs[-1], len(test.pixels)
+    errors = [test.relative_error(each[:count]) for each in outputs]
     if wanted.precision is Precision.FLOAT32:
-        errors = [test.relative_error(each[:count]) for each in outputs]
         spread = [largest_error(each, whole, test.scale) for each in outputs[:-1]]
         return (
             _rung(PARITY, head, float(np.max(errors)), test.tolerance),
             _rung("batch sizes", head, float(np.max(spread)), test.tolerance),
         )
     bar = BARS[wanted.precision]
-    errors = [test.relative_error(each[:count]) for each in outputs]
     cosines = [smallest_cosine(each[:count], test.outputs) for each in outputs]
     between = [smallest_cosine(each, whole) for each in outputs[:-1]]
     return (

@@ -1,7 +1,7 @@
 """Makes the formats of modules, and proves each in its own runtime."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,13 +34,11 @@ class Subject:
 
     Attributes:
         module: the module.
-        member: the YAML file of its member, or None.
         formats: which to make.
         folder: of all of them; an empty one, which keeps those that were made.
     """
 
     module: Module
-    member: Path | None
     formats: tuple[Format, ...]
     folder: Path
 
@@ -122,9 +120,8 @@ def _pairs(subjects: Sequence[Subject], outcomes: Sequence[Outcome]) -> list[tup
 
 def _task(subject: Subject, temporary: str) -> Task:
     notes = Path(tempfile.mkdtemp(dir=temporary))
-    member = str(subject.member) if subject.member else None
     names = tuple(each.name for each in subject.formats)
-    return Task(str(subject.module.folder), member, str(subject.folder), str(notes), names)
+    return Task(str(subject.module.folder), subject.module.facts, str(subject.folder), str(notes), names)
 
 
 def _save(images: Images | None, temporary: str) -> Path | None:
@@ -249,15 +246,16 @@ def _files(subject: Subject, wanted: Format, packed: bool) -> tuple[FormatFile, 
     """Returns the files of a format, the one to load first; packs a SavedModel."""
     path = subject.folder / wanted.path
     if not wanted.is_folder:
-        return _described(subject.folder, [path, *(subject.folder / name for name in wanted.beside)])
+        return describe_files(subject.folder, [path, *(subject.folder / name for name in wanted.beside)])
     if not packed:
-        return _described(subject.folder, sorted(each for each in path.rglob("*") if each.is_file()))
+        return describe_files(subject.folder, sorted(each for each in path.rglob("*") if each.is_file()))
     archive = subject.folder / wanted.published
     sha256 = pack(path, archive, f"package {wanted.published}").sha256
     return (FormatFile(wanted.published, sha256, archive.stat().st_size),)
 
 
-def _described(folder: Path, paths: Sequence[Path]) -> tuple[FormatFile, ...]:
+def describe_files(folder: Path, paths: Iterable[Path]) -> tuple[FormatFile, ...]:
+    """Returns the path below a folder, the digest and the size of files."""
     return tuple(
         FormatFile(path.relative_to(folder).as_posix(), sha256_of(path), path.stat().st_size) for path in paths
     )

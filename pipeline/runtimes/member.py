@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from pipeline.base.files import replacing_folder, sha256_of, share_file, write_t
 from pipeline.base.heads import Head
 from pipeline.facts.formats import FormatFile, FormatName, FormatReport, Formats, formats_text, load_formats
 from pipeline.runtimes.judging import Images
-from pipeline.runtimes.making import How, Subject, make_formats
+from pipeline.runtimes.making import How, Subject, describe_files, make_formats
 from pipeline.runtimes.modules import Module, read_module
 from pipeline.runtimes.table import Format
 
@@ -83,7 +83,7 @@ def make_member(
         add_files(modules, folder)
     reports, kept = current | made, {pair: known.keys[pair] for pair in current}
     keys |= kept
-    formats = replace(_collect(outputs, modules, reports, keys), pages=_list_pages(outputs, modules, reports))
+    formats = _collect(outputs, modules, reports, keys)
     write_text(outputs.report, formats_text(formats))
     return formats
 
@@ -97,11 +97,7 @@ def _make_missing(
     how: How,
 ) -> dict[tuple[Head, FormatName], FormatReport]:
     missing = {head: tuple(each for each in outputs.formats if (head, each.name) not in current) for head in modules}
-    subjects = [
-        Subject(module, outputs.member, missing[head], folder / head)
-        for head, module in modules.items()
-        if missing[head]
-    ]
+    subjects = [Subject(module, missing[head], folder / head) for head, module in modules.items() if missing[head]]
     if not subjects:
         return {}
     try:
@@ -156,13 +152,9 @@ def _list_pages(
     pages = {}
     for head in modules:
         folder = outputs.folder / FOLDER / head
-        listed = {file.path for (of, _), report in reports.items() if of is head for file in report.files}
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        pages[head] = tuple(
-            FormatFile(path.relative_to(folder).as_posix(), sha256_of(path), path.stat().st_size)
-            for path in files
-            if path.relative_to(folder).as_posix() not in listed
-        )
+        listed = {folder / file.path for (of, _), report in reports.items() if of is head for file in report.files}
+        files = {path for path in folder.rglob("*") if path.is_file()}
+        pages[head] = describe_files(folder, sorted(files - listed))
     return pages
 
 
@@ -178,4 +170,5 @@ def _collect(
         modules={head: tuple(reports[head, name] for name in names) for head in modules},
         contents={head: module.facts.content_sha256 for head, module in modules.items()},
         keys={head: {name: keys[head, name] for name in names} for head in modules},
+        pages=_list_pages(outputs, modules, reports),
     )

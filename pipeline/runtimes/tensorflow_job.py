@@ -21,10 +21,11 @@ from pipeline.base.fault import Fault
 from pipeline.base.jobs import run_job, start_copy, start_job
 from pipeline.base.strict_json import STRICT, parse_json
 from pipeline.facts.formats import FormatName
+from pipeline.forms.facts import Facts
 from pipeline.forms.precision import Precision
 from pipeline.forms.running import Run
 from pipeline.proof.loaders import read_selftest
-from pipeline.runtimes.modules import Module, example_images, read_module
+from pipeline.runtimes.modules import example_images
 from pipeline.runtimes.table import FORMATS, Format, Runtime
 from pipeline.runtimes.tensorflow_runs import TensorFlowRuns, TwinRun, measure_speed, run_modules
 from pipeline.saved_model.load import import_tensorflow, start_tensorflow
@@ -40,14 +41,14 @@ class Task:
 
     Attributes:
         module: its SavedModel.
-        member: the YAML file of its member, or None.
+        facts: what its files say of it.
         folder: of all its formats; it exists and is empty.
         notes: a folder for what is measured.
         formats: which to write.
     """
 
     module: str
-    member: str | None
+    facts: Facts
     folder: str
     notes: str
     formats: tuple[FormatName, ...]
@@ -105,8 +106,7 @@ def write_and_run(tasks: Sequence[Task], images: Path | None) -> list[Outcome]:
 def _write(task: Task) -> None:
     """Writes the files of a module, and notes which formats it cannot have."""
     start_tensorflow()
-    module = read_module(Path(task.module), Path(task.member) if task.member else None)
-    folder = Path(task.folder)
+    module, folder = Path(task.module), Path(task.folder)
     refused: dict[FormatName, str] = {}
 
     def attempt(formats: Sequence[Format], write: Callable[[], object]) -> None:
@@ -120,11 +120,11 @@ def _write(task: Task) -> None:
     if plain or litert:
         attempt([*(each for each in plain if each not in twins), *litert], lambda: _write_plain(module, folder))
     for each in twins:
-        attempt([each], lambda each=each: write_bfloat16(module.folder, folder / each.path))  # type: ignore[misc]
+        attempt([each], partial(write_bfloat16, module, folder / each.path))
     if litert and not refused.keys() & {each.name for each in litert}:
-        attempt(litert, lambda: _write_litert(module, folder, _precisions(litert)))
+        attempt(litert, lambda: _write_litert(task.facts, folder, _precisions(litert)))
     if onnx:
-        attempt(onnx, lambda: _write_onnx(module, folder, _precisions(onnx)))
+        attempt(onnx, lambda: _write_onnx(module, task.facts, folder, _precisions(onnx)))
     Path(task.notes, "refused.json").write_text(json.dumps(refused), encoding="utf-8")
 
 
@@ -140,13 +140,13 @@ def _precisions(formats: Sequence[Format]) -> tuple[Precision, ...]:
     return tuple(dict.fromkeys((Precision.FLOAT32, *(each.precision for each in formats))))
 
 
-def _write_plain(module: Module, folder: Path) -> None:
+def _write_plain(module: Path, folder: Path) -> None:
     from pipeline.translate.saved_models import write_plain
 
-    write_plain(module.folder, folder / _PLAIN)
+    write_plain(module, folder / _PLAIN)
 
 
-def _write_litert(module: Module, folder: Path, precisions: Sequence[Precision]) -> None:
+def _write_litert(facts: Facts, folder: Path, precisions: Sequence[Precision]) -> None:
     from pipeline.litert.converting import convert_to
     from pipeline.litert.files import write_converted
 
@@ -154,16 +154,16 @@ def _write_litert(module: Module, folder: Path, precisions: Sequence[Precision])
     converted.mkdir()
     for precision in precisions:
         (converted / precision).write_bytes(convert_to(folder / _PLAIN, precision))
-    write_converted(converted, folder, module.facts, None, precisions)
+    write_converted(converted, folder, facts, None, precisions)
     for precision in precisions:
         (converted / precision).unlink()
     converted.rmdir()
 
 
-def _write_onnx(module: Module, folder: Path, precisions: Sequence[Precision]) -> None:
+def _write_onnx(module: Path, facts: Facts, folder: Path, precisions: Sequence[Precision]) -> None:
     from pipeline.onnx_form.files import write_files
 
-    write_files(module.folder, folder / ".onnx", module.facts, None, precisions)
+    write_files(module, folder / ".onnx", facts, None, precisions)
     for path in (folder / ".onnx").iterdir():
         path.rename(folder / path.name)
     (folder / ".onnx").rmdir()

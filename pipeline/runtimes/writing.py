@@ -26,7 +26,6 @@ _FOLDERS = tuple(each.path for each in FORMATS.values() if each.is_folder)
 
 def write_formats(
     module: Module,
-    member: Path | None,
     target: Path,
     formats: Sequence[Format],
     begin: Callable[[str], None] = lambda activity: None,
@@ -36,7 +35,6 @@ def write_formats(
 
     Args:
         module: the module.
-        member: the YAML file of its member, or None.
         target: the folder; a new one, an empty one, or one that this function wrote.
         formats: which to write.
         begin: is told what is being done, in words.
@@ -54,7 +52,7 @@ def write_formats(
     how = How(required=True, packed=False, bars=bars, begin=begin, done=lambda head, report: done(report))
     with replacing_folder(target) as folder:
         try:
-            (reports,) = make_formats([Subject(module, member, tuple(formats), folder)], None, how)
+            (reports,) = make_formats([Subject(module, tuple(formats), folder)], None, how)
         except Fault as fault:
             raise Fault(str(fault).replace(str(folder), str(target))) from None
         write_text(folder / RECORD, render_record(module, reports))
