@@ -20,6 +20,7 @@ from pipeline.base.archives import EntryKind
 from pipeline.base.command import command_line, guarded
 from pipeline.base.fault import Fault, escape, list_names, show_name
 from pipeline.base.program import program
+from pipeline.base.sizes import show_size
 from pipeline.download import cache
 from pipeline.saved_model import runtimes
 from pipeline.saved_model.access import Kind
@@ -99,7 +100,7 @@ def _facts(model: Inspection) -> Iterator[tuple[str, str]]:
         if len(meta.signatures) > _LISTED:
             yield "signatures", f"{len(meta.signatures) - _LISTED:,} more"
     variables = model.variables
-    yield "variables", f"{variables.count}, {_size(variables.bytes)}; {variables.trainable} trainable"
+    yield "variables", f"{variables.count}, {show_size(variables.bytes)}; {variables.trainable} trainable"
     yield "gradients", {True: "saved", False: "not saved", None: "computed by TensorFlow"}[model.gradients]
     yield "files", _files(model.files)
 
@@ -124,7 +125,7 @@ def _files(files: Files) -> str:
     entries = [entry for entry in files.entries if entry.kind in (EntryKind.FILE, EntryKind.LINK)]
     own = [entry for entry in entries if belongs_to_model(entry.name.removeprefix(prefix))]
     others = f"; {len(entries) - len(own)} others beside them" if len(entries) > len(own) else ""
-    return f"{len(own)}, {_size(sum(entry.size for entry in own))}{others}"
+    return f"{len(own)}, {show_size(sum(entry.size for entry in own))}{others}"
 
 
 def _computation_facts(model: Inspection) -> Iterator[tuple[str, str]]:
@@ -173,7 +174,7 @@ def _stablehlo(model: Inspection) -> str:
     features = _range(module.features for module in modules)
     version = header if header == features else f"{header} in the header, features of {features}"
     count = f"{len(modules)} {'module' if len(modules) == 1 else 'modules'}"
-    return f"{version}; {count}, {_size(sum(module.size for module in modules))}"
+    return f"{version}; {count}, {show_size(sum(module.size for module in modules))}"
 
 
 def _range(versions: Iterable[str | None]) -> str:
@@ -193,10 +194,6 @@ def _shape(tensor: Tensor) -> str:
     if tensor.shape is None:
         return "of any shape"
     return "(" + ", ".join("?" if size is None else str(size) for size in tensor.shape) + ")"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count:,} bytes"
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -15,9 +15,10 @@ from pipeline.base.command import command
 from pipeline.base.environment import CONVERT, prepare_environment
 from pipeline.base.files import expand_home
 from pipeline.base.program import program
+from pipeline.base.sizes import show_size
 from pipeline.base.status import Status
 from pipeline.facts.formats import DEFAULT, FormatReport
-from pipeline.runtimes.judging import describe as describe_rung
+from pipeline.runtimes.judging import describe_run
 from pipeline.runtimes.modules import read_module
 from pipeline.runtimes.table import FORMATS, require_packages, select_formats
 from pipeline.runtimes.writing import check_target, write_formats
@@ -25,10 +26,8 @@ from pipeline.runtimes.writing import check_target, write_formats
 
 def describe(report: FormatReport) -> str:
     """Returns a line for a format: where it is, its size, and what was measured."""
-    size = sum(file.size for file in report.files)
-    shown = f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size:,} bytes"
-    ladder = "; ".join(describe_rung(rung) for rung in report.ladder)
-    return f"{report.name}: {FORMATS[report.name].path}, {shown}; {report.runtime} {report.version}: {ladder}"
+    size = show_size(sum(file.size for file in report.files))
+    return f"{report.name}: {FORMATS[report.name].path}, {size}; {describe_run(report)}"
 
 
 def main(arguments: Sequence[str]) -> str:

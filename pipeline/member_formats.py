@@ -5,7 +5,7 @@
 
 FOLDER holds the member's SavedModels. It gets formats/<head>/, laid out as below the version in a hub, and
 formats.json, what was measured of each (pipeline.facts.formats). A format that nobody asked for by name and that cannot
-be made, or falls below its bar, is left out, and formats.json says why; all others must pass. What is current is not
+be made, or fails a check, is left out, and formats.json says why; all others must pass. What is current is not
 made again.
 """
 
@@ -26,6 +26,7 @@ from pipeline.base.command import command
 from pipeline.base.environment import VALIDATE, prepare_environment
 from pipeline.base.fault import escape
 from pipeline.base.heads import Head
+from pipeline.base.sizes import show_size
 from pipeline.base.stage_code import StageCode
 from pipeline.base.status import Status
 from pipeline.base.yaml_sections import Member
@@ -36,7 +37,7 @@ from pipeline.images import image_set, labels
 from pipeline.images.decoding import decoded
 from pipeline.images.split import Split, add_split
 from pipeline.model.section import Model
-from pipeline.runtimes.judging import Images, describe
+from pipeline.runtimes.judging import Images, describe_run
 from pipeline.runtimes.making import How
 from pipeline.runtimes.member import MemberOutputs, make_member
 from pipeline.runtimes.modules import Module
@@ -113,9 +114,7 @@ def describe_format(head: Head, report: FormatReport) -> str:
     """Returns a line for a format."""
     if report.left_out:
         return f"{head} {report.name}: left out: {report.left_out}"
-    ladder = "; ".join(describe(rung) for rung in report.ladder)
-    shown = f"{report.size / 1e6:,.1f} MB" if report.size >= 1e5 else f"{report.size:,} bytes"
-    return f"{head} {report.name}: {shown}, {report.runtime} {report.version}: {ladder}"
+    return f"{head} {report.name}: {show_size(report.size)}, {describe_run(report)}"
 
 
 def add_trial(modules: Mapping[Head, Module], folder: Path, member: Member, task: Task | None) -> None:

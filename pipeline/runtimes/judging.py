@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.base.fault import list_names
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
-from pipeline.facts.formats import OnImages
+from pipeline.facts.formats import FormatReport, OnImages
 from pipeline.facts.report import Rung
 from pipeline.forms.precision import Precision
 from pipeline.forms.quality import BARS, Bar, smallest_cosine
@@ -59,6 +59,11 @@ def describe(rung: Rung) -> str:
     if rung.rung in _LEAST:
         return f"{rung.rung} {rung.value:.5f} (at least {rung.tolerance})"
     return f"{rung.rung} {rung.value:.2g} (at most {rung.tolerance:g})"
+
+
+def describe_run(report: FormatReport) -> str:
+    """Returns where a format was proven, and its rungs: "LiteRT 2.3.0: parity 3.1e-07 (at most 1e-05); ..."."""
+    return f"{report.runtime} {report.version}: {'; '.join(map(describe, report.ladder))}"
 
 
 def failures(ladder: Sequence[Rung]) -> str:
