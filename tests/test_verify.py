@@ -57,7 +57,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A signed hub that no test changes."""
     hub = hubs.write_hub(tmp_path_factory.mktemp("signed"))
     for handle in (DEMO, FE):
-        add_formats(hub, handle, {"litert": {"model.tflite": f"LiteRT of {handle}".encode()}})
+        litert, plain = ({name: f"{name} of {handle}".encode()} for name in ("model.tflite", "plain.tar.gz"))
+        add_formats(hub, handle, {"litert": litert, "plain": plain})
     state_modules(hub, KEYS[Role.RELEASE])
     sign_first(hub, KEYS)
     return hub
@@ -191,10 +192,11 @@ def test_the_genuine_tarball_of_another_module_is_found(owned: Owned) -> None:
         assert f"it is the tarball of {FE}, not of {DEMO}" in owned.problem(signed=signed)
 
 
-def test_the_genuine_format_of_another_module_is_found(owned: Owned) -> None:
-    shutil.copy(owned.hub / f"{FE}/model.tflite", owned.hub / LITERT)
+@pytest.mark.parametrize("name", ["model.tflite", "plain.tar.gz"])
+def test_the_genuine_format_of_another_module_is_found(owned: Owned, name: str) -> None:
+    shutil.copy(owned.hub / f"{FE}/{name}", owned.hub / f"{DEMO}/{name}")
     for signed in (True, False):
-        assert f"{LITERT}: it is {FE}/model.tflite: expected " in owned.problem(signed=signed)
+        assert f"{DEMO}/{name}: it is {FE}/{name}: expected " in owned.problem(signed=signed)
 
 
 def test_a_large_file_is_read_in_parts_and_counted(tmp_path: Path) -> None:

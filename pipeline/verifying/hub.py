@@ -130,8 +130,8 @@ class _HubCheck:
     def _describe_change(self, name: str, sha256: str) -> str:
         """Says what lies in the place of a file of a module: another tarball or file of a format, or other bytes."""
         other = self._paths.get(sha256, "")
-        if other.endswith(TARBALL):
-            return f"it is the tarball of {other.removesuffix(TARBALL)}, not of {name}"
+        if (handle := other.removesuffix(TARBALL)) in self._permanent:  # and not the archive of a format
+            return f"it is the tarball of {handle}, not of {name}"
         return f"it is {other}" if other else "changed since the index listed it"
 
     def _check_copy(self, file: PublishedFile) -> None:
