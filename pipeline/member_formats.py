@@ -86,8 +86,7 @@ def choose_images(member: Member, settings: Settings) -> Task | None:
 def describe_images(member: Member, task: Task) -> str:
     """Returns what the images are, in words that follow "images of"."""
     evaluation = member.section("evaluation", Evaluation)
-    is_own = bool(evaluation.images) and task.images.split is not Split.TRAIN
-    text = (None if is_own else summary.other_dataset(task)) or evaluation.dataset
+    text = summary.other_dataset(task, bool(evaluation.images)) or evaluation.dataset
     return shorten(escape(" ".join(text.split())), _LONGEST, placeholder=" ...")
 
 

@@ -265,7 +265,7 @@ def validate(
     )
     is_proven = not ladder.failures(report)
     if task and evaluated:
-        other = None if own and task.images.split is not Split.TRAIN else summary.other_dataset(task)
+        other = summary.other_dataset(task, own)
         classes = subject.model.classes
         accuracy = summary.summarize(subject.evaluation, task, evaluated, subject.names, classes, other)
         if image_size := expected.model.checkpoint_image_size:

@@ -15,10 +15,17 @@ from pipeline.images.names import validation_number
 from pipeline.images.split import Split
 
 
-def other_dataset(task: Task) -> str | None:
-    """Names the data set of the images for "images of ...", or returns None for ImageNet's validation set."""
+def other_dataset(task: Task, own: bool = False) -> str | None:
+    """Names the data set of the images for "images of ...", or returns None where `evaluation.dataset` names it.
+
+    Args:
+        task: the images.
+        own: whether they are surely of that data set; else it is ImageNet's validation set.
+    """
     if task.images.split is Split.TRAIN:
         return f"a training set ({task.images.dataset or task.images.layout})"
+    if own:
+        return None
     if task.images.variant == "ImageNet-C":  # it has the names of the validation set
         return task.images.variant
     if all(validation_number(example.file) for example in task.chosen):
