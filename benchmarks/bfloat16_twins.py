@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks import subjects
 from pipeline.base.heads import Head
 from pipeline.forms.precision import Precision
-from pipeline.forms.quality import BARS, check, compare
+from pipeline.forms.quality import BARS
 from pipeline.forms.running import run_batches
 from pipeline.images.decoding import decode
 from pipeline.images.image_set import open_images
@@ -27,6 +27,7 @@ from pipeline.images.labels import read as read_labels
 from pipeline.model.preprocessing import prepare
 from pipeline.proof.gradients import TrainableModule
 from pipeline.proof.loaders import SelfTest, read_selftest
+from pipeline.runtimes.judging import Images, compare_on_images, failures, judge_quality
 from pipeline.saved_model import selftest
 from pipeline.saved_model.load import load_saved_model, start_tensorflow
 
@@ -72,7 +73,7 @@ def damaged_errors(model: Any, test: SelfTest) -> Iterator[tuple[str, float]]:
 
 
 def measure(name: str, module: Path, images: np.ndarray, labels: np.ndarray | None) -> None:
-    """Prints the figures of a module; raises Fault when the demonstration member's are outside the bar."""
+    """Prints the figures of a module; fails when the demonstration member's are outside the bar."""
     from pipeline.translate.bfloat16 import write_bfloat16
 
     twin = module.with_name(f"{module.name}_bfloat16")
@@ -80,12 +81,12 @@ def measure(name: str, module: Path, images: np.ndarray, labels: np.ndarray | No
     source, loaded, test = load_saved_model(module), load_saved_model(twin), read_selftest(twin)
     expected = run_batches(lambda batch: source(batch).numpy(), images, BATCH)
     outputs = run_batches(lambda batch: loaded(batch).numpy(), images, BATCH)
-    quality = compare(Head.CLASSIFICATION, outputs, expected, 1.0, labels)
+    found = compare_on_images(Head.CLASSIFICATION, outputs, expected, Images(images, labels, name))
     error = float(np.abs(outputs - expected).max()) / max(test.scale, float(np.abs(expected).max()))
     replayed = max(selftest.relative_errors(loaded, test).values())
     print(f"\n{name}: {len(images)} images\n\n| same class | top-1 | module's | min cosine | max rel | self-test |")
-    print(f"|---|---|---|---|---|---|\n| {quality.same_class} | {quality.top1} | {quality.float32_top1}", end="")
-    print(f" | {quality.cosine:.5f} | {error:.1e} | {replayed:.1e} (limit {test.tolerance:g}) |")
+    print(f"|---|---|---|---|---|---|\n| {found.same_class} | {found.top1} | {found.module_top1}", end="")
+    print(f" | {found.cosine:.5f} | {error:.1e} | {replayed:.1e} (limit {test.tolerance:g}) |")
     print("\ngradients that are not about zero | min cosine | max rel")
     print(describe_gradients(gradients(loaded, test), gradients(source, test)))
     reversed_error = test.relative_error(loaded(selftest.scaled(test.pixels)).numpy()[:, ::-1])
@@ -93,8 +94,9 @@ def measure(name: str, module: Path, images: np.ndarray, labels: np.ndarray | No
     print(f"\nself-test: {reversed_error:.2f} with the classes reversed; with a kernel of zeros:")
     for kernel, value in sorted(damaged.items(), key=lambda item: item[1]):
         print(f"{value:.3f} {kernel}")
-    if labels is not None:
-        check(f"{name}: bfloat16", quality, BARS[Precision.BFLOAT16])
+    bar = BARS[Precision.BFLOAT16]
+    if labels is not None and (failed := failures(judge_quality(Head.CLASSIFICATION, bar, 1, found))):
+        raise SystemExit(f"{name}: bfloat16: {failed}")
 
 
 def main() -> None:

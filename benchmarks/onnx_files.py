@@ -25,14 +25,16 @@ from benchmarks import subjects
 from pipeline.base.heads import Head
 from pipeline.forms.facts import Publication, read_facts
 from pipeline.forms.precision import OF_FILES, Precision
-from pipeline.forms.quality import BARS, Bar, Examples
+from pipeline.forms.quality import BARS
+from pipeline.forms.running import run_files
 from pipeline.images.decoding import decode
 from pipeline.images.image_set import open_images
 from pipeline.images.labels import read as read_labels
 from pipeline.model.preprocessing import prepare
 from pipeline.onnx_form.files import write_files
 from pipeline.onnx_form.forms import file_name
-from pipeline.onnx_form.running import Model
+from pipeline.onnx_form.running import RUNNER, Model
+from pipeline.runtimes.judging import Images, compare_on_images, failures, judge_quality
 
 THREADS, ROUNDS = 2, 5
 BATCHES = {1: 8, 32: 1}  # calls in a round
@@ -42,7 +44,6 @@ NODES = 450  # of S/16, at most
 ERRORS = {"S/16": 1e-5, "R26+S/32": 5e-5}  # relative, of float32 files
 DEMO = subjects.ROOT / "model_cards/demo"
 PUBLICATION = Publication("Bench", "vit-publisher/bench/1", license="apache-2.0")
-NO_BARS = dict.fromkeys(BARS, Bar(size=1, top1=1, same_class=0, cosine=0))  # random weights, and convolutions
 
 Forward = Callable[[np.ndarray], np.ndarray]  # float32 (n, size, size, 3) to (n, classes)
 
@@ -154,21 +155,31 @@ def _missed(variant: str, errors: dict[str, float], ratios: dict[int, float], fi
     return missed + [f"{variant}: ratio {ratio:.2f} at batch {batch}, limit {SLOWEST[batch]}" for batch, ratio in slow]
 
 
-def demo(folder: Path) -> None:
-    """Prints size and accuracy of the files of vit_demo; raises Fault when one is outside its bar."""
+def demo(folder: Path) -> list[str]:
+    """Prints size and accuracy of the files of vit_demo beside that of float32; fails when one is outside its bar."""
     module = converted(DEMO / "vit_demo.yaml", DEMO / "vit_demo.npz", folder / "vit_demo")
     labels = read_labels(DEMO / "fashion_mnist.tsv")
     image_set = open_images(DEMO / "fashion_mnist_test", labels)
     images = [prepare(decode(image_set.read(example), example.name), 28, "resize") for example in image_set.examples]
     facts = read_facts(module, Head.CLASSIFICATION, PUBLICATION)
     answers = np.array([example.label for example in image_set.examples])
-    qualities = write_files(module, folder / "vit_demo/onnx", facts, Examples(np.stack(images), answers))
+    tried = Images(np.stack(images), answers, "the test set")
+    files = {precision: folder / "vit_demo/onnx" / file_name(precision) for precision in OF_FILES}
+    write_files(module, folder / "vit_demo/onnx", facts)
+    runs = run_files(RUNNER, list(files.values()), tried.pixels, (32,), rounds=0)
+    outputs = {precision: run.outputs[32] for precision, run in zip(files, runs, strict=True)}
     print(
         "\nvit_demo\n\n| file | size of float32's, % | top-1, % | same class, % | min cosine |\n|---|---|---|---|---|"
     )
-    for precision, quality in qualities.items():
-        top1, same = (100 * (each or 0) for each in (quality.top1, quality.same_class))
-        print(f"| {file_name(precision)} | {100 * quality.size:.1f} | {top1:.2f} | {same:.2f} | {quality.cosine:.5f} |")
+    missed = []
+    for precision in OF_FILES[1:]:
+        share = files[precision].stat().st_size / files[Precision.FLOAT32].stat().st_size
+        found = compare_on_images(Head.CLASSIFICATION, outputs[precision], outputs[Precision.FLOAT32], tried)
+        top1, same = (100 * (each or 0) for each in (found.top1, found.same_class))
+        print(f"| {file_name(precision)} | {100 * share:.1f} | {top1:.2f} | {same:.2f} | {found.cosine:.5f} |")
+        if failed := failures(judge_quality(Head.CLASSIFICATION, BARS[precision], share, found)):
+            missed.append(f"vit_demo {file_name(precision)}: {failed}")
+    return missed
 
 
 def main() -> None:
@@ -180,14 +191,13 @@ def main() -> None:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-    demo(args.folder)
-    missed = []
+    missed = demo(args.folder)
     for variant in args.variants:
         weights = subjects.checkpoint(args.folder, variant)
         module = converted(subjects.member(args.folder, variant), weights, weights.parent)
         files = weights.parent / "onnx"
         facts = read_facts(module, Head.CLASSIFICATION, PUBLICATION)
-        write_files(module, files, facts, Examples(selftest(module)[0]), bars=NO_BARS)
+        write_files(module, files, facts)
         missed += compare(variant, module, files)
     if missed:
         raise SystemExit("; ".join(missed))

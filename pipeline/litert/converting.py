@@ -1,41 +1,16 @@
-"""Runs TensorFlow's converter for LiteRT in a process of its own.
-
-    python -m pipeline.litert.converting PLAIN OUT PRECISION [PRECISION ...]
-
-PLAIN is a SavedModel of ordinary TensorFlow operations; OUT/<PRECISION> are the files that it becomes, without
-metadata.
-"""
+"""Converts a SavedModel of ordinary TensorFlow operations with TensorFlow's converter for LiteRT."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.fault import Fault, show_name
-from pipeline.base.jobs import run_job, start_job
 from pipeline.forms.precision import Precision
-from pipeline.saved_model.load import start_tensorflow
 
-_MODULE = "pipeline.litert.converting"
 _LARGEST = 1 << 31  # bytes of a FlatBuffer
 
 # "TF Select ops: Erfinv" and "Custom ops: Foo, Bar" in the errors of TFLiteConverter.
 _FOREIGN = re.compile(r"^(?:TF Select|Custom) ops: (.+)$", re.MULTILINE)
-
-
-def convert(plain: Path, out: Path, precisions: Sequence[Precision]) -> None:
-    """Writes out/<precision>, a LiteRT file without metadata, for each precision, in a process of its own.
-
-    Args:
-        plain: a SavedModel of ordinary TensorFlow operations, whose signature serving_default is converted.
-        out: a folder.
-        precisions: which files to write.
-
-    Raises:
-        Fault: when the module has XlaCallModule, an operation that LiteRT lacks, or too large weights.
-    """
-    with start_job(_MODULE, [plain, out, *precisions], "the conversion for LiteRT") as job:
-        job.wait()
 
 
 def _explain(plain: Path, error: Exception) -> Fault:
@@ -63,10 +38,14 @@ def _refuse(plain: Path) -> None:
 
 
 def convert_to(plain: Path, precision: Precision) -> bytes:
-    """Returns a LiteRT file without metadata, as convert() writes it, but in this process.
+    """Returns a LiteRT file without metadata.
+
+    Args:
+        plain: a SavedModel of ordinary TensorFlow operations, whose signature serving_default is converted.
+        precision: of its weights.
 
     Raises:
-        Fault: as convert() does.
+        Fault: when the module has XlaCallModule, an operation that LiteRT lacks, or too large weights.
     """
     import tensorflow as tf
     from tensorflow.lite.python.convert import ConverterError
@@ -82,14 +61,3 @@ def convert_to(plain: Path, precision: Precision) -> bytes:
     except ConverterError as error:
         raise _explain(plain, error) from error
     return content
-
-
-def _main(arguments: Sequence[str]) -> None:
-    plain, out = map(Path, arguments[:2])
-    start_tensorflow()
-    for precision in map(Precision, arguments[2:]):
-        (out / precision).write_bytes(convert_to(plain, precision))
-
-
-if __name__ == "__main__":
-    run_job(_MODULE, _main)

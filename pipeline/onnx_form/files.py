@@ -3,7 +3,7 @@
 Each model maps `pixel_values`, float32 (n, 3, size, size) in [-1, 1], to `logits` (n, classes) or `image_embeds`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import onnx
@@ -13,7 +13,6 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import replacing_folder, write_text
 from pipeline.forms.facts import Facts
 from pipeline.forms.precision import OF_FILES, Precision
-from pipeline.forms.quality import BARS, Bar, Examples, Quality, check, measure
 from pipeline.onnx_form.configuration import (
     INPUT,
     as_text,
@@ -26,7 +25,6 @@ from pipeline.onnx_form.configuration import (
 from pipeline.onnx_form.forms import CONFIGURATION, PREPROCESSOR, file_name
 from pipeline.onnx_form.module_graph import read_module
 from pipeline.onnx_form.quantized import quantize
-from pipeline.onnx_form.running import RUNNER
 from pipeline.translate.folding import fold
 from pipeline.translate.graph import Graph
 from pipeline.translate.half_precision import to_half
@@ -39,46 +37,32 @@ def write_files(
     source: Path,
     target: Path,
     facts: Facts,
-    examples: Examples | None,
     precisions: Sequence[Precision] = OF_FILES,
-    bars: Mapping[Precision, Bar] = BARS,
-) -> dict[Precision, Quality]:
+) -> None:
     """Writes a file for each precision, and those that transformers.js reads; the same module gives the same bytes.
 
     Args:
         source: the module, a SavedModel that pipeline.convert wrote.
         target: the folder, which is replaced when all files are complete: it gets onnx/, and two files beside that.
         facts: what the files say.
-        examples: what the quantized files are tried on; None leaves that to the caller.
         precisions: which files to write.
-        bars: what each quantized file must keep.
-
-    Returns:
-        What was measured of each quantized file; {} without examples.
 
     Raises:
-        Fault: when the module is damaged, has an operation that is not translated, or is too large for ONNX, or when a
-            quantized file is outside its bar; the folder stays as it is then.
+        Fault: when the module is damaged, has an operation that is not translated, or is too large for ONNX; the folder
+            stays as it is then.
         OSError: when a file cannot be read or written.
     """
     module = read_module(source)
     check_labels(facts.labels, module.graph.outputs[0].shape[-1], source)
     with replacing_folder(target) as folder:
         (folder / "onnx").mkdir()
-        files = {}
         for precision, model in _models(fold(module.graph), facts, precisions):
-            files[precision] = folder / file_name(precision)
             if (size := model.ByteSize()) > _LARGEST:
                 raise Fault(f"{source}: {file_name(precision)} would have {size:,} bytes, at most {_LARGEST:,} fit")
-            files[precision].write_bytes(model.SerializeToString(deterministic=True))
+            if precision in precisions:
+                (folder / file_name(precision)).write_bytes(model.SerializeToString(deterministic=True))
         write_text(folder / CONFIGURATION, as_text(configuration(facts)))
         write_text(folder / PREPROCESSOR, as_text(preprocessor_configuration(facts)))
-        qualities = measure(RUNNER, files, facts.head, examples) if examples else {}
-        for precision, quality in qualities.items():
-            check(f"{source}: {file_name(precision)}", quality, bars[precision])
-        if Precision.FLOAT32 not in precisions:  # the others were compared with it
-            files[Precision.FLOAT32].unlink()
-    return qualities
 
 
 def _models(graph: Graph, facts: Facts, precisions: Sequence[Precision]) -> Iterator[tuple[Precision, onnx.ModelProto]]:

@@ -148,13 +148,13 @@ def _write_plain(module: Path, folder: Path) -> None:
 
 def _write_litert(facts: Facts, folder: Path, precisions: Sequence[Precision]) -> None:
     from pipeline.litert.converting import convert_to
-    from pipeline.litert.files import write_converted
+    from pipeline.litert.files import write_files
 
     converted = folder / ".converted"
     converted.mkdir()
     for precision in precisions:
         (converted / precision).write_bytes(convert_to(folder / _PLAIN, precision))
-    write_converted(converted, folder, facts, None, precisions)
+    write_files(converted, folder, facts, precisions)
     for precision in precisions:
         (converted / precision).unlink()
     converted.rmdir()
@@ -163,7 +163,7 @@ def _write_litert(facts: Facts, folder: Path, precisions: Sequence[Precision]) -
 def _write_onnx(module: Path, facts: Facts, folder: Path, precisions: Sequence[Precision]) -> None:
     from pipeline.onnx_form.files import write_files
 
-    write_files(module, folder / ".onnx", facts, None, precisions)
+    write_files(module, folder / ".onnx", facts, precisions)
     for path in (folder / ".onnx").iterdir():
         path.rename(folder / path.name)
     (folder / ".onnx").rmdir()

@@ -1,5 +1,7 @@
 """LiteRT files of a small module of ordinary TensorFlow operations."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +13,14 @@ from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.forms.facts import Facts, Publication
 from pipeline.forms.precision import OF_FILES, Precision
-from pipeline.forms.quality import Examples, Quality
 from pipeline.forms.running import run_files
 from pipeline.litert.converting import convert_to
-from pipeline.litert.files import write_converted, write_files
+from pipeline.litert.files import write_files
 from pipeline.litert.forms import file_name
 from pipeline.litert.metadata import metadata_of, read_metadata
 from pipeline.litert.running import RUNNER
+from pipeline.runtimes.judging import Images, compare_on_images
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -61,11 +64,23 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def written(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[Precision, Quality]]:
-    """All files of the small module, and what was measured of them."""
-    target = tmp_path_factory.mktemp("files")
-    labels = run_numpy(IMAGES).argmax(axis=1)
-    return target, write_files(plain, target, FACTS, Examples(IMAGES, labels))
+def written(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All files of the small module."""
+    target, converted = tmp_path_factory.mktemp("files"), tmp_path_factory.mktemp("converted")
+    for precision in OF_FILES:
+        (converted / precision).write_bytes(convert_to(plain, precision))
+    write_files(converted, target, FACTS)
+    return target
+
+
+CONVERT = """
+import sys
+from pathlib import Path
+from pipeline.forms.precision import OF_FILES
+from pipeline.litert.converting import convert_to
+for precision in OF_FILES:
+    Path(sys.argv[2], precision).write_bytes(convert_to(Path(sys.argv[1]), precision))
+"""
 
 
 def run_numpy(images: np.ndarray) -> np.ndarray:
@@ -75,53 +90,53 @@ def run_numpy(images: np.ndarray) -> np.ndarray:
     return (0.5 * hidden * (1 + np.tanh(np.sqrt(2 / np.pi) * cubed))) @ OUT
 
 
-def test_every_form_computes_the_module(written: tuple[Path, dict[Precision, Quality]]) -> None:
+def test_every_form_computes_the_module(written: Path) -> None:
     expected = run_numpy(IMAGES)
     for precision, limit in {Precision.FLOAT32: 1e-6, Precision.FLOAT16: 2e-3, Precision.INT8: 3e-2}.items():
-        (run,) = run_files(RUNNER, [written[0] / file_name(precision)], IMAGES, rounds=0)
+        (run,) = run_files(RUNNER, [written / file_name(precision)], IMAGES, rounds=0)
         assert run.outputs.keys() == {1, 32}
         for outputs in run.outputs.values():
             assert np.abs(outputs - expected).max() / np.abs(expected).max() < limit, precision
 
 
-def test_files_say_what_they_are(written: tuple[Path, dict[Precision, Quality]]) -> None:
-    assert sorted(file.name for file in written[0].iterdir()) == sorted(file_name(precision) for precision in OF_FILES)
+def test_files_say_what_they_are(written: Path) -> None:
+    assert sorted(file.name for file in written.iterdir()) == sorted(file_name(precision) for precision in OF_FILES)
     for precision in OF_FILES:
-        metadata = read_metadata((written[0] / file_name(precision)).read_bytes(), file_name(precision))
+        metadata = read_metadata((written / file_name(precision)).read_bytes(), file_name(precision))
         assert metadata == metadata_of(FACTS, precision)
         assert len(metadata.labels) == CLASSES
 
 
-def test_quantized_files_are_measured(written: tuple[Path, dict[Precision, Quality]]) -> None:
-    qualities = written[1]
-    assert set(qualities) == {Precision.FLOAT16, Precision.INT8}
-    assert qualities[Precision.INT8].size < 0.34 < qualities[Precision.FLOAT16].size < 0.53
-    assert {(quality.images, quality.float32_top1) for quality in qualities.values()} == {(40, 1.0)}
-    assert 0.999 < qualities[Precision.INT8].cosine < qualities[Precision.FLOAT16].cosine < 1
+def test_quantized_files_keep_their_bars(written: Path) -> None:
+    files = [written / file_name(precision) for precision in OF_FILES]
+    runs = run_files(RUNNER, files, IMAGES, (32,), rounds=0)
+    float32, *quantized = [run.outputs[32] for run in runs]
+    images = Images(IMAGES, run_numpy(IMAGES).argmax(axis=1), "noise")
+    half, integers = [compare_on_images(FACTS.head, outputs, float32, images) for outputs in quantized]
+    half_size, integers_size = [file.stat().st_size / files[0].stat().st_size for file in files[1:]]
+    assert integers_size < 0.34 < half_size < 0.53
+    assert {(each.images, each.module_top1) for each in (half, integers)} == {(40, 1.0)}
+    assert 0.999 < integers.cosine < half.cosine < 1
 
 
-def test_files_load_in_tensorflow(written: tuple[Path, dict[Precision, Quality]]) -> None:
+def test_files_load_in_tensorflow(written: Path) -> None:
     import tensorflow as tf
 
     for precision in OF_FILES:
         with pytest.warns(UserWarning, match=r"tf\.lite\.Interpreter is deprecated"):
-            interpreter = tf.lite.Interpreter(str(written[0] / file_name(precision)))
+            interpreter = tf.lite.Interpreter(str(written / file_name(precision)))
         outputs = interpreter.get_signature_runner("serving_default")(inputs=IMAGES[:3])
         assert outputs["logits"].shape == (3, CLASSES)
 
 
-def test_another_process_writes_the_same_bytes(
-    plain: Path, written: tuple[Path, dict[Precision, Quality]], tmp_path: Path
-) -> None:
+def test_another_process_writes_the_same_bytes(plain: Path, written: Path, tmp_path: Path) -> None:
     converted, target = tmp_path / "converted", tmp_path / "target"
     converted.mkdir()
+    subprocess.run([sys.executable, "-c", CONVERT, plain, converted], cwd=ROOT, check=True, capture_output=True)
+    write_files(converted, target, FACTS)
     for precision in OF_FILES:
-        (converted / precision).write_bytes(convert_to(plain, precision))
-    write_converted(converted, target, FACTS, Examples(IMAGES))
-    for precision in OF_FILES:
-        assert (target / file_name(precision)).read_bytes() == (written[0] / file_name(precision)).read_bytes(), (
-            precision
-        )
+        name = file_name(precision)
+        assert (target / name).read_bytes() == (written / name).read_bytes(), precision
 
 
 def test_an_operation_that_litert_lacks_is_named(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
 from pipeline.forms.facts import Facts, Publication, read_facts
 from pipeline.forms.precision import OF_FILES, Precision
-from pipeline.forms.quality import Bar, Examples
 from pipeline.forms.running import run_files
 from pipeline.onnx_form.files import write_files
 from pipeline.onnx_form.forms import CONFIGURATION, FILES, file_name
@@ -30,8 +29,6 @@ LIMITS = {
     Precision.INT8: 0.15,
 }  # relative to the largest output; random weights
 HYBRID = 5e-5  # of float32
-# Of random weights, and of files of which the graph is half.
-BARS = {precision: Bar(size=1.5, top1=1, same_class=0, cosine=0.9) for precision in (Precision.FLOAT16, Precision.INT8)}
 
 PUBLICATION = Publication("Mini", "publisher/mini/2", license="apache-2.0")
 
@@ -45,7 +42,7 @@ def facts_of(folder: Path) -> Facts:
 
 
 def write(folder: Path, target: Path) -> None:
-    write_files(folder, target, facts_of(folder), Examples(selftest(folder)[0]), bars=BARS)
+    write_files(folder, target, facts_of(folder))
 
 
 @pytest.fixture(scope="session")
@@ -167,30 +164,21 @@ def test_a_rebuild_gives_the_same_bytes(published: Path, written: Path, tmp_path
 def test_only_the_forms_that_are_wanted_are_written(published: Path, written: Path, tmp_path: Path) -> None:
     folder, target = source(published, "mini/classification"), tmp_path / "out"
     for precisions in ((Precision.FLOAT16,), (Precision.FLOAT32, Precision.INT8)):
-        qualities = write_files(folder, target, facts_of(folder), Examples(selftest(folder)[0]), precisions, BARS)
+        write_files(folder, target, facts_of(folder), precisions)
         assert {f"onnx/{path.name}" for path in target.glob("onnx/*.onnx")} == {
             file_name(precision) for precision in precisions
         }
-        assert set(qualities) == set(precisions) - {Precision.FLOAT32}
         for precision in precisions:
             assert sha256_of(target / file_name(precision)) == sha256_of(
                 written / "mini/classification" / file_name(precision)
             )
 
 
-def test_a_file_outside_its_bar_is_not_written(published: Path, tmp_path: Path) -> None:
-    folder = source(published, "mini/classification")
-    bars = BARS | {Precision.INT8: Bar(size=0.01, top1=1, same_class=0, cosine=0.9)}
-    with pytest.raises(Fault, match=r"mini/classification: onnx/model_quantized.onnx: .* of float32 \(at most 1%\)"):
-        write_files(folder, tmp_path / "out", facts_of(folder), Examples(selftest(folder)[0]), bars=bars)
-    assert list(tmp_path.iterdir()) == []
-
-
 def refused(folder: Path, target: Path, labels: tuple[str, ...]) -> str:
     """Returns why a module is refused; nothing is left behind."""
     facts = Facts(Head.CLASSIFICATION, "0" * 64, 3, PUBLICATION, labels)
     with pytest.raises(Fault) as refusal:
-        write_files(folder, target / "out", facts, Examples(np.zeros((1, 3, 3, 3), np.float32)))
+        write_files(folder, target / "out", facts)
     assert not (target / "out").exists()
     return str(refusal.value)
 

@@ -124,7 +124,15 @@ GOOD = OnImages(1000, "the test set", cosine=0.9991, same_class=0.995, top1=0.91
     ("share", "on_images", "failed"),
     [
         (0.34, GOOD, ""),
+        (0.341, GOOD, "size 0.34 (at most 0.34)"),
         (0.35, GOOD, "size 0.35 (at most 0.34)"),
+        (0.33, replace(GOOD, same_class=None, top1=None, module_top1=None), ""),
+        (
+            1,
+            replace(GOOD, cosine=0, same_class=0, top1=0),
+            "size 1 (at most 0.34); cosine on images 0.00000 (at least 0.99); same class 0.00000 (at least 0.995);"
+            " top-1 difference 0.92 (at most 0.003)",
+        ),
         (0.3, replace(GOOD, cosine=0.98), "cosine on images 0.98000 (at least 0.99)"),
         (0.3, replace(GOOD, cosine=math.nan), "cosine on images nan (at least 0.99)"),
         (0.3, replace(GOOD, same_class=0.994), "same class 0.99400 (at least 0.995)"),
@@ -150,6 +158,8 @@ def test_formats_are_compared_with_the_module_on_images() -> None:
     assert (found.images, found.of, found.same_class, found.top1, found.module_top1) == (4, "noise", 0.75, 0.5, 0.75)
     assert found.cosine < 1
     assert compare_on_images(Head.CLASSIFICATION, module, module, replace(images, labels=None)).top1 is None
+    between = float(module[0] @ module[1] / (module[1] @ module[1]))
+    assert found.cosine == pytest.approx(between)
     features = compare_on_images(Head.FE, outputs, module, images)
     assert (features.same_class, features.top1, features.cosine) == (None, None, found.cosine)
 
