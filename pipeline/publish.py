@@ -30,7 +30,7 @@ from pipeline.cards import other_hosts, tf_hub_rules
 from pipeline.checkpoints import lock_file
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
-from pipeline.facts.formats import Formats, load_formats
+from pipeline.facts.formats import REPORT, Formats, load_formats
 from pipeline.facts.report import Plot, Report, load_report, with_recorded_arrays
 from pipeline.hub import svg, website
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, read_module
@@ -396,7 +396,7 @@ def read_outputs(facts: Path, folder: Path, lock: str | None, sign: str | None) 
     pin = LockFile(lock_file.locate(member.folder, lock)).pin_of(member.checkpoint_name())
     report = with_recorded_arrays(load_report(folder / "report.json"), pin.arrays)
     signers = keys.load_signers(sign) if sign else ()
-    formats = load_formats(folder / "formats.json") if (folder / "formats.json").exists() else None
+    formats = load_formats(folder / REPORT) if (folder / REPORT).exists() else None
     return Outputs(facts.stem, module, collection, folder, report, read_build(folder), signers, formats)
 
 

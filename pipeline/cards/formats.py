@@ -15,7 +15,7 @@ from pipeline.base.plain_text import escape_markdown, link_target
 from pipeline.base.templates import cosine, render
 from pipeline.cards.figures import differences
 from pipeline.cards.page import Page, Problem
-from pipeline.facts.formats import FormatName, FormatReport, Formats, load_formats
+from pipeline.facts.formats import REPORT, FormatName, FormatReport, Formats, load_formats
 from pipeline.facts.report import Report
 
 HEADING = "Other formats"
@@ -170,7 +170,7 @@ def formats_beside(report_path: Path, report: Report, head: Head) -> tuple[Forma
     Raises:
         Fault: where the file is malformed.
     """
-    path = report_path.with_name("formats.json")
+    path = report_path.with_name(REPORT)
     if not path.is_file():
         return None
     formats = load_formats(path)
@@ -195,7 +195,7 @@ def formats_problems(page: Page, report: Report, head: Head, formats: Sequence[F
     section = page.section(HEADING)
     actual = page.lines[section.start - 1 : section.stop - 1]
     expected = render_section(report, head, formats, page.handle.rpartition("/")[2]).strip("\n").split("\n")
-    found = differences(section.start, actual, expected, "formats.json") if formats else ()
+    found = differences(section.start, actual, expected, REPORT) if formats else ()
     return [Problem(difference.line, f"{difference.text}; {_AGAIN}") for difference in found]
 
 

@@ -11,6 +11,7 @@ from pipeline.base.files import Unreadable
 from pipeline.base.json_files import build, load_json, recall_json
 from pipeline.base.shard_names import EXPORT, EXPORTED, ROOT, shard_of_entry, shard_path
 from pipeline.base.stored_names import plain_path
+from pipeline.facts.formats import FOLDER, REPORT
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,13 @@ class _File:
 
 def lacks_formats(folder: Path) -> bool:
     """Whether a member's outputs lack a file that its formats.json lists, or that is damaged; false without one."""
-    path = folder / "formats.json"
+    path = folder / REPORT
     if not path.exists():
         return False
     try:
         record = load_json(path, "", nan=True)
         return not all(
-            _size(folder / "formats" / head / file["path"]) == file["size"]
+            _size(folder / FOLDER / head / file["path"]) == file["size"]
             for head, reports in record["modules"].items()
             for listed in (*(report["files"] for report in reports), record.get("pages", {}).get(head, []))
             for file in listed

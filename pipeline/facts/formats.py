@@ -18,6 +18,8 @@ from pipeline.base.strict_json import STRICT, parse_json
 from pipeline.facts.report import Rung
 
 SCHEMA = 1
+# Of a member, in the folder of its outputs: what was measured, and the files, in a folder per head.
+REPORT, FOLDER = "formats.json", "formats"
 
 
 class FormatName(StrEnum):

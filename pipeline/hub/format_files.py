@@ -9,13 +9,12 @@ from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import Unreadable, read_bounded
 from pipeline.base.heads import Head
 from pipeline.base.json_files import build, load_json
-from pipeline.facts.formats import FormatFile, FormatReport, Formats
+from pipeline.facts.formats import FOLDER, REPORT, FormatFile, FormatReport, Formats
 from pipeline.hub.published_formats import LITERT, is_format_file
 from pipeline.hub.tarballs import Hashed, hash_file
 from pipeline.hub.trial import FACTS
 from pipeline.hub.values import line
 
-FOLDER = "formats"  # below a member's outputs, and in it a folder per head
 TITLES = "examples/titles.json"
 _REPAIR = "delete formats.json and run make formats"
 _LARGEST_PAGE = 4 << 20  # bytes, of labels and of a picture
@@ -70,7 +69,7 @@ def read_module_formats(outputs: Path, head: Head, formats: Formats | None, cont
     """
     if formats is None or head not in formats.modules:
         return ModuleFormats()
-    where, folder = outputs / "formats.json", outputs / FOLDER / head
+    where, folder = outputs / REPORT, outputs / FOLDER / head
     if (made_from := formats.contents.get(head)) != content:
         raise Fault(
             f"{where}: the formats of {head} were made from another model than was validated: content {made_from}"

@@ -10,13 +10,20 @@ from pathlib import Path
 from pipeline.base.fault import Fault
 from pipeline.base.files import replacing_folder, sha256_of, share_file, write_text
 from pipeline.base.heads import Head
-from pipeline.facts.formats import FormatFile, FormatName, FormatReport, Formats, formats_text, load_formats
+from pipeline.facts.formats import (
+    FOLDER,
+    REPORT,
+    FormatFile,
+    FormatName,
+    FormatReport,
+    Formats,
+    formats_text,
+    load_formats,
+)
 from pipeline.runtimes.judging import Images
 from pipeline.runtimes.making import How, Subject, describe_files, make_formats
 from pipeline.runtimes.modules import Module, read_module
 from pipeline.runtimes.table import Format
-
-REPORT, FOLDER = "formats.json", "formats"  # in the folder of the member's outputs
 
 
 @dataclass(frozen=True)
