@@ -1,9 +1,9 @@
 """Computes the JAX model in float64: the reference for the self-test inside each module and for validate."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from pipeline.model.section import Model
 if TYPE_CHECKING:
     from pipeline.model.network import Network
 
-COMPILED_WHOLE = 100_000_000  # the most parameters of a model that is compiled as a whole; 0.8 GB in float64
+COMPILED_WHOLE = 100_000_000  # models of fewer parameters are compiled as a whole; 0.8 GB in float64
 # Where all terms of a sum are smaller, some are too small for float32, and the sum has fewer digits.
 SMALLEST = float(np.finfo(np.float32).tiny / np.finfo(np.float32).eps)
 
@@ -23,9 +23,23 @@ def selftest_pixels(model: Model) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (1, model.image_size, model.image_size, 3), np.uint8)
 
 
+def compile_small(function: Callable[..., Any], arrays: Mapping[str, np.ndarray]) -> Callable[..., Any]:
+    """Compiles a JAX function of a model as a whole if the model is small; a large one runs block by block.
+
+    As a whole it needs all parameters at once, else those of one block.
+
+    Args:
+        function: what to compile.
+        arrays: the model's.
+    """
+    import jax
+
+    return jax.jit(function) if sum(value.size for value in arrays.values()) < COMPILED_WHOLE else function
+
+
 @contextmanager
-def _compile_quickly() -> Iterator[None]:
-    """Compiles without optimisation, which takes longer than it saves: every operation runs once."""
+def compile_quickly() -> Iterator[None]:
+    """Compiles in JAX without optimisation, which takes longer than it saves where every operation runs once."""
     import jax
 
     before = jax.config.read("jax_disable_most_optimizations")
@@ -77,11 +91,9 @@ def compute_exact(
             return tokens.mean(axis=1), tokens[:tokens_of]
         return network.features(weights, images), network.tokens(weights, images[:tokens_of])
 
-    with jax.enable_x64(True), _compile_quickly():
-        # Compiled as a whole it needs all parameters in float64 at once; else those of one block.
-        is_small = sum(value.size for value in arrays.values()) < COMPILED_WHOLE
+    with jax.enable_x64(True), compile_quickly():
         weights = select_weights(network, arrays, Head.FE)
-        features, tokens = (jax.jit(compute) if is_small else compute)(weights, inputs.astype(np.float64))
+        features, tokens = compile_small(compute, arrays)(weights, inputs.astype(np.float64))
         logits = network.head(arrays, features)
     return Exact(
         {Head.CLASSIFICATION: np.asarray(logits, np.float32), Head.FE: np.asarray(features, np.float32)},

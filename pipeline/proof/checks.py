@@ -173,8 +173,8 @@ def _trace_reference(
     """Returns the input and the output of each block of the JAX model in float64, rounded to float32, by its path."""
     import jax
 
-    with jax.enable_x64(True):
-        traced = network.trace(arrays, inputs.astype(np.float64))
+    with jax.enable_x64(True), float64.compile_quickly():
+        traced = float64.compile_small(network.trace, arrays)(arrays, inputs.astype(np.float64))
     return {path: (np.asarray(x, np.float32), np.asarray(y, np.float32)) for path, (x, y) in traced.items()}
 
 

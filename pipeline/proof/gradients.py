@@ -1,10 +1,10 @@
 """Compares a SavedModel's gradients with JAX's, takes one step of fine-tuning, and prints the figures as JSON.
 
-    python -m pipeline.proof.gradients MODEL HOME HEAD CHECKPOINT FOLDER
+    python -m pipeline.proof.gradients MODEL HOME CHECKPOINT HEAD=FOLDER [HEAD=FOLDER]
 
 MODEL is the section `model` as JSON, HOME the folder of the member's YAML file. validate runs this in a process of its
-own for each head: the gradients of a large model take as much memory again as the model, and neither TensorFlow nor JAX
-gives it back.
+own: the gradients of a large model take as much memory again as the model, and neither TensorFlow nor JAX gives it
+back. Two modules are compared at the same time, one of them by a copy of the process.
 """
 
 import argparse
@@ -12,24 +12,27 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.base.heads import Head
-from pipeline.base.jobs import run_job, start_job
+from pipeline.base.jobs import run_job, start_copy, start_job
 from pipeline.base.strict_json import parse_json
 from pipeline.base.verdict import Verdict
 from pipeline.checkpoints import npz
 from pipeline.facts.checks import FineTuningCheck, GradientCheck, TrainingChecks
+from pipeline.model.float64 import compile_quickly, compile_small
 from pipeline.model.networks import open_network
 from pipeline.model.section import Model
 from pipeline.proof.blocks import relative_error
 from pipeline.proof.loaders import read_selftest
-from pipeline.saved_model.load import start_tensorflow
+from pipeline.saved_model.load import import_tensorflow, start_tensorflow
 from pipeline.saved_model.selftest import scaled
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 Gradients = dict[str, np.ndarray]
 Tensor = Any  # of TensorFlow; None in place of a missing gradient
 _MODULE = "pipeline.proof.gradients"
+_SHARED = "pipeline.model.flax_network"  # what takes long to import beside TensorFlow; it starts no threads
 LARGE = 500_000_000  # bytes of a checkpoint; one head of L/16, 1.2 GB, takes 5.3 GB here
 
 
@@ -68,9 +72,9 @@ def differentiate_reference(
         labels = (jnp.argmax(outputs, axis=1) == 0).astype(jnp.int32)
         return -jax.nn.log_softmax(outputs)[np.arange(len(inputs)), labels].mean(), labels
 
-    with jax.default_matmul_precision("highest"):
-        # Not compiled as a whole: each kind of block is compiled once.
-        gradients, labels = jax.grad(loss, has_aux=True)(dict(arrays))
+    differentiate = jax.grad(loss, has_aux=True)
+    with jax.default_matmul_precision("highest"), compile_quickly():
+        gradients, labels = compile_small(differentiate, arrays)(dict(arrays))
     return {name: np.asarray(gradient) for name, gradient in gradients.items()}, np.asarray(labels)
 
 
@@ -197,40 +201,54 @@ def run_in_processes(
         home: the folder of the member's YAML file.
         path: the checkpoint.
         folders: the SavedModels.
-        done: called, perhaps in another thread, when a process has ended.
+        done: called when the process of a head has ended.
 
     Raises:
         Fault: when a process is killed, as the system does when memory runs out.
     """
-
-    def run(head: Head) -> TrainingChecks:
+    # Of a large model: if one runs out of memory, the other is not started.
+    groups = [[head] for head in folders] if path.stat().st_size > LARGE else [list(folders)]
+    training: dict[Head, TrainingChecks] = {}
+    for heads in groups:
         started = time.monotonic()
-        arguments: list[str | Path] = [json.dumps(asdict(model)), home, head, path, folders[head]]
-        with start_job(_MODULE, arguments, f"{folders[head]}: the process that computes its gradients") as job:
-            checks = parse_json(TrainingChecks, job.wait())
-        # The gradients have the start of the process, too.
-        gradients = time.monotonic() - started - checks.seconds["fine_tuning"]
-        checks = replace(checks, seconds=checks.seconds | {"gradients": gradients})
-        done(head, checks)
-        return checks
-
-    if path.stat().st_size > LARGE:
-        return {head: run(head) for head in folders}  # if one runs out of memory, the other is not started
-    with ThreadPoolExecutor(len(folders)) as pool:
-        return dict(zip(folders, pool.map(run, folders), strict=True))
+        arguments: list[str | Path] = [json.dumps(asdict(model)), home, path]
+        arguments += [f"{head}={folders[head]}" for head in heads]
+        names = " and ".join(str(folders[head]) for head in heads)
+        with start_job(_MODULE, arguments, f"{names}: the process that computes the gradients") as job:
+            printed = dict(line.split(" ", 1) for line in job.wait().splitlines())
+        for head in heads:
+            checks = parse_json(TrainingChecks, printed[head])
+            # The gradients have the start of the process, too.
+            gradients = time.monotonic() - started - checks.seconds["fine_tuning"]
+            training[head] = replace(checks, seconds=checks.seconds | {"gradients": gradients})
+            done(head, training[head])
+    return training
 
 
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description="Compares the gradients of a SavedModel.")
+    parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description="Compares the gradients of SavedModels.")
     parser.add_argument("model", type=json.loads, help="the section model as JSON")
     parser.add_argument("home", type=Path, help="the folder of the member's YAML file")
-    parser.add_argument("head", type=Head, choices=list(Head))
     parser.add_argument("checkpoint", type=Path, help="an .npz file that fits")
-    parser.add_argument("folder", type=Path, help="the SavedModel; the input is that of its self-test")
+    parser.add_argument(
+        "modules", nargs="+", metavar="HEAD=FOLDER", help="a SavedModel; the input is that of its self-test"
+    )
     args = parser.parse_args(arguments)
-    start_tensorflow()
-    network = open_network(Model(**args.model), args.home)
-    print(json.dumps(asdict(check_training(network, args.head, args.checkpoint, args.folder))))
+
+    def run(module: str) -> None:
+        name, _, folder = module.partition("=")
+        start_tensorflow()
+        network = open_network(Model(**args.model), args.home)
+        checks = check_training(network, Head(name), args.checkpoint, Path(folder))
+        print(name, json.dumps(asdict(checks)))
+
+    import_tensorflow()
+    import_module(_SHARED)
+    first, *others = args.modules
+    with ExitStack() as copies:
+        for module in others:
+            copies.enter_context(start_copy(_MODULE, partial(run, module)))
+        run(first)
 
 
 if __name__ == "__main__":

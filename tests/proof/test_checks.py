@@ -315,7 +315,7 @@ def test_the_gradients_of_a_large_model_stop_at_the_first_killed_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     python, started = tmp_path / "python", tmp_path / "started"
-    python.write_text(f'#!/bin/sh\necho "$5" >>{started}\nkill -9 $$\n')
+    python.write_text(f'#!/bin/sh\nshift 5\necho "$@" >>{started}\nkill -9 $$\n')
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(gradients, "LARGE", 0)
@@ -323,7 +323,7 @@ def test_the_gradients_of_a_large_model_stop_at_the_first_killed_process(
         gradients.run_in_processes(
             Model("Mini/8", 16, 3), tmp_path, python, dict.fromkeys(Head, tmp_path), lambda *_: None
         )
-    assert started.read_text() == "classification\n"
+    assert started.read_text() == f"classification={tmp_path}\n"
 
 
 # Image files and classes ----------------------------------------------------------------------------------------------
