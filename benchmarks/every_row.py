@@ -236,7 +236,8 @@ def main() -> None:
         try:
             figures = publish(row, folder)
         except SystemExit as failure:
-            failures.append(f"{row.name}: {failure}")
+            failures.append(f"{row.name} was not published")
+            print(f"{row.name}: {failure}", file=sys.stderr, flush=True)
             continue
         with results.open("a") as stream:
             stream.write(json.dumps(asdict(figures)) + "\n")
