@@ -105,7 +105,7 @@ def _selftests(
     if classes.has_probabilities(logits.shape[1]):
         more[Head.CLASSIFICATION] = {"probabilities": classes.probabilities(logits)}
     if exact.tokens is not None:
-        more[Head.FE] = {"tokens": exact.tokens}
+        more[Head.FE] = {"tokens": exact.tokens, "tokens_tolerance": np.array(network.tolerances.tokens)}
     return {
         head: {
             "pixels": pixels,

@@ -4,6 +4,7 @@
 output, or by the size of the terms that the outputs are sums of if that is larger (pipeline.model.float64).
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -63,29 +64,46 @@ class WeightsCheck:
     resized_from: int | None = None
 
 
+def is_of_tokens(way: str) -> bool:
+    """Whether a way to call a module, as self-tests name it, returns tokens: "tokens", "session_serving_tokens"."""
+    return way.endswith("tokens")
+
+
 @dataclass(frozen=True)
 class SelfTestReplay:
-    """The self-test inside the module: max_rel by the way to call it."""
-
-    max_rel: dict[str, float]
-    tolerance: float
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
-class LoaderCheck:
-    """The self-test inside the module in another loader of TensorFlow.
+    """The self-test inside the module.
 
     Attributes:
-        max_rel: by signature; empty if the module was not loaded.
+        max_rel: by the way to call it.
         tolerance: the largest max_rel that passes.
-        verdict: of this check; not measured where the loader is missing.
-        reason: why the module was not loaded, or "".
+        verdict: of this check.
+        tokens_tolerance: the largest of tokens; None where it is no other.
     """
 
     max_rel: dict[str, float]
     tolerance: float
     verdict: Verdict
+    tokens_tolerance: float | None = None
+
+    def limit(self, way: str) -> float:
+        """Returns the largest max_rel of a way that passes."""
+        return self.tolerance if self.tokens_tolerance is None or not is_of_tokens(way) else self.tokens_tolerance
+
+    @property
+    def worst(self) -> tuple[str, float]:
+        """The way with the largest max_rel, and that; of those beyond their limit if there are some, NaN before all."""
+        return max(self.max_rel.items(), key=lambda pair: (math.isnan(pair[1]), pair[1] > self.limit(pair[0]), pair[1]))
+
+
+@dataclass(frozen=True)
+class LoaderCheck(SelfTestReplay):
+    """The self-test inside the module in another loader of TensorFlow: by signature, if the module was loaded.
+
+    Attributes:
+        verdict: not measured where the loader is missing.
+        reason: why the module was not loaded, or "".
+    """
+
     reason: str = ""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT

@@ -27,10 +27,12 @@ class Tolerances:
     Attributes:
         outputs: relative to the largest output.
         gradients: see pipeline.proof.gradients.compare().
+        tokens: relative to the largest value of a token.
     """
 
     outputs: float
     gradients: float
+    tokens: float
 
 
 class Network(ABC):

@@ -37,7 +37,7 @@ from pipeline.saved_model.files import folder_digest, folder_size
 from pipeline.saved_model.load import load_saved_model
 
 if TYPE_CHECKING:
-    from pipeline.model.network import Network
+    from pipeline.model.network import Network, Tolerances
 
 BATCH_SIZES = (1, 7)  # in which the first inputs are computed again
 TRACED = 2  # inputs that are followed through the blocks, and whose tokens are compared
@@ -99,7 +99,7 @@ class Reference:
         blocks: the input and the output of each block for the first TRACED inputs, by its path.
         weights: the fingerprints of the arrays that each head uses, by name.
         head: computes logits (n, classes) of features (n, width) with the checkpoint's head, in float32.
-        tolerance: the largest relative error that passes.
+        tolerances: the largest relative errors that pass.
         least_scales: what errors are relative to where the largest output is smaller, by head.
         resized_from: the checkpoint's image size, if its position embedding was resized; None if not.
         tokens: float32 (TRACED, tokens, width), of the first inputs; None for a network without tokens.
@@ -110,7 +110,7 @@ class Reference:
     blocks: Mapping[str, tuple[np.ndarray, np.ndarray]]
     weights: Mapping[Head, Mapping[str, str]]
     head: Callable[[np.ndarray], np.ndarray]
-    tolerance: float
+    tolerances: "Tolerances"
     least_scales: Mapping[Head, float]
     resized_from: int | None = None
     tokens: np.ndarray | None = None
@@ -160,7 +160,7 @@ def compute_reference(
         blocks=_trace_reference(network, arrays, inputs[:TRACED]),
         weights={head: select_weights(network, fingerprints, head) for head in Head},
         head=lambda features: np.asarray(network.head(head, features)),
-        tolerance=network.tolerances.outputs,
+        tolerances=network.tolerances,
         least_scales=float64.least_scales(network, arrays, outputs[Head.FE]),
         resized_from=resized_from,
         tokens=exact.tokens,
@@ -227,7 +227,8 @@ def replay_selftest(module: Any, folder: Path) -> SelfTestReplay:
     """
     test = loaders.read_selftest(folder)
     errors = selftest.relative_errors(module, test)
-    return SelfTestReplay(errors, test.tolerance, _all_within(errors, test.tolerance))
+    verdict = Verdict.of(all(error <= test.limit(way) for way, error in errors.items()))
+    return SelfTestReplay(errors, test.tolerance, verdict, test.tokens_tolerance)
 
 
 def compare_batch_sizes(
@@ -388,7 +389,7 @@ def check_module(
     session = climb("session", lambda: loaders.check_session(folder))
     checklist.begin(f"loading {head}")
     module = load_saved_model(folder)
-    inputs, expected, tolerance = reference.inputs, reference.outputs[head], reference.tolerance
+    inputs, expected, tolerance = reference.inputs, reference.outputs[head], reference.tolerances.outputs
     least, logits = reference.least_scales[head], head is Head.CLASSIFICATION
     outputs: np.ndarray = module(inputs).numpy()
     if outputs.shape != expected.shape:
@@ -410,7 +411,7 @@ def check_module(
         batch_sizes=climb("batch_sizes", lambda: compare_batch_sizes(module, inputs, outputs, tolerance, least)),
         tokens=None
         if tokens is None
-        else climb("tokens", lambda: check_tokens(module, inputs[:TRACED], tokens, tolerance)),
+        else climb("tokens", lambda: check_tokens(module, inputs[:TRACED], tokens, reference.tolerances.tokens)),
         classes=climb("classes", lambda: check_classes(module, inputs.shape[1], answers, PROBABILITIES))
         if head is Head.CLASSIFICATION and answers.has_probabilities(outputs.shape[1])
         else None,
@@ -430,4 +431,4 @@ def compare_heads(features: np.ndarray, logits: np.ndarray, reference: Reference
         reference: has the head.
     """
     product, least = reference.head(features), reference.least_scales[Head.CLASSIFICATION]
-    return compare(product, logits, reference.tolerance, logits=True, least_scale=least)
+    return compare(product, logits, reference.tolerances.outputs, logits=True, least_scale=least)

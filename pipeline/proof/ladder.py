@@ -92,17 +92,17 @@ def _weights(check: WeightsCheck) -> Result:
 
 
 def _selftest(check: SelfTestReplay) -> Result:
-    way, value = _worst(check.max_rel)
-    reason = f"the self-test fails ({way}): {_error(value, check.tolerance)}"
-    return _relative(value, check.tolerance, check.verdict, reason)
+    way, value = check.worst
+    reason = f"the self-test fails ({way}): {_error(value, check.limit(way))}"
+    return _relative(value, check.limit(way), check.verdict, reason)
 
 
 def _loader(name: str, check: LoaderCheck) -> Result:
     if check.reason:
         return Result(None, check.tolerance, check.verdict, f"{name}: {check.reason}", "")
-    signature, value = _worst(check.max_rel)
-    reason = f"{name}: {signature} differs from the JAX model, {_error(value, check.tolerance)}"
-    return _relative(value, check.tolerance, check.verdict, reason)
+    signature, value = check.worst
+    reason = f"{name}: {signature} differs from the JAX model, {_error(value, check.limit(signature))}"
+    return _relative(value, check.limit(signature), check.verdict, reason)
 
 
 def _preprocessing(check: Comparison) -> Result:

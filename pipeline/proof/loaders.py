@@ -23,16 +23,16 @@ class SelfTest(selftest.Expected):
 
     def judge(self, errors: Mapping[str, float]) -> LoaderCheck:
         """Returns the check for the relative error of each signature."""
-        verdict = Verdict.of(all(error <= self.tolerance for error in errors.values()))
-        return LoaderCheck(dict(errors), self.tolerance, verdict)
+        verdict = Verdict.of(all(error <= self.limit(way) for way, error in errors.items()))
+        return LoaderCheck(dict(errors), self.tolerance, verdict, self.tokens_tolerance)
 
     def fail(self, error: Exception) -> LoaderCheck:
         """Returns the check of a loader that refused the module."""
-        return LoaderCheck({}, self.tolerance, Verdict.FAIL, " ".join(str(error).split())[:_MAX_REASON])
+        return LoaderCheck({}, self.tolerance, Verdict.FAIL, reason=" ".join(str(error).split())[:_MAX_REASON])
 
     def skip(self, reason: str) -> LoaderCheck:
         """Returns the check of a loader that this machine lacks."""
-        return LoaderCheck({}, self.tolerance, Verdict.NOT_MEASURED, reason)
+        return LoaderCheck({}, self.tolerance, Verdict.NOT_MEASURED, reason=reason)
 
 
 def read_selftest(folder: Path) -> SelfTest:

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.base.fault import list_names
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
+from pipeline.facts.checks import is_of_tokens
 from pipeline.facts.formats import FormatReport, OnImages
 from pipeline.facts.report import Rung
 from pipeline.forms.precision import Precision
@@ -80,14 +81,16 @@ def judge_twin(head: Head, run: TwinRun, test: SelfTest, precision: Precision = 
         test: the module's self-test.
         precision: of the twin.
     """
-    limits = Limits(test.tolerance, _GRADIENTS[test.tolerance <= _EXACT_OUTPUTS])
+    limits, tokens = Limits(test.tolerance, _GRADIENTS[test.tolerance <= _EXACT_OUTPUTS]), test.limit("tokens")
     if precision is Precision.BFLOAT16:
-        limits = limits_of(test.tolerance)
-    rungs = [
-        # max() alone would lose a NaN.
-        _rung(PARITY, head, float(np.max(list(run.errors.values()))), limits.outputs),
-        _rung("batch sizes", head, run.batches, limits.outputs),
-    ]
+        limits, tokens = limits_of(test.tolerance), limits_of(tokens).outputs
+    of_tokens = [error for way, error in run.errors.items() if is_of_tokens(way)]
+    others = [error for way, error in run.errors.items() if not is_of_tokens(way)]
+    # max() alone would lose a NaN.
+    rungs = [_rung(PARITY, head, float(np.max(others)), limits.outputs)]
+    if of_tokens:
+        rungs.append(_rung("tokens", head, float(np.max(of_tokens)), tokens))
+    rungs.append(_rung("batch sizes", head, run.batches, limits.outputs))
     if run.gradients is not None:
         rungs.append(_rung("gradients", head, run.gradients, limits.gradients))
     if run.missing:

@@ -84,7 +84,8 @@ def _with_tolerance(path: Path) -> bytes:
         arrays = {name: file.read(name) for name in file.headers}
     if "tolerance" not in arrays:
         raise Fault(f"{path}: the self-test lacks tolerance; convert the member again")
-    limits = limits_of(float(arrays["tolerance"]))
+    names = ("tolerance", "tokens_tolerance")
+    coarser = {name: np.array(limits_of(float(arrays[name])).outputs) for name in names if name in arrays}
     content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **(arrays | {"tolerance": np.array(limits.outputs)}))
+    np.savez(content, allow_pickle=False, **(arrays | coarser))
     return content.getvalue()

@@ -106,12 +106,27 @@ def test_another_class_is_counted(report: Report) -> None:
 
 
 def test_a_loader_that_is_missing_is_not_measured_and_stops_nothing(report: Report) -> None:
-    check = LoaderCheck({}, 1e-5, Verdict.NOT_MEASURED, "the tensorflow package has no libtensorflow_cc.so.2")
+    check = LoaderCheck({}, 1e-5, Verdict.NOT_MEASURED, reason="the tensorflow package has no libtensorflow_cc.so.2")
     without = with_checks(report, Head.FE, c_api=check)
     (rung,) = (rung for rung in ladder.rungs(without) if rung.verdict is not Verdict.PASS)
     assert (rung.rung, rung.value, rung.verdict) == ("c_api", None, Verdict.NOT_MEASURED)
     assert rung.reason.endswith(": the tensorflow package has no libtensorflow_cc.so.2")
     assert ladder.failures(without) == []
+
+
+def test_tokens_have_a_limit_of_their_own(report: Report) -> None:
+    """Of the same error, what is beyond its limit is named, not what is larger."""
+    errors = {"serving_default": 4e-5, "serving_tokens": 9e-5}
+    check = LoaderCheck(errors, 5e-5, Verdict.PASS, tokens_tolerance=1e-4)
+    assert ladder.judge("c_api", check).figure == "relative error 9.0e-05 (limit 1e-04)"
+    for wrong, sentence in (
+        ({"serving_default": 6e-5}, "serving_default differs from the JAX model, relative error 6.0e-05 (limit 5e-05)"),
+        ({"serving_tokens": 2e-4}, "serving_tokens differs from the JAX model, relative error 2.0e-04 (limit 1e-04)"),
+    ):
+        failed = LoaderCheck(errors | wrong, 5e-5, Verdict.FAIL, tokens_tolerance=1e-4)
+        assert ladder.judge("c_api", failed).reason.endswith(f": {sentence}")
+    one = LoaderCheck({"serving_tokens": 9e-5}, 5e-5, Verdict.FAIL)
+    assert one.limit("serving_tokens") == 5e-5
 
 
 def test_checks_that_were_not_reached_are_not_measured(report: Report) -> None:

@@ -189,6 +189,21 @@ def test_another_result_of_one_way_fails_that_way(
     assert {way for way, error in result.max_rel.items() if not error <= 1e-5} == failing
 
 
+def test_tokens_may_differ_by_their_own_tolerance(check: Callable[[Path], LoaderCheck], copy: Path) -> None:
+    change_selftest(copy, tokens=lambda tokens: tokens * 1.001)
+    path = copy / "assets.extra/selftest.npz"
+    with np.load(path) as archive:
+        test = dict(archive)
+    for tolerance, verdict in ((2e-3, Verdict.PASS), (5e-4, Verdict.FAIL)):
+        np.savez(path, **test | {"tokens_tolerance": np.array(tolerance)})
+        result = check(copy)
+        assert (result.verdict, result.tolerance, result.tokens_tolerance) == (verdict, 1e-5, tolerance)
+        assert result.worst[0] == "serving_tokens"
+    change_selftest(copy, outputs=lambda outputs: outputs * 1.001, tokens_tolerance=lambda _: np.array(2e-3))
+    result = check(copy)
+    assert (result.verdict, result.worst[0] in SIGNATURES - {"serving_tokens"}) == (Verdict.FAIL, True)
+
+
 def test_names_in_another_order_fail(check: Callable[[Path], LoaderCheck], copy: Path) -> None:
     path = copy / "assets.extra/labels.tsv"
     path.write_text(path.read_text(encoding="utf-8").replace("\tdog", "\tcat", 1), encoding="utf-8")

@@ -108,7 +108,7 @@ def judge_parity(folder: Path, expected: checks.Reference) -> ladder.Result:
     """Returns the result of the rung `parity` of a classifier on disk."""
     module = tf.saved_model.load(str(folder))
     outputs = module(INPUTS).numpy()
-    compared = checks.compare(outputs, expected.outputs[Head.CLASSIFICATION], expected.tolerance, logits=True)
+    compared = checks.compare(outputs, expected.outputs[Head.CLASSIFICATION], expected.tolerances.outputs, logits=True)
     return ladder.judge("parity", compared, checks.trace_blocks(module, folder, expected))
 
 
@@ -140,7 +140,7 @@ def test_without_a_fault_outputs_gradients_and_a_step_of_training_are_proven(
     test = {
         "pixels": float64.selftest_pixels(MODEL),
         "outputs": outputs,
-        "tolerance": np.array(expected.tolerance),
+        "tolerance": np.array(expected.tolerances.outputs),
         "scale": np.array(float64.relative_scale(outputs)),
     }
     np.savez(folder / "assets.extra/selftest.npz", allow_pickle=False, **test)

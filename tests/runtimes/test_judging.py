@@ -226,6 +226,15 @@ def test_gradients_of_less_exact_networks_may_differ_more() -> None:
     assert failures(judge_twin(Head.FE, replace(RUN, gradients=0.1), test)) == "gradients 0.1 (at most 0.05)"
 
 
+def test_tokens_are_judged_by_their_own_limit() -> None:
+    run, test = replace(RUN, errors=RUN.errors | {"serving_tokens": 2e-5, "tokens": 1e-5}), TEST
+    assert failures(judge_twin(Head.FE, run, test)) == "tokens 2e-05 (at most 1e-05)"
+    assert not failures(judge_twin(Head.FE, run, replace(test, tokens_tolerance=3e-5)))
+    coarse = replace(run, errors=run.errors | {"session_serving_tokens": 0.05})
+    assert failures(judge_twin(Head.FE, coarse, test, Precision.BFLOAT16)) == "tokens 0.05 (at most 0.03)"
+    assert not failures(judge_twin(Head.FE, coarse, replace(test, tokens_tolerance=3e-5), Precision.BFLOAT16))
+
+
 def test_a_bfloat16_twin_has_limits_of_its_own() -> None:
     run = replace(RUN, errors=dict.fromkeys(RUN.errors, 2e-2), batches=2e-2, gradients=0.1)
     assert not failures(judge_twin(Head.CLASSIFICATION, run, TEST, Precision.BFLOAT16))

@@ -80,7 +80,7 @@ class MixerNetwork(FlaxNetwork):
     """An MLP-Mixer of a section `model`."""
 
     blocks = "MixerBlock_"
-    tolerances = Tolerances(1e-5, 2e-4)
+    tolerances = Tolerances(outputs=1e-5, gradients=2e-4, tokens=1e-5)
     averages_tokens = True
 
     def __init__(self, model: Model) -> None:

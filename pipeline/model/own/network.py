@@ -29,7 +29,7 @@ class OwnNetwork(Network):
         self._own: Any = make_network(source, model)
         declared = read_declared(source, type(self._own))
         self.head_prefixes, self.state_prefixes = declared.head_prefixes, declared.state_prefixes
-        self.tolerances = Tolerances(declared.tolerance, declared.gradient_tolerance)
+        self.tolerances = Tolerances(declared.tolerance, declared.gradient_tolerance, tokens=declared.tolerance)
         self.has_tokens = hasattr(type(self._own), "tokens")  # an attribute of the object may be their number
         self._architecture = declared.architecture
 

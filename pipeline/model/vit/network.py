@@ -160,7 +160,11 @@ class VitNetwork(FlaxNetwork):
         # 2e-2 for R50+L/32. In JAX alone the float32 gradients of R50+L/32 differ from float64 by 1.6e-2: where a
         # ReLU's input is zero except for rounding, its slope depends on the implementation. A wrong gradient differs by
         # about its whole norm.
-        self.tolerances = Tolerances(1e-5, 2e-4) if self._variant.resnet is None else Tolerances(5e-5, 5e-2)
+        # A token has the error of one place of the ResNet, features have the mean of many: with random R50+L/32 JAX's
+        # own float32 tokens differ from float64 by 4.6e-5 when compiled, and by 1.1e-4 operation by operation.
+        self.tolerances = Tolerances(outputs=1e-5, gradients=2e-4, tokens=1e-5)
+        if self._variant.resnet is not None:
+            self.tolerances = Tolerances(outputs=5e-5, gradients=5e-2, tokens=1e-4)
 
     def module(self, classes: int | None, dropout: float = 0.0, has_tokens: bool = False) -> VisionTransformer:
         return VisionTransformer(self._variant, classes, dropout, self._options, has_tokens)
