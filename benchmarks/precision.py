@@ -1,14 +1,14 @@
-"""Compares float32 logits with float64 ones, with GroupNorm's variance computed in one pass and in two.
+"""Compares a hybrid's float32 outputs in JAX with float64 ones, with GroupNorm's variance in one pass and in two.
 
     python -m benchmarks.precision [VARIANT ...]
 
-pipeline/model/vit/network.py quotes the result. Random weights, noise as input.
+pipeline/model/vit/network.py and resnet.py quote the result. Random weights, noise as input; an error is divided by the
+largest output.
 """
 
+import argparse
 import functools
-import sys
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import jax
@@ -16,38 +16,42 @@ import numpy as np
 from flax import linen as nn
 
 from benchmarks.random_checkpoints import random_arrays
+from pipeline.base.heads import Head
 from pipeline.checkpoints import npz
+from pipeline.model import blocks
+from pipeline.model.float64 import compute_exact
 from pipeline.model.networks import open_network
-from pipeline.model.parameters import nest_parameters
 from pipeline.model.section import Model
-from pipeline.model.vit import network as vit
-from pipeline.model.vit.variants import variant
+from pipeline.model.vit import resnet
 
-
-def logits(name: str, arrays: npz.Arrays, images: np.ndarray, norm: dict) -> np.ndarray:
-    """Returns logits (n, 1000) in the precision of the arrays; `norm` are further arguments of GroupNorm."""
-    group_norm = functools.partial(nn.GroupNorm, num_groups=32, epsilon=1e-6, **norm)
-    with patch.object(vit, "GroupNorm", group_norm):
-        model = vit.VisionTransformer(variant(name), 1000)
-        return np.asarray(jax.jit(model.apply)({"params": nest_parameters(arrays)}, images))
+IMAGES = 4
+HYBRIDS = ("R26+S/32", "R50+L/32")
 
 
 def main() -> None:
-    images = np.random.default_rng(0).uniform(-1, 1, (4, 224, 224, 3)).astype(np.float32)
-    for name in sys.argv[1:] or ["R26+S/32", "R50+L/32"]:
-        model = Model(name, 224, 1000)
-        arrays = npz.fit(random_arrays(model), open_network(model, Path()), Path("random")).arrays
-        with jax.enable_x64(True):
-            exact: dict[str, Any] = {"force_float32_reductions": False, "use_fast_variance": False}
-            layer_norm = functools.partial(nn.LayerNorm, epsilon=1e-6, **exact)
-            doubles = {path: value.astype(np.float64) for path, value in arrays.items()}
-            with patch.object(vit, "LayerNorm", layer_norm):
-                truth = logits(name, doubles, images.astype(np.float64), exact)
-        assert truth.dtype == np.float64
-        scale = np.abs(truth).max()
-        for passes, fast in (("one pass", True), ("two passes", False)):
-            got = logits(name, arrays, images, {"use_fast_variance": fast})
-            print(f"{name}, {passes}: relative error {np.abs(got - truth).max() / scale:.1e}", flush=True)
+    parser = argparse.ArgumentParser(description="Compares hybrids in float32 with float64.")
+    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=f"default: {' and '.join(HYBRIDS)}")
+    args = parser.parse_args()
+    images = np.random.default_rng(0).uniform(-1, 1, (IMAGES, 224, 224, 3)).astype(np.float32)
+    print("| variant | variance | compiled | logits | features | tokens |\n|---|---|---|---|---|---|")
+    for name in args.variants or HYBRIDS:
+        network = open_network(Model(name, 224, 1000), Path())
+        arrays = npz.fit(random_arrays(network.model), network, Path("random")).arrays
+        exact = compute_exact(network, arrays, images, tokens_of=IMAGES)
+        truths = (exact.outputs[Head.CLASSIFICATION], exact.outputs[Head.FE], exact.tokens)
+        functions = (network.logits, network.features, network.tokens)
+        for passes, is_fast in (("one pass", True), ("two passes", False)):
+            norm = functools.partial(nn.GroupNorm, num_groups=32, epsilon=1e-6, use_fast_variance=is_fast)
+            with patch.object(resnet, "GroupNorm", norm):
+                for compiled in ("as a whole", "by operation"):
+                    blocks._apply.cache_clear()  # functions that were traced with another GroupNorm
+                    errors = []
+                    for function, truth in zip(functions, truths, strict=True):
+                        assert truth is not None
+                        called = jax.jit(function) if compiled == "as a whole" else function
+                        got = np.asarray(called(arrays, images), np.float64)
+                        errors.append(f"{np.abs(got - truth).max() / np.abs(truth).max():.1e}")
+                    print(f"| {name} | {passes} | {compiled} | {' | '.join(errors)} |", flush=True)
 
 
 if __name__ == "__main__":
