@@ -15,9 +15,11 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -48,6 +50,9 @@ from pipeline.proof.checklist import Checklist
 from pipeline.proof.checks import CheckedModule, Reference
 from pipeline.saved_model.classes import Classes
 from pipeline.saved_model.load import start_tensorflow
+
+if TYPE_CHECKING:
+    from pipeline.model.network import Network
 
 PARITY_IMAGES = 16
 
@@ -132,9 +137,8 @@ class Expected:
     model: ModelFacts
 
 
-def _compute_reference(subject: Subject, task: Task | None) -> Expected:
+def _compute_reference(subject: Subject, network: "Network", task: Task | None) -> Expected:
     """Returns what the modules are compared with."""
-    network = open_network(subject.model, subject.home)
     parameters = npz.load(subject.checkpoint, network)
     start_tensorflow()
     from pipeline.model.network import count_operations
@@ -206,18 +210,21 @@ def _check_modules(
     return report, evaluated
 
 
-def _check_training(subject: Subject, report: Report, checklist: Checklist) -> Report:
-    """Returns the report with the checks of gradients and fine-tuning, which a frozen module has not."""
-    if report.model.frozen:
+def _add_training(report: Report, wait: gradients.Wait | None, checklist: Checklist) -> Report:
+    """Returns the report with the checks of gradients and fine-tuning; without them where there is nothing to wait for.
+
+    Args:
+        report: of modules that passed all other checks.
+        wait: see gradients.start(); None for modules that are frozen.
+        checklist: prints the rungs.
+    """
+    if wait is None:
         for rung in ladder.rungs(report):
             if rung.rung in ladder.TRAINING:
                 checklist.show(f"{rung.head} {rung.rung}", ladder.not_measured(rung.reason))
         return report
     checklist.begin("gradients")
-    folders = subject.folders
-    training = gradients.run_in_processes(
-        subject.model, subject.home, subject.checkpoint, folders, checklist.show_training
-    )
+    training = wait(checklist.show_training)
     modules = {
         head: replace(module, gradients=training[head].gradients, fine_tuning=training[head].fine_tuning)
         for head, module in report.modules.items()
@@ -249,33 +256,40 @@ def validate(
     """
     checklist.begin("the JAX model's outputs in float64")
     needs = {head: checks.read_needs(folder) for head, folder in subject.folders.items()}
-    expected = _compute_reference(subject, task)
-    reference, inputs = expected.reference, expected.inputs
-    checklist.show_step("reference", f"the JAX model's outputs in float64 for {len(reference.inputs)} {inputs}")
-    report = _empty_report(subject, expected, _why_unmeasured(subject, task))
-
-    def classify_images(module: CheckedModule) -> Evaluated:
-        assert task is not None
-        with checklist.hidden():
-            return classify.evaluate(task, module.predict, module.report.content_sha256, shards, checklist.label)
-
-    is_measurable = task is not None and not section.why_unmeasurable(subject.model.classes, subject.evaluation)
-    report, evaluated = _check_modules(
-        subject, needs, reference, report, classify_images if is_measurable else None, checklist
+    network = open_network(subject.model, subject.home)
+    training: AbstractContextManager[gradients.Wait | None] = (
+        nullcontext()
+        if network.frozen
+        else gradients.start(subject.model, subject.home, subject.checkpoint, subject.folders)
     )
-    is_proven = not ladder.failures(report)
-    if task and evaluated:
-        other = summary.other_dataset(task, own)
-        classes = subject.model.classes
-        accuracy = summary.summarize(subject.evaluation, task, evaluated, subject.names, classes, other)
-        if image_size := expected.model.checkpoint_image_size:
-            accuracy = summary.of_resized(accuracy, image_size, subject.model.image_size)
-        report = replace(report, accuracy=accuracy)
-    for rung, result in ladder.judge_accuracy(report.accuracy).items():
-        checklist.show(rung, result)
-    if is_proven:
-        report = _check_training(subject, report, checklist)
-    return replace(report, ladder=ladder.rungs(report)), evaluated.predictions if evaluated else None
+    with training as wait:
+        expected = _compute_reference(subject, network, task)
+        reference, inputs = expected.reference, expected.inputs
+        checklist.show_step("reference", f"the JAX model's outputs in float64 for {len(reference.inputs)} {inputs}")
+        report = _empty_report(subject, expected, _why_unmeasured(subject, task))
+
+        def classify_images(module: CheckedModule) -> Evaluated:
+            assert task is not None
+            with checklist.hidden():
+                return classify.evaluate(task, module.predict, module.report.content_sha256, shards, checklist.label)
+
+        is_measurable = task is not None and not section.why_unmeasurable(subject.model.classes, subject.evaluation)
+        report, evaluated = _check_modules(
+            subject, needs, reference, report, classify_images if is_measurable else None, checklist
+        )
+        is_proven = not ladder.failures(report)
+        if task and evaluated:
+            other = summary.other_dataset(task, own)
+            classes = subject.model.classes
+            accuracy = summary.summarize(subject.evaluation, task, evaluated, subject.names, classes, other)
+            if image_size := expected.model.checkpoint_image_size:
+                accuracy = summary.of_resized(accuracy, image_size, subject.model.image_size)
+            report = replace(report, accuracy=accuracy)
+        for rung, result in ladder.judge_accuracy(report.accuracy).items():
+            checklist.show(rung, result)
+        if is_proven:
+            report = _add_training(report, wait, checklist)
+        return replace(report, ladder=ladder.rungs(report)), evaluated.predictions if evaluated else None
 
 
 # Files ----------------------------------------------------------------------------------------------------------------

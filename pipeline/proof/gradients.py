@@ -4,15 +4,16 @@
 
 MODEL is the section `model` as JSON, HOME the folder of the member's YAML file. validate runs this in a process of its
 own: the gradients of a large model take as much memory again as the model, and neither TensorFlow nor JAX gives it
-back. Two modules are compared at the same time, one of them by a copy of the process.
+back. Two modules are compared at the same time, one of them by a copy of the process; validate does the other checks
+meanwhile.
 """
 
 import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from importlib import import_module
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.base.heads import Head
-from pipeline.base.jobs import run_job, start_copy, start_job
+from pipeline.base.jobs import Job, run_job, start_copy, start_job
 from pipeline.base.strict_json import parse_json
 from pipeline.base.verdict import Verdict
 from pipeline.checkpoints import npz
@@ -191,38 +192,53 @@ def check_training(network: "Network", head: Head, path: Path, folder: Path) -> 
     return TrainingChecks(compared, step, {"fine_tuning": time.monotonic() - started})
 
 
-def run_in_processes(
-    model: Model, home: Path, path: Path, folders: Mapping[Head, Path], done: Callable[[Head, TrainingChecks], None]
-) -> dict[Head, TrainingChecks]:
-    """Runs check_training() for each head in a process of its own, both at once unless the checkpoint is LARGE.
+Done = Callable[[Head, TrainingChecks], None]
+Wait = Callable[[Done], dict[Head, TrainingChecks]]
+
+
+@contextmanager
+def start(model: Model, home: Path, path: Path, folders: Mapping[Head, Path]) -> Iterator[Wait]:
+    """Starts check_training() of both heads in a process of its own, which ends at the latest with the block.
+
+    Of a checkpoint that is LARGE, a process for each head is started when it is waited for, and the second only if the
+    first had memory enough.
 
     Args:
         model: the section.
         home: the folder of the member's YAML file.
         path: the checkpoint.
         folders: the SavedModels.
-        done: called when the process of a head has ended.
 
-    Raises:
-        Fault: when a process is killed, as the system does when memory runs out.
+    Yields:
+        A function that waits and returns the checks; it calls its argument with those of each head. It raises Fault
+        when a process was killed, as the system does when memory runs out.
     """
-    # Of a large model: if one runs out of memory, the other is not started.
-    groups = [[head] for head in folders] if path.stat().st_size > LARGE else [list(folders)]
-    training: dict[Head, TrainingChecks] = {}
-    for heads in groups:
-        started = time.monotonic()
+
+    def start_for(heads: Sequence[Head]) -> AbstractContextManager[Job]:
         arguments: list[str | Path] = [json.dumps(asdict(model)), home, path]
         arguments += [f"{head}={folders[head]}" for head in heads]
         names = " and ".join(str(folders[head]) for head in heads)
-        with start_job(_MODULE, arguments, f"{names}: the process that computes the gradients") as job:
-            printed = dict(line.split(" ", 1) for line in job.wait().splitlines())
-        for head in heads:
-            checks = parse_json(TrainingChecks, printed[head])
-            # The gradients have the start of the process, too.
-            gradients = time.monotonic() - started - checks.seconds["fine_tuning"]
-            training[head] = replace(checks, seconds=checks.seconds | {"gradients": gradients})
-            done(head, training[head])
-    return training
+        return start_job(_MODULE, arguments, f"{names}: the process that computes the gradients")
+
+    def read(heads: Sequence[Head], job: Job, done: Done) -> dict[Head, TrainingChecks]:
+        printed = dict(line.split(" ", 1) for line in job.wait().splitlines())
+        training = {head: parse_json(TrainingChecks, printed[head]) for head in heads}
+        for head, checks in training.items():
+            done(head, checks)
+        return training
+
+    def run_each(done: Done) -> dict[Head, TrainingChecks]:
+        training: dict[Head, TrainingChecks] = {}
+        for head in folders:
+            with start_for([head]) as job:
+                training |= read([head], job, done)
+        return training
+
+    if path.is_file() and path.stat().st_size <= LARGE:
+        with start_for(list(folders)) as job:
+            yield lambda done: read(list(folders), job, done)
+    else:
+        yield run_each
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -233,14 +249,16 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "modules", nargs="+", metavar="HEAD=FOLDER", help="a SavedModel; the input is that of its self-test"
     )
-    args = parser.parse_args(arguments)
+    args, started = parser.parse_args(arguments), time.monotonic()
 
     def run(module: str) -> None:
         name, _, folder = module.partition("=")
         start_tensorflow()
         network = open_network(Model(**args.model), args.home)
         checks = check_training(network, Head(name), args.checkpoint, Path(folder))
-        print(name, json.dumps(asdict(checks)))
+        # The gradients have the imports, too.
+        seconds = {"gradients": time.monotonic() - started - checks.seconds["fine_tuning"]}
+        print(name, json.dumps(asdict(replace(checks, seconds=checks.seconds | seconds))))
 
     import_tensorflow()
     import_module(_SHARED)

@@ -1,6 +1,7 @@
 """checks and gradients: each check that needs TensorFlow, with a module that must fail it."""
 
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -307,8 +308,26 @@ def test_a_killed_process_is_a_fault_and_a_failed_one_an_error(tmp_path: Path, m
     for ends, raised in (("kill -9 $$", Fault), ("exit 1", RuntimeError)):
         python.write_text(f"#!/bin/sh\n{ends}\n")
         python.chmod(0o755)
-        with pytest.raises(raised, match=r"killed by SIGKILL; unless somebody did that, memory|status 1"):
-            gradients.run_in_processes(Model("Mini/8", 16, 3), tmp_path, python, folders, lambda *_: None)
+        with (
+            gradients.start(Model("Mini/8", 16, 3), tmp_path, python, folders) as wait,
+            pytest.raises(raised, match=r"killed by SIGKILL; unless somebody did that, memory|status 1"),
+        ):
+            wait(lambda *_: None)
+
+
+def test_the_gradients_of_a_small_model_end_with_the_checks_that_failed_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python, started = tmp_path / "python", tmp_path / "started"
+    os.mkfifo(started)
+    python.write_text(f"#!/bin/sh\necho $$ >{started}\nexec sleep 600\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with gradients.start(Model("Mini/8", 16, 3), tmp_path, python, dict.fromkeys(Head, tmp_path)):
+        process = int(started.read_text())
+        os.kill(process, 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
 
 
 def test_the_gradients_of_a_large_model_stop_at_the_first_killed_process(
@@ -319,10 +338,10 @@ def test_the_gradients_of_a_large_model_stop_at_the_first_killed_process(
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(gradients, "LARGE", 0)
-    with pytest.raises(Fault, match="killed by SIGKILL"):
-        gradients.run_in_processes(
-            Model("Mini/8", 16, 3), tmp_path, python, dict.fromkeys(Head, tmp_path), lambda *_: None
-        )
+    with gradients.start(Model("Mini/8", 16, 3), tmp_path, python, dict.fromkeys(Head, tmp_path)) as wait:
+        assert not started.exists()
+        with pytest.raises(Fault, match="killed by SIGKILL"):
+            wait(lambda *_: None)
     assert started.read_text() == f"classification={tmp_path}\n"
 
 
