@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.base.strict_json import STRICT
 from pipeline.facts.formats import FormatName
+from pipeline.forms.facts import read_provenance
 from pipeline.forms.running import Order, Run, measure_run, run_batches
 from pipeline.proof.gradients import TrainableModule, compare
 from pipeline.proof.loaders import SelfTest, read_selftest
@@ -77,24 +78,36 @@ def run_modules(module: Path, twins: Mapping[FormatName, Path], images: np.ndarr
     outputs = None if images is None else _run_whole(_caller(loaded), images)
     if not twins:
         return TensorFlowRuns(outputs)
-    expected = _gradients(loaded, test)
+    # Without dropout, training=True computes the same, and the same gradients serve both checks.
+    training = not _has_dropout(module)
+    expected = _gradients(loaded, test, training)
     del loaded
     measured, twin_outputs = {}, {}
     for name, twin in twins.items():
         other = load_saved_model(twin)
         if images is not None:
             twin_outputs[name] = run_batches(_caller(other), images, BATCH)
-        measured[name] = _measure_twin(twin, other, test, expected)
+        measured[name] = _measure_twin(twin, other, test, expected, training)
     return TensorFlowRuns(outputs, measured, twin_outputs)
 
 
-def _measure_twin(twin: Path, loaded: Any, test: SelfTest, expected: dict[str, Any]) -> TwinRun:
+def _has_dropout(module: Path) -> bool:
+    """Whether a module drops anything while it is trained; also where its provenance does not say."""
+    model = read_provenance(module).get("model")
+    return not isinstance(model, dict) or model.get("dropout", 0.0) != 0.0
+
+
+def _measure_twin(twin: Path, loaded: Any, test: SelfTest, expected: dict[str, Any], training: bool) -> TwinRun:
     import tensorflow as tf
 
     examples, call = example_images(test), _caller(loaded)
     whole, *others = [run_batches(call, examples, size) for size in sorted(BATCHES, reverse=True)]
-    gradients = compare(_gradients(loaded, test), expected, math.inf)  # whoever asks for the run has the limit
-    missing = selftest.without_gradient(loaded, test.pixels, training=True)
+    found = _gradients(loaded, test, training)
+    gradients = compare(found, expected, math.inf)  # whoever asks for the run has the limit
+    if training:
+        missing = [name for name, value in found.items() if value is None or not np.all(np.isfinite(value))]
+    else:
+        missing = selftest.without_gradient(loaded, test.pixels, training=True)
     worst = math.inf if gradients.max_rel is None else gradients.max_rel
     return TwinRun(
         errors=selftest.relative_errors(loaded, test) | selftest.session_errors(twin, test),
@@ -130,11 +143,11 @@ def _run_whole(call: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> 
     return np.concatenate(parts)
 
 
-def _gradients(model: Any, test: SelfTest) -> dict[str, Any]:
+def _gradients(model: Any, test: SelfTest, training: bool) -> dict[str, Any]:
     """Returns the gradient by each trainable variable's name, None for a missing one; {} without such variables."""
     outputs = np.pad(test.outputs, ((0, 0), (0, int(test.outputs.shape[1] == 1))))
     labels = (outputs.argmax(axis=1) == 0).astype(np.int32)
     if not model.trainable_variables:
         return {}
-    gradients = TrainableModule(model, selftest.scaled(test.pixels), labels).gradients(training=False)
+    gradients = TrainableModule(model, selftest.scaled(test.pixels), labels).gradients(training)
     return {name: None if value is None else value.numpy() for name, value in gradients.items()}
