@@ -159,7 +159,7 @@ def test_every_snippet_of_the_card_runs_as_printed(demo_hub: Hub, head: str, tmp
         run_scripts(tmp_path, snippet + TRAINING.replace("{trainable}", str(expected)))
 
 
-@pytest.mark.parametrize("head", ["classification", "fe"])
+@pytest.mark.parametrize("head", ["classification", pytest.param("fe", marks=pytest.mark.long)])
 def test_a_copy_is_verified_as_the_card_says(demo_hub: Hub, head: str, tmp_path: Path) -> None:
     *_, script = re.findall(r"^```sh\n(.*?)^```$", demo_hub.card(head), re.MULTILINE | re.DOTALL)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -286,6 +286,7 @@ def test_reports_show_tensorflow_and_jax_agree(published: Path) -> None:
             assert checks["weights"]["verdict"] == "pass"
 
 
+@pytest.mark.parametrize("saved_model", ["mini", pytest.param("rati", marks=pytest.mark.long)], indirect=True)
 @pytest.mark.parametrize("head", [Head.CLASSIFICATION, pytest.param(Head.FE, marks=pytest.mark.long)])
 def test_gradients_equal_those_of_the_jax_model_and_a_step_lowers_the_loss(
     published: Path, saved_model: tuple[str, Path], head: Head

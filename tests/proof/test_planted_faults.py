@@ -227,8 +227,16 @@ def test_without_a_fault_nothing_fails_and_each_rung_is_a_line(
             "the error starts between input of Transformer/encoderblock_0 and Transformer/encoderblock_0",
         ),
         ("LayerNorm epsilon 1e-5", "the error starts between input of Transformer/encoderblock_0 and"),
-        ("query and key swapped", "the error starts between input of Transformer/encoderblock_0 and"),
-        ("[0, 1] for [-1, 1]", "the error starts before or in input of Transformer/encoderblock_0"),
+        pytest.param(
+            "query and key swapped",
+            "the error starts between input of Transformer/encoderblock_0 and",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "[0, 1] for [-1, 1]",
+            "the error starts before or in input of Transformer/encoderblock_0",
+            marks=pytest.mark.long,
+        ),
         ("BGR", "the error starts before or in input of Transformer/encoderblock_0"),
     ],
 )
@@ -337,7 +345,9 @@ def one_class(small: None) -> npz.Arrays:
     return arrays | {"head/bias": arrays["head/bias"] - logits.mean(axis=0)}
 
 
-@pytest.mark.parametrize("fault", ["", "LayerNorm epsilon 1e-5", "query and key swapped"])
+@pytest.mark.parametrize(
+    "fault", ["", "LayerNorm epsilon 1e-5", pytest.param("query and key swapped", marks=pytest.mark.long)]
+)
 def test_a_single_logit_of_about_zero_is_proven_as_strictly(
     fault: str, exported: Callable[..., Path], one_class: npz.Arrays, tmp_path: Path
 ) -> None:
