@@ -18,7 +18,6 @@ from flax import linen as nn
 from benchmarks.random_checkpoints import random_arrays
 from pipeline.base.heads import Head
 from pipeline.checkpoints import npz
-from pipeline.model import blocks
 from pipeline.model.float64 import compute_exact
 from pipeline.model.networks import open_network
 from pipeline.model.section import Model
@@ -44,7 +43,7 @@ def main() -> None:
             norm = functools.partial(nn.GroupNorm, num_groups=32, epsilon=1e-6, use_fast_variance=is_fast)
             with patch.object(resnet, "GroupNorm", norm):
                 for compiled in ("as a whole", "by operation"):
-                    blocks._apply.cache_clear()  # functions that were traced with another GroupNorm
+                    jax.clear_caches()  # functions that were traced with another GroupNorm
                     errors = []
                     for function, truth in zip(functions, truths, strict=True):
                         assert truth is not None

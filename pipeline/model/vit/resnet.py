@@ -33,8 +33,8 @@ class StdConv(nn.Module):
 
 
 # The variance in two passes, as the mean of (x - mean)^2. With Flax's default, E[x^2] - E[x]^2 in one pass, the
-# relative error of float32 logits is about 2.4 times as large: 9.4e-6 and 5.6e-5 for random R26+S/32 and R50+L/32,
-# instead of 3.7e-6 and 2.5e-5 (benchmarks/precision.py). LayerNorm gains nothing by it.
+# relative error of float32 logits is two to three times as large: 1.0e-5 and 5.4e-5 for random R26+S/32 and R50+L/32,
+# instead of 5.2e-6 and 1.9e-5 (benchmarks/precision.py). LayerNorm gains nothing by it.
 GroupNorm = functools.partial(nn.GroupNorm, num_groups=32, epsilon=1e-6, use_fast_variance=False)
 
 
