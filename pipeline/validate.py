@@ -181,13 +181,14 @@ def _check_modules(
     needs: Mapping[Head, Needs],
     reference: Reference,
     report: Report,
+    add_training: Callable[[Report], Report] | None,
     classify_images: Callable[[CheckedModule], Evaluated] | None,
     checklist: Checklist,
 ) -> tuple[Report, Evaluated | None]:
     """Checks both modules and classifies the images; returns the report with the checks, and the predictions.
 
     The SavedModels fill the memory, so one is loaded at a time. Images, which may take hours, are classified only if
-    all checks passed.
+    all checks passed, `add_training` among them: it waits for those that were made meanwhile.
     """
 
     answers = Classes(subject.activation, tuple(label.name for label in subject.names))
@@ -204,6 +205,8 @@ def _check_modules(
     heads = checks.compare_heads(features, classifier.outputs, reference)
     checklist.show("features", ladder.judge_features(heads))
     report = replace(report, modules=modules, features=heads)
+    if add_training and not ladder.failures(report):
+        report = add_training(report)
     evaluated = classify_images(classifier) if classify_images and not ladder.failures(report) else None
     del classifier
     gc.collect()
@@ -273,9 +276,19 @@ def validate(
             with checklist.hidden():
                 return classify.evaluate(task, module.predict, module.report.content_sha256, shards, checklist.label)
 
+        def add_training(report: Report) -> Report:
+            return _add_training(report, wait, checklist)
+
+        is_early = network.frozen or not gradients.is_large(subject.checkpoint)
         is_measurable = task is not None and not section.why_unmeasurable(subject.model.classes, subject.evaluation)
         report, evaluated = _check_modules(
-            subject, needs, reference, report, classify_images if is_measurable else None, checklist
+            subject,
+            needs,
+            reference,
+            report,
+            add_training if is_early else None,
+            classify_images if is_measurable else None,
+            checklist,
         )
         is_proven = not ladder.failures(report)
         if task and evaluated:
@@ -287,8 +300,8 @@ def validate(
             report = replace(report, accuracy=accuracy)
         for rung, result in ladder.judge_accuracy(report.accuracy).items():
             checklist.show(rung, result)
-        if is_proven:
-            report = _add_training(report, wait, checklist)
+        if is_proven and not is_early:
+            report = add_training(report)
         return replace(report, ladder=ladder.rungs(report)), evaluated.predictions if evaluated else None
 
 

@@ -276,7 +276,7 @@ def test_a_wrong_shape_is_refused_by_the_module(saved_model: tuple[str, Path]) -
 
 
 def test_reports_show_tensorflow_and_jax_agree(published: Path) -> None:
-    for member, tolerance in (("mini", 1e-5), ("rati", 5e-5)):
+    for member, tolerance, of_tokens in (("mini", 1e-5, 1e-5), ("rati", 5e-5, 1e-4)):
         report = json.loads((published / f"artifacts/{member}/report.json").read_text())
         for head in ("classification", "fe"):
             checks = report["modules"][head]
@@ -284,6 +284,10 @@ def test_reports_show_tensorflow_and_jax_agree(published: Path) -> None:
             assert 0 < checks["parity"]["max_rel"] <= tolerance
             assert max(checks["batch_sizes"]["max_rel"].values()) <= tolerance
             assert checks["weights"]["verdict"] == "pass"
+        checks = report["modules"]["fe"]
+        limits = [checks["tokens"]["tolerance"]]
+        limits += [checks[rung]["tokens_tolerance"] for rung in ("selftest", "session", "c_api")]
+        assert limits == [of_tokens] * 4
 
 
 @pytest.mark.parametrize("saved_model", ["mini", pytest.param("rati", marks=pytest.mark.long)], indirect=True)

@@ -58,8 +58,8 @@ def compose(path: Path) -> yaml.MappingNode:
     _check(path, root)
     if places := list(_find_open(root)):
         lines = "\n".join(f"  {path}:{line}: {name}: {to_do}" for line, name, to_do in places)
-        count = f"{len(places)} places are" if len(places) > 1 else "a place is"
-        raise Fault(f"{path}: {count} open; write what each says instead of it:\n{lines}")
+        count, each = (f"{len(places)} places are", "each") if len(places) > 1 else ("a place is", "it")
+        raise Fault(f"{path}: {count} open; write what {each} says instead of it:\n{lines}")
     return root
 
 

@@ -66,6 +66,7 @@ class WeightsCheck:
 
 def is_of_tokens(way: str) -> bool:
     """Whether a way to call a module, as self-tests name it, returns tokens: "tokens", "session_serving_tokens"."""
+    # pipeline/saved_model/selftest.py, which lies alone in modules, has the same rule.
     return way.endswith("tokens")
 
 

@@ -18,7 +18,8 @@ _MARKS = {Verdict.PASS: "pass", Verdict.FAIL: "FAIL", Verdict.NOT_MEASURED: "-"}
 class Checklist(Status):
     """The rungs of one member.
 
-    The seconds of a line are those since the line before it, so that all add up to the whole time.
+    The seconds of a line are those since the line before it, so that all add up to the whole time, but for those of
+    gradients and fine-tuning: a process of their own compares these, mostly beside the others.
     """
 
     def __init__(self, label: str, has_images: bool = False) -> None:

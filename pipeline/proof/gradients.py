@@ -11,9 +11,10 @@ meanwhile.
 import argparse
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout
 from dataclasses import asdict, replace
 from functools import partial
 from importlib import import_module
@@ -192,6 +193,11 @@ def check_training(network: "Network", head: Head, path: Path, folder: Path) -> 
     return TrainingChecks(compared, step, {"fine_tuning": time.monotonic() - started})
 
 
+def is_large(path: Path) -> bool:
+    """Whether a checkpoint is so large that its gradients are compared when all else is done, one head at a time."""
+    return path.stat().st_size > LARGE
+
+
 Done = Callable[[Head, TrainingChecks], None]
 Wait = Callable[[Done], dict[Head, TrainingChecks]]
 
@@ -234,7 +240,7 @@ def start(model: Model, home: Path, path: Path, folders: Mapping[Head, Path]) ->
                 training |= read([head], job, done)
         return training
 
-    if path.is_file() and path.stat().st_size <= LARGE:
+    if path.is_file() and not is_large(path):
         with start_for(list(folders)) as job:
             yield lambda done: read(list(folders), job, done)
     else:
@@ -253,9 +259,10 @@ def main(arguments: Sequence[str]) -> None:
 
     def run(module: str) -> None:
         name, _, folder = module.partition("=")
-        start_tensorflow()
-        network = open_network(Model(**args.model), args.home)
-        checks = check_training(network, Head(name), args.checkpoint, Path(folder))
+        with redirect_stdout(sys.stderr):  # a network of one's own may print; standard output has the results alone
+            start_tensorflow()
+            network = open_network(Model(**args.model), args.home)
+            checks = check_training(network, Head(name), args.checkpoint, Path(folder))
         # The gradients have the imports, too.
         seconds = {"gradients": time.monotonic() - started - checks.seconds["fine_tuning"]}
         print(name, json.dumps(asdict(replace(checks, seconds=checks.seconds | seconds))))

@@ -94,6 +94,7 @@ class Expected:
 
     def limit(self, way: str) -> float:
         """Returns the largest relative error of a way to call the module that passes."""
+        # pipeline/facts/checks.py has the same rule; this file lies alone in modules.
         return self.tolerance if self.tokens_tolerance is None or not way.endswith("tokens") else self.tokens_tolerance
 
     def relative_error(self, outputs: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """checks and gradients: each check that needs TensorFlow, with a module that must fail it."""
 
+import json
 import math
 import os
 import sys
@@ -12,14 +13,15 @@ import tensorflow as tf
 
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
-from pipeline.facts.checks import FineTuningCheck
+from pipeline.base.verdict import Verdict
+from pipeline.facts.checks import FineTuningCheck, TrainingChecks
 from pipeline.facts.report import Report
 from pipeline.model import float64
 from pipeline.model.networks import open_network
 from pipeline.model.preprocessing import prepare
 from pipeline.model.section import Model
 from pipeline.proof import checks, gradients, ladder
-from pipeline.saved_model import signatures
+from pipeline.saved_model import selftest, signatures
 from pipeline.saved_model.classes import Classes
 from tests.reports import with_checks
 
@@ -240,6 +242,24 @@ def test_the_selftest_is_replayed_in_every_way(tmp_path: Path, report: Report) -
     assert failure(report, selftest=check).startswith("fe: the self-test fails (serving_images): relative error ")
 
 
+def test_tokens_are_replayed_with_their_own_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module, path = Linear(), tmp_path / "assets.extra/selftest.npz"
+    write_selftest(tmp_path, module(INPUTS).numpy())
+    with np.load(path) as archive:
+        test = dict(archive)
+    tokens = np.ones((len(test["pixels"]), 2, 3), np.float32)
+    module.tokens = lambda inputs: tf.constant(tokens * np.float32(1.001))
+    module.signatures["serving_tokens"] = lambda inputs: {"tokens": module.tokens(inputs)}
+    for limit, verdict in ((2e-3, Verdict.PASS), (5e-4, Verdict.FAIL)):
+        np.savez(path, **test | {"tokens": tokens, "tokens_tolerance": np.array(limit)})
+        assert checks.replay_selftest(module, tmp_path).verdict is verdict
+        # As the script in the module's folder prints it.
+        expected = selftest.read_expected(path)
+        assert selftest.report(selftest.relative_errors(module, expected), expected) is (verdict is Verdict.PASS)
+        result = "ok" if verdict is Verdict.PASS else "FAILED"
+        assert f"serving_tokens: relative error 1.0e-03 (limit {limit:.0e}): {result}" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("value", [np.nan, 1.0])
 def test_other_outputs_fail_the_selftest(value: float, tmp_path: Path) -> None:
     module = Linear()
@@ -313,6 +333,26 @@ def test_a_killed_process_is_a_fault_and_a_failed_one_an_error(tmp_path: Path, m
             pytest.raises(raised, match=r"killed by SIGKILL; unless somebody did that, memory|status 1"),
         ):
             wait(lambda *_: None)
+
+
+def test_what_a_network_prints_is_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], report: Report
+) -> None:
+    module = report.modules[Head.FE]
+    assert module.gradients
+    assert module.fine_tuning
+    training = TrainingChecks(module.gradients, module.fine_tuning, {"fine_tuning": 0.1})
+
+    def check(*_: object) -> TrainingChecks:
+        print("building")
+        return training
+
+    monkeypatch.setattr(gradients, "check_training", check)
+    gradients.main([json.dumps({"variant": "Mini/8", "image_size": 16, "classes": 3}), "home", "file", "fe=folder"])
+    printed = capsys.readouterr()
+    (line,) = printed.out.splitlines()
+    assert line.startswith('fe {"gradients": ')
+    assert "building" in printed.err
 
 
 def test_the_gradients_of_a_small_model_end_with_the_checks_that_failed_meanwhile(

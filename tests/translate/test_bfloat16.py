@@ -201,6 +201,14 @@ def test_a_twin_passes_its_own_selftest_and_not_that_of_its_source(published: Pa
     assert module(np.zeros((5, 16, 16, 3), np.float32)).shape[0] == 5
 
 
+def test_the_selftest_of_an_extractors_twin_has_a_limit_for_its_tokens(published: Path, tmp_path: Path) -> None:
+    write_bfloat16(published / "artifacts/mini/fe", tmp_path / "twin")
+    expected = read_expected(tmp_path / "twin" / SELFTEST)
+    assert (expected.tolerance, expected.tokens_tolerance) == (TOLERANCE, TOLERANCE)
+    errors = relative_errors(tf.saved_model.load(str(tmp_path / "twin")), expected)
+    assert 1e-5 < errors["serving_tokens"] < TOLERANCE
+
+
 @pytest.mark.long
 def test_every_variable_has_a_finite_gradient(twin: Path) -> None:
     module = tf.saved_model.load(str(twin))
