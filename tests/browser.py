@@ -4,6 +4,7 @@ Pages are laid out in the fonts of tests/data/fonts, not in those of the machine
 """
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ Scheme = Literal["light", "dark"]
 Width = Literal["wide", "narrow"]
 DESKTOP, TABLET, PHONE, SMALL_PHONE = (1280, 800), (800, 1000), (360, 740), (320, 568)  # pixels
 FONTS = ROOT / "tests/data/fonts"
+LONGEST = 30  # seconds to wait
 # The size in percent at which letters of DejaVu Sans, which are wide, are wider than those of any usual font, or as
 # narrow as those of a condensed one. Lines are as high as ever, since the style sheet sets their height.
 WIDTHS: dict[Width, int] = {"wide": 110, "narrow": 75}
@@ -49,6 +51,17 @@ def start_browser(*arguments: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
         browser.close()
+
+
+def wait_until(page: Page, condition: str, argument: str | None = None) -> None:
+    """Waits until JavaScript is true in a page: an expression, or a function of the argument.
+
+    Playwright's wait_for_function evaluates its text in the page after the first time, which the Content Security
+    Policy of our pages forbids; and timers of a page may be paused.
+    """
+    end = time.monotonic() + LONGEST
+    while not page.evaluate(condition, argument):
+        assert time.monotonic() < end, f"not true after {LONGEST} s: {condition}"
 
 
 def bring_fonts(context: BrowserContext, width: Width) -> None:

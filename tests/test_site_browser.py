@@ -31,6 +31,7 @@ from tests.browser import (
     find_violations,
     open_page,
     start_browser,
+    wait_until,
 )
 from tests.conftest import serving_folder
 from tests.format_outputs import FORMATS
@@ -299,9 +300,7 @@ def test_buttons_copy_handle_and_snippets(browser: Browser, address: str, hub: P
             ("Copy: Code, python", read_snippet(hub)),
         ):
             page.get_by_role("button", name=name).first.click()
-            page.wait_for_function(
-                "text => navigator.clipboard.readText().then((copied) => copied === text)", arg=expected
-            )
+            wait_until(page, "text => navigator.clipboard.readText().then((copied) => copied === text)", expected)
         assert page.get_by_role("button", name="Copied").count() == 3
         page.clock.run_for(2000)
         assert page.get_by_role("button", name="Copied").count() == 0

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Error, Locator, Page, Route
 
 from pipeline.hub import litert_js
 from pipeline.model.preprocessing import prepare
-from tests.browser import DESKTOP, PHONE, Scheme, find_violations, open_page, start_browser
+from tests.browser import DESKTOP, PHONE, Scheme, find_violations, open_page, start_browser, wait_until
 from tests.conftest import serving_folder
 from tests.hubs import write_hub
 from tests.server.harness import running
@@ -332,14 +332,14 @@ def test_an_answer_that_comes_after_clear_is_not_shown(browser: Browser, site: S
         load(page)
         page.evaluate("window.isHeld = true; 0")
         page.get_by_role("application", name="Drawing pad").press("Space")
-        page.wait_for_function("window.answers.length === 1")
+        wait_until(page, "window.answers.length === 1")
         page.get_by_role("button", name="Clear").click()
         page.evaluate("window.isHeld = false; window.answers[0]()")
         assert state(page).inner_text() == "Cleared."
         assert page.locator(".bars .label").first.inner_text() == ""
         page.evaluate("window.isHeld = true; 0")
         page.get_by_role("application", name="Drawing pad").press("Space")
-        page.wait_for_function("window.answers.length === 2")
+        wait_until(page, "window.answers.length === 2")
         choose(page, b"words", "notes.txt")  # the drawing stays, and the sentence is of the file
         sentence = wait_for_problem(page)
         page.evaluate("window.isHeld = false; window.answers[1]()")
