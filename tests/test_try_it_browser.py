@@ -482,6 +482,31 @@ def test_what_is_missing_or_damaged_is_named_and_can_be_tried_again(browser: Bro
         assert_classified(page, site, PICTURE)
 
 
+WATCHED_WORKER = """
+const Own = Worker;
+window.Worker = class extends Own {
+  constructor(address) {
+    super(address);
+    this.addEventListener("error", () => { window.hasFailed = true; });
+  }
+};
+0
+"""
+
+
+def test_a_worker_that_fails_before_it_is_asked_is_named(browser: Browser, site: Site) -> None:
+    """The labels come late here; what failed until then must not be waited for."""
+    held: list[Route] = []
+    with open_page(browser, site.page, logged="404") as page:
+        page.context.route("**/worker.js", answer_with(None))
+        page.context.route("**/try.json", lambda route: held.append(route))
+        page.evaluate(WATCHED_WORKER)
+        page.get_by_role("button", name="Load the model").click()
+        wait_until(page, "window.hasFailed === true")
+        held[0].continue_()
+        assert wait_for_problem(page) == "The script that runs the model could not be loaded; try again"
+
+
 def test_a_missing_script_is_named(browser: Browser, site: Site) -> None:
     with open_page(browser, site.page, logged="404") as page:
         page.context.route("**/try.js", answer_with(None))

@@ -15,6 +15,7 @@ class Model {
   #worker;
   #answers = new Map();
   #count = 0;
+  #failure = null; // of the script, which may come before the first question
 
   constructor(address, onProgress) {
     this.#worker = new Worker(address);
@@ -29,12 +30,16 @@ class Model {
     });
     this.#worker.addEventListener("error", (event) => {
       const reason = event.message ? `stopped: ${event.message}` : "could not be loaded; try again";
-      this.#answers.forEach(({ reject }) => reject(new Error(`The script that runs the model ${reason}`)));
+      this.#failure = new Error(`The script that runs the model ${reason}`);
+      this.#answers.forEach(({ reject }) => reject(this.#failure));
       this.#answers.clear();
     });
   }
 
   ask(message) {
+    if (this.#failure) {
+      return Promise.reject(this.#failure);
+    }
     this.#count += 1;
     const id = this.#count;
     return new Promise((resolve, reject) => {
