@@ -118,7 +118,7 @@ class TrainableModule:
         """
         import tensorflow as tf
 
-        missing = tuple(name for name, value in gradients.items() if value is None or not np.all(np.isfinite(value)))
+        missing = list_missing(gradients)
         before = float(self.loss(training=False))
         if missing or not gradients:
             return FineTuningCheck(len(gradients), missing, before, before, Verdict.FAIL)
@@ -160,6 +160,11 @@ def compare(got: Mapping[str, Tensor], expected: Gradients, tolerance: float) ->
     worst = max(errors, key=lambda name: (math.isnan(errors[name]), errors[name]))
     verdict = Verdict.of(errors[worst] <= tolerance)
     return GradientCheck(len(errors), len(expected), errors[worst], worst, tolerance, verdict)
+
+
+def list_missing(gradients: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Returns the names of the variables whose gradient is missing, or not finite."""
+    return tuple(name for name, value in gradients.items() if value is None or not np.all(np.isfinite(value)))
 
 
 def check_training(network: "Network", head: Head, path: Path, folder: Path) -> TrainingChecks:

@@ -12,7 +12,7 @@ from pipeline.base.strict_json import STRICT
 from pipeline.facts.formats import FormatName
 from pipeline.forms.facts import read_provenance
 from pipeline.forms.running import Order, Run, measure_run, run_batches
-from pipeline.proof.gradients import TrainableModule, compare
+from pipeline.proof.gradients import TrainableModule, compare, list_missing
 from pipeline.proof.loaders import SelfTest, read_selftest
 from pipeline.runtimes.modules import BATCHES, example_images
 from pipeline.saved_model import selftest
@@ -104,17 +104,14 @@ def _measure_twin(twin: Path, loaded: Any, test: SelfTest, expected: dict[str, A
     whole, *others = [run_batches(call, examples, size) for size in sorted(BATCHES, reverse=True)]
     found = _gradients(loaded, test, training)
     gradients = compare(found, expected, math.inf)  # whoever asks for the run has the limit
-    if training:
-        missing = [name for name, value in found.items() if value is None or not np.all(np.isfinite(value))]
-    else:
-        missing = selftest.without_gradient(loaded, test.pixels, training=True)
+    missing = list_missing(found) if training else tuple(selftest.without_gradient(loaded, test.pixels, training=True))
     worst = math.inf if gradients.max_rel is None else gradients.max_rel
     return TwinRun(
         errors=selftest.relative_errors(loaded, test) | selftest.session_errors(twin, test),
         batches=max(selftest.largest_error(each, whole, test.scale) for each in others),
         gradients=worst if expected else None,
         variable=gradients.worst,
-        missing=tuple(missing),
+        missing=missing,
         version=tf.__version__,
     )
 
