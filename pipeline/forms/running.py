@@ -98,18 +98,19 @@ def run_files(
     return run_orders(runner, [Order(file, images, sizes, sizes if rounds else (), rounds) for file in files], threads)
 
 
-def run_orders(runner: Runner, orders: Sequence[Order], threads: int = 2) -> list[Run]:
+def run_orders(runner: Runner, orders: Sequence[Order], threads: int = 2, scratch: Path | None = None) -> list[Run]:
     """Runs files on images, one after another, in a process of their own.
 
     Args:
         runner: of the files.
         orders: what to run.
         threads: how many the runtime uses.
+        scratch: a folder for the images meanwhile; None for that of all temporary files.
 
     Raises:
         Fault: when the runtime cannot load or run a file.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
         images: dict[int, str] = {}  # by the identity of the array: many orders share one
         for order in orders:
             if id(order.images) not in images:

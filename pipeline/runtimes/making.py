@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,7 @@ class How:
 
 
 _File = tuple[Path, Format]  # the folder of a subject, and one of its formats
+_Run = Callable[[Sequence[Order]], list[Run]]  # runs files of one runtime
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +98,15 @@ def make_formats(subjects: Sequence[Subject], images: Images | None, how: How) -
         Fault: when a module is damaged, or a format that is required cannot be made or fails a check.
     """
     how.begin("translating, and running the module and its plain twin")
-    with tempfile.TemporaryDirectory() as temporary:
-        outcomes = write_and_run([_task(subject, temporary) for subject in subjects], _save(images, temporary))
     runs: dict[_File, _Runs | str] = {}
-    for runtime, runner in _RUNNERS.items():
-        how.begin(f"running the files in {runtime}")
-        wanted = [each.files(runtime, outcome.refused) for each, outcome in _pairs(subjects, outcomes)]
-        runs |= _run_files(runner, _order_files(subjects, wanted, images), how)
+    # In a folder that the next run removes, should this one be killed: images take up to 600 MB.
+    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=subjects[0].folder) as scratch:
+        outcomes = write_and_run([_task(subject, scratch) for subject in subjects], _save(images, scratch))
+        for runtime, runner in _RUNNERS.items():
+            how.begin(f"running the files in {runtime}")
+            wanted = [each.files(runtime, outcome.refused) for each, outcome in _pairs(subjects, outcomes)]
+            run = partial(run_orders, runner, threads=THREADS, scratch=Path(scratch))
+            runs |= _run_files(run, _order_files(subjects, wanted, images), how)
     reports = []
     for subject, outcome in _pairs(subjects, outcomes):
         made = [
@@ -145,7 +149,7 @@ def _order_files(
     return orders
 
 
-def _run_files(runner: Runner, orders: Mapping[_File, tuple[Order, Order]], how: How) -> dict[_File, _Runs | str]:
+def _run_files(run: _Run, orders: Mapping[_File, tuple[Order, Order]], how: How) -> dict[_File, _Runs | str]:
     """Runs the files of one runtime, of all modules in one process.
 
     Returns:
@@ -154,17 +158,17 @@ def _run_files(runner: Runner, orders: Mapping[_File, tuple[Order, Order]], how:
     if not orders:
         return {}
     try:
-        done = iter(run_orders(runner, [order for pair in orders.values() for order in pair], THREADS))
+        done = iter(run([order for pair in orders.values() for order in pair]))
         return {file: _Runs(next(done), next(done)) for file in orders}
     except Fault:
         if how.required:
             raise
-    return {file: _run_alone(runner, pair) for file, pair in orders.items()}  # one of them keeps no other from running
+    return {file: _run_alone(run, pair) for file, pair in orders.items()}  # one of them keeps no other from running
 
 
-def _run_alone(runner: Runner, orders: tuple[Order, Order]) -> _Runs | str:
+def _run_alone(run: _Run, orders: tuple[Order, Order]) -> _Runs | str:
     try:
-        return _Runs(*run_orders(runner, orders, THREADS))
+        return _Runs(*run(orders))
     except Fault as fault:
         return str(fault).replace(f"{orders[0].file}: ", "")
 
