@@ -23,6 +23,7 @@ from pipeline.facts.collection import Module, collection_of
 from pipeline.facts.report import load_report, with_recorded_arrays
 from pipeline.hub.folder import hub_folder
 from pipeline.hub.settings import add_address, public_url
+from pipeline.pool.recipe_text import describe_recipe
 from pipeline.prose.read import refuse_text_faults
 
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str]) -> str:
     module, checkpoint = member.section("module", Module), member.checkpoint_name()
     url = public_url(hub_folder(args.hub), args.hub_url, args.move) if args.hub else args.hub_url
     collection, hub_url = collection_of(args.member, url)
-    facts = CardFacts(member.name, module, collection, hub_url, checkpoint)
+    facts = CardFacts(member.name, module, collection, hub_url, checkpoint, describe_recipe(checkpoint))
     refuse_text_faults(args.member, url)
     pin = LockFile(lock_file.locate(member.folder, args.lock)).pin_of(checkpoint)
     report = with_recorded_arrays(load_report(args.report), pin.arrays)

@@ -17,7 +17,6 @@ from pathlib import Path
 from textwrap import shorten
 
 import numpy as np
-from PIL import Image
 
 from pipeline.accuracy import classify, section, summary
 from pipeline.accuracy.classify import Task
@@ -34,7 +33,6 @@ from pipeline.facts.collection import Wanted, collection_of, wanted_formats
 from pipeline.facts.formats import FormatReport, parse_names, split_names
 from pipeline.hub.trial import FACTS, describe_trial
 from pipeline.images import image_set, labels
-from pipeline.images.decoding import decoded
 from pipeline.images.split import Split, add_split
 from pipeline.model.section import Model
 from pipeline.runtimes.judging import Images, describe_run
@@ -45,7 +43,6 @@ from pipeline.runtimes.table import of_names, require_packages
 
 MOST_IMAGES = 1000
 _LONGEST = 200  # characters of what the index says of the images
-_LARGEST_SIDE = 512  # pixels of a published example
 MOST_BYTES = 600_000_000  # of prepared images, which stay in memory: 1,000 of 224 x 224 pixels
 
 
@@ -116,31 +113,13 @@ def describe_format(head: Head, report: FormatReport) -> str:
     return f"{head} {report.name}: {show_size(report.size)}, {describe_run(report)}"
 
 
-def add_trial(modules: Mapping[Head, Module], folder: Path, member: Member, task: Task | None) -> None:
-    """Writes what "Try it" needs for the classifier, where a browser can run one of its files: facts, and examples."""
+def add_trial(modules: Mapping[Head, Module], folder: Path) -> None:
+    """Writes the facts that "Try it" needs of the classifier, where a browser can run one of its files."""
     facts = modules[Head.CLASSIFICATION].facts
     target = folder / Head.CLASSIFICATION
     text = describe_trial(target, facts.labels, facts.image_size, facts.activation)
-    if text is None:
-        return
-    (target / FACTS).write_text(text, encoding="utf-8")
-    count = member.section("evaluation", Evaluation).examples
-    if count and task:
-        write_examples(task, facts.labels, count, target / "examples")
-
-
-def write_examples(task: Task, names: Sequence[str], count: int, folder: Path) -> None:
-    """Writes images of different classes as PNG files, and titles.json, a list of their files and classes."""
-    folder.mkdir()
-    first = {example.label: example for example in reversed(task.chosen)}
-    titles = []
-    for number, (label, example) in enumerate(sorted(first.items())[:count], start=1):
-        with decoded(task.images.read(example), task.images.locate(example)) as pixels:
-            picture = Image.fromarray(pixels)
-            picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
-            picture.save(folder / f"{number}.png")
-        titles.append({"file": f"{number}.png", "title": names[label]})
-    (folder / "titles.json").write_text(json.dumps(titles, indent=1), encoding="utf-8")
+    if text is not None:
+        (target / FACTS).write_text(text, encoding="utf-8")
 
 
 def make(member: Member, folder: Path, wanted: Wanted, settings: Settings) -> int:
@@ -160,7 +139,7 @@ def make(member: Member, folder: Path, wanted: Wanted, settings: Settings) -> in
 
         def add_files(modules: Mapping[Head, Module], target: Path) -> None:
             if modules:
-                add_trial(modules, target, member, task)
+                add_trial(modules, target)
 
         made = make_member(outputs, lambda: read_images(member, task) if task else None, how, add_files)
     return sum(len(made.published(head)) for head in Head)

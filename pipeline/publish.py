@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, show_name
-from pipeline.base.files import sha256_of, write_text
+from pipeline.base.files import Unreadable, read_bounded, sha256_of, write_text
 from pipeline.base.heads import Head
 from pipeline.base.siblings import sweep_tree
 from pipeline.base.text import read_generated
@@ -29,6 +29,7 @@ from pipeline.base.yaml_sections import Member
 from pipeline.cards import other_hosts, tf_hub_rules
 from pipeline.checkpoints import lock_file
 from pipeline.checkpoints.lock_file import LockFile
+from pipeline.facts.accuracy import ExamplePrediction
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
 from pipeline.facts.formats import REPORT, Formats, load_formats
 from pipeline.facts.report import Plot, Report, load_report, with_recorded_arrays
@@ -53,6 +54,9 @@ from pipeline.trust.statement import Statement
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
+
+_LARGEST_PICTURE = 4 << 20  # bytes
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ class Packed:
         tarball: the file, which holds the model that was validated.
         card: the text of its card.
         plots: the SVG of each plot of the card.
+        examples: the PNG of each example prediction; none of a feature extractor.
+        report: the bytes of report.json.
         pages: its pages for other hosts, by name.
         formats: the further ones.
     """
@@ -99,6 +105,8 @@ class Packed:
     tarball: Hashed
     card: str
     plots: Mapping[Plot, str]
+    examples: Mapping[ExamplePrediction, bytes]
+    report: bytes
     pages: Mapping[str, str]
     formats: ModuleFormats = field(default_factory=ModuleFormats)
 
@@ -134,8 +142,29 @@ def read_plots(folder: Path, report: Report) -> dict[Plot, str]:
     return plots
 
 
+def read_examples(folder: Path, report: Report) -> dict[ExamplePrediction, bytes]:
+    """Returns the PNG of each example prediction of the report.
+
+    Raises:
+        Fault: for one that is missing, or is no PNG.
+    """
+    measured, pictures = report.accuracy.measured, {}
+    repair = "delete report.json and run make validate"
+    for example in measured.examples if measured else ():
+        path = folder / "examples" / example.file
+        try:
+            pictures[example] = read_bounded(path, _LARGEST_PICTURE)
+        except FileNotFoundError:
+            raise Fault(f"{path}: no such file, but report.json names it; {repair}") from None
+        except Unreadable as reason:
+            raise Fault(f"{path}: {reason}; {repair}") from None
+        if not pictures[example].startswith(_PNG):
+            raise Fault(f"{path}: it is no PNG file; {repair}")
+    return pictures
+
+
 def read_packed(outputs: Outputs, head: Head, handle: str, plots: Mapping[Plot, str]) -> Packed:
-    """Reads the tarball, the card and the further formats of one of a member's modules.
+    """Reads the tarball, the card, the pictures and the further formats of one of a member's modules.
 
     Raises:
         Fault: when one is missing, or the tarball or the formats are those of another model than was validated.
@@ -155,7 +184,9 @@ def read_packed(outputs: Outputs, head: Head, handle: str, plots: Mapping[Plot, 
         )
     text, pages = read_generated(card, "delete it and run make card"), other_hosts.read_pages(outputs.folder, head)
     formats = read_module_formats(outputs.folder, head, outputs.formats, validated)
-    return Packed(head, handle, source, text, plots, pages, formats)
+    examples = read_examples(outputs.folder, outputs.report) if head is Head.CLASSIFICATION else {}
+    report = (outputs.folder / "report.json").read_bytes()
+    return Packed(head, handle, source, text, plots, examples, report, pages, formats)
 
 
 def make_statements(outputs: Outputs, modules: Sequence[Packed], hub: Path) -> dict[str, Statement]:
@@ -213,7 +244,7 @@ def _published_file(hub: Path, path: str) -> PublishedFile:
 
 
 def _store_pages(module: Packed, previous: ModuleEntry | None, hub: Path) -> tuple[PublishedFile, ...]:
-    """Writes a module's card, pages and plots, which count once the index lists them; returns all files of the module.
+    """Writes a module's card, pages, pictures and report, which count once the index lists them; returns all its files.
 
     The card of a version that was withdrawn goes on saying so.
     """
@@ -224,11 +255,13 @@ def _store_pages(module: Packed, previous: ModuleEntry | None, hub: Path) -> tup
         store_page(hub, f"{name}.md", add_notices(module.card, previous) if previous else module.card),
         *(store_page(hub, f"{name}/{page}", text) for page, text in module.pages.items()),
         *(store_page(hub, f"{name}/plots/{plot.file}", picture, plot.title) for plot, picture in module.plots.items()),
-        *(PublishedFile(path, file.size, file.sha256) for path, file in module.format_files.items()),
+        store_content(hub, f"{name}/report.json", module.report),
         *(
-            store_content(hub, f"{name}/{path}", page.content, page.title)
-            for path, page in module.formats.pages.items()
+            store_content(hub, f"{name}/examples/{example.file}", picture, example.true.title)
+            for example, picture in module.examples.items()
         ),
+        *(PublishedFile(path, file.size, file.sha256) for path, file in module.format_files.items()),
+        *(store_content(hub, f"{name}/{path}", content) for path, content in module.formats.pages.items()),
     )
 
 

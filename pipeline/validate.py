@@ -4,9 +4,10 @@
                                 [--real FILE] [--samples N] [--split SPLIT]
 
 Runs in a process of its own and reads only files. The figures go to REPORT, their plots to the folder plots beside it,
-and the predictions for the images to predictions.npz. When a gate fails, all of these keep their earlier content, the
-figures go to `<REPORT>.failed`, the predictions to predictions.npz.failed, and the exit status is 1. A run that is
-killed while it classifies images is resumed by the next one.
+the predictions for the images to predictions.npz, and the pictures of example predictions to the folder examples. When
+a gate fails, all of these keep their earlier content, the figures go to `<REPORT>.failed`, the predictions to
+predictions.npz.failed, and the exit status is 1. A run that is killed while it classifies images is resumed by the next
+one.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.accuracy import classify, section, summary
+from pipeline.accuracy import classify, examples, section, summary
 from pipeline.accuracy.classify import Evaluated, Task
 from pipeline.accuracy.plots import render_plots
 from pipeline.accuracy.predictions import Predictions
@@ -306,7 +307,13 @@ def validate(
 
 
 # Files ----------------------------------------------------------------------------------------------------------------
-def write_results(name: str, report: Report, predictions: Predictions | None, files: ResultFiles) -> None:
+def write_results(
+    name: str,
+    report: Report,
+    predictions: Predictions | None,
+    files: ResultFiles,
+    pictures: Mapping[str, bytes] | None = None,
+) -> None:
     """Writes the report, its plots and the predictions; of a run that failed a gate, to the `.failed` files.
 
     Args:
@@ -314,6 +321,7 @@ def write_results(name: str, report: Report, predictions: Predictions | None, fi
         report: what validate() returned.
         predictions: likewise.
         files: where to write.
+        pictures: of the example predictions, by file name; a failed run has none.
 
     Raises:
         Fault: when a gate failed; names every failure.
@@ -330,6 +338,9 @@ def write_results(name: str, report: Report, predictions: Predictions | None, fi
     with replacing_folder(files.plots) as out:
         for plot, svg in plots.items():
             (out / plot.file).write_text(svg, encoding="utf-8")
+    with replacing_folder(files.examples) as out:
+        for file, content in (pictures or {}).items():
+            (out / file).write_bytes(content)
     _write_predictions(predictions, files.predictions)
     write_text(files.report, text)
     files.failed.report.unlink(missing_ok=True)
@@ -389,9 +400,15 @@ def read_subject(member: Member, checkpoint: Path, folders: Mapping[Head, Path])
     """
     model = member.section("model", Model)
     evaluation = member.section("evaluation", Evaluation)
-    activation = collection_of(member.path, None)[0].activation
+    collection = collection_of(member.path, None)[0]
+    if evaluation.examples and not collection.images_license:
+        raise Fault(
+            f"{member.path.parent / 'collection.yaml'}: images_license is missing, and {member.name} publishes"
+            f" {evaluation.examples} of its images (evaluation.examples); name the licence that allows it, or set"
+            " evaluation.examples to 0"
+        )
     names = labels.read(member.folder / model.labels, model.classes) if model.labels else ()
-    return Subject(member.folder, model, evaluation, names, checkpoint, folders, activation)
+    return Subject(member.folder, model, evaluation, names, checkpoint, folders, collection.activation)
 
 
 def main(arguments: Sequence[str]) -> str:
@@ -416,7 +433,10 @@ def main(arguments: Sequence[str]) -> str:
     own = bool(args.images or evaluation.images)
     with Checklist(f"validate {member.name}", has_images=task is not None) as checklist:
         report, predictions = validate(subject, task, own, files.shards, checklist)
-    write_results(member.name, report, predictions, files)
+    measured, count, pictures = report.accuracy.measured, evaluation.examples, None
+    if task and measured and predictions is not None:
+        pictures = examples.draw(task, measured, predictions, count)
+    write_results(member.name, report, predictions, files, pictures)
     return member.name
 
 

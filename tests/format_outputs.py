@@ -1,6 +1,5 @@
 """What the stage `formats` writes, for tests: formats.json and files of a few bytes."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -98,14 +97,9 @@ def write_file(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def write_trial(folder: Path, examples: Mapping[str, bytes] | None = None) -> None:
-    """Writes what "Try it" of the classifier needs, with pictures by what they show."""
+def write_trial(folder: Path) -> None:
+    """Writes the facts that "Try it" of the classifier needs."""
     target = folder / "formats/classification"
     facts = describe_trial(target, LABELS, 28, "softmax")
     assert facts
     write_file(target / "try.json", facts.encode())
-    titles = []
-    for number, (title, picture) in enumerate((examples or {}).items()):
-        write_file(target / f"examples/{number}.png", picture)
-        titles.append({"file": f"{number}.png", "title": title})
-    write_file(target / "examples/titles.json", json.dumps(titles).encode())

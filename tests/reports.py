@@ -46,7 +46,15 @@ def not_measured(report: Report, reason: str = "no images", reported: Reported |
     return with_accuracy(report, verdict=Verdict.NOT_MEASURED, reason=reason, reported=reported, measured=None)
 
 
+PICTURE = b"\x89PNG\r\n\x1a\n\xff\xfe\0"  # what publish takes for a PNG, and no text
+
+
 def write_report(path: Path, report: Report) -> None:
-    """Writes a report.json as validate does."""
+    """Writes a report.json as validate does, and a picture for each example prediction."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(report_text(report))
+    measured = report.accuracy.measured
+    for example in measured.examples if measured else ():
+        picture = path.with_name("examples") / example.file
+        picture.parent.mkdir(exist_ok=True)
+        picture.write_bytes(PICTURE + example.file.encode())

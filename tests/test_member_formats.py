@@ -1,6 +1,5 @@
 """The stage formats, on the tiny member `mini`: what it makes, measures, leaves out, and does not make again."""
 
-import json
 import re
 import shutil
 import tarfile
@@ -8,16 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from pipeline.accuracy.section import Evaluation
-from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
 from pipeline.base.yaml_sections import Member
 from pipeline.dag.receipts import lacks_formats
 from pipeline.facts.formats import Formats, load_formats
-from pipeline.member_formats import Settings, choose_images, read_images, write_examples
+from pipeline.member_formats import Settings, choose_images, read_images
 from tests.conftest import Stage, assert_refused, once, run_stage
 from tests.make_plans import replace
 
@@ -31,7 +27,6 @@ def outputs(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     def build(folder: Path) -> None:
         shutil.copytree(published / "model_cards/tiny", folder / "tiny")
         replace(folder / "tiny/collection.yaml", "formats: [xla]\n", "")
-        replace(folder / "tiny/mini.yaml", "  images: images\n", "  images: images\n  examples: 2\n")
         for head in Head:
             shutil.copytree(published / "artifacts/mini" / head, folder / "mini" / head)
         done = run_stage("member_formats", folder / "tiny/mini.yaml", folder / "mini")
@@ -56,16 +51,12 @@ def test_the_files_lie_as_in_a_hub(outputs: Path) -> None:
     formats = load_formats(outputs / "mini/formats.json")
     for head in Head:
         found = files_of(outputs / "mini/formats" / head)
-        extra = {"try.json", "examples/1.png", "examples/2.png", "examples/titles.json"}
+        extra = {"try.json"}
         assert set(found) == FILES | (extra if head is Head.CLASSIFICATION else set())
         listed = {file.path: file.sha256 for report in formats.modules[head] for file in report.files}
         assert listed == {name: found[name] for name in FILES}
         with tarfile.open(outputs / "mini/formats" / head / "plain.tar.gz") as archive:
             assert archive.getnames()[-1] == "saved_model.pb"
-    titles = json.loads((outputs / "mini/formats/classification/examples/titles.json").read_text())
-    assert titles == [{"file": "1.png", "title": "Red"}, {"file": "2.png", "title": "Green"}]
-    with Image.open(outputs / "mini/formats/classification/examples/2.png") as picture:
-        assert picture.size == (12, 10)
 
 
 @pytest.mark.slow
@@ -191,25 +182,3 @@ def test_a_damaged_image_is_left_out(tiny: Path) -> None:
     images = read_images(member, task)
     assert images.labels is not None
     assert (len(images.pixels), len(images.labels)) == (11, 11)
-
-
-def test_large_examples_are_made_smaller(tiny: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (1200, 600), "red").save(tiny / "images/red/0.png")
-    task = choose_images(Member(tiny / "mini.yaml"), Settings())
-    assert task is not None
-    write_examples(task, ("Red", "Green", "Blue"), 1, tmp_path / "examples")
-    with Image.open(tmp_path / "examples/1.png") as picture:
-        assert picture.size in ((512, 256), (12, 10))
-    assert json.loads((tmp_path / "examples/titles.json").read_text()) == [{"file": "1.png", "title": "Red"}]
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"examples": 13, "images": "images"}, "evaluation.examples must be 0 to 12, got 13"),
-        ({"examples": 2}, "evaluation.examples are of the member's own images; name them in evaluation.images"),
-    ],
-)
-def test_examples_that_cannot_be_are_refused(values: dict[str, int | str], message: str) -> None:
-    with pytest.raises(Fault, match=message):
-        Evaluation("a test set", 0.5, **values)  # type: ignore[arg-type]

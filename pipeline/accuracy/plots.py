@@ -1,4 +1,4 @@
-"""Draws the plots of a card as SVG: calibration, accuracy, error per block. Python lays out; the templates draw.
+"""Draws the plots of a card as SVG: accuracy, calibration, mistakes, error per block. Python lays out, templates draw.
 
 The plots suit light and dark pages, describe their figures in <desc>, and have the same bytes for the same figures.
 """
@@ -11,10 +11,20 @@ from pipeline.accuracy.statistics import percent
 from pipeline.base.axes import Axis, Frame, percent_label
 from pipeline.base.heads import Head
 from pipeline.base.templates import render
-from pipeline.facts.accuracy import AgainstReported, Calibration, CalibrationBin, Figures, Interval
+from pipeline.facts.accuracy import (
+    AgainstReported,
+    Calibration,
+    CalibrationBin,
+    ClassName,
+    Confusion,
+    Figures,
+    Interval,
+)
 from pipeline.facts.report import Plot, Report
 
-_LETTER = 6.8  # the width of a digit of the small text; hardly any letter is wider
+_LETTER = 7.4  # the width of a digit of the small text; hardly any letter is wider
+_NARROW = 480  # pixels: on a phone of 390 the text keeps three quarters of its size
+_LONGEST_NAME = 22  # letters of a class in a plot
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ def _count(number: int, noun: str, plural: str) -> str:
 # Calibration ----------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class _PlacedBin:
-    """A bin: the bar of its accuracy, the mark of its confidence, and the bar of its number of images."""
+    """A bin: the bar of its accuracy, the mark of its confidence, the bar and the text of its number of images."""
 
     left: float
     right: float
@@ -46,7 +56,7 @@ class _PlacedBin:
     top: float
     mark: float
     count_top: float
-    images: int
+    images: str
 
 
 def plot_calibration(title: str, calibration: Calibration) -> str:
@@ -56,8 +66,8 @@ def plot_calibration(title: str, calibration: Calibration) -> str:
         title: the heading.
         calibration: of one image or more.
     """
-    frame = Frame(left=68, right=728, top=108, bottom=316, height=476)
-    counts_bottom = 420  # of the histogram under the plot
+    frame = Frame(left=60, right=_NARROW - 20, top=140, bottom=348, height=500, width=_NARROW)
+    counts_bottom = 444  # of the histogram under the plot
     across, up = Axis(0, 1, frame.left, frame.right), Axis(0, 1, frame.bottom, frame.top)
     bins = [one_bin for one_bin in calibration.bins if one_bin.images]
     counts = Axis(0, max(one_bin.images for one_bin in bins), counts_bottom, frame.bottom + 34)
@@ -67,7 +77,12 @@ def plot_calibration(title: str, calibration: Calibration) -> str:
         "plots/reliability.svg.jinja",
         title=title,
         description=f"Reliability diagram, {error}. {'; '.join(map(_describe_bin, bins))}.",
-        notes=[error, "bars: accuracy; short lines: mean confidence; dashed line: perfect calibration"],
+        notes=[
+            "Is it right as often as it is sure? Bars: accuracy;",
+            "short lines: mean confidence, above the bar too sure;",
+            "dashed line: perfect calibration.",
+            f"{error[0].upper()}{error[1:]}",
+        ],
         frame=frame,
         counts_bottom=counts_bottom,
         bins=[_place_bin(one_bin, across, up, counts) for one_bin in bins],
@@ -91,11 +106,22 @@ def _place_bin(one_bin: CalibrationBin, across: Axis, up: Axis, counts: Axis) ->
         top=up.place(one_bin.accuracy or 0),
         mark=up.place(one_bin.confidence or 0),
         count_top=counts.place(one_bin.images),
-        images=one_bin.images,
+        images=_compact(one_bin.images),
     )
 
 
+def _compact(number: int) -> str:
+    """Returns a number of at most four letters: 950, 3.3k, 67k, 1.2M."""
+    for unit, letter in ((1_000_000, "M"), (1000, "k")):
+        if number >= 0.9995 * unit:
+            return f"{number / unit:.{int(number < 9.95 * unit)}f}{letter}"
+    return str(number)
+
+
 # Accuracy -------------------------------------------------------------------------------------------------------------
+_ROW = 46  # pixels: a line of text, and the mark below it
+
+
 @dataclass(frozen=True)
 class _Row:
     """An accuracy, and its interval if it was measured."""
@@ -143,23 +169,23 @@ def plot_accuracy(title: str, figures: Figures, minimum_top1: float, reported: A
         reported: the reported accuracy, if there is one.
     """
     rows = _accuracy_rows(figures, reported)
-    bottom = 100 + 32 * len(rows)
-    frame = Frame(left=216, right=552, top=88, bottom=bottom, height=bottom + 32)
+    bottom = 92 + _ROW * len(rows)
+    frame = Frame(left=24, right=_NARROW - 24, top=92, bottom=bottom, height=bottom + 32, width=_NARROW)
     across = _accuracy_axis([minimum_top1, *(end for row in rows for end in (row.value, *(row.interval or ())))], frame)
     ticks = across.tick_values()
     images, classes = _count(figures.images, "image", "images"), _count(figures.classes, "class", "classes")
-    notes = f"{images} of {classes}; lines: Wilson's 95 % interval"
+    diamond = "; diamond: reported by others" if reported else ""
     described = "; ".join(f"{row.name} {row.text}" for row in rows)
     minimum = f"minimum {percent_label(minimum_top1)}"
     return render(
         "plots/accuracy.svg.jinja",
         title=title,
         description=f"Accuracy on {images} of {classes}: {described}; {minimum}.",
-        notes=[notes + ("; diamond: reported by others" if reported else "")],
+        notes=[f"{images} of {classes}", f"lines: Wilson's 95 % interval{diamond}"],
         frame=frame,
-        x_ticks=across.ticks(percent_label, ticks[:: math.ceil(len(ticks) / 6)]),
+        x_ticks=across.ticks(percent_label, ticks[:: math.ceil(len(ticks) / 5)]),
         limit=_place_limit(across.place(minimum_top1), minimum, frame),
-        rows=[_place_accuracy(row, frame.top + 22 + 32 * number, across) for number, row in enumerate(rows)],
+        rows=[_place_accuracy(row, frame.top + 34 + _ROW * number, across) for number, row in enumerate(rows)],
     )
 
 
@@ -171,6 +197,51 @@ def _accuracy_axis(values: Sequence[float], frame: Frame) -> Axis:
 def _place_accuracy(row: _Row, y: int, across: Axis) -> _PlacedRow:
     ends = [across.place(end) for end in row.interval] if row.interval else None
     return _PlacedRow(row.name, y, across.place(row.value), row.text, ends)
+
+
+# Mistakes -------------------------------------------------------------------------------------------------------------
+_COUNT = 220  # pixels, of a count beside its bar
+
+
+@dataclass(frozen=True)
+class _PlacedMistake:
+    """A bar: what is taken for what, and how often."""
+
+    name: str
+    y: int
+    width: float
+    text: str
+
+
+def plot_mistakes(title: str, confusions: Sequence[Confusion]) -> str:
+    """Returns the most frequent mistakes as bars: the share of a class's images that are taken for another class.
+
+    Args:
+        title: the heading.
+        confusions: at least one.
+    """
+    height = _ROW * len(confusions)
+    frame = Frame(left=16, right=_NARROW - 16, top=84, bottom=84 + height, height=104 + height, width=_NARROW)
+    across = Axis(0, max(each.images / each.of for each in confusions), 0, frame.right - frame.left - _COUNT)
+    texts = [f"{each.images:,} of {each.of:,} ({percent_label(each.images / each.of)})" for each in confusions]
+    names = [f"{_shorten(each.true)} taken for {_shorten(each.predicted)}" for each in confusions]
+    return render(
+        "plots/mistakes.svg.jinja",
+        title=title,
+        description="; ".join(f"{name}: {text}" for name, text in zip(names, texts, strict=True)),
+        notes=["Of one class's images, those taken for another class,", "the most frequent first."],
+        frame=frame,
+        rows=[
+            _PlacedMistake(name, frame.top + 16 + _ROW * number, across.place(each.images / each.of), text)
+            for number, (name, text, each) in enumerate(zip(names, texts, confusions, strict=True))
+        ],
+    )
+
+
+def _shorten(name: ClassName) -> str:
+    """Returns the first of a class's names, not too long for a plot."""
+    first = name.title.split(",")[0].strip() or name.title
+    return first if len(first) <= _LONGEST_NAME else f"{first[: _LONGEST_NAME - 1]}…"
 
 
 # Blocks ---------------------------------------------------------------------------------------------------------------
@@ -254,6 +325,9 @@ def render_plots(name: str, report: Report) -> dict[Plot, str]:
         plots[plot] = plot_accuracy(title, measured, accuracy.minimum_top1, quoted)
         plot = Plot("reliability.svg", "calibration")
         plots[plot] = plot_calibration(f"{name}: {plot.title}", measured.calibration)
+        if measured.confusions:
+            plot = Plot("mistakes.svg", "the most frequent mistakes")
+            plots[plot] = plot_mistakes(f"{name}: {plot.title}", measured.confusions)
     classifier = report.modules[Head.CLASSIFICATION]
     trace, parity = classifier.blocks, classifier.parity
     if trace.max_rel:

@@ -40,6 +40,11 @@ class ResultFiles:
         return self.report.with_name("plots")
 
     @property
+    def examples(self) -> Path:
+        """The folder of the pictures of example predictions; a failed run has none."""
+        return self.report.with_name("examples")
+
+    @property
     def shards(self) -> Path:
         """The folder of a run that has not finished classifying."""
         return self.report.with_name(f"{self.report.name}.shards")

@@ -14,6 +14,7 @@ from pipeline.facts.accuracy import (
     AgainstReported,
     Calibration,
     CalibrationBin,
+    ClassAccuracy,
     ClassName,
     Confusion,
     Figures,
@@ -99,6 +100,16 @@ def confusions(predictions: Predictions, names: Sequence[Label]) -> tuple[Confus
     )
 
 
+def per_class(predictions: Predictions, names: Sequence[Label]) -> tuple[ClassAccuracy, ...]:
+    """Returns the accuracy of each class that the images have, in the order of the classes."""
+    present, images = np.unique(predictions.label, return_counts=True)
+    right = np.bincount(predictions.label[predictions.right], minlength=int(present[-1]) + 1)
+    return tuple(
+        ClassAccuracy(class_name(int(index), names), int(count), int(right[index]))
+        for index, count in zip(present, images, strict=True)
+    )
+
+
 def reassessed_accuracy(predictions: Predictions, real: Sequence[Sequence[int] | None]) -> ReassessedAccuracy | None:
     """Returns the accuracy by ReaL labels (Beyer et al. 2020, "Are we done with ImageNet?"), or None without any.
 
@@ -154,6 +165,7 @@ def figures(
         real=None if real is None else reassessed_accuracy(predictions, real),
         calibration=calibration(predictions.confidence.astype(np.float64), predictions.right),
         confusions=confusions(predictions, names),
+        per_class=per_class(predictions, names),
         not_numbers=int((predictions.predicted == NOTHING).sum()),
         has_background=has_background(names) and 0 not in present,
     )

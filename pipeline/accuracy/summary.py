@@ -1,9 +1,9 @@
 """Builds the report's section `accuracy` from predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.accuracy import statistics
+from pipeline.accuracy import examples, statistics
 from pipeline.accuracy.classify import Evaluated, Task
 from pipeline.accuracy.label_order import check_label_order
 from pipeline.accuracy.section import Evaluation
@@ -107,12 +107,13 @@ def summarize(
         layout=task.images.description,
         protocol=task.protocol,
         manifest_sha256=manifest_digest(task.chosen),
-        damaged=evaluated.damaged,
+        damaged=_without_places(task, evaluated.damaged),
         training_images=count_training_images(task),
         images_per_second=evaluated.rate,
         label_order=check_label_order(evaluated.predictions, names, outputs),
         against_reported=statistics.against_reported(figures, reported, difference) if reported else None,
         split=task.images.split,
+        examples=examples.describe(evaluated.predictions, names, evaluation.examples),
     )
     verdict, reason = statistics.gate(figures, evaluation.minimum_top1)
     return Accuracy(
@@ -124,6 +125,12 @@ def summarize(
         reported=reported,
         measured=measured,
     )
+
+
+def _without_places(task: Task, damaged: Mapping[str, str]) -> dict[str, str]:
+    """Returns what is wrong with images without the folders in which they lie: reports are published."""
+    places = {example.name: task.images.locate(example) for example in task.chosen if example.name in damaged}
+    return {name: text.replace(places[name], name) for name, text in damaged.items()}
 
 
 def of_resized(accuracy: Accuracy, stored: int, image_size: int) -> Accuracy:

@@ -3,8 +3,10 @@
 Shares, accuracies and intervals are from 0 to 1.
 """
 
+import re
 from dataclasses import dataclass
 
+from pipeline.base.fault import show_name
 from pipeline.base.verdict import Verdict
 
 Interval = tuple[float, float]  # Wilson's, 95 %, low and high
@@ -17,6 +19,11 @@ class ClassName:
     index: int
     key: str | None = None
     name: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The name for people; "class 7" where it has none."""
+        return self.name or f"class {self.index}"
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,48 @@ class Confusion:
     predicted: ClassName
     images: int
     of: int
+
+
+@dataclass(frozen=True)
+class ClassAccuracy:
+    """`right` of the `images` images of a class were classified right."""
+
+    label: ClassName
+    images: int
+    right: int
+
+    @property
+    def share(self) -> float:
+        """The accuracy, 0 to 1."""
+        return self.right / self.images
+
+
+@dataclass(frozen=True)
+class ExamplePrediction:
+    """The prediction for an image that pages show: its picture in the folder `examples` beside the report.
+
+    Attributes:
+        file: the picture's file name, such as "1.png".
+        true: the image's class.
+        predicted: the most likely class.
+        confidence: the probability of that, 0 to 1.
+
+    Raises:
+        ValueError: for a file of another folder.
+    """
+
+    file: str
+    true: ClassName
+    predicted: ClassName
+    confidence: float
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[0-9]{1,3}\.png", self.file, re.ASCII):
+            raise ValueError(f"expected the name of a picture, such as 1.png, got '{show_name(self.file)}'")
+
+    @property
+    def is_right(self) -> bool:
+        return self.true.index == self.predicted.index
 
 
 @dataclass(frozen=True)
@@ -127,6 +176,8 @@ class Figures:
         real: where ReaL labels were given.
         calibration: over all outputs.
         confusions: the most frequent mistakes, most frequent first.
+        per_class: the accuracy of each class that the images have, in the order of the classes; none in reports of
+            earlier versions of this program.
         not_numbers: images with NaN or infinite outputs, which count as wrong.
         has_background: whether the first output is a background, none of the classes that images may have. A
             prediction of it counts as wrong.
@@ -145,6 +196,7 @@ class Figures:
     restricted: RestrictedAccuracy | None = None
     real: ReassessedAccuracy | None = None
     has_background: bool = False
+    per_class: tuple[ClassAccuracy, ...] = ()
 
     @property
     def possible_classes(self) -> int:
@@ -167,6 +219,7 @@ class Measured(Figures):
         label_order: whether the labels are in the order of the outputs.
         against_reported: None where nothing is reported.
         split: the part of the data set that they are, "train", "validation" or "test"; None where nothing tells.
+        examples: some of the predictions, whose pictures pages show: right ones first, then mistakes.
     """
 
     layout: str
@@ -178,6 +231,7 @@ class Measured(Figures):
     label_order: LabelOrder
     against_reported: AgainstReported | None = None
     split: str | None = None
+    examples: tuple[ExamplePrediction, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ RESERVED = ("site", "healthz")
 MOST_VERSION = 999_999_999  # the handles of a hub's index have nine digits
 MOST_REFERENCES = 200  # of a collection; those of this project have 3 and 5
 ACTIVATIONS = ("softmax", "sigmoid")  # functions of tf.nn
+# An address without what would end a link in Markdown.
+_CONTACT = r"""https?://[^\s<>()\[\]`"'\\]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"""
 
 
 def _refuse_blank(**texts: str) -> None:
@@ -32,6 +34,7 @@ class Module:
         version: of both modules, from 1. A published version never changes: raise it to publish other bytes.
         title: a short name for lists, such as "ViT-S16".
         note: one more paragraph for the cards, Markdown.
+        recipe: how the model was trained in particular (epochs, augmentation, learning rate), Markdown.
         accuracy_waived: why the modules are released without a measured accuracy, a clause; None where they are drafts
             until it is measured.
     """
@@ -40,6 +43,7 @@ class Module:
     title: str
     note: str | None = None
     accuracy_waived: str | None = None
+    recipe: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.version <= MOST_VERSION:
@@ -47,6 +51,8 @@ class Module:
         _refuse_blank(title=self.title)
         if self.accuracy_waived is not None:
             _refuse_blank(accuracy_waived=self.accuracy_waived)
+        if self.recipe is not None:
+            _refuse_blank(recipe=self.recipe)
 
 
 @dataclass(frozen=True)
@@ -58,15 +64,22 @@ class Publisher:
         name: for people.
         about: a sentence or two, Markdown.
         kaggle: the owner of the models on Kaggle, a user or an organisation.
+        contact: where questions go, an e-mail address or one that begins with http:// or https://.
     """
 
     id: str
     name: str
     about: str
     kaggle: str | None = None
+    contact: str | None = None
 
     def __post_init__(self) -> None:
         _refuse_blank(name=self.name)
+        if self.contact is not None and not re.fullmatch(_CONTACT, self.contact):
+            raise Fault(
+                "publisher.contact must be an e-mail address or one that begins with http:// or https://, got"
+                f" {self.contact!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -113,6 +126,7 @@ class Collection:
         references: numbered from 1, as the texts cite them; the first is the architecture's, the last jax2tf's.
         huggingface_dataset: the data set's id on Hugging Face, if it is there.
         activation: what turns the logits into probabilities, one of ACTIVATIONS; the one of the training.
+        images_license: the licence under which evaluation images may be shown, such as MIT; None where they may not.
         formats: those that members are published in (pipeline.facts.formats), unless their own YAML files name others;
             None for DEFAULT, of which one that cannot be made is left out.
     """
@@ -131,6 +145,7 @@ class Collection:
     huggingface_dataset: str | None = None
     activation: str = "softmax"
     formats: tuple[str, ...] | None = None
+    images_license: str | None = None
 
     def __post_init__(self) -> None:
         check_activation(self.activation)
@@ -140,6 +155,8 @@ class Collection:
             if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value):
                 raise Fault(f"{what} must be lower-case letters, digits, '_' and '-', got {value!r}")
         _refuse_blank(summary=self.summary, training=self.training, dataset_name=self.dataset_name)
+        if self.images_license is not None:
+            _refuse_blank(images_license=self.images_license)
         if not 1 <= len(self.references) <= MOST_REFERENCES:
             got = len(self.references) or "none"
             expected = f"at most {MOST_REFERENCES}, the architecture's first and jax2tf's last"

@@ -21,8 +21,8 @@ from pipeline.facts.accuracy import Accuracy, Reported
 from pipeline.facts.checks import Comparison, ModuleReport
 
 # 1 had no number, the measured accuracy beside the gate, and "" as the head of rungs about both; 2 did not say how the
-# weights were verified; 3 knew Vision Transformers alone.
-SCHEMA = 4
+# weights were verified; 3 knew Vision Transformers alone; 4 had no accuracy per class and no example predictions.
+SCHEMA = 5
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,12 @@ class Report:
         """Whether the weights are known to be those that the YAML file names."""
         return self.checkpoint.verification.is_verified
 
+    def proofs(self, head: Head) -> tuple[Rung, ...]:
+        """Returns the checks of a module but for its accuracy, those of both modules too; none of an early schema."""
+        return tuple(
+            rung for rung in self.ladder if rung.head in (head, None) and rung.rung not in ("accuracy", "label_order")
+        )
+
     @property
     def quoted(self) -> Reported | None:
         """The accuracy that others report; pages quote this.
@@ -215,6 +221,7 @@ def parse_report(content: Any, where: str) -> Report:
         upgraded = _from_schema_1(content) if schema == 1 else content
         upgraded = _from_schema_2(upgraded) if schema < 3 else upgraded
         upgraded = _from_schema_3(upgraded) if schema < 4 else upgraded
+        upgraded = dict(upgraded) | {"schema": SCHEMA}  # of schema 4 nothing else is to be changed
     except (KeyError, TypeError, AttributeError) as error:
         reason = show_name(repr(error))
         raise Fault(f"{where}: not a report of make validate ({reason}); delete it and run make validate") from None

@@ -16,6 +16,7 @@ from pipeline.hub.withdrawal import Deprecation, Yank, optional_date, read_depre
 
 _PATH = re.compile(r"[A-Za-z0-9][\w.-]{0,254}(/[A-Za-z0-9][\w.-]{0,254}){1,5}", re.ASCII)  # no part is ".."
 _SHA256 = re.compile("[0-9a-f]{64}")
+_PICTURES = (".jpg", ".png", ".webp")
 
 
 @dataclass(frozen=True)
@@ -226,8 +227,17 @@ class ModuleEntry:
         return next((file for file in self.files if file.page == f"{self.handle}/provenance.dsse.json"), None)
 
     def is_trial_page(self, page: str) -> bool:
-        """Whether a plain path in the hub is that of something that "Try it" shows, beside the model."""
-        return page == f"{self.handle}/try.json" or page.startswith(f"{self.handle}/examples/")
+        """Whether a plain path in the hub is that of the facts that "Try it" reads beside the model."""
+        return page == f"{self.handle}/try.json"
+
+    def is_example(self, page: str) -> bool:
+        """Whether a plain path in the hub is that of the picture of an example prediction."""
+        return page.startswith(f"{self.handle}/examples/")
+
+    @property
+    def examples(self) -> tuple[PublishedFile, ...]:
+        """The pictures of its example predictions, whose titles are their classes."""
+        return tuple(file for file in self.files if self.is_example(file.page) and file.page.endswith(_PICTURES))
 
     @property
     def format_files(self) -> dict[str, PublishedFile]:

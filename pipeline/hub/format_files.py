@@ -1,40 +1,19 @@
-"""What publish puts into the hub for the further formats of a module: their files, and what "Try it" shows."""
+"""What publish puts into the hub for the further formats of a module: their files, and the facts for "Try it"."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import Unreadable, read_bounded
 from pipeline.base.heads import Head
-from pipeline.base.json_files import build, load_json
 from pipeline.facts.formats import FOLDER, REPORT, FormatFile, FormatReport, Formats
 from pipeline.hub.published_formats import LITERT, is_format_file
 from pipeline.hub.tarballs import Hashed, hash_file
 from pipeline.hub.trial import FACTS
-from pipeline.hub.values import line
 
-TITLES = "examples/titles.json"
 _REPAIR = "delete formats.json and run make formats"
-_LARGEST_PAGE = 4 << 20  # bytes, of labels and of a picture
-_PICTURE = re.compile(r"[0-9]{1,3}\.png", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Example:
-    """A picture that "Try it" offers: its file in examples/, and what it shows."""
-
-    file: str
-    title: str
-
-
-@dataclass(frozen=True)
-class TrialPage:
-    """What "Try it" needs beside a LiteRT file: its content, and the title of a picture."""
-
-    content: bytes
-    title: str | None = None
+_LARGEST_PAGE = 4 << 20  # bytes, of labels
 
 
 @dataclass(frozen=True)
@@ -45,13 +24,13 @@ class ModuleFormats:
         reports: what was measured of the formats that have files.
         left_out: those that have none.
         files: the files, read and hashed, by path.
-        pages: what "Try it" shows, by path.
+        pages: the facts for "Try it", by path.
     """
 
     reports: tuple[FormatReport, ...] = ()
     left_out: tuple[FormatReport, ...] = ()
     files: Mapping[str, Hashed] = field(default_factory=dict)
-    pages: Mapping[str, TrialPage] = field(default_factory=dict)
+    pages: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def read_module_formats(outputs: Path, head: Head, formats: Formats | None, content: str) -> ModuleFormats:
@@ -104,39 +83,16 @@ def _read_file(folder: Path, file: FormatFile) -> Hashed:
     return hashed
 
 
-# What "Try it" shows --------------------------------------------------------------------------------------------------
-def read_trial_pages(folder: Path) -> dict[str, TrialPage]:
-    """Returns try.json and the pictures that examples/titles.json names, by path; none without try.json.
+def read_trial_pages(folder: Path) -> dict[str, bytes]:
+    """Returns try.json by its path below the folder; nothing where there is none.
 
     Raises:
-        Fault: for a picture that is missing or too large, and titles that are not those of pictures.
+        Fault: for one that is too large.
     """
-    if not (folder / FACTS).is_file():
-        return {}
-    pages = {FACTS: TrialPage(_read_page(folder / FACTS))}
-    for example in _read_titles(folder / TITLES):
-        pages[f"examples/{example.file}"] = TrialPage(_read_page(folder / "examples" / example.file), example.title)
-    return pages
-
-
-def _read_titles(path: Path) -> Iterable[Example]:
+    path = folder / FACTS
     if not path.is_file():
-        return ()
+        return {}
     try:
-        examples = build(list[Example], load_json(path, _REPAIR))
-        for example in examples:
-            line({"title": example.title}, "title", 200)
-            if not _PICTURE.fullmatch(example.file):
-                raise ValueError(f"'{show_name(example.file)}' is no name of a picture, such as 0.png")
-    except (Unreadable, ValueError) as error:
-        raise Fault(f"{path}: expected a list of pictures, each with a file and a title: {error}; {_REPAIR}") from None
-    return examples
-
-
-def _read_page(path: Path) -> bytes:
-    try:
-        return read_bounded(path, _LARGEST_PAGE)
-    except FileNotFoundError:
-        raise Fault(f"{path}: no such file, but {TITLES} names it; {_REPAIR}") from None
+        return {FACTS: read_bounded(path, _LARGEST_PAGE)}
     except Unreadable as reason:
         raise Fault(f"{path}: {reason}; {_REPAIR}") from None

@@ -59,7 +59,7 @@ def remove_replaced(hub: Path, entries: Iterable[ModuleEntry | CollectionEntry])
         listed = {file.path for file in entry.files} | {file.page for file in entry.files}
         for path in _pages_of(hub, entry):
             name = path.relative_to(hub).as_posix()
-            if name not in listed and (plain_path(name) != name or path.suffix == ".svg" or _is_trial(entry, name)):
+            if name not in listed and (plain_path(name) != name or path.suffix == ".svg" or _is_shown(entry, name)):
                 path.unlink()
 
 
@@ -73,8 +73,9 @@ def outdated_copies(hub: Path, entries: Iterable[ModuleEntry | CollectionEntry])
             yield f"{hub / path}: {text}; publish it again, which writes this copy of it"
 
 
-def _is_trial(entry: ModuleEntry | CollectionEntry, name: str) -> bool:
-    return isinstance(entry, ModuleEntry) and entry.is_trial_page(name)
+def _is_shown(entry: ModuleEntry | CollectionEntry, name: str) -> bool:
+    """Whether a page of a module shows or reads a file of that name."""
+    return isinstance(entry, ModuleEntry) and (entry.is_trial_page(name) or entry.is_example(name))
 
 
 def _pages_of(hub: Path, entry: ModuleEntry | CollectionEntry) -> list[Path]:

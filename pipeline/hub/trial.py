@@ -20,7 +20,6 @@ MODELS = ("model_int8.tflite", "model.tflite")  # the first that is there: it is
 # weights once more, as XNNPACK arranges them; beside it the worker holds what was loaded. Within this choice all of
 # that stays near 1.2 GB: B/16 in float32 (346 MB) is offered, L/16 (1.2 GB) is not.
 LARGEST = 400_000_000
-_PICTURES = (".jpg", ".png", ".webp")
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Trial:
     Attributes:
         model: the LiteRT file.
         facts: what describe_trial() returned.
-        examples: pictures, `<version>/examples/*`, whose titles say what they show.
+        examples: the pictures of example predictions, whose titles say what they show.
         worker: the path in the hub of the script that runs the model.
         runtime_size: the bytes that are loaded beside the model's.
     """
@@ -74,8 +73,7 @@ def find_trial(entry: ModuleEntry) -> Trial | None:
     model, facts = next((file for file in models if file.size <= LARGEST), None), files.get(FACTS)
     if model is None or facts is None:
         return None
-    examples = tuple(file for name, file in files.items() if name.startswith("examples/") and name.endswith(_PICTURES))
-    return Trial(model, facts, examples, litert_js.WORKER, _runtime_size())
+    return Trial(model, facts, entry.examples, litert_js.WORKER, _runtime_size())
 
 
 @functools.cache

@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from pipeline.accuracy.plots import plot_accuracy, plot_block_errors, plot_calibration
+from pipeline.accuracy.plots import plot_accuracy, plot_block_errors, plot_calibration, plot_mistakes
 from pipeline.accuracy.predictions import Predictions
 from pipeline.accuracy.statistics import against_reported, figures
-from pipeline.facts.accuracy import Figures, Reported
+from pipeline.facts.accuracy import ClassName, Confusion, Figures, Reported
 
 SVG = "{http://www.w3.org/2000/svg}"
 BLOCKS = [
@@ -34,7 +34,15 @@ def plotted(measured: Figures, minimum: float, value: float | None) -> str:
     return plot_accuracy("a < b", measured, minimum, reported)
 
 
+def mistakes(count: int, images: int, of: int, name: str = "a long name of a class, and another") -> str:
+    """Returns the plot of so many mistakes, each of so many images."""
+    confused = Confusion(ClassName(1, "k", name), ClassName(2, "l", name), images, of)
+    return plot_mistakes("a < b", [confused] * count)
+
+
 EXTREMES = {
+    "one mistake": mistakes(1, 1, 1_000_000),
+    "ten mistakes": mistakes(10, 500_000, 1_000_000, "x" * 200),
     "all confidences": plot_calibration("a < b", measured(50_000, 0.8).calibration),
     "one confident image": plot_calibration("a < b", measured(1, 1.0, 1.0).calibration),
     "no confidence": plot_calibration("a < b", measured(200, 0.0, 0.0).calibration),
@@ -57,7 +65,7 @@ def boxes(root: ElementTree.Element) -> list[tuple[str, float, float, float, flo
     rectangles = []
     for text in root.iter(f"{SVG}text"):
         letters = text.text or ""
-        size = {"heading": 15.0, "small": 10.5}.get(text.attrib.get("class", ""), 12.0)
+        size = {"heading": 15.0, "small": 11.0}.get(text.attrib.get("class", ""), 13.0)
         width = 0.6 * size * len(letters)
         before = {"start": 0.0, "middle": 0.5, "end": 1.0}[text.attrib.get("text-anchor", "start")]
         left, y = float(text.attrib["x"]) - before * width, float(text.attrib["y"])
@@ -115,9 +123,9 @@ def test_the_reliability_diagram_draws_accuracy_and_confidence() -> None:
     root = ElementTree.fromstring(plot_calibration("t", measured(10, 0.5, 0.9).calibration))
     (mark,) = root.findall(f"{SVG}path[@class='mark']")
     bar, count = root.findall(f"{SVG}path[@class='bar']")
-    assert re.findall(r"M[\d.]+ ([\d.]+)", mark.attrib["d"]) == [str(round(316 - 0.9 * 208, 1))]
-    assert re.findall(r"M[\d.]+ ([\d.]+)", bar.attrib["d"]) == [str(round(316 - 0.5 * 208, 1))]
-    assert re.findall(r"V([\d.]+)", count.attrib["d"]) == ["420"]
+    assert re.findall(r"M[\d.]+ ([\d.]+)", mark.attrib["d"]) == [str(round(348 - 0.9 * 208, 1))]
+    assert re.findall(r"M[\d.]+ ([\d.]+)", bar.attrib["d"]) == [str(round(348 - 0.5 * 208, 1))]
+    assert re.findall(r"V([\d.]+)", count.attrib["d"]) == ["444"]
 
 
 def test_the_accuracy_plot_describes_every_figure() -> None:
@@ -128,6 +136,17 @@ def test_the_accuracy_plot_describes_every_figure() -> None:
     )
     assert "; reported 80.46 %; minimum" in description(EXTREMES["everything measured"])
     assert "reported" not in EXTREMES["one right image"]
+
+
+def test_mistakes_are_described_and_their_bars_are_to_scale() -> None:
+    shirt, coat = ClassName(6, "shirt", "Shirt, jersey"), ClassName(4)
+    text = plot_mistakes("t", [Confusion(shirt, coat, 10, 100), Confusion(coat, shirt, 50, 1000)])
+    assert description(text) == (
+        "Shirt taken for class 4: 10 of 100 (10 %); class 4 taken for Shirt: 50 of 1,000 (5 %)"
+    )
+    bars = ElementTree.fromstring(text).findall(f"{SVG}path[@class='bar']")
+    widths = [float(re.findall(r"h([\d.]+)v", bar.attrib["d"])[0]) for bar in bars]
+    assert widths[0] == 2 * widths[1]
 
 
 def test_the_accuracy_plot_is_to_scale() -> None:

@@ -11,13 +11,14 @@ from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
 from pipeline.base.stored_names import plain_path
 from pipeline.dag.receipts import is_incomplete
+from pipeline.facts.report import load_report
 from pipeline.hub.folder import read_index
 from pipeline.hub.trial import find_trial
 from tests.format_outputs import write_file, write_formats, write_trial
+from tests.reports import PICTURE, with_measured, write_report
 from tests.test_publish import files, publish, write_member
 
 HANDLE = "tester/mini_classification/1"
-PICTURE = b"\x89PNG\r\n\x1a\n\xff\xfe\0"  # no text
 
 
 @pytest.fixture
@@ -31,8 +32,9 @@ def new_hub(tmp_path: Path) -> Path:
 
 
 def listed(hub: Path, handle: str = HANDLE) -> list[str]:
-    """Returns the files of a version by the names that follow its handle."""
-    return [file.page.removeprefix(f"{handle}/") for file in read_index(hub).modules[handle].files]
+    """Returns the files of a version by the names that follow its handle, but for pictures and the report."""
+    names = [file.page.removeprefix(f"{handle}/") for file in read_index(hub).modules[handle].files]
+    return [name for name in names if name != "report.json" and not name.startswith("examples/")]
 
 
 def test_formats_are_published_with_the_module(member: Path, new_hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,56 +182,76 @@ def test_formats_that_are_not_what_was_measured_are_refused(
     assert not list(new_hub.rglob("*.tar.gz"))
 
 
-def test_what_try_it_shows_is_published_and_replaced(member: Path, new_hub: Path) -> None:
+def test_the_facts_of_try_it_are_published_and_stay_with_the_litert_file(member: Path, new_hub: Path) -> None:
     write_formats(member)
-    write_trial(member, {"a bag": PICTURE, "a shirt": PICTURE + b"2"})
+    write_trial(member)
     publish(member, new_hub)
     trial = find_trial(read_index(new_hub).modules[HANDLE])
     assert trial
     assert trial.model.path == f"{HANDLE}/model_int8.tflite"
-    assert [(file.page, file.title) for file in trial.examples] == [
-        (f"{HANDLE}/examples/0.png", "a bag"),
-        (f"{HANDLE}/examples/1.png", "a shirt"),
-    ]
-    assert (new_hub / HANDLE / "examples/0.png").read_bytes() == PICTURE
-    assert (new_hub / trial.examples[0].path).read_bytes() == PICTURE
     assert plain_path(trial.facts.path) == f"{HANDLE}/try.json" != trial.facts.path
     assert find_trial(read_index(new_hub).modules["tester/mini_fe/1"]) is None
-    write_trial(member, {"another bag": PICTURE + b"3"})
-    publish(member, new_hub)
-    assert [path.name for path in (new_hub / HANDLE / "examples").iterdir() if plain_path(path.name) == path.name] == [
-        "0.png"
-    ]
-    assert (new_hub / HANDLE / "examples/0.png").read_bytes() == PICTURE + b"3"
     (member / "formats.json").unlink()
     publish(member, new_hub)
     assert find_trial(read_index(new_hub).modules[HANDLE]), "it stays with the LiteRT file"
 
 
+def examples_of(hub: Path) -> dict[str, bytes]:
+    """Returns the pictures of the classifier's example predictions, by the plain names that the hub has."""
+    folder = hub / HANDLE / "examples"
+    return {path.name: path.read_bytes() for path in folder.glob("*") if plain_path(path.name) == path.name}
+
+
+def test_example_predictions_are_published_and_replaced(member: Path, new_hub: Path) -> None:
+    publish(member, new_hub)
+    entry = read_index(new_hub).modules[HANDLE]
+    assert [(file.page.rpartition("/")[2], file.title) for file in entry.examples][:2] == [
+        ("1.png", "T-shirt/top"),
+        ("2.png", "Trouser"),
+    ]
+    assert examples_of(new_hub) == {f"{n}.png": PICTURE + f"{n}.png".encode() for n in range(1, 11)}
+    assert read_index(new_hub).modules["tester/mini_fe/1"].examples == ()
+    report = load_report(member / "report.json")
+    measured = report.accuracy.measured
+    assert measured
+    write_report(member / "report.json", with_measured(report, examples=measured.examples[:3]))
+    publish(member, new_hub)
+    assert set(examples_of(new_hub)) == {"1.png", "2.png", "3.png"}
+
+
 @pytest.mark.parametrize(
-    ("titles", "reason"),
+    ("damage", "reason"),
     [
-        ([{"file": "7.png", "title": "a bag"}], r"7\.png: no such file, but examples/titles\.json names it"),
-        ([{"file": "../../1.png", "title": "a bag"}], r"'\.\./\.\./1\.png' is no name of a picture, such as 0\.png"),
-        ([{"file": "0.png", "title": "a\nbag"}], "expected a line of 1 to 200 characters"),
-        ([{"file": "0.png"}], "titles.json: expected a list of pictures"),
-        ({"0.png": "a bag"}, "titles.json: expected a list of pictures"),
+        (
+            Path.unlink,
+            r"examples/2\.png: no such file, but report\.json names it; delete report\.json",
+        ),
+        (lambda path: path.write_bytes(b"GIF89a"), r"examples/2\.png: it is no PNG file; delete report\.json"),
+        (lambda path: path.write_bytes(PICTURE + bytes(4 << 20)), r"examples/2\.png: it has more than 4,194,304 bytes"),
     ],
 )
-def test_malformed_titles_are_refused(member: Path, new_hub: Path, titles: object, reason: str) -> None:
-    write_formats(member)
-    write_trial(member, {"a bag": PICTURE})
-    (member / "formats/classification/examples/titles.json").write_text(json.dumps(titles))
+def test_pictures_that_are_none_are_refused(
+    member: Path, new_hub: Path, damage: Callable[[Path], object], reason: str
+) -> None:
+    damage(member / "examples/2.png")
     with pytest.raises(Fault, match=reason):
         publish(member, new_hub)
+    assert not list(new_hub.rglob("*.tar.gz"))
+
+
+def test_the_report_itself_is_published(member: Path, new_hub: Path) -> None:
+    publish(member, new_hub)
+    for head in Head:
+        published = new_hub / f"tester/mini_{head}/1/report.json"
+        assert published.read_bytes() == (member / "report.json").read_bytes()
 
 
 def test_a_format_that_the_hub_lost_makes_the_receipt_incomplete(member: Path, new_hub: Path) -> None:
     write_formats(member)
-    write_trial(member, {"a bag": PICTURE})
+    write_trial(member)
     publish(member, new_hub)
     receipt = member / "published.json"
-    for name in ("model.tflite", "onnx/model.onnx", "try.json", "examples/0.png"):
+    for name in ("model.tflite", "onnx/model.onnx", "try.json", "examples/1.png", "report.json"):
         assert not is_incomplete(receipt)
         (new_hub / HANDLE / name).unlink()
         assert is_incomplete(receipt), name

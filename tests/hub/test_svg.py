@@ -84,7 +84,7 @@ def test_every_plot_of_ours_is_allowed() -> None:
     plots.append('<?xml version="1.0" encoding="UTF-8"?>\n<!-- a comment -->' + PLOT)
     for plot in plots:
         assert not find_problem(plot)
-    assert len(plots) == 7
+    assert len(plots) == 8
 
 
 @pytest.mark.parametrize(("text", "problem"), PAYLOADS, ids=range(len(PAYLOADS)))
