@@ -94,7 +94,7 @@ _SIZE_IN_NAME = re.compile(
 # Characters that are judged at a time: the patterns look back and forth in a sentence, which may never end.
 _LONGEST = 600
 # Sections that authors do not write, and that name other models and data sets.
-_GENERATED = ("Tested versions", "References")
+_GENERATED = ("Example predictions", "Accuracy per class", "Tested versions", "References")
 
 
 @dataclass(frozen=True)

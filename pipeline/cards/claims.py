@@ -18,6 +18,9 @@ from pipeline.facts.report import Report
 
 _WITH_FIGURES = (
     "Results",
+    "Accuracy per class",
+    "Example predictions",
+    "Verification",
     "Performance",
     formats.HEADING,
 )  # sections of cards and collections that authors do not write
@@ -49,7 +52,7 @@ def card_problems(page: Page, report: Report, head: Head) -> list[Problem]:
     return [
         *task_problems(page, Output(head.output, checks.output_width)),
         *training_problems(page, training),
-        *figures.section_problems(page),
+        *figures.section_problems(page, report, head),
     ]
 
 

@@ -6,7 +6,7 @@ is one problem then, which says so.
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.base.heads import Head
@@ -21,28 +21,47 @@ _OTHER_RELEASE = "written by another release: run make publish again (cards may 
 
 @dataclass(frozen=True)
 class Part:
-    """A section of a card, up to the next heading, that a template renders from the report and the head alone."""
+    """A section of a card, up to the next heading, that a template renders from the report and the head alone.
+
+    Attributes:
+        heading: its text.
+        template: its template, which also reads `files`, what links to the version's files begin with.
+        is_shown: whether a card has it.
+    """
 
     heading: str
     template: str
+    is_shown: Callable[[Report, Head], bool] = lambda report, head: True
+
+
+def _has_examples(report: Report, head: Head) -> bool:
+    return head is Head.CLASSIFICATION and bool(report.accuracy.measured and report.accuracy.measured.examples)
+
+
+def _has_classes(report: Report, head: Head) -> bool:
+    return head is Head.CLASSIFICATION and bool(report.accuracy.measured and report.accuracy.measured.per_class)
 
 
 PARTS = (
     Part("Overview", "overview.md.jinja"),
+    Part("Example predictions", "example_predictions.md.jinja", _has_examples),
     Part("Results", "results.md.jinja"),
-    Part("Compatibility", "requirements.md.jinja"),
+    Part("Accuracy per class", "class_accuracy.md.jinja", _has_classes),
     Part("Inputs and outputs", "interface.md.jinja"),
+    Part("Verification", "verification.md.jinja"),
+    Part("Compatibility", "requirements.md.jinja"),
 )
 
 
-def section_problems(page: Page) -> Iterator[Problem]:
-    """Yields the sections in PARTS that are not on a card exactly once, such as one that a member's note adds."""
+def section_problems(page: Page, report: Report, head: Head) -> Iterator[Problem]:
+    """Yields the sections in PARTS that are on a card more often or less than expected, as where a note adds one."""
     headings = page.headings()
     for part in PARTS:
         lines = [piece.line for piece in headings if piece.text == part.heading]
-        if len(lines) != 1:
-            line = lines[1] if lines else len(page.lines)
-            text = f"expected one section {part.heading!r}, got {len(lines)}"
+        is_shown = part.is_shown(report, head)
+        if len(lines) != is_shown:
+            line = lines[-1] if lines else len(page.lines)
+            text = f"expected {'one' if is_shown else 'no'} section {part.heading!r}, got {len(lines)}"
             yield Problem(line, f"{text}; correct the YAML file whose text changes the sections, or {_CARD_AGAIN}")
 
 
@@ -61,8 +80,9 @@ def card_figures(page: Page, report: Report, head: Head) -> list[Problem]:
 
     A section that is missing is left to section_problems(). Where every section differs, the first line stands for all.
     """
-    differences = [difference for part in PARTS for difference in _section_difference(page, part, report, head)]
-    if len(differences) == len(PARTS):
+    shown = [part for part in PARTS if part.is_shown(report, head)]
+    differences = [difference for part in shown for difference in _section_difference(page, part, report, head)]
+    if len(differences) == len(shown):
         return [Problem(differences[0].line, f"{_OTHER_RELEASE}; {differences[0].text}")]
     return [Problem(difference.line, f"{difference.text}; {_CARD_AGAIN}") for difference in differences]
 
@@ -70,7 +90,8 @@ def card_figures(page: Page, report: Report, head: Head) -> list[Problem]:
 def _section_difference(page: Page, part: Part, report: Report, head: Head) -> Iterator[Problem]:
     if section := page.section(part.heading):
         actual = page.lines[section.start - 1 : section.stop - 1]
-        expected = render(part.template, report=report, head=head).strip("\n").split("\n")
+        files = page.handle.rpartition("/")[2]
+        expected = render(part.template, report=report, head=head, files=files).strip("\n").split("\n")
         yield from differences(section.start, actual, expected)
 
 

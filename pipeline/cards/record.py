@@ -47,6 +47,7 @@ class CardFacts:
         collection: the collection it belongs to.
         hub_url: the public address of the hub, without a final slash.
         checkpoint_name: the checkpoint's file name upstream, without `.npz`.
+        recipe: how the checkpoint was trained, as its name says, a sentence; None where that says nothing.
     """
 
     member: str
@@ -54,6 +55,7 @@ class CardFacts:
     collection: Collection
     hub_url: str
     checkpoint_name: str
+    recipe: str | None = None
 
     def handle(self, head: Head) -> str:
         """Returns the handle of one of the member's modules."""
@@ -133,6 +135,19 @@ class Record:
         return f"{self.facts.hub_url}/{self.handle}.tar.gz"
 
     @property
+    def sample(self) -> str | None:
+        """The public address of a picture for snippets, the first example prediction; None where none is published."""
+        measured = self.report.accuracy.measured
+        if measured is None or not measured.examples:
+            return None
+        return f"{self.facts.hub_url}/{self.facts.handle(Head.CLASSIFICATION)}/examples/{measured.examples[0].file}"
+
+    @property
+    def recipe(self) -> str | None:
+        """How the checkpoint was trained, Markdown: what the publisher says, else what its name says."""
+        return self.facts.module.recipe or self.facts.recipe
+
+    @property
     def description(self) -> str:
         """What the module is, in one sentence of Markdown; of unverified weights, that comes first."""
         name = f"{self.report.model.title} {self.head.noun}"
@@ -182,6 +197,7 @@ class Record:
             links=links,
             missing=self.missing,
             formats=section_of(self.formats, links.files),
+            files=links.files,
             **more,
         )
 

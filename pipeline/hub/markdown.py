@@ -20,8 +20,9 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from pipeline.cards.page import is_elsewhere, parse_page, split_comments
+from pipeline.hub.page_shape import RAW, shape, text_of
 
-RESERVED = ("main", "the-plots", "the-formats", "the-files")  # ids in the templates
+RESERVED = ("main", "the-trial", "the-plots", "the-formats", "the-changes", "the-files")  # ids in the templates
 # The tokens of a snippet to highlight. A full lexer would take longer than the rest of the page.
 _PYTHON = re.compile(
     r"(?P<comment>\#[^\n]*)"
@@ -48,6 +49,7 @@ class Document:
     Attributes:
         title: the text of the heading of level 1, "" without one.
         lede: the first paragraph, HTML without <p>; "" when something else comes first.
+        lead: what comes before the section that the page is split at, HTML; "" where it is not split.
         body: the rest, HTML.
         headings: of the body, in order.
         metadata: the comments `<!-- name: value -->`; where a name is repeated, the first.
@@ -56,15 +58,11 @@ class Document:
 
     title: str
     lede: str
+    lead: str
     body: str
     headings: tuple[Heading, ...]
     metadata: dict[str, str]
     images: frozenset[str]
-
-
-def _text(token: Token) -> str:
-    """Returns the text of a heading's or paragraph's inline token, without markup."""
-    return "".join(child.content for child in token.children or () if child.type in ("text", "code_inline"))
 
 
 def _html(self: object, tokens: Sequence[Token], index: int, *_: object) -> str:
@@ -95,14 +93,23 @@ def _fence(self: object, tokens: Sequence[Token], index: int, *_: object) -> str
 
 
 def _image(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-    """Renders an image that scrolls on a phone, so that the text of a plot can be read."""
+    """Renders an image that scrolls on a phone, so that the text of a plot can be read; one of a gallery is small."""
+    if tokens[index].meta.get("gallery"):
+        tokens[index].attrSet("loading", "lazy")
+        return self.image(tokens, index, options, env)
     image = self.image(tokens, index, options, env)
     return f'<span class="scroll" tabindex="0" role="group" aria-label="Picture">{image}</span>'
 
 
 def _table_open(self: object, tokens: Sequence[Token], index: int, *_: object) -> str:
     label = escapeHtml(str(tokens[index].meta.get("label", "")) or "Table")
-    return f'<div class="scroll" tabindex="0" role="group" aria-label="{label}"><table>\n'
+    kind = f' class="{name}"' if (name := tokens[index].meta.get("class")) else ""
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="{label}"><table{kind}>\n'
+
+
+def _raw(self: object, tokens: Sequence[Token], index: int, *_: object) -> str:
+    """Renders HTML that the shape of the page adds, never a page's own."""
+    return tokens[index].content
 
 
 def _table_close(*_: object) -> str:
@@ -119,6 +126,7 @@ def _parser() -> MarkdownIt:
     parser.add_render_rule("image", _image)
     parser.add_render_rule("table_open", _table_open)
     parser.add_render_rule("table_close", _table_close)
+    parser.add_render_rule(RAW, _raw)
     return parser
 
 
@@ -127,7 +135,7 @@ def _without(tokens: Sequence[Token], titles: Collection[str]) -> list[Token]:
     kept, hidden = [], 0
     for index, token in enumerate(tokens):
         if token.type == "heading_open" and (not hidden or int(token.tag[1]) <= hidden):
-            hidden = int(token.tag[1]) if _text(tokens[index + 1]) in titles else 0
+            hidden = int(token.tag[1]) if text_of(tokens[index + 1]) in titles else 0
         if not hidden:
             kept.append(token)
     return kept
@@ -164,7 +172,7 @@ def _anchor(tokens: Sequence[Token]) -> list[Heading]:
     ids = _Ids()
     for index, token in enumerate(tokens):
         if token.type == "heading_open":
-            text = _text(tokens[index + 1])
+            text = text_of(tokens[index + 1])
             name = ids.unique(text)
             token.attrSet("id", name)
             headings.append(Heading(int(token.tag[1]), text, name))
@@ -219,10 +227,12 @@ def _relink(tokens: Sequence[Token], folder: str, pages: Collection[str]) -> lis
 def publisher_name(text: str) -> str:
     """Returns the publisher's name from its page, where TF-Hub has the description; "" without one."""
     tokens = _parser().parse(parse_page(text).description)
-    return "".join(_text(token) for token in tokens if token.type == "inline")
+    return "".join(text_of(token) for token in tokens if token.type == "inline")
 
 
-def render_page(text: str, path: str, pages: Collection[str], without: Collection[str] = ()) -> Document:
+def render_page(
+    text: str, path: str, pages: Collection[str], without: Collection[str] = (), split: str = ""
+) -> Document:
     """Renders a Markdown page.
 
     Args:
@@ -230,27 +240,39 @@ def render_page(text: str, path: str, pages: Collection[str], without: Collectio
         path: its path in the hub, such as sayakpaul/vit_s16_fe/1.md, which its links are relative to.
         pages: the Markdown pages of the hub that have an HTML page of the same name.
         without: headings of sections to leave out.
+        split: the heading of level 2 before which the page is split; "" for none.
     """
     parser = _parser()
     tokens = parser.parse(text)
     metadata = _metadata(tokens)
     tokens = _without(tokens, without)
     heading = _take(tokens, "heading_open", "h1")
-    if heading and _text(heading).startswith("Publisher "):
+    if heading and text_of(heading).startswith("Publisher "):
         _take(tokens, "paragraph_open", "p")  # the name, see publisher_name()
         _take(tokens, "heading_open", "h2")  # "About", which the page is
     _link_external_pictures(tokens)
     images = _relink(tokens, posixpath.dirname(path), pages)
     lede = _take(tokens, "paragraph_open", "p")
     headings = _anchor(tokens)
+    at = _find_section(tokens, split)
+    lead, tokens = shape(tokens[:at]), shape(tokens[at:])
     return Document(
-        title=_text(heading) if heading else "",
+        title=text_of(heading) if heading else "",
         lede=str(parser.renderer.render([lede], parser.options, {})) if lede else "",
+        lead=str(parser.renderer.render(lead, parser.options, {})),
         body=str(parser.renderer.render(tokens, parser.options, {})),
         headings=tuple(headings),
         metadata=metadata,
         images=frozenset(images),
     )
+
+
+def _find_section(tokens: Sequence[Token], heading: str) -> int:
+    """Returns the index of a heading of level 2; 0 without one."""
+    for index, token in enumerate(tokens):
+        if token.type == "heading_open" and token.tag == "h2" and text_of(tokens[index + 1]) == heading:
+            return index
+    return 0
 
 
 def _metadata(tokens: Sequence[Token]) -> dict[str, str]:

@@ -33,6 +33,7 @@ from pipeline.hub.entries import CollectionEntry, ModuleEntry
 from pipeline.hub.file_lists import at_least, group_files, least_cosine, list_formats
 from pipeline.hub.index import Index
 from pipeline.hub.notices import DEPRECATED, YANKED
+from pipeline.hub.page_shape import TABS
 from pipeline.hub.start_page_plot import plot
 from pipeline.hub.trial import find_trial
 
@@ -42,10 +43,11 @@ _TRIAL = ("try.js", "preprocessing.js", "drawing_pad.js")
 MANIFEST = "site/pages.json"
 # The code that turns facts into pages; after a change of it all of them are rendered again.
 _RENDERERS = (
-    "hub/website", "hub/changes", "hub/markdown", "hub/entries", "hub/index", "hub/aliases", "hub/values",
-    "hub/withdrawal", "hub/notices", "hub/start_page_plot", "hub/trial", "hub/litert_js", "hub/published_formats",
-    "hub/file_lists", "base/axes", "base/heads", "base/shard_names", "base/stored_names", "base/templates",
-    "base/verification", "cards/drafts", "cards/page", "facts/accuracy", "facts/formats", "facts/status",
+    "hub/website", "hub/changes", "hub/markdown", "hub/page_shape", "hub/entries", "hub/index", "hub/aliases",
+    "hub/values", "hub/withdrawal", "hub/notices", "hub/start_page_plot", "hub/trial", "hub/litert_js",
+    "hub/published_formats", "hub/file_lists", "base/axes", "base/heads", "base/shard_names", "base/stored_names",
+    "base/templates", "base/verification", "cards/drafts", "cards/page", "facts/accuracy", "facts/formats",
+    "facts/status",
 )  # fmt: skip
 # What follows a title, which the two modules of a member share, by the task.
 _KINDS = {Head.CLASSIFICATION.task: "classifier", Head.FE.task: Head.FE.noun}
@@ -178,7 +180,7 @@ def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
     trial = find_trial(entry)
 
     def facts() -> dict[str, Any]:
-        card = markdown.render_page(text, path, hub.pages, without=_BANNERS)
+        card = markdown.render_page(text, path, hub.pages, _BANNERS, split=TABS)
         shown = {posixpath.normpath(posixpath.join(posixpath.dirname(path), image)) for image in card.images}
         return {
             "module": entry,

@@ -1,5 +1,5 @@
-// Adds what pages cannot do by themselves: buttons that copy, columns that sort, filters on the start page, "Try it" on
-// modules' pages. Without this script all of the content is there, sorted by title.
+// Adds what pages cannot do by themselves: buttons that copy, columns that sort, tabs, filters on the start page, "Try it"
+// on modules' pages. Without this script all of the content is there, sorted by title.
 "use strict";
 
 // Copy buttons. A page opened from a disk has no clipboard API in some browsers; there the text is selected and copied by
@@ -80,7 +80,74 @@ function makeSortable(table) {
   });
 }
 
-document.querySelectorAll("table.modules").forEach(makeSortable);
+document.querySelectorAll("table.modules, table.sortable").forEach(makeSortable);
+
+// Tabs: the sections of a block become panels, one of which is shown; arrow keys, Home and End move between their names. A
+// link to a heading opens its tab. Printing shows all of them.
+function makeTabs(block) {
+  const panels = Array.from(block.querySelectorAll(":scope > .tab"));
+  const list = document.createElement("div");
+  list.className = "tablist";
+  list.setAttribute("role", "tablist");
+  list.setAttribute("aria-label", "Ways to run it");
+  const tabs = panels.map((panel) => {
+    const heading = panel.querySelector("h3");
+    const tab = document.createElement("button");
+    tab.type = "button";
+    tab.id = `tab-${heading.id}`;
+    tab.textContent = heading.textContent;
+    tab.setAttribute("role", "tab");
+    panel.id = `panel-${heading.id}`;
+    panel.setAttribute("role", "tabpanel");
+    panel.setAttribute("aria-labelledby", tab.id);
+    tab.setAttribute("aria-controls", panel.id);
+    return tab;
+  });
+  const select = (chosen) => tabs.forEach((tab, number) => {
+    tab.setAttribute("aria-selected", String(number === chosen));
+    tab.tabIndex = number === chosen ? 0 : -1;
+    panels[number].hidden = number !== chosen;
+  });
+  const follow = () => {
+    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const number = target ? panels.findIndex((panel) => panel.contains(target)) : -1;
+    if (number >= 0) {
+      select(number);
+      target.scrollIntoView();
+    }
+  };
+  tabs.forEach((tab, number) => tab.addEventListener("click", () => select(number)));
+  list.addEventListener("keydown", (event) => {
+    const at = tabs.indexOf(document.activeElement);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
+    if (to !== undefined) {
+      const next = (to + tabs.length) % tabs.length;
+      select(next);
+      tabs[next].focus();
+      event.preventDefault();
+    }
+  });
+  list.append(...tabs);
+  block.prepend(list);
+  block.dataset.ready = "";
+  select(0);
+  follow();
+  addEventListener("hashchange", follow);
+}
+
+document.querySelectorAll(".tabs").forEach(makeTabs);
+
+// A link into a folded section opens it; printing opens all.
+function openFolded() {
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let fold = target && target.closest("details"); fold; fold = fold.parentElement.closest("details")) {
+    fold.open = true;
+  }
+}
+
+addEventListener("hashchange", openFolded);
+addEventListener("beforeprint", () => document.querySelectorAll("main details").forEach((fold) => { fold.open = true; }));
+openFolded();
 
 // Filters of the start page. The address has them after the #, so that a selection can be linked to. Of many rows the
 // first are shown until a button shows all: the browser lays out only those, and answers every key at once.

@@ -10,7 +10,7 @@ from pipeline.cards.figures import PARTS, card_figures, digest_problems, perform
 from pipeline.cards.page import Page, Problem, parse_page
 from pipeline.facts.report import Report
 from tests.card_facts import demo_cards
-from tests.reports import QUOTED, not_measured, with_accuracy
+from tests.reports import QUOTED, not_measured, with_accuracy, with_measured
 
 NUMBER = re.compile(r"(?<!\d)(?<![a-z]-)(?:(?<![^\s(\[])-)?\d+(?:,\d{3})*(?:\.\d+)?")  # the 5 of "top-5" is none
 
@@ -136,7 +136,11 @@ def test_a_card_of_an_accuracy_that_was_not_measured_is_refused(pages: dict[Head
 def test_a_card_of_another_release_is_one_problem(pages: dict[Head, str], report: Report) -> None:
     """Its figures may be right, but today's words are not there to show it."""
     card = pages[Head.CLASSIFICATION]
-    for old in ("This module takes", "| what |", "The module runs in", "| input |"):
+    first_words = (
+        "This module takes", "Images of the", "Figures are measured", "From 81", "| input |", "Verified against",
+        "The module runs in",
+    )  # fmt: skip
+    for old in first_words:
         assert card.count(old) == 1
         card = card.replace(old, old.lower().replace("|", "| the", 1))
     line = card[: card.index("this module takes")].count("\n") + 1
@@ -151,23 +155,33 @@ def test_a_card_of_another_release_is_one_problem(pages: dict[Head, str], report
 @pytest.mark.parametrize("head", Head)
 def test_a_rendered_card_has_each_section_and_no_other_digests(report: Report, head: Head) -> None:
     page = parse_page(demo_cards(report)[head])
-    assert [*section_problems(page), *digest_problems(page, report)] == []
+    assert [*section_problems(page, report, head), *digest_problems(page, report)] == []
 
 
-def test_a_section_that_is_missing_is_refused(pages: dict[Head, str]) -> None:
+def test_a_section_that_is_missing_is_refused(pages: dict[Head, str], report: Report) -> None:
     card = pages[Head.FE]
-    fence = card.replace("The model was trained", "```\nThe model was trained")  # swallows what follows
+    fence = card.replace("\n## Results\n", "\n```\n\n## Results\n")  # swallows the headings after it
     assert fence != card
     for text in (card.replace("\n## Results\n", "\n## Figures\n"), fence):
         assert "expected one section 'Results', got 0; correct the YAML" in texts(
-            list(section_problems(parse_page(text)))
+            list(section_problems(parse_page(text), report, Head.FE))
         )
 
 
-def test_a_section_that_is_repeated_is_refused(pages: dict[Head, str]) -> None:
-    card = pages[Head.FE].replace("## Preprocessing\n", "### Results\n\nTop-1 accuracy 99.9 %.\n\n## Preprocessing\n")
+@pytest.mark.parametrize("heading", ["Example predictions", "Accuracy per class"])
+def test_a_section_of_figures_that_the_report_lacks_is_refused(
+    pages: dict[Head, str], report: Report, heading: str
+) -> None:
+    page, earlier = parse_page(pages[Head.CLASSIFICATION]), with_measured(report, examples=(), per_class=())
+    line = next(piece.line for piece in page.headings() if piece.text == heading)
+    text = texts(list(section_problems(page, earlier, Head.CLASSIFICATION)))
+    assert f"{line}: expected no section {heading!r}, got 1; correct the YAML file" in text
+
+
+def test_a_section_that_is_repeated_is_refused(pages: dict[Head, str], report: Report) -> None:
+    card = pages[Head.FE].replace("### Preprocessing\n", "### Results\n\nTop-1 accuracy 99.9 %.\n\n### Preprocessing\n")
     line = card[: card.index("### Results")].count("\n") + 1
-    assert texts(list(section_problems(parse_page(card)))) == (
+    assert texts(list(section_problems(parse_page(card), report, Head.FE))) == (
         f"{line}: expected one section 'Results', got 2; correct the YAML file whose text changes the sections, or"
         " publish the card again (make publish)"
     )
@@ -189,6 +203,9 @@ def test_no_figure_is_typed_into_a_template() -> None:
         "overview.md.jinja": {"1"},  # [1]
         "results.md.jinja": {"95"},  # the confidence of the intervals
         "requirements.md.jinja": set(),
+        "example_predictions.md.jinja": set(),
+        "class_accuracy.md.jinja": set(),
+        "verification.md.jinja": set(),
         "interface.md.jinja": {"8", "32", "3", "-1", "1"},  # uint8, int32, float32, channels, any n from 1, [-1, 1]
         "performance_row.md.jinja": set(),
     }

@@ -107,7 +107,7 @@ def test_a_module_of_no_other_format_has_no_section(report: Report) -> None:
 def test_snippets_install_what_they_import_and_load_files_of_the_version(report: Report) -> None:
     for head in Head:
         text = card(report, head)
-        snippets = re.findall(r"^### (?:LiteRT|onnx)[^`]*`(.*?)`:\n\n```python\n(.*?)^```$", text, re.M | re.S)
+        snippets = re.findall(r"^### (?:LiteRT|ONNX)[^`]*`(.*?)`:\n\n```python\n(.*?)^```$", text, re.M | re.S)
         assert len(snippets) == 2
         for install, snippet in snippets:
             names = {node.module or "" for node in ast.walk(ast.parse(snippet)) if isinstance(node, ast.ImportFrom)}
@@ -186,7 +186,7 @@ def test_a_section_that_is_missing_repeated_or_unfounded_is_refused(report: Repo
     without, with_section = card(report, formats=()), card(report)
     assert "expected one section 'Other formats', got 0; correct the YAML" in problems(without, formats)
     assert "expected no section 'Other formats', got 1; correct the YAML" in problems(with_section, ())
-    twice = with_section.replace("## Preprocessing\n", "### Other formats\n\nMany.\n\n## Preprocessing\n")
+    twice = with_section.replace("### Preprocessing\n", "### Other formats\n\nMany.\n\n### Preprocessing\n")
     assert "expected one section 'Other formats', got 2; correct the YAML" in problems(twice, formats)
 
 
