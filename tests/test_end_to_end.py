@@ -1,12 +1,14 @@
 """What users get: the published files, loaded by the real client, held against what their pages claim."""
 
+import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,21 @@ from pipeline.checkpoints import npz
 from pipeline.model.network import select_weights
 from pipeline.model.networks import open_network
 from pipeline.model.section import Model
-from tests.conftest import CLASSES, QUICK_XLA_FLAGS, ROOT, make, serving_folder
+from tests.conftest import CLASSES, ROOT, make, serving_folder
 from tests.mirrors.hugging_face_server import HuggingFace, Repository
 from tests.server.harness import running
+from tests.serving.stand_in import load_models, stand_in
+from tests.snippets import (
+    accuracies,
+    code_blocks,
+    run_scripts,
+    run_shell,
+    tuning,
+    untuned,
+    watched,
+    write_folders,
+    write_image,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -82,10 +96,6 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "tfhub"))
 
 
-def python_blocks(card: str) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```$", card, re.MULTILINE | re.DOTALL)
-
-
 def test_the_classifier_reaches_the_accuracy_its_card_states(demo_hub: Hub) -> None:
     import tensorflow as tf
     import tensorflow_hub
@@ -105,45 +115,10 @@ def test_the_classifier_reaches_the_accuracy_its_card_states(demo_hub: Hub) -> N
     assert f"| top-1 accuracy | {100 * top1:.2f} % (95 % interval" in demo_hub.card("classification")
 
 
-TRAINING = """
-import numpy as np
-import tensorflow as tf
-tf.keras.utils.set_random_seed(0)
-images = np.random.default_rng(0).uniform(-1, 1, (10, 28, 28, 3)).astype("float32")
-labels = np.arange(10) % 5
-weights = [variable.numpy() for variable in layer.trainable_variables]
-losses = model.fit(images, labels, epochs=5, batch_size=10, verbose=0).history["loss"]
-assert losses[-1] < losses[0], losses
-assert len(weights) == {trainable}, len(weights)
-moved = [np.any(was != now.numpy()) for was, now in zip(weights, layer.trainable_variables)]
-assert all(moved), moved
-"""
-# Runs scripts one after the other, each with a namespace of its own: TensorFlow takes seconds to start.
-RUNNER = "import json, sys\nfor script in json.load(sys.stdin): exec(script, {'__name__': '__main__'})"
-
-
-def run_scripts(folder: Path, *scripts: str, settings: Mapping[str, str] | None = None) -> list[str]:
-    """Runs Python in a folder with an image of a bag in it; returns the lines it prints."""
-    bag = next((DEMO / "fashion_mnist_test/bag").iterdir())
-    Image.open(bag).convert("RGB").resize((90, 60)).save(folder / "image.jpg")
-    quiet = {
-        "TFHUB_CACHE_DIR": str(folder / "tfhub"),
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "XLA_FLAGS": QUICK_XLA_FLAGS,
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", RUNNER], input=json.dumps(scripts), cwd=folder, capture_output=True, text=True,
-        env={**os.environ, **quiet, **(settings or {})}, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "unsaved custom gradients" not in done.stderr  # the warning at every load that convert prevents
-    return done.stdout.splitlines()
-
-
 @pytest.mark.parametrize("head", ["classification", pytest.param("fe", marks=pytest.mark.long)])
 def test_every_snippet_of_the_card_runs_as_printed(demo_hub: Hub, head: str, tmp_path: Path) -> None:
     card = demo_hub.card(head)
-    tf_hub, alone, files, keras, tf_keras, *of_formats = python_blocks(card)
+    tf_hub, alone, files, *of_formats = untuned(code_blocks(card))
     assert len(of_formats) == (2 if "## Other formats" in card else 0)  # LiteRT and ONNX
     lines = run_scripts(tmp_path, tf_hub, alone, files, *of_formats)
     if head == "fe":
@@ -154,15 +129,47 @@ def test_every_snippet_of_the_card_runs_as_printed(demo_hub: Hub, head: str, tmp
         assert lines[5] == "(1, 10)"
         assert lines[6:11] == lines[:5]  # the classes that serving_classify names
         assert lines[11:] == ["(1, 10)"] * len(of_formats)
-    # Fine-tuning: train for a few steps, and see the loss fall and the module's weights move.
-    expected = demo_hub.report["modules"][head]["fine_tuning"]["variables"]
-    for snippet in (keras, tf_keras):
-        run_scripts(tmp_path, snippet + TRAINING.replace("{trainable}", str(expected)))
+
+
+@pytest.mark.parametrize(
+    ("head", "library", "file"),
+    [
+        ("fe", "keras", "2.tar.gz"),
+        pytest.param("fe", "tf_keras", "2/plain.tar.gz", marks=pytest.mark.long),
+        pytest.param("fe", "tf_keras", "2.tar.gz", marks=pytest.mark.long),
+        pytest.param("classification", "keras", "2.tar.gz", marks=pytest.mark.long),
+        pytest.param("classification", "tf_keras", "2.tar.gz", marks=pytest.mark.long),
+    ],
+)
+def test_a_card_s_fine_tuning_ends_with_a_model_of_its_own(
+    demo_hub: Hub, head: str, library: str, file: str, tmp_path: Path
+) -> None:
+    """Every step of the snippet, as printed; then another process without the module and the cache of the client."""
+    keras, tf_keras, reload = tuning(code_blocks(demo_hub.card(head)))
+    write_folders(tmp_path)
+    variables = demo_hub.report["modules"][head]["fine_tuning"]["variables"]
+    snippet = {"keras": keras, "tf_keras": tf_keras}[library]
+    address = demo_hub.handle(head)
+    assert address in snippet
+    snippet = snippet.replace(address, address.removesuffix("2.tar.gz") + file)
+    (accuracy,) = accuracies(run_scripts(tmp_path, watched(snippet, variables)))
+    assert accuracy >= 0.8  # of four kinds of garments
+    assert_is_complete(tmp_path, reload)
+
+
+def assert_is_complete(folder: Path, reload: str) -> None:
+    """Asserts that a process of its own can use the folder `tuned`, moved, when all that it was made from is gone."""
+    (elsewhere := folder / "elsewhere").mkdir()
+    for name in ("tfhub", "hf"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "tuned").rename(elsewhere / "tuned")
+    assert run_scripts(elsewhere, "import sys", reload) == ["(1, 4)"]
+    assert not (elsewhere / "tfhub").exists()
 
 
 @pytest.mark.parametrize("head", ["classification", pytest.param("fe", marks=pytest.mark.long)])
 def test_a_copy_is_verified_as_the_card_says(demo_hub: Hub, head: str, tmp_path: Path) -> None:
-    *_, script = re.findall(r"^```sh\n(.*?)^```$", demo_hub.card(head), re.MULTILINE | re.DOTALL)
+    *_, script = code_blocks(demo_hub.card(head), "sh")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True,
@@ -178,25 +185,131 @@ def test_the_snippets_of_the_other_dialects_run(demo_hub: Hub, tmp_path: Path) -
     member, host, blocks = demo_hub.artifacts / "vit_demo", HuggingFace(), {}
     for head in ("classification", "fe"):
         page = for_repository((member / f"{head}.huggingface.md").read_text(), f"some-org/vit_demo_{head}")
-        blocks[head] = python_blocks(page)
+        blocks[head] = code_blocks(page)
         folder = member / head
         tree = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         repository = host.repositories[f"some-org/vit_demo_{head}"] = Repository()
         repository.tags["v2"] = repository.add(tree | {"README.md": page.encode()})
         repository.add({"README.md": b"of a later version"})
-    classify, serve, name, _ = blocks["classification"]
-    features, _, tokens, tune = blocks["fe"]
+    classify, serve, name = untuned(blocks["classification"])
+    features, _, tokens = untuned(blocks["fe"])
     usage = json.loads((member / "kaggle/fe/model-instance-metadata.json").read_text())["usage"]
-    kaggle = [re.sub(r"kagglehub\.model_download\(.*?\)", repr(str(member / "fe")), it) for it in python_blocks(usage)]
-    training = TRAINING.replace("{trainable}", "102")
+    kaggle = [re.sub(r"kagglehub\.model_download\(.*?\)", repr(str(member / "fe")), it) for it in code_blocks(usage)]
     with host.running() as address:
         settings = {"HF_ENDPOINT": address, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path / "hf")}
-        scripts = [classify, name, serve, features, tokens, tune + training, *kaggle[:2], kaggle[2] + training]
+        scripts = [classify, name, serve, features, tokens, *untuned(kaggle)]
         lines = run_scripts(tmp_path, *scripts, settings=settings)
+        for name, (tune, reload) in {"of_hf": tuning(blocks["fe"]), "of_kaggle": tuning(kaggle)}.items():
+            write_folders(tmp_path / name)
+            (accuracy,) = accuracies(run_scripts(tmp_path / name, watched(tune, 102), settings=settings))
+            assert accuracy >= 0.8
+            assert_is_complete(tmp_path / name, reload)
     assert lines[0].endswith("Bag"), lines
     assert lines[5:10] == lines[:5]
     of_tokens = ["(1, 64)", "(1, 50, 64)"]
     assert lines[10:] == ["(1, 10)", "(1, 64)", *of_tokens, "(1, 64)", *of_tokens]
+
+
+# The accuracy of docs/fine_tuning.md's model on its test images, in a process that has nothing else of it.
+ACCURACY_AGAIN = """
+from pathlib import Path
+import tensorflow as tf
+model = tf.saved_model.load("tuned")
+names = sorted(path.name for path in Path("turned/test").iterdir())
+hits = []
+for index, name in enumerate(names):
+    files = [tf.io.decode_png(tf.io.read_file(str(path)), 3) for path in Path("turned/test", name).iterdir()]
+    hits.extend(tf.argmax(model.serve(tf.cast(tf.stack(files), tf.float32)), axis=1).numpy() == index)
+print(f"{sum(hits) / len(hits):.2%}", len(hits))
+"""
+
+# After the part of that page's snippet which builds the model: another model with the weights of the first.
+CONTINUED = """
+import numpy as np
+import tensorflow as tf
+images = next(iter(test))[0]
+loaded = tf.saved_model.load("tuned")
+exported = loaded.serve(images)
+assert np.abs(model(images) - exported).max() > 0.1
+model.load_weights("tuned.weights.h5")
+assert np.abs(model(images) - exported).max() < 1e-3
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_the_guide_to_fine_tuning_reaches_the_accuracies_that_it_states(
+    demo_hub: Hub, library: str, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs/fine_tuning.md").read_text(encoding="utf-8")
+    images, keras, use, tf_keras = code_blocks(page)
+    tune, name = {"keras": (keras, "Keras 3"), "tf_keras": (tf_keras, "tf_keras")}[library]
+    address = "http://localhost:8080/vit-publisher/vit_demo_fe/2"
+    assert tune.count(address) == 1
+    (tmp_path / "model_cards").symlink_to(ROOT / "model_cards")
+    lines = run_scripts(tmp_path, images, tune.replace(address, demo_hub.handle("fe")))
+    probe, tuned = map(float, re.findall(r"(\d+\.\d\d)%", lines[-1]))
+    (stated,) = re.findall(rf"^\| {name} \| (.*?) % \| (.*?) % \|", page, re.MULTILINE)
+    assert probe == pytest.approx(float(stated[0]), abs=2)
+    assert tuned == pytest.approx(float(stated[1]), abs=2)
+    assert tuned > probe + 5
+    build, _ = tune.replace(address, demo_hub.handle("fe")).split("\n\n\ndef fit(")
+    run_scripts(tmp_path, build + CONTINUED)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for part in ("tuned", "turned"):
+        (tmp_path / part).rename(elsewhere / part)
+    shutil.rmtree(tmp_path / "tfhub")
+    turn, again = run_scripts(elsewhere, use, ACCURACY_AGAIN)
+    assert turn in ("0", "90", "180", "270")
+    assert again == f"{tuned:.2f}% 400"
+
+
+def test_the_requests_of_the_guide_to_serving_are_answered(demo_hub: Hub, tmp_path: Path) -> None:
+    """As printed, with the plain twin of the hub, by the stand-in for the server."""
+    page = (ROOT / "docs/serving.md").read_text(encoding="utf-8")
+    download, docker, *requests = code_blocks(page, "sh")
+    assert docker.startswith("docker run ")
+    write_image(tmp_path)
+    run_shell(tmp_path, download.replace("http://localhost:8080", demo_hub.address))
+    with stand_in(tmp_path / "models") as address:
+        answers = [run_shell(tmp_path, each.replace("http://localhost:8501", address)) for each in requests]
+    health, classify, classes, files, numbers = answers
+    assert json.loads(health) == json.loads(*code_blocks(page, "json"))
+    (answer,) = json.loads(classify)["predictions"]
+    assert answer["top_classes"][0] == "Bag"
+    assert classes == f"{answer['top_classes']}\n"
+    assert len(answer["probabilities"]) == len(json.loads(numbers)["predictions"][0]) == 10
+    assert np.shape(json.loads(files)["outputs"]) == (2, 10)
+    np.testing.assert_allclose(json.loads(files)["outputs"][1], answer["logits"], atol=1e-4)
+    wrong = requests[-1].replace("* 28]", "* 27]").replace("curl -fsS", "curl -sS")
+    with stand_in(tmp_path / "models") as address:
+        refusal = json.loads(run_shell(tmp_path, wrong.replace("http://localhost:8501", address)))["error"]
+    words = "not compatible with expected shape"
+    assert f"`{words}`" in page
+    assert words in refusal
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore:Protobuf gencode version:UserWarning")
+def test_grpc_and_warm_up_of_the_guide_to_serving(demo_hub: Hub, tmp_path: Path) -> None:
+    log = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2", exc_type=ImportError)
+    import tensorflow as tf
+
+    from tests.serving.grpc_stand_in import grpc_stand_in, predict
+
+    ask, warm_up = code_blocks((ROOT / "docs/serving.md").read_text(encoding="utf-8"))
+    folder = tmp_path / "models/vit/2"
+    folder.mkdir(parents=True)
+    with tarfile.open(demo_hub.folder / "vit-publisher/vit_demo_classification/2/plain.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    with load_models(tmp_path / "models") as models, grpc_stand_in(models) as address:
+        (names,) = run_scripts(tmp_path, ask.replace("localhost:8500", address), warm_up)
+        assert ast.literal_eval(names)[0] == "Bag"
+        records = list(tf.data.TFRecordDataset(str(folder / "assets.extra/tf_serving_warmup_requests")))
+        for images, record in zip((1, 8, 32), records, strict=True):
+            request = log.PredictionLog.FromString(record.numpy()).predict_log.request
+            assert predict(request, models).outputs["logits"].tensor_shape.dim[0].size == images
 
 
 def test_the_published_hub_passes_its_audit(demo_hub: Hub) -> None:
