@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("red", "green", "blue")
-# For processes that test whether a module runs, not how fast: XLA compiles without LLVM's optimizations, a gradient in
-# a quarter of the time. The demo is published as users publish it, and `make check-full` runs modules as they do.
+# For the tests, and what they start: they test whether a module runs, not how fast. XLA compiles without LLVM's
+# optimizations, a gradient in a quarter of the time. `make check-full` publishes the demo, and others, as users do.
 QUICK_XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 # The files that make needs; copy_project() copies them.
 PROJECT = ("Makefile", "setup.mk", "pipeline", "templates", "requirements.lock", "pyproject.toml")
@@ -127,6 +127,8 @@ def pytest_configure(config: pytest.Config) -> None:
     home = tempfile.TemporaryDirectory(prefix="home-")
     config.add_cleanup(home.cleanup)
     forget_the_person(Path(home.name))
+    # Of the tests and of all that they start, but for make in the project itself.
+    os.environ["XLA_FLAGS"] = QUICK_XLA_FLAGS
     if config.getoption("fast"):
         from tests.fast import sitecustomize
 
@@ -183,12 +185,15 @@ def mini_checkpoint(tiny: Path) -> Path:
 
 
 def copy_project(folder: Path) -> Path:
-    """Copies the project without the model cards, so that make runs there; returns the folder."""
+    """Copies the project without the model cards, so that make runs there; returns the folder.
+
+    Compiled modules come along: no process of make compiles them again.
+    """
     folder.mkdir(parents=True)
     for name in PROJECT:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / name)
         else:
             shutil.copy2(source, folder / name)
     return folder
@@ -209,8 +214,8 @@ def make(tree: Path, *arguments: str, **environment: str) -> subprocess.Complete
 
     The tiny models of a test's own tree are compiled quickly; in the project itself make runs as users run it.
     """
-    quick = {} if tree == ROOT else {"XLA_FLAGS": QUICK_XLA_FLAGS}
-    return run_make(tree, f"PYTHON={sys.executable}", *arguments, **quick | environment)
+    own = {"XLA_FLAGS": ""} if tree == ROOT else {}
+    return run_make(tree, f"PYTHON={sys.executable}", *arguments, **own | environment)
 
 
 def once(tmp_path_factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
