@@ -226,7 +226,11 @@ def test_without_a_fault_nothing_fails_and_each_rung_is_a_line(
             "erf GELU for tanh",
             "the error starts between input of Transformer/encoderblock_0 and Transformer/encoderblock_0",
         ),
-        ("LayerNorm epsilon 1e-5", "the error starts between input of Transformer/encoderblock_0 and"),
+        pytest.param(  # test_a_single_logit_of_about_zero_is_proven_as_strictly plants it in `make test`
+            "LayerNorm epsilon 1e-5",
+            "the error starts between input of Transformer/encoderblock_0 and",
+            marks=pytest.mark.long,
+        ),
         pytest.param(
             "query and key swapped",
             "the error starts between input of Transformer/encoderblock_0 and",
@@ -256,7 +260,7 @@ AFTER_ALL_BLOCKS = "; all blocks match up to Transformer/encoderblock_1, the err
     ("fault", "model", "where"),
     [
         ("the first token for the mean", POOLED, AFTER_ALL_BLOCKS),
-        ("no tanh after pre_logits", POOLED, AFTER_ALL_BLOCKS),
+        pytest.param("no tanh after pre_logits", POOLED, AFTER_ALL_BLOCKS, marks=pytest.mark.long),
         pytest.param(
             "the mean for attention pooling", MAPPED, "its blocks are not the JAX model's: MAP", marks=pytest.mark.long
         ),
@@ -274,7 +278,14 @@ def test_another_pooling_fails_the_parity(
     assert where in failures["parity"]
 
 
-@pytest.mark.parametrize("fault", ["BGR in the signature", "[0, 1] in the signature", "antialias in the signature"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("BGR in the signature", marks=pytest.mark.long),
+        pytest.param("[0, 1] in the signature", marks=pytest.mark.long),
+        "antialias in the signature",
+    ],
+)
 def test_another_preprocessing_fails_the_signature(
     fault: str, exported: Callable[..., Path], expected: checks.Reference
 ) -> None:
@@ -317,6 +328,7 @@ def insert_attributes(saved_model: Any) -> None:
         assert not node.attr["has_token_input_output"].b
 
 
+@pytest.mark.long  # as tests/proof/test_loaders.py on a smaller module
 def test_a_module_that_only_tensorflow_2_loads_fails_the_other_loaders(
     exported: Callable[..., Path], expected: checks.Reference
 ) -> None:
@@ -328,6 +340,7 @@ def test_a_module_that_only_tensorflow_2_loads_fails_the_other_loaders(
         assert "Failed to bind all placeholders in <Unknown AttrValue type>" in reason
 
 
+@pytest.mark.long  # as tests/proof/test_checks.py on a smaller module
 def test_a_frozen_module_fails_the_gradients(exported: Callable[..., Path], file: Path) -> None:
     module = exported("a frozen module", Head.CLASSIFICATION)
     training = gradients.check_training(open_network(MODEL, Path()), Head.CLASSIFICATION, file, module)
@@ -346,7 +359,12 @@ def one_class(small: None) -> npz.Arrays:
 
 
 @pytest.mark.parametrize(
-    "fault", ["", "LayerNorm epsilon 1e-5", pytest.param("query and key swapped", marks=pytest.mark.long)]
+    "fault",
+    [
+        pytest.param("", marks=pytest.mark.long),
+        "LayerNorm epsilon 1e-5",
+        pytest.param("query and key swapped", marks=pytest.mark.long),
+    ],
 )
 def test_a_single_logit_of_about_zero_is_proven_as_strictly(
     fault: str, exported: Callable[..., Path], one_class: npz.Arrays, tmp_path: Path
