@@ -59,7 +59,7 @@ def test_a_lock_file_rebuilds_only_what_it_contradicts(tree: Path) -> None:
     assert make(tree, "fetch", "MODEL=mini").returncode == 0  # what was planned stays planned, and is done
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_cards_follow_the_lock_file_and_a_second_make_does_nothing(tmp_path: Path, report: Report) -> None:
     """The outputs of convert and validate are stand-ins, since only later stages run."""
     tree = copy_project(tmp_path / "tree")
@@ -145,7 +145,13 @@ def test_settings_are_for_the_selected_members(tree: Path) -> None:
     ("old", "new", "settings", "message"),
     [
         ("minimum_top1: 0.0", "minimum_top1: 90", (), "mini.yaml:11: evaluation.minimum_top1 must lie in 0 to 1"),
-        ("  title: mini\n", "", (), "mini.yaml:16: module lacks the key 'title' (a string)"),
+        pytest.param(
+            "  title: mini\n",
+            "",
+            (),
+            "mini.yaml:16: module lacks the key 'title' (a string)",
+            marks=pytest.mark.long,
+        ),
         ("  images: images\n", "", ("REQUIRE_ACCURACY=1",), "REQUIRE_ACCURACY requires a measured accuracy, and there"),
     ],
 )
@@ -162,7 +168,11 @@ def test_faults_of_later_stages_are_reported_before_the_first(
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "stage"), [("classes: 3", "classes: 4", "convert"), ("top1: 0.0", "top1: 0.1", "validate")]
+    ("old", "new", "stage"),
+    [
+        pytest.param("classes: 3", "classes: 4", "convert", marks=pytest.mark.long),
+        ("top1: 0.0", "top1: 0.1", "validate"),
+    ],
 )
 def test_they_are_reported_whichever_stage_is_the_first(tree: Path, old: str, new: str, stage: str) -> None:
     replace(tree / "model_cards/tiny/mini.yaml", old, new)
@@ -220,10 +230,14 @@ def test_require_accuracy_needs_images_where_a_long_stage_runs_and_only_there(tr
         pytest.param(
             ("evaluate", "MODULE=/nonexistent", "LABELS=model_cards/tiny/labels.tsv"),
             "evaluate: /nonexistent: ",
-            marks=pytest.mark.slow,  # it imports TensorFlow
+            marks=pytest.mark.long,  # it imports TensorFlow
         ),
         (("select", "INDEX=/nonexistent"), "select: /nonexistent: no such"),
-        (("add", "CHECKPOINT=a.npz", "INDEX=/nonexistent"), "add: /nonexistent: no such"),
+        pytest.param(
+            ("add", "CHECKPOINT=a.npz", "INDEX=/nonexistent"),
+            "add: /nonexistent: no such",
+            marks=pytest.mark.long,
+        ),
         (("contact-sheet", "MODEL=mini"), "contact-sheet: artifacts/mini/report.json: no report"),
     ],
 )

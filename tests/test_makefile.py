@@ -17,6 +17,8 @@ import pytest
 from tests.conftest import make, run_make
 from tests.make_plans import AFTER_CONVERT, ALL, COLLECTION_PAGE, planned, replace, snapshot, stages_of, stages_run
 
+PAGES = ("index.json", "tester/tester.md", "index.html", "tester/mini_fe/1.html", "tester/tester.html")
+
 
 def test_an_unchanged_tree_is_a_no_op(tree: Path) -> None:
     before = snapshot(tree)
@@ -74,15 +76,15 @@ def test_a_template_rebuilds_every_card(tree: Path) -> None:
     ("module", "stages"),
     [
         ("fetch", set()),  # a checkpoint is defined by its digest, code cannot change it
-        ("convert", AFTER_CONVERT),
-        ("saved_model/portable", AFTER_CONVERT),
+        pytest.param("convert", AFTER_CONVERT, marks=pytest.mark.long),
+        pytest.param("saved_model/portable", AFTER_CONVERT, marks=pytest.mark.long),
         ("model/vit", AFTER_CONVERT),
         ("validate", {"validate", "card", "publish"}),
         ("images/image_set", {"validate", "formats", "card", "publish"}),
         ("litert/metadata", {"formats", "card", "publish"}),
-        ("card", {"card", "publish"}),
+        pytest.param("card", {"card", "publish"}, marks=pytest.mark.long),
         ("package", {"package", "publish"}),
-        ("publish", {"publish"}),
+        pytest.param("publish", {"publish"}, marks=pytest.mark.long),
         ("hub/markdown", {"publish"}),
         ("stamps", set()),
     ],
@@ -107,9 +109,16 @@ def test_comments_docstrings_and_layout_rebuild_nothing(tree: Path) -> None:
     [
         ("name: mini\n", "name: mini2\n", {"fetch", *AFTER_CONVERT}),
         ("classes: 3", "classes: 4", AFTER_CONVERT),
-        ("minimum_top1: 0.0", "minimum_top1: 0.5", {"validate", "formats", "card", "publish"}),
+        pytest.param(  # as test_a_failing_gate_stops_there_and_keeps_everything
+            "minimum_top1: 0.0",
+            "minimum_top1: 0.5",
+            {"validate", "formats", "card", "publish"},
+            marks=pytest.mark.long,
+        ),
         ("version: 1", "version: 2", {"formats", "card", "publish"}),  # its files name their handle
-        ("title: mini", "title: Mini", {"card", "publish"}),
+        pytest.param(  # as test_prose_rebuilds_card_and_publication_only
+            "title: mini", "title: Mini", {"card", "publish"}, marks=pytest.mark.long
+        ),
         ("module:\n", "formats: [xla, onnx]\nmodule:\n", {"formats", "card", "publish"}),
     ],
 )
@@ -134,12 +143,12 @@ def test_a_new_member_joins_the_collections_page(tree: Path) -> None:
     [
         ("mini/checkpoint.json", {"fetch"}),
         ("mini/fe/saved_model.pb", {"convert"}),
-        ("mini/build.json", {"convert"}),
+        pytest.param("mini/build.json", {"convert"}, marks=pytest.mark.long),
         ("mini/formats.json", {"formats"}),
         ("mini/fe.md", {"card"}),
-        ("mini/classification.huggingface.md", {"card"}),
-        ("mini/kaggle/model-metadata.json", {"card"}),
-        ("mini/kaggle/fe/model-instance-metadata.json", {"card"}),
+        pytest.param("mini/classification.huggingface.md", {"card"}, marks=pytest.mark.long),
+        pytest.param("mini/kaggle/model-metadata.json", {"card"}, marks=pytest.mark.long),
+        pytest.param("mini/kaggle/fe/model-instance-metadata.json", {"card"}, marks=pytest.mark.long),
         ("mini/fe.tar.gz.sha256", {"package"}),
         ("mini/published.json", {"publish"}),
     ],
@@ -218,16 +227,16 @@ def interrupt(tree: Path, number: signal.Signals) -> None:
     assert process.wait() != 0
 
 
-def test_a_stage_interrupted_while_it_writes_keeps_the_outputs(tree: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
+def test_a_stage_interrupted_while_it_writes_keeps_the_outputs(tree: Path, number: signal.Signals) -> None:
     def outputs() -> dict[Path, int]:
         return {path: time for path, time in snapshot(tree).items() if "/." not in str(path.relative_to(tree))}
 
     before = outputs()
     replace(tree / "model_cards/tiny/labels.tsv", "Red", "Scarlet")
-    for number in (signal.SIGKILL, signal.SIGINT):
-        interrupt(tree, number)
-        assert outputs() == before, number
-        assert planned(tree, "publish", "MODEL=mini") == stages_of("mini", AFTER_CONVERT), number
+    interrupt(tree, number)
+    assert outputs() == before
+    assert planned(tree, "publish", "MODEL=mini") == stages_of("mini", AFTER_CONVERT)
     done = make(tree, "convert", "MODEL=mini")
     assert done.returncode == 0, done.stderr
     assert not list((tree / "artifacts/mini").glob(".*"))
@@ -249,10 +258,14 @@ def test_dry_run_on_a_fresh_clone_lists_set_up_and_stages(fresh: Path) -> None:
     assert not (fresh / ".venv").exists()
 
 
-def test_an_incomplete_hub_is_completed(tree: Path) -> None:
-    for name in ("index.json", "tester/tester.md", "index.html", "tester/mini_fe/1.html", "tester/tester.html"):
+@pytest.mark.parametrize(
+    "names", [pytest.param(PAGES, id="all"), *(pytest.param((name,), marks=pytest.mark.long) for name in PAGES)]
+)
+def test_an_incomplete_hub_is_completed(tree: Path, names: tuple[str, ...]) -> None:
+    for name in names:
         (tree / "artifacts/hub" / name).unlink()
-        assert make(tree, *ALL).returncode == 0
+    assert make(tree, *ALL).returncode == 0
+    for name in PAGES:
         assert (tree / "artifacts/hub" / name).exists()
     index = json.loads((tree / "artifacts/hub/index.json").read_text())
     assert (len(index["modules"]), len(index["collections"])) == (4, 1)
