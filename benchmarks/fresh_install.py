@@ -4,8 +4,8 @@
 
 Publishes vit_demo into FOLDER. For each PYTHON (default: the one that runs this) and each of INSTALLERS it makes an
 environment with the newest setuptools, runs the install line of the classifier's card there, and the card's first
-snippet, which must name the class of its sample picture. With the newest setuptools again the import must fail, so that a bound that is no
-longer needed is noticed. Prints the installed versions.
+snippet, which must name the class of its sample picture. With the newest setuptools again the import must fail, so that
+a bound that is no longer needed is noticed. Prints the installed versions.
 
 Needs a package index; an environment takes a minute and 2 GB.
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.conftest import QUICK_XLA_FLAGS, ROOT
+from tests.conftest import ROOT
 
 IMAGES = ROOT / "model_cards/demo/fashion_mnist_test"
 KINDS = ("ankle_boot", "bag", "dress", "trouser")
@@ -68,7 +68,6 @@ def run_scripts(folder: Path, *scripts: str, settings: Mapping[str, str] | None 
     quiet = {
         "TFHUB_CACHE_DIR": str(folder / "tfhub"),
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        "XLA_FLAGS": QUICK_XLA_FLAGS,
     }
     done = subprocess.run(
         [sys.executable, "-c", RUNNER], input=json.dumps(scripts), cwd=folder, capture_output=True, text=True,
