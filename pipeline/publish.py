@@ -15,7 +15,8 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -309,6 +310,7 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path, url: str | None =
     plots = read_plots(outputs.folder, outputs.report)
     modules = [read_packed(outputs, head, handle, plots) for head, handle in handles.items()]
     published = {}
+    today = datetime.now(UTC).date().isoformat()
     with locked(hub):
         sweep_tree(hub)
         index = read_index(hub)
@@ -337,7 +339,7 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path, url: str | None =
                 files,
                 module.formats.reports,
             )
-            published[module.handle] = carry_over(previous, entry)
+            published[module.handle] = carry_over(previous, replace(entry, published=today))
             _refuse_unreadable(published[module.handle])
         updated = index.with_modules(published)
         write_settings(hub, settings)  # a publication that failed before has settled no address

@@ -138,6 +138,7 @@ class ModuleEntry:
         unyanked: the date of the yank that was taken back, YYYY-MM-DD, which a release takes back elsewhere, too.
         undeprecated: likewise, of a deprecation.
         formats: the further ones that it is published in, in the order of FormatName; their files are in `files`.
+        published: the date of its first publication, YYYY-MM-DD.
     """
 
     handle: str
@@ -165,6 +166,7 @@ class ModuleEntry:
     architecture: str | None = None
     family: str | None = None
     formats: tuple[PublishedFormat, ...] = ()
+    published: str | None = None
 
     @property
     def publisher(self) -> str:
@@ -292,6 +294,7 @@ class ModuleEntry:
             "unyanked": self.unyanked,
             "undeprecated": self.undeprecated,
             "formats": formats_to_json(self.formats),
+            "published": self.published,
         }
         return {key: value for key, value in entry.items() if value is not None}
 
@@ -378,6 +381,7 @@ def read_module(handle: str, entry: Entry) -> ModuleEntry:
         unyanked=optional_date(entry, "unyanked"),
         undeprecated=optional_date(entry, "undeprecated"),
         formats=read_formats(handle, entry),
+        published=optional_date(entry, "published"),
     )
     return replace(module, status=_status(entry, module))
 

@@ -12,6 +12,7 @@ from pipeline.hub.trial import MODELS
 from pipeline.hub.values import Entry
 
 _WITHDRAWN = ("yanked", "deprecated")
+_PUBLISHED = "published"  # the date of the first publication, which stays
 
 
 class OtherBytes(Fault):
@@ -86,7 +87,8 @@ def _merge_module(name: str, theirs: Entry | None, ours: Entry) -> Entry:
     if theirs is None:
         return ours
     withdrawn = {key: theirs[key] for key in _WITHDRAWN if key in theirs and not _is_settled(key, theirs, ours)}
-    return ours | _kept_formats(name, theirs, ours) | withdrawn
+    published = {_PUBLISHED: theirs[_PUBLISHED]} if _PUBLISHED in theirs else {}
+    return ours | _kept_formats(name, theirs, ours) | withdrawn | published
 
 
 def _kept_formats(handle: str, theirs: Entry, ours: Entry) -> Entry:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pipeline.hub.index import parse_index
 from pipeline.hub.new_entries import carry_over
 from pipeline.hub.published_formats import PublishedFormat
 from pipeline.hub.withdrawal import Deprecation, Yank
+from pipeline.releasing.merging import merge_documents
 from tests.hubs import edit_index, read_document
 
 
@@ -228,6 +230,19 @@ def test_a_version_that_is_published_again_keeps_its_withdrawal(published: Path)
     card = dataclasses.replace(entry.card, sha256="0" * 64)
     edited = dataclasses.replace(entry, files=(entry.tarball, card))
     assert carry_over(withdrawn, edited) == dataclasses.replace(withdrawn, files=edited.files, revision=4)
+
+
+def test_the_date_of_the_first_publication_stays(published: Path) -> None:
+    entry = read_index(published).modules[f"{DEMO}/1"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", entry.published or "")
+    first = dataclasses.replace(entry, published="2026-01-02")
+    assert carry_over(first, entry) == first
+    theirs, ours = ({"modules": {f"{DEMO}/1": each.to_json()}, "collections": {}} for each in (first, entry))
+    assert merge_documents(theirs, ours, "index/00.json")["modules"][f"{DEMO}/1"]["published"] == "2026-01-02"
+    older = dataclasses.replace(entry, published=None)
+    assert carry_over(older, entry).published is None  # of a version that an older program published: nobody knows
+    with pytest.raises(ValueError, match="month"):
+        read_module(entry.handle, entry.to_json() | {"published": "2026-13-01"})
 
 
 # Formats --------------------------------------------------------------------------------------------------------------
