@@ -1,7 +1,6 @@
 """The hub's website in a real browser: accessible, usable by keyboard and on a phone, and without script."""
 
 import itertools
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from pipeline.accuracy.predictions import of_logits
+from pipeline.base.verification import Verification
 from pipeline.contact_sheet import contact_sheet
 from pipeline.hub import website
 from pipeline.hub.entries import PublishedFile, Quoted
@@ -44,7 +44,10 @@ pytestmark = pytest.mark.slow
 
 START = "index.html"
 MODULE = "vit-publisher/vit_demo_classification/1.html"
-PAGES = [START, MODULE, "vit-publisher/collections/demo/1.html", "sayakpaul/sayakpaul.html"]
+COMPARISON = "site/compare.html"
+BOTH = "#models=vit-publisher/vit_demo_classification,sayakpaul/vit_s16_classification"
+COMPARED = f"{COMPARISON}{BOTH}"
+PAGES = [START, MODULE, "vit-publisher/collections/demo/1.html", "sayakpaul/sayakpaul.html", COMPARED]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 ROWS = "table.modules tbody tr:visible"
 
@@ -69,13 +72,29 @@ def address(hub: Path) -> Iterator[str]:
 
 
 def titles(page: Page) -> list[str]:
-    """Returns the names of the modules in the table, each with the title of its model first."""
-    return page.locator(f"{ROWS} th a").all_inner_texts()
+    """Returns the titles of the models in the table."""
+    return page.locator(f"{ROWS} a.name").all_inner_texts()
 
 
-def models(page: Page) -> list[str]:
-    """Returns the titles of the models in the table, one for each of their modules."""
-    return [re.sub(r" (classifier|feature extractor)(, version \d+)?( draft)?$", "", title) for title in titles(page)]
+def wait_for_count(page: Page, text: str) -> None:
+    """Waits until the page has answered, which loads the script of all models before the first time."""
+    page.locator("#modelCount").get_by_text(text, exact=True).wait_for()
+
+
+def build_many(hub: Path, folder: Path, count: int) -> str:
+    """Writes the website of many models that differ in title and size, and returns its address on the disk."""
+    entry = read_index(hub).modules["sayakpaul/vit_s16_classification/1"]
+    many = [
+        replace(
+            entry,
+            handle=f"sayakpaul/m{number:03}_classification/1",
+            title=f"M{number:03}",
+            parameters=10**7 * (1 + number),
+        )
+        for number in range(count)
+    ]
+    website.build(folder, Index({entry.handle: entry for entry in many}, {}, {}))
+    return f"{folder.as_uri()}/{START}"
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -129,7 +148,8 @@ def test_pages_and_their_tables_fit_any_window_with_wide_and_narrow_letters(
         for size in (DESKTOP, TABLET, PHONE, SMALL_PHONE):
             page.set_viewport_size({"width": size[0], "height": size[1]})
             assert page.evaluate("document.documentElement.scrollWidth") <= size[0], size
-            for table in tables.all() if "collections" not in name else ():  # seven columns scroll in their box
+            scrolling = "collections" in name or COMPARISON in name  # many columns scroll in their box
+            for table in () if scrolling else tables.all():
                 assert table.evaluate("element => element.scrollWidth - element.clientWidth") <= 0, size
 
 
@@ -159,10 +179,10 @@ def test_the_text_of_plots_can_be_read_on_a_phone(browser: Browser, address: str
 def test_axe_reports_violations(browser: Browser, address: str) -> None:
     with open_page(browser, f"{address}/{START}") as page:
         page.evaluate(
-            "document.querySelector('label[for=find]').remove(); document.body.style.color = 'rgb(240, 240, 240)'"
+            "document.querySelector('[for=modelField-least]').remove();document.body.style.color = 'rgb(240, 240, 240)'"
         )
         lines = find_violations(page)
-        assert any(line.startswith("critical label: #find") for line in lines), lines
+        assert any(line.startswith("critical label: #modelField-least") for line in lines), lines
         assert any(line.startswith("serious color-contrast: ") for line in lines), lines
 
 
@@ -176,19 +196,52 @@ def test_light_and_dark_differ(browser: Browser, address: str) -> None:
 
 def test_search_narrows_the_table_and_can_be_linked_to(browser: Browser, address: str) -> None:
     with open_page(browser, f"{address}/{START}") as page:
-        assert page.locator("#count").inner_text() == "4"
+        assert page.locator("#modelCount").inner_text() == "2"
         page.get_by_label("Search").press_sequentially("s16 FE")
-        assert titles(page) == ["ViT-S16 feature extractor draft"]
-        assert page.locator("#count").inner_text() == "1 of 4"
+        wait_for_count(page, "1 of 2")
+        assert titles(page) == ["ViT-S16"]
         page.reload()
-        assert titles(page) == ["ViT-S16 feature extractor draft"]
+        wait_for_count(page, "1 of 2")
+        assert titles(page) == ["ViT-S16"]
         assert page.get_by_label("Search").input_value() == "s16 FE"
         page.get_by_label("Search").fill("no such model")
+        page.get_by_text("No models match “no such model”.").wait_for()
         assert titles(page) == []
-        assert page.get_by_text("No models match").is_visible()
-        page.get_by_role("button", name="Clear").click()
-        page.locator("#count").get_by_text("4", exact=True).wait_for()
-        assert len(titles(page)) == 4
+        page.get_by_role("button", name="Clear the search and all filters").click()
+        wait_for_count(page, "2")
+        assert len(titles(page)) == 2
+        assert page.evaluate("location.hash") == ""
+        assert page.evaluate("document.activeElement.name") == "find"
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("ViT-S/16", {"ViT-S16"}),
+        ("vit_small_patch16_224", {"ViT-S16"}),
+        ("timm/vit_small_patch16_224.augreg_in21k_ft_in1k", {"ViT-S16"}),
+        ("google/vit-small-patch16-224", {"ViT-S16"}),
+        ("small", {"ViT-S16"}),
+        ("SMA imagen", {"ViT-S16"}),
+        ("sayakpaul/vit_s16_fe", {"ViT-S16"}),
+        ("vit 16", {"ViT-S16"}),
+        ("mnist", {"ViT-Mini4 on Fashion-MNIST"}),
+        ("vision", {"ViT-Mini4 on Fashion-MNIST", "ViT-S16"}),
+        ("classif", {"ViT-Mini4 on Fashion-MNIST", "ViT-S16"}),
+        ("cat", set()),  # which is in "classification"
+        ("its", set()),  # which is in "Vits"
+        ("ViT-S/32", set()),
+        ("s 16", {"ViT-S16"}),
+        ("6", set()),
+    ],
+)
+def test_search_knows_names_and_beginnings_of_words(
+    browser: Browser, address: str, query: str, expected: set[str]
+) -> None:
+    with open_page(browser, f"{address}/{START}") as page:
+        page.get_by_label("Search").fill(query)
+        wait_for_count(page, "2" if len(expected) == 2 else f"{len(expected)} of 2")
+        assert set(titles(page)) == expected
 
 
 @pytest.mark.parametrize(
@@ -198,6 +251,7 @@ def test_search_narrows_the_table_and_can_be_linked_to(browser: Browser, address
         ("Architecture", "Vision Transformer S/16", {"ViT-S16"}),
         ("Architecture", "Vision Transformer", {"ViT-Mini4 on Fashion-MNIST", "ViT-S16"}),
         ("Data set", "Fashion-MNIST", {"ViT-Mini4 on Fashion-MNIST"}),
+        ("Publisher", "Sayak Paul", {"ViT-S16"}),
         ("Min top-1 (%)", "80.5", {"ViT-Mini4 on Fashion-MNIST"}),
         ("Max parameters (M)", "22", {"ViT-Mini4 on Fashion-MNIST"}),
     ],
@@ -209,69 +263,247 @@ def test_filters(browser: Browser, address: str, label: str, value: str, expecte
             field.select_option(value)
         else:
             field.fill(value)
-        assert set(models(page)) == expected
-        faded = page.locator("circle.out title").all_text_contents()
-        assert {text.split(":")[0] for text in faded}.isdisjoint(expected)
-        assert len(faded) == 2 - len(expected)
+        wait_for_count(page, "2" if len(expected) == 2 else f"{len(expected)} of 2")
+        assert set(titles(page)) == expected
 
 
 def test_of_many_rows_the_first_are_shown(browser: Browser, hub: Path, tmp_path: Path) -> None:
-    entry = read_index(hub).modules["sayakpaul/vit_s16_fe/1"]
-    many = [replace(entry, handle=f"sayakpaul/m{number:03}/1", title=f"M{number:03}") for number in range(150)]
-    many[149] = replace(many[149], parameters=10**9)
-    website.build(tmp_path, Index({entry.handle: entry for entry in many}, {}, {}))
-    with open_page(browser, f"{tmp_path.as_uri()}/{START}") as page:
-        assert len(titles(page)) == 100
-        assert page.locator("#count").inner_text() == "150"
+    with open_page(browser, build_many(hub, tmp_path, 120)) as page:
+        assert len(titles(page)) == 50
+        assert page.locator("#modelCount").inner_text() == "120"
+        assert not page.get_by_role("navigation", name="Pages of the list").is_visible()
         page.get_by_role("columnheader", name="Parameters").get_by_role("button").click()
-        assert "M149" not in models(page)
         page.get_by_role("columnheader", name="Parameters").get_by_role("button").click()
-        assert models(page)[0] == "M149"
-        assert len(titles(page)) == 100
-        page.get_by_label("Search").fill("m14")
+        page.locator("tbody tr").first.get_by_text("M119", exact=True).wait_for()
+        assert len(titles(page)) == 50
+        page.get_by_label("Search").fill("m10")
+        wait_for_count(page, "10 of 120")
         assert len(titles(page)) == 10
-        assert not page.get_by_role("button", name="Show all").is_visible()
+        assert not page.get_by_role("button", name="Show").is_visible()
         page.get_by_label("Search").fill("")
-        page.get_by_role("button", name="Show all 150").click()
-        assert len(titles(page)) == 150
+        wait_for_count(page, "120")
+        page.get_by_role("button", name="Show 50 more of 70").click()
+        page.locator(":focus").get_by_text("M069").wait_for()  # sorted downwards: the first of the new rows
+        page.get_by_role("button", name="Show 20 more of 20").click()
+        page.locator(":focus").get_by_text("M019").wait_for()
+        assert len(titles(page)) == 120
+        assert not page.get_by_role("button", name="Show").is_visible()
 
 
-def test_columns_sort_by_keyboard(browser: Browser, address: str) -> None:
+def test_all_of_many_models_can_be_read_without_script(browser: Browser, hub: Path, tmp_path: Path) -> None:
+    with open_page(browser, build_many(hub, tmp_path, 120), script=False) as page:
+        seen = titles(page)
+        for number in (2, 3):
+            page.get_by_role("navigation", name="Pages of the list").get_by_role("link", name=f"Page {number}").click()
+            page.get_by_role("heading", name=f"All models, page {number} of 3").wait_for()
+            seen += titles(page)
+        assert seen == [f"M{number:03}" for number in range(120)]
+        assert find_overflow(page, PHONE) == 0
+
+
+def find_overflow(page: Page, size: tuple[int, int]) -> int:
+    """Returns by how many pixels a page is wider than a window."""
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+
+def test_rows_drawn_by_the_script_are_those_of_the_template(browser: Browser, hub: Path, tmp_path: Path) -> None:
+    """With all that a row may have: a picture, marks, a second version, figures that lie between two roundings."""
+    index = read_index(hub)
+    name = "vit-publisher/vit_demo_classification/2"
+    demo = index.modules[name]
+    assert demo.measured
+    example = PublishedFile(f"{name}/examples/0.png", 1, "0" * 64, "Bag")
+    measured = replace(demo.measured, top1=0.90125)  # 90.125 %, which Python writes as 90.12
+    index.modules[name] = replace(
+        demo, files=(*demo.files, example), measured=measured, parameters=22_250_000, weights=Verification.UNVERIFIED
+    )
+    s16 = "sayakpaul/vit_s16_classification/1"
+    index.modules[s16] = replace(index.modules[s16], parameters=None, image_size=None, family=None, quoted=None)
+    website.build(tmp_path, index)
+    with open_page(browser, f"{tmp_path.as_uri()}/{START}", logged="ERR_FILE_NOT_FOUND") as page:
+        rows = page.locator("table.modules tbody tr")
+        before = [row.evaluate("row => row.innerHTML") for row in rows.all()]
+        page.get_by_role("columnheader", name="Model").get_by_role("button").click()
+        page.locator("th[aria-sort=ascending]").wait_for()
+        assert [row.evaluate("row => row.innerHTML") for row in rows.all()] == before
+        assert "90.12 %" in before[0]
+        assert "22.2 M" in before[0]
+
+
+def test_columns_sort_by_keyboard_and_the_address_keeps_it(browser: Browser, address: str) -> None:
+    demo, small = "ViT-Mini4 on Fashion-MNIST", "ViT-S16"
     with open_page(browser, f"{address}/{START}") as page:
         heading = page.get_by_role("columnheader", name="Top-1")
         heading.get_by_role("button").focus()
         page.keyboard.press("Enter")
-        assert heading.get_attribute("aria-sort") == "descending"
-        assert models(page) == ["ViT-Mini4 on Fashion-MNIST"] * 2 + ["ViT-S16"] * 2
+        page.locator("th[aria-sort=descending]").wait_for()
+        assert titles(page) == [demo, small]
         page.keyboard.press("Space")
-        assert heading.get_attribute("aria-sort") == "ascending"
-        assert models(page) == ["ViT-S16"] * 2 + ["ViT-Mini4 on Fashion-MNIST"] * 2
-        other = page.get_by_role("columnheader", name="Module")
-        other.get_by_role("button").click()
+        page.locator("th[aria-sort=ascending]").wait_for()
+        assert titles(page) == [small, demo]
+        assert page.evaluate("location.hash") == "#sort=top1"
+        page.reload()
+        page.locator("th[aria-sort=ascending]").wait_for()
+        assert titles(page) == [small, demo]
+        page.get_by_role("columnheader", name="Model").get_by_role("button").click()
+        page.locator("th[data-key=title][aria-sort]").wait_for()
         assert heading.get_attribute("aria-sort") is None
-        assert models(page) == ["ViT-Mini4 on Fashion-MNIST"] * 2 + ["ViT-S16"] * 2
+        assert titles(page) == [demo, small]
 
 
 def test_a_change_of_the_address_changes_the_filters(browser: Browser, address: str) -> None:
-    with open_page(browser, f"{address}/{START}#find=s16&task=Image+classification") as page:
-        assert titles(page) == ["ViT-S16 classifier draft"]
+    with open_page(browser, f"{address}/{START}#find=s16&task=Image+classification&sort=nothing") as page:
+        wait_for_count(page, "1 of 2")
+        assert titles(page) == ["ViT-S16"]
         page.evaluate("location.hash = '#dataset=Fashion-MNIST'")
-        page.locator("#count").get_by_text("2 of 4", exact=True).wait_for()
-        assert models(page) == ["ViT-Mini4 on Fashion-MNIST"] * 2
+        page.get_by_text("ViT-Mini4 on Fashion-MNIST", exact=True).first.wait_for()
+        assert titles(page) == ["ViT-Mini4 on Fashion-MNIST"]
         page.evaluate("location.hash = '#main'")
         page.get_by_label("Search").press_sequentially("fe")
-        assert titles(page) == ["ViT-Mini4 on Fashion-MNIST feature extractor, version 2"]
+        wait_for_count(page, "1 of 2")
+        assert titles(page) == ["ViT-Mini4 on Fashion-MNIST"]
 
 
 def test_rows_without_a_value_stay_last(browser: Browser, hub: Path, tmp_path: Path) -> None:
-    index, name = read_index(hub), "sayakpaul/vit_s16_fe/1"
+    index, name = read_index(hub), "sayakpaul/vit_s16_classification/1"
     index.modules[name] = replace(index.modules[name], variant=None, parameters=None)
     website.build(tmp_path, index)
     with open_page(browser, f"{tmp_path.as_uri()}/{START}") as page:
         for name in ("Architecture", "Parameters"):
-            for _ in range(2):
+            for direction in ("ascending", "descending"):
                 page.get_by_role("columnheader", name=name).get_by_role("button").click()
-                assert page.locator(f"{ROWS} .handle").last.inner_text() == "sayakpaul/vit_s16_fe/1"
+                page.locator(f"th[aria-sort={direction}]").get_by_text(name).wait_for()
+                assert titles(page)[-1] == "ViT-S16"
+
+
+def test_a_list_that_cannot_be_loaded_is_reported(browser: Browser, hub: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(hub, tmp_path / "hub")
+    (copied / "site/models.js").unlink()
+    with open_page(browser, f"{copied.as_uri()}/{START}", logged="ERR_FILE_NOT_FOUND") as page:
+        page.get_by_label("Search").fill("s16")
+        page.get_by_text("the list could not be loaded: check the connection, then try again").wait_for()
+        assert len(titles(page)) == 2
+
+
+def test_models_are_compared_side_by_side(browser: Browser, address: str) -> None:
+    with open_page(browser, f"{address}/{START}") as page:
+        bar = page.get_by_role("region", name="Comparison")
+        assert not bar.is_visible()
+        page.get_by_label("Compare ViT-S16").check()
+        assert "1 model chosen: choose another one" in bar.inner_text()
+        assert not bar.get_by_role("link", name="Compare").is_visible()
+        page.get_by_label("Compare ViT-Mini4 on Fashion-MNIST").check()
+        page.reload()  # the address keeps the choice
+        wait_for_count(page, "2")
+        assert page.get_by_label("Compare ViT-S16").is_checked()
+        bar.get_by_role("link", name="Compare").click()
+        page.wait_for_url("**/site/compare.html#models=**")
+        heads = page.locator("table.comparison thead th > a").all_inner_texts()
+        assert heads == ["ViT-S16", "ViT-Mini4 on Fashion-MNIST"]
+        for text in ("80.46 %", "91.90 %", "22,050,664", "307,082", "apache-2.0", "SavedModel", "images/s"):
+            assert page.get_by_role("cell").get_by_text(text).first.is_visible(), text
+        assert "their accuracies cannot be compared" in page.locator(".notice").first.inner_text()
+        page.get_by_role("button", name="Remove ViT-S16").click()
+        page.get_by_text("Choose two to four models").wait_for()
+        page.get_by_role("link", name="Add or change models").click()
+        wait_for_count(page, "2")
+        assert page.get_by_label("Compare ViT-Mini4 on Fashion-MNIST").is_checked()
+
+
+def test_at_most_four_models_are_compared(browser: Browser, hub: Path, tmp_path: Path) -> None:
+    with open_page(browser, build_many(hub, tmp_path, 5)) as page:
+        boxes = page.locator(".pick input")
+        for number in range(4):
+            boxes.nth(number).check()
+        assert boxes.nth(4).is_disabled()
+        boxes.nth(0).uncheck()
+        assert boxes.nth(4).is_enabled()
+        page.get_by_role("button", name="Clear", exact=True).last.click()
+        assert page.locator(".pick input:checked").count() == 0
+        names = ",".join(f"sayakpaul/m{number:03}_classification" for number in range(5))
+        page.goto(f"{tmp_path.as_uri()}/{COMPARISON}#models={names},no/such")
+        assert page.locator("table.comparison thead th").count() == 4
+        page.get_by_text("This hub lists no model no/such.").wait_for()
+
+
+def test_a_dot_has_a_name_and_leads_to_its_model(browser: Browser, hub: Path, tmp_path: Path) -> None:
+    with open_page(browser, build_many(hub, tmp_path, 3), logged="ERR_FILE_NOT_FOUND") as page:
+        dot = page.locator(".for-wide circle[data-model='sayakpaul/m001_classification']")
+        dot.hover()
+        tip = page.locator(".tip")
+        tip.get_by_text("M001", exact=True).wait_for()
+        assert "80.46 % quoted, 20.0 M parameters" in tip.inner_text()
+        page.keyboard.press("Escape")
+        assert not tip.is_visible()
+        page.get_by_label("Search").fill("m002")
+        wait_for_count(page, "1 of 3")
+        assert page.locator(".for-wide circle.out").count() == 2
+        page.get_by_label("Search").fill("")
+        wait_for_count(page, "3")
+        dot.click()
+        page.wait_for_url("**/sayakpaul/m001_classification/1.html")
+
+
+def test_on_a_phone_plots_have_names_and_a_finger_shows_them_first(browser: Browser, hub: Path, tmp_path: Path) -> None:
+    address = build_many(hub, tmp_path, 3)
+    with open_page(browser, address, PHONE) as page:
+        names = page.locator("figure.plot text.name:visible")
+        assert names.count() == 3
+        assert names.first.evaluate("text => text.getBoundingClientRect().height") > 9
+        box = page.locator(".for-narrow circle[data-model='sayakpaul/m001_classification']").bounding_box()
+        assert box
+        tap = "([x, y]) => document.elementFromPoint(x, y).dispatchEvent(new PointerEvent('click', { bubbles: true, clientX: x, clientY: y, pointerType: 'touch' }))"  # noqa: E501
+        page.locator("figure.plot").scroll_into_view_if_needed()
+        box = page.locator(".for-narrow circle[data-model='sayakpaul/m001_classification']").bounding_box()
+        assert box
+        page.evaluate(tap, [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
+        page.locator(".tip a").wait_for()
+        assert page.url == address
+
+
+def test_a_dense_plot_shows_which_models_match(browser: Browser, hub: Path, tmp_path: Path) -> None:
+    with open_page(browser, build_many(hub, tmp_path, 150)) as page:
+        matches = page.locator(".for-wide.dense .match.quoted")
+        page.get_by_label("Search").fill("m14")
+        wait_for_count(page, "10 of 150")
+        assert (matches.get_attribute("d") or "").count("M") >= 1
+        page.get_by_label("Search").fill("")
+        wait_for_count(page, "150")
+        assert matches.get_attribute("d") == ""
+
+
+def test_a_publishers_page_lists_and_searches_its_models_alone(browser: Browser, address: str) -> None:
+    with open_page(browser, f"{address}/sayakpaul/sayakpaul.html") as page:
+        assert titles(page) == ["ViT-S16"]
+        page.get_by_label("Search").fill("mnist")
+        wait_for_count(page, "0 of 1")
+        page.get_by_label("Search").fill("s16")
+        wait_for_count(page, "1")
+        page.get_by_role("link", name="classifier of ViT-S16").click()
+        page.wait_for_url("**/sayakpaul/vit_s16_classification/1.html")
+
+
+def test_wrong_addresses_lead_back(browser: Browser, hub: Path) -> None:
+    with running(hub) as here, open_page(browser, f"{here.address}/", logged="404") as page:
+        for path in ("nothing", "vit-publisher/vit_demo_fe/99", "a/b/c/d"):
+            page.goto(f"{here.address}/{path}")
+            page.get_by_role("heading", name="Page not found").wait_for()
+            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(251, 250, 247)"
+            assert find_violations(page) == []
+            page.get_by_role("link", name="All models").click()
+            page.get_by_role("heading", name="Image models for TensorFlow").wait_for()
+
+
+def test_code_of_the_start_page_is_copied_as_it_runs(browser: Browser, address: str) -> None:
+    with open_page(browser, f"{address}/{START}") as page:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.get_by_role("button", name="Copy: Code that loads a model").click()
+        code = (
+            "import tensorflow_hub as hub\nmodel = hub.load("
+            '\n    "http://localhost:8080/vit-publisher/vit_demo_classification/2.tar.gz"\n)'
+        )
+        wait_until(page, "text => navigator.clipboard.readText().then((copied) => copied === text)", code)
 
 
 def test_focus_is_visible_and_navigation_can_be_skipped(browser: Browser, address: str) -> None:
@@ -312,18 +544,11 @@ def read_snippet(hub: Path) -> str:
     return card.split("```python\n")[1].split("\n```")[0]
 
 
-def test_a_dot_leads_to_its_module(browser: Browser, address: str) -> None:
-    with open_page(browser, f"{address}/{START}") as page:
-        page.locator("circle", has_text="ViT-S16").click()
-        page.wait_for_url("**/sayakpaul/vit_s16_classification/1.html")
-
-
 def test_everything_is_there_without_script(browser: Browser, address: str) -> None:
     with open_page(browser, f"{address}/{START}", script=False) as page:
-        assert len(titles(page)) == 4
-        assert not page.locator("#filters").is_visible()
+        assert len(titles(page)) == 2
+        assert not page.locator("#modelFilters").is_visible()
         assert page.get_by_role("button").count() == 0
-        assert page.locator("figure svg").last.is_visible()
         page.get_by_role("link", name="ViT-S16").first.click()
         assert page.get_by_role("heading", level=1).inner_text() == "ViT-S16"
         assert page.get_by_role("heading", name="Files", exact=True).is_visible()
@@ -340,13 +565,15 @@ def test_a_plot_opened_by_itself_from_our_server_has_its_colours(browser: Browse
 def test_it_works_from_a_disk(browser: Browser, hub: Path) -> None:
     with open_page(browser, f"{hub.as_uri()}/{START}") as page:
         page.get_by_label("Search").fill("s16")
-        assert len(titles(page)) == 2
+        wait_for_count(page, "1 of 2")
+        assert titles(page) == ["ViT-S16"]
         page.get_by_label("Search").fill("")
+        wait_for_count(page, "2")
         page.get_by_role("link", name="ViT-Mini4 on Fashion-MNIST").first.click()
         assert page.get_by_role("heading", level=1).inner_text() == "ViT-Mini4 on Fashion-MNIST"
         assert page.locator("main img").first.evaluate("image => image.naturalWidth") > 0
         page.get_by_role("navigation", name="Breadcrumbs").get_by_role("link", name="demo").click()
-        page.get_by_role("link", name="ViT-Mini4 on Fashion-MNIST").nth(1).click()
+        page.get_by_role("link", name="ViT-Mini4 on Fashion-MNIST").nth(2).click()
         assert page.url.endswith("/vit-publisher/vit_demo_fe/2.html")
 
 
@@ -363,9 +590,13 @@ def test_texts_of_strangers_run_nothing(browser: Browser, hub: Path, tmp_path: P
     card = copied / "vit-publisher/vit_demo_classification/1.md"
     card.write_text("# Module x\n\n" + "\n\n".join(PAYLOADS).replace("\0", "\ufffd"), encoding="utf-8")
     website.build(copied, index)
-    for name in (START, MODULE):
+    for name in (START, MODULE, COMPARED):
         with open_page(browser, f"{copied.as_uri()}/{name}") as page:
             page.locator("h1").first.wait_for()
+            if name == START:  # let the script draw the rows again
+                page.get_by_label("Compare").first.check()
+                page.get_by_role("columnheader", name="Model").get_by_role("button").click()
+                page.locator("th[aria-sort=ascending]").wait_for()
             assert page.evaluate("window.hostile") is None
             assert page.evaluate(FIND_ACTIVE) == []
             assert HTML[0] in (page.locator("main").text_content() or "")

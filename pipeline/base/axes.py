@@ -103,13 +103,17 @@ def _candidates(x: float, y: float, text: str) -> list[tuple[Box, tuple[float, f
 
 
 def place_labels(
-    points: Sequence[tuple[float, float, str]], dots: Sequence[tuple[float, float]]
+    points: Sequence[tuple[float, float, str]],
+    dots: Sequence[tuple[float, float]],
+    left: float = LEFT,
+    right: float = RIGHT,
 ) -> list[tuple[float, float, str]]:
     """Returns a place for each label beside its point, where it overlaps no other label and no dot if possible.
 
     Args:
         points: (x, y, text) of the points that have a label.
         dots: (x, y) of the other points.
+        left, right: the edges of the plot, pixels.
 
     Returns:
         (x, y, anchor) of each label; anchor is SVG's text-anchor, "start" or "end".
@@ -118,7 +122,7 @@ def place_labels(
     places = []
     for x, y, text in points:
         candidates = _candidates(x, y, text)
-        inside = [(box, place) for box, place in candidates if box[0] >= LEFT and box[2] <= RIGHT]
+        inside = [(box, place) for box, place in candidates if box[0] >= left and box[2] <= right]
         free = [(box, place) for box, place in inside if not any(_overlap(box, other) for other in occupied)]
         box, place = (free or inside or candidates)[0]
         occupied.append(box)

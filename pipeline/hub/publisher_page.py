@@ -4,8 +4,11 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.base.fault import Fault
 from pipeline.base.templates import render
+from pipeline.cards.page import LARGEST_PAGE
 from pipeline.facts.collection import Publisher
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
+
+_MODULES = "### Modules\n"  # the heading of the last section
 
 
 def render_publisher(
@@ -20,6 +23,18 @@ def render_publisher(
     )
 
 
+def without_modules(page: str, where: str) -> str:
+    """Returns a publisher's page without its list of modules, which may be of any length.
+
+    Raises:
+        Fault: when what is left is larger than a page may be; `where` is the page's name in messages.
+    """
+    text = page.rpartition(f"\n{_MODULES}")[0] or page
+    if len(text.encode(errors="surrogateescape")) > LARGEST_PAGE:
+        raise Fault(f"{where}: it has more than {LARGEST_PAGE:,} bytes before its list of modules; publish it again")
+    return text
+
+
 def relist(page: str, modules: Sequence[ModuleEntry], where: str) -> str:
     """Returns a publisher's page with its list of modules written again; the rest of it stays.
 
@@ -31,7 +46,7 @@ def relist(page: str, modules: Sequence[ModuleEntry], where: str) -> str:
     Raises:
         Fault: when it has no such list.
     """
-    before, heading, _ = page.rpartition("### Modules\n")
+    before, heading, _ = page.rpartition(_MODULES)
     if not heading:
         raise Fault(f"{where}: there is no section '### Modules'; publish a member again, which writes the page")
     return before + render("publisher_modules.md.jinja", modules=modules)

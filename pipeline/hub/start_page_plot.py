@@ -1,28 +1,32 @@
-"""The start page's plot: accuracy upwards, parameters to the right on a logarithmic scale; the template draws it."""
+"""The start page's plots, one for each data set: accuracy upwards, parameters to the right on a logarithmic scale."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.base.axes import LEFT, RIGHT, Axis, Frame, percent_label, place_labels
-from pipeline.hub.entries import Measured, ModuleEntry, Quoted
+from pipeline.base.axes import Axis, Frame, percent_label, place_labels
+from pipeline.hub.entries import Quoted
+from pipeline.hub.models import Model
 
-FRAME = Frame(LEFT, RIGHT, top=34, bottom=380, height=450)
-COLOURS = 6  # data sets that have a colour of their own; the others share the last
-LABELLED = 12  # with more dots than this, names would overlap
-DECADES = 0.8  # of sizes at least, so that a lone model has a tick on either side
+WIDE = Frame(left=62, right=622, top=34, bottom=330, height=386, width=640)
+NARROW = Frame(left=48, right=348, top=32, bottom=270, height=322, width=360)  # of phones
+MOST_PLOTS = 4  # data sets that have a plot, those of the most models
+LEAST_MODELS = 2  # of a data set that has a plot
+LABELLED = 12  # with more dots than this, only some on the front have their names
+LABELLED_FRONT = 6
+MOST_CIRCLES = 100  # with more dots than this, all of them are one path
+DECADES = 0.8  # of sizes at least, so that models of one size have a tick on either side
+_TICK_ROOM = 42  # pixels between two ticks of the horizontal axis
 
 
 @dataclass(frozen=True)
 class Dot:
-    """A classifier: its place in the picture, its row in the table, its data set's colour, and its description."""
+    """A model: its place in the picture, its id, and where its accuracy comes from."""
 
     x: float
     y: float
-    row: int
-    colour: int
+    id: str
     origin: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -36,70 +40,96 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Plot:
-    """All that is drawn. Ticks are (place, text); `legend` has (colour, data set)."""
+class Drawing:
+    """A plot at one of two widths. Ticks are (place, text)."""
 
+    frame: Frame
+    x_axis: Axis
+    y_axis: Axis
     dots: tuple[Dot, ...]
     labels: tuple[Label, ...]
-    x_ticks: tuple[tuple[float, str], ...]
-    y_ticks: tuple[tuple[float, str], ...]
-    legend: tuple[tuple[int, str], ...]
-    frame: Frame = FRAME
+
+    @property
+    def is_dense(self) -> bool:
+        return len(self.dots) > MOST_CIRCLES
+
+    @property
+    def x_ticks(self) -> list[tuple[float, str]]:
+        kept: list[tuple[float, str]] = []
+        for place, text in self.x_axis.ticks(_count):
+            if not kept or place - kept[-1][0] >= _TICK_ROOM:
+                kept.append((place, text))
+        return kept
+
+    @property
+    def y_ticks(self) -> list[tuple[float, str]]:
+        return self.y_axis.ticks(percent_label, [tick for tick in self.y_axis.tick_values() if tick <= 1])
+
+    def path(self, origin: str) -> str:
+        """Returns the dots of one origin as an SVG path: a line of length 0 at each place, which round caps show."""
+        places = {(round(dot.x), round(dot.y)): None for dot in self.dots if dot.origin == origin}
+        return "".join(f"M{x} {y}h0" for x, y in places)
+
+
+@dataclass(frozen=True)
+class Plot:
+    """The plot of a data set."""
+
+    dataset: str
+    wide: Drawing
+    narrow: Drawing
+
+    @property
+    def models(self) -> int:
+        return len(self.wide.dots)
 
     @property
     def has_quoted(self) -> bool:
         """Whether any accuracy is quoted, which the legend explains."""
-        return any(dot.origin == Quoted.origin for dot in self.dots)
+        return any(dot.origin == Quoted.origin for dot in self.wide.dots)
+
+    @property
+    def has_measured(self) -> bool:
+        return any(dot.origin != Quoted.origin for dot in self.wide.dots)
 
 
-@dataclass(frozen=True)
-class _Classifier:
-    """A row of the table that has a dot."""
+def list_plots(models: Sequence[Model]) -> tuple[Plot, ...]:
+    """Returns the plots of the data sets with the most models whose accuracy and size are known.
 
-    row: int
-    title: str
-    dataset: str
-    accuracy: Measured | Quoted
-    parameters: int
-
-
-def plot(entries: Sequence[ModuleEntry]) -> Plot | None:
-    """Returns the plot of the classifiers whose accuracy and size are known; None when there are none.
-
-    Feature extractors are left out: each is a classifier without its last layer, and would lie on the same spot.
-
-    Args:
-        entries: the rows of the table, in its order.
+    Accuracies on different data sets share no plot, since they cannot be compared.
     """
-    classifiers = _select_classifiers(entries)
-    if not classifiers:
-        return None
-    x_axis = _size_axis([classifier.parameters for classifier in classifiers])
-    y_axis = Axis.around(
-        [classifier.accuracy.top1 for classifier in classifiers], (FRAME.bottom, FRAME.top), 0.08, 0.01
-    )
-    datasets = sorted({classifier.dataset for classifier in classifiers})
-    dots = tuple(_dot(classifier, x_axis, y_axis, datasets) for classifier in classifiers)
-    return Plot(
-        dots=dots,
-        labels=_labels(dots, classifiers),
-        x_ticks=tuple(x_axis.ticks(_count)),
-        y_ticks=tuple(y_axis.ticks(percent_label, [tick for tick in y_axis.tick_values() if tick <= 1])),
-        legend=_legend(datasets),
-    )
+    datasets: dict[str, list[Model]] = {}
+    for model in models:
+        if model.has_dot and model.main.dataset:
+            datasets.setdefault(model.main.dataset, []).append(model)
+    ranked = sorted(datasets, key=lambda dataset: (-len(datasets[dataset]), dataset))
+    listed = [dataset for dataset in ranked if len(datasets[dataset]) >= LEAST_MODELS]
+    return tuple(_plot(dataset, datasets[dataset]) for dataset in listed[:MOST_PLOTS])
 
 
-def _select_classifiers(entries: Sequence[ModuleEntry]) -> list[_Classifier]:
-    return [
-        _Classifier(row, entry.title, entry.dataset or "unknown data set", entry.accuracy, entry.parameters)
-        for row, entry in enumerate(entries)
-        if entry.accuracy and entry.parameters and entry.parameters > 0 and entry.is_classifier
-    ]
+def _plot(dataset: str, models: Sequence[Model]) -> Plot:
+    return Plot(dataset, _draw(models, WIDE), _draw(models, NARROW))
 
 
-def _size_axis(sizes: Sequence[int]) -> Axis:
+def _draw(models: Sequence[Model], frame: Frame) -> Drawing:
+    sizes, shares = [_size(model) for model in models], [_top1(model) for model in models]
     decades = math.log10(max(sizes) / min(sizes))
-    return Axis.around(sizes, (LEFT, RIGHT), 0.07, max(0.15, (DECADES - decades) / 2), is_log=True)
+    room = max(0.15, (DECADES - decades) / 2)
+    x_axis = Axis.around(sizes, (frame.left, frame.right), 0.07, room, is_log=True)
+    y_axis = Axis.around(shares, (frame.bottom, frame.top), 0.08, 0.01)
+    dots = tuple(
+        Dot(x_axis.place(size), y_axis.place(share), model.id, model.accuracy.origin if model.accuracy else "")
+        for model, size, share in zip(models, sizes, shares, strict=True)
+    )
+    return Drawing(frame, x_axis, y_axis, dots, _labels(frame, dots, models))
+
+
+def _size(model: Model) -> int:
+    return model.main.parameters or 1
+
+
+def _top1(model: Model) -> float:
+    return model.accuracy.top1 if model.accuracy else 0.0
 
 
 def _count(parameters: float) -> str:
@@ -107,31 +137,31 @@ def _count(parameters: float) -> str:
     return f"{parameters / 1e6:g} M" if parameters >= 1e6 else f"{parameters / 1e3:g} k"
 
 
-def _dot(classifier: _Classifier, x_axis: Axis, y_axis: Axis, datasets: Sequence[str]) -> Dot:
-    accuracy = f"{100 * classifier.accuracy.top1:.2f} % {classifier.accuracy.origin}"
-    return Dot(
-        x=x_axis.place(classifier.parameters),
-        y=y_axis.place(classifier.accuracy.top1),
-        row=classifier.row,
-        colour=min(datasets.index(classifier.dataset), COLOURS - 1),
-        origin=classifier.accuracy.origin,
-        text=f"{classifier.title}: {accuracy}, {classifier.parameters / 1e6:,.1f} million parameters",
-    )
+def _find_front(models: Sequence[Model]) -> list[int]:
+    """Returns the places of the models than which none is both smaller and more accurate, the smallest first."""
+    front: list[int] = []
+    best = -1.0
+    for place in sorted(range(len(models)), key=lambda place: (_size(models[place]), -_top1(models[place]))):
+        if _top1(models[place]) > best:
+            best = _top1(models[place])
+            front.append(place)
+    return front
 
 
-def _labels(dots: Sequence[Dot], classifiers: Sequence[_Classifier]) -> tuple[Label, ...]:
-    """Returns the names of the dots, none where there are too many; short ones are placed first, since they fit."""
+def _labels(frame: Frame, dots: Sequence[Dot], models: Sequence[Model]) -> tuple[Label, ...]:
+    """Returns the names of the dots, short ones placed first, since they fit; of many dots, of some on the front."""
+    places = list(range(len(dots)))
     if len(dots) > LABELLED:
+        front = _find_front(models)
+        step = -(-len(front) // LABELLED_FRONT)
+        places = front[::-1][::step]  # the most accurate one among them
+    if len(dots) > MOST_CIRCLES:
         return ()
-    named = [(dot.x, dot.y, classifier.title) for dot, classifier in zip(dots, classifiers, strict=True)]
+    named = [(dots[place].x, dots[place].y, models[place].title) for place in places]
     named.sort(key=lambda dot: len(dot[2]))
+    others = [(dot.x, dot.y) for place, dot in enumerate(dots) if place not in places]
+    labels = place_labels(named, others, frame.left, frame.right)
     return tuple(
         Label(round(x, 1), round(y, 1), anchor, text)
-        for (_, _, text), (x, y, anchor) in zip(named, place_labels(named, []), strict=True)
+        for (_, _, text), (x, y, anchor) in zip(named, labels, strict=True)
     )
-
-
-def _legend(datasets: Sequence[str]) -> tuple[tuple[int, str], ...]:
-    if len(datasets) <= COLOURS:
-        return tuple(enumerate(datasets))
-    return (*enumerate(datasets[: COLOURS - 1]), (COLOURS - 1, "others"))

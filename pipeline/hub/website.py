@@ -7,7 +7,7 @@ import json
 import posixpath
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,6 @@ import jinja2
 import markupsafe
 
 from pipeline.base.files import has_content, replacing, write_memory, write_text
-from pipeline.base.heads import Head
 from pipeline.base.json_files import recall_json
 from pipeline.base.shard_names import EXPORTED
 from pipeline.base.stage_code import ROOT
@@ -28,51 +27,45 @@ from pipeline.cards import drafts
 from pipeline.cards.page import LARGEST_PAGE
 from pipeline.hub import litert_js, markdown
 from pipeline.hub.aliases import LATEST
+from pipeline.hub.catalogue import catalogue_text
 from pipeline.hub.changes import list_history
+from pipeline.hub.collection_figures import MOST_COMPARED, select_models, split_figures
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
+from pipeline.hub.feed import summary_of, title_of
 from pipeline.hub.file_lists import at_least, group_files, least_cosine, list_formats
+from pipeline.hub.folder import read_root
 from pipeline.hub.index import Index
+from pipeline.hub.list_pages import COMPARISON, NOT_FOUND, START, Lists
+from pipeline.hub.models import kind_of, spoken
 from pipeline.hub.notices import DEPRECATED, YANKED
 from pipeline.hub.page_shape import TABS
-from pipeline.hub.start_page_plot import plot
+from pipeline.hub.publisher_page import without_modules
+from pipeline.hub.site_page import Page
+from pipeline.hub.social import describe
+from pipeline.hub.start_page_plot import list_plots
 from pipeline.hub.trial import find_trial
 
 SOURCES = TEMPLATES / "site"
-_SHARED = ("style.css", "hub.js", "icon.svg")
+_SHARED = ("style.css", "hub.js", "listing.js", "start.js", "compare.js", "icon.svg")
 _TRIAL = ("try.js", "preprocessing.js", "drawing_pad.js")
 MANIFEST = "site/pages.json"
 # The code that turns facts into pages; after a change of it all of them are rendered again.
 _RENDERERS = (
     "hub/website", "hub/changes", "hub/markdown", "hub/page_shape", "hub/entries", "hub/index", "hub/aliases",
     "hub/values", "hub/withdrawal", "hub/notices", "hub/start_page_plot", "hub/trial", "hub/litert_js",
-    "hub/published_formats", "hub/file_lists", "base/axes", "base/heads", "base/shard_names", "base/stored_names",
-    "base/templates", "base/verification", "cards/drafts", "cards/page", "facts/accuracy", "facts/formats",
-    "facts/status",
+    "hub/published_formats", "hub/file_lists", "hub/catalogue", "hub/collection_figures", "hub/feed", "hub/list_pages",
+    "hub/models", "hub/publisher_page", "hub/search_words", "hub/site_page", "hub/social", "base/axes", "base/heads",
+    "base/shard_names", "base/stored_names", "base/templates", "base/verification", "cards/drafts", "cards/page",
+    "facts/accuracy", "facts/formats", "facts/status",
 )  # fmt: skip
-# What follows a title, which the two modules of a member share, by the task.
-_KINDS = {Head.CLASSIFICATION.task: "classifier", Head.FE.task: Head.FE.noun}
 # Sections of a card that are banners at the head of its HTML page.
 _BANNERS = frozenset({drafts.HEADING, YANKED, DEPRECATED})
-_PAGE = re.compile(r"([A-Za-z0-9][\w.-]{0,254}/){0,3}[A-Za-z0-9][\w.-]{0,254}\.html", re.ASCII)
+_PAGE = re.compile(
+    r"([A-Za-z0-9][\w.-]{0,254}/){0,3}[A-Za-z0-9][\w.-]{0,254}\.html|site/models\.js|feed\.xml|sitemap\.xml", re.ASCII
+)
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # characters that no XML may have
 _ANCHOR = re.compile(r'<a href="(?P<target>[^"#?:]+)"[^>]*>.*?</a>', re.DOTALL)
 _LINK = re.compile(r"\]\(([^()\s#]+\.md)[#)]")
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page to render.
-
-    Attributes:
-        path: in the hub.
-        template: the name of its template.
-        inputs: all that its content depends on, as text; equal inputs give equal pages.
-        facts: returns what the template shows.
-    """
-
-    path: str
-    template: str
-    inputs: str
-    facts: Callable[[], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -85,6 +78,7 @@ class _Hub:
         publishers: the text of each publisher's page, by id.
         names: the name for people of each publisher, by id.
         pages: the paths of all Markdown pages, which have an HTML page of the same name.
+        url: the public address of the hub; None where nobody knows it.
     """
 
     folder: Path
@@ -92,6 +86,11 @@ class _Hub:
     publishers: dict[str, str]
     names: dict[str, str]
     pages: frozenset[str]
+    url: str | None
+
+    @functools.cached_property
+    def lists(self) -> Lists:
+        return Lists(self.index, self.names, self.url)
 
 
 def _read_text(path: Path) -> str:
@@ -99,12 +98,17 @@ def _read_text(path: Path) -> str:
     return read_generated(path, "publish it again", LARGEST_PAGE) if path.is_file() else ""
 
 
-def _read_hub(folder: Path, index: Index) -> _Hub:
-    texts = {publisher: _read_text(folder / publisher / f"{publisher}.md") for publisher in index.publishers}
+def _read_publisher(path: Path) -> str:
+    """Returns a publisher's page without its list of modules, which the HTML page has from the index."""
+    return without_modules(read_generated(path, "publish it again"), str(path)) if path.is_file() else ""
+
+
+def _read_hub(folder: Path, index: Index, url: str | None) -> _Hub:
+    texts = {publisher: _read_publisher(folder / publisher / f"{publisher}.md") for publisher in index.publishers}
     names = {publisher: markdown.publisher_name(text) or publisher for publisher, text in texts.items()}
     publishers = (f"{publisher}/{publisher}" for publisher in texts)
     pages = frozenset(f"{name}.md" for name in (*index.modules, *index.collections, *publishers))
-    return _Hub(folder, index, texts, names, pages)
+    return _Hub(folder, index, texts, names, pages, url)
 
 
 def _linked(text: str, path: str, pages: frozenset[str]) -> list[str]:
@@ -113,53 +117,9 @@ def _linked(text: str, path: str, pages: frozenset[str]) -> list[str]:
     return sorted(pages & {posixpath.normpath(posixpath.join(folder, link)) for link in _LINK.findall(text)})
 
 
-def _rows(entries: Sequence[ModuleEntry]) -> list[tuple[Any, ...]]:
-    """Returns what a table of modules shows."""
-    return [
-        (entry.handle, entry.title, entry.task, entry.dataset, entry.family, entry.variant, entry.image_size,
-         entry.parameters, entry.tarball.size, entry.accuracy, entry.is_unverified, entry.marks)
-        for entry in entries
-    ]  # fmt: skip
-
-
 def _version(entry: ModuleEntry, aliases: Mapping[str, int]) -> tuple[int, tuple[str, ...]]:
     """Returns a version, and the words that the list of versions has beside it: its aliases and its marks."""
     return entry.version, (*(alias for alias, version in aliases.items() if version == entry.version), *entry.marks)
-
-
-def _list_architectures(entries: Sequence[ModuleEntry]) -> list[str]:
-    """Returns what the start page filters by: the models, such as "Vision Transformer S/16", and families of several.
-
-    A family comes before its models.
-    """
-    models: dict[str, set[str]] = {}
-    for entry in entries:
-        if entry.variant:
-            models.setdefault(entry.family or "", set()).add(entry.title_of_model)
-    architectures: list[str] = []
-    for family in sorted(models):
-        architectures += [family] if family and len(models[family]) > 1 else []
-        architectures += sorted(models[family])
-    return architectures
-
-
-def _start_page(hub: _Hub) -> Page:
-    rows = hub.index.newest
-    collections = tuple(hub.index.collections.values())
-
-    def facts() -> dict[str, Any]:
-        return {
-            "rows": rows,
-            "names": hub.names,
-            "collections": collections,
-            "plot": plot(rows),
-            "tasks": sorted({entry.task for entry in rows}),
-            "architectures": _list_architectures(rows),
-            "datasets": sorted({entry.dataset for entry in rows if entry.dataset}),
-        }
-
-    inputs = repr((_rows(rows), hub.names, list(hub.index.collections)))
-    return Page("index.html", "index.html.jinja", inputs, facts)
 
 
 def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
@@ -225,31 +185,43 @@ def _collection_page(hub: _Hub, entry: CollectionEntry) -> Page:
     path = f"{entry.address}.md"
     text = _read_text(hub.folder / path)
     publisher_name, links = hub.names[entry.publisher], _linked(text, path, hub.pages)
-    listed = (hub.index.modules.get(link.removesuffix(".md")) for link in links)
+    handles = [link.removesuffix(".md") for link in links]
+    listed = (hub.index.modules.get(handle) for handle in handles)
     marks = {module.handle: module.marks for module in listed if module and module.marks}
+    models = select_models(hub.lists.models, handles)
 
     def facts() -> dict[str, Any]:
-        card = markdown.render_page(text, path, hub.pages)
-        body = _mark_links(card.body, posixpath.dirname(path), marks)
-        return {"collection": entry, "publisher_name": publisher_name, "card": replace(card, body=body)}
+        folder, parts = posixpath.dirname(path), split_figures(markdown.render_page(text, path, hub.pages))
+        compared = [model.id for model in models] if 2 <= len(models) <= MOST_COMPARED else []
+        return {
+            "collection": entry,
+            "publisher_name": publisher_name,
+            "figures": _mark_links(parts.figures, folder, marks),
+            "card": replace(parts.card, body=_mark_links(parts.card.body, folder, marks)),
+            "plots": list_plots(models),
+            "compared": compared,
+            "comparison": COMPARISON,
+        }
 
-    inputs = repr((text, publisher_name, links, marks))
+    inputs = repr((text, publisher_name, links, marks, catalogue_text(models, {})))
     return Page(f"{entry.address}.html", "collection.html.jinja", inputs, facts)
 
 
-def _publisher_page(hub: _Hub, publisher: str) -> Page:
+def _publisher_pages(hub: _Hub, publisher: str) -> Iterator[Page]:
+    """Yields the further pages of a publisher's list of models, then the publisher's page."""
     path, text, name = f"{publisher}/{publisher}.md", hub.publishers[publisher], hub.names[publisher]
-    rows = [entry for entry in hub.index.newest if entry.publisher == publisher]
+    listed, further = hub.lists.publisher_pages(publisher)
     collections = [entry for entry in hub.index.collections.values() if entry.publisher == publisher]
+    yield from further
 
     def facts() -> dict[str, Any]:
         # The lists of the Markdown page become a table; its name is the heading of this page.
         card = markdown.render_page(text, path, hub.pages, without={"Collections", "Modules"})
-        return {"publisher_name": name, "card": card, "rows": rows, "collections": collections}
+        return {"publisher_name": name, "card": card, "list": listed, "collections": collections}
 
     addresses = [entry.address for entry in collections]
-    inputs = repr((text, _rows(rows), name, addresses, _linked(text, path, hub.pages)))
-    return Page(f"{publisher}/{publisher}.html", "publisher.html.jinja", inputs, facts)
+    inputs = repr((text, listed.inputs, name, addresses, _linked(text, path, hub.pages)))
+    yield Page(f"{publisher}/{publisher}.html", "publisher.html.jinja", inputs, facts)
 
 
 def _pages(hub: _Hub) -> Iterator[Page]:
@@ -259,8 +231,8 @@ def _pages(hub: _Hub) -> Iterator[Page]:
     for collection in hub.index.collections.values():
         yield _collection_page(hub, collection)
     for publisher in hub.publishers:
-        yield _publisher_page(hub, publisher)
-    yield _start_page(hub)
+        yield from _publisher_pages(hub, publisher)
+    yield from hub.lists.start_pages()
 
 
 @functools.cache
@@ -269,10 +241,13 @@ def _environment() -> jinja2.Environment:
     environment = make_environment(SOURCES, autoescape=True)
     environment.filters |= {
         "millions": lambda value: f"{value / 1e6:,.1f} M",
-        "kind": lambda tag: _KINDS.get(tag, tag.replace("-", " ")),
-        "spoken": lambda tag: tag.replace("-", " ").capitalize(),
+        "kind": kind_of,
+        "spoken": spoken,
         "speed": lambda value: f"{value:,.0f}" if value >= 10 else f"{value:.2g}",
         "basename": posixpath.basename,
+        "feed_title": title_of,
+        "feed_summary": summary_of,
+        "xml_text": lambda text: _NO_XML.sub("\ufffd", text),
         "at_least": at_least,
         "least_cosine": least_cosine,
         "breakable": lambda text: markupsafe.Markup(re.sub(r"([/_])", r"\1<wbr>", str(markupsafe.escape(text)))),
@@ -280,14 +255,26 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _render(environment: jinja2.Environment, page: Page, is_exported: bool) -> str:
-    """Renders a page; its links are relative to where it lies. `is_exported`: whether the hub has index.json."""
-    here = posixpath.dirname(page.path) or "."
+@dataclass(frozen=True)
+class _Surroundings:
+    """What all pages depend on: whether the hub has index.json, and its public address."""
+
+    is_exported: bool
+    url: str | None
+
+
+def _render(environment: jinja2.Environment, page: Page, around: _Surroundings) -> str:
+    """Renders a page; its links are relative to where it lies, but those of 404.html, which is shown anywhere."""
+    here, facts = posixpath.dirname(page.path) or ".", page.facts()
 
     def link(target: str) -> str:
+        if page.path == NOT_FOUND:
+            return str(facts["root"]) + quote(target)
         return quote(posixpath.relpath(target, here))
 
-    return environment.get_template(page.template).render(link=link, is_exported=is_exported, **page.facts())
+    preview = describe(page.path, facts, around.url)
+    template = environment.get_template(page.template)
+    return template.render(link=link, is_exported=around.is_exported, preview=preview, **facts)
 
 
 def renderer_digest() -> str:
@@ -309,7 +296,7 @@ def _write_manifest(hub: Path, digests: dict[str, str]) -> None:
     write_memory(hub / MANIFEST, json.dumps(digests, indent=0, sort_keys=True) + "\n")
 
 
-def _write_pages(hub: Path, pages: Sequence[Page], is_exported: bool) -> None:
+def _write_pages(hub: Path, pages: Sequence[Page], around: _Surroundings) -> None:
     """Renders and writes pages; the next ones are rendered while the disk syncs the earlier ones.
 
     Those of one template may be written in any order; a page that lists others comes after them.
@@ -317,7 +304,7 @@ def _write_pages(hub: Path, pages: Sequence[Page], is_exported: bool) -> None:
     environment = _environment()
     with ThreadPoolExecutor() as pool:
         for _, group in itertools.groupby(pages, lambda page: page.template):
-            texts = ((page.path, _render(environment, page, is_exported)) for page in group)
+            texts = ((page.path, _render(environment, page, around)) for page in group)
             writing = [pool.submit(write_text, hub / path, text) for path, text in texts]
             for written in writing:
                 written.result()
@@ -362,16 +349,31 @@ def _remove_stale(hub: Path, paths: Iterable[str]) -> None:
     root = hub.resolve()
     for path in paths:
         page = (hub / path).resolve()
-        if page.suffix == ".html" and page.is_relative_to(root):
+        if page.suffix in (".html", ".js", ".xml") and page.is_relative_to(root):
             page.unlink(missing_ok=True)
 
 
-def build(hub: Path, index: Index) -> int:
+def build_lists(hub: Path, index: Index) -> None:
+    """Writes the start page and what it needs, and no page of a module: for measurements of a start page."""
+    _write_shared(hub, shared_paths(index))
+    _write_pages(hub, list(_read_hub(hub, index, None).lists.start_pages()), _Surroundings(False, None))
+
+
+def list_paths(hub: Path, index: Index) -> list[str]:
+    """Returns the paths of the pages that build() has written, each after those that it lists, the start page last."""
+    named = (*index.modules, *index.collections, *(f"{publisher}/{publisher}" for publisher in index.publishers))
+    first = [f"{name}.html" for name in named]
+    others = _read_manifest(hub).keys() - {*first, START}
+    return [*first, *sorted(others), START]
+
+
+def build(hub: Path, index: Index, url: str | None = None) -> int:
     """Brings the website up to date with the hub; the caller holds the hub's lock.
 
     Args:
         hub: its folder.
         index: what it holds.
+        url: the hub's public address; None for that of its index/root.json.
 
     Returns:
         How many pages were written.
@@ -379,18 +381,20 @@ def build(hub: Path, index: Index) -> int:
     Raises:
         Fault: when a Markdown page is not UTF-8.
     """
-    before, renderer, is_exported = _read_manifest(hub), renderer_digest(), len(index.entries) <= EXPORTED
+    root = read_root(hub) if url is None else None
+    around = _Surroundings(len(index.entries) <= EXPORTED, root.url if root else url)
+    before, renderer = _read_manifest(hub), renderer_digest()
     now: dict[str, str] = {}
     changed = []
-    for page in _pages(_read_hub(hub, index)):
-        now[page.path] = hashlib.sha256(f"{renderer}\n{is_exported}\n{page.inputs}".encode()).hexdigest()
+    for page in _pages(_read_hub(hub, index, around.url)):
+        now[page.path] = hashlib.sha256(f"{renderer}\n{around}\n{page.inputs}".encode()).hexdigest()
         if before.get(page.path) != now[page.path] or not (hub / page.path).is_file():
             changed.append(page)
     if changed:  # an interrupted run leaves them out of the manifest, so that the next run writes them
         _write_manifest(hub, {path: digest for path, digest in before.items() if digest == now.get(path, digest)})
     shared = shared_paths(index)
     _write_shared(hub, shared)
-    _write_pages(hub, changed, is_exported)
+    _write_pages(hub, changed, around)
     _remove_unshared(hub, shared)
     _remove_stale(hub, before.keys() - now.keys())
     if changed or now != before:

@@ -19,7 +19,7 @@ from pipeline.facts.collection import Publisher
 from pipeline.hub import markdown, website
 from pipeline.hub.entries import PublishedFile
 from pipeline.hub.index import Index
-from pipeline.hub.publisher_page import render_publisher
+from pipeline.hub.publisher_page import render_publisher, without_modules
 from pipeline.hub.shards import EXPORT, EXPORTED, count_entries, render_document
 from pipeline.hub.stored import copies
 from pipeline.releasing.local_hub import LocalHub
@@ -73,7 +73,7 @@ def _write_once(hub: LocalHub, target: Target, folder: Path) -> int:
     staging = folder / "hub"
     plain = _stage_pages(hub, target, staging, index)
     plain += _stage_publisher_pages(hub, target, staging, index)
-    website.build(staging, index)
+    website.build(staging, index, hub.url)
     memory = recall_json(folder / _MEMORY, dict[str, Page]) or {}
     try:
         return sum(_write(target, before, memory, path, content) for path, content in _pages(staging, index, plain))
@@ -120,7 +120,7 @@ def _stage_publisher_pages(hub: LocalHub, target: Target, staging: Path, index: 
     for publisher in index.publishers:
         path = f"{publisher}/{publisher}.md"
         if publisher in hub.index.publishers:
-            page = read_generated(hub.folder / path, "publish it again", LARGEST_PAGE)
+            page = read_generated(hub.folder / path, "publish it again")
             text = render_publisher(read_publisher(publisher, page), index.modules.values(), index.collections.values())
             own.append(path)
         else:
@@ -134,7 +134,8 @@ def _stage_publisher_pages(hub: LocalHub, target: Target, staging: Path, index: 
 def read_publisher(publisher: str, page: str) -> Publisher:
     """Reads a publisher's facts from their page."""
     about = _ABOUT.search(page)
-    return Publisher(publisher, markdown.publisher_name(page) or publisher, about[1] if about else publisher)
+    name = markdown.publisher_name(without_modules(page, f"{publisher}/{publisher}.md"))
+    return Publisher(publisher, name or publisher, about[1] if about else publisher)
 
 
 def _pages(staging: Path, index: Index, plain: list[str]) -> Iterator[tuple[str, bytes]]:
@@ -147,8 +148,7 @@ def _pages(staging: Path, index: Index, plain: list[str]) -> Iterator[tuple[str,
     """
     if count_entries(index.document) <= EXPORTED:
         yield EXPORT, render_document(index.document).encode()
-    html = [f"{name}.html" for name in (*index.modules, *index.collections, *(f"{id}/{id}" for id in index.publishers))]
-    for path in (*plain, *website.shared_paths(index), *html, START):
+    for path in (*plain, *website.shared_paths(index), *website.list_paths(staging, index)):
         yield path, (staging / path).read_bytes()
 
 

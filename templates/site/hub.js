@@ -1,5 +1,5 @@
-// Adds what pages cannot do by themselves: buttons that copy, columns that sort, tabs, filters on the start page, "Try it"
-// on modules' pages. Without this script all of the content is there, sorted by title.
+// Adds what pages cannot do by themselves: buttons that copy, columns that sort, tabs, "Try it" on modules' pages. start.js
+// does so for lists of models. Without these scripts all of the content is there, sorted by title.
 "use strict";
 
 // Copy buttons. A page opened from a disk has no clipboard API in some browsers; there the text is selected and copied by
@@ -39,7 +39,7 @@ function addCopyButton(block) {
 
 document.querySelectorAll(".code").forEach(addCopyButton);
 
-// Sortable tables of modules: the name of each column becomes a button. Rows without a value stay last.
+// Sortable tables: the name of each column becomes a button. Rows without a value stay last.
 function valueOf(row, column) {
   const cell = row.cells[column];
   if (cell.dataset.value === undefined) {
@@ -59,7 +59,6 @@ function sortBy(table, column, direction) {
     return sign * (typeof a === "number" ? a - b : collator.compare(a, b));
   });
   table.tBodies[0].append(...keyed.map(([, row]) => row));
-  table.dispatchEvent(new Event("sorted"));
 }
 
 function makeSortable(table) {
@@ -80,7 +79,7 @@ function makeSortable(table) {
   });
 }
 
-document.querySelectorAll("table.modules, table.sortable").forEach(makeSortable);
+document.querySelectorAll("table.sortable").forEach(makeSortable);
 
 // Tabs: the sections of a block become panels, one of which is shown; arrow keys, Home and End move between their names. A
 // link to a heading opens its tab. Printing shows all of them.
@@ -148,109 +147,6 @@ function openFolded() {
 addEventListener("hashchange", openFolded);
 addEventListener("beforeprint", () => document.querySelectorAll("main details").forEach((fold) => { fold.open = true; }));
 openFolded();
-
-// Filters of the start page. The address has them after the #, so that a selection can be linked to. Of many rows the
-// first are shown until a button shows all: the browser lays out only those, and answers every key at once.
-const FIRST_ROWS = 100;
-const grouped = new Intl.NumberFormat("en");
-
-function recordOf(row, dot) {
-  return {
-    dot,
-    text: row.textContent.toLowerCase(),
-    task: row.cells[1].textContent,
-    model: row.cells[2].dataset.model,
-    family: row.cells[2].dataset.family,
-    dataset: row.cells[3].textContent,
-    parameters: row.cells[4].dataset.value,
-    top1: row.cells[6].dataset.value,
-  };
-}
-
-// Whether a record matches all filters but the task: a dot is a classifier, and stands for its feature extractor, too.
-function matchesModel(record, filters, words) {
-  return (
-    words.every((word) => record.text.includes(word)) &&
-    (!filters.variant || record.model === filters.variant || record.family === filters.variant) &&
-    (!filters.dataset || record.dataset === filters.dataset) &&
-    (!filters.least || (record.top1 !== "" && 100 * Number(record.top1) >= Number(filters.least))) &&
-    (!filters.most || (record.parameters !== "" && Number(record.parameters) <= 1e6 * Number(filters.most)))
-  );
-}
-
-function filterStartPage(form) {
-  const table = document.querySelector("table.modules");
-  const dots = new Map(Array.from(document.querySelectorAll("circle[data-row]"), (dot) => [Number(dot.dataset.row), dot]));
-  const records = new Map(Array.from(table.tBodies[0].rows, (row, number) => [row, recordOf(row, dots.get(number))]));
-  const count = document.getElementById("count");
-  const nothing = document.getElementById("nothing");
-  const more = document.createElement("button");
-  more.type = "button";
-  table.parentElement.after(more);
-  let limit = FIRST_ROWS;
-
-  const apply = () => {
-    const filters = Object.fromEntries(new FormData(form));
-    const words = filters.find.toLowerCase().split(/\s+/).filter(Boolean);
-    let matches = 0;
-    for (const row of table.tBodies[0].rows) {
-      const record = records.get(row);
-      const isModel = matchesModel(record, filters, words);
-      const isMatch = isModel && (!filters.task || record.task === filters.task);
-      matches += isMatch;
-      row.hidden = !isMatch || matches > limit;
-      if (record.dot) {
-        record.dot.classList.toggle("out", !isModel);
-      }
-    }
-    const all = grouped.format(records.size);
-    count.textContent = matches === records.size ? all : `${grouped.format(matches)} of ${all}`;
-    nothing.hidden = matches > 0;
-    more.hidden = matches <= limit;
-    more.textContent = `Show all ${grouped.format(matches)}`;
-    const query = new URLSearchParams(Object.entries(filters).filter(([, value]) => value)).toString();
-    history.replaceState(null, "", query ? `#${query}` : location.pathname + location.search);
-  };
-
-  const restore = () => {
-    const query = new URLSearchParams(location.hash.slice(1));
-    for (const field of form.querySelectorAll("[name]")) {
-      field.value = query.get(field.name) ?? "";
-    }
-  };
-
-  addEventListener("hashchange", () => {
-    if (location.hash.includes("=")) { // other filters, and not a place on the page
-      restore();
-      apply();
-    }
-  });
-  table.addEventListener("sorted", apply);
-  more.addEventListener("click", () => {
-    limit = Infinity;
-    apply();
-  });
-  form.addEventListener("input", apply);
-  form.addEventListener("reset", () => setTimeout(apply)); // when the fields are empty
-  form.addEventListener("submit", (event) => event.preventDefault());
-  form.hidden = false;
-  document.getElementById("more").open = location.hash.includes("=") || matchMedia("(min-width: 60rem)").matches;
-  restore();
-  apply();
-  records.forEach(({ dot }, row) => dot && linkDot(dot, row));
-}
-
-// A click on a dot opens its module; the row under the pointer highlights its dot.
-function linkDot(dot, row) {
-  dot.addEventListener("click", () => row.querySelector("a").click());
-  row.addEventListener("pointerenter", () => dot.classList.add("near"));
-  row.addEventListener("pointerleave", () => dot.classList.remove("near"));
-}
-
-const filters = document.getElementById("filters");
-if (filters) {
-  filterStartPage(filters);
-}
 
 // "Try it": the script and the model are loaded by the click.
 const FROM_DISK =

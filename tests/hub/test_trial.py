@@ -12,7 +12,7 @@ from pipeline.hub import litert_js, website
 from pipeline.hub.entries import PublishedFile
 from pipeline.hub.folder import read_index
 from pipeline.hub.trial import LARGEST, describe_trial, find_trial
-from tests.hub.test_website import Page
+from tests.hub.test_website import SITE, Page
 from tests.hubs import edit_index
 from tests.trials import add_trial
 
@@ -85,9 +85,10 @@ def test_examples_are_shown_with_their_titles(hub: Path) -> None:
 
 def test_only_hubs_with_something_to_try_have_the_runtime(hub: Path) -> None:
     site = hub / "site"
-    assert {path.name for path in site.iterdir()} == {"style.css", "hub.js", "icon.svg", "pages.json"}
+    assert {path.name for path in site.iterdir()} == SITE
     add_trial(hub, HANDLE, b"bytes", LABELS, 28)
-    written = {path.relative_to(hub).as_posix() for path in site.rglob("*") if path.is_file()} - {"site/pages.json"}
+    made = {"site/pages.json", "site/models.js", "site/compare.html"}  # of the index, and not copied
+    written = {path.relative_to(hub).as_posix() for path in site.rglob("*") if path.is_file()} - made
     assert written == set(website.shared_paths(read_index(hub)))
     assert {*litert_js.FILES, "site/try.js", "site/preprocessing.js", "site/drawing_pad.js"} < written
     script = hub / litert_js.FOLDER / "litert_wasm_compat_internal.js"
@@ -108,7 +109,7 @@ def test_what_nothing_needs_any_more_is_removed(hub: Path, tmp_path: Path) -> No
     edit_index(hub, yanked={"reason": "its labels were shuffled", "date": "2026-11-29"})
     website.build(hub, read_index(hub))
     assert not has_trial(hub)
-    assert {path.name for path in site.iterdir()} == {"style.css", "hub.js", "icon.svg", "pages.json"}
+    assert {path.name for path in site.iterdir()} == SITE
     assert kept.is_dir()
 
 
