@@ -4,17 +4,20 @@ pipeline.server.routes parses an address, pipeline.server.files opens the file, 
 """
 
 import errno
+import html
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from pipeline.server.files import HubFiles
+from pipeline.server.files import HubFiles, Large
 from pipeline.server.http_semantics import preferred_type
 from pipeline.server.index_digests import DamagedIndex
 from pipeline.server.listing import Listing, Listings
@@ -39,6 +42,10 @@ from pipeline.server.routes import (  # fmt: skip
 
 LITERT = "model.tflite"  # of a version that has one
 _PAGE_FORMS = {"text/html": ".html", "text/markdown": ".md"}  # the default first
+NOT_FOUND = "404.html"
+_DEEPEST = 30  # folders of an address whose answer has links for people
+_REASON = b"<!-- reason -->"
+_ROOT = re.compile(rb'<html [^>]*data-root="([^"]*)"')
 
 
 class _Hub:
@@ -163,6 +170,38 @@ class _Hub:
         if not self._files.has((*names[:-1], f"{names[-1]}.tar.gz")):
             raise NotThere
 
+    async def refuse(self, request: Request, refused: Exception) -> Response:
+        """Returns the answer to a refused request: a sentence, and for browsers at no address of the hub its page."""
+        if not isinstance(refused, Refused):
+            raise refused
+        headers = {"Cache-Control": "no-cache", **refused.headers}
+        if refused.status == 404:
+            headers["Vary"] = "Accept"
+            accept = _joined_headers(request).get("accept", "")
+            if preferred_type(accept, ("text/plain", "text/html")) == "text/html":
+                path = request.scope["raw_path"].decode("ascii", "replace")
+                if page := await self._not_found_page(path, refused.sentence):
+                    return HTMLResponse(page, 404, headers)
+        return PlainTextResponse(refused.sentence + "\n", refused.status, headers)
+
+    async def _not_found_page(self, path: str, sentence: str) -> bytes | None:
+        """Returns 404.html with a sentence and with links that work at an address; None for a hub without it.
+
+        Its links begin with the path that it names as data-root, which is right at the hub's public address alone.
+        """
+        depth = path.count("/") - 1
+        if not 0 <= depth <= _DEEPEST:
+            return None
+        try:
+            page = await self._files.open((NOT_FOUND,))
+        except (NotThere, OSError):  # the sentence alone needs no file
+            return None
+        if isinstance(page, Large):  # none that the website's renderer wrote
+            os.close(page.descriptor)
+            return None
+        content = page.plain.content.replace(_REASON, f"<p>{html.escape(sentence)}</p>".encode())
+        return relink(content, "../" * depth or "./")
+
     def _location(self, names: Names) -> Response:
         """Returns what tensorflow_hub expects: 303, the location as the body, and no header Location."""
         self._check_version(names)
@@ -179,15 +218,18 @@ def _joined_headers(request: Request) -> dict[str, str]:
     return headers
 
 
+def relink(page: bytes, root: str) -> bytes:
+    """Returns 404.html with another beginning of its links to the hub than the one that it names as data-root."""
+    match = _ROOT.search(page)
+    if not match:
+        return page
+    links = re.compile(rb'((?:href|src)=")' + re.escape(match[1]) + rb"(?!/)")
+    return links.sub(lambda link: link[1] + root.encode(), page)
+
+
 def _redirect(path: str, names: Names, query: str) -> Response:
     location = relative_address(path, names) + (f"?{query}" if query else "")
     return Response(None, 302, {"Location": location, "Cache-Control": REVALIDATE})
-
-
-async def _refuse(request: Request, refused: Exception) -> Response:
-    if not isinstance(refused, Refused):
-        raise refused
-    return PlainTextResponse(refused.sentence + "\n", refused.status, {"Cache-Control": "no-cache", **refused.headers})
 
 
 async def _fail(request: Request, error: Exception) -> Response:
@@ -213,5 +255,5 @@ def application(root: Path, bucket: str | None = None) -> Starlette:
         # No module can have an address of one word; the page of a publisher of that name is at /healthz/healthz.
         routes=[Route("/healthz", hub.health), Route("/{path:path}", hub.answer)],
         middleware=[Middleware(Outermost)],
-        exception_handlers={Refused: _refuse, OSError: _fail},
+        exception_handlers={Refused: hub.refuse, OSError: _fail},
     )
