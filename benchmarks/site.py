@@ -66,7 +66,10 @@ class Responses:
 
 def measure_responses(page: Page, runs: int) -> Responses:
     """Returns the medians over several runs."""
-    inputs = (["#find", "vit_00"], ["#find", ""], ["thead th:last-child button", None])
+    search = "#modelField-find"
+    page.focus(search)  # which loads the list of all models
+    page.wait_for_function("self.hubModels")
+    inputs = ([search, "vit_00"], [search, ""], ["th[data-key=top1] button", None])
     times = [[float(page.evaluate(MEASURE, each)) for each in inputs] for _ in range(runs)]
     return Responses(*(statistics.median(column) for column in zip(*times, strict=True)))
 

@@ -43,7 +43,9 @@ def _report(base: Report, random_: random.Random, variant: str, measured: bool) 
     return replace(base, model=model, modules=modules, accuracy=accuracy)
 
 
-def write(hub: Path, modules: int, base: Report, members: Path = ROOT / "model_cards/vit") -> Collection:
+def write(
+    hub: Path, modules: int, base: Report, members: Path = ROOT / "model_cards/vit", has_cards: bool = True
+) -> Collection:
     """Writes the hub.
 
     Args:
@@ -51,6 +53,7 @@ def write(hub: Path, modules: int, base: Report, members: Path = ROOT / "model_c
         modules: how many; two of each made-up member.
         base: a report as validate writes it, whose figures are replaced.
         members: a collection's folder, for the facts.
+        has_cards: whether cards are rendered, which takes most of the time; lists of modules need none.
 
     Returns:
         The collection that the modules belong to.
@@ -63,10 +66,11 @@ def write(hub: Path, modules: int, base: Report, members: Path = ROOT / "model_c
         member, module = f"vit_{number:04}", Module(1, f"ViT-{variant.replace('/', '')} {number}")
         report = _report(base, random_, variant, measured=random_.random() < 0.5)
         facts = CardFacts(member, module, collection, hub_url, member)
-        for head, text in cards(facts, report).items():
+        for head, text in (cards(facts, report) if has_cards else dict.fromkeys(Head, "")).items():
             name = handle(collection, member, head, 1)
-            (hub / name).parent.mkdir(parents=True, exist_ok=True)
-            (hub / f"{name}.md").write_text(text, encoding="utf-8")
+            if has_cards:
+                (hub / name).parent.mkdir(parents=True, exist_ok=True)
+                (hub / f"{name}.md").write_text(text, encoding="utf-8")
             digest = f"{random_.getrandbits(256):064x}"
             files = (
                 PublishedFile(f"{name}.tar.gz", report.modules[head].bytes, digest),
@@ -75,6 +79,7 @@ def write(hub: Path, modules: int, base: Report, members: Path = ROOT / "model_c
             entries[name] = module_entry(name, head, module, collection, report, files)
     publisher = collection.publisher
     about = render("publisher.md.jinja", publisher=publisher, modules=entries.values(), collections=())
+    (hub / publisher.id).mkdir(parents=True, exist_ok=True)
     (hub / publisher.id / f"{publisher.id}.md").write_text(about, encoding="utf-8")
     write_index(hub, Index({}, {}, {"modules": {}, "collections": {}}).with_modules(entries))
     return collection
