@@ -69,9 +69,7 @@ function makeSortable(table) {
     button.textContent = heading.textContent;
     heading.replaceChildren(button);
     button.addEventListener("click", () => {
-      const first = heading.dataset.first === "down" ? "descending" : "ascending";
-      const other = first === "ascending" ? "descending" : "ascending";
-      const direction = heading.getAttribute("aria-sort") === first ? other : first;
+      const direction = heading.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
       headings.forEach((cell) => cell.removeAttribute("aria-sort"));
       heading.setAttribute("aria-sort", direction);
       sortBy(table, column, direction);
