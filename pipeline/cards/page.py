@@ -21,7 +21,8 @@ _KEY = re.compile(r"[\w\s-]+")
 # An address on another host than the page's, or of another program.
 _ELSEWHERE = re.compile(r"(?!data:)[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 # The other lines allowed among the tags: a publisher's picture, a link to a notebook; the validator's consume_metadata.
-BADGES = ("[![Icon URL]]", "[![Open Colab notebook]]")
+NOTEBOOK_BADGE = "[![Open Colab notebook]]"
+BADGES = ("[![Icon URL]]", NOTEBOOK_BADGE)
 
 
 def split_comments(html: str) -> tuple[list[str], str]:

@@ -170,6 +170,12 @@ class Record:
         return tuning is not None and tuning.variables > 0 and not tuning.without_gradient
 
     @property
+    def notebook(self) -> str | None:
+        """The address in Colab of the notebook for modules of this kind, if the collection has notebooks there."""
+        name = "classification" if self.head is Head.CLASSIFICATION else "fine_tuning"
+        return self.facts.collection.notebook(name)
+
+    @property
     def _shard(self) -> str:
         """The path of the module's part of the index, which every hub has; only small ones have index.json."""
         return shard_path(shard_of(self.handle.rpartition("/")[0]))

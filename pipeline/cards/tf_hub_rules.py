@@ -25,6 +25,7 @@ from pipeline.base.command import command
 from pipeline.base.fault import Fault, nearest
 from pipeline.base.templates import TEMPLATES
 from pipeline.cards.page import (
+    NOTEBOOK_BADGE,
     Page,
     Problem,
     Tag,
@@ -41,6 +42,7 @@ HANDLE = rf"{PUBLISHER}/[\w.-]+(?:/[\w.-]+)*/\d+"
 REPEATED = frozenset({"dataset", "language", "network-architecture", "task"})
 FORMATS = ("hub", "saved_model", "saved_model_2")
 DOMAINS = ("image-", "text-", "audio-", "video-")
+COLAB = "colab.research.google.com"
 
 
 @dataclass(frozen=True)
@@ -191,8 +193,8 @@ def _value(tag: Tag, kind: Kind) -> str | None:
     parts = _split(value)
     if key in ("colab", "demo") and (parts.scheme != "https" or not parts.hostname):
         return f"{key} must be an https address, got {value!r}"
-    if key == "colab" and parts.hostname != "colab.research.google.com":
-        return f"colab must lead to colab.research.google.com, got {value!r}"
+    if key == "colab" and parts.hostname != COLAB:
+        return f"colab must lead to {COLAB}, got {value!r}"
     return None
 
 
@@ -242,6 +244,13 @@ def _links(page: Page) -> Iterator[Problem]:
             yield Problem(link.line, f"{text}; expected an http or https address, or a path relative to this page")
 
 
+def _badges(page: Page) -> Iterator[Problem]:
+    for link in page.links():
+        parts = _split(link.text)
+        if page.lines[link.line - 1].startswith(NOTEBOOK_BADGE) and (parts.scheme, parts.hostname) != ("https", COLAB):
+            yield Problem(link.line, f"the link to a Colab notebook must lead to https://{COLAB}, got {link.text!r}")
+
+
 def _images(page: Page) -> Iterator[Problem]:
     for image in page.images():
         if is_elsewhere(image.text):
@@ -265,7 +274,7 @@ def _citations(page: Page) -> Iterator[Problem]:
 
 def problems(page: Page) -> list[Problem]:
     """Returns where a page breaks the rules."""
-    rules = (_head, _headings, _html, _links, _images, _citations)
+    rules = (_head, _headings, _html, _links, _badges, _images, _citations)
     return [problem for rule in rules for problem in itertools.islice(rule(page), _MOST)]
 
 

@@ -17,6 +17,8 @@ MOST_REFERENCES = 200  # of a collection; those of this project have 3 and 5
 ACTIVATIONS = ("softmax", "sigmoid")  # functions of tf.nn
 # An address without what would end a link in Markdown.
 _CONTACT = r"""https?://[^\s<>()\[\]`"'\\]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"""
+# A folder in Colab; TF-Hub allowed links to notebooks there alone (pipeline.cards.tf_hub_rules).
+_COLAB = re.compile(r"(?!.*\.ipynb/?$)https://colab\.research\.google\.com(/[\w.~%-]+)+/?", re.ASCII)
 
 
 def _refuse_blank(**texts: str) -> None:
@@ -129,6 +131,7 @@ class Collection:
         images_license: the licence under which evaluation images may be shown, such as MIT; None where they may not.
         formats: those that members are published in (pipeline.facts.formats), unless their own YAML files name others;
             None for DEFAULT, of which one that cannot be made is left out.
+        notebooks_url: the address in Colab of the folder with this project's notebooks, which pages then link.
     """
 
     name: str
@@ -146,11 +149,18 @@ class Collection:
     activation: str = "softmax"
     formats: tuple[str, ...] | None = None
     images_license: str | None = None
+    notebooks_url: str | None = None
 
     def __post_init__(self) -> None:
         check_activation(self.activation)
         if self.formats is not None:
             check_names(self.formats)
+        if self.notebooks_url is not None and not _COLAB.fullmatch(self.notebooks_url):
+            raise Fault(
+                "notebooks_url must be the address of a folder of notebooks in Colab, such as"
+                " https://colab.research.google.com/github/<owner>/<repository>/blob/main/notebooks, got"
+                f" {self.notebooks_url!r}"
+            )
         for what, value in (("name", self.name), ("publisher.id", self.publisher.id)):
             if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value):
                 raise Fault(f"{what} must be lower-case letters, digits, '_' and '-', got {value!r}")
@@ -165,6 +175,10 @@ class Collection:
             raise Fault(f"publisher.id {self.publisher.id!r} is a word that the hub itself uses; choose another")
         if "_" in self.publisher.id:  # tfhub.dev, which allowed it in other names
             raise Fault(f"publisher.id must be lower-case letters, digits and '-', got {self.publisher.id!r}")
+
+    def notebook(self, name: str) -> str | None:
+        """Returns the address in Colab of one of the notebooks, such as "classification", or None without any."""
+        return None if self.notebooks_url is None else f"{self.notebooks_url.rstrip('/')}/{name}.ipynb"
 
 
 def read_collection(path: Path) -> Collection:

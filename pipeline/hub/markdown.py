@@ -19,7 +19,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-from pipeline.cards.page import is_elsewhere, parse_page, split_comments
+from pipeline.cards.page import NOTEBOOK_BADGE, is_elsewhere, parse_page, split_comments
 from pipeline.hub.page_shape import RAW, shape, text_of
 
 RESERVED = ("main", "the-trial", "the-plots", "the-formats", "the-changes", "the-files")  # ids in the templates
@@ -243,7 +243,8 @@ def render_page(
         split: the heading of level 2 before which the page is split; "" for none.
     """
     parser = _parser()
-    tokens = parser.parse(text)
+    # tfhub.dev brought the picture of the badge with it; here its description is the link's text.
+    tokens = parser.parse(text.replace(f"\n{NOTEBOOK_BADGE}(", "\n[Open Colab notebook](", 1))
     metadata = _metadata(tokens)
     tokens = _without(tokens, without)
     heading = _take(tokens, "heading_open", "h1")

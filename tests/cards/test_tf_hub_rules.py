@@ -149,6 +149,11 @@ FAULTS = {
     ),
     "colab elsewhere": ("license: apache-2.0", "colab: https://a.b/c", r"1\.md:11: colab must lead to colab\.research"),
     "colab without https": ("license: apache-2.0", "colab: a.ipynb", r"1\.md:11: colab must be an https address, got"),
+    "badge elsewhere": (
+        "## Overview",
+        f"{NOTEBOOK.replace('colab.research.google.com', 'colab.example')}\n\n## Overview",
+        r"1\.md:14: the link to a Colab notebook must lead to https://colab\.research\.google\.com, got 'https://colab\.e",
+    ),
     "two titles": ("### Details", "# Details", r"1\.md:19: the heading 'Details' has the level of the page's title"),
     "gap in headings": ("### Details", "#### Details", r"1\.md:19: the heading 'Details' is of level 4 below one of"),
     "no overview": ("## Overview", "## Summary", r"1\.md:\d+: there is no section '## Overview'"),

@@ -111,7 +111,13 @@ def test_every_text_of_the_files_is_tried(tiny: Path) -> None:
     """A key that is added to a section is tried on pages, or named here with the reason why it is not."""
     collection, hub_url = collection_of(tiny / "mini.yaml", None)
     fields = {field.name for field in fields_of(read_texts(Member(tiny / "mini.yaml"), collection, hub_url))}
-    elsewhere = {"name", "hub_url", "activation", "formats"}  # checked by Collection; HUB_URL may replace hub_url
+    elsewhere = {
+        "name",
+        "hub_url",
+        "activation",
+        "formats",
+        "notebooks_url",
+    }  # checked by Collection; HUB_URL may replace hub_url
     keys = {field.name for field in dataclasses.fields(Collection)} - {"publisher", "references"}
     assert keys <= fields | elsewhere
     assert {f"publisher.{field.name}" for field in dataclasses.fields(Publisher)} <= fields
