@@ -277,7 +277,7 @@ DONE = $(eval PUBLISHED := yes)
 idle = $(if $(PUBLISHED)$(strip $(call flags,n q s)),,$(info \
   nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
 
-.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all select add new contact-sheet evaluate imagenet check-hub release-plan release release-notes reproduce serve yank unyank deprecate undeprecate alias doctor formats test test-fast browser lint wheel bench check-full clean
+.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all select add new contact-sheet evaluate imagenet check-hub release-plan release release-notes reproduce serve yank unyank deprecate undeprecate alias doctor formats test test-fast browser notebooks lint wheel bench check-full clean
 FORCE:
 
 ##@ Publish models
@@ -401,6 +401,9 @@ wheel: | $(READY) ## build the wheel of the command vit-publisher and the source
 browser: ## install Chromium for the tests of the website, unless there is one
 	@command -v chromium chromium-browser google-chrome || { \
 	  apt-get -q -o Acquire::http::Timeout=20 update && apt-get -q install -y --no-install-recommends chromium; }
+# On the demo, which is published first where it is not yet.
+notebooks: $(call in,vit_demo,$(ALL_FILES)) ## run the notebooks of notebooks/ again on vit_demo in HUB, and write their outputs (some minutes)
+	$(call quote,$(PYTHON)) -m benchmarks.notebooks --hub=$(call given,HUB)
 # As it is: benchmarks read no env:<name>, and an interpreter is no address.
 torch_python = $(if $(TORCH_PYTHON),--torch-python=$(call quote,$(TORCH_PYTHON)))
 bench: | $(READY) ## measure speed and memory beside plain code; fail where a limit is missed (half an hour on 2 cores, 8 GB of disk)
