@@ -80,12 +80,12 @@ def draw(axes: plt.Axes, selection: Selection, title: str) -> None:
     axes.scatter([choice.rate for choice in chosen], [choice.score for choice in chosen], s=30, zorder=3)
     for choice in chosen:
         place = (choice.rate, choice.score)
-        axes.annotate(choice.variant, place, (3, 3), textcoords="offset points", rotation=35, fontsize=9)
+        axes.annotate(choice.variant, place, (-2, 5), textcoords="offset points", rotation=75, fontsize=8)
     axes.set(xscale="log", xlabel="images per second, V100", ylabel=selection.criteria.best_by, title=title)
     ticks = (50, 200, 1000, 4000)
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.set_xlim(30, 10_000)
-    axes.margins(y=0.15)
+    axes.margins(y=0.3)
     axes.minorticks_off()
     axes.grid(alpha=0.3)
 
