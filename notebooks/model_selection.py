@@ -36,7 +36,6 @@ from pipeline.pool.index import Row
 from pipeline.pool.members import compare_members, members_by_checkpoint, read_members
 from pipeline.pool.names import parse
 from pipeline.pool.selection import Selection, select_checkpoints
-from pipeline.select import table
 
 work = Path(tempfile.mkdtemp())
 source = INDEX or str(work / "index.csv")
@@ -62,7 +61,12 @@ criteria = read_criteria(folder / "collection.yaml")
 selection = select_checkpoints(pool.rows, criteria)
 members = read_members(folder)
 print(f"{criteria.summary}; the highest {criteria.best_by} of each variant{made_up}\n")
-print(table(selection, members_by_checkpoint(members)))
+by_checkpoint = members_by_checkpoint(members)
+for choice in selection.choices:
+    member = by_checkpoint.get(choice.checkpoint, "no member")
+    rate = f"{choice.rate_text:>6} images/s"
+    print(f"{choice.variant:9} {choice.score:.5f}  {rate}, the best of {choice.candidates}: {member}")
+    print(f"          {choice.checkpoint}")
 
 # %% [markdown]
 # ## Accuracy against speed
