@@ -64,6 +64,7 @@ def test_a_picture_is_the_image_that_was_classified_and_at_most_512_pixels(tmp_p
     task = Task(images, choose(images, None), 16)
     readable = [example for example in task.chosen if example.name != "red/0.png"]
     all_right = predictions(*((example.label, example.label, 0.9) for example in readable))
+    assert REPORT.accuracy.measured
     measured = replace(
         REPORT.accuracy.measured, damaged={"red/0.png": "no image"}, examples=describe(all_right, NAMES, 9)
     )
