@@ -1,14 +1,16 @@
 """Takes the pictures of the documentation: the start page and a module's page, of a hub with the demo and the seven.
 
-    python -m benchmarks.screenshots [FOLDER]
+    python -m benchmarks.screenshots DEMO [FOLDER]
 
-writes start-page.png and module-page.png (docs by default). The demo's figures are those of tests/data/report.json. The
-modules of the seven are made up: their numbers of parameters are true, and their sizes follow from those. The fonts
-are this machine's; Liberation Sans gives pages as most readers see them.
+writes start-page.png and module-page.png (into docs by default). DEMO is a hub that `make publish MODEL=vit_demo` has
+filled: its page is shown, and its pictures of example predictions. On the start page the demo's figures are those of
+tests/data/report.json, and the modules of the seven are made up: their numbers of parameters are true, and their sizes
+follow from those. The fonts are this machine's; Liberation Sans gives pages as most readers see them.
 """
 
 import argparse
 import dataclasses
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -30,6 +32,8 @@ from tests.reports import REPORT, not_measured, with_checks, with_model
 
 ROOT = Path(__file__).parents[1]
 SIZE = (1280, 1000)  # pixels
+HANDLE = "vit-publisher/vit_demo_classification/2"
+EXAMPLES = f"{HANDLE}/examples"
 PACKED = 0.93  # of the bytes of float32 weights, measured on random ones
 
 
@@ -53,8 +57,8 @@ def with_size(entry: ModuleEntry) -> ModuleEntry:
     return dataclasses.replace(entry, files=(dataclasses.replace(tarball, size=size), *others))
 
 
-def write_hub(folder: Path) -> Path:
-    """Publishes the demo and the seven with made-up bytes; returns the hub."""
+def write_hub(folder: Path, demo: Path) -> Path:
+    """Publishes the demo, with the pictures of the hub `demo`, and the seven with made-up bytes; returns the hub."""
     hub = folder / "hub"
     members = [ROOT / "model_cards/demo/vit_demo.yaml", *sorted((ROOT / "model_cards/vit").glob("vit_*.yaml"))]
     for path in members:
@@ -65,18 +69,21 @@ def write_hub(folder: Path) -> Path:
     index = index.with_modules({name: with_size(entry) for name, entry in index.modules.items()})
     write_index(hub, index)
     website.build(hub, index)
+    shutil.copytree(demo / EXAMPLES, hub / EXAMPLES, dirs_exist_ok=True)
     return hub
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.screenshots", description=__doc__)
+    parser.add_argument("demo", type=Path, help="a hub with vit_demo")
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "docs")
-    folder = parser.parse_args().folder
+    args = parser.parse_args()
+    folder, demo = args.folder, args.demo.resolve()
     with tempfile.TemporaryDirectory() as name, start_browser() as browser:
-        hub = write_hub(Path(name))
+        hub = write_hub(Path(name), demo)
         with open_page(browser, f"{hub.as_uri()}/index.html", SIZE, width=None) as page:
             page.screenshot(path=folder / "start-page.png")
-        module = f"{hub.as_uri()}/vit-publisher/vit_demo_classification/2.html"
+        module = f"{demo.as_uri()}/{HANDLE}.html"
         with open_page(browser, module, SIZE, "dark", width=None) as page:
             page.screenshot(path=folder / "module-page.png")
 
