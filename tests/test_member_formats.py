@@ -1,7 +1,10 @@
 """The stage formats, on the tiny member `mini`: what it makes, measures, leaves out, and does not make again."""
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from pipeline.base.yaml_sections import Member
 from pipeline.dag.receipts import lacks_formats
 from pipeline.facts.formats import Formats, load_formats
 from pipeline.member_formats import Settings, choose_images, read_images
-from tests.conftest import Stage, assert_refused, once, run_stage
+from tests.conftest import ROOT, Stage, assert_refused, once, run_stage
 from tests.make_plans import replace
 
 FILES = {"plain.tar.gz", "model.tflite", "onnx/model.onnx", "config.json", "preprocessor_config.json"}
@@ -127,7 +130,7 @@ def test_what_try_it_shows_is_listed_and_made_again(copy: Path, stage: Stage) ->
 @pytest.mark.long
 def test_what_images_measured_stays_without_images(copy: Path, stage: Stage) -> None:
     before = files_of(copy / "mini")
-    replace(copy / "tiny/mini.yaml", "  images: images\n  examples: 2\n", "  imagenet: true\n")
+    replace(copy / "tiny/mini.yaml", "  images: images\n", "  imagenet: true\n")
     assert stage("member_formats", copy / "tiny/mini.yaml", copy / "mini", "--formats", "xla,onnx").returncode == 0
     (report,) = formats_of(copy).modules[Head.FE]
     assert report.on_images is not None
@@ -144,6 +147,28 @@ def test_a_damaged_file_is_made_again_and_no_other(copy: Path, stage: Stage) -> 
     assert files_of(copy / "mini/formats") == before
     made = re.findall(r"^formats mini: (\w+ [\w-]+): [\d.]+", done.stderr, re.MULTILINE)
     assert made == ["fe onnx"]
+
+
+@pytest.mark.long
+def test_a_stage_that_is_killed_leaves_nothing_and_the_next_one_completes_it(
+    copy: Path, stage: Stage, tmp_path: Path
+) -> None:
+    before = files_of(copy / "mini/formats")
+    shutil.rmtree(copy / "mini/formats")
+    (copy / "mini/formats.json").unlink()
+    (temporary := tmp_path / "temporary").mkdir()
+    command = [sys.executable, "-m", "pipeline.member_formats", copy / "tiny/mini.yaml", copy / "mini"]
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as process:
+        while not any((copy / "mini").glob(".formats.*.part/*/.scratch-*/**/*.npy")):
+            assert process.poll() is None
+        process.kill()
+    assert not (copy / "mini/formats").exists()
+    assert not list(temporary.rglob("*.npy"))
+    done = stage("member_formats", copy / "tiny/mini.yaml", copy / "mini")
+    assert done.returncode == 0, done.stderr
+    assert files_of(copy / "mini/formats") == before
+    assert not list((copy / "mini").glob(".formats.*"))
 
 
 def formats_of(folder: Path) -> Formats:
