@@ -5,7 +5,8 @@
 
 {
 const { make } = listing;
-const PAGE = 50; // rows that are drawn at once
+const PAGE = 50; // rows that are shown until more are asked for
+const SCREEN = 16; // rows that fill most windows: they are painted before the others are made
 const MOST = 4; // models in a comparison
 const NEAR = 28; // pixels between the pointer and a dot that it means
 const FIELDS = ["find", "task", "variant", "dataset", "format", "licence", "publisher", "least", "most"];
@@ -39,6 +40,7 @@ function readModels() {
   listed.forEach((model, rank) => {
     model.rank = rank;
     model.text = searchText(model, words);
+    model.text.charCodeAt(0); // browsers join the parts of a text when they read it: now, and not at the first key
   });
   return listed;
 }
@@ -309,6 +311,7 @@ let models = null; // all, once they are loaded
 let limit = PAGE;
 let sort = "";
 let chosen = []; // ids, to compare
+let drawn = 0; // how often rows were drawn
 
 function readState() {
   return Object.fromEntries(FIELDS.map((name) => [name, form.elements[name]?.value ?? ""]));
@@ -330,18 +333,21 @@ async function prepare() {
   }
 }
 
-async function apply() {
+async function apply(isWhole = false) {
   if (models || (await prepare())) {
-    draw();
+    draw(isWhole);
   }
   writeAddress();
 }
 
-function draw() {
+// Shows the models that match. Unless all of it is to be there at once, the rows below the window and the dots of large plots
+// follow when the rest is painted; another key before that spares them.
+function draw(isWhole) {
   const state = readState();
   const matches = (sort ? sorted(models, sort) : models).filter(makeTest(state));
   const shown = matches.slice(0, limit);
-  table.tBodies[0].replaceChildren(...shown.map(rowOf));
+  const first = isWhole ? shown.length : SCREEN;
+  table.tBodies[0].replaceChildren(...shown.slice(0, first).map(rowOf));
   const all = listing.grouped(models.length);
   part("modelCount").textContent = matches.length === models.length ? all : `${listing.grouped(matches.length)} of ${all}`;
   const nothing = part("noModels");
@@ -351,8 +357,19 @@ function draw() {
   offerMore(matches.length - shown.length);
   showSort();
   showChoice();
-  const set = new Set(matches);
-  plots.forEach((plot) => plot.show(models, set, state.dataset));
+  const finish = () => {
+    table.tBodies[0].append(...shown.slice(first).map(rowOf));
+    showChoice();
+    const set = new Set(matches);
+    plots.forEach((plot) => plot.show(models, set, state.dataset));
+  };
+  drawn += 1;
+  if (shown.length <= first) {
+    finish();
+  } else {
+    const turn = drawn;
+    requestAnimationFrame(() => setTimeout(() => turn === drawn && finish()));
+  }
 }
 
 function rowOf(model) {
@@ -455,7 +472,7 @@ function start() {
   part("moreModels").addEventListener("click", async () => {
     const before = table.tBodies[0].rows.length;
     limit += PAGE;
-    await apply();
+    await apply(true);
     table.tBodies[0].rows[before]?.querySelector(".name").focus();
   });
   form.addEventListener("input", () => {
