@@ -14,12 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline.accuracy.section import Evaluation, how_to_give_images, images_of, why_unmeasurable
+from pipeline.accuracy.section import (
+    Evaluation,
+    how_to_give_images,
+    images_of,
+    require_images_license,
+    why_unmeasurable,
+)
 from pipeline.base.command import command_line, guarded
 from pipeline.base.fault import Fault
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints.section import Checkpoint
-from pipeline.facts.collection import Module, collection_of, wanted_formats
+from pipeline.facts.collection import FILE, Collection, Module, collection_of, wanted_formats
 from pipeline.hub.folder import hub_folder
 from pipeline.hub.index import handles_of
 from pipeline.hub.settings import add_address, public_url
@@ -78,6 +84,11 @@ def _check_images(member: Member, evaluation: Evaluation, names: Sequence[Label]
         raise Fault(f"{member.path}: REQUIRE_ACCURACY requires a measured accuracy, and there are no images; {how}")
 
 
+def _check_license(member: Member, collection: Collection) -> None:
+    examples = member.section("evaluation", Evaluation).examples
+    require_images_license(examples, collection.images_license, member.path.with_name(FILE))
+
+
 def _check_member(member: Member, settings: Settings, faults: _Faults) -> Module | None:
     """Reads every section, the labels and the list of images; returns the section `module` where it is valid."""
     faults.catch(lambda: member.section("checkpoint", Checkpoint))
@@ -110,6 +121,7 @@ def problems(path: Path, settings: Settings) -> list[str]:
     collection = faults.catch(lambda: collection_of(path, settings.hub_url))
     if member and collection:
         faults.catch(lambda: wanted_formats(member, collection[0]))
+        faults.catch(lambda: _check_license(member, collection[0]))
     if module and collection:
         faults.catch(lambda: handles_of(collection[0], path.stem, module.version))
     if member:

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.accuracy.section import require_images_license
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import Unreadable, read_bounded, sha256_of, write_text
@@ -30,6 +31,7 @@ from pipeline.base.yaml_sections import Member
 from pipeline.cards import other_hosts, tf_hub_rules
 from pipeline.checkpoints import lock_file
 from pipeline.checkpoints.lock_file import LockFile
+from pipeline.facts import collection
 from pipeline.facts.accuracy import ExamplePrediction
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
 from pipeline.facts.formats import REPORT, Formats, load_formats
@@ -186,6 +188,8 @@ def read_packed(outputs: Outputs, head: Head, handle: str, plots: Mapping[Plot, 
     text, pages = read_generated(card, "delete it and run make card"), other_hosts.read_pages(outputs.folder, head)
     formats = read_module_formats(outputs.folder, head, outputs.formats, validated)
     examples = read_examples(outputs.folder, outputs.report) if head is Head.CLASSIFICATION else {}
+    where = Path(outputs.collection.name, collection.FILE)
+    require_images_license(len(examples), outputs.collection.images_license, where)
     report = (outputs.folder / "report.json").read_bytes()
     return Packed(head, handle, source, text, plots, examples, report, pages, formats)
 

@@ -39,7 +39,7 @@ from pipeline.base.heads import Head
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import npz, provenance
 from pipeline.facts.checks import Needs
-from pipeline.facts.collection import collection_of
+from pipeline.facts.collection import FILE, collection_of
 from pipeline.facts.report import CheckpointFacts, Environment, ModelFacts, Report, report_text
 from pipeline.images import image_set, labels
 from pipeline.images.split import Split, add_split
@@ -401,12 +401,7 @@ def read_subject(member: Member, checkpoint: Path, folders: Mapping[Head, Path])
     model = member.section("model", Model)
     evaluation = member.section("evaluation", Evaluation)
     collection = collection_of(member.path, None)[0]
-    if evaluation.examples and not collection.images_license:
-        raise Fault(
-            f"{member.path.parent / 'collection.yaml'}: images_license is missing, and {member.name} publishes"
-            f" {evaluation.examples} of its images (evaluation.examples); name the licence that allows it, or set"
-            " evaluation.examples to 0"
-        )
+    section.require_images_license(evaluation.examples, collection.images_license, member.path.with_name(FILE))
     names = labels.read(member.folder / model.labels, model.classes) if model.labels else ()
     return Subject(member.folder, model, evaluation, names, checkpoint, folders, collection.activation)
 
@@ -416,6 +411,8 @@ def main(arguments: Sequence[str]) -> str:
     member = Member(args.member)
     folders = {Head.CLASSIFICATION: args.classification, Head.FE: args.fe}
     subject = read_subject(member, args.checkpoint, folders)
+    if args.images:  # whose licence nobody has stated
+        subject = replace(subject, evaluation=replace(subject.evaluation, examples=0))
     evaluation, files = subject.evaluation, ResultFiles(args.report)
     announce("validate", subject.model, subject.home)
     images = args.images or section.images_of(evaluation, member.folder, args.imagenet)

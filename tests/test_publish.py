@@ -36,6 +36,7 @@ COLLECTION = Collection(
     dataset_tag="other",
     dataset_name="Colours",
     license="apache-2.0",
+    images_license="MIT",
     overview="",
     about="",
     references=(Reference("The paper", "https://arxiv.org/abs/2010.11929"),),

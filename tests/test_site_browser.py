@@ -144,7 +144,8 @@ def test_pages_and_their_tables_fit_any_window_with_wide_and_narrow_letters(
 ) -> None:
     with open_page(browser, f"{address}/{name}", width=width) as page:
         tables = page.locator("div.scroll:has(table)")
-        assert tables.count() == (4 if name == MODULE else 1)
+        assert tables.count() == (6 if name == MODULE else 1)
+        page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
         for size in (DESKTOP, TABLET, PHONE, SMALL_PHONE):
             page.set_viewport_size({"width": size[0], "height": size[1]})
             assert page.evaluate("document.documentElement.scrollWidth") <= size[0], size
@@ -170,10 +171,12 @@ def test_the_tests_lay_pages_out_in_their_own_fonts(browser: Browser, address: s
             assert 1.25 < wide / narrow < 1.7
 
 
-def test_the_text_of_plots_can_be_read_on_a_phone(browser: Browser, address: str) -> None:
-    """It is 12 of 760 pixels high."""
+def test_plots_are_shown_whole_on_a_phone(browser: Browser, address: str) -> None:
     with open_page(browser, f"{address}/{MODULE}", PHONE) as page:
-        assert page.locator(".card img").first.evaluate("image => image.getBoundingClientRect().width") == 640
+        for plot in page.locator(".card .scroll:visible > img").all():
+            box = plot.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= PHONE[0]
 
 
 def test_axe_reports_violations(browser: Browser, address: str) -> None:
@@ -368,8 +371,9 @@ def test_a_change_of_the_address_changes_the_filters(browser: Browser, address: 
 def test_rows_without_a_value_stay_last(browser: Browser, hub: Path, tmp_path: Path) -> None:
     index, name = read_index(hub), "sayakpaul/vit_s16_classification/1"
     index.modules[name] = replace(index.modules[name], variant=None, parameters=None)
-    website.build(tmp_path, index)
-    with open_page(browser, f"{tmp_path.as_uri()}/{START}") as page:
+    copied = shutil.copytree(hub, tmp_path / "hub")
+    website.build(copied, index)
+    with open_page(browser, f"{copied.as_uri()}/{START}") as page:
         for name in ("Architecture", "Parameters"):
             for direction in ("ascending", "descending"):
                 page.get_by_role("columnheader", name=name).get_by_role("button").click()
@@ -525,10 +529,7 @@ def test_buttons_copy_handle_and_snippets(browser: Browser, address: str, hub: P
         page.clock.pause_at(1000)
         for name, expected in (
             ("Copy: Handle", "vit-publisher/vit_demo_classification/1"),
-            (
-                "Copy: Code that loads it",
-                'hub.load("http://localhost:8080/vit-publisher/vit_demo_classification/1.tar.gz")',
-            ),
+            ("Copy: Address", "http://localhost:8080/vit-publisher/vit_demo_classification/1.tar.gz"),
             ("Copy: Code, python", read_snippet(hub)),
         ):
             page.get_by_role("button", name=name).first.click()

@@ -52,7 +52,10 @@ def add_trial(
     for number, (title, picture) in enumerate((examples or {}).items()):
         files.append(add_file(hub, f"{handle}/examples/{number}.png", picture, title))
     document = read_document(hub)
-    document["modules"][handle]["files"] += [file.to_json() for file in files]
+    entry = document["modules"][handle]
+    if examples is not None:
+        entry["files"] = [file for file in entry["files"] if "/examples/" not in file["path"]]
+    entry["files"] += [file.to_json() for file in files]
     write_document(hub, document)
     website.build(hub, read_index(hub))
     return hub / f"{handle}.html"

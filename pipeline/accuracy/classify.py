@@ -19,7 +19,7 @@ from PIL import Image
 from pipeline.accuracy import predictions, statistics
 from pipeline.accuracy.pixels import SIGNED, Pixels
 from pipeline.accuracy.predictions import Predictions
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, escape
 from pipeline.base.files import write_memory
 from pipeline.base.json_files import recall_json
 from pipeline.base.progress import Progress
@@ -284,10 +284,22 @@ def evaluate(task: Task, predict: Predict, model: str, shards: Path, label: str)
             _refuse_damaged({**done.damaged, **batch.damaged}, min(start + number * BATCH, len(task.chosen)), task)
             truth = np.array([example.label for example in batch.examples], np.int32)
             logits = predict(batch.inputs)[: len(truth)]
-            done.add(predictions.of_logits(logits, truth, present, task.activation), batch.damaged)
+            damaged = without_places(task, batch.damaged)
+            done.add(predictions.of_logits(logits, truth, present, task.activation), damaged)
             rate.add(len(truth))
             progress.advance(len(batch.examples) + len(batch.damaged), _running_top1(*done.score))
     return Evaluated(done.predictions, done.damaged, rate.per_second)
+
+
+def without_places(task: Task, damaged: Mapping[str, str]) -> dict[str, str]:
+    """Returns what is wrong with images, by name, without the folders in which they lie: reports are published."""
+    reasons = {}
+    for example in (example for example in task.chosen if example.name in damaged):
+        text, path = damaged[example.name], task.images.places[example.name].path
+        for place in (task.images.locate(example), escape(str(path)), str(path)):
+            text = text.replace(place, example.name)
+        reasons[example.name] = text
+    return reasons
 
 
 class Rate:

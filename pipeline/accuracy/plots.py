@@ -24,7 +24,7 @@ from pipeline.facts.report import Plot, Report
 
 _LETTER = 7.4  # the width of a digit of the small text; hardly any letter is wider
 _NARROW = 480  # pixels: on a phone of 390 the text keeps three quarters of its size
-_LONGEST_NAME = 22  # letters of a class in a plot
+_LONGEST_NAME = 20  # letters of a class in a plot
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ def plot_calibration(title: str, calibration: Calibration) -> str:
         title=title,
         description=f"Reliability diagram, {error}. {'; '.join(map(_describe_bin, bins))}.",
         notes=[
-            "Is it right as often as it is sure? Bars: accuracy;",
-            "short lines: mean confidence, above the bar too sure;",
-            "dashed line: perfect calibration.",
+            "Bars: accuracy. Short lines: mean confidence;",
+            "above the bar, the model is overconfident.",
+            "Dashed line: perfect calibration.",
             f"{error[0].upper()}{error[1:]}",
         ],
         frame=frame,
@@ -205,7 +205,7 @@ _COUNT = 220  # pixels, of a count beside its bar
 
 @dataclass(frozen=True)
 class _PlacedMistake:
-    """A bar: what is taken for what, and how often."""
+    """A bar: what is predicted for what, and how often."""
 
     name: str
     y: int
@@ -214,7 +214,7 @@ class _PlacedMistake:
 
 
 def plot_mistakes(title: str, confusions: Sequence[Confusion]) -> str:
-    """Returns the most frequent mistakes as bars: the share of a class's images that are taken for another class.
+    """Returns the most frequent mistakes as bars: the share of a class's images for which another class is predicted.
 
     Args:
         title: the heading.
@@ -224,12 +224,12 @@ def plot_mistakes(title: str, confusions: Sequence[Confusion]) -> str:
     frame = Frame(left=16, right=_NARROW - 16, top=84, bottom=84 + height, height=104 + height, width=_NARROW)
     across = Axis(0, max(each.images / each.of for each in confusions), 0, frame.right - frame.left - _COUNT)
     texts = [f"{each.images:,} of {each.of:,} ({percent_label(each.images / each.of)})" for each in confusions]
-    names = [f"{_shorten(each.true)} taken for {_shorten(each.predicted)}" for each in confusions]
+    names = [f"{_shorten(each.predicted)} predicted for {_shorten(each.true)}" for each in confusions]
     return render(
         "plots/mistakes.svg.jinja",
         title=title,
         description="; ".join(f"{name}: {text}" for name, text in zip(names, texts, strict=True)),
-        notes=["Of one class's images, those taken for another class,", "the most frequent first."],
+        notes=["The share of a class's images that get another class,", "the most frequent first."],
         frame=frame,
         rows=[
             _PlacedMistake(name, frame.top + 16 + _ROW * number, across.place(each.images / each.of), text)

@@ -26,8 +26,8 @@ class Evaluation:
         imagenet: whether the member can use IMAGENET=; false where its classes are not ImageNet-1k's.
         protocol: how images are resized, one of PROTOCOLS.
         multi_label: whether an image may have several of the classes, so that no accuracy is measured.
-        examples: how many of the member's own images its page offers under "Try it", of different classes; you must
-            have the right to publish them.
+        examples: how many of the member's own images its pages show with what the model predicts, at most
+            MOST_EXAMPLES; collection.yaml must name the licence that allows it.
     """
 
     dataset: str
@@ -54,6 +54,21 @@ class Evaluation:
                 raise Fault(f"evaluation.{name} must lie in 0 to 1, got {value!r}")
         if self.protocol not in PROTOCOLS:
             raise Fault(f"evaluation.protocol must be {' or '.join(PROTOCOLS)}, got {self.protocol!r}")
+
+
+def require_images_license(examples: int, license_name: str | None, collection: Path) -> None:
+    """Refuses to publish evaluation images without a licence that allows it.
+
+    Args:
+        examples: how many are to be published.
+        license_name: images_license of the collection, or None.
+        collection: the path of its collection.yaml.
+    """
+    if examples and not license_name:
+        raise Fault(
+            f"{collection}: images_license is missing, and {examples} evaluation images are to be published"
+            " (evaluation.examples); name the licence that allows it, or set evaluation.examples to 0"
+        )
 
 
 def why_unmeasurable(classes: int, evaluation: Evaluation) -> str | None:

@@ -1,6 +1,6 @@
 """Builds the report's section `accuracy` from predictions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.accuracy import examples, statistics
@@ -107,7 +107,7 @@ def summarize(
         layout=task.images.description,
         protocol=task.protocol,
         manifest_sha256=manifest_digest(task.chosen),
-        damaged=_without_places(task, evaluated.damaged),
+        damaged=evaluated.damaged,
         training_images=count_training_images(task),
         images_per_second=evaluated.rate,
         label_order=check_label_order(evaluated.predictions, names, outputs),
@@ -125,12 +125,6 @@ def summarize(
         reported=reported,
         measured=measured,
     )
-
-
-def _without_places(task: Task, damaged: Mapping[str, str]) -> dict[str, str]:
-    """Returns what is wrong with images without the folders in which they lie: reports are published."""
-    places = {example.name: task.images.locate(example) for example in task.chosen if example.name in damaged}
-    return {name: text.replace(places[name], name) for name, text in damaged.items()}
 
 
 def of_resized(accuracy: Accuracy, stored: int, image_size: int) -> Accuracy:

@@ -39,7 +39,9 @@ def _has_examples(report: Report, head: Head) -> bool:
 
 
 def _has_classes(report: Report, head: Head) -> bool:
-    return head is Head.CLASSIFICATION and bool(report.accuracy.measured and report.accuracy.measured.per_class)
+    return head is Head.CLASSIFICATION and bool(
+        report.accuracy.measured and len(report.accuracy.measured.per_class) > 1
+    )
 
 
 PARTS = (

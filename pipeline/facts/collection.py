@@ -14,6 +14,7 @@ from pipeline.facts.formats import DEFAULT, FormatName, check_names
 RESERVED = ("site", "healthz")
 MOST_VERSION = 999_999_999  # the handles of a hub's index have nine digits
 MOST_REFERENCES = 200  # of a collection; those of this project have 3 and 5
+FILE = "collection.yaml"
 ACTIVATIONS = ("softmax", "sigmoid")  # functions of tf.nn
 # An address without what would end a link in Markdown.
 _CONTACT = r"""https?://[^\s<>()\[\]`"'\\]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"""
@@ -240,7 +241,7 @@ def collection_of(member: Path, hub_url: str | None) -> tuple[Collection, str]:
     Raises:
         Fault: when the file is malformed, its name is not its folder's, or the address is not an http or https URL.
     """
-    path = member.parent / "collection.yaml"
+    path = member.parent / FILE
     collection = read_collection(path)
     if collection.name != path.resolve().parent.name:
         raise Fault(f"{path}: name must be that of its folder, {path.resolve().parent.name!r}, got {collection.name!r}")

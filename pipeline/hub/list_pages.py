@@ -225,5 +225,7 @@ def find_example(models: Sequence[Model]) -> Model | None:
 def describe_start(models: Sequence[Model], names: Mapping[str, str]) -> str:
     """Returns the description of the start page for search engines and previews of links."""
     count = f"{len(models):,} image model{'' if len(models) == 1 else 's'}"
-    by = ", ".join([*names.values()][:3])
-    return f"{count} for TensorFlow by {by}, with measured accuracy, files and licence of each."
+    publishers = [*names.values()]
+    by = ", ".join(publishers[:3]) + (" and others" if len(publishers) > 3 else "")
+    of = f" by {by}" if by else ""
+    return f"{count} for TensorFlow{of}, with figures, files and licence of each."

@@ -271,7 +271,8 @@ def render_page(
 def _find_section(tokens: Sequence[Token], heading: str) -> int:
     """Returns the index of a heading of level 2; 0 without one."""
     for index, token in enumerate(tokens):
-        if token.type == "heading_open" and token.tag == "h2" and text_of(tokens[index + 1]) == heading:
+        is_heading = token.type == "heading_open" and token.tag == "h2" and not token.level
+        if is_heading and text_of(tokens[index + 1]) == heading:
             return index
     return 0
 

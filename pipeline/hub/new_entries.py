@@ -62,8 +62,8 @@ def module_entry(
 def carry_over(previous: ModuleEntry | None, entry: ModuleEntry) -> ModuleEntry:
     """Returns the entry of a version that is published again.
 
-    It has the date and the withdrawal of the earlier one, the number of its card, and the formats that were not made
-    again.
+    It has the withdrawal of the earlier one, its date unless that was a draft and this is released, the number of its
+    card, and the formats that were not made again.
 
     Args:
         previous: its entry until now; None for a new version.
@@ -80,7 +80,7 @@ def carry_over(previous: ModuleEntry | None, entry: ModuleEntry) -> ModuleEntry:
         deprecated=previous.deprecated,
         unyanked=previous.unyanked,
         undeprecated=previous.undeprecated,
-        published=previous.published,
+        published=entry.published if entry.is_released and not previous.is_released else previous.published,
     )
 
 

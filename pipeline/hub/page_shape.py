@@ -37,7 +37,7 @@ def _raw(html: str) -> Token:
 
 def _is_heading(token: Token, level: int) -> bool:
     """Whether a token opens a heading of this level or a higher one."""
-    return token.type == "heading_open" and int(token.tag[1]) <= level
+    return token.type == "heading_open" and not token.level and int(token.tag[1]) <= level
 
 
 def _end_of(tokens: Sequence[Token], start: int, level: int) -> int:
@@ -58,7 +58,8 @@ def _replace_sections(
     shaped: list[Token] = []
     at = 0
     while at < len(tokens):
-        if tokens[at].type == "heading_open" and is_wanted(text_of(tokens[at + 1])):
+        # One within a list or a quotation ends with that, not with the next heading.
+        if tokens[at].type == "heading_open" and not tokens[at].level and is_wanted(text_of(tokens[at + 1])):
             end = _end_of(tokens, at + 3, int(tokens[at].tag[1]))
             shaped += change(list(tokens[at:end]))
             at = end
@@ -86,7 +87,9 @@ def _add_tabs(tokens: Sequence[Token]) -> list[Token]:
 
 def _tab_section(section: list[Token]) -> list[Token]:
     """Returns a section with a block around its subsections and around each of them; with less than two, as it is."""
-    level = int(section[0].tag[1]) + 1
+    if section[0].tag != "h2":
+        return section
+    level = 3
     starts = [at for at in range(3, len(section)) if _is_heading(section[at], level)]
     if len(starts) < 2:
         return section

@@ -88,6 +88,7 @@ def _merge_module(name: str, theirs: Entry | None, ours: Entry) -> Entry:
         return ours
     withdrawn = {key: theirs[key] for key in _WITHDRAWN if key in theirs and not _is_settled(key, theirs, ours)}
     published = {_PUBLISHED: theirs[_PUBLISHED]} if _PUBLISHED in theirs else {}
+    ours = {key: value for key, value in ours.items() if key != _PUBLISHED}  # an older index does not say the date
     return ours | _kept_formats(name, theirs, ours) | withdrawn | published
 
 

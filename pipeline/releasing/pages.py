@@ -14,7 +14,6 @@ from pathlib import Path
 from pipeline.base.files import Unreadable, content_digest, has_text, locked, read_bounded, write_memory, write_text
 from pipeline.base.json_files import recall_json
 from pipeline.base.text import read_generated
-from pipeline.cards.page import LARGEST_PAGE
 from pipeline.facts.collection import Publisher
 from pipeline.hub import markdown, website
 from pipeline.hub.entries import PublishedFile
@@ -25,7 +24,7 @@ from pipeline.hub.stored import copies
 from pipeline.releasing.local_hub import LocalHub
 from pipeline.releasing.retry import retry_moved
 from pipeline.releasing.target_state import map_parallel, read_target_index
-from pipeline.targets.interface import Stored, Target
+from pipeline.targets.interface import LARGEST_SMALL, Stored, Target
 
 START = "index.html"
 _MEMORY = "written.json"
@@ -109,7 +108,7 @@ def _stage_pages(hub: LocalHub, target: Target, staging: Path, index: Index) -> 
 
 def _read(path: Path) -> bytes | None:
     try:
-        return read_bounded(path, LARGEST_PAGE)
+        return read_bounded(path, LARGEST_SMALL)
     except (OSError, Unreadable):
         return None
 

@@ -79,6 +79,15 @@ function makeSortable(table) {
 
 document.querySelectorAll("table.sortable").forEach(makeSortable);
 
+// Returns the element that the address names after its #; null where it names none, or is no text.
+function findTarget() {
+  try {
+    return location.hash ? document.getElementById(decodeURIComponent(location.hash.slice(1))) : null;
+  } catch {
+    return null;
+  }
+}
+
 // Tabs: the sections of a block become panels, one of which is shown; arrow keys, Home and End move between their names. A
 // link to a heading opens its tab. Printing shows all of them.
 function makeTabs(block) {
@@ -106,7 +115,7 @@ function makeTabs(block) {
     panels[number].hidden = number !== chosen;
   });
   const follow = () => {
-    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = findTarget();
     const number = target ? panels.findIndex((panel) => panel.contains(target)) : -1;
     if (number >= 0) {
       select(number);
@@ -136,7 +145,7 @@ document.querySelectorAll(".tabs").forEach(makeTabs);
 
 // A link into a folded section opens it; printing opens all.
 function openFolded() {
-  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const target = findTarget();
   for (let fold = target && target.closest("details"); fold; fold = fold.parentElement.closest("details")) {
     fold.open = true;
   }

@@ -142,7 +142,7 @@ def test_mistakes_are_described_and_their_bars_are_to_scale() -> None:
     shirt, coat = ClassName(6, "shirt", "Shirt, jersey"), ClassName(4)
     text = plot_mistakes("t", [Confusion(shirt, coat, 10, 100), Confusion(coat, shirt, 50, 1000)])
     assert description(text) == (
-        "Shirt taken for class 4: 10 of 100 (10 %); class 4 taken for Shirt: 50 of 1,000 (5 %)"
+        "class 4 predicted for Shirt: 10 of 100 (10 %); Shirt predicted for class 4: 50 of 1,000 (5 %)"
     )
     bars = ElementTree.fromstring(text).findall(f"{SVG}path[@class='bar']")
     widths = [float(re.findall(r"h([\d.]+)v", bar.attrib["d"])[0]) for bar in bars]
