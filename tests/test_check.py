@@ -35,6 +35,7 @@ def test_a_good_member_is_left_alone(tiny: Path, stage: Stage) -> None:
         ("mini.yaml", "labels: labels.tsv", "labels: lables.tsv", "lables.tsv: the label file does not exist; correct"),
         ("mini.yaml", "  labels: labels.tsv\n", "", "images: without labels it is not known which output each"),
         ("mini.yaml", "images: images", "images: nowhere", "nowhere: the image folder does not exist; looked for"),
+        ("mini.yaml", "images: images", "images: images\n  examples: 2", "collection.yaml: images_license is missing"),
         ("mini.yaml", "title: mini\n", 'title: mini\n  note: "```"\n', "mini.yaml:19: module.note: the code block th"),
         ("mini.yaml", "module:", "formats: [xla, litret]\nmodule:", "mini.yaml:16: formats: unknown format 'litret' ("),
         ("mini.yaml", "module:", "formats: [litert]\nmodule:", "mini.yaml:16: formats: xla is missing, the module its"),

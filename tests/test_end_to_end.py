@@ -337,8 +337,10 @@ def test_the_tarball_is_as_tf_hub_wants_it(demo_hub: Hub) -> None:
 
 def test_the_module_betrays_nothing_of_this_machine(demo_hub: Hub) -> None:
     graph = (demo_hub.artifacts / "vit_demo/classification/saved_model.pb").read_bytes()
+    report = (demo_hub.folder / "vit-publisher/vit_demo_classification/2/report.json").read_bytes()
     for trace in (str(ROOT), str(demo_hub.artifacts), "site-packages", "/home/", "/root/"):
         assert trace.encode() not in graph
+        assert trace.encode() not in report
 
 
 @pytest.fixture(scope="module", params=["mini", "rati"])

@@ -114,3 +114,10 @@ def test_without_script_everything_stands_one_after_another(browser: Browser, ad
         assert page.get_by_role("tab").count() == 0
         page.get_by_text("Verified against JAX").click()
         assert page.get_by_text("weights identical to the checkpoint").is_visible()
+
+
+def test_an_address_that_is_no_text_stops_nothing(browser: Browser, address: str) -> None:
+    with open_page(browser, f"{address}#100%") as page:
+        page.get_by_text("Verified against JAX").click()
+        assert page.get_by_role("button", name="Copy: Address").is_visible()
+        assert shown(page) == "TensorFlow Hub"

@@ -188,7 +188,8 @@ def test_a_damaged_image_is_named_counted_and_left_out(
     for _ in range(2):  # the second run reads it from the shards
         evaluated = evaluate(task, colours, "model", tmp_path / "shards", "test")
         assert list(evaluated.damaged) == ["green/3.png"]
-        assert f"{images}/green/3.png: cannot be read as an image" in evaluated.damaged["green/3.png"]
+        assert evaluated.damaged["green/3.png"].startswith("green/3.png: cannot be read as an image")
+        assert str(images) not in evaluated.damaged["green/3.png"]  # for reports are published
         assert len(evaluated.predictions) == 29
         assert evaluated.predictions.right.all()
     assert f"test: left out: {images}/green/3.png: cannot be read as an image" in capsys.readouterr().err

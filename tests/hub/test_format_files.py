@@ -1,5 +1,6 @@
 """The further formats of a version: published with it or later, and never changed."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipeline.dag.receipts import is_incomplete
 from pipeline.facts.report import load_report
 from pipeline.hub.folder import read_index
 from pipeline.hub.trial import find_trial
+from tests import test_publish
 from tests.format_outputs import write_file, write_formats, write_trial
 from tests.reports import PICTURE, with_measured, write_report
 from tests.test_publish import files, publish, write_member
@@ -237,6 +239,15 @@ def test_pictures_that_are_none_are_refused(
     with pytest.raises(Fault, match=reason):
         publish(member, new_hub)
     assert not list(new_hub.rglob("*.tar.gz"))
+
+
+def test_pictures_need_a_licence(member: Path, new_hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without = dataclasses.replace(test_publish.COLLECTION, images_license=None)
+    monkeypatch.setattr(test_publish, "COLLECTION", without)
+    message = r"tiny/collection\.yaml: images_license is missing, and 10 evaluation images are to be published"
+    with pytest.raises(Fault, match=message):
+        publish(member, new_hub)
+    assert not list(new_hub.rglob("*.png"))
 
 
 def test_the_report_itself_is_published(member: Path, new_hub: Path) -> None:

@@ -76,3 +76,11 @@ def test_a_page_is_split_before_a_section() -> None:
     assert page.body == '<h2 id="usage">Usage</h2>\n<p>How.</p>\n'
     whole = render("## Overview\n\nWhat.\n", split="Usage")
     assert (whole.lead, whole.body) == ("", '<h2 id="overview">Overview</h2>\n<p>What.</p>\n')
+
+
+def test_a_heading_in_a_quotation_or_of_another_level_is_no_section() -> None:
+    body = render("> ## Usage\n>\n> ### A\n\n### B\n\nText.\n", split="Usage").body
+    assert body.startswith("<blockquote>")
+    assert "tab" not in body
+    assert "tab" not in render("### Usage\n\n#### A\n\nOne.\n\n#### B\n\nTwo.\n").body
+    assert "<details>" not in render("> ## Verification\n>\n> One.\n>\n> Two.\n").body
