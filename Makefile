@@ -383,9 +383,10 @@ new: | checked_settings ## write the YAML files of MODEL, a new member of COLLEC
 
 ##@ Development
 pytest = $(call quote,$(PYTHON)) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
-in_oldest = OLDEST_TENSORFLOW_PYTHON="$$PWD/$(OLDEST_VENV)/bin/python" $(1)
+# The environment with the oldest TensorFlow, if make test has made it: check-full uses it, too.
+oldest = $(firstword $(wildcard .venv-tensorflow-*/bin/python))
 test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
-	$(call in_oldest,$(pytest))
+	OLDEST_TENSORFLOW_PYTHON="$$PWD/$(OLDEST_VENV)/bin/python" $(pytest)
 test-fast: | $(READY) ## run the tests that need neither TensorFlow nor JAX nor a browser, in three minutes on 2 cores
 	$(call quote,$(PYTHON)) -m pytest --fast --numprocesses=2
 lint: | $(READY) ## check style, types, workflows and the Dockerfile
@@ -423,7 +424,7 @@ bench: | $(READY) ## measure speed and memory beside plain code; fail where a li
 	$(call quote,$(PYTHON)) -m benchmarks.conversion --folder $(call quote,$A/bench)
 	$(call quote,$(PYTHON)) -m benchmarks.loading --folder $(call quote,$A/bench)
 check-full: | $(READY) ## publish full-size members and members of every variant and data set, with random weights (over an hour on 2 cores, 60 GB of disk)
-	$(call in_oldest,$(pytest) --long)
+	$(if $(oldest),OLDEST_TENSORFLOW_PYTHON="$$PWD/$(oldest)" )$(pytest) --long
 	$(call quote,$(PYTHON)) -m benchmarks.full_size $(call quote,$A/full)
 	$(call quote,$(PYTHON)) -m benchmarks.compatibility $(call quote,$A/compatibility)
 	$(call quote,$(PYTHON)) -m benchmarks.hostile --fuzz 2000

@@ -46,7 +46,7 @@ endif
 
 # The tests run the modules in the oldest TensorFlow that their Python can install, too: <Python>:<TensorFlow>.
 OLDEST_TENSORFLOWS := 3.11:2.14 3.12:2.16 3.13:2.20
-ifneq ($(filter test check-full,$(MAKECMDGOALS)),)
+ifneq ($(filter test,$(MAKECMDGOALS)),)
 TEST_PYTHON := $(or $(PYTHON_VERSION),$(call look,$(or $(INTERPRETER),$(BASE_PYTHON)),))
 OLDEST_TENSORFLOW := $(patsubst $(TEST_PYTHON):%,%,$(filter $(TEST_PYTHON):%,$(OLDEST_TENSORFLOWS)))
 $(if $(OLDEST_TENSORFLOW),,$(error the tests need Python 3.11 to 3.13, this is Python $(TEST_PYTHON): set BASE_PYTHON=<another> or PYTHON=<another>))
@@ -61,7 +61,7 @@ $(OLDEST_VENV)/requirements.lock: | $(READY)
 	@$(OLDEST_VENV)/bin/python -m pip install --quiet --require-hashes -r $(OLDEST_LOCK)
 	@cp $(OLDEST_LOCK) $@
 	@echo "$(OLDEST_VENV) is ready."
-test check-full: | $(OLDEST_VENV)/requirements.lock
+test: | $(OLDEST_VENV)/requirements.lock
 endif
 
 # Any name on the command line that is no setting is a mistake, but for the names that come from another make which runs

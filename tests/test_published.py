@@ -1,6 +1,7 @@
 """published: another model under a published version is refused before the long stages, an unchanged one never."""
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def folder(tiny: Path, tmp_path: Path) -> Path:
     folder = write_member(tmp_path / "artifacts/mini")
     provenance.write(folder / "checkpoint.npz", ORIGIN)
     write_build(folder, build_of(folder))
-    collection, _ = collection_of(tiny / "mini.yaml", None)
+    collection = replace(collection_of(tiny / "mini.yaml", None)[0], images_license="MIT")
     report = load_report(folder / "report.json")
     outputs = Outputs("mini", MODULE, collection, folder, report, build_of(folder))
     publish_member(outputs, tmp_path / "hub", folder / "published.json")

@@ -43,7 +43,7 @@ def test_make_commands_exist() -> None:
     [
         (
             "bench",
-            "packing publishing downloading uploading selection site serving images hostile evaluation"
+            "packing publishing downloading uploading selection site start_page serving images hostile evaluation"
             " forward litert_files conversion loading",
         ),
         (

@@ -93,6 +93,7 @@ _TEXTS = (
     Field(("hub_url",), "https://example.org"),
     Field(("module", "title"), "Model"),
     Field(("module", "note"), None, is_markdown=True, is_prose=True),
+    Field(("module", "recipe"), None, is_markdown=True, is_prose=True),
     Field(("module", "accuracy_waived"), None, limit=500),
     Field(("evaluation", "dataset"), "images"),
     Field(("evaluation", "reported", "source"), "https://example.org"),
@@ -100,6 +101,7 @@ _TEXTS = (
     Field(("collection", "publisher", "name"), "Publisher"),
     Field(("collection", "publisher", "about"), "About.", is_markdown=True),
     Field(("collection", "publisher", "kaggle"), None),
+    Field(("collection", "publisher", "contact"), None),
     Field(("collection", "summary"), "trained on images", is_prose=True),
     Field(("collection", "training"), "trained on images", is_prose=True),
     Field(("collection", "dataset_tag"), "other"),
@@ -108,6 +110,7 @@ _TEXTS = (
     Field(("collection", "overview"), "They are models.", is_markdown=True, is_prose=True),
     Field(("collection", "about"), "They are models.", is_markdown=True, is_prose=True),
     Field(("collection", "huggingface_dataset"), None),
+    Field(("collection", "images_license"), None),
 )
 
 

@@ -44,7 +44,8 @@ def imports(text: str) -> set[str]:
 
 def test_the_line_has_the_project_s_constraints() -> None:
     extras = PROJECT["optional-dependencies"]
-    project = {package.name: package for package in map(Requirement, extras["doctor"] + extras["dev"])}
+    lines = extras["doctor"] + extras["notebooks"] + extras["dev"]
+    project = {package.name: package for package in map(Requirement, lines)}
     assert str(INSTALLED["setuptools"].specifier) == str(project["setuptools"].specifier)
     for name, package in INSTALLED.items():
         for pinned in project[name].specifier:

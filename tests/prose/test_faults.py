@@ -167,11 +167,11 @@ def test_a_collection_that_was_copied_is_refused(copied: Path) -> None:
     assert [fault.split(": ")[:2] for fault in faults(copied)] == [
         ["collection.yaml:8", "summary"],
         ["collection.yaml:9", "training"],
-        ["collection.yaml:16", "overview"],
-        ["collection.yaml:21", "about"],
+        ["collection.yaml:17", "overview"],
+        ["collection.yaml:22", "about"],
         ["collection.yaml:10", "dataset_tag"],
         ["collection.yaml:12", "huggingface_dataset"],
-        ["collection.yaml:36", "references[1]"],
+        ["collection.yaml:37", "references[1]"],
     ]
 
 
