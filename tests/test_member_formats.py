@@ -157,7 +157,13 @@ def test_a_stage_that_is_killed_leaves_nothing_and_the_next_one_completes_it(
     shutil.rmtree(copy / "mini/formats")
     (copy / "mini/formats.json").unlink()
     (temporary := tmp_path / "temporary").mkdir()
-    command = [sys.executable, "-m", "pipeline.member_formats", copy / "tiny/mini.yaml", copy / "mini"]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pipeline.member_formats",
+        copy / "tiny/mini.yaml",
+        copy / "mini",
+    ]
     environment = os.environ | {"TMPDIR": str(temporary)}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as process:
         while not any((copy / "mini").glob(".formats.*.part/*/.scratch-*/**/*.npy")):
