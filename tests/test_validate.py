@@ -275,7 +275,9 @@ def test_any_other_module_is_sent_to_evaluate(stage: Stage) -> None:
 
 def test_the_sample_report_has_the_keys_of_a_real_one(published: Path) -> None:
     real, sample = published / "artifacts/mini/report.json", Path(__file__).parent / "data/report.json"
-    assert keys(json.loads(real.read_text())) == keys(json.loads(sample.read_text()))
+    expected = keys(json.loads(sample.read_text()))
+    of_examples = {key for key in expected if key.startswith(".accuracy.measured.examples.")}  # mini publishes none
+    assert keys(json.loads(real.read_text())) == expected - of_examples
 
 
 def keys(value: Any, path: str = "") -> set[str]:
