@@ -8,7 +8,6 @@ from pipeline.base.heads import Head
 from pipeline.hub.entries import Measured, ModuleEntry, PublishedFile, Quoted
 
 _HEADS = {head.task: head for head in Head}
-_PICTURES = (".png", ".jpg", ".webp")
 
 
 def kind_of(task: str) -> str:
@@ -75,11 +74,7 @@ class Model:
     @cached_property
     def picture(self) -> PublishedFile | None:
         """A small picture: the first of the images that its modules are published with; None without any."""
-        for entry in self.entries:
-            for file in entry.files:
-                if file.page.startswith(f"{entry.handle}/examples/") and file.page.endswith(_PICTURES):
-                    return file
-        return None
+        return next((picture for entry in self.entries for picture in entry.examples), None)
 
 
 def group_models(entries: Iterable[ModuleEntry]) -> tuple[Model, ...]:
