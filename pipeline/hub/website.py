@@ -29,7 +29,7 @@ from pipeline.hub import litert_js, markdown
 from pipeline.hub.aliases import LATEST
 from pipeline.hub.catalogue import catalogue_text
 from pipeline.hub.changes import list_history
-from pipeline.hub.collection_figures import MOST_COMPARED, select_models, split_figures
+from pipeline.hub.collection_figures import MOST_COMPARED, PROSE, select_models
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
 from pipeline.hub.feed import summary_of, title_of
 from pipeline.hub.file_lists import at_least, group_files, least_cosine, list_formats
@@ -191,13 +191,14 @@ def _collection_page(hub: _Hub, entry: CollectionEntry) -> Page:
     models = select_models(hub.lists.models, handles)
 
     def facts() -> dict[str, Any]:
-        folder, parts = posixpath.dirname(path), split_figures(markdown.render_page(text, path, hub.pages))
+        folder, card = posixpath.dirname(path), markdown.render_page(text, path, hub.pages, split=PROSE)
         compared = [model.id for model in models] if 2 <= len(models) <= MOST_COMPARED else []
         return {
             "collection": entry,
             "publisher_name": publisher_name,
-            "figures": _mark_links(parts.figures, folder, marks),
-            "card": replace(parts.card, body=_mark_links(parts.card.body, folder, marks)),
+            "card": replace(
+                card, lead=_mark_links(card.lead, folder, marks), body=_mark_links(card.body, folder, marks)
+            ),
             "plots": list_plots(models),
             "compared": compared,
             "comparison": COMPARISON,
