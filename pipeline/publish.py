@@ -31,8 +31,8 @@ from pipeline.base.yaml_sections import Member
 from pipeline.cards import other_hosts, tf_hub_rules
 from pipeline.checkpoints import lock_file
 from pipeline.checkpoints.lock_file import LockFile
-from pipeline.facts import collection
 from pipeline.facts.accuracy import ExamplePrediction
+from pipeline.facts.collection import FILE as COLLECTION_FILE
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
 from pipeline.facts.formats import REPORT, Formats, load_formats
 from pipeline.facts.report import Plot, Report, load_report, with_recorded_arrays
@@ -145,15 +145,14 @@ def read_plots(folder: Path, report: Report) -> dict[Plot, str]:
     return plots
 
 
-def read_examples(folder: Path, report: Report) -> dict[ExamplePrediction, bytes]:
-    """Returns the PNG of each example prediction of the report.
+def read_examples(folder: Path, report: Report, head: Head) -> dict[ExamplePrediction, bytes]:
+    """Returns the PNG of each example prediction of a module.
 
     Raises:
         Fault: for one that is missing, or is no PNG.
     """
-    measured, pictures = report.accuracy.measured, {}
-    repair = "delete report.json and run make validate"
-    for example in measured.examples if measured else ():
+    pictures, repair = {}, "delete report.json and run make validate"
+    for example in report.examples(head):
         path = folder / "examples" / example.file
         try:
             pictures[example] = read_bounded(path, _LARGEST_PICTURE)
@@ -187,8 +186,8 @@ def read_packed(outputs: Outputs, head: Head, handle: str, plots: Mapping[Plot, 
         )
     text, pages = read_generated(card, "delete it and run make card"), other_hosts.read_pages(outputs.folder, head)
     formats = read_module_formats(outputs.folder, head, outputs.formats, validated)
-    examples = read_examples(outputs.folder, outputs.report) if head is Head.CLASSIFICATION else {}
-    where = Path(outputs.collection.name, collection.FILE)
+    examples = read_examples(outputs.folder, outputs.report, head)
+    where = Path(outputs.collection.name, COLLECTION_FILE)
     require_images_license(len(examples), outputs.collection.images_license, where)
     report = (outputs.folder / "report.json").read_bytes()
     return Packed(head, handle, source, text, plots, examples, report, pages, formats)

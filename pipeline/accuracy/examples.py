@@ -24,7 +24,7 @@ def choose_rows(predictions: Predictions, count: int) -> tuple[int, ...]:
     everywhere: they are no better than usual. The mistakes are those with the highest confidence, which show most of
     what the model confuses, each of another pair of classes.
     """
-    right, mistakes = _first_of_each_class(predictions), _surest_mistakes(predictions)
+    right, mistakes = _first_of_each_class(predictions), _most_confident_mistakes(predictions)
     wrong = min(count // 3, len(mistakes))
     return (*right[: count - wrong], *mistakes[:wrong])
 
@@ -36,7 +36,7 @@ def _first_of_each_class(predictions: Predictions) -> list[int]:
     return list(rows.values())
 
 
-def _surest_mistakes(predictions: Predictions) -> list[int]:
+def _most_confident_mistakes(predictions: Predictions) -> list[int]:
     wrong = np.flatnonzero(~predictions.right & (predictions.predicted != NOTHING))
     rows: dict[tuple[int, int], int] = {}
     for row in wrong[np.argsort(-predictions.confidence[wrong], kind="stable")]:

@@ -34,21 +34,11 @@ class Part:
     is_shown: Callable[[Report, Head], bool] = lambda report, head: True
 
 
-def _has_examples(report: Report, head: Head) -> bool:
-    return head is Head.CLASSIFICATION and bool(report.accuracy.measured and report.accuracy.measured.examples)
-
-
-def _has_classes(report: Report, head: Head) -> bool:
-    return head is Head.CLASSIFICATION and bool(
-        report.accuracy.measured and len(report.accuracy.measured.per_class) > 1
-    )
-
-
 PARTS = (
     Part("Overview", "overview.md.jinja"),
-    Part("Example predictions", "example_predictions.md.jinja", _has_examples),
+    Part("Example predictions", "example_predictions.md.jinja", lambda report, head: bool(report.examples(head))),
     Part("Results", "results.md.jinja"),
-    Part("Accuracy per class", "class_accuracy.md.jinja", _has_classes),
+    Part("Accuracy per class", "class_accuracy.md.jinja", lambda report, head: bool(report.class_accuracies(head))),
     Part("Inputs and outputs", "interface.md.jinja"),
     Part("Verification", "verification.md.jinja"),
     Part("Compatibility", "requirements.md.jinja"),

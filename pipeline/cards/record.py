@@ -137,10 +137,10 @@ class Record:
     @property
     def sample(self) -> str | None:
         """The public address of a picture for snippets, the first example prediction; None where none is published."""
-        measured = self.report.accuracy.measured
-        if measured is None or not measured.examples:
+        first = next(iter(self.report.examples(Head.CLASSIFICATION)), None)
+        if first is None:
             return None
-        return f"{self.facts.hub_url}/{self.facts.handle(Head.CLASSIFICATION)}/examples/{measured.examples[0].file}"
+        return f"{self.facts.hub_url}/{self.facts.handle(Head.CLASSIFICATION)}/examples/{first.file}"
 
     @property
     def recipe(self) -> str | None:

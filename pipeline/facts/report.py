@@ -17,7 +17,7 @@ from pipeline.base.json_files import load_json
 from pipeline.base.strict_json import STRICT, parse_json
 from pipeline.base.verdict import Verdict
 from pipeline.base.verification import Verification
-from pipeline.facts.accuracy import Accuracy, Reported
+from pipeline.facts.accuracy import Accuracy, ClassAccuracy, ExamplePrediction, Reported
 from pipeline.facts.checks import Comparison, ModuleReport
 
 # 1 had no number, the measured accuracy beside the gate, and "" as the head of rungs about both; 2 did not say how the
@@ -169,6 +169,17 @@ class Report:
         return tuple(
             rung for rung in self.ladder if rung.head in (head, None) and rung.rung not in ("accuracy", "label_order")
         )
+
+    def examples(self, head: Head) -> tuple[ExamplePrediction, ...]:
+        """Returns the example predictions that the pages of a module show; a feature extractor's show none."""
+        measured = self.accuracy.measured
+        return measured.examples if measured and head is Head.CLASSIFICATION else ()
+
+    def class_accuracies(self, head: Head) -> tuple[ClassAccuracy, ...]:
+        """Returns the accuracies of classes that the pages of a module show; none where the images have one class."""
+        measured = self.accuracy.measured
+        classes = measured.per_class if measured and head is Head.CLASSIFICATION else ()
+        return classes if len(classes) > 1 else ()
 
     @property
     def quoted(self) -> Reported | None:

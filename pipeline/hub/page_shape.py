@@ -89,8 +89,7 @@ def _tab_section(section: list[Token]) -> list[Token]:
     """Returns a section with a block around its subsections and around each of them; with less than two, as it is."""
     if section[0].tag != "h2":
         return section
-    level = 3
-    starts = [at for at in range(3, len(section)) if _is_heading(section[at], level)]
+    starts = [at for at in range(3, len(section)) if _is_heading(section[at], 3)]
     if len(starts) < 2:
         return section
     shaped = [*section[: starts[0]], _raw('<div class="tabs">\n')]
