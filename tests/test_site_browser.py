@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from pipeline.accuracy.predictions import of_logits
 from pipeline.base.verification import Verification
@@ -278,7 +278,7 @@ def test_of_many_rows_the_first_are_shown(browser: Browser, hub: Path, tmp_path:
         page.get_by_role("columnheader", name="Parameters").get_by_role("button").click()
         page.get_by_role("columnheader", name="Parameters").get_by_role("button").click()
         page.locator("tbody tr").first.get_by_text("M119", exact=True).wait_for()
-        assert len(titles(page)) == 50
+        expect(page.locator(ROWS)).to_have_count(50)  # the last of them follow when the first are painted
         page.get_by_label("Search").fill("m10")
         wait_for_count(page, "10 of 120")
         assert len(titles(page)) == 10
@@ -400,7 +400,7 @@ def test_models_are_compared_side_by_side(browser: Browser, address: str) -> Non
         page.get_by_label("Compare ViT-Mini4 on Fashion-MNIST").check()
         page.reload()  # the address keeps the choice
         wait_for_count(page, "2")
-        assert page.get_by_label("Compare ViT-S16").is_checked()
+        expect(page.get_by_label("Compare ViT-S16")).to_be_checked()
         bar.get_by_role("link", name="Compare").click()
         page.wait_for_url("**/site/compare.html#models=**")
         heads = page.locator("table.comparison thead th > a").all_inner_texts()
@@ -412,7 +412,7 @@ def test_models_are_compared_side_by_side(browser: Browser, address: str) -> Non
         page.get_by_text("Choose two to four models").wait_for()
         page.get_by_role("link", name="Add or change models").click()
         wait_for_count(page, "2")
-        assert page.get_by_label("Compare ViT-Mini4 on Fashion-MNIST").is_checked()
+        expect(page.get_by_label("Compare ViT-Mini4 on Fashion-MNIST")).to_be_checked()
 
 
 def test_at_most_four_models_are_compared(browser: Browser, hub: Path, tmp_path: Path) -> None:
@@ -474,7 +474,7 @@ def test_a_dense_plot_shows_which_models_match(browser: Browser, hub: Path, tmp_
         assert (matches.get_attribute("d") or "").count("M") >= 1
         page.get_by_label("Search").fill("")
         wait_for_count(page, "150")
-        assert matches.get_attribute("d") == ""
+        expect(matches).to_have_attribute("d", "")  # drawn when the rows are painted
 
 
 def test_a_publishers_page_lists_and_searches_its_models_alone(browser: Browser, address: str) -> None:
@@ -534,7 +534,7 @@ def test_buttons_copy_handle_and_snippets(browser: Browser, address: str, hub: P
         ):
             page.get_by_role("button", name=name).first.click()
             wait_until(page, "text => navigator.clipboard.readText().then((copied) => copied === text)", expected)
-        assert page.get_by_role("button", name="Copied").count() == 3
+        expect(page.get_by_role("button", name="Copied")).to_have_count(3)
         page.clock.run_for(2000)
         assert page.get_by_role("button", name="Copied").count() == 0
 
@@ -551,7 +551,7 @@ def test_everything_is_there_without_script(browser: Browser, address: str) -> N
         assert not page.locator("#modelFilters").is_visible()
         assert page.get_by_role("button").count() == 0
         page.get_by_role("link", name="ViT-S16").first.click()
-        assert page.get_by_role("heading", level=1).inner_text() == "ViT-S16"
+        expect(page.get_by_role("heading", level=1)).to_have_text("ViT-S16")
         assert page.get_by_role("heading", name="Files", exact=True).is_visible()
         page.locator("pre").last.wait_for()
 
@@ -571,11 +571,11 @@ def test_it_works_from_a_disk(browser: Browser, hub: Path) -> None:
         page.get_by_label("Search").fill("")
         wait_for_count(page, "2")
         page.get_by_role("link", name="ViT-Mini4 on Fashion-MNIST").first.click()
-        assert page.get_by_role("heading", level=1).inner_text() == "ViT-Mini4 on Fashion-MNIST"
+        expect(page.get_by_role("heading", level=1)).to_have_text("ViT-Mini4 on Fashion-MNIST")
         assert page.locator("main img").first.evaluate("image => image.naturalWidth") > 0
         page.get_by_role("navigation", name="Breadcrumbs").get_by_role("link", name="demo").click()
         page.get_by_role("link", name="ViT-Mini4 on Fashion-MNIST").nth(2).click()
-        assert page.url.endswith("/vit-publisher/vit_demo_fe/2.html")
+        page.wait_for_url("**/vit-publisher/vit_demo_fe/2.html")
 
 
 def test_texts_of_strangers_run_nothing(browser: Browser, hub: Path, tmp_path: Path) -> None:
