@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,6 +32,23 @@ assert all(re.search("key.bias", name) for name in still), still
 def code_blocks(page: str, language: str = "python") -> list[str]:
     """Returns the code of a page in Markdown, block by block."""
     return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def blocks_of(page: str, language: str = "python", section: str = "") -> list[str]:
+    """Returns the code of a page of this repository, such as docs/web.md, block by block.
+
+    Tests that run a page's blocks take them from here: tests/docs/test_blocks.py looks for these calls.
+
+    Args:
+        page: its path.
+        language: which blocks; those in lists come without their indentation.
+        section: the heading (##) that they stand under; "" for the whole page.
+    """
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if section:
+        (text,) = (part for part in re.split(r"^## ", text, flags=re.MULTILINE) if part.startswith(f"{section}\n"))
+    blocks = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for _, block in blocks]
 
 
 def tuning(blocks: list[str]) -> list[str]:

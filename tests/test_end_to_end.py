@@ -30,6 +30,7 @@ from tests.server.harness import running
 from tests.serving.stand_in import load_models, stand_in
 from tests.snippets import (
     accuracies,
+    blocks_of,
     code_blocks,
     run_scripts,
     run_shell,
@@ -43,6 +44,7 @@ from tests.snippets import (
 pytestmark = pytest.mark.slow
 
 DEMO = ROOT / "model_cards/demo"
+README_HANDLE = "http://localhost:8080/vit-publisher/vit_demo_classification/2"
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,12 @@ def demo_hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     `make test` compiles quickly; `make check-full` as users do.
     """
     folder = tmp_path_factory.mktemp("demo")
+    publish, _ = re.findall(r"^make (.*?) +#", blocks_of("README.md", "sh")[0], re.MULTILINE)
     (folder / "hub").mkdir()
     with serving_folder(folder / "hub") as address:
         done = make(
             ROOT,
-            "publish",
-            "MODEL=vit_demo",
+            *publish.split(),
             f"ARTIFACTS={folder}/artifacts",
             f"HUB={folder}/hub",
             f"HUB_URL={address}",
@@ -246,7 +248,7 @@ def test_the_guide_to_fine_tuning_reaches_the_accuracies_that_it_states(
     demo_hub: Hub, library: str, tmp_path: Path
 ) -> None:
     page = (ROOT / "docs/fine_tuning.md").read_text(encoding="utf-8")
-    images, keras, use, tf_keras = code_blocks(page)
+    images, keras, use, tf_keras = blocks_of("docs/fine_tuning.md")
     tune, name = {"keras": (keras, "Keras 3"), "tf_keras": (tf_keras, "tf_keras")}[library]
     address = "http://localhost:8080/vit-publisher/vit_demo_fe/2"
     assert tune.count(address) == 1
@@ -272,14 +274,14 @@ def test_the_guide_to_fine_tuning_reaches_the_accuracies_that_it_states(
 def test_the_requests_of_the_guide_to_serving_are_answered(demo_hub: Hub, tmp_path: Path) -> None:
     """As printed, with the plain twin of the hub, by the stand-in for the server."""
     page = (ROOT / "docs/serving.md").read_text(encoding="utf-8")
-    download, docker, *requests = code_blocks(page, "sh")
+    download, docker, *requests = blocks_of("docs/serving.md", "sh")
     assert docker.startswith("docker run ")
     write_image(tmp_path)
     run_shell(tmp_path, download.replace("http://localhost:8080", demo_hub.address))
     with stand_in(tmp_path / "models") as address:
         answers = [run_shell(tmp_path, each.replace("http://localhost:8501", address)) for each in requests]
     health, classify, classes, files, numbers = answers
-    assert json.loads(health) == json.loads(*code_blocks(page, "json"))
+    assert json.loads(health) == json.loads(*blocks_of("docs/serving.md", "json"))
     (answer,) = json.loads(classify)["predictions"]
     assert answer["top_classes"][0] == "Bag"
     assert classes == f"{answer['top_classes']}\n"
@@ -302,7 +304,7 @@ def test_grpc_and_warm_up_of_the_guide_to_serving(demo_hub: Hub, tmp_path: Path)
 
     from tests.serving.grpc_stand_in import grpc_stand_in, predict
 
-    ask, warm_up = code_blocks((ROOT / "docs/serving.md").read_text(encoding="utf-8"))
+    ask, warm_up = blocks_of("docs/serving.md")
     folder = tmp_path / "models/vit/2"
     folder.mkdir(parents=True)
     with tarfile.open(demo_hub.folder / "vit-publisher/vit_demo_classification/2/plain.tar.gz") as archive:
@@ -451,7 +453,7 @@ def test_gradients_equal_those_of_the_jax_model_and_a_step_lowers_the_loss(
 
 
 def test_tensorflow_hub_loads_from_the_server(published: Path, tmp_path: Path) -> None:
-    """By handle, by handle without a version, and as a tarball from our server and from a static one."""
+    """By handle, also without a version, as a tarball from our server and from a static one, and as the README does."""
     import tensorflow_hub
     from tensorflow_hub.uncompressed_module_resolver import HttpUncompressedFileResolver
 
@@ -467,9 +469,14 @@ def test_tensorflow_hub_loads_from_the_server(published: Path, tmp_path: Path) -
                 f"{static}/tester/mini_classification/1.tar.gz",
             )
         ]
+        (load,) = blocks_of("README.md")
+        assert load.count(README_HANDLE) == 1
+        variables: dict[str, Any] = {}
+        exec(load.replace(README_HANDLE, f"{module}/1"), variables)
+        outputs.append(variables["model"](images).numpy().tolist())
         location = HttpUncompressedFileResolver()._request_gcs_location(f"{module}/1?tf-hub-format=uncompressed")
     assert len(outputs[0][0]) == 3
-    assert outputs == [outputs[0]] * 4
+    assert outputs == [outputs[0]] * 5
     assert location == "gs://bucket/tester/mini_classification/1"
     cached = [path for path in (tmp_path / "tfhub").iterdir() if "." not in path.name]
     assert len(cached) == 4  # the client caches by address and never looks again, even without a version

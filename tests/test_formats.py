@@ -4,12 +4,16 @@ import json
 import re
 import runpy
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
@@ -26,8 +30,9 @@ from pipeline.runtimes.tensorflow_runs import run_modules
 from pipeline.runtimes.writing import check_target, write_formats
 from pipeline.saved_model.graph import parse
 from pipeline.saved_model.selftest import scaled
-from tests.conftest import ROOT, Stage, assert_refused, make, once
+from tests.conftest import CLASSES, Stage, assert_refused, make, once
 from tests.runtimes.test_judging import climb
+from tests.snippets import blocks_of
 
 SAVED_MODEL = (
     *("saved_model.pb", "variables/variables.data-00000-of-00001", "variables/variables.index"),
@@ -190,11 +195,39 @@ def test_the_clients_compute_what_the_module_does(written: Path, module: Module)
 
 
 def test_the_code_of_the_page_runs(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = (ROOT / "docs/formats.md").read_text()
-    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (code,) = blocks_of("docs/formats.md")
     (tmp_path / "snippet.py").write_text(code.replace("28, 28", "16, 16"))
     monkeypatch.chdir(written)
     assert runpy.run_path(str(tmp_path / "snippet.py"))["logits"].shape == (1, 3)
+
+
+def test_the_code_of_the_page_on_bfloat16_runs(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = blocks_of("docs/bfloat16.md")
+    monkeypatch.chdir(written)
+    variables: dict[str, Any] = {"images": np.zeros((1, 16, 16, 3), np.float32)}
+    exec(code, variables)
+    assert variables["logits"].shape == (1, 3)
+
+
+def test_the_code_of_the_pages_on_files_names_a_class(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of an image, by its name from inside the file: LiteRT prints all three classes, ONNX the likeliest."""
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    (litert,), (onnx,) = blocks_of("docs/litert.md"), blocks_of("docs/onnx.md")[:1]
+    (labels,) = blocks_of("docs/litert.md", "sh")
+    Image.fromarray(np.full((20, 30, 3), 200, np.uint8)).save("image.png")
+    monkeypatch.setattr(sys, "argv", ["classify.py", "model_int8.tflite", "image.png"])
+    exec(litert, {})
+    exec(onnx, {})
+    *by_litert, by_onnx = capsys.readouterr().out.splitlines()
+    names = [line.split("  ")[1] for line in by_litert]
+    assert sorted(names) == sorted(name.title() for name in CLASSES)
+    assert by_onnx in names
+    if shutil.which("unzip"):
+        done = subprocess.run(["sh", "-c", labels], capture_output=True, text=True, check=False)
+        assert done.stdout.splitlines() == [name.title() for name in CLASSES]  # its status may be 1: a prefix
 
 
 def test_without_a_member_the_files_state_no_handle(published: Path, tmp_path: Path, stage: Stage) -> None:

@@ -17,6 +17,7 @@ from tests.card_facts import cards
 from tests.conftest import ROOT, Stage, make
 from tests.pool.test_names import S16
 from tests.server.harness import running
+from tests.snippets import blocks_of
 
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -130,7 +131,7 @@ def test_the_excerpt_is_a_rendered_card(report: Report) -> None:
 
 
 def test_the_example_of_ones_own_model_is_the_demo() -> None:
-    (example,) = re.findall(r"^```yaml\n(.*?)^```$", page("members"), re.MULTILINE | re.DOTALL)
+    (example,) = blocks_of("docs/members.md", "yaml")
     assert (ROOT / "model_cards/demo/vit_demo.yaml").read_text().startswith(example)
 
 

@@ -1,8 +1,6 @@
 """Checkpoints of other programs give the same arrays as upstream's .npz of the same weights, in any kind of file."""
 
 import json
-import re
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,8 @@ from pipeline.checkpoints.section import Checkpoint
 from pipeline.download.obtain import Access
 from pipeline.model.section import Model
 from pipeline.new import Request, collect_facts
-from tests.conftest import ROOT
 from tests.fetch import fetching
+from tests.snippets import blocks_of
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +29,7 @@ MINI = Model("Mini/8", 16, 3)
 ARRAYS = counting_arrays(MINI)
 ARRAYS[POSITION][:, 0] = 0  # big_vision's class token has no position
 Arrays = dict[str, Any]
-SNIPPETS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/members.md").read_text(), re.MULTILINE | re.DOTALL)
+SAVE, PYTORCH = blocks_of("docs/members.md")
 
 
 def nest(arrays: Arrays) -> dict[str, Any]:
@@ -292,6 +290,15 @@ def test_pickles_are_refused_with_the_way_out(tmp_path: Path) -> None:
 
 
 def test_the_documented_snippet_for_pytorch_opens_no_code() -> None:
-    (torch,) = [textwrap.dedent(snippet) for snippet in SNIPPETS if "torch.load" in snippet]
-    assert "weights_only=True" in torch
-    compile(torch, "docs/members.md", "exec")  # PyTorch is no dependency
+    assert "torch.load" in PYTORCH
+    assert "weights_only=True" in PYTORCH
+    compile(PYTORCH, "docs/members.md", "exec")  # PyTorch is no dependency
+
+
+def test_the_documented_snippet_saves_the_parameters_of_flax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(SAVE, {"params": nest(ARRAYS)})
+    with np.load("mine.npz") as saved:
+        assert {name: saved[name].tobytes() for name in saved.files} == {
+            name: value.tobytes() for name, value in ARRAYS.items()
+        }

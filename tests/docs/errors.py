@@ -83,11 +83,10 @@ class Host(http.server.BaseHTTPRequestHandler):
 def load_from_a_host(place: Place) -> str:
     import tensorflow_hub
 
-    with serving(Host) as address:
+    with serving(Host) as address, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the client leaves connections of failed downloads open
         handles = [f"{address}/{code}/alice/net/1.tar.gz" for code in (404, 403, 200)]
         text = "\n".join(error_of(partial(tensorflow_hub.load, handle)) for handle in handles)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # the client leaves connections of failed downloads open
         gc.collect()
     return text
 

@@ -1,7 +1,6 @@
 """Networks of one's own: the snippets of the guide, in each library, and what is refused."""
 
 import importlib
-import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from pipeline.model.parameters import nest_parameters
 from pipeline.model.section import Model, record_section, restore_section
 from pipeline.saved_model.classes import Classes
 from tests.conftest import ROOT
+from tests.snippets import blocks_of
 
 pytestmark = pytest.mark.slow
 
@@ -34,10 +34,7 @@ EXAMPLE = ROOT / "model_cards" / "own" / "cnn.py"
 
 def snippets(heading: str) -> list[str]:
     """Returns the Python snippets of a section of the guide."""
-    text = (ROOT / "docs" / "own_networks.md").read_text()
-    section = re.split(r"^## ", text, flags=re.MULTILINE)
-    (body,) = (part for part in section if part.startswith(f"{heading}\n"))
-    return re.findall(r"```python\n(.*?)```", body, re.DOTALL)
+    return blocks_of("docs/own_networks.md", section=heading)
 
 
 @pytest.fixture

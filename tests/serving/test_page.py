@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.snippets import blocks_of
 
 PAGE = (ROOT / "docs/serving.md").read_text(encoding="utf-8")
-MODELS, BATCHING = re.findall(r"^```proto\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+MODELS, BATCHING = blocks_of("docs/serving.md", "proto")
 # BatchingParameters of tensorflow_serving/servables/tensorflow/session_bundle_config.proto, which no package has: its
 # numbers, each in a message of its own, and its lists.
 NUMBERS = {"max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads"}
