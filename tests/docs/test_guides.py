@@ -27,7 +27,7 @@ from pipeline.check import Settings, problems
 from pipeline.server.middleware import PICTURE, SECURITY, WORKER
 from pipeline.trust.roles import Role
 from tests import hubs
-from tests.conftest import ROOT, copy_project, serving
+from tests.conftest import ROOT, copy_project, make, serving
 from tests.signed_hub import sign_first, state_modules
 from tests.snippets import code_blocks, run_scripts, write_image
 from tests.trust.signed import make_keys
@@ -84,6 +84,17 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
         else:
             return
     pytest.fail("the server does not listen")
+
+
+def test_make_help_begins_with_a_page_for_each_kind_of_reader() -> None:
+    """It is the first page that each part of docs/index.md names, or that part."""
+    named = [line.split()[-1].removeprefix("docs/") for line in make(ROOT, "help").stdout.splitlines()[:4]]
+    _, *parts = re.split(r"^## (?=.)", read_page("docs/index.md"), flags=re.MULTILINE)
+    firsts = [re.findall(r"\]\(([^)]+)\)", part)[0] for part in parts]
+    anchors = [f"index.md#{part.splitlines()[0].lower()}" for part in parts]
+    assert len(parts) == 4
+    for name, first, anchor in zip(named, firsts, anchors, strict=True):
+        assert name in (first, anchor)
 
 
 # docs/using.md --------------------------------------------------------------------------------------------------------
