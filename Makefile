@@ -445,6 +445,8 @@ check-full: | $(READY) ## publish full-size members and members of every variant
 clean: ## remove what the stages made; the hub stays
 	rm -rf $(foreach folder,$(MODELS) collections .stamps,$(call quote,$A/$(folder)))
 help: ## print this
+	@printf '%-40s%s\n' 'Use a published model:' docs/using.md 'Publish your own model:' docs/publishing.md \
+	  'Your own network, proofs, reproducing:' docs/index.md#research 'Maintain a hub or this code:' docs/maintaining.md
 	@$(call list,^[a-z-]+:.*## )
 	@$(call list,^[A-Z_]+ [?]=.*##)
 	@echo; echo "Members: $(MODELS)"

@@ -15,6 +15,7 @@
 HUB = "../artifacts/hub"  # a hub's folder; or its address, such as "https://models.example/hub"
 MODEL = "vit-publisher/vit_demo_classification/2"  # a handle, as the model's page has it
 IMAGES = "../model_cards/demo/fashion_mnist_test/*/000[0-2]*.png"  # JPEG or PNG files
+ACTIVATION = "softmax"  # "sigmoid" for a model whose classes do not exclude each other: its page says which
 
 # %% [markdown]
 # ## Load the model
@@ -51,13 +52,17 @@ print(f"images of {size} x {size} pixels, signatures: {', '.join(sorted(model.si
 
 # %% [markdown]
 # TensorFlow alone loads the same folder: `tf.saved_model.load(folder)`. `hub.resolve` returns where the folder is.
-# The names of the classes are in it.
+# The names of the classes are in it, where its publisher gave them; else the classes have numbers here.
 
 # %%
 folder = hub.resolve(address)
 model = tf.saved_model.load(folder)
-with Path(folder, "assets.extra/labels.tsv").open(encoding="utf-8") as file:
-    names = [line.rstrip("\n").split("\t")[2] for line in file][1:]  # a heading, then index, key, name
+classes = model.signatures["serving_default"].structured_outputs["logits"].shape[1]
+names = [f"class {index}" for index in range(classes)]
+labels = Path(folder, "assets.extra/labels.tsv")
+if labels.exists():
+    with labels.open(encoding="utf-8") as file:
+        names = [line.rstrip("\n").split("\t")[2] for line in file][1:]  # a heading, then index, key, name
 print(f"{len(names)} classes: {', '.join(names[:5])}, ...")
 
 # %% [markdown]
@@ -73,6 +78,11 @@ def read_image(path: str) -> tf.Tensor:
     return (tf.image.resize(pixels, (size, size)) - 127.5) / 127.5
 
 
+def to_probabilities(logits: tf.Tensor) -> np.ndarray:
+    """Returns the probability of each class (images, classes)."""
+    return {"softmax": tf.nn.softmax, "sigmoid": tf.sigmoid}[ACTIVATION](logits).numpy()
+
+
 def show(axes: plt.Axes, image: np.ndarray, title: str) -> None:
     """Draws an image in [-1, 1]."""
     axes.imshow((np.asarray(image) + 1) / 2, vmin=0, vmax=1)
@@ -84,7 +94,7 @@ files = sorted(glob(IMAGES))
 if not files:
     raise FileNotFoundError(f"IMAGES = {IMAGES!r}: no such files")
 image = read_image(files[0])
-probabilities = tf.nn.softmax(model(image[tf.newaxis])[0]).numpy()
+probabilities = to_probabilities(model(image[tf.newaxis]))[0]
 top = np.argsort(-probabilities)[:5]
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.2), dpi=80, width_ratios=(1, 2))
@@ -112,7 +122,7 @@ for name, probability in zip(answer["top_classes"][0].numpy(), answer["top_proba
 
 # %%
 batch = tf.stack([read_image(path) for path in files])
-answers = tf.nn.softmax(model(batch)).numpy()  # (images, classes)
+answers = to_probabilities(model(batch))
 
 shown = np.linspace(0, len(files) - 1, min(len(files), 12)).astype(int)
 figure, grid = plt.subplots(2, 6, figsize=(9, 3.8), dpi=80, layout="constrained")
@@ -143,9 +153,9 @@ def occlude(image: np.ndarray) -> tuple[np.ndarray, int]:
     covered = np.repeat(image[np.newaxis], len(corners), axis=0)
     for number, (y, x) in enumerate(corners):
         covered[number, y : y + side, x : x + side] = image.mean(axis=(0, 1))
-    probabilities = tf.nn.softmax(model(image[np.newaxis])[0]).numpy()
+    probabilities = to_probabilities(model(image[np.newaxis]))[0]
     predicted = int(probabilities.argmax())
-    drops = probabilities[predicted] - tf.nn.softmax(model(covered)).numpy()[:, predicted]
+    drops = probabilities[predicted] - to_probabilities(model(covered))[:, predicted]
     total, count = np.zeros((size, size)), np.zeros((size, size))
     for (y, x), drop in zip(corners, drops, strict=True):
         total[y : y + side, x : x + side] += drop

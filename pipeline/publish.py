@@ -12,6 +12,7 @@ Every file is written after those that it names, so that whoever stops publish l
 """
 
 import argparse
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -35,7 +36,7 @@ from pipeline.facts.accuracy import ExamplePrediction
 from pipeline.facts.collection import FILE as COLLECTION_FILE
 from pipeline.facts.collection import Collection, Module, Publisher, collection_of
 from pipeline.facts.formats import REPORT, Formats, load_formats
-from pipeline.facts.report import Plot, Report, load_report, with_recorded_arrays
+from pipeline.facts.report import Plot, Report, load_report, report_text, with_recorded_arrays
 from pipeline.hub import svg, website
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, read_module
 from pipeline.hub.folder import hub_folder, locked, read_index, write_index
@@ -85,6 +86,11 @@ class Outputs:
     build: Build | None = None
     signers: "Sequence[Signer]" = ()
     formats: Formats | None = None
+
+    @property
+    def report_file(self) -> bytes:
+        """The content of report.json as it is published: it says of the weights what the cards do."""
+        return report_text(self.report).encode()
 
 
 @dataclass(frozen=True)
@@ -189,8 +195,7 @@ def read_packed(outputs: Outputs, head: Head, handle: str, plots: Mapping[Plot, 
     examples = read_examples(outputs.folder, outputs.report, head)
     where = Path(outputs.collection.name, COLLECTION_FILE)
     require_images_license(len(examples), outputs.collection.images_license, where)
-    report = (outputs.folder / "report.json").read_bytes()
-    return Packed(head, handle, source, text, plots, examples, report, pages, formats)
+    return Packed(head, handle, source, text, plots, examples, outputs.report_file, pages, formats)
 
 
 def make_statements(outputs: Outputs, modules: Sequence[Packed], hub: Path) -> dict[str, Statement]:
@@ -202,9 +207,9 @@ def make_statements(outputs: Outputs, modules: Sequence[Packed], hub: Path) -> d
     if outputs.build is None:
         return {}
     refuse_other_lock(outputs.build, hub)
-    report, report_sha256 = outputs.report, sha256_of(outputs.folder / "report.json")
+    report, digest = outputs.report, hashlib.sha256(outputs.report_file).hexdigest()
     return {
-        module.handle: make_statement(module.handle, module.head, module.sha256, outputs.build, report, report_sha256)
+        module.handle: make_statement(module.handle, module.head, module.sha256, outputs.build, report, digest)
         for module in modules
     }
 

@@ -14,9 +14,10 @@ from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of
 from pipeline.base.heads import Head
 from pipeline.base.stored_names import plain_path
+from pipeline.base.verification import Verification
 from pipeline.facts.accuracy import Reported
 from pipeline.facts.collection import Collection, Module, Publisher, Reference
-from pipeline.facts.report import Plot, Report, load_report
+from pipeline.facts.report import Plot, Report, load_report, with_recorded_arrays
 from pipeline.hub.folder import hub_folder
 from pipeline.package import package
 from pipeline.publish import Outputs, check_measured, publish_collection, publish_member
@@ -164,6 +165,19 @@ def test_an_entry_tells_quoted_from_measured(member: Path, hub: Path) -> None:
     entry = json.loads((hub / "index.json").read_text())["modules"]["tester/mini_classification/1"]
     assert entry["quoted"] == dataclasses.asdict(reported)
     assert "measured" not in entry
+
+
+def test_the_report_that_is_published_says_of_the_weights_what_the_cards_do(member: Path, hub: Path) -> None:
+    """A lock file may have come after the report, as it does when a checkpoint that was brought is downloaded later."""
+    checkpoint = dataclasses.replace(REPORT.checkpoint, verification=Verification.UNVERIFIED)
+    path = member / "report.json"
+    write_report(path, dataclasses.replace(load_report(path), checkpoint=checkpoint))
+    recorded = with_recorded_arrays(load_report(path), checkpoint.arrays_sha256)
+    publish_member(Outputs("mini", MODULE, COLLECTION, member, recorded), hub, member / "published.json")
+    for head in Head:
+        published = load_report(hub / f"tester/mini_{head}/1/report.json")
+        assert published == recorded != load_report(path)
+        assert published.checkpoint.verification is Verification.DOWNLOADED
 
 
 def test_plots_are_published_beside_each_card_and_follow_the_report(member: Path, hub: Path) -> None:

@@ -152,13 +152,12 @@ def read_formats(path: Path, member: str, report: Report) -> Formats:
     Raises:
         Fault: where it is none, or of another member or of other SavedModels than the report.
     """
-    formats, repair = load_formats(path), "run make formats again"
+    formats = load_formats(path)
     if formats.member != member:
-        raise Fault(f"{path}: the formats of {formats.member!r}, expected those of {member!r}; {repair}")
-    for head, content in formats.contents.items():
-        if (expected := report.modules[head].content_sha256) != content:
-            text = f"made from a {head.noun} with the digest {content[:16]}, but the report is of {expected[:16]}"
-            raise Fault(f"{path}: {text}; {repair}")
+        expected = f"expected those of {member!r}; run make formats again"
+        raise Fault(f"{path}: the formats of {formats.member!r}, {expected}")
+    for head in formats.contents:
+        formats.refuse_other_model(head, report.modules[head].content_sha256, path)
     return formats
 
 

@@ -149,6 +149,20 @@ class Formats:
         """The formats of a module that have files."""
         return tuple(report for report in self.modules.get(head, ()) if report.files)
 
+    def refuse_other_model(self, head: Head, content: str, where: Path) -> None:
+        """Raises a Fault that names the file where a module's formats were made from another SavedModel.
+
+        Args:
+            head: which of the member's modules.
+            content: the digest of the SavedModel that was validated.
+            where: the path of formats.json, which begins the message.
+        """
+        if (made_from := self.contents.get(head)) != content:
+            raise Fault(
+                f"{where}: the formats of {head} were made from another model than was validated: content {made_from}"
+                f" there, {content} in report.json; run make formats again"
+            )
+
 
 def formats_text(formats: Formats) -> str:
     """Returns the content of formats.json."""

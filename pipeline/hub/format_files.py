@@ -49,11 +49,7 @@ def read_module_formats(outputs: Path, head: Head, formats: Formats | None, cont
     if formats is None or head not in formats.modules:
         return ModuleFormats()
     where, folder = outputs / REPORT, outputs / FOLDER / head
-    if (made_from := formats.contents.get(head)) != content:
-        raise Fault(
-            f"{where}: the formats of {head} were made from another model than was validated: content {made_from}"
-            f" there, {content} in report.json; run make formats again"
-        )
+    formats.refuse_other_model(head, content, where)
     reports = formats.published(head)
     left_out = tuple(report for report in formats.modules[head] if not report.files)
     files = {file.path: file for report in reports for file in report.files}
