@@ -28,8 +28,10 @@ from benchmarks.fresh_install import HANDLE, ROOT, publish_demo, run
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 
-SOURCES = ("pipeline", "templates", "model_cards/vit", "model_cards/labels")
-SOURCE_FILES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
+SOURCES = ("pipeline", "templates", "docs", "model_cards/vit", "model_cards/labels")
+SOURCE_FILES = (
+    "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", "benchmarks/README.md",
+)  # fmt: skip
 LIGHT = "serve,trust"
 HEAVY = ("tensorflow", "jax", "jaxlib", "flax", "numpy")
 DEMO = ROOT / "model_cards/demo"
@@ -40,7 +42,8 @@ def copy_sources(folder: Path) -> None:
     for name in SOURCES:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in SOURCE_FILES:
-        shutil.copy(ROOT / name, folder)
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
 
 
 def build(folder: Path, *options: str) -> Path:

@@ -35,7 +35,10 @@ CLASSES = ("red", "green", "blue")
 # optimizations, a gradient in a quarter of the time. `make check-full` publishes the demo, and others, as users do.
 QUICK_XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 # The files that make needs; copy_project() copies them.
-PROJECT = ("Makefile", "setup.mk", "pipeline", "templates", "requirements.lock", "pyproject.toml")
+PROJECT = (
+    "Makefile", "setup.mk", "pipeline", "templates", "requirements.lock", "pyproject.toml", "docs", "CHANGELOG.md",
+    "benchmarks/README.md",
+)  # fmt: skip
 
 MEMBER = """\
 checkpoint:
@@ -192,6 +195,7 @@ def copy_project(folder: Path) -> Path:
     folder.mkdir(parents=True)
     for name in PROJECT:
         source = ROOT / name
+        (folder / name).parent.mkdir(exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, folder / name)
         else:
