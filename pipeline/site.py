@@ -4,9 +4,9 @@
 
 writes index.html, <publisher>/<publisher>.html, <publisher>/collections/<name>/1.html,
 <publisher>/<module>/<version>.html, 404.html, feed.xml, sitemap.xml, and site/ with further pages of lists, the shared
-style sheet, scripts and icon. Links are relative, so the pages work on any static host, under any path, and from a
-disk. A page is written again only when its content or the code that renders it has changed: site/pages.json has a
-digest of both for each page.
+style sheet, scripts and icon, and the project's documentation in site/docs/. Links are relative, so the pages work on
+any static host, under any path, and from a disk. A page is written again only when its content or the code that renders
+it has changed: site/pages.json has a digest of both for each page.
 """
 
 import argparse

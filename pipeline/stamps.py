@@ -37,6 +37,7 @@ from pipeline.dag import members, receipts, weights
 from pipeline.dag.digests import Digests, Stamps, digest_texts
 from pipeline.dag.settings import Settings, check_collections, check_environment
 from pipeline.hub.folder import hub_folder
+from pipeline.hub.guides import find_guides
 from pipeline.hub.settings import public_url
 
 STAGES = ("fetch", "convert", "validate", "member_formats", "card", "collection", "package", "publish")
@@ -51,7 +52,7 @@ def write_code(stamps: Stamps) -> None:
     templates = ROOT / "templates"
     kinds = ("*.jinja", "*.json", "*.yaml", "plots/*.jinja")
     stamps.write("templates", digest_texts((path for kind in kinds for path in templates.glob(kind)), templates))
-    stamps.write("site", digest_texts((templates / "site").iterdir(), templates))
+    stamps.write("site", digest_texts([*(templates / "site").iterdir(), *find_guides().files], ROOT))
     stamps.write("requirements", sha256_of(ROOT / "requirements.lock"))
 
 

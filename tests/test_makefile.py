@@ -272,7 +272,8 @@ def test_an_incomplete_hub_is_completed(tree: Path, names: tuple[str, ...]) -> N
     assert make(tree, "-q", *ALL).returncode == 0
 
 
-def test_the_websites_templates_publish_again_and_nothing_else(tree: Path) -> None:
-    with (tree / "templates/site/style.css").open("a") as sheet:
-        sheet.write("/* changed */\n")
+@pytest.mark.parametrize("path", ["templates/site/style.css", "docs/formats.md"])
+def test_the_websites_templates_and_guides_publish_again_and_nothing_else(tree: Path, path: str) -> None:
+    with (tree / path).open("a") as stream:
+        stream.write("/* changed */\n")
     assert planned(tree) == {("publish", name) for name in ("mini", "rati", "tiny")}

@@ -19,6 +19,7 @@ from pipeline.facts.accuracy import Reported
 from pipeline.facts.collection import Collection, Module, Publisher, Reference
 from pipeline.facts.report import Plot, Report, load_report, with_recorded_arrays
 from pipeline.hub.folder import hub_folder
+from pipeline.hub.guides import find_guides
 from pipeline.package import package
 from pipeline.publish import Outputs, check_measured, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
@@ -122,6 +123,8 @@ def test_layout_index_and_receipt_agree(member: Path, hub: Path) -> None:
         "404.html",
         "sitemap.xml",
         "feed.xml",
+        *find_guides().pages.values(),
+        *find_guides().pictures.values(),
     }
     index = json.loads((hub / "index.json").read_text())
     assert index["modules"] == receipt["published"]

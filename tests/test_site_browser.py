@@ -16,6 +16,7 @@ from pipeline.contact_sheet import contact_sheet
 from pipeline.hub import website
 from pipeline.hub.entries import PublishedFile, Quoted
 from pipeline.hub.folder import read_index
+from pipeline.hub.guides import FOLDER, INDEX, find_guides
 from pipeline.hub.index import Index
 from pipeline.hub.withdrawing import deprecate, yank
 from pipeline.images.labels import Label
@@ -177,6 +178,49 @@ def test_plots_are_shown_whole_on_a_phone(browser: Browser, address: str) -> Non
             box = plot.bounding_box()
             assert box is not None
             assert box["x"] + box["width"] <= PHONE[0]
+
+
+@pytest.mark.parametrize("name", ["index", "formats", "fine_tuning"])
+def test_axe_finds_nothing_in_the_documentation(browser: Browser, address: str, name: str) -> None:
+    with open_page(browser, f"{address}/{FOLDER}/{name}.html") as page:
+        for scheme, (width, height) in itertools.product(SCHEMES, (DESKTOP, PHONE)):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": height})
+            assert find_violations(page) == [], (scheme, width)
+
+
+def test_every_page_of_the_documentation_fits_a_phone(browser: Browser, hub: Path) -> None:
+    """Long words and wide tables scroll in their boxes."""
+    with open_page(browser, f"{hub.as_uri()}/{INDEX}", (390, 800)) as page:
+        for path in find_guides().paths:
+            page.goto(f"{hub.as_uri()}/{path}")
+            page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+            for size in ((390, 800), SMALL_PHONE):
+                assert find_overflow(page, size) <= 0, (path, size)
+
+
+def test_the_documentation_is_read_from_a_disk_without_script(browser: Browser, hub: Path) -> None:
+    with open_page(browser, f"{hub.as_uri()}/{MODULE}", PHONE, script=False) as page:
+        page.get_by_role("banner").get_by_role("link", name="Documentation").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Documentation")
+        page.locator("main").get_by_role("link", name="Formats", exact=True).click()
+        page.locator("summary").get_by_text("On this page").click()
+        page.locator("details").get_by_role("link", name="How to call each").click()
+        page.wait_for_url("**/site/docs/formats.html#how-to-call-each")
+        expect(page.get_by_role("heading", name="How to call each")).to_be_in_viewport()
+        page.get_by_role("navigation", name="Breadcrumbs").get_by_role("link", name="Documentation").click()
+        page.wait_for_url("**/site/docs/index.html")
+
+
+def test_the_contents_of_a_guide_stand_beside_it_or_are_folded_above_it(browser: Browser, hub: Path) -> None:
+    with open_page(browser, f"{hub.as_uri()}/{FOLDER}/formats.html") as page:
+        beside, above = page.get_by_role("navigation", name="On this page"), page.locator(".folded-contents")
+        expect(beside).to_be_visible()
+        expect(above).to_be_hidden()
+        page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+        expect(beside).to_be_hidden()
+        expect(above).to_be_visible()
+        assert page.locator("main .code .copy").count() == page.locator("main .code").count() > 0
 
 
 def test_axe_reports_violations(browser: Browser, address: str) -> None:

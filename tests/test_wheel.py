@@ -45,7 +45,7 @@ class Wheel:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
     folder = tmp_path_factory.mktemp("wheel")
-    path = build(folder / "sources", "--wheel")
+    path = build(folder / "sources")  # from the source archive, which must have all of it, too
     installed = folder / "installed"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile"]
     subprocess.run([*pip, "--target", installed, path], check=True)
@@ -58,7 +58,7 @@ def packed(folder: str, pattern: str = "*", below: str = "pipeline/") -> set[str
     return {f"{below}{path.relative_to(ROOT).as_posix()}" for path in paths}
 
 
-def test_the_wheel_has_the_code_the_templates_and_the_labels_and_nothing_else(wheel: Wheel) -> None:
+def test_the_wheel_has_the_code_the_templates_the_labels_and_the_documentation_and_nothing_else(wheel: Wheel) -> None:
     with zipfile.ZipFile(wheel.path) as archive:
         held = set(archive.namelist())
     about = f"vit_publisher-{VERSION}.dist-info"
@@ -67,8 +67,21 @@ def test_the_wheel_has_the_code_the_templates_and_the_labels_and_nothing_else(wh
     assert len(labels) > 3
     templates = packed("templates")
     assert {"pipeline/templates/site/hub.js", "pipeline/templates/site/base.html.jinja"} < templates
-    assert {name for name in held if not name.startswith(f"{about}/")} == code | templates | labels
+    documentation = packed("docs") | {"pipeline/CHANGELOG.md", "pipeline/benchmarks/README.md"}
+    assert {"pipeline/docs/index.md", "pipeline/docs/start-page.png"} < documentation
+    assert {name for name in held if not name.startswith(f"{about}/")} == code | templates | labels | documentation
     assert f"{about}/licenses/LICENSE" in held
+
+
+def test_it_finds_its_own_documentation(wheel: Wheel) -> None:
+    code = "from pipeline.hub.guides import find_guides; print(*find_guides().files, sep='\\n')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=wheel.path.parent, env=wheel.environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    files = [Path(line) for line in done.stdout.splitlines()]
+    assert len(files) > 30
+    assert all(file.is_file() and file.is_relative_to(wheel.installed / "pipeline") for file in files)
 
 
 def test_its_metadata_is_valid_and_what_all_commands_need_is_light(wheel: Wheel) -> None:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.hub import catalogue
+from pipeline.hub import catalogue, guides
 from pipeline.hub.catalogue import catalogue_text, list_formats, split_pages
 from pipeline.hub.entries import ModuleEntry
 from pipeline.hub.feed import FEED, SITEMAP, list_addresses, list_releases
@@ -173,7 +173,8 @@ class Lists:
             yield Page(FEED, "feed.xml.jinja", inputs, lambda: facts)
         publishers = (f"{publisher}/{publisher}" for publisher in self.index.publishers)
         names = (*self.index.modules, *self.index.collections, *publishers)
-        addresses = list_addresses(self.url, (f"{name}.html" for name in names), START)
+        paths = (*(f"{name}.html" for name in names), *guides.find_guides().pages.values())
+        addresses = list_addresses(self.url, paths, START)
         yield Page(SITEMAP, "sitemap.xml.jinja", repr(addresses), lambda: {"addresses": addresses})
 
     def publisher_pages(self, publisher: str) -> tuple[ModelList, list[Page]]:

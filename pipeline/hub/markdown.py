@@ -1,4 +1,4 @@
-"""Renders cards and other Markdown pages as HTML: title, first paragraph, body and headings.
+"""Renders cards, guides and other Markdown pages as HTML: title, first paragraph, body and headings.
 
 CommonMark and tables, by markdown-it-py. HTML comments, which have TensorFlow Hub's metadata, are read and not shown;
 other HTML is shown as text. markdown-it-py makes no links of javascript:, vbscript:, file: and data: addresses.
@@ -9,7 +9,7 @@ import functools
 import keyword
 import posixpath
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -20,9 +20,10 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from pipeline.cards.page import NOTEBOOK_BADGE, is_elsewhere, parse_page, split_comments
-from pipeline.hub.page_shape import RAW, shape, text_of
+from pipeline.hub.page_shape import RAW, mark_tables, shape, text_of
 
 RESERVED = ("main", "the-trial", "the-plots", "the-formats", "the-changes", "the-files")  # ids in the templates
+GUIDE_RESERVED = ("main",)  # those in the template of a guide
 # The tokens of a snippet to highlight. A full lexer would take longer than the rest of the page.
 _PYTHON = re.compile(
     r"(?P<comment>\#[^\n]*)"
@@ -54,6 +55,7 @@ class Document:
         headings: of the body, in order.
         metadata: the comments `<!-- name: value -->`; where a name is repeated, the first.
         images: the addresses of the body's images, as written.
+        id: of the title, for links; "" where the template gives it none.
     """
 
     title: str
@@ -63,6 +65,7 @@ class Document:
     headings: tuple[Heading, ...]
     metadata: dict[str, str]
     images: frozenset[str]
+    id: str = ""
 
 
 def _html(self: object, tokens: Sequence[Token], index: int, *_: object) -> str:
@@ -88,7 +91,7 @@ def _fence(self: object, tokens: Sequence[Token], index: int, *_: object) -> str
     token = tokens[index]
     language = token.info.split()[0] if token.info.split() else "text"
     code = _highlight(token.content) if language == "python" else escapeHtml(token.content)
-    label = escapeHtml(f"Code, {language}")
+    label = "Diagram, as text in Mermaid's language" if language == "mermaid" else escapeHtml(f"Code, {language}")
     return f'<div class="code"><pre tabindex="0" role="group" aria-label="{label}"><code>{code}</code></pre></div>\n'
 
 
@@ -150,15 +153,25 @@ def _take(tokens: list[Token], kind: str, tag: str) -> Token | None:
     return inline
 
 
+def _slug(text: str) -> str:
+    """Returns a heading as the id of a section of a card."""
+    return re.sub(r"\W+", "-", text.lower()).strip("-")
+
+
+def _github_slug(text: str) -> str:
+    """Returns a heading as the id that GitHub gives it."""
+    return re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-")
+
+
 class _Ids:
     """Gives out ids made of a text, each once: "usage", "usage-1", ..."""
 
-    def __init__(self) -> None:
-        self._used = {*RESERVED}
+    def __init__(self, slug_of: Callable[[str], str] = _slug, reserved: Collection[str] = RESERVED) -> None:
+        self._slug_of, self._used = slug_of, {*reserved}
         self._numbers: dict[str, int] = {}
 
     def unique(self, text: str) -> str:
-        name = slug = re.sub(r"\W+", "-", text.lower()).strip("-") or "section"
+        name = slug = self._slug_of(text) or "section"
         while name in self._used:
             self._numbers[slug] = self._numbers.get(slug, 0) + 1
             name = f"{slug}-{self._numbers[slug]}"
@@ -166,10 +179,9 @@ class _Ids:
         return name
 
 
-def _anchor(tokens: Sequence[Token]) -> list[Heading]:
+def _anchor(tokens: Sequence[Token], ids: _Ids) -> list[Heading]:
     """Gives each heading a unique id, and each table the name of the heading above it; returns the headings."""
     headings: list[Heading] = []
-    ids = _Ids()
     for index, token in enumerate(tokens):
         if token.type == "heading_open":
             text = text_of(tokens[index + 1])
@@ -224,6 +236,44 @@ def _relink(tokens: Sequence[Token], folder: str, pages: Collection[str]) -> lis
     return images
 
 
+def _redirect(tokens: Sequence[Token], resolve: Callable[[str], str | None]) -> None:
+    """Points links and pictures of a guide at the website; what has no address there stays as text."""
+    for block in tokens:
+        kept: list[Token] = []
+        dropped = ""  # the address of the link that is dropped
+        start = 0  # of its text
+        for child in block.children or ():
+            if child.type == "image":
+                address = resolve(str(child.attrs["src"]))
+                child.attrSet("src", address or "")
+                kept.append(child if address else Token("text", "", 0, content=child.content))
+            elif child.type == "link_open" and (address := resolve(str(child.attrs["href"]))) is None:
+                dropped, start = unquote(str(child.attrs["href"])), len(kept)
+            elif child.type == "link_close" and dropped:
+                kept += _name_file(dropped, "".join(each.content for each in kept[start:]))
+                dropped = ""
+            else:
+                if child.type == "link_open":
+                    child.attrSet("href", str(address))
+                kept.append(child)
+        if block.children:
+            block.children = kept
+
+
+def _name_file(address: str, text: str) -> list[Token]:
+    """Returns what follows the text of a link that leads to a file of the project alone: the file's path."""
+    path = posixpath.normpath(urlsplit(address).path)
+    while path.startswith("../"):
+        path = path.removeprefix("../")
+    if path in text or posixpath.basename(path) == text:
+        return []
+    return [
+        Token("text", "", 0, content=" ("),
+        Token("code_inline", "code", 0, content=path),
+        Token("text", "", 0, content=")"),
+    ]
+
+
 def publisher_name(text: str) -> str:
     """Returns the publisher's name from its page, where TF-Hub has the description; "" without one."""
     tokens = _parser().parse(parse_page(text).description)
@@ -254,7 +304,7 @@ def render_page(
     _link_external_pictures(tokens)
     images = _relink(tokens, posixpath.dirname(path), pages)
     lede = _take(tokens, "paragraph_open", "p")
-    headings = _anchor(tokens)
+    headings = _anchor(tokens, _Ids())
     at = _find_section(tokens, split)
     lead, tokens = shape(tokens[:at]), shape(tokens[at:])
     return Document(
@@ -265,6 +315,35 @@ def render_page(
         headings=tuple(headings),
         metadata=metadata,
         images=frozenset(images),
+    )
+
+
+def render_guide(text: str, resolve: Callable[[str], str | None]) -> Document:
+    """Renders a page of the documentation, with the ids that GitHub gives its headings.
+
+    Args:
+        text: the page.
+        resolve: returns where a link or a picture leads on the website; None where it has no address there.
+    """
+    parser = _parser()
+    tokens = parser.parse(text)
+    heading, ids = _take(tokens, "heading_open", "h1"), _Ids(_github_slug, GUIDE_RESERVED)
+    title = text_of(heading) if heading else ""
+    _link_external_pictures(tokens)
+    _redirect(tokens, resolve)
+    lede = _take(tokens, "paragraph_open", "p")
+    name = ids.unique(title)
+    headings = _anchor(tokens, ids)
+    mark_tables(tokens)
+    return Document(
+        title=title,
+        lede=str(parser.renderer.render([lede], parser.options, {})) if lede else "",
+        lead="",
+        body=str(parser.renderer.render(tokens, parser.options, {})),
+        headings=tuple(headings),
+        metadata={},
+        images=frozenset(),
+        id=name,
     )
 
 

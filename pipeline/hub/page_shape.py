@@ -22,7 +22,7 @@ def shape(tokens: Sequence[Token]) -> list[Token]:
     """Returns the tokens of a body with what marks tabs, folded sections, galleries and tables."""
     shaped = list(tokens)
     _mark_galleries(shaped)
-    _mark_tables(shaped)
+    mark_tables(shaped)
     return _add_tabs(_fold(shaped))
 
 
@@ -114,7 +114,7 @@ def _mark_galleries(tokens: Sequence[Token]) -> None:
                     inline.children[0].meta["gallery"] = True
 
 
-def _mark_tables(tokens: Sequence[Token]) -> None:
+def mark_tables(tokens: Sequence[Token]) -> None:
     """Gives cells the names of their columns, for phones, and numbers their values, for sorting."""
     heading = ""
     for at, token in enumerate(tokens):

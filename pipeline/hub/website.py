@@ -1,4 +1,4 @@
-"""The hub's website: static HTML made from index.json, the Markdown pages and the plots."""
+"""The hub's website: static HTML made from index.json, the Markdown pages and the plots, with the documentation."""
 
 import functools
 import hashlib
@@ -6,8 +6,7 @@ import itertools
 import json
 import posixpath
 import re
-import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from urllib.parse import quote
 import jinja2
 import markupsafe
 
-from pipeline.base.files import has_content, replacing, write_memory, write_text
+from pipeline.base.files import write_memory, write_text
 from pipeline.base.json_files import recall_json
 from pipeline.base.shard_names import EXPORTED
 from pipeline.base.stage_code import ROOT
@@ -25,7 +24,7 @@ from pipeline.base.templates import TEMPLATES, make_environment
 from pipeline.base.text import read_generated
 from pipeline.cards import drafts
 from pipeline.cards.page import LARGEST_PAGE
-from pipeline.hub import litert_js, markdown
+from pipeline.hub import guides, markdown
 from pipeline.hub.aliases import LATEST
 from pipeline.hub.catalogue import catalogue_text
 from pipeline.hub.changes import list_history
@@ -40,23 +39,22 @@ from pipeline.hub.models import kind_of, spoken
 from pipeline.hub.notices import DEPRECATED, YANKED
 from pipeline.hub.page_shape import TABS
 from pipeline.hub.publisher_page import without_modules
+from pipeline.hub.shared_files import remove_unshared, shared_paths, write_shared
 from pipeline.hub.site_page import Page
 from pipeline.hub.social import describe
 from pipeline.hub.start_page_plot import list_plots
 from pipeline.hub.trial import find_trial
 
 SOURCES = TEMPLATES / "site"
-_SHARED = ("style.css", "hub.js", "listing.js", "start.js", "compare.js", "icon.svg")
-_TRIAL = ("try.js", "preprocessing.js", "drawing_pad.js")
 MANIFEST = "site/pages.json"
 # The code that turns facts into pages; after a change of it all of them are rendered again.
 _RENDERERS = (
     "hub/website", "hub/changes", "hub/markdown", "hub/page_shape", "hub/entries", "hub/index", "hub/aliases",
     "hub/values", "hub/withdrawal", "hub/notices", "hub/start_page_plot", "hub/trial", "hub/litert_js",
     "hub/published_formats", "hub/file_lists", "hub/catalogue", "hub/collection_figures", "hub/feed", "hub/list_pages",
-    "hub/models", "hub/publisher_page", "hub/search_words", "hub/site_page", "hub/social", "base/axes", "base/heads",
-    "base/shard_names", "base/stored_names", "base/templates", "base/verification", "cards/drafts", "cards/page",
-    "facts/accuracy", "facts/formats", "facts/status",
+    "hub/guides", "hub/models", "hub/publisher_page", "hub/search_words", "hub/site_page", "hub/social", "base/axes",
+    "base/heads", "base/shard_names", "base/stored_names", "base/templates", "base/verification", "cards/drafts",
+    "cards/page", "facts/accuracy", "facts/formats", "facts/status",
 )  # fmt: skip
 # Sections of a card that are banners at the head of its HTML page.
 _BANNERS = frozenset({drafts.HEADING, YANKED, DEPRECATED})
@@ -226,7 +224,11 @@ def _publisher_pages(hub: _Hub, publisher: str) -> Iterator[Page]:
 
 
 def _pages(hub: _Hub) -> Iterator[Page]:
-    """Yields every page of the website: each after those that it lists, the start page last."""
+    """Yields every page of the website: each after those that it lists, the start page last.
+
+    All link to the documentation, which comes first.
+    """
+    yield from guides.find_guides().list_pages()
     for module in hub.index.modules.values():
         yield _module_page(hub, module)
     for collection in hub.index.collections.values():
@@ -317,34 +319,6 @@ def _links_formats(entry: ModuleEntry, card: str) -> bool:
     return all(f"]({posixpath.relpath(each.files[0], above)})" in card for each in entry.formats)
 
 
-def shared_paths(index: Index) -> list[str]:
-    """Returns the paths in the hub of the files that pages share; those of "Try it" where a page has that."""
-    names = [*_SHARED]
-    runtime: tuple[str, ...] = ()
-    if any(map(find_trial, index.modules.values())):
-        names, runtime = [*names, *_TRIAL], litert_js.FILES
-    return [*(f"site/{name}" for name in names), *runtime]
-
-
-def _write_shared(hub: Path, paths: Iterable[str]) -> None:
-    """Writes the files that pages share, where they differ from what is there."""
-    for path in paths:
-        is_ours = not path.startswith(litert_js.FOLDER)
-        content = (TEMPLATES / path).read_bytes() if is_ours else litert_js.read_file(path)
-        if not has_content(hub / path, content):
-            with replacing(hub / path) as stream:
-                stream.write(content)
-
-
-def _remove_unshared(hub: Path, shared: Collection[str]) -> None:
-    """Removes what "Try it" needed of other versions of LiteRT.js, and all of it where no page has that any more."""
-    for folder in (hub / "site").glob("litert-*"):
-        if f"site/{folder.name}" != litert_js.FOLDER or litert_js.WORKER not in shared:
-            shutil.rmtree(folder) if folder.is_dir() and not folder.is_symlink() else folder.unlink()
-    for path in {f"site/{name}" for name in _TRIAL}.difference(shared):
-        (hub / path).unlink(missing_ok=True)
-
-
 def _remove_stale(hub: Path, paths: Iterable[str]) -> None:
     """Removes pages of what the index no longer lists; links in the manifest's paths may lead nowhere else."""
     root = hub.resolve()
@@ -354,18 +328,41 @@ def _remove_stale(hub: Path, paths: Iterable[str]) -> None:
             page.unlink(missing_ok=True)
 
 
+def _look_around(hub: Path, index: Index, url: str | None) -> _Surroundings:
+    root = read_root(hub) if url is None else None
+    return _Surroundings(len(index.entries) <= EXPORTED, root.url if root else url)
+
+
+def _digest(page: Page, renderer: str, around: _Surroundings) -> str:
+    return hashlib.sha256(f"{renderer}\n{around}\n{page.inputs}".encode()).hexdigest()
+
+
+def written_guides(hub: Path) -> list[str]:
+    """Returns the paths of the pages of the documentation that build() has written, of whatever version."""
+    return sorted(path for path in _read_manifest(hub) if path.startswith(f"{guides.FOLDER}/"))
+
+
+def render_guides(hub: Path, index: Index) -> dict[str, str]:
+    """Returns the text of the pages of the documentation that this version of the project has written, by path."""
+    around, renderer, written = _look_around(hub, index, None), renderer_digest(), _read_manifest(hub)
+    pages = guides.find_guides().list_pages()
+    current = (page for page in pages if written.get(page.path) == _digest(page, renderer, around))
+    return {page.path: _render(_environment(), page, around) for page in current}
+
+
 def build_lists(hub: Path, index: Index) -> None:
     """Writes the start page and what it needs, and no page of a module: for measurements of a start page."""
-    _write_shared(hub, shared_paths(index))
+    write_shared(hub, shared_paths(index))
     _write_pages(hub, list(_read_hub(hub, index, None).lists.start_pages()), _Surroundings(False, None))
 
 
 def list_paths(hub: Path, index: Index) -> list[str]:
-    """Returns the paths of the pages that build() has written, each after those that it lists, the start page last."""
+    """Returns the paths of the pages that build() has written, in the order of _pages(): the start page last."""
+    documentation = guides.find_guides().paths
     named = (*index.modules, *index.collections, *(f"{publisher}/{publisher}" for publisher in index.publishers))
     first = [f"{name}.html" for name in named]
-    others = _read_manifest(hub).keys() - {*first, START}
-    return [*first, *sorted(others), START]
+    others = _read_manifest(hub).keys() - {*documentation, *first, START}
+    return [*documentation, *first, *sorted(others), START]
 
 
 def build(hub: Path, index: Index, url: str | None = None) -> int:
@@ -382,21 +379,20 @@ def build(hub: Path, index: Index, url: str | None = None) -> int:
     Raises:
         Fault: when a Markdown page is not UTF-8.
     """
-    root = read_root(hub) if url is None else None
-    around = _Surroundings(len(index.entries) <= EXPORTED, root.url if root else url)
+    around = _look_around(hub, index, url)
     before, renderer = _read_manifest(hub), renderer_digest()
     now: dict[str, str] = {}
     changed = []
     for page in _pages(_read_hub(hub, index, around.url)):
-        now[page.path] = hashlib.sha256(f"{renderer}\n{around}\n{page.inputs}".encode()).hexdigest()
+        now[page.path] = _digest(page, renderer, around)
         if before.get(page.path) != now[page.path] or not (hub / page.path).is_file():
             changed.append(page)
     if changed:  # an interrupted run leaves them out of the manifest, so that the next run writes them
         _write_manifest(hub, {path: digest for path, digest in before.items() if digest == now.get(path, digest)})
     shared = shared_paths(index)
-    _write_shared(hub, shared)
+    write_shared(hub, shared)
     _write_pages(hub, changed, around)
-    _remove_unshared(hub, shared)
+    remove_unshared(hub, shared)
     _remove_stale(hub, before.keys() - now.keys())
     if changed or now != before:
         _write_manifest(hub, now)

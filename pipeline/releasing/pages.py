@@ -20,6 +20,7 @@ from pipeline.hub.entries import PublishedFile
 from pipeline.hub.index import Index
 from pipeline.hub.publisher_page import render_publisher, without_modules
 from pipeline.hub.shards import EXPORT, EXPORTED, count_entries, render_document
+from pipeline.hub.shared_files import shared_paths
 from pipeline.hub.stored import copies
 from pipeline.releasing.local_hub import LocalHub
 from pipeline.releasing.retry import retry_moved
@@ -147,7 +148,7 @@ def _pages(staging: Path, index: Index, plain: list[str]) -> Iterator[tuple[str,
     """
     if count_entries(index.document) <= EXPORTED:
         yield EXPORT, render_document(index.document).encode()
-    for path in (*plain, *website.shared_paths(index), *website.list_paths(staging, index)):
+    for path in (*plain, *shared_paths(index), *website.list_paths(staging, index)):
         yield path, (staging / path).read_bytes()
 
 

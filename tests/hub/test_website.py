@@ -15,6 +15,7 @@ from pipeline.base.templates import INSTALL
 from pipeline.facts.collection import read_collection
 from pipeline.hub import website
 from pipeline.hub.folder import read_index
+from pipeline.hub.guides import find_guides
 from tests.conftest import ROOT
 from tests.hubs import edit_index, read_document, write_document
 from tests.reports import REPORT
@@ -22,9 +23,10 @@ from tests.reports import REPORT
 # Without something to try.
 SITE = {
     "style.css", "hub.js", "listing.js", "start.js", "compare.js", "compare.html", "icon.svg", "models.js",
-    "pages.json",
+    "pages.json", "docs",
 }  # fmt: skip
-PAGES = 16  # of the hub, with those that are no HTML
+DOCUMENTATION = {*find_guides().pages.values()}
+PAGES = 16 + len(DOCUMENTATION)  # of the hub, with those that are no HTML
 HOSTILE = '<img src=x onerror="window.hostile=1"><script>window.hostile=1</script>"\''
 
 
@@ -57,6 +59,11 @@ def page(hub: Path, name: str) -> Page:
     return Page(hub / name)
 
 
+def count_scripts(shown: Page) -> int:
+    """Returns how many scripts of the hub a page names."""
+    return len([link for link in shown.links if link.endswith(".js") and not urlsplit(link).scheme])
+
+
 def build(hub: Path) -> int:
     return website.build(hub, read_index(hub))
 
@@ -76,6 +83,7 @@ def test_layout(published: Path) -> None:
         "sayakpaul/collections/vit/1.html",
         "sayakpaul/vit_s16_classification/1.html",
         "sayakpaul/vit_s16_fe/1.html",
+        *DOCUMENTATION,
     }
     assert {path.name for path in (published / "site").iterdir()} == SITE
     assert (published / "feed.xml").is_file()
@@ -109,7 +117,7 @@ def test_pages_have_no_script_or_style_of_their_own(published: Path) -> None:
     """A server may forbid whatever is not in site/ (Content-Security-Policy)."""
     for path in published.rglob("*.html"):
         shown = Page(path)
-        assert shown.tags.count("script") == len([link for link in shown.links if link.endswith(".js")])
+        assert shown.tags.count("script") == count_scripts(shown)
         assert "style" not in shown.tags
         assert not {name for name in shown.attributes if name == "style" or name.startswith("on")}
 
@@ -270,7 +278,7 @@ def test_hostile_texts_are_shown_as_text(hub: Path) -> None:
     build(hub)
     for path in hub.rglob("*.html"):
         shown = Page(path)
-        assert shown.tags.count("script") == len([link for link in shown.links if link.endswith(".js")]) <= 4, path
+        assert shown.tags.count("script") == count_scripts(shown) <= 4, path
         assert not {name for name in shown.attributes if name.startswith("on")}, path
         assert not [link for link in shown.links if urlsplit(link).scheme not in ("", "http", "https")], path
 
@@ -343,7 +351,8 @@ def test_no_page_of_a_large_hub_links_to_index_json(hub: Path, monkeypatch: pyte
     assert build(hub) == PAGES
     links = [link for link in page(hub, name).links if not link.startswith("https:")]
     assert [link for link in links if "index" in link] == [
-        "../../index.html", f"../../{shard_path(shard_of('sayakpaul/vit_s16_fe'))}", "../../index/root.json",
+        "../../index.html", "../../site/docs/index.html",
+        f"../../{shard_path(shard_of('sayakpaul/vit_s16_fe'))}", "../../index/root.json",
     ]  # fmt: skip
     assert all((hub / name).parent.joinpath(link).is_file() for link in links if "index" in link)
 

@@ -10,6 +10,7 @@ from pipeline.base.stored_names import plain_path, stored_path
 from pipeline.hub import website
 from pipeline.hub.folder import read_index, write_index
 from pipeline.hub.folder import read_root as read_local_root
+from pipeline.hub.guides import find_guides
 from pipeline.hub.index import parse_index
 from pipeline.hub.publisher_page import render_publisher
 from pipeline.hub.settings import FILE
@@ -21,6 +22,8 @@ from pipeline.targets.interface import Target
 from pipeline.verifying.hub import verify_hub
 from pipeline.verifying.readers import TargetReader
 from tests.hubs import read_document, store_again, write_hub
+
+GUIDES = find_guides()
 
 
 def find_damage(target: Target, root: bytes | None = None, state: Path | None = None) -> Iterator[str]:
@@ -46,6 +49,7 @@ def find_lack(target: Target, *hubs: Path) -> Iterator[str]:
     if export is None or export[0] != render_document(index.document).encode():
         yield f"{EXPORT} is not what the shards say"
     start = target.get(START)
+    yield from (f"there is no {path}" for path in (*GUIDES.paths, *GUIDES.pictures.values()) if not target.head(path))
     for hub in hubs:
         document = read_document(hub)
         for handle, entry in document["modules"].items():
