@@ -32,6 +32,7 @@ from pipeline.facts.report import Report, load_report, with_recorded_arrays
 from pipeline.hub import integrity
 from pipeline.hub.entries import ModuleEntry
 from pipeline.hub.folder import find_disagreements, hub_folder, inspect_index
+from pipeline.hub.guide_checks import find_guide_problems
 from pipeline.hub.index import Index
 from pipeline.hub.integrity import Contents
 from pipeline.hub.notices import notice_problems
@@ -104,6 +105,7 @@ def audit(folder: Path, index: Index, artifacts: Path | None, faults: Sequence[F
         *integrity.wrong_statuses(folder, index),
         *integrity.dead_successors(folder, index),
         *integrity.wrong_titles(folder, index),
+        *find_guide_problems(folder, index),
         *unreadable,
         *_pages(Hub(folder, index, contents, reports), integrity.found_pages(folder) if faults else {}),
     )

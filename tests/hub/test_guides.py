@@ -3,18 +3,24 @@
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from pipeline.hub import guides, markdown
+from pipeline.hub import guides, markdown, website
+from pipeline.hub.folder import read_index
+from pipeline.hub.guide_checks import find_guide_problems
 from pipeline.hub.guides import FOLDER, INDEX, Guides, find_guides
 from tests.conftest import ROOT
 from tests.hub.test_website import Page, build
 
 GUIDE = f"{FOLDER}/formats.html"
+
+
+def problems(hub: Path) -> list[str]:
+    return [problem.replace(f"{hub}/", "") for problem in find_guide_problems(hub, read_index(hub))]
 
 
 def render(text: str, guide: str = "docs/a.md") -> markdown.Document:
@@ -160,3 +166,49 @@ def test_a_changed_guide_renders_its_page_alone(hub: Path, copied: Path) -> None
     assert not (hub / GUIDE).exists()
     assert not (hub / FOLDER / "start-page.png").exists()
     assert (hub / FOLDER / "module-page.png").exists()
+    assert problems(hub) == []  # another version's pages
+
+
+def _append(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "expected"),
+    [
+        (GUIDE, Path.unlink, f"{GUIDE}: missing, expected a page of the documentation; run python -m pipeline.site "),
+        (GUIDE, _append, f"{GUIDE}: edited, not as it was rendered; delete it, and run python -m pipeline.site "),
+        (GUIDE, lambda path: path.write_bytes(b"\xe9"), f"{GUIDE}: not UTF-8 text"),
+        (f"{FOLDER}/module-page.png", Path.unlink,
+         f"{FOLDER}/hub.html: it links to module-page.png, and there is no such file; run python -m pipeline.site "),
+        (f"{FOLDER}/module-page.png", _append, "module-page.png: edited, not the picture of the documentation"),
+        ("site/style.css", Path.unlink, "it links to ../style.css, and there is no such file"),
+    ],
+)  # fmt: skip
+def test_check_hub_finds_what_is_wrong_with_the_documentation(
+    hub: Path, path: str, change: Callable[[Path], object], expected: str
+) -> None:
+    assert problems(hub) == []
+    change(hub / path)
+    (problem,) = problems(hub)
+    assert expected in problem
+    if change is Path.unlink or (change is _append and path == GUIDE):  # and the sentence says what helps
+        (hub / path).unlink(missing_ok=True)
+        build(hub)
+        assert problems(hub) == []
+
+
+def test_check_hub_finds_dead_links_in_pages_of_another_version(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = hub / GUIDE
+    page.write_text(page.read_text().replace('href="litert.html"', 'href="nowhere.html"').replace("#main", "#nothing"))
+    monkeypatch.setattr(website, "renderer_digest", lambda: "another")
+    assert sorted(problems(hub)) == [
+        f"{GUIDE}: it links to #nothing, and that page has no such heading",
+        f"{GUIDE}: it links to nowhere.html, and there is no such file; run python -m pipeline.site {hub}",
+    ]
+
+
+def test_a_hub_of_an_older_version_has_no_documentation_to_check(hub: Path) -> None:
+    shutil.rmtree(hub / FOLDER)
+    (hub / "site/pages.json").unlink()
+    assert problems(hub) == []
