@@ -156,7 +156,8 @@ class Lists:
                 "description": describe_start(self.models, names),
             }
 
-        inputs = repr((text, names, list(self.index.collections), bool(self.releases)))
+        shown = example.main.handle if example else None
+        inputs = repr((text, names, list(self.index.collections), bool(self.releases), shown))
         yield Page(START, "index.html.jinja", inputs, facts)
 
     @cached_property
@@ -218,8 +219,12 @@ def _further_page(page: ModelList, title: str, start: str) -> Page:
 
 
 def find_example(models: Sequence[Model]) -> Model | None:
-    """Returns the model that the start page shows how to load: a released classifier before others, the first one."""
-    ranked = sorted(models, key=lambda model: (not model.main.is_released, not model.main.is_classifier))
+    """Returns the model that the start page shows how to load: a released classifier before others, the first one.
+
+    Withdrawn ones are no example: None where there are no others.
+    """
+    usable = [model for model in models if not model.main.yanked and not model.main.deprecated]
+    ranked = sorted(usable, key=lambda model: (not model.main.is_released, not model.main.is_classifier))
     return next(iter(ranked), None)
 
 

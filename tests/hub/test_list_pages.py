@@ -19,7 +19,7 @@ from pipeline.hub.list_pages import find_example
 from pipeline.hub.models import group_models
 from pipeline.hub.social import LONGEST, shorten
 from tests.hub.test_website import Page, build, page
-from tests.hubs import edit_index
+from tests.hubs import edit_index, read_document, write_document
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 
@@ -104,6 +104,27 @@ def test_the_example_is_released_and_a_classifier_if_possible(published: Path) -
         in page(published, "index.html").text
     )
     assert find_example([]) is None
+
+
+@pytest.mark.parametrize(
+    "withdrawn",
+    [
+        {"deprecated": {"successor": "vit-publisher/vit_demo_fe/2", "date": "2026-11-29"}},
+        {"yanked": {"reason": "wrong labels", "date": "2026-11-29"}},
+    ],
+)
+def test_a_withdrawn_model_is_no_example(hub: Path, withdrawn: dict[str, object]) -> None:
+    document = read_document(hub)
+    for version in (1, 2):
+        document["modules"][f"vit-publisher/vit_demo_classification/{version}"] |= withdrawn
+    write_document(hub, document)
+    website.build(hub, read_index(hub), "https://a.example")
+    start = (hub / "index.html").read_text()
+    assert "hub.load(" in start
+    assert "vit_demo_classification/2.tar.gz" not in start
+    edit_index(hub, **withdrawn)
+    website.build(hub, read_index(hub), "https://a.example")
+    assert "hub.load(" not in (hub / "index.html").read_text()
 
 
 @pytest.mark.parametrize(("url", "root"), [("https://a.example", "/"), ("https://a.example/the/hub", "/the/hub/")])
