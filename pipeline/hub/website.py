@@ -187,6 +187,8 @@ def _collection_page(hub: _Hub, entry: CollectionEntry) -> Page:
     listed = (hub.index.modules.get(handle) for handle in handles)
     marks = {module.handle: module.marks for module in listed if module and module.marks}
     models = select_models(hub.lists.models, handles)
+    shown = {module.handle for model in models for module in model.entries}
+    names_older = any(handle in hub.index.modules and handle not in shown for handle in handles)
 
     def facts() -> dict[str, Any]:
         folder, card = posixpath.dirname(path), markdown.render_page(text, path, hub.pages, split=PROSE)
@@ -198,11 +200,12 @@ def _collection_page(hub: _Hub, entry: CollectionEntry) -> Page:
                 card, lead=_mark_links(card.lead, folder, marks), body=_mark_links(card.body, folder, marks)
             ),
             "plots": list_plots(models),
+            "names_older": names_older,
             "compared": compared,
             "comparison": COMPARISON,
         }
 
-    inputs = repr((text, publisher_name, links, marks, catalogue_text(models, {})))
+    inputs = repr((text, publisher_name, links, marks, names_older, catalogue_text(models, {})))
     return Page(f"{entry.address}.html", "collection.html.jinja", inputs, facts)
 
 

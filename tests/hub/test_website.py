@@ -265,6 +265,14 @@ def test_a_collections_page_has_plots_and_a_link_to_a_comparison(hub: Path) -> N
     assert text.index("<table>") < text.index("<figure") < text.index('<h2 id="overview">')
     names = "sayakpaul/vit_b16_classification,sayakpaul/vit_s16_classification"
     assert f'href="../../../site/compare.html#models={names}"' in text
+    assert '<p class="how">Plotted: the newest version of each model.</p>' in text
+    document["modules"]["sayakpaul/vit_b16_classification/2"] = document["modules"][
+        "sayakpaul/vit_b16_classification/1"
+    ]
+    write_document(hub, document)
+    build(hub)
+    text = (hub / "sayakpaul/collections/vit/1.html").read_text()
+    assert "Plotted: the newest version of each model; the text of this page names older ones, too.</p>" in text
 
 
 def test_hostile_texts_are_shown_as_text(hub: Path) -> None:
