@@ -2,8 +2,8 @@
 
     python -m pipeline.runtimes.tensorflow_job PLAN
 
-PLAN is the JSON of a Plan. The modules are written and run at the same time, each by a copy of the process. After that
-the speed of their twins is measured, one after another.
+PLAN is the JSON of a Plan. The modules are written and run at the same time, each by a copy of the process; of large
+ones each step runs alone. After that the speed of their twins is measured, one after another.
 """
 
 import json
@@ -33,6 +33,8 @@ from pipeline.translate.bfloat16 import write_bfloat16
 
 _MODULE = "pipeline.runtimes.tensorflow_job"
 _PLAIN = FORMATS[FormatName.PLAIN].path
+# Bytes of weights of all modules that are written and run at the same time, which takes about ten times as many.
+_TOGETHER = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ def _twins_of(task: Task) -> dict[FormatName, Path]:
 
 
 def _run(task: Task, images: np.ndarray | None) -> None:
+    start_tensorflow()
     runs, notes = run_modules(Path(task.module), _twins_of(task), images), Path(task.notes)
     if runs.outputs is not None:
         np.save(notes / "module.npy", runs.outputs, allow_pickle=False)
@@ -209,6 +212,17 @@ def _read_speed(path: Path) -> Run:
     return Run({}, dict(rates), load, first, version)
 
 
+def _weights_size(module: Path) -> int:
+    """Returns the bytes of a SavedModel's variables."""
+    return sum(file.stat().st_size for file in module.glob("variables/variables.data-*"))
+
+
+def _run_alone(work: Callable[[], None]) -> None:
+    """Runs a part of the job in a copy of the process, which then gives its memory back."""
+    with start_copy(_MODULE, work):
+        pass
+
+
 def _main(arguments: Sequence[str]) -> None:
     plan = parse_json(Plan, Path(arguments[0]).read_text(encoding="utf-8"))
     import_tensorflow()
@@ -218,12 +232,16 @@ def _main(arguments: Sequence[str]) -> None:
         _write(task)
         _run(task, images)
 
-    with ExitStack() as copies:
+    if sum(_weights_size(Path(task.module)) for task in plan.tasks) <= _TOGETHER:
+        with ExitStack() as copies:
+            for task in plan.tasks:
+                copies.enter_context(start_copy(_MODULE, partial(write_and_prove, task)))
+    else:
         for task in plan.tasks:
-            copies.enter_context(start_copy(_MODULE, partial(write_and_prove, task)))
+            _run_alone(partial(_write, task))
+            _run_alone(partial(_run, task, images))
     for task in plan.tasks:
-        with start_copy(_MODULE, partial(_measure, task, images)):
-            pass
+        _run_alone(partial(_measure, task, images))
 
 
 if __name__ == "__main__":

@@ -104,7 +104,10 @@ def _measure_twin(twin: Path, loaded: Any, test: SelfTest, expected: dict[str, A
     whole, *others = [run_batches(call, examples, size) for size in sorted(BATCHES, reverse=True)]
     found = _gradients(loaded, test, training)
     gradients = compare(found, expected, math.inf)  # whoever asks for the run has the limit
-    missing = list_missing(found) if training else tuple(selftest.without_gradient(loaded, test.pixels, training=True))
+    missing = list_missing(found)
+    del found  # as large as the weights
+    if not training:
+        missing = tuple(selftest.without_gradient(loaded, test.pixels, training=True))
     worst = math.inf if gradients.max_rel is None else gradients.max_rel
     return TwinRun(
         errors=selftest.relative_errors(loaded, test) | selftest.session_errors(twin, test),

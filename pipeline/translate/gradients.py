@@ -1,7 +1,8 @@
 """Compares the gradient that TensorFlow derives of a translated module with the one that its file has.
 
 jax.lax.stop_gradient and jax.custom_vjp leave no trace in the StableHLO of a function, only in that of its gradient:
-of x * stop_gradient(x) TensorFlow would derive 2x. Both are computed of random arguments, in float64.
+of x * stop_gradient(x) TensorFlow would derive 2x. Both are computed of random arguments, in float64; those of large
+networks in float32, since float64 would take ten times the memory of their weights.
 """
 
 import math
@@ -28,6 +29,9 @@ NARROW_LIMIT, KINKED_LIMIT = 2e-4, 5e-2  # in float32; with corners, whose sides
 _SCALES = (0.1, 1.0, 30.0)
 _CLIPPED = 1e4  # gradients that no bound of a use lets pass
 _LARGE, _MANY = 1500, 1 << 20  # nodes, values of the parameters; of a graph with more, few draws are made
+# Values of the parameters of the largest graph that is computed in float64, which takes 40 bytes for each; L/16 has 304
+# million.
+_WIDEST = 1 << 27
 _FREE = 2  # in place of a size that depends on the call
 _Arrays = Mapping[int, np.ndarray]  # by the number of an argument of the forward call
 
@@ -56,7 +60,8 @@ def is_derived(graph: Graph, call: XlaCall) -> bool:
     large graph one scale is drawn, and positive floats only where the others prove nothing: what it has besides
     conditions is smooth. All draws whose gradients are finite must agree, and there must be one. Nothing is proven of a
     graph with branches, of which a draw takes one, nor of one that selects floats by a condition that was the same in
-    all draws. A gradient that cannot be translated is computed by XLA, in float32.
+    all draws. A gradient that cannot be translated is computed by XLA, in float32; one of more than _WIDEST parameters
+    is computed in float32, too.
 
     Args:
         graph: of the forward call, with its patterns recovered.
@@ -84,31 +89,35 @@ def _is_derived(graph: Graph, call: XlaCall, gradient: Gradient) -> bool:
     nodes = list(_all_nodes(graph))
     if any(isinstance(each.operation, Case) for each in nodes):
         return False
+    count = sum(map(_count, graph.parameters))
     reference: Callable[..., Sequence[tf.Tensor]]
+    limit = KINKED_LIMIT if any(map(_has_corner, nodes)) else NARROW_LIMIT
     try:
-        reference = to_function(widened(read(gradient.module, platforms=gradient.platforms)))
-        graph, limit = widened(graph), LIMIT
+        own = read(gradient.module, platforms=gradient.platforms)
+        if count <= _WIDEST:
+            own, graph, limit = widened(own), widened(graph), LIMIT
+        reference = to_function(own)
     except Untranslatable as refusal:
         if "custom_call" in str(refusal):  # of a function outside of TensorFlow, which is not run here
             return False
         reference = lambda *inputs: run_by_xla(gradient.node, inputs)  # noqa: E731
-        limit = KINKED_LIMIT if any(map(_has_corner, nodes)) else NARROW_LIMIT
     function, watched = to_function(graph), to_function(_conditions(inlined(graph)))
     seen: list[np.ndarray] = []
-    is_large = len(nodes) > _LARGE or sum(map(_count, graph.parameters)) > _MANY
+    is_large = len(nodes) > _LARGE or count > _MANY
     for draw in _draws(graph, is_large):
         if is_large and not draw.is_signed and seen:
             break
         generator = np.random.default_rng(0)
         arguments = draw_arguments(graph, call, generator, draw)
+        tensors = {number: tf.constant(arguments.pop(number)) for number in list(arguments)}  # not twice in memory
         try:
-            error = _error(function, reference, call, arguments, generator, draw.weight)
+            error = _error(function, reference, call, tensors, generator, draw.weight)
             if math.isnan(error) or (math.isinf(error) and draw.scale > 1):  # large floats overflow in one of the two
                 continue
             if error > limit:
                 return False
-            tensors = [tf.constant(arguments[number]) for number in call.arguments]
-            seen.append(np.array([bool(each) for each in watched(*tensors)], bool).reshape(-1, 2))
+            conditions = watched(*(tensors[number] for number in call.arguments))
+            seen.append(np.array([bool(each) for each in conditions], bool).reshape(-1, 2))
         except tf.errors.OpError:  # sizes that do not fit each other, say
             continue
     return bool(seen) and bool(np.any(seen, axis=0).all())
@@ -223,7 +232,7 @@ def _error(
     function: Any,
     reference: Callable[..., Sequence[tf.Tensor]],
     call: XlaCall,
-    drawn: _Arrays,
+    tensors: Mapping[int, tf.Tensor],
     generator: np.random.Generator,
     weight: float,
 ) -> float:
@@ -233,7 +242,6 @@ def _error(
     has none of an argument.
     """
     assert call.gradient is not None
-    tensors = {number: tf.constant(array) for number, array in drawn.items()}
     floats = {number: tensor for number, tensor in tensors.items() if tensor.dtype.is_floating}
     with tf.GradientTape() as tape:
         tape.watch(list(floats.values()))
@@ -253,9 +261,7 @@ def _error(
     sources = {"argument": tensors, "result": dict(enumerate(weights))}
     own = reference(*(sources[kind][number] for kind, number in call.gradient.inputs))
     expected = {
-        number: np.asarray(each, np.float64)
-        for number, each in zip(call.gradient.outputs, own, strict=True)
-        if number in floats
+        number: each.numpy() for number, each in zip(call.gradient.outputs, own, strict=True) if number in floats
     }
     if floats.keys() - expected.keys():
         return math.inf
@@ -267,13 +273,18 @@ def _error(
 
 def _largest_error(derived: Mapping[int, tf.Tensor], expected: _Arrays) -> float:
     """Compares gradients as pipeline.proof.gradients does: by norms, small ones by a thousandth of the largest."""
-    norms = {number: float(np.linalg.norm(value)) for number, value in expected.items()}
+    norms = {number: _norm(value) for number, value in expected.items()}
     smallest = 1e-3 * max(norms.values(), default=0.0)
     errors = [
-        float(np.linalg.norm(np.asarray(derived[number], np.float64) - value)) / (max(norms[number], smallest) or 1.0)
+        _norm(np.asarray(derived[number], np.float64) - value) / (max(norms[number], smallest) or 1.0)
         for number, value in expected.items()
     ]
     return max(errors, key=lambda error: math.inf if math.isnan(error) else error, default=0.0)
+
+
+def _norm(value: np.ndarray) -> float:
+    """Returns the Euclidean norm; squares of large float32 would overflow."""
+    return float(np.linalg.norm(value.astype(np.float64, copy=False)))
 
 
 def run_by_xla(node: Any, inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:

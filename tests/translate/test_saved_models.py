@@ -16,6 +16,7 @@ from pipeline.base.verdict import Verdict
 from pipeline.proof import c_api
 from pipeline.saved_model.graph import find_empty_attributes, find_xla_calls, parse
 from pipeline.saved_model.selftest import read_expected, relative_errors, session_errors, without_gradient
+from pipeline.translate import gradients
 from pipeline.translate.plain_graphs import Differentiation
 from pipeline.translate.refusal import Untranslatable
 from pipeline.translate.saved_models import write_plain
@@ -183,6 +184,25 @@ def test_gradients_are_those_of_the_source(function: Any, how: Differentiation, 
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6 * max(largest, 1.0))
     module = tf.saved_model.load(str(tmp_path / "twin"))
     np.testing.assert_allclose(module.f(X), function(WEIGHTS, X), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("function", "how"),
+    [
+        (dense, Differentiation.DERIVED),
+        (stopped, Differentiation.SAVED),
+        (plant(clipped), Differentiation.SAVED),
+        (plant(jax.nn.relu), Differentiation.DERIVED),
+    ],
+    ids=["dense", "stop_gradient", "custom_vjp", "relu"],
+)
+def test_gradients_of_large_networks_are_compared_in_float32(
+    function: Any, how: Differentiation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gradients, "_WIDEST", 0)
+    monkeypatch.setattr(gradients, "widened", None)  # which makes them float64
+    save(tmp_path / "source", function, WEIGHTS)
+    assert write_plain(tmp_path / "source", tmp_path / "twin").gradients.keys() == {how}
 
 
 @pytest.mark.parametrize("is_first", [False, True])
