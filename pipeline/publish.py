@@ -215,21 +215,28 @@ def make_statements(outputs: Outputs, modules: Sequence[Packed], hub: Path) -> d
 
 
 def check_unique(module: Packed, index: Index) -> None:
-    """Refuses a tarball that the same publisher has in the hub under another module's name.
+    """Refuses a tarball that the same publisher has in the hub under another module's name, or as a yanked version.
 
     Most likely two members share a checkpoint: the reference collection published one feature extractor under two
-    handles that way.
+    handles that way. Or a version was raised after a yank, and the model is the faulty one.
 
     Raises:
         Fault: names the other handle.
     """
     publisher, name, _ = module.handle.split("/")
     for other in index.modules.values():
-        if other.publisher == publisher and other.name != name and other.tarball.sha256 == module.sha256:
+        is_same = other.publisher == publisher and other.tarball.sha256 == module.sha256
+        if is_same and other.name != name:
             raise Fault(
                 f"{module.tarball.path}: the same bytes are already published as {other.handle}, and would be again as"
                 f" {module.handle}; check that each member names its own checkpoint (after a renaming, publish to a"
                 " new hub)"
+            )
+        if is_same and other.yanked and other.handle != module.handle:
+            raise Fault(
+                f"{module.tarball.path}: the same bytes are already published as {other.handle}, which is yanked"
+                f" ({show_name(other.yanked.reason)}), and would be again as {module.handle}; correct the model first:"
+                " new weights are another file, whose digest checkpoint.sha256 names"
             )
 
 

@@ -18,8 +18,9 @@ from pipeline.base.verification import Verification
 from pipeline.facts.accuracy import Reported
 from pipeline.facts.collection import Collection, Module, Publisher, Reference
 from pipeline.facts.report import Plot, Report, load_report, with_recorded_arrays
-from pipeline.hub.folder import hub_folder
+from pipeline.hub.folder import hub_folder, read_index, write_index
 from pipeline.hub.guides import find_guides
+from pipeline.hub.withdrawal import Yank
 from pipeline.package import package
 from pipeline.publish import Outputs, check_measured, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
@@ -305,6 +306,19 @@ def test_two_members_with_the_same_bytes_are_refused(member: Path, hub: Path, tm
     with pytest.raises(Fault, match=r"the same bytes are already published as tester/mini_classification/1"):
         publish(other, hub, name="medium")
     assert not (hub / "tester/medium_classification").exists()
+
+
+def test_the_bytes_of_a_yanked_version_are_refused_under_the_next_one(member: Path, hub: Path) -> None:
+    """Whoever raises the version and forgets the weights would publish what was withdrawn."""
+    publish(member, hub)
+    index, name = read_index(hub), "tester/mini_fe/1"
+    yanked = dataclasses.replace(index.modules[name], yanked=Yank("wrong labels", "2026-11-30"))
+    write_index(hub, index.with_modules({name: yanked}))
+    second = dataclasses.replace(MODULE, version=2)
+    with pytest.raises(Fault, match=r"published as tester/mini_fe/1, which is yanked \(wrong labels\), .* correct the"):
+        publish(member, hub, second)
+    assert not (hub / "tester/mini_classification/2.tar.gz").exists()
+    publish(write_member(member, b"repaired"), hub, second)
 
 
 def test_missing_parts_are_named(member: Path, hub: Path) -> None:

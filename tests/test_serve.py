@@ -63,7 +63,7 @@ def commanded(root: Path, drain: int = 5) -> Iterator[tuple[subprocess.Popen[str
             line = re.search(r"serving 2 modules of .* at http://127\.0\.0\.1:(\d+)/ until Ctrl-C", first)
             assert line, first
             port = int(line[1])
-            assert second.strip() == f'hub.load("http://127.0.0.1:{port}/alice/net/1")'
+            assert second.strip() == f'hub.load("http://127.0.0.1:{port}/alice/net/10")'  # the newest
             yield process, Running(port, root)
         finally:
             process.kill()

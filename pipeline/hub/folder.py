@@ -91,7 +91,9 @@ def inspect_index(hub: Path) -> tuple[Index, list[Fault]]:
 
 
 def published_handles(hub: Path) -> list[str]:
-    """Returns the handles of a hub that has modules, sorted; the entries are not read.
+    """Returns the handles of a hub that has modules: by name, the newest version first, withdrawn versions last.
+
+    The entries are not read, but for whether they are withdrawn.
 
     Raises:
         Fault: when there is no hub, it is empty, its index has no objects of "modules" and "collections", or a name
@@ -105,7 +107,14 @@ def published_handles(hub: Path) -> list[str]:
     for path, document in parts:
         for handle in sorted(document["modules"]):
             check_handle(path, handle)
-    return sorted(handle for _, document in parts for handle in document["modules"])
+    entries = [entry for _, document in parts for entry in document["modules"].items()]
+    return [handle for handle, _ in sorted(entries, key=lambda entry: _order(*entry))]
+
+
+def _order(handle: str, entry: object) -> tuple[bool, str, int]:
+    name, _, version = handle.rpartition("/")
+    is_withdrawn = isinstance(entry, dict) and bool(entry.get("yanked") or entry.get("deprecated"))
+    return is_withdrawn, name, -int(version)
 
 
 def read_root(hub: Path) -> Root | None:
