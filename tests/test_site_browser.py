@@ -189,6 +189,7 @@ def test_axe_finds_nothing_in_the_documentation(browser: Browser, address: str, 
             assert find_violations(page) == [], (scheme, width)
 
 
+@pytest.mark.long
 def test_every_page_of_the_documentation_fits_a_phone(browser: Browser, hub: Path) -> None:
     """Long words and wide tables scroll in their boxes."""
     with open_page(browser, f"{hub.as_uri()}/{INDEX}", (390, 800)) as page:

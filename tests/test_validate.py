@@ -108,6 +108,7 @@ def test_an_untrained_head_is_refused(arguments: list[Path], tmp_path: Path) -> 
     refuse(arguments, "'head/kernel' is all zero, so that every image has the same logits")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("published_gradients")
 def test_swapped_heads_fail(arguments: list[Path]) -> None:
     arguments[2], arguments[3] = arguments[3], arguments[2]
@@ -204,6 +205,7 @@ def test_images_of_other_classes_fail_the_gate(
     assert (tmp_path / "predictions.npz").read_bytes() == stored
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("published_gradients")
 def test_labels_in_another_order_than_the_modules_fail_its_class_names(arguments: list[Path], tmp_path: Path) -> None:
     home = tmp_path / "home/tiny"
@@ -214,6 +216,7 @@ def test_labels_in_another_order_than_the_modules_fail_its_class_names(arguments
     refuse(arguments, "serving_classify does not name the classes of its largest logits, in the label file's order")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("published_gradients")
 def test_without_images_the_report_says_not_measured(
     arguments: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -96,7 +96,9 @@ def compile_quickly(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
-@pytest.mark.parametrize("name", TIMM_OUTPUTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if name == "R50" else ()) for name in TIMM_OUTPUTS]
+)
 def test_tokens_features_and_logits_equal_timms(name: str) -> None:
     """benchmarks/timm_outputs.py has the models, and compares those of full size."""
     expected = {output: np.array(value) for output, value in TIMM_OUTPUTS[name].items()}

@@ -222,9 +222,10 @@ def test_without_a_fault_nothing_fails_and_each_rung_is_a_line(
 @pytest.mark.parametrize(
     ("fault", "where"),
     [
-        (
+        pytest.param(
             "erf GELU for tanh",
             "the error starts between input of Transformer/encoderblock_0 and Transformer/encoderblock_0",
+            marks=pytest.mark.long,
         ),
         pytest.param(  # test_a_single_logit_of_about_zero_is_proven_as_strictly plants it in `make test`
             "LayerNorm epsilon 1e-5",
