@@ -109,11 +109,36 @@ def make_keys(folder: Path) -> None:
         print(f"made {folder / f'{role}.pem'} (key {key_id[:8]})")
 
 
+def find_folder(sign: str) -> Path:
+    """Returns the folder that SIGN= names for new keys; raises Fault for several places, or a variable."""
+    if "," in sign or sign.startswith("env:"):
+        raise Fault(
+            f"SIGN={sign}: make keys without ROLE= makes the keys of all roles, or takes those that are there; expected"
+            " one folder, with all keys of an earlier hub or none"
+        )
+    return expand_home(sign)
+
+
+def refuse_other_root(folder: Path) -> None:
+    """Refuses a folder whose root.json is of keys that have been moved away: new ones would begin another trust.
+
+    Raises:
+        Fault: names the files.
+    """
+    missing = [f"{role}.pem" for role in OFFLINE if not (folder / f"{role}.pem").exists()]
+    if missing and (folder / "root.json").exists():
+        raise Fault(
+            f"{folder}: root.json is there, but not {' and '.join(missing)}, so that the hub would get another root"
+            " than readers have; put the keys back from the safe for this command, or name a new folder"
+        )
+
+
 def start(target: Target, folder: Path, owner: str) -> str:
     """Makes the keys of all roles and signs a hub for the first time; writes root.json into the folder of the keys."""
     if is_signed(reads(target)):
         raise Fault(f"{target.address}: it is signed already; replace a key with ROLE=, or sign it with make sign")
     shards = read_shards(target)
+    refuse_other_root(folder)
     for stored in target.list(f"{FOLDER}/"):
         target.delete(stored.path)  # an interrupted run left it, and nobody reads it without timestamp.json
     make_keys(folder)
@@ -235,7 +260,7 @@ def main(arguments: Sequence[str]) -> str:
     if args.action == "show":
         return show(target)
     if args.action == "make":
-        return start(target, expand_home(args.sign), args.owner)
+        return start(target, find_folder(args.sign), args.owner)
     change = Change(load_signers(args.sign), current_time(), read_root(args.root) if args.root else None)
     if args.action == "replace":
         return replace(target, Role(args.role), args.key, args.owner, change, args.revoke)

@@ -1,5 +1,6 @@
 """The commands of the key ceremony, on a hub in a folder."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,27 @@ def test_a_further_hub_gets_the_same_root(hub: Path, tmp_path: Path, capsys: pyt
     assert (safe / "root.json").read_bytes() == (third / "metadata/1.root.json").read_bytes() != first
 
 
+@pytest.mark.parametrize("moved", [("root",), ("targets",), ("root", "targets")])
+def test_a_further_hub_gets_no_other_root_when_keys_are_in_the_safe(
+    hub: Path, tmp_path: Path, moved: tuple[str, ...]
+) -> None:
+    """As docs/trust.md asks, root.pem and targets.pem leave the machine after the first hub."""
+    other, safe = shutil.copytree(hub, tmp_path / "other"), tmp_path / "safe"
+    run("make", hub, "--sign", safe)
+    before = (safe / "root.json").read_bytes()
+    for role in moved:
+        (safe / f"{role}.pem").rename(tmp_path / f"{role}.pem")
+    names = " and ".join(f"{role}.pem" for role in moved)
+    with pytest.raises(Fault, match=rf"root\.json is there, but not {re.escape(names)}, .*put the keys back from"):
+        run("make", other, "--sign", safe)
+    assert (safe / "root.json").read_bytes() == before
+    assert not (other / "metadata").exists()
+    for role in moved:
+        (tmp_path / f"{role}.pem").rename(safe / f"{role}.pem")
+    run("make", other, "--sign", safe)
+    assert (safe / "root.json").read_bytes() == before
+
+
 def test_an_interrupted_ceremony_goes_on(hub: Path, tmp_path: Path) -> None:
     run("make", hub, "--sign", tmp_path / "keys")
     before = (tmp_path / "keys/root.pem").read_bytes()
@@ -105,6 +127,8 @@ def test_an_interrupted_ceremony_goes_on(hub: Path, tmp_path: Path) -> None:
     [
         (("make", "{hub}", "--sign", "{keys}"), "it is signed already"),
         (("make", "{keys}", "--sign", "{keys}"), "no index/root.json to sign"),
+        (("make", "{hub}", "--sign", "{keys},{hub}"), "expected one folder, with all keys"),
+        (("make", "{hub}", "--sign", "env:KEYS"), "expected one folder, with all keys"),
         (("sign", "{hub}"), "SIGN=<keys> is not set"),
         (("sign", "{hub}", "--sign", "{hub}"), "has no *.pem"),
         (("sign", "{hub}", "--sign", "{keys}", "--root", "{hub}/none"), "no such file, expected a root.json"),
