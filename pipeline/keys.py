@@ -112,10 +112,7 @@ def make_keys(folder: Path) -> None:
 def find_folder(sign: str) -> Path:
     """Returns the folder that SIGN= names for new keys; raises Fault for several places, or a variable."""
     if "," in sign or sign.startswith("env:"):
-        raise Fault(
-            f"SIGN={sign}: make keys without ROLE= makes the keys of all roles, or takes those that are there; expected"
-            " one folder, with all keys of an earlier hub or none"
-        )
+        raise Fault(f"SIGN={sign}: expected one folder, with all keys of an earlier hub or none, which are made then")
     return expand_home(sign)
 
 
@@ -125,11 +122,12 @@ def refuse_other_root(folder: Path) -> None:
     Raises:
         Fault: names the files.
     """
-    missing = [f"{role}.pem" for role in OFFLINE if not (folder / f"{role}.pem").exists()]
+    roles = [role for role in Role if role is not Role.RELEASE]  # root.json names the keys of these
+    missing = [f"{role}.pem" for role in roles if not (folder / f"{role}.pem").exists()]
     if missing and (folder / "root.json").exists():
         raise Fault(
-            f"{folder}: root.json is there, but not {' and '.join(missing)}, so that the hub would get another root"
-            " than readers have; put the keys back from the safe for this command, or name a new folder"
+            f"{folder}: root.json is there, but not {' and '.join(missing)}; with new keys this hub would get another"
+            " root.json than readers have; put the keys back from the safe for this command, or name a new folder"
         )
 
 

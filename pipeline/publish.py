@@ -215,29 +215,48 @@ def make_statements(outputs: Outputs, modules: Sequence[Packed], hub: Path) -> d
 
 
 def check_unique(module: Packed, index: Index) -> None:
-    """Refuses a tarball that the same publisher has in the hub under another module's name, or as a yanked version.
+    """Refuses a tarball that the same publisher has in the hub under another module's name.
 
     Most likely two members share a checkpoint: the reference collection published one feature extractor under two
-    handles that way. Or a version was raised after a yank, and the model is the faulty one.
+    handles that way.
 
     Raises:
         Fault: names the other handle.
     """
     publisher, name, _ = module.handle.split("/")
     for other in index.modules.values():
-        is_same = other.publisher == publisher and other.tarball.sha256 == module.sha256
-        if is_same and other.name != name:
+        if other.publisher == publisher and other.name != name and other.tarball.sha256 == module.sha256:
             raise Fault(
                 f"{module.tarball.path}: the same bytes are already published as {other.handle}, and would be again as"
                 f" {module.handle}; check that each member names its own checkpoint (after a renaming, publish to a"
                 " new hub)"
             )
-        if is_same and other.yanked and other.handle != module.handle:
-            raise Fault(
-                f"{module.tarball.path}: the same bytes are already published as {other.handle}, which is yanked"
-                f" ({show_name(other.yanked.reason)}), and would be again as {module.handle}; correct the model first:"
-                " new weights are another file, whose digest checkpoint.sha256 names"
-            )
+
+
+def refuse_yanked(modules: Sequence[Packed], index: Index) -> None:
+    """Refuses a new version whose modules have all the bytes of yanked ones: they were to be corrected.
+
+    Raises:
+        Fault: names a yanked version, and why it is.
+    """
+    if any(module.handle in index.modules for module in modules):
+        return
+    yanked = [(module, _find_yanked(module, index)) for module in modules]
+    module, other = yanked[0]
+    if other is None or other.yanked is None or not all(entry for _, entry in yanked):
+        return
+    raise Fault(
+        f"{module.tarball.path}: the same bytes are already published as {other.handle}, which is yanked"
+        f" ({show_name(other.yanked.reason)}), and would be again as {module.handle}; correct the model first, or, if"
+        f" nothing is wrong with it, take the yank back: make unyank MODULE={other.handle}"
+    )
+
+
+def _find_yanked(module: Packed, index: Index) -> ModuleEntry | None:
+    """Returns a yanked version of a module with the same bytes."""
+    name = module.handle.rpartition("/")[0]
+    versions = index.versions.get(name, ())
+    return next((entry for entry in versions if entry.yanked and entry.tarball.sha256 == module.sha256), None)
 
 
 def check_measured(member: str, report: Report, why: str = "REQUIRE_ACCURACY=1 is set") -> None:
@@ -319,7 +338,7 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path, url: str | None =
     Raises:
         Fault: for a hub of another publisher or a policy that is not met (pipeline.hub.settings), for a name that no
             handle can have or a malformed index (pipeline.hub.index), and as read_plots(), read_packed(), is_missing(),
-            check_unique() and make_statements() do; the hub is unchanged.
+            check_unique(), refuse_yanked() and make_statements() do; the hub is unchanged.
     """
     handles = handles_of(outputs.collection, outputs.member, outputs.module.version)
     plots = read_plots(outputs.folder, outputs.report)
@@ -332,6 +351,7 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path, url: str | None =
         to_place = _files_to_place(modules, hub, index)
         for module in modules:
             check_unique(module, index)
+        refuse_yanked(modules, index)
         statements = make_statements(outputs, modules, hub)
         settings = settle(hub, url or outputs.collection.hub_url.rstrip("/"), outputs.collection.publisher.id)
         _check_policy(outputs, settings, statements)

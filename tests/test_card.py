@@ -377,7 +377,7 @@ def test_a_card_has_sections_on_use_provenance_and_citation(pages: dict[Head, st
         expected = [heading for heading in headings if heading not in without]
         assert re.findall(r"^## (.*)$", text, re.MULTILINE) == expected
         assert "second derivatives (for a gradient penalty, say) are not" in text
-        assert "make publish MODEL=vit_s16" in text
+        assert f"make reproduce MODULE=https://hub.example/sayakpaul/vit_s16_{head}/1.tar.gz" in text
         assert report.modules[Head(head)].content_sha256 in text
         (bibtex,) = re.findall(r"^```bibtex\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
         assert re.findall(r"^@\w+\{(\w+),$", bibtex, re.MULTILINE) == ["dosovitskiy2021image", "steiner2022train"]

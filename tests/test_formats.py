@@ -23,6 +23,7 @@ from pipeline.forms.precision import Precision
 from pipeline.forms.quality import BARS, smallest_cosine
 from pipeline.litert.metadata import read_metadata
 from pipeline.proof.loaders import SelfTest
+from pipeline.runtimes import tensorflow_job
 from pipeline.runtimes.judging import failures, judge_twin
 from pipeline.runtimes.modules import Module, read_module
 from pipeline.runtimes.table import FORMATS, select_formats
@@ -273,7 +274,13 @@ def test_a_module_that_fails_its_selftest_has_no_formats(module: Module, tmp_pat
 
 
 @pytest.mark.long
-def test_a_second_run_gives_the_same_bytes(written: Path, module: Module, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_large", [False, True])
+def test_a_second_run_gives_the_same_bytes(
+    written: Path, module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_large: bool
+) -> None:
+    """Also where each step runs alone, as those of large modules do."""
+    if is_large:
+        monkeypatch.setattr(tensorflow_job, "_TOGETHER", 0)
     write_formats(module, tmp_path / "out", select_formats(FORMATS))
     files = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert files == FILES

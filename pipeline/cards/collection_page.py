@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipeline.base.heads import Head
 from pipeline.base.templates import render
 from pipeline.cards import agreement, claims, counts, tf_hub_rules
-from pipeline.cards.page import parse_page, refuse_problems
+from pipeline.cards.page import parse_page, refuse_problems, size_problems
 from pipeline.facts.collection import Collection, Module, handle
 from pipeline.facts.report import Report
 
@@ -59,7 +59,7 @@ def check_collection(
     page = parse_page(text)
     families = {report.model.family for report in reports}
     models = agreement.models_of(reports, collection.dataset_name, collection.license, has_figures)
-    problems = [*tf_hub_rules.problems(page), *counts.collection_problems(page, families)]
+    problems = [*size_problems(page), *tf_hub_rules.problems(page), *counts.collection_problems(page, families)]
     problems += agreement.page_problems(page, models)
     for report in reports if has_figures else ():
         problems += claims.prose_quote_problems(page, report)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.base.heads import Head
 from pipeline.cards import agreement, claims, drafts, figures, formats, hugging_face, kaggle, tf_hub_rules
 from pipeline.cards.other_hosts import HUGGING_FACE, KAGGLE_MODEL, KAGGLE_VARIATION, written_by_card
-from pipeline.cards.page import parse_page, refuse_problems
+from pipeline.cards.page import parse_page, refuse_problems, size_problems
 from pipeline.cards.record import Record, render_tf_hub
 
 
@@ -61,7 +61,11 @@ def member_files(records: Mapping[Head, Record], out: Path, has_figures: bool = 
 def _check_tf_hub(record: Record, where: str, has_figures: bool, text: str) -> None:
     page, collection = parse_page(text), record.facts.collection
     models = agreement.models_of([record.report], collection.dataset_name, collection.license, has_figures)
-    problems = [*tf_hub_rules.problems(page), *claims.card_problems(page, record.report, record.head)]
+    problems = [
+        *size_problems(page),
+        *tf_hub_rules.problems(page),
+        *claims.card_problems(page, record.report, record.head),
+    ]
     problems += agreement.page_problems(page, models)
     problems += drafts.draft_problems(page, record.missing)
     problems += formats.formats_problems(page, record.report, record.head, record.formats)

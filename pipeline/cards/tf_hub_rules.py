@@ -25,7 +25,6 @@ from pipeline.base.command import command
 from pipeline.base.fault import Fault, nearest
 from pipeline.base.templates import TEMPLATES
 from pipeline.cards.page import (
-    LARGEST_PAGE,
     NOTEBOOK_BADGE,
     Page,
     Problem,
@@ -273,22 +272,9 @@ def _citations(page: Page) -> Iterator[Problem]:
                 yield Problem(piece.line, f"[{missing[0]}] is cited, but the references {references}")
 
 
-def _size(page: Page) -> Iterator[Problem]:
-    if (size := len(page.text.encode(errors="surrogateescape"))) <= LARGEST_PAGE:
-        return
-    sizes = {
-        heading.text: sum(len(page.lines[line - 1]) for line in page.section(heading.text))
-        for heading in page.headings()
-    }
-    longest = f"; its longest section is {max(sizes, key=sizes.__getitem__)!r}" if sizes else ""
-    yield Problem(
-        1, f"the page has {size:,} bytes, and no reader takes more than {LARGEST_PAGE:,}: shorten it{longest}"
-    )
-
-
 def problems(page: Page) -> list[Problem]:
     """Returns where a page breaks the rules."""
-    rules = (_size, _head, _headings, _html, _links, _badges, _images, _citations)
+    rules = (_head, _headings, _html, _links, _badges, _images, _citations)
     return [problem for rule in rules for problem in itertools.islice(rule(page), _MOST)]
 
 

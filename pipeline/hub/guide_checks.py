@@ -44,6 +44,7 @@ class _Pages:
     ids: dict[Path, Set[str]] = field(default_factory=dict)
 
     def add(self, path: Path, text: str) -> None:
+        """Adds a page; raises AssertionError for markup that Python's parser gives up on, which no guide has."""
         reader = _Reader()
         reader.feed(text)
         self.links[path], self.ids[path] = reader.links, reader.ids
@@ -54,13 +55,16 @@ class _Pages:
         for path, links in self.links.items():
             page = self.folder / path.relative_to(self.root)
             for link in sorted(links):
-                parts = urlsplit(link)
-                if parts.scheme or parts.netloc:
+                try:
+                    parts = urlsplit(link)
+                    target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+                    is_there = target.is_relative_to(self.root) and target.is_file()
+                except (ValueError, OSError):  # no address, or no name that a file can have
+                    yield f"{page}: it links to {show_name(link)}, which is no address; {_again(self.folder)}"
                     continue
-                target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-                if target in seen:
+                if parts.scheme or parts.netloc or target in seen:
                     continue
-                if not target.is_file():
+                if not is_there:
                     seen.add(target)
                     yield f"{page}: it links to {show_name(link)}, and there is no such file; {_again(self.folder)}"
                 elif parts.fragment and unquote(parts.fragment) not in self.ids.get(target, {unquote(parts.fragment)}):
@@ -95,7 +99,10 @@ def find_guide_problems(folder: Path, index: Index) -> Iterator[str]:
             continue
         if text != expected.get(path, text):
             yield f"{folder / path}: edited, not as it was rendered; delete it, and {_again(folder)}"
-        pages.add(root / path, text)
+        try:
+            pages.add(root / path, text)
+        except AssertionError:
+            yield f"{folder / path}: it is not HTML as it was rendered; delete it, and {_again(folder)}"
     yield from pages.find_dead_links(missing)
     yield from _find_wrong_pictures(folder, expected)
 

@@ -67,10 +67,12 @@ class Plan:
     Attributes:
         tasks: the modules.
         images: an .npy file, float32 (n, size, size, 3) in [-1, 1]; None where there are none.
+        is_parallel: whether the modules are written and run at the same time.
     """
 
     tasks: tuple[Task, ...]
     images: str | None
+    is_parallel: bool
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
@@ -96,12 +98,18 @@ def write_and_run(tasks: Sequence[Task], images: Path | None) -> list[Outcome]:
     Raises:
         Fault: when a module is damaged, TensorFlow cannot load one, or a process is killed.
     """
-    plan = Plan(tuple(tasks), str(images) if images else None)
+    is_small = sum(_weights_size(Path(task.module)) for task in tasks) <= _TOGETHER
+    plan = Plan(tuple(tasks), str(images) if images else None, is_small)
     path = Path(tasks[0].notes, "plan.json")
     path.write_text(json.dumps(asdict(plan)), encoding="utf-8")
     with start_job(_MODULE, [path], "the translation of the modules") as job:
         job.wait()
     return [_read_outcome(Path(task.notes)) for task in tasks]
+
+
+def _weights_size(module: Path) -> int:
+    """Returns the bytes of a SavedModel's variables."""
+    return sum(file.stat().st_size for file in module.glob("variables/variables.data-*"))
 
 
 # In the job -----------------------------------------------------------------------------------------------------------
@@ -212,11 +220,6 @@ def _read_speed(path: Path) -> Run:
     return Run({}, dict(rates), load, first, version)
 
 
-def _weights_size(module: Path) -> int:
-    """Returns the bytes of a SavedModel's variables."""
-    return sum(file.stat().st_size for file in module.glob("variables/variables.data-*"))
-
-
 def _run_alone(work: Callable[[], None]) -> None:
     """Runs a part of the job in a copy of the process, which then gives its memory back."""
     with start_copy(_MODULE, work):
@@ -232,7 +235,7 @@ def _main(arguments: Sequence[str]) -> None:
         _write(task)
         _run(task, images)
 
-    if sum(_weights_size(Path(task.module)) for task in plan.tasks) <= _TOGETHER:
+    if plan.is_parallel:
         with ExitStack() as copies:
             for task in plan.tasks:
                 copies.enter_context(start_copy(_MODULE, partial(write_and_prove, task)))

@@ -95,8 +95,9 @@ def _is_derived(graph: Graph, call: XlaCall, gradient: Gradient) -> bool:
     try:
         own = read(gradient.module, platforms=gradient.platforms)
         if count <= _WIDEST:
-            own, graph, limit = widened(own), widened(graph), LIMIT
-        reference = to_function(own)
+            reference, graph, limit = to_function(widened(own)), widened(graph), LIMIT
+        else:
+            reference = to_function(own)
     except Untranslatable as refusal:
         if "custom_call" in str(refusal):  # of a function outside of TensorFlow, which is not run here
             return False

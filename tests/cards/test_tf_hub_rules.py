@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.cards import tf_hub_rules
-from pipeline.cards.page import LARGEST_PAGE, parse_page
+from pipeline.cards.page import parse_page
 from pipeline.cards.tf_hub_rules import KINDS, check, known_tags
 from tests.conftest import Stage, assert_refused
 
@@ -165,14 +165,6 @@ FAULTS = {
     "remote picture": ("Code may", "![a](https://b.c/d) Code", r"1\.md:21: the picture 'https://b\.c/d' is on"),
     "citation": ("[1, 2]", "[1, 3]", r"1\.md:17: \[3\] is cited, but the references end at \[2\]"),
 }  # fmt: skip
-
-
-def test_a_page_that_no_reader_would_take_is_refused() -> None:
-    room = LARGEST_PAGE - len(MODULE)
-    check(MODULE.replace("Code may", f"{'x' * (room - 1)} Code may"), "1.md")
-    message = r"1\.md:1: the page has 250,001 bytes, .* more than 250,000: shorten it; its longest section is 'Details'"
-    with pytest.raises(Fault, match=message):
-        check(MODULE.replace("Code may", f"{'x' * room} Code may"), "1.md")
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -4,6 +4,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -169,6 +170,18 @@ def test_a_changed_guide_renders_its_page_alone(hub: Path, copied: Path) -> None
     assert problems(hub) == []  # another version's pages
 
 
+UNREADABLE = "<![foo[x]]>"
+
+
+def stops_the_parser(markup: str) -> bool:
+    """Whether Python's parser of HTML gives up on markup, as that of 3.11.7 does and newer ones do not."""
+    try:
+        HTMLParser().feed(markup)
+    except AssertionError:
+        return True
+    return False
+
+
 def _append(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\n")
 
@@ -196,6 +209,26 @@ def test_check_hub_finds_what_is_wrong_with_the_documentation(
         (hub / path).unlink(missing_ok=True)
         build(hub)
         assert problems(hub) == []
+
+
+@pytest.mark.parametrize(
+    ("markup", "expected"),
+    [
+        ('<a href="%00">', "links to %00, which is no address"),
+        ('<a href="http://[">', "links to http://[, which is no address"),
+        (f'<a href="{"x" * 300}">', "x, which is no address"),
+        ('<a href="../../../../etc/passwd">', "links to ../../../../etc/passwd, and there is no such file"),
+        pytest.param(
+            UNREADABLE,
+            "it is not HTML as it was rendered",
+            marks=pytest.mark.skipif(not stops_the_parser(UNREADABLE), reason="this Python's parser reads it"),
+        ),
+    ],
+)
+def test_hostile_markup_in_a_page_of_another_version_is_named(hub: Path, markup: str, expected: str) -> None:
+    (hub / FOLDER / "other.html").write_text(f"<p>{markup}")
+    (problem,) = problems(hub)
+    assert expected in problem
 
 
 def test_check_hub_finds_dead_links_in_pages_of_another_version(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:

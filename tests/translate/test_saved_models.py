@@ -20,6 +20,7 @@ from pipeline.translate import gradients
 from pipeline.translate.plain_graphs import Differentiation
 from pipeline.translate.refusal import Untranslatable
 from pipeline.translate.saved_models import write_plain
+from pipeline.translate.tensorflow_functions import to_function
 from tests.conftest import assert_refused, once, run_stage
 from tests.saved_model.models import edit
 from tests.translate.twins import differentiate, save
@@ -203,6 +204,22 @@ def test_gradients_of_large_networks_are_compared_in_float32(
     monkeypatch.setattr(gradients, "widened", None)  # which makes them float64
     save(tmp_path / "source", function, WEIGHTS)
     assert write_plain(tmp_path / "source", tmp_path / "twin").gradients.keys() == {how}
+
+
+def test_a_gradient_that_has_no_function_is_computed_by_xla(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32, as the forward call that it is compared with."""
+    refused: list[object] = []
+
+    def refuse_first(graph: Any) -> Any:
+        if not refused:
+            refused.append(graph)
+            raise Untranslatable("of a test")
+        return to_function(graph)
+
+    monkeypatch.setattr(gradients, "to_function", refuse_first)
+    save(tmp_path / "source", dense, WEIGHTS)
+    assert write_plain(tmp_path / "source", tmp_path / "twin").gradients.keys() == {Differentiation.DERIVED}
+    assert refused
 
 
 @pytest.mark.parametrize("is_first", [False, True])
