@@ -109,6 +109,7 @@ def test_published_modules_run_in_the_oldest_tensorflow(
     assert_passes(oldest, unpacked(member, head), variables - 2 * (head == Head.FE))
 
 
+@pytest.mark.long
 def test_dropout_runs_in_the_oldest_tensorflow(oldest: Path, dropping: Path) -> None:
     assert_passes(oldest, dropping / "classification", 104)
 
@@ -147,6 +148,7 @@ def test_other_outputs_fail_the_selftest(broken: Path) -> None:
     assert re.fullmatch(r"TensorFlow 2\.\S+: FAILED", lines[-1])
 
 
+@pytest.mark.long
 def test_a_module_without_gradients_and_one_that_only_tensorflow_2_loads_fail_the_selftest(broken: Path) -> None:
     """Both faults in one module. Of the second, an attribute without a value, TensorFlow 2's loader sees nothing."""
     edit(broken, remove_gradients)

@@ -91,7 +91,7 @@ def test_another_process_folder_and_user_give_the_same_bytes(published: Path, tm
     assert list(temporary.iterdir()) == []  # temporary files are removed
 
 
-@pytest.mark.parametrize("head", Head)
+@pytest.mark.parametrize("head", [Head.CLASSIFICATION, pytest.param(Head.FE, marks=pytest.mark.long)])
 def test_dropout_is_active_only_while_training(dropping: Path, head: Head) -> None:
     import tensorflow as tf
 

@@ -43,6 +43,7 @@ def test_another_file_at_a_file_address_is_another_checkpoint_unless_pinned(
     assert make(fresh, "-q", *fetch).returncode == (0 if pinned else 1)
 
 
+@pytest.mark.long
 def test_a_lock_file_rebuilds_only_what_it_contradicts(tree: Path) -> None:
     record = json.loads((tree / "artifacts/mini/checkpoint.json").read_text())
     lock = tree / "model_cards/tiny/checkpoints.lock"

@@ -250,6 +250,7 @@ def test_without_images_the_report_says_not_measured(
     refuse(fewer, "failed with a top-1 accuracy of 0.0000 on 5 images, which 4 cannot outweigh")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("published_gradients")
 def test_unreadable_images_are_refused(arguments: list[Path], tmp_path: Path) -> None:
     shutil.copytree(arguments[0].parent / "images", tmp_path / "images")

@@ -129,6 +129,7 @@ def test_files_load_in_tensorflow(written: Path) -> None:
         assert outputs["logits"].shape == (3, CLASSES)
 
 
+@pytest.mark.long
 def test_another_process_writes_the_same_bytes(plain: Path, written: Path, tmp_path: Path) -> None:
     converted, target = tmp_path / "converted", tmp_path / "target"
     converted.mkdir()

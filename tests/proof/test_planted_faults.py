@@ -227,7 +227,7 @@ def test_without_a_fault_nothing_fails_and_each_rung_is_a_line(
             "the error starts between input of Transformer/encoderblock_0 and Transformer/encoderblock_0",
             marks=pytest.mark.long,
         ),
-        pytest.param(  # test_a_single_logit_of_about_zero_is_proven_as_strictly plants it in `make test`
+        pytest.param(
             "LayerNorm epsilon 1e-5",
             "the error starts between input of Transformer/encoderblock_0 and",
             marks=pytest.mark.long,
@@ -260,7 +260,7 @@ AFTER_ALL_BLOCKS = "; all blocks match up to Transformer/encoderblock_1, the err
 @pytest.mark.parametrize(
     ("fault", "model", "where"),
     [
-        ("the first token for the mean", POOLED, AFTER_ALL_BLOCKS),
+        pytest.param("the first token for the mean", POOLED, AFTER_ALL_BLOCKS, marks=pytest.mark.long),
         pytest.param("no tanh after pre_logits", POOLED, AFTER_ALL_BLOCKS, marks=pytest.mark.long),
         pytest.param(
             "the mean for attention pooling", MAPPED, "its blocks are not the JAX model's: MAP", marks=pytest.mark.long
@@ -363,7 +363,7 @@ def one_class(small: None) -> npz.Arrays:
     "fault",
     [
         pytest.param("", marks=pytest.mark.long),
-        "LayerNorm epsilon 1e-5",
+        pytest.param("LayerNorm epsilon 1e-5", marks=pytest.mark.long),
         pytest.param("query and key swapped", marks=pytest.mark.long),
     ],
 )
