@@ -382,7 +382,7 @@ new: | checked_settings ## write the YAML files of MODEL, a new member of COLLEC
 	  $(call option,VARIANT,--variant) $(call option,ARCHITECTURE,--architecture) $(cached)
 
 ##@ Development
-pytest = $(call quote,$(PYTHON)) -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+pytest = $(call quote,$(PYTHON)) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 # The environment with the oldest TensorFlow, if make test has made it: check-full uses it, too.
 oldest = $(firstword $(wildcard .venv-tensorflow-*/bin/python))
 test: | $(READY) ## run the tests, at most 12 minutes on 2 cores

@@ -142,15 +142,15 @@ def test_a_new_member_joins_the_collections_page(tree: Path) -> None:
     ("name", "stages"),
     [
         ("mini/checkpoint.json", {"fetch"}),
-        ("mini/fe/saved_model.pb", {"convert"}),
+        pytest.param("mini/fe/saved_model.pb", {"convert"}, marks=pytest.mark.long),
         pytest.param("mini/build.json", {"convert"}, marks=pytest.mark.long),
         ("mini/formats.json", {"formats"}),
-        ("mini/fe.md", {"card"}),
+        pytest.param("mini/fe.md", {"card"}, marks=pytest.mark.long),
         pytest.param("mini/classification.huggingface.md", {"card"}, marks=pytest.mark.long),
         pytest.param("mini/kaggle/model-metadata.json", {"card"}, marks=pytest.mark.long),
         pytest.param("mini/kaggle/fe/model-instance-metadata.json", {"card"}, marks=pytest.mark.long),
         ("mini/fe.tar.gz.sha256", {"package"}),
-        ("mini/published.json", {"publish"}),
+        pytest.param("mini/published.json", {"publish"}, marks=pytest.mark.long),
     ],
 )
 def test_any_deleted_output_is_made_again(tree: Path, name: str, stages: set[str]) -> None:

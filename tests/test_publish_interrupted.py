@@ -15,7 +15,7 @@ from tests.test_publish import files, publish, write_member
 
 # Changes from one stop to the next; benchmarks.publishing_kills stops publish before every change. A first publication
 # writes all pages of the documentation, too.
-_STRIDE, _FIRST_STRIDE = 4, 15
+_STRIDE, _FIRST_STRIDE = 7, 25
 _SVG = '<svg xmlns="http://www.w3.org/2000/svg"><title>{}</title></svg>'
 
 

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.slow
 HANDLE = "tester/mini_classification/1"
 
 
+@pytest.mark.long
 def test_a_published_module_is_made_again_with_the_same_bytes(published: Path, tmp_path: Path) -> None:
     """The code is the same, the environment the one at hand; the checkpoint comes from a folder."""
     hub, checkpoints = published / "artifacts/hub", published / "model_cards/tiny"

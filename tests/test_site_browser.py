@@ -107,6 +107,7 @@ def test_axe_finds_nothing(browser: Browser, address: str, name: str) -> None:
             assert find_violations(page) == [], (scheme, width)
 
 
+@pytest.mark.long
 def test_banners_of_withdrawn_versions_are_accessible(browser: Browser, hub: Path, tmp_path: Path) -> None:
     copied, module = shutil.copytree(hub, tmp_path / "hub"), "vit-publisher/vit_demo_classification"
     change_version(copied, f"{module}/1", deprecate(f"{module}/2", "2026-11-29"))
@@ -155,6 +156,7 @@ def test_pages_and_their_tables_fit_any_window_with_wide_and_narrow_letters(
                 assert table.evaluate("element => element.scrollWidth - element.clientWidth") <= 0, size
 
 
+@pytest.mark.long
 def test_the_tests_lay_pages_out_in_their_own_fonts(browser: Browser, address: str, hub: Path) -> None:
     """Otherwise the test above would be one of this machine's fonts."""
     measure = (
@@ -180,7 +182,9 @@ def test_plots_are_shown_whole_on_a_phone(browser: Browser, address: str) -> Non
             assert box["x"] + box["width"] <= PHONE[0]
 
 
-@pytest.mark.parametrize("name", ["index", "formats", "fine_tuning"])
+@pytest.mark.parametrize(
+    "name", ["index", *(pytest.param(name, marks=pytest.mark.long) for name in ("formats", "fine_tuning"))]
+)
 def test_axe_finds_nothing_in_the_documentation(browser: Browser, address: str, name: str) -> None:
     with open_page(browser, f"{address}/{FOLDER}/{name}.html") as page:
         for scheme, (width, height) in itertools.product(SCHEMES, (DESKTOP, PHONE)):

@@ -25,7 +25,7 @@ def publish(hub: Path, target: Target) -> None:
     release(read_local_hub(hub), target, None, hub.parent / f"receipts of {hub.name}")
 
 
-@pytest.mark.parametrize("start", [moto, fake_gcs])
+@pytest.mark.parametrize("start", [moto, pytest.param(fake_gcs, marks=pytest.mark.long)])
 def test_what_stopped_releases_leave_is_whole(
     released_hub: Path,
     servers: Servers,  # noqa: F811
