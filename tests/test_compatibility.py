@@ -129,6 +129,7 @@ def run_failing_selftest(saved_model: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.long
 def test_other_outputs_fail_the_selftest(broken: Path) -> None:
     path = broken / "assets.extra/selftest.npz"
     with np.load(path) as archive:

@@ -345,7 +345,7 @@ def test_the_module_betrays_nothing_of_this_machine(demo_hub: Hub) -> None:
         assert trace.encode() not in report
 
 
-@pytest.fixture(scope="module", params=["mini", "rati"])
+@pytest.fixture(scope="module", params=["mini", pytest.param("rati", marks=pytest.mark.long)])
 def saved_model(request: pytest.FixtureRequest, published: Path) -> tuple[str, Path]:
     """A member of the tiny collection, plain and hybrid, and its folder of outputs."""
     return request.param, published / "artifacts" / request.param

@@ -29,7 +29,7 @@ def test_another_checkpoint_in_the_users_folder_is_another_checkpoint(tree: Path
     assert planned(tree, "publish", "MODEL=mini") == everything
 
 
-@pytest.mark.parametrize("pinned", [False, True])
+@pytest.mark.parametrize("pinned", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_another_file_at_a_file_address_is_another_checkpoint_unless_pinned(
     fresh: Path, tmp_path: Path, pinned: bool
 ) -> None:

@@ -103,6 +103,7 @@ def test_a_format_that_was_asked_for_must_keep_its_bar(copy: Path, stage: Stage)
     assert files_of(copy / "mini") == before
 
 
+@pytest.mark.long  # test_a_damaged_file_is_made_again_and_no_other shows it, too
 @pytest.mark.slow
 def test_what_is_current_is_not_made_again(copy: Path, stage: Stage) -> None:
     before = files_of(copy / "mini")

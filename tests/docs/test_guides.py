@@ -105,7 +105,7 @@ def for_mini(block: str, address: str) -> str:
     """Returns a block about vit_demo, changed for the smaller model of the fixture `published` at an address."""
     block = re.sub(r"http://(localhost:8080|127\.0\.0\.1:8090)", address, block)
     block = block.replace("vit-publisher/vit_demo_", "tester/mini_").replace("/2.tar.gz", "/1.tar.gz")
-    return block.replace("28", "16")  # pixels
+    return re.sub(r"\b28\b", "16", block)  # pixels, and no part of a port
 
 
 @pytest.mark.slow
