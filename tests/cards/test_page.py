@@ -1,9 +1,23 @@
 """Pages: comments, tags and sections are found in one pass."""
 
+import re
+
 import pytest
 
 from pipeline.base.fault import Fault
-from pipeline.cards.page import MOST_SHOWN, Problem, parse_page, refuse_problems, split_comments, split_tag
+from pipeline.cards.collection_page import check_collection
+from pipeline.cards.page import (
+    LARGEST_PAGE,
+    MOST_SHOWN,
+    Problem,
+    parse_page,
+    refuse_problems,
+    size_problems,
+    split_comments,
+    split_tag,
+)
+from pipeline.facts.report import Report
+from tests.card_facts import VIT, checked_files, seed_records
 
 
 @pytest.mark.parametrize(
@@ -63,3 +77,26 @@ def test_many_long_problems_are_cut() -> None:
     with pytest.raises(Fault, match=rf"page\.md: {1000 - MOST_SHOWN} more problems; correct these first$"):
         refuse_problems("page.md", [Problem(line, "wrong") for line in range(1, 1001)])
     assert all(len(line) < 1030 for line in lines)
+
+
+# Size -----------------------------------------------------------------------------------------------------------------
+def test_a_new_page_leaves_room_for_a_notice() -> None:
+    head = "# Module a/b/1\n\n## Short\n\nx\n\n## Long\n\n"
+    fitting = head + "é" * ((LARGEST_PAGE - 5_000 - len(head)) // 2)
+    assert list(size_problems(parse_page(fitting))) == []
+    (problem,) = size_problems(parse_page(f"{fitting}xx"))
+    assert re.fullmatch(
+        r"the page has 245,00\d bytes, and at most 245,000 are published: shorten it; its longest section is 'Long'",
+        problem.text,
+    )
+
+
+def test_a_card_that_is_too_large_is_refused_when_it_is_made(report: Report) -> None:
+    paragraphs = "\n\n".join(f"Line {number}." for number in range(20_000))
+    with pytest.raises(Fault, match=r"classification\.md:1: the page has \d+,\d+ bytes, and at most 245,000 are publ"):
+        checked_files(seed_records(report, note=paragraphs))
+
+
+def test_a_page_of_a_collection_that_is_too_large_is_refused_when_it_is_made() -> None:
+    with pytest.raises(Fault, match=r"1\.md:1: the page has \d+,\d+ bytes, and at most 245,000 are published"):
+        check_collection(f"# Collection a/b/1\n\n{'x' * 245_000}\n", VIT, [], "1.md")
