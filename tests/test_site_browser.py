@@ -98,7 +98,14 @@ def build_many(hub: Path, folder: Path, count: int) -> str:
     return f"{folder.as_uri()}/{START}"
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *PAGES,
+        INDEX,
+        *(pytest.param(f"{FOLDER}/{name}.html", marks=pytest.mark.long) for name in ("formats", "fine_tuning")),
+    ],
+)
 def test_axe_finds_nothing(browser: Browser, address: str, name: str) -> None:
     with open_page(browser, f"{address}/{name}") as page:
         for scheme, (width, height) in itertools.product(SCHEMES, (DESKTOP, PHONE)):
@@ -180,17 +187,6 @@ def test_plots_are_shown_whole_on_a_phone(browser: Browser, address: str) -> Non
             box = plot.bounding_box()
             assert box is not None
             assert box["x"] + box["width"] <= PHONE[0]
-
-
-@pytest.mark.parametrize(
-    "name", ["index", *(pytest.param(name, marks=pytest.mark.long) for name in ("formats", "fine_tuning"))]
-)
-def test_axe_finds_nothing_in_the_documentation(browser: Browser, address: str, name: str) -> None:
-    with open_page(browser, f"{address}/{FOLDER}/{name}.html") as page:
-        for scheme, (width, height) in itertools.product(SCHEMES, (DESKTOP, PHONE)):
-            page.emulate_media(color_scheme=scheme)
-            page.set_viewport_size({"width": width, "height": height})
-            assert find_violations(page) == [], (scheme, width)
 
 
 @pytest.mark.long
