@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,7 +88,7 @@ class Outputs:
     signers: "Sequence[Signer]" = ()
     formats: Formats | None = None
 
-    @property
+    @cached_property
     def report_file(self) -> bytes:
         """The content of report.json as it is published: it says of the weights what the cards do."""
         return report_text(self.report).encode()
