@@ -387,7 +387,7 @@ pytest = $(call quote,$(PYTHON)) -m pytest --numprocesses=2 --dist=loadfile --no
 oldest = $(firstword $(wildcard .venv-tensorflow-*/bin/python))
 test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
 	OLDEST_TENSORFLOW_PYTHON="$$PWD/$(OLDEST_VENV)/bin/python" $(pytest)
-test-fast: | $(READY) ## run the tests that need neither TensorFlow nor JAX nor a browser, in three minutes on 2 cores
+test-fast: | $(READY) ## run the tests that need neither TensorFlow nor JAX nor a browser, in five minutes on 2 cores
 	$(call quote,$(PYTHON)) -m pytest --fast --numprocesses=2
 lint: | $(READY) ## check style, types, workflows and the Dockerfile
 	$(call quote,$(PYTHON)) -m ruff check .
