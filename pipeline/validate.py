@@ -50,7 +50,7 @@ from pipeline.proof import checks, gradients, ladder
 from pipeline.proof.checklist import Checklist
 from pipeline.proof.checks import CheckedModule, Reference
 from pipeline.saved_model.classes import Classes
-from pipeline.saved_model.load import start_tensorflow
+from pipeline.saved_model.load import shared_programs, start_tensorflow
 
 if TYPE_CHECKING:
     from pipeline.model.network import Network
@@ -261,10 +261,11 @@ def validate(
     checklist.begin("the JAX model's outputs in float64")
     needs = {head: checks.read_needs(folder) for head, folder in subject.folders.items()}
     network = open_network(subject.model, subject.home)
+    is_early = bool(network.frozen) or gradients.fits_memory(subject.checkpoint)
     training: AbstractContextManager[gradients.Wait | None] = (
         nullcontext()
         if network.frozen
-        else gradients.start(subject.model, subject.home, subject.checkpoint, subject.folders)
+        else gradients.start(subject.model, subject.home, subject.checkpoint, subject.folders, at_once=is_early)
     )
     with training as wait:
         expected = _compute_reference(subject, network, task)
@@ -280,7 +281,6 @@ def validate(
         def add_training(report: Report) -> Report:
             return _add_training(report, wait, checklist)
 
-        is_early = network.frozen or not gradients.is_large(subject.checkpoint)
         is_measurable = task is not None and not section.why_unmeasurable(subject.model.classes, subject.evaluation)
         report, evaluated = _check_modules(
             subject,
@@ -439,4 +439,5 @@ def main(arguments: Sequence[str]) -> str:
 
 if __name__ == "__main__":
     prepare_environment("validate", VALIDATE)
-    raise SystemExit(command("validate", main))
+    with shared_programs():
+        raise SystemExit(command("validate", main))

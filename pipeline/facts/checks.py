@@ -145,7 +145,7 @@ class BatchSizes:
 class BlockTrace:
     """Where a difference from the JAX model begins: max_rel after each block, in order; no verdict.
 
-    `reason` says why the blocks could not be compared; `images` is None then.
+    `reason` says why the blocks were not compared, or could not be; `images` is None then.
     """
 
     images: int | None = None

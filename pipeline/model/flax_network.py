@@ -66,10 +66,10 @@ class FlaxNetwork(Network):
         tokens: jax.Array = module.apply({"params": nest_parameters(weights)}, images)
         return tokens
 
-    def trace(self, weights: Weights, images: Values) -> dict[str, tuple[jax.Array, jax.Array]]:
-        module = self.module(self.model.classes)
-        _, state = module.apply({"params": nest_parameters(weights)}, images, mutable=[BLOCKS])
-        return {path: ends for path, (ends,) in flatten_dict(state[BLOCKS], sep="/").items()}
+    def trace(self, weights: Weights, images: Values) -> tuple[jax.Array, dict[str, tuple[jax.Array, jax.Array]]]:
+        module = self.module(None)
+        features, state = module.apply({"params": nest_parameters(weights)}, images, mutable=[BLOCKS])
+        return features, {path: ends for path, (ends,) in flatten_dict(state[BLOCKS], sep="/").items()}
 
     def expected_shapes(self, image_size: int | None = None) -> dict[str, Shape]:
         size = image_size or self.model.image_size

@@ -115,13 +115,13 @@ class Network(ABC):
         """Returns what the module of a head returns: logits or features; see features()."""
         return (self.logits if head is Head.CLASSIFICATION else self.features)(weights, images, key)
 
-    def trace(self, weights: Weights, images: Values) -> dict[str, tuple[jax.Array, jax.Array]]:
-        """Returns the input and the output of each block by its path, in order; {} for a network without blocks.
+    def trace(self, weights: Weights, images: Values) -> tuple[jax.Array, dict[str, tuple[jax.Array, jax.Array]]]:
+        """Returns the features, and the input and the output of each block by its path; {} where there are no blocks.
 
-        pipeline.proof.blocks recognises a block in a module as a function whose weights share that path.
+        The blocks are in order. pipeline.proof.blocks recognises a block in a module as a function whose weights share
+        that path.
         """
-        del weights, images
-        return {}
+        return self.features(weights, images), {}
 
     def stored_image_size(self, shapes: Mapping[str, Shape]) -> int | None:
         """Returns the image size of a checkpoint that resize() can fit to the model's, or None.

@@ -320,7 +320,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description="Runs a SavedModel by the C API.")
     parser.add_argument("folder", type=Path, help="the SavedModel, with its self-test")
     args = parser.parse_args(arguments)
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # its parent's TensorFlow has reserved the memory of all GPUs
     print(json.dumps(asdict(check(args.folder))))
 

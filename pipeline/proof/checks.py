@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 BATCH_SIZES = (1, 7)  # in which the first inputs are computed again
 TRACED = 2  # inputs that are followed through the blocks, and whose tokens are compared
-CLASSIFIED = 3  # images whose classes are named
+FILES = 3  # image files in a batch; for all checks, since TensorFlow compiles a module for each size
 PROBABILITIES = 1e-6  # the largest difference of a float32 probability from that of its logits
 # Logits that differ by less, relative to the largest, are equal: either one is rounded, by half a spacing of float32 at
 # least.
@@ -144,7 +144,7 @@ def compute_reference(
     """
     from pipeline.model.network import select_weights
 
-    exact = float64.compute_exact(network, arrays, inputs, TRACED)
+    exact = float64.compute_exact(network, arrays, inputs, TRACED, has_blocks=True)
     outputs = exact.outputs
     logits = outputs[Head.CLASSIFICATION]
     if np.all(logits == logits[0]) and not np.all(inputs == inputs[0]):
@@ -157,7 +157,7 @@ def compute_reference(
     return Reference(
         inputs=inputs,
         outputs=outputs,
-        blocks=_trace_reference(network, arrays, inputs[:TRACED]),
+        blocks=exact.blocks,
         weights={head: select_weights(network, fingerprints, head) for head in Head},
         head=lambda features: np.asarray(network.head(head, features)),
         tolerances=network.tolerances,
@@ -165,17 +165,6 @@ def compute_reference(
         resized_from=resized_from,
         tokens=exact.tokens,
     )
-
-
-def _trace_reference(
-    network: "Network", arrays: npz.Arrays, inputs: np.ndarray
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns the input and the output of each block of the JAX model in float64, rounded to float32, by its path."""
-    import jax
-
-    with jax.enable_x64(True), float64.compile_quickly():
-        traced = float64.compile_small(network.trace, arrays)(arrays, inputs.astype(np.float64))
-    return {path: (np.asarray(x, np.float32), np.asarray(y, np.float32)) for path, (x, y) in traced.items()}
 
 
 def compare_weights(
@@ -272,7 +261,7 @@ def check_preprocessing(module: Any, size: int, tolerance: float, least_scale: f
 
 
 def check_encoded(module: Any, size: int, tolerance: float, least_scale: float = SMALLEST) -> Comparison:
-    """Calls `serving_jpeg` with a PNG and a JPEG of other sizes than the model's, and the model with their pixels.
+    """Calls `serving_jpeg` with PNGs and a JPEG of other sizes than the model's, and the model with their pixels.
 
     Pillow decodes them here. They are noise, so that no two ways to decode or resize agree, and in one batch, though
     their sizes differ.
@@ -283,7 +272,7 @@ def check_encoded(module: Any, size: int, tolerance: float, least_scale: float =
         tolerance: the largest relative error that passes.
         least_scale: see compare().
     """
-    files = [_noise_file(kind, number, size) for number, kind in enumerate(("PNG", "JPEG"))]
+    files = [_noise_file("JPEG" if number == 1 else "PNG", number, size) for number in range(FILES)]
     pixels = [np.asarray(Image.open(io.BytesIO(file))) for file in files]
     expected = module(np.stack([prepare(each, size, "resize") for each in pixels])).numpy()
     (got,) = module.signatures["serving_jpeg"](encoded=np.array(files, object)).values()
@@ -325,7 +314,7 @@ def check_classes(module: Any, size: int, answers: Classes, tolerance: float) ->
         answers: the activation and the names that it must have.
         tolerance: the largest difference of a probability that passes.
     """
-    files = np.array([_noise_file("PNG", seed, size) for seed in range(CLASSIFIED)], object)
+    files = np.array([_noise_file("PNG", seed, size) for seed in range(FILES)], object)
     outputs = {name: value.numpy() for name, value in module.signatures["serving_classify"](encoded=files).items()}
     if missing := sorted(selftest.CLASSIFY_OUTPUTS - outputs.keys()):
         raise Fault(f"serving_classify returns no {', '.join(missing)}; run make convert again")
@@ -394,7 +383,10 @@ def check_module(
     outputs: np.ndarray = module(inputs).numpy()
     if outputs.shape != expected.shape:
         raise Fault(f"{folder}: its output is {outputs.shape}, expected {expected.shape}; it is another model or head")
-    trace, tokens = trace_blocks(module, folder, reference), reference.tokens if head is Head.FE else None
+    parity = compare(outputs, expected, tolerance, logits, least)
+    trace, tokens = BlockTrace(reason="its outputs match"), reference.tokens if head is Head.FE else None
+    if logits or parity.verdict is not Verdict.PASS:  # the card shows the classifier's in any case
+        trace = trace_blocks(module, folder, reference)
     report = ModuleReport(
         content_sha256=folder_digest(folder),
         bytes=folder_size(folder),
@@ -407,7 +399,7 @@ def check_module(
         preprocessing=climb("preprocessing", lambda: check_preprocessing(module, inputs.shape[1], tolerance, least)),
         encoded=climb("encoded", lambda: check_encoded(module, inputs.shape[1], tolerance, least)),
         blocks=trace,
-        parity=climb("parity", lambda: compare(outputs, expected, tolerance, logits, least), trace),
+        parity=climb("parity", lambda: parity, trace),
         batch_sizes=climb("batch_sizes", lambda: compare_batch_sizes(module, inputs, outputs, tolerance, least)),
         tokens=None
         if tokens is None

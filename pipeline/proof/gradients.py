@@ -1,20 +1,21 @@
 """Compares a SavedModel's gradients with JAX's, takes one step of fine-tuning, and prints the figures as JSON.
 
-    python -m pipeline.proof.gradients MODEL HOME CHECKPOINT HEAD=FOLDER [HEAD=FOLDER]
+    python -m pipeline.proof.gradients MODEL HOME CHECKPOINT HEAD=FOLDER [HEAD=FOLDER] [--one-by-one]
 
 MODEL is the section `model` as JSON, HOME the folder of the member's YAML file. validate runs this in a process of its
 own: the gradients of a large model take as much memory again as the model, and neither TensorFlow nor JAX gives it
 back. Two modules are compared at the same time, one of them by a copy of the process; validate does the other checks
-meanwhile.
+meanwhile. Where memory is short they are compared when all else is done, one after the other, each by a copy.
 """
 
 import argparse
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import asdict, replace
 from functools import partial
 from importlib import import_module
@@ -24,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.base.heads import Head
-from pipeline.base.jobs import Job, run_job, start_copy, start_job
+from pipeline.base.jobs import run_job, start_copy, start_job
+from pipeline.base.memory import available_memory
 from pipeline.base.strict_json import parse_json
 from pipeline.base.verdict import Verdict
 from pipeline.checkpoints import npz
@@ -45,6 +47,8 @@ Tensor = Any  # of TensorFlow; None in place of a missing gradient
 _MODULE = "pipeline.proof.gradients"
 _SHARED = "pipeline.model.flax_network"  # what takes long to import beside TensorFlow; it starts no threads
 LARGE = 500_000_000  # bytes of a checkpoint; one head of L/16, 1.2 GB, takes 5.3 GB here
+# Bytes for each of a checkpoint: with L/16, both processes here and validate itself take 16 GB together.
+_ALL_AT_ONCE = 14
 
 
 def differentiate_reference(
@@ -122,7 +126,7 @@ class TrainableModule:
         before = float(self.loss(training=False))
         if missing or not gradients:
             return FineTuningCheck(len(gradients), missing, before, before, Verdict.FAIL)
-        steepness = sum(float(tf.reduce_sum(gradient**2)) for gradient in gradients.values())
+        steepness = sum(float(tf.reduce_sum(tf.square(gradient))) for gradient in gradients.values())
         rate = 0.01 * before / steepness if steepness else 0.0  # no step: the loss stays as it is, and the check fails
         for variable, gradient in zip(self._module.trainable_variables, gradients.values(), strict=True):
             variable.assign_sub(rate * gradient)
@@ -198,9 +202,14 @@ def check_training(network: "Network", head: Head, path: Path, folder: Path) -> 
     return TrainingChecks(compared, step, {"fine_tuning": time.monotonic() - started})
 
 
-def is_large(path: Path) -> bool:
-    """Whether a checkpoint is so large that its gradients are compared when all else is done, one head at a time."""
-    return path.stat().st_size > LARGE
+def fits_memory(path: Path) -> bool:
+    """Whether the gradients of a checkpoint can be compared at once, both heads together, while validate does the rest.
+
+    Those of a LARGE one only if much memory is free, and no `make -j` runs other stages that will need it.
+    """
+    bytes_ = path.stat().st_size
+    is_alone = "--jobserver" not in os.environ.get("MAKEFLAGS", "")
+    return bytes_ <= LARGE or (is_alone and available_memory() >= _ALL_AT_ONCE * bytes_)
 
 
 Done = Callable[[Head, TrainingChecks], None]
@@ -208,48 +217,37 @@ Wait = Callable[[Done], dict[Head, TrainingChecks]]
 
 
 @contextmanager
-def start(model: Model, home: Path, path: Path, folders: Mapping[Head, Path]) -> Iterator[Wait]:
+def start(model: Model, home: Path, path: Path, folders: Mapping[Head, Path], at_once: bool) -> Iterator[Wait]:
     """Starts check_training() of both heads in a process of its own, which ends at the latest with the block.
-
-    Of a checkpoint that is LARGE, a process for each head is started when it is waited for, and the second only if the
-    first had memory enough.
 
     Args:
         model: the section.
         home: the folder of the member's YAML file.
         path: the checkpoint.
         folders: the SavedModels.
+        at_once: whether it starts now, and compares both heads together; otherwise when it is waited for, one by one,
+            and the second only if the first had memory enough.
 
     Yields:
         A function that waits and returns the checks; it calls its argument with those of each head. It raises Fault
         when a process was killed, as the system does when memory runs out.
     """
+    arguments: list[str | Path] = [json.dumps(asdict(model)), home, path]
+    arguments += [f"{head}={folder}" for head, folder in folders.items()]
+    arguments += [] if at_once else ["--one-by-one"]
+    purpose = f"{' and '.join(map(str, folders.values()))}: the process that computes the gradients"
+    with ExitStack() as stack:
+        started = stack.enter_context(start_job(_MODULE, arguments, purpose)) if at_once else None
 
-    def start_for(heads: Sequence[Head]) -> AbstractContextManager[Job]:
-        arguments: list[str | Path] = [json.dumps(asdict(model)), home, path]
-        arguments += [f"{head}={folders[head]}" for head in heads]
-        names = " and ".join(str(folders[head]) for head in heads)
-        return start_job(_MODULE, arguments, f"{names}: the process that computes the gradients")
+        def wait(done: Done) -> dict[Head, TrainingChecks]:
+            job = started or stack.enter_context(start_job(_MODULE, arguments, purpose))
+            printed = dict(line.split(" ", 1) for line in job.wait().splitlines())
+            training = {head: parse_json(TrainingChecks, printed[head]) for head in folders}
+            for head, checks in training.items():
+                done(head, checks)
+            return training
 
-    def read(heads: Sequence[Head], job: Job, done: Done) -> dict[Head, TrainingChecks]:
-        printed = dict(line.split(" ", 1) for line in job.wait().splitlines())
-        training = {head: parse_json(TrainingChecks, printed[head]) for head in heads}
-        for head, checks in training.items():
-            done(head, checks)
-        return training
-
-    def run_each(done: Done) -> dict[Head, TrainingChecks]:
-        training: dict[Head, TrainingChecks] = {}
-        for head in folders:
-            with start_for([head]) as job:
-                training |= read([head], job, done)
-        return training
-
-    if path.is_file() and not is_large(path):
-        with start_for(list(folders)) as job:
-            yield lambda done: read(list(folders), job, done)
-    else:
-        yield run_each
+        yield wait
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -260,6 +258,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "modules", nargs="+", metavar="HEAD=FOLDER", help="a SavedModel; the input is that of its self-test"
     )
+    parser.add_argument("--one-by-one", action="store_true", help="do not compare them at the same time")
     args, started = parser.parse_args(arguments), time.monotonic()
 
     def run(module: str) -> None:
@@ -274,6 +273,11 @@ def main(arguments: Sequence[str]) -> None:
 
     import_tensorflow()
     import_module(_SHARED)
+    if args.one_by_one:
+        for module in args.modules:  # whose memory the system gets back before the next one
+            with start_copy(_MODULE, partial(run, module)):
+                pass
+        return
     first, *others = args.modules
     with ExitStack() as copies:
         for module in others:

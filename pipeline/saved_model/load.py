@@ -51,6 +51,23 @@ def start_tensorflow() -> None:
 
 
 @contextmanager
+def shared_programs() -> Iterator[None]:
+    """Lets this process and the jobs that it starts in the block compile each program for the CPU once.
+
+    A module is compiled for each batch size, and again in a session, in the C API and for the forward pass of its
+    gradients, always to the same program. XLA keeps it in a temporary folder, by its digest. To be entered before
+    TensorFlow starts, which reads its settings once.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TF_XLA_FLAGS"] = (
+            f"--tf_xla_persistent_cache_directory={folder} --tf_xla_persistent_cache_device_types=XLA_CPU_JIT"
+        )
+        # XLA takes settings of the code generator for features that this processor lacks, and calls that an error.
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        yield
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
     """Redirects file descriptor 2; what was written is shown only if the block fails."""
     sys.stderr.flush()

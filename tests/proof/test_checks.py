@@ -4,6 +4,8 @@ import json
 import math
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -329,7 +331,7 @@ def test_a_killed_process_is_a_fault_and_a_failed_one_an_error(tmp_path: Path, m
         python.write_text(f"#!/bin/sh\n{ends}\n")
         python.chmod(0o755)
         with (
-            gradients.start(Model("Mini/8", 16, 3), tmp_path, python, folders) as wait,
+            gradients.start(Model("Mini/8", 16, 3), tmp_path, python, folders, at_once=True) as wait,
             pytest.raises(raised, match=r"killed by SIGKILL; unless somebody did that, memory|status 1"),
         ):
             wait(lambda *_: None)
@@ -363,26 +365,59 @@ def test_the_gradients_of_a_small_model_end_with_the_checks_that_failed_meanwhil
     python.write_text(f"#!/bin/sh\necho $$ >{started}\nexec sleep 600\n")
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    with gradients.start(Model("Mini/8", 16, 3), tmp_path, python, dict.fromkeys(Head, tmp_path)):
+    with gradients.start(Model("Mini/8", 16, 3), tmp_path, python, dict.fromkeys(Head, tmp_path), at_once=True):
         process = int(started.read_text())
         os.kill(process, 0)
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
 
 
-def test_the_gradients_of_a_large_model_stop_at_the_first_killed_process(
+def test_gradients_that_memory_is_too_short_for_are_compared_at_the_end_and_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     python, started = tmp_path / "python", tmp_path / "started"
     python.write_text(f'#!/bin/sh\nshift 5\necho "$@" >>{started}\nkill -9 $$\n')
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    monkeypatch.setattr(gradients, "LARGE", 0)
-    with gradients.start(Model("Mini/8", 16, 3), tmp_path, python, dict.fromkeys(Head, tmp_path)) as wait:
+    folders = dict.fromkeys(Head, tmp_path)
+    with gradients.start(Model("Mini/8", 16, 3), tmp_path, python, folders, at_once=False) as wait:
         assert not started.exists()
         with pytest.raises(Fault, match="killed by SIGKILL"):
             wait(lambda *_: None)
-    assert started.read_text() == f"classification={tmp_path}\n"
+    assert started.read_text() == f"classification={tmp_path} fe={tmp_path} --one-by-one\n"
+
+
+def test_two_heads_that_are_compared_one_by_one_are_never_compared_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: Report
+) -> None:
+    order = []
+
+    @contextmanager
+    def copy(module: str, main: Callable[[], None]) -> Iterator[None]:
+        order.append("starts")
+        yield
+        order.append("ended")
+
+    monkeypatch.setattr(gradients, "start_copy", copy)
+    section = json.dumps({"variant": "Mini/8", "image_size": 16, "classes": 3})
+    gradients.main([section, "home", "file", "fe=folder", "classification=folder", "--one-by-one"])
+    assert order == ["starts", "ended", "starts", "ended"]
+
+
+def test_gradients_of_large_checkpoints_are_compared_at_once_where_memory_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tmp_path / "checkpoint.npz"
+    checkpoint.write_bytes(b"0" * 100)
+    monkeypatch.delenv("MAKEFLAGS", raising=False)
+    monkeypatch.setattr(gradients, "available_memory", lambda: 1399)
+    assert gradients.fits_memory(checkpoint)
+    monkeypatch.setattr(gradients, "LARGE", 99)
+    assert not gradients.fits_memory(checkpoint)
+    monkeypatch.setattr(gradients, "available_memory", lambda: 1400)
+    assert gradients.fits_memory(checkpoint)
+    monkeypatch.setenv("MAKEFLAGS", " -j2 --jobserver-auth=3,4")
+    assert not gradients.fits_memory(checkpoint)
 
 
 # Image files and classes ----------------------------------------------------------------------------------------------
