@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import subjects
-from pipeline.accuracy import classify
+from pipeline.accuracy import classify, classifying
 from pipeline.accuracy.classify import BATCH, Task
 from pipeline.images import image_set, labels
 from pipeline.saved_model.load import start_tensorflow
@@ -98,7 +98,7 @@ def measure_rates(folder: Path, images: Path, rounds: int) -> list[tuple[float, 
         forward = len(task.chosen) / (time.perf_counter() - started)
         with tempfile.TemporaryDirectory() as shards:
             started = time.perf_counter()
-            classify.evaluate(task, predict, "model", Path(shards), "evaluate")
+            classifying.evaluate(task, predict, "model", Path(shards), "evaluate")
             rates.append((forward, len(task.chosen) / (time.perf_counter() - started)))
     return rates
 
@@ -118,7 +118,7 @@ def measure_memory(folder: Path, images: Path) -> None:
         return predict(inputs)
 
     with tempfile.TemporaryDirectory() as shards:
-        evaluated = classify.evaluate(task, watched, "model", Path(shards), "evaluate")
+        evaluated = classifying.evaluate(task, watched, "model", Path(shards), "evaluate")
     print(f"{count:,} images, {evaluated.rate:.1f} images/s, peak memory {peak / 1e9:.2f} GB")
     if peak > MEMORY:
         raise SystemExit(f"expected at most {MEMORY / 1e9:.0f} GB")

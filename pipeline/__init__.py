@@ -4,7 +4,7 @@ What the pipeline does stands on this floor, each module a command, `python -m p
 
     stages    fetch, convert, validate, member_formats, card, collection, package, publish; the Makefile is their DAG
     for make  stamps, check, published
-    commands  select, add, new, evaluate, contact_sheet, imagenette, site, audit, serve, doctor, cli
+    commands  select, add, new, classify, evaluate, contact_sheet, imagenette, site, audit, serve, doctor, cli
     commands  keys, verify, notes, reproduce, release, withdraw, plain, formats
 
 What it is made of lies in packages. Imports run one way: a module on this floor may import any package and no other

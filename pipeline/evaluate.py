@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline.accuracy import classify, statistics, summary
+from pipeline.accuracy import classify, classifying, statistics, summary
 from pipeline.accuracy.classify import Predict, Task
 from pipeline.accuracy.interface import Interface, choose_interface, choose_meta_graph
 from pipeline.accuracy.label_order import check_label_order
@@ -204,13 +204,13 @@ def measure(module: Loaded, names: Sequence[labels.Label], shards: Path) -> tupl
     Args:
         module: the module.
         names: the labels in the order of the outputs.
-        shards: the folder for classify.Shards.
+        shards: the folder for accuracy.shards.Shards.
     """
     candidate, task = module.candidate, module.task
     note(f"running {candidate.name} with TensorFlow")
     interface, digest = candidate.interface, model_digest(candidate.folder)
     source = interface.input
-    evaluated = classify.evaluate(task, module.predict, f"{digest} {interface}", shards, candidate.name)
+    evaluated = classifying.evaluate(task, module.predict, f"{digest} {interface}", shards, candidate.name)
     order = check_label_order(evaluated.predictions, names, len(names))
     figures = ModuleFigures(
         **vars(summary.compute_figures(task, evaluated, names, len(names))),

@@ -101,8 +101,7 @@ def images_key(task: Task | None) -> str:
     """Returns what identifies the images, their files and their preparation; "" for none."""
     if task is None:
         return ""
-    shards = range(0, len(task.chosen), classify.SHARD * classify.BATCH)
-    files = [task.files_digest(number) for number, _ in enumerate(shards)]
+    files = [task.files_digest(number) for number in range(task.shards)]
     return json.dumps([task.key(""), files])
 
 

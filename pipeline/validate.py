@@ -7,13 +7,12 @@ Runs in a process of its own and reads only files. The figures go to REPORT, the
 the predictions for the images to predictions.npz, and the pictures of example predictions to the folder examples. When
 a gate fails, all of these keep their earlier content, the figures go to `<REPORT>.failed`, the predictions to
 predictions.npz.failed, and the exit status is 1. A run that is killed while it classifies images is resumed by the next
-one.
+one, which also takes the images that python -m pipeline.classify has classified.
 """
 
 import argparse
 import gc
 import platform
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -24,12 +23,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.accuracy import classify, examples, section, summary
+from pipeline.accuracy import classify, classifying, examples, member_images, section, summary
 from pipeline.accuracy.classify import Evaluated, Task
 from pipeline.accuracy.plots import render_plots
 from pipeline.accuracy.predictions import Predictions
 from pipeline.accuracy.result_files import ResultFiles, refuse_fewer, refuse_to_forget
 from pipeline.accuracy.section import Evaluation
+from pipeline.accuracy.shards import name_folder, remove_shards
 from pipeline.base.addresses import public_address
 from pipeline.base.command import command
 from pipeline.base.environment import VALIDATE, prepare_environment
@@ -41,8 +41,7 @@ from pipeline.checkpoints import npz, provenance
 from pipeline.facts.checks import Needs
 from pipeline.facts.collection import FILE, collection_of
 from pipeline.facts.report import CheckpointFacts, Environment, ModelFacts, Report, report_text
-from pipeline.images import image_set, labels
-from pipeline.images.split import Split, add_split
+from pipeline.images import labels
 from pipeline.model.facts import describe_model
 from pipeline.model.networks import announce, open_network
 from pipeline.model.section import Model
@@ -82,28 +81,6 @@ class Subject:
 
 
 # Images ---------------------------------------------------------------------------------------------------------------
-def choose_images(
-    subject: Subject, place: Path | None, real: Path | None, samples: int | None, split: Split | None = None
-) -> Task | None:
-    """Returns the images to classify, or None without a place.
-
-    Args:
-        subject: what is validated.
-        place: the images, in any layout.
-        real: the ReaL labels, or None.
-        samples: how many images to use; None for all.
-        split: the part of the data set to use; None: validation, or test where there is no other.
-
-    Raises:
-        Fault: when the images are not as expected, or there are no labels.
-    """
-    if place is None:
-        return None
-    images = image_set.open_images(place, subject.names, real, split)
-    chosen = image_set.choose(images, samples)
-    return Task(images, chosen, subject.model.image_size, subject.evaluation.protocol, subject.activation)
-
-
 def parity_inputs(task: Task | None, size: int) -> tuple[np.ndarray, str]:
     """Returns PARITY_IMAGES inputs, float32 (n, size, size, 3), and a description: images, or noise from a fixed seed.
 
@@ -252,7 +229,7 @@ def validate(
         subject: what is validated.
         task: the images to classify, or None.
         own: whether they are surely of the data set that the section `evaluation` names.
-        shards: the folder for classify.Shards.
+        shards: the folder for accuracy.shards.Shards.
         checklist: prints the rungs as they are climbed.
 
     Raises:
@@ -276,7 +253,7 @@ def validate(
         def classify_images(module: CheckedModule) -> Evaluated:
             assert task is not None
             with checklist.hidden():
-                return classify.evaluate(task, module.predict, module.report.content_sha256, shards, checklist.label)
+                return classifying.evaluate(task, module.predict, module.report.content_sha256, shards, checklist.label)
 
         def add_training(report: Report) -> Report:
             return _add_training(report, wait, checklist)
@@ -345,7 +322,6 @@ def write_results(
     write_text(files.report, text)
     files.failed.report.unlink(missing_ok=True)
     files.failed.predictions.unlink(missing_ok=True)
-    shutil.rmtree(files.shards, ignore_errors=True)
 
 
 def _write_predictions(predictions: Predictions | None, path: Path) -> None:
@@ -372,18 +348,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("classification", type=Path, help="the classifier's SavedModel")
     parser.add_argument("fe", type=Path, help="the feature extractor's SavedModel")
     parser.add_argument("report", type=Path, help="the report to write, JSON")
-    parser.add_argument(
-        "--imagenet",
-        type=Path,
-        metavar="PLACE",
-        help="images for a member without its own, in a layout of docs/images.md",
-    )
-    parser.add_argument(
-        "--images", type=Path, metavar="PLACE", help="images of the member's own data set, instead of all others"
-    )
-    parser.add_argument("--real", type=Path, help="the ReaL labels of ImageNet's validation set, real.json")
-    parser.add_argument("--samples", type=int, help="how many images to use (default: all)")
-    add_split(parser)
+    member_images.add_options(parser)
     return parser.parse_args(arguments)
 
 
@@ -415,15 +380,14 @@ def main(arguments: Sequence[str]) -> str:
         subject = replace(subject, evaluation=replace(subject.evaluation, examples=0))
     evaluation, files = subject.evaluation, ResultFiles(args.report)
     announce("validate", subject.model, subject.home)
-    images = args.images or section.images_of(evaluation, member.folder, args.imagenet)
-    place = None if evaluation.multi_label else images
+    images = member_images.read_settings(args, evaluation, member.folder)
     if reason := section.why_unmeasurable(subject.model.classes, evaluation):
         print(f"validate {member.name}: accuracy is not measured: {reason}", file=sys.stderr)
-    elif place is None:
+    elif images.place is None:
         refuse_to_forget(files, args.checkpoint)
         how = section.how_to_give_images(evaluation)
         print(f"validate {member.name}: accuracy is not measured: no images ({how})", file=sys.stderr)
-    task = choose_images(subject, place, args.real, args.samples, args.split)
+    task = member_images.choose_task(subject.model, evaluation, subject.names, subject.activation, images)
     if task:
         print(f"validate {member.name}: {summary.describe_images(task)}", file=sys.stderr)
         refuse_fewer(files, args.checkpoint, len(task.chosen))
@@ -434,6 +398,8 @@ def main(arguments: Sequence[str]) -> str:
     if task and measured and predictions is not None:
         pictures = examples.draw(task, measured, predictions, count)
     write_results(member.name, report, predictions, files, pictures)
+    digest = report.modules[Head.CLASSIFICATION].content_sha256
+    remove_shards(files.shards, name_folder(task, digest) if task else None)
     return member.name
 
 

@@ -258,7 +258,7 @@ def test_unreadable_images_are_refused(arguments: list[Path], tmp_path: Path) ->
     refuse(
         [*arguments, "--images", tmp_path / "images"],
         f"{tmp_path}/images/red/0.png: cannot be read as an image",
-        "of the first 12 images are damaged, at most 0 of 12 may be",
+        "of 12 images so far are damaged, at most 0 of 12 may be",
     )
     assert arguments[4].read_text() == EARLIER
 

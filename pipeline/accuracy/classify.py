@@ -1,28 +1,20 @@
-"""Classifies labelled images: decodes ahead of the model, in shards that a later run resumes from."""
+"""Labelled images to classify: the task, its shards, and batches that are decoded ahead of the model."""
 
 import io
 import json
 import os
-import shutil
-import sys
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from pipeline.accuracy import predictions, statistics
 from pipeline.accuracy.pixels import SIGNED, Pixels
 from pipeline.accuracy.predictions import Predictions
 from pipeline.base.fault import Fault, escape
-from pipeline.base.files import write_memory
-from pipeline.base.json_files import recall_json
-from pipeline.base.progress import Progress
 from pipeline.images.decoding import decoded
 from pipeline.images.image_set import Example, ImageSet
 from pipeline.model.preprocessing import UnsuitableImage, prepare
@@ -31,9 +23,8 @@ from pipeline.model.preprocessing import UnsuitableImage, prepare
 Predict = Callable[[np.ndarray], np.ndarray]
 
 BATCH = 32  # images
-SHARD = 32  # batches
+SHARD = 8  # batches: 196 shards of ImageNet's validation images, so that 8 parts differ by 2 % at most
 AHEAD = 3  # batches that are decoded while the model computes one
-DAMAGED_SHARE = 0.001  # of the images; with more, the data set is not what its name says
 
 
 @dataclass(frozen=True)
@@ -67,8 +58,13 @@ class Task:
         names = [(example.name, example.label) for example in self.chosen]
         return sha256(json.dumps([facts, names]).encode()).hexdigest()
 
+    @property
+    def shards(self) -> int:
+        """The number of shards; the last one may have fewer images than the others."""
+        return -(-len(self.chosen) // (SHARD * BATCH))
+
     def shard(self, number: int) -> Sequence[Example]:
-        """Returns the images of a shard, from 0."""
+        """Returns the images of a shard, from 0: whole batches, but for the last one of the task."""
         first = number * SHARD * BATCH
         return self.chosen[first : first + SHARD * BATCH]
 
@@ -85,7 +81,7 @@ class Evaluated:
     Attributes:
         predictions: a row for each image that could be decoded, in order.
         damaged: what is wrong with each of the others, by name.
-        rate: images per second from file to logits, without the first batch; None where too few were left to do.
+        rate: images per second of one process, from file to logits, without its first batch; None for a single batch.
     """
 
     predictions: Predictions
@@ -150,7 +146,7 @@ def encode_png(pixels: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def batches(task: Task, chosen: Sequence[Example]) -> Iterator[Batch]:
+def batches(task: Task, chosen: Sequence[Example]) -> Generator[Batch, None, None]:
     """Yields the chosen images in batches of BATCH; decoding is AHEAD of the caller."""
     prepare_one = prepare_image if task.pixels else prepare_file
     parts = [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
@@ -180,117 +176,6 @@ def _collect(task: Task, examples: Sequence[Example], futures: Sequence[Future])
     return Batch(inputs, good, damaged)
 
 
-@dataclass(frozen=True)
-class _Record:
-    """What stands beside a shard: what is wrong with its damaged images, by name, and the digest of its files."""
-
-    damaged: dict[str, str]
-    files: str
-
-
-class Shards:
-    """The predictions of a task, written to disk after every SHARD batches, for a later run to resume from.
-
-    A shard is a file of predictions, `<number>.npz`, and a record of its damaged images, `<number>.json`.
-    """
-
-    def __init__(self, folder: Path, task: Task, model: str) -> None:
-        """Reads the shards of earlier runs, up to the first that is missing, damaged, or of other files.
-
-        Args:
-            folder: of all shards; those of other tasks are removed.
-            task: the task.
-            model: a digest of the model.
-        """
-        self._task, self._folder = task, folder / task.key(model)[:16]
-        for other in folder.glob("*"):
-            if other != self._folder:
-                shutil.rmtree(other) if other.is_dir() and not other.is_symlink() else other.unlink()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._parts: list[Predictions] = []  # of whole shards
-        self._batches: list[Predictions] = []  # of the shard that is not whole yet
-        self._damaged_here: dict[str, str] = {}  # in that shard
-        self.damaged: dict[str, str] = {}
-        while self.images < len(task.chosen) and self._read(len(self._parts)):
-            pass
-
-    @property
-    def images(self) -> int:
-        """How many images the whole shards have, damaged ones included."""
-        return min(len(self._parts) * SHARD * BATCH, len(self._task.chosen))
-
-    @property
-    def predictions(self) -> Predictions:
-        """The predictions of all batches; there must be one."""
-        return predictions.join([*self._parts, *self._batches])
-
-    @property
-    def score(self) -> tuple[int, int]:
-        """How many images are right, and how many were classified."""
-        parts = [*self._parts, *self._batches]
-        return sum(int(part.right.sum()) for part in parts), sum(map(len, parts))
-
-    def add(self, batch: Predictions, damaged: Mapping[str, str]) -> None:
-        """Adds the predictions of a batch and what is wrong with its damaged images."""
-        self._batches.append(batch)
-        self._damaged_here |= damaged
-        self.damaged |= damaged
-        if len(self._batches) == SHARD or self.images + len(self._batches) * BATCH >= len(self._task.chosen):
-            self._write(len(self._parts))
-
-    def _read(self, number: int) -> bool:
-        """Reads a shard; returns whether it is whole, and of today's files."""
-        part = predictions.load_predictions(self._folder / f"{number:05}.npz")
-        record = recall_json(self._folder / f"{number:05}.json", _Record)
-        if part is None or record is None or record.files != self._task.files_digest(number):
-            return False
-        examples = self._task.shard(number)
-        if part.label.tolist() != [example.label for example in examples if example.name not in record.damaged]:
-            return False  # damaged, and still well-formed
-        self._parts.append(part)
-        self.damaged |= record.damaged
-        return True
-
-    def _write(self, number: int) -> None:
-        """Writes the batches as a shard; its .npz last, which marks it as whole."""
-        part = predictions.join(self._batches)
-        record = _Record(self._damaged_here, self._task.files_digest(number))
-        write_memory(self._folder / f"{number:05}.json", json.dumps(asdict(record)))
-        part.save(self._folder / f"{number:05}.npz")
-        self._parts.append(part)
-        self._batches, self._damaged_here = [], {}
-
-
-def evaluate(task: Task, predict: Predict, model: str, shards: Path, label: str) -> Evaluated:
-    """Classifies the images of a task, resuming from where an earlier run of it stopped.
-
-    Args:
-        task: the images.
-        predict: the model.
-        model: a digest of it.
-        shards: the folder for Shards, which the caller removes in the end.
-        label: the first words of progress lines.
-
-    Raises:
-        Fault: when more than DAMAGED_SHARE of the images are damaged; the message names the first.
-    """
-    done = Shards(shards, task, model)
-    start, rate = done.images, Rate()
-    present = task.present
-    with Progress(label, len(task.chosen), "images", done=start) as progress:
-        for number, batch in enumerate(batches(task, task.chosen[start:]), start=1):
-            for problem in batch.damaged.values():
-                print(f"{label}: left out: {problem}", file=sys.stderr, flush=True)
-            _refuse_damaged({**done.damaged, **batch.damaged}, min(start + number * BATCH, len(task.chosen)), task)
-            truth = np.array([example.label for example in batch.examples], np.int32)
-            logits = predict(batch.inputs)[: len(truth)]
-            damaged = without_places(task, batch.damaged)
-            done.add(predictions.of_logits(logits, truth, present, task.activation), damaged)
-            rate.add(len(truth))
-            progress.advance(len(batch.examples) + len(batch.damaged), _running_top1(*done.score))
-    return Evaluated(done.predictions, done.damaged, rate.per_second)
-
-
 def without_places(task: Task, damaged: Mapping[str, str]) -> dict[str, str]:
     """Returns what is wrong with images, by name, without the folders in which they lie: reports are published."""
     reasons = {}
@@ -300,41 +185,3 @@ def without_places(task: Task, damaged: Mapping[str, str]) -> dict[str, str]:
             text = text.replace(place, example.name)
         reasons[example.name] = text
     return reasons
-
-
-class Rate:
-    """Measures images per second, without the first batch, for which the model is compiled."""
-
-    def __init__(self) -> None:
-        self._started: float | None = None
-        self._seconds, self._images = 0.0, 0
-
-    def add(self, images: int) -> None:
-        """Counts the images of a batch that was just classified."""
-        now = time.perf_counter()
-        if self._started is None:
-            self._started = now
-        else:
-            self._seconds, self._images = now - self._started, self._images + images
-
-    @property
-    def per_second(self) -> float | None:
-        """The rate; None before the second batch."""
-        return self._images / self._seconds if self._images else None
-
-
-def _refuse_damaged(damaged: Mapping[str, str], seen: int, task: Task) -> None:
-    """Raises Fault when more images are damaged than DAMAGED_SHARE allows, of `seen` so far."""
-    total = len(task.chosen)
-    allowed = int(DAMAGED_SHARE * total)
-    if len(damaged) > allowed:
-        first = next(iter(damaged.values()))
-        raise Fault(
-            f"{first}; {len(damaged)} of the first {seen} images are damaged, at most {allowed} of {total} may be"
-        )
-
-
-def _running_top1(hits: int, images: int) -> str:
-    """Returns the top-1 accuracy so far, for progress lines."""
-    low, high = statistics.interval(hits, images) if images else (0.0, 1.0)
-    return f"top-1 {hits / max(images, 1):.2%} ({low:.2%} to {high:.2%})"

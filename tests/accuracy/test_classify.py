@@ -1,4 +1,4 @@
-"""Classifying many images: decoded ahead, damaged ones counted, and resumed runs."""
+"""Classifying many images: decoded ahead, and damaged ones counted."""
 
 import io
 from dataclasses import replace
@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.accuracy import classify
-from pipeline.accuracy.classify import Task, evaluate
+from pipeline.accuracy import classify, classifying
+from pipeline.accuracy.classify import Task
+from pipeline.accuracy.classifying import evaluate
 from pipeline.accuracy.pixels import BYTES, SIGNED, UNIT, Pixels
 from pipeline.base.fault import Fault
 from pipeline.images import image_set
 from pipeline.images.labels import Label
 from tests.conftest import CLASSES, write_images
-from tests.damaged_json import DAMAGES
 
 LABELS = [Label(name, name.title()) for name in CLASSES]
 SIZE = 8
@@ -94,81 +94,6 @@ def test_files_are_handed_on_as_they_are_or_as_png(images: Path) -> None:
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(batch.inputs[0]))), np.asarray(original))
 
 
-def test_a_stopped_run_is_resumed(images: Path, tmp_path: Path) -> None:
-    whole = evaluate(choose(images), colours, "model", tmp_path / "whole", "test")
-    calls, predict = counting(colours, stop_after=5)
-    with pytest.raises(KeyboardInterrupt):
-        evaluate(choose(images), predict, "model", tmp_path / "shards", "test")
-    calls, predict = counting(colours)
-    evaluated = evaluate(choose(images), predict, "model", tmp_path / "shards", "test")
-    assert len(calls) == 4  # two shards of two batches were done, of eight batches
-    for name in ("label", "top5", "confidence", "restricted"):
-        np.testing.assert_array_equal(getattr(evaluated.predictions, name), getattr(whole.predictions, name))
-    calls, predict = counting(colours)
-    evaluate(choose(images), predict, "model", tmp_path / "shards", "test")
-    assert calls == []
-
-
-def test_only_shards_of_the_same_task_are_reused(images: Path, tmp_path: Path) -> None:
-    evaluate(choose(images), colours, "model", tmp_path / "shards", "test")
-    for task, model in ((choose(images), "another"), (choose(images, 20), "model"), (choose(images), "model")):
-        calls, predict = counting(colours)
-        evaluate(task, predict, model, tmp_path / "shards", "test")
-        assert calls
-        assert len(list((tmp_path / "shards").iterdir())) == 1
-
-
-def test_a_damaged_shard_is_computed_again(images: Path, tmp_path: Path) -> None:
-    evaluate(choose(images), colours, "model", tmp_path / "shards", "test")
-    (shard,) = (tmp_path / "shards").glob("*/00002.npz")
-    shard.write_bytes(shard.read_bytes()[:-20])
-    calls, predict = counting(colours)
-    evaluated = evaluate(choose(images), predict, "model", tmp_path / "shards", "test")
-    assert len(calls) == 4  # that shard and the one after it
-    assert evaluated.predictions.right.all()
-
-
-def test_images_that_were_replaced_are_classified_again(
-    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A message says to replace a damaged image; the shard that counts it is discarded."""
-    monkeypatch.setattr(classify, "DAMAGED_SHARE", 0.04)
-    task = choose(images)
-    path = images / task.chosen[-1].name
-    whole = path.read_bytes()
-    path.write_bytes(b"no image")
-    assert evaluate(task, colours, "model", tmp_path / "shards", "test").damaged
-    path.write_bytes(whole)
-    calls, predict = counting(colours)
-    evaluated = evaluate(choose(images), predict, "model", tmp_path / "shards", "test")
-    assert evaluated.damaged == {}
-    assert len(evaluated.predictions) == 30
-    assert 0 < sum(calls) < 30  # the shards of the other images are kept
-
-
-@pytest.mark.parametrize("damage", ["empty", "list", "empty object", "deep lists", "folder", "pipe", "link to nothing"])
-@pytest.mark.parametrize("suffix", ["json", "npz"])
-def test_a_shard_that_is_no_shard_is_computed_again(damage: str, suffix: str, images: Path, tmp_path: Path) -> None:
-    evaluate(choose(images), colours, "model", tmp_path / "shards", "test")
-    (path,) = (tmp_path / "shards").glob(f"*/00000.{suffix}")
-    DAMAGES[damage](path)
-    (tmp_path / "shards/file").touch()  # of nobody
-    calls, predict = counting(colours)
-    evaluated = evaluate(choose(images), predict, "model", tmp_path / "shards", "test")
-    assert len(calls) == 8
-    assert evaluated.predictions.right.all()
-
-
-def test_a_shard_of_other_images_is_computed_again(images: Path, tmp_path: Path) -> None:
-    """Its files are whole, but the predictions are those of another shard."""
-    evaluate(choose(images), colours, "model", tmp_path / "shards", "test")
-    first, second = (next((tmp_path / "shards").glob(f"*/0000{number}.npz")) for number in (0, 1))
-    whole = first.read_bytes()
-    first.write_bytes(second.read_bytes())
-    evaluate(choose(images), colours, "model", tmp_path / "shards", "test")
-    assert first.read_bytes() == whole
-
-
 def test_an_extremely_long_image_is_damaged(images: Path) -> None:
     """The protocol crop would resize it to gigabytes first."""
     Image.new("RGB", (60_000, 2)).save(images / "green/3.png")
@@ -182,7 +107,7 @@ def test_an_extremely_long_image_is_damaged(images: Path) -> None:
 def test_a_damaged_image_is_named_counted_and_left_out(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(classify, "DAMAGED_SHARE", 0.04)  # one of the 30
+    monkeypatch.setattr(classifying, "DAMAGED_SHARE", 0.04)  # one of the 30
     (images / "green/3.png").write_bytes(b"no image")
     task = choose(images)
     for _ in range(2):  # the second run reads it from the shards
@@ -195,7 +120,7 @@ def test_a_damaged_image_is_named_counted_and_left_out(
     assert f"test: left out: {images}/green/3.png: cannot be read as an image" in capsys.readouterr().err
     (images / "red/3.png").write_bytes(b"")
     with pytest.raises(
-        Fault, match=r"cannot be read as an image .*; 2 of the first \d+ images are damaged, at most 1 of 30 may be"
+        Fault, match=r"cannot be read as an image .*; 2 of \d+ images so far are damaged, at most 1 of 30 may be"
     ):
         evaluate(task, colours, "another", tmp_path / "shards", "test")
 
