@@ -134,6 +134,9 @@ quote = '$(subst ','\'',$(1))'
 given = $(if $(findstring :,$($(1))),env:$(1),$(call quote,$($(1))))
 shown = $(if $(findstring :,$($(1))),...,$($(1)))
 
+# Names for a message: all, or the first of many.
+few = $(wordlist 1,12,$(1))$(if $(word 13,$(1)), ... and $(words $(wordlist 13,$(words $(1)),$(1))) more)
+
 A := $(ARTIFACTS)
 S := $A/.stamps
 folders = $(notdir $(patsubst %/,%,$(dir $(1))))
@@ -171,7 +174,7 @@ STAMPS := $(call shared,$(STAGES:%=%.code) templates site requirements hub hub_u
     $(foreach model,$(MODELS),$(addprefix $(model).,checkpoint source pin verified model evaluation images formats module hub)))
 
 # Without it, make deletes the untouched peers of a grouped target that failed.
-.PRECIOUS: $(STAMPS) $(call outputs,$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json
+.PRECIOUS: $(call outputs,$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json
 
 # IMAGENET is for members evaluated on ImageNet; the others bring their own images. REQUIRE_ACCURACY is about
 # publishing: it may stand in an environment where checkpoints are fetched, and no images are.
@@ -196,17 +199,22 @@ flags = $(foreach flag,$(1),$(findstring $(flag),$(firstword -$(MAKEFLAGS))))
 Q := $(if $(filter 1,$(V)),,@)
 stage = $(if $Q,@$(if $(strip $(call flags,s)),,echo $(call quote,$(1)); ))
 
+# Tells a command where to record its run, which make summary reads: of a member, or collection-<name>, and a stage.
+record = RUN_RECORD=$(call quote,$A/.runs/$(1)/$(2).json)$(space)
+
 # '+' keeps `make -n` and `make -q` truthful. A dry run on a fresh clone has no interpreter, and needs no stamps to know
-# that everything is to be built.
-receipt = $(call quote,$(1)=$(2)/published.json)
-run_stamps = ! test -x $(call quote,$(or $(INTERPRETER),$(PYTHON))) || $(RUN)stamps $(call quote,$S) $(YAMLS) \
-  --receipts $(foreach model,$(MODELS),$(call receipt,$(model),$A/$(model))) \
-  $(call receipt,collection-$(COLLECTION),$(PAGE)) --selected $(SELECTED) --settings $(SETTINGS) \
+# that everything is to be built. Members are not named on the command line, whose length the system limits.
+run_stamps = ! test -x $(call quote,$(or $(INTERPRETER),$(PYTHON))) || $(RUN)stamps $(call quote,$S) model_cards \
+  $(if $(MODEL),--model=$(call quote,$(MODEL)),--collection=$(call quote,$(COLLECTION))) --settings $(SETTINGS) \
   $(checkpoints) $(lock) $(images) $(call option,FORMATS,--formats) $(moved) \
   --set hub=$(call given,HUB) hub_url=$(call given,HUB_URL) require_accuracy='$(required)' \
-  sign='$(if $(SIGN),yes)'
-$(STAMPS) &: FORCE | $(READY)
+  sign='$(if $(SIGN),yes)' $(if $(strip $(call flags,k)),--keep-going)
+# Each stamp has an empty recipe, after which make looks at its time, with -n and -q too because of the '+'. A grouped
+# target (&:) of 10,000 stamps would have a list of the 9,999 others for each.
+stamps_written: FORCE | $(READY)
 	+@$(run_stamps)
+$(STAMPS): stamps_written
+	+
 # For commands that make no output of a stage: their settings must not reach the stamps.
 checked_settings: FORCE | $(READY)
 	+@$(run_stamps) --check-only
@@ -214,61 +222,64 @@ checked_settings: FORCE | $(READY)
 # Stages ------------------------------------------------------------------------------------------------------------
 # Reads all of a member before its first long stage in this make, so that none runs before a later one finds a fault.
 CHECKED :=
-check = $(if $(filter $*,$(CHECKED)),,$(eval CHECKED += $*)@$(RUN)check $(yaml) $(images) $(measured) $(hub_and_url))
+check = $(if $(filter $*,$(CHECKED)),,$(eval CHECKED += $*)@$(call record,$*,check)$(RUN)check $(yaml) $(images) $(measured) $(hub_and_url))
 
 # Before a long stage, where publish is to follow: a version that HUB has must not become another model.
 will_publish = $(filter publish publish-all %/published.json,$(MAKECMDGOALS))
-unchanged = $(if $(will_publish),@$(RUN)published $(yaml) $(call out,) $(call given,HUB))
+unchanged = $(if $(will_publish),@$(call record,$*,published)$(RUN)published $(yaml) $(call out,) $(call given,HUB))
 
 # A checkpoint is defined by its digest, in the YAML file or of the local file: code cannot change it.
 $(call outputs,$(CHECKPOINT_FILES)): $(call stamps,checkpoint source pin)
 	$(check)
-	$(call stage,fetch $*)$(RUN)fetch $(yaml) $(call out,checkpoint.npz) $(checkpoints) $(lock) $(cached)
+	$(call stage,fetch $*)$(call record,$*,fetch)$(RUN)fetch $(yaml) $(call out,checkpoint.npz) $(checkpoints) $(lock) $(cached)
 
 $(call outputs,$(MODEL_FILES) $(BUILD_FILES)): $(call outputs,$(CHECKPOINT_FILES)) \
     $(call stamps,checkpoint model) $(call shared,convert.code requirements)
 	$(check)
 	$(unchanged)
-	$(call stage,convert $*)$(RUN)convert $(yaml) $(call out,checkpoint.npz) $(call out,)
+	$(call stage,convert $*)$(call record,$*,convert)$(RUN)convert $(yaml) $(call out,checkpoint.npz) $(call out,)
 
 $A/%/report.json: $(call outputs,checkpoint.npz $(MODEL_FILES)) \
     $(call stamps,model evaluation images) $(call shared,validate.code requirements)
 	$(check)
 	$(if $(unchanged),$(unchanged) --converted)
-	$(call stage,validate $*)$(RUN)validate $(yaml) \
+	$(call stage,validate $*)$(call record,$*,validate)$(RUN)validate $(yaml) \
 	  $(foreach file,checkpoint.npz $(HEADS) report.json,$(call out,$(file))) $(images)
 
 # After validate (order only): a model that fails there is not translated, and its figures do not matter to a translation.
 $A/%/formats.json: $(call outputs,$(MODEL_FILES)) \
     $(call stamps,evaluation images formats) $(call shared,member_formats.code requirements) | $A/%/report.json
 	$(check)
-	$(call stage,formats $*)$(RUN)member_formats $(yaml) $(call out,) $(images) $(call option,FORMATS,--formats)
+	$(call stage,formats $*)$(call record,$*,formats)$(RUN)member_formats $(yaml) $(call out,) $(images) $(call option,FORMATS,--formats)
 
 $(call outputs,$(CARD_FILES) $(OTHER_CARD_FILES)): $A/%/report.json $A/%/formats.json \
     $(call stamps,checkpoint verified module) $(call shared,hub_url templates card.code)
-	$(call stage,card $*)$(RUN)card $(yaml) $(call out,report.json) $(call out,) \
+	$(call stage,card $*)$(call record,$*,card)$(RUN)card $(yaml) $(call out,report.json) $(call out,) \
 	  --formats=$(call out,formats.json) $(hub_and_url) $(lock)
 
 define package_rule
 $$(call outputs,$(1).tar.gz $(1).tar.gz.sha256): $$A/%/$(1)/saved_model.pb $$(call shared,package.code requirements)
-	$$(call stage,package $$* $(1))$$(RUN)package $$(call out,$(1)) $$(call out,$(1).tar.gz)
+	$$(call stage,package $$* $(1))$$(call record,$$*,package-$(1))$$(RUN)package $$(call out,$(1)) $$(call out,$(1).tar.gz)
 endef
 $(foreach head,$(HEADS),$(eval $(call package_rule,$(head))))
 
 $A/%/published.json: $(call outputs,report.json formats.json $(BUILD_FILES) $(CARD_FILES) $(OTHER_CARD_FILES) $(PACKAGE_FILES)) \
     $(call stamps,module hub) $(call shared,hub require_accuracy sign templates site publish.code)
-	$(DONE)$(call stage,publish $*)$(RUN)publish member $(yaml) $(call out,) $(call given,HUB) \
+	$(DONE)$(call stage,publish $*)$(call record,$*,publish)$(RUN)publish member $(yaml) $(call out,) $(call given,HUB) \
 	  $(call quote,$@) $(required) $(lock) $(call option,SIGN,--sign) $(hub_url)
 
 $(PAGE)/page.md: $(call in,$(OF_COLLECTION),report.json) \
     $(OF_COLLECTION:%=$S/%.module) $(OF_COLLECTION:%=$S/%.verified) $(call shared,collection-$(COLLECTION).facts templates collection.code)
-	$(call stage,collection $(COLLECTION))$(RUN)collection $(FACTS) $(call quote,$A) $(call quote,$@) $(lock)
+	$(call stage,collection $(COLLECTION))$(call record,collection-$(COLLECTION),collection)$(RUN)collection $(FACTS) $(call quote,$A) $(call quote,$@) $(lock)
 
 # After its members (order only), so that the page's links lead somewhere.
 $(PAGE)/published.json: $(PAGE)/page.md $(call shared,collection-$(COLLECTION).hub hub templates site publish.code) \
     | $(call in,$(OF_COLLECTION),published.json)
-	$(DONE)$(call stage,publish collection $(COLLECTION))$(RUN)publish collection $(FACTS) $(call quote,$<) \
+	$(DONE)$(call stage,publish collection $(COLLECTION))$(call record,collection-$(COLLECTION),publish)$(RUN)publish collection $(FACTS) $(call quote,$<) \
 	  $(call given,HUB) $(call quote,$@) $(hub_url)
+
+# What make knows itself ends where a member fails, with -k too: so people run it as a goal of its own then.
+summarize = $(RUN)summary $(FACTS) $(call quote,$A) $(call given,HUB) $(call quote,$(PAGE)/summary.html)
 
 # publish prints a line where there was nothing to publish, but not with -n or -q, which do nothing, nor with -s. make
 # itself prints nothing then, since it has made the stamps.
@@ -277,14 +288,25 @@ DONE = $(eval PUBLISHED := yes)
 idle = $(if $(PUBLISHED)$(strip $(call flags,n q s)),,$(info \
   nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
 
-.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all select add new contact-sheet evaluate imagenet check-hub release-plan release release-notes reproduce serve yank unyank deprecate undeprecate alias doctor formats test test-fast browser notebooks lint wheel bench check-full clean
+.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all publish-page summary select add new contact-sheet evaluate imagenet check-hub release-plan release release-notes reproduce serve yank unyank deprecate undeprecate alias doctor formats test test-fast browser notebooks lint wheel bench check-full clean
 FORCE:
 
 ##@ Publish models
 publish: $(call in,$(SELECTED),$(ALL_FILES)) ## all stages for MODEL, into HUB
 	$(call idle,$(MODEL))
 publish-all: $(call in,$(OF_COLLECTION),$(ALL_FILES)) $(PAGE)/page.md $(PAGE)/published.json ## all stages for every member of COLLECTION, and its page
-	$(call idle,the collection $(COLLECTION) ($(OF_COLLECTION)))
+	$(if $(PUBLISHED),$(Q)$(summarize))
+	$(call idle,the collection $(COLLECTION) ($(call few,$(OF_COLLECTION))))
+# Prerequisites would keep it from being made: make makes nothing that depends on what failed. So it has files of its
+# own, and the next publish-all makes the page of all members again.
+publish-page: | checked_settings ## the page of COLLECTION, of those members alone that HUB has, where others failed
+	$(call stage,collection $(COLLECTION))$(call record,collection-$(COLLECTION),collection)$(RUN)collection $(FACTS) \
+	  $(call quote,$A) $(call quote,$(PAGE)/page.partial.md) $(lock) --published=$(call given,HUB)
+	$(call stage,publish collection $(COLLECTION))$(call record,collection-$(COLLECTION),publish)$(RUN)publish collection \
+	  $(FACTS) $(call quote,$(PAGE)/page.partial.md) $(call given,HUB) $(call quote,$(PAGE)/published.partial.json) $(hub_url)
+	$(Q)rm -f $(call quote,$(PAGE)/page.md) $(call quote,$(PAGE)/published.json)
+summary: | $(READY) ## say what of COLLECTION is published, what failed and why, with times and memory; and write it as a page
+	$(Q)$(summarize)
 ##@ One stage, for MODEL or every member of COLLECTION
 fetch: $(call in,$(SELECTED),$(CHECKPOINT_FILES)) ## get the checkpoint
 convert: $(call in,$(SELECTED),$(MODEL_FILES) $(BUILD_FILES)) ## convert it to two SavedModels
@@ -413,6 +435,7 @@ bench: | $(READY) ## measure speed and memory beside plain code; fail where a li
 	$(call quote,$(PYTHON)) -m benchmarks.downloading
 	$(call quote,$(PYTHON)) -m benchmarks.uploading
 	$(call quote,$(PYTHON)) -m benchmarks.selection
+	$(call quote,$(PYTHON)) -m benchmarks.pool_of_members
 	$(call quote,$(PYTHON)) -m benchmarks.site
 	$(call quote,$(PYTHON)) -m benchmarks.start_page
 	$(call quote,$(PYTHON)) -m benchmarks.serving
@@ -443,13 +466,14 @@ check-full: | $(READY) ## publish full-size members and members of every variant
 	    && $(call quote,$(PYTHON)) -m benchmarks.timm_outputs $(torch_python) --folder $(call quote,$A/timm),\
 	  @echo "check-full: the comparisons with timm were NOT run: set TORCH_PYTHON=<an interpreter with benchmarks/requirements-forward.txt>")
 clean: ## remove what the stages made; the hub stays
-	rm -rf $(foreach folder,$(MODELS) collections .stamps,$(call quote,$A/$(folder)))
+	! test -d $(call quote,$A) || { cd model_cards && printf '%s\n' */*.yaml; } | LC_ALL=C sed 's,.*/,,; s,\.yaml$$,,' | \
+	  { cd $(call quote,$A) && xargs rm -rf -- collections .stamps .runs; }
 help: ## print this
 	@printf '%-40s%s\n' 'Use a published model:' docs/using.md 'Publish your own model:' docs/publishing.md \
 	  'Your own network, proofs, reproducing:' docs/index.md#research 'Maintain a hub or this code:' docs/maintaining.md
 	@$(call list,^[a-z-]+:.*## )
 	@$(call list,^[A-Z_]+ [?]=.*##)
-	@echo; echo "Members: $(MODELS)"
+	@echo; echo "Members: $(call few,$(MODELS))"
 list = LC_ALL=C awk '/^\#\#@/ { heading = substr($$0, 5) } \
     /$(1)/ { if (heading) print "\n" heading; heading = ""; name = $$1; sub(/:$$/, "", name); \
     sub(/.*\#\# ?/, ""); printf "  %-16s %s\n", name, $$0 }' $(call quote,$(THIS))

@@ -97,22 +97,25 @@ IN_NAMES := - _ . 0 1 2 3 4 5 6 7 8 9 a b c d e f g h i j k l m n o p q r s t u 
 not_in_names = $(eval rest := $$(1))$(foreach character,$(IN_NAMES),$(eval rest := $$(subst $(character),,$$(rest))))$(rest)
 # Whether a text is no name of a member or collection.
 is_odd = $(strip $(filter-out 1,$(words $(1))) $(filter -%,$(1)) $(call not_in_names,$(1)))
-$(foreach file,$(wildcard model_cards/*/*.yaml),\
-  $(if $(strip $(filter-out model_cards/%.yaml,$(file)) $(foreach part,$(subst /, ,$(file)),$(call is_odd,$(part)))),\
-    $(error $(file): the name of a file in model_cards/ may have the letters a-z and A-Z, digits and - _ . but no spaces; rename it)))
+# All names at once, then, where that finds something, one by one: there may be thousands.
+CARDS := $(wildcard model_cards/*/*.yaml)
+in_card = $(subst /, ,$(1))
+odd_cards = $(strip $(filter-out model_cards/%.yaml,$(1)) $(filter -%,$(in_card)) $(call not_in_names,$(subst $(space),,$(in_card))))
+$(if $(call odd_cards,$(CARDS)),$(foreach file,$(CARDS),$(if $(call odd_cards,$(file)),\
+  $(error $(file): the name of a file in model_cards/ may have the letters a-z and A-Z, digits and - _ . but no spaces; rename it))))
 is_new := $(filter new,$(MAKECMDGOALS))
 $(if $(is_new),$(if $(and $(MODEL),$(filter-out file,$(origin COLLECTION))),,$(error \
   say which member of which collection to write: make new COLLECTION=<a folder of model_cards/, which may be new> MODEL=<its name>)))
 $(if $(is_new),$(if $(call is_odd,$(MODEL)),$(error \
   MODEL=$(call shown,MODEL): expected the name of a member, of lower-case letters, digits and _)))
-$(if $(is_new),,$(if $(filter-out $(MODELS),$(MODEL)),$(error unknown member MODEL=$(call shown,MODEL); the members are: $(MODELS))))
+$(if $(is_new),,$(if $(filter-out $(MODELS),$(MODEL)),$(error unknown member MODEL=$(call shown,MODEL); the members are: $(call few,$(MODELS)))))
 $(if $(filter add new,$(MAKECMDGOALS)),$(if $(and $(COLLECTION),$(call is_odd,$(COLLECTION))),$(error \
   COLLECTION=$(call shown,COLLECTION): expected the name of a folder of model_cards/, of lower-case letters, digits, - and _)))
 without = $(if $(filter $(1),$(MAKECMDGOALS)),$(if $(2),,missing))
 $(if $(call without,add,$(CHECKPOINT)),$(error say which checkpoint: make add CHECKPOINT=<the name or address of one of upstream's files>))
-$(if $(filter add new,$(MAKECMDGOALS)),,$(if $(filter-out $(COLLECTIONS),$(COLLECTION)),$(error unknown COLLECTION=$(call shown,COLLECTION); the collections are: $(COLLECTIONS))))
-$(if $(call without,publish,$(MODEL)),$(error say which member: make publish MODEL=<member>, one of $(MODELS); or make publish-all for the collection $(COLLECTION)))
-$(if $(call without,contact-sheet,$(MODEL)),$(error say which member: make contact-sheet MODEL=<member>, one of $(MODELS)))
+$(if $(filter add new,$(MAKECMDGOALS)),,$(if $(filter-out $(COLLECTIONS),$(COLLECTION)),$(error unknown COLLECTION=$(call shown,COLLECTION); the collections are: $(call few,$(COLLECTIONS)))))
+$(if $(call without,publish,$(MODEL)),$(error say which member: make publish MODEL=<member>, one of $(call few,$(MODELS)); or make publish-all for the collection $(COLLECTION)))
+$(if $(call without,contact-sheet,$(MODEL)),$(error say which member: make contact-sheet MODEL=<member>, one of $(call few,$(MODELS))))
 $(if $(call without,evaluate,$(and $(MODULE),$(IMAGENET))),$(error say which module and images: make evaluate MODULE=<folder, .tar.gz or address> IMAGENET=<images>))
 $(if $(call without,reproduce,$(MODULE)),$(error say which module: make reproduce MODULE=<publisher>/<module>/<version> of HUB, <hub>/<handle>, or a .tar.gz))
 $(if $(call without,release-notes,$(FROM)),$(error say since when: make release-notes FROM=<hub or index.json> TO=<hub or index.json>))
@@ -120,6 +123,6 @@ $(foreach goal,release-plan release,$(if $(call without,$(goal),$(TO)),$(error \
   say where to: make $(goal) TO=<a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix>)))
 $(foreach goal,yank unyank deprecate undeprecate alias,$(if $(call without,$(goal),$(MODULE)),$(error \
   say which version: make $(goal) MODULE=<publisher>/<module>/<version>)))
-$(if $(call without,doctor,$(SAVED_MODEL)$(MODEL)),$(error say which SavedModel: make doctor MODEL=<member>, one of $(MODELS); or make doctor SAVED_MODEL=<folder or .tar.gz>))
+$(if $(call without,doctor,$(SAVED_MODEL)$(MODEL)),$(error say which SavedModel: make doctor MODEL=<member>, one of $(call few,$(MODELS)); or make doctor SAVED_MODEL=<folder or .tar.gz>))
 $(if $(SAVED_MODEL)$(OUTPUT),$(if $(call without,formats,$(and $(SAVED_MODEL),$(OUTPUT))),$(error \
   say which module and where to: make formats SAVED_MODEL=<the folder of a module> OUTPUT=<a folder to write>; or a member: make formats MODEL=<member>)))

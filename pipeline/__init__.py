@@ -5,7 +5,7 @@ What the pipeline does stands on this floor, each module a command, `python -m p
     stages    fetch, convert, validate, member_formats, card, collection, package, publish; the Makefile is their DAG
     for make  stamps, check, published
     commands  select, add, new, classify, evaluate, contact_sheet, imagenette, site, audit, serve, doctor, cli
-    commands  keys, verify, notes, reproduce, release, withdraw, plain, formats
+    commands  keys, verify, notes, reproduce, release, withdraw, plain, formats, summary
 
 What it is made of lies in packages. Imports run one way: a module on this floor may import any package and no other
 module of this floor but `version`; a package may import those that its row names. tests/test_layers.py reads this

@@ -1,11 +1,13 @@
 """stamps: small files that change only when something that a target depends on does; make compares their times.
 
-    python -m pipeline.stamps FOLDER MEMBER.yaml... [--receipts NAME=RECEIPT...] [--set NAME=VALUE...]
-                              [--selected NAME...] [--settings NAME...] [--checkpoints FOLDER_OR_URL] [--lock FILE]
-                              [--imagenet PLACE] [--real FILE] [--samples N] [--split SPLIT] [--formats NAMES]
-                              [--check-only]
+    python -m pipeline.stamps FOLDER CARDS [--collection NAME | --model NAME] [--set NAME=VALUE...]
+                              [--settings NAME...] [--checkpoints FOLDER_OR_URL] [--lock FILE] [--imagenet PLACE]
+                              [--real FILE] [--samples N] [--split SPLIT] [--formats NAMES] [--check-only]
+                              [--keep-going]
 
-refuses settings that no stage can use, then, without --check-only, a selected member's file that cannot be read, and
+CARDS is the folder of all collections, model_cards; the outputs of members lie beside FOLDER. It refuses settings that
+no stage can use, then, without --check-only, a file that cannot be read of the member, or of the collection's members,
+that the settings are for (with --keep-going it names the file and goes on: the member's own stages refuse it), and
 writes into FOLDER, where the text differs:
 
     <stage>.code               the code of a stage and of all that it imports
@@ -14,7 +16,7 @@ writes into FOLDER, where the text differs:
     <member>.formats           the formats to make, and what their files say of the member
     <member>.pin               renewed when the lock file has other weights than the fetched checkpoint
     <member>.verified          whether the lock file verifies a file that fetch could not verify
-    <name>.hub                 renewed when the hub lacks something that the receipt lists
+    <name>.hub                 renewed when the hub lacks something that the receipt of a member or collection lists
     collection-<name>.facts, templates, site, requirements, and a stamp for each --set
 
 FOLDER/code.json and FOLDER/digests.json are its memory of files that it has read. Every make runs it: it imports
@@ -22,13 +24,17 @@ nothing but the standard library and YAML.
 """
 
 import argparse
+import itertools
 import os
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 
+from pipeline.base.addresses import hide_secrets
 from pipeline.base.command import command_line, guarded
-from pipeline.base.fault import Fault
+from pipeline.base.fault import Fault, escape_controls
 from pipeline.base.files import sha256_of
+from pipeline.base.siblings import sweeping_once
 from pipeline.base.stage_code import ROOT, StageCode
 from pipeline.base.yaml_sections import YamlFile
 from pipeline.checkpoints import lock_file
@@ -99,32 +105,52 @@ def write_selected(
 
 
 def write_collection(
-    stamps: Stamps, paths: Sequence[Path], selected: Sequence[str], settings: Settings, digests: Digests
+    stamps: Stamps, paths: Sequence[Path], selected: Set[Path], settings: Settings, digests: Digests
 ) -> None:
     """Writes the stamps of a collection and of its members; reads collection.yaml and the lock file once.
 
     Args:
         stamps: the folder of stamps.
         paths: the members' files, all in the collection's folder.
-        selected: the names of the members that the settings are for.
+        selected: those of the members, of any collection, that the settings are for.
         settings: where checkpoints and images are.
         digests: the digests of large files.
 
     Raises:
-        Fault: when the file of a selected member cannot be read at all.
+        Fault: when the file of a selected member cannot be read at all, unless the settings say to keep going.
     """
     folder = paths[0].parent
     collection = members.read_collection(folder)
     lock = weights.read_lock(lock_file.locate(folder, settings.lock))
     for path in paths:
         member = members.read_sections(path)
-        if path.stem in selected and member.fault:  # no stamp would tell it to a stage that is done
-            raise Fault(member.fault)
+        if path in selected and member.fault:  # no stamp would tell it to a stage that is done, but for card
+            if not settings.keep_going:
+                raise Fault(member.fault)
+            print(f"stamps: {escape_controls(hide_secrets(member.fault))}", file=sys.stderr)
         write_member(stamps, member, collection, digests)
-        if path.stem in selected:
+        if path in selected:
             write_selected(stamps, member, collection, settings, digests, lock)
     names = sorted(path.stem for path in paths)
     stamps.write(f"collection-{folder.name}.facts", " ".join([collection.digest, *names]))
+
+
+def write_receipts(stamps: Stamps, paths: Sequence[Path]) -> None:
+    """Writes the stamps of what the hub has of the members and of their collections."""
+    artifacts = stamps.folder.parent
+    outputs = {path.stem: artifacts / path.stem for path in paths}
+    outputs |= {f"collection-{name}": artifacts / "collections" / name for name in {path.parent.name for path in paths}}
+    for name, folder in outputs.items():
+        stamps.write(f"{name}.hub", "", renew=receipts.is_incomplete(folder / "published.json"))
+
+
+def find_members(cards: Path) -> list[Path]:
+    """Returns the files of all members, those that make's wildcard model_cards/*/*.yaml finds, sorted."""
+    return sorted(
+        path
+        for path in cards.glob("*/*.yaml")
+        if path.name != "collection.yaml" and not path.name.startswith(".") and not path.parent.name.startswith(".")
+    )
 
 
 def address_of(hub: str, given: str | None, move: bool, folders: Iterable[Path]) -> str:
@@ -135,14 +161,24 @@ def address_of(hub: str, given: str | None, move: bool, folders: Iterable[Path])
     return url
 
 
+def write_all(stamps: Stamps, paths: Sequence[Path], selected: Set[Path], settings: Settings) -> None:
+    """Writes all stamps but those of --set; see write_collection(), whose `paths` are those of all collections here."""
+    digests = Digests(stamps.folder / "digests.json")
+    write_code(stamps)
+    for _, group in itertools.groupby(paths, lambda path: path.parent):
+        write_collection(stamps, list(group), selected, settings, digests)
+    digests.keep()
+    write_receipts(stamps, paths)
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.stamps", description="Writes make's stamps.")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("members", type=Path, nargs="*", help="none yet where the first is to be written")
-    parser.add_argument("--receipts", nargs="*", default=[], metavar="NAME=RECEIPT")
+    parser.add_argument("cards", type=Path, help="the folder of all collections")
+    parser.add_argument("--collection", default="", help="the collection whose members the settings are for")
+    parser.add_argument("--model", default="", help="the member that they are for, instead")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--selected", nargs="*", default=[], help="the members that the settings are for")
     parser.add_argument("--settings", nargs="*", default=[], help="the names of all settings")
     parser.add_argument("--checkpoints", default="", help="the setting CHECKPOINTS")
     parser.add_argument("--lock", default="", help="the setting LOCK")
@@ -153,6 +189,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--formats", default="", help="the setting FORMATS")
     parser.add_argument("--move", action="store_true", help="the setting MOVE")
     parser.add_argument("--check-only", action="store_true", help="refuse wrong settings, and write nothing")
+    parser.add_argument("--keep-going", action="store_true", help="name files that cannot be read, and go on")
     return parser.parse_args(arguments)
 
 
@@ -170,27 +207,25 @@ def main(arguments: Sequence[str]) -> None:
         args.split,
         values.get("hub_url", ""),
         args.formats,
+        args.keep_going,
     )
     settings.check()
     check_environment(os.environ, args.settings)
-    check_collections(args.members)
+    paths = find_members(args.cards)
+    check_collections(paths)
     if args.check_only:
         return
+    selected = {
+        path for path in paths if (path.stem == args.model if args.model else path.parent.name == args.collection)
+    }
     if hub:
-        folders = {path.parent for path in args.members if path.stem in args.selected}
+        folders = {path.parent for path in selected}
         values["hub_url"] = address_of(hub, values.get("hub_url") or None, args.move, folders)
     stamps = Stamps(args.folder)
-    digests = Digests(args.folder / "digests.json")
-    write_code(stamps)
-    for folder in sorted({path.parent for path in args.members}):
-        paths = [path for path in args.members if path.parent == folder]
-        write_collection(stamps, paths, args.selected, settings, digests)
-    digests.keep()
-    for name, value in values.items():
-        stamps.write(name, value)
-    for pair in args.receipts:
-        name, _, receipt = pair.partition("=")
-        stamps.write(f"{name}.hub", "", renew=receipts.is_incomplete(Path(receipt)))
+    with sweeping_once(args.folder):
+        write_all(stamps, paths, selected, settings)
+        for name, value in values.items():
+            stamps.write(name, value)
 
 
 if __name__ == "__main__":

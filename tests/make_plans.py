@@ -48,5 +48,5 @@ def snapshot(tree: Path) -> dict[Path, int]:
     return {
         path: path.stat().st_mtime_ns
         for path in (tree / "artifacts").rglob("*")
-        if path.is_file() and path.name not in (".lock", "digests.json")  # bookkeeping
+        if path.is_file() and path.name not in (".lock", "digests.json") and ".runs" not in path.parts  # bookkeeping
     }

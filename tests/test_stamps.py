@@ -25,13 +25,14 @@ def test_each_file_is_parsed_once_for_all_members(tmp_path: Path, monkeypatch: p
         monkeypatch.setattr(kind, "__init__", read_and_count)
 
     for folder, names in (("a", ("a1", "a2", "a3")), ("b", ("b1",))):
-        write_members(tmp_path / folder, dict.fromkeys(names, ("Mini/8", 16)))
-        (tmp_path / folder / "checkpoints.lock").write_text("{}")
-    members = [path for path in sorted(tmp_path.glob("*/*.yaml")) if path.stem != "collection"]
+        write_members(tmp_path / "cards" / folder, dict.fromkeys(names, ("Mini/8", 16)))
+        (tmp_path / "cards" / folder / "checkpoints.lock").write_text("{}")
+    cards = tmp_path / "cards"
+    (cards / "a/.hidden.yaml").write_text("of an editor")
     for kind in (YamlFile, LockFile):
         count(kind)
-    selected = [path.stem for path in members]
-    stamps.main([str(tmp_path / "stamps"), *map(str, members), "--selected", *selected])
-    files = [*members, *tmp_path.glob("*/collection.yaml"), *tmp_path.glob("*/checkpoints.lock")]
+    stamps.main([str(tmp_path / "stamps"), str(cards), "--collection", "a"])
+    files = [path for kind in ("*.yaml", "checkpoints.lock") for path in cards.glob(f"*/{kind}")]
+    files.remove(cards / "a/.hidden.yaml")
     assert parsed == Counter(str(path.relative_to(tmp_path)) for path in files)
     assert len(files) == 8

@@ -14,6 +14,7 @@ from types import TracebackType
 
 from pipeline.base.addresses import hide_secrets
 from pipeline.base.fault import Fault, escape_controls
+from pipeline.base.run_records import Outcome, Recorder
 
 # Errors of writing an output, and what a person can do about each.
 _DISK = {
@@ -80,7 +81,9 @@ def peak_memory() -> int:
 
 
 def guarded(stage: str, body: Callable[[], None]) -> int:
-    """Runs `body`; prints a fault of inputs or of the disk as one sentence on stderr.
+    """Runs `body`; prints a fault of inputs or of the disk as one sentence on stderr, and records the run.
+
+    See pipeline.base.run_records for the record.
 
     Returns:
         The exit status: 0, 1 for a fault, 130 after Ctrl-C.
@@ -90,21 +93,32 @@ def guarded(stage: str, body: Callable[[], None]) -> int:
     sys.excepthook = _print_traceback
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: names of files need not be UTF-8
+    recorder = Recorder(stage, peak_memory)
+    try:
+        status, sentence = _guard(body)
+    except BaseException as error:
+        recorder.end(Outcome.FAILED, f"it stopped with {type(error).__name__}; make's output has more")
+        raise
+    if sentence:
+        print(f"{stage}: {sentence}", file=sys.stderr)
+    recorder.end(Outcome.FAILED if status else Outcome.DONE, sentence)
+    return status
+
+
+def _guard(body: Callable[[], None]) -> tuple[int, str]:
+    """Runs `body`; returns the exit status, and the sentence on its fault, "" without one."""
     try:
         body()
     except Fault as fault:
-        print(f"{stage}: {escape_controls(hide_secrets(str(fault)))}", file=sys.stderr)
-        return 1
+        return 1, escape_controls(hide_secrets(str(fault)))
     except OSError as error:
         if not (description := describe_disk(error)):
             raise
         place = hide_secrets(str(error.filename or "the output folder"))
-        print(f"{stage}: cannot use {escape_controls(place)}: {description}", file=sys.stderr)
-        return 1
+        return 1, f"cannot use {escape_controls(place)}: {description}"
     except KeyboardInterrupt:
-        print(f"{stage}: interrupted; earlier outputs are kept", file=sys.stderr)
-        return 130
-    return 0
+        return 130, "interrupted; earlier outputs are kept"
+    return 0, ""
 
 
 def command(stage: str, main: Callable[[Sequence[str]], str]) -> int:

@@ -6,6 +6,7 @@ but the standard library, since every make reads memory.
 """
 
 import dataclasses
+import functools
 import json
 import math
 import re
@@ -188,9 +189,15 @@ def build(kind: Any, value: Any, name: str = "") -> Any:
     raise Unreadable(f"{name or 'it'} is not what this program writes, got {_shorten(value)}")
 
 
-def _build_dataclass(kind: type[T], value: Mapping[str, Any], name: str) -> T:
-    hints = typing.get_type_hints(kind)
+@functools.cache  # every make reads thousands of small files of a few kinds
+def _describe(kind: type) -> tuple[dict[str, Any], dict[str, dataclasses.Field[Any]]]:
+    """Returns the types and the fields of a dataclass, by name."""
     fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, kind))}
+    return typing.get_type_hints(kind), fields
+
+
+def _build_dataclass(kind: type[T], value: Mapping[str, Any], name: str) -> T:
+    hints, fields = _describe(typing.cast(Any, kind))
     for key in value:
         if key not in fields:
             raise Unreadable(f"{_below(name, key)} is an unknown key")

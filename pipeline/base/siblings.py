@@ -19,12 +19,14 @@ from pathlib import Path
 REUSED = 86_400
 QUIET = 600  # seconds; of what another host has, which may be locked a moment after it was made
 _filling: set[Path] = set()  # by this process
+_swept: set[Path] = set()  # folders that this process sweeps once alone
 
 
 @contextmanager
 def claiming(path: Path, suffix: str) -> Iterator[Path]:
     """Yields the name of a hidden sibling of `path` for this process alone; its folder is swept first."""
-    sweep(path.parent)
+    if path.parent.absolute() not in _swept:
+        sweep(path.parent)
     sibling = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.{suffix}")
     mine = sibling.absolute()
     _filling.add(mine)
@@ -32,6 +34,18 @@ def claiming(path: Path, suffix: str) -> Iterator[Path]:
         yield sibling
     finally:
         _filling.discard(mine)
+
+
+@contextmanager
+def sweeping_once(folder: Path) -> Iterator[None]:
+    """Sweeps a folder now, and not again while the block writes thousands of files there."""
+    sweep(folder)
+    mine = folder.absolute()
+    _swept.add(mine)
+    try:
+        yield
+    finally:
+        _swept.discard(mine)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Whether what a record lists is still there: the hub's files of a receipt, those of a member's formats.json."""
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,15 @@ def is_incomplete(receipt: Path) -> bool:
     return not all(name in listed and _is_published(hub, name, files[name]) for name in record.published)
 
 
-def _listed(hub: Path, names: Iterable[str]) -> set[str]:
+def find_published(receipt: Path, hub: Path) -> Set[str]:
+    """Returns the names of the entries that a receipt lists, where this hub has all of them; else an empty set."""
+    record = recall_json(receipt, _Receipt)
+    if record is None or Path(record.hub).absolute() != hub.absolute() or is_incomplete(receipt):
+        return frozenset()
+    return record.published.keys()
+
+
+def _listed(hub: Path, names: Iterable[str]) -> Set[str]:
     """Returns what the index lists: the shards of these names, or all of index.json in a hub without shards.
 
     Raises:
@@ -91,11 +99,17 @@ def _count(hub: Path, shards: Sequence[str]) -> int:
     return sum(len(_names(hub / shard_path(shard))) for shard in shards)
 
 
-def _names(path: Path) -> set[str]:
+def _names(path: Path) -> frozenset[str]:
     """Returns the names of all entries in index.json or in a shard."""
+    status = path.stat()
+    return _names_of(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.cache  # thousands of members share the shards
+def _names_of(path: Path, size: int, modified: int) -> frozenset[str]:
     index = load_json(path, "")
     entries = [entries for entries in index.values() if isinstance(entries, dict)] if isinstance(index, dict) else []
-    return {name for names in entries for name in names}
+    return frozenset(name for names in entries for name in names)
 
 
 def _is_published(hub: Path, name: str, files: Sequence[_File]) -> bool:

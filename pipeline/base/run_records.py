@@ -1,0 +1,86 @@
+"""Records of the runs of stages: a small file for each member and stage, which make summary reads.
+
+make tells a command where its record goes by the variable RUN_RECORD; without it nothing is recorded. The record is
+written when the command begins and again when it ends, so that one which was killed is seen as not ended.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pipeline.base.files import write_memory
+from pipeline.base.json_files import recall_json
+
+VARIABLE = "RUN_RECORD"
+_LONGEST = 4000  # characters of a sentence: a fault may have a list
+
+
+class Outcome(StrEnum):
+    """How a run ended; RUNNING stands for one that was killed, too."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The last run of a stage.
+
+    Attributes:
+        stage: its name, the first word of the lines that it prints.
+        outcome: how it ended.
+        started: when, in seconds since 1970.
+        seconds: how long it took.
+        peak_memory: of its largest process, in bytes.
+        sentence: what it printed when it failed.
+    """
+
+    stage: str
+    outcome: Outcome
+    started: float
+    seconds: float = 0.0
+    peak_memory: int = 0
+    sentence: str = ""
+
+
+class Recorder:
+    """Records the run of the command that this process is."""
+
+    def __init__(self, stage: str, peak_memory: Callable[[], int]) -> None:
+        """Begins the record where VARIABLE says; processes that this one starts are not told.
+
+        Args:
+            stage: the stage's name.
+            peak_memory: returns the bytes so far.
+        """
+        place = os.environ.pop(VARIABLE, "")
+        self._path = Path(place) if place else None
+        self._stage, self._peak_memory = stage, peak_memory
+        self._started, self._clock = time.time(), time.monotonic()
+        self._write(RunRecord(stage, Outcome.RUNNING, self._started))
+
+    def end(self, outcome: Outcome, sentence: str = "") -> None:
+        """Writes how the run ended."""
+        seconds = time.monotonic() - self._clock
+        peak = self._peak_memory()
+        self._write(RunRecord(self._stage, outcome, self._started, seconds, peak, sentence[:_LONGEST]))
+
+    def _write(self, record: RunRecord) -> None:
+        """Writes the record; a disk that takes none is no fault of the stage, which needs none."""
+        if self._path is None:
+            return
+        try:
+            write_memory(self._path, json.dumps(asdict(record)))
+        except OSError as error:
+            print(f"{self._stage}: {self._path}: this run is not recorded: {error.strerror}", file=sys.stderr)
+
+
+def read_record(path: Path) -> RunRecord | None:
+    """Returns a record; None for one that is missing or damaged."""
+    return recall_json(path, RunRecord)
