@@ -226,7 +226,7 @@ check = $(if $(filter $*,$(CHECKED)),,$(eval CHECKED += $*)@$(call record,$*,che
 
 # Before a long stage, where publish is to follow: a version that HUB has must not become another model.
 will_publish = $(filter publish publish-all %/published.json,$(MAKECMDGOALS))
-unchanged = $(if $(will_publish),@$(call record,$*,published)$(RUN)published $(yaml) $(call out,) $(call given,HUB))
+unchanged = $(if $(will_publish),@$(call record,$*,version)$(RUN)published $(yaml) $(call out,) $(call given,HUB))
 
 # A checkpoint is defined by its digest, in the YAML file or of the local file: code cannot change it.
 $(call outputs,$(CHECKPOINT_FILES)): $(call stamps,checkpoint source pin)

@@ -105,7 +105,7 @@ def write_selected(
 
 
 def write_collection(
-    stamps: Stamps, paths: Sequence[Path], selected: Set[Path], settings: Settings, digests: Digests
+    stamps: Stamps, paths: Sequence[Path], selected: Set[Path], settings: Settings, digests: Digests, keep_going: bool
 ) -> None:
     """Writes the stamps of a collection and of its members; reads collection.yaml and the lock file once.
 
@@ -115,9 +115,10 @@ def write_collection(
         selected: those of the members, of any collection, that the settings are for.
         settings: where checkpoints and images are.
         digests: the digests of large files.
+        keep_going: whether a selected member's file that cannot be read at all is named on stderr only.
 
     Raises:
-        Fault: when the file of a selected member cannot be read at all, unless the settings say to keep going.
+        Fault: when there is such a file, and `keep_going` is false.
     """
     folder = paths[0].parent
     collection = members.read_collection(folder)
@@ -125,7 +126,7 @@ def write_collection(
     for path in paths:
         member = members.read_sections(path)
         if path in selected and member.fault:  # no stamp would tell it to a stage that is done, but for card
-            if not settings.keep_going:
+            if not keep_going:
                 raise Fault(member.fault)
             print(f"stamps: {escape_controls(hide_secrets(member.fault))}", file=sys.stderr)
         write_member(stamps, member, collection, digests)
@@ -161,12 +162,12 @@ def address_of(hub: str, given: str | None, move: bool, folders: Iterable[Path])
     return url
 
 
-def write_all(stamps: Stamps, paths: Sequence[Path], selected: Set[Path], settings: Settings) -> None:
+def write_all(stamps: Stamps, paths: Sequence[Path], selected: Set[Path], settings: Settings, keep_going: bool) -> None:
     """Writes all stamps but those of --set; see write_collection(), whose `paths` are those of all collections here."""
     digests = Digests(stamps.folder / "digests.json")
     write_code(stamps)
     for _, group in itertools.groupby(paths, lambda path: path.parent):
-        write_collection(stamps, list(group), selected, settings, digests)
+        write_collection(stamps, list(group), selected, settings, digests, keep_going)
     digests.keep()
     write_receipts(stamps, paths)
 
@@ -207,7 +208,6 @@ def main(arguments: Sequence[str]) -> None:
         args.split,
         values.get("hub_url", ""),
         args.formats,
-        args.keep_going,
     )
     settings.check()
     check_environment(os.environ, args.settings)
@@ -223,7 +223,7 @@ def main(arguments: Sequence[str]) -> None:
         values["hub_url"] = address_of(hub, values.get("hub_url") or None, args.move, folders)
     stamps = Stamps(args.folder)
     with sweeping_once(args.folder):
-        write_all(stamps, paths, selected, settings)
+        write_all(stamps, paths, selected, settings, args.keep_going)
         for name, value in values.items():
             stamps.write(name, value)
 

@@ -122,7 +122,8 @@ def list_lines(name: str, members: Sequence[Runs], page: Runs, out: Path) -> Ite
     yield f"summary {name}: {count_states(members)}; {out} has all of it"
     failed = [member for member in members if member.failed]
     for member in failed[:LISTED]:
-        yield f"  {member.name}: {describe_state(member)}{': ' if member.sentence else ''}{member.sentence}"
+        first, more, _ = member.sentence.partition("\n")  # the page has all lines
+        yield f"  {member.name}: {describe_state(member)}{': ' if first else ''}{first}{' ...' if more else ''}"
     if len(failed) > LISTED:
         yield f"  and {len(failed) - LISTED} more"
     yield f"  {describe_page(page, members)}"

@@ -44,8 +44,8 @@ def test_make_commands_exist() -> None:
     [
         (
             "bench",
-            "packing publishing downloading uploading selection site start_page serving images hostile evaluation"
-            " forward litert_files conversion loading",
+            "packing publishing downloading uploading selection pool_of_members site start_page serving images hostile"
+            " evaluation forward litert_files conversion loading",
         ),
         (
             "check-full",

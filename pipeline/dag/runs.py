@@ -13,9 +13,10 @@ from pipeline.dag.receipts import find_published
 from pipeline.facts.collection import Collection, Module, handle
 
 FOLDER = ".runs"  # in the folder of all outputs
-# The files of a member's records, in the order in which a fault of one keeps those after it from running.
+# The files of a member's records, in the order in which a fault of one keeps those after it from running; "version" is
+# pipeline.published.
 RECORDS = (
-    "check", "fetch", "published", "convert", "validate", "formats", "card", "package-classification", "package-fe",
+    "check", "fetch", "version", "convert", "validate", "formats", "card", "package-classification", "package-fe",
     "publish",
 )  # fmt: skip
 

@@ -28,7 +28,6 @@ class Settings:
         split: SPLIT, the part of the data set that the images are.
         hub_url: HUB_URL, the public address of the hub.
         formats: FORMATS, the formats to make instead of those of the YAML files.
-        keep_going: make's option -k.
     """
 
     checkpoints: str = ""
@@ -40,7 +39,6 @@ class Settings:
     split: str = ""
     hub_url: str = ""
     formats: str = ""
-    keep_going: bool = False
 
     def check(self) -> None:
         """Raises Fault for the first setting that no stage can use."""
