@@ -52,7 +52,7 @@ def write(tree: Path, members: int) -> None:
 
     Args:
         tree: the folder, which must not exist.
-        members: how many, up to 5,000.
+        members: how many, up to 50,000.
     """
     copy_project(tree)
     names = _write_members(tree / "model_cards", members)
@@ -88,8 +88,8 @@ def _write_members(cards: Path, members: int) -> list[str]:
     table = cards.parent / "index.csv"
     synthetic_index.write(table)
     pool = index.load(str(table), table, table.parent, offline=True)
-    rows = [row for row in pool.rows if row.adapt_ds == "imagenet2012" and row.ds == "i21k"][:members]
-    names, pool = [row.adapt_filename for row in rows], replace(pool, rows=tuple(rows))
+    rows = pool.rows[:members]
+    names, pool = [row.adapt_filename for row in rows], replace(pool, rows=rows)
     folder = cards / COLLECTION
     add.add(names[0], cards, COLLECTION, member_name(0), pool, None)
     for number, name in enumerate(names):  # add() compares each with all that are there
