@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.files import make_folder, replacing, replacing_folder, sync_folder, write_text
-from pipeline.base.siblings import REUSED, sweep
+from pipeline.base.siblings import REUSED, sweep, sweeping_once
 from tests.conftest import ROOT
 
 HOST = socket.gethostname()
@@ -165,3 +165,15 @@ def test_a_folder_is_flushed_after_what_is_in_it(tmp_path: Path, synced: list[Pa
 
 def test_a_folder_that_another_process_removed_has_nothing_to_sweep(tmp_path: Path) -> None:
     assert sweep(tmp_path / "gone") == 0
+
+
+def test_a_folder_of_thousands_of_files_is_swept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept: list[Path] = []
+    monkeypatch.setattr("pipeline.base.siblings.sweep", swept.append)
+    with sweeping_once(tmp_path):
+        write_text(tmp_path / "a", "")
+        write_text(tmp_path / "b", "")
+        assert swept == [tmp_path]
+        write_text(tmp_path / "other/c", "")
+    write_text(tmp_path / "a", "again")
+    assert swept == [tmp_path, tmp_path / "other", tmp_path]
