@@ -6,6 +6,7 @@ written when the command begins and again when it ends, so that one which was ki
 
 import json
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -39,6 +40,7 @@ class RunRecord:
         seconds: how long it took.
         peak_memory: of its largest process, in bytes.
         sentence: what it printed when it failed.
+        core_seconds: processor time of its processes.
     """
 
     stage: str
@@ -47,6 +49,7 @@ class RunRecord:
     seconds: float = 0.0
     peak_memory: int = 0
     sentence: str = ""
+    core_seconds: float = 0.0
 
 
 class Recorder:
@@ -68,8 +71,8 @@ class Recorder:
     def end(self, outcome: Outcome, sentence: str = "") -> None:
         """Writes how the run ended."""
         seconds = time.monotonic() - self._clock
-        peak = self._peak_memory()
-        self._write(RunRecord(self._stage, outcome, self._started, seconds, peak, sentence[:_LONGEST]))
+        peak, sentence = self._peak_memory(), sentence[:_LONGEST]
+        self._write(RunRecord(self._stage, outcome, self._started, seconds, peak, sentence, _core_seconds()))
 
     def _write(self, record: RunRecord) -> None:
         """Writes the record; a disk that takes none is no fault of the stage, which needs none."""
@@ -79,6 +82,12 @@ class Recorder:
             write_memory(self._path, json.dumps(asdict(record)))
         except OSError as error:
             print(f"{self._stage}: {self._path}: this run is not recorded: {error.strerror}", file=sys.stderr)
+
+
+def _core_seconds() -> float:
+    """Returns the processor time of this process and of those that it started, as far as they have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def read_record(path: Path) -> RunRecord | None:
