@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.base.heads import Head
-from pipeline.base.templates import render
 from pipeline.base.verdict import Verdict
 from pipeline.cards.record import CardFacts, cards
 from pipeline.facts.accuracy import Reported
@@ -19,6 +18,7 @@ from pipeline.hub.entries import PublishedFile
 from pipeline.hub.folder import write_index
 from pipeline.hub.index import Index
 from pipeline.hub.new_entries import module_entry
+from pipeline.hub.publisher_page import render_publisher
 
 ROOT = Path(__file__).parents[1]
 # Millions of parameters.
@@ -78,7 +78,7 @@ def write(
             )
             entries[name] = module_entry(name, head, module, collection, report, files)
     publisher = collection.publisher
-    about = render("publisher.md.jinja", publisher=publisher, modules=entries.values(), collections=())
+    about = render_publisher(publisher, entries.values(), ())
     (hub / publisher.id).mkdir(parents=True, exist_ok=True)
     (hub / publisher.id / f"{publisher.id}.md").write_text(about, encoding="utf-8")
     write_index(hub, Index({}, {}, {"modules": {}, "collections": {}}).with_modules(entries))

@@ -25,9 +25,8 @@ from typing import TYPE_CHECKING
 from pipeline.accuracy.section import require_images_license
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, show_name
-from pipeline.base.files import Unreadable, read_bounded, sha256_of, write_text
+from pipeline.base.files import Unreadable, has_text, read_bounded, sha256_of, write_text
 from pipeline.base.heads import Head
-from pipeline.base.siblings import sweep_tree
 from pipeline.base.text import read_generated
 from pipeline.base.yaml_sections import Member
 from pipeline.cards import other_hosts, tf_hub_rules
@@ -40,14 +39,18 @@ from pipeline.facts.formats import REPORT, Formats, load_formats
 from pipeline.facts.report import Plot, Report, load_report, report_text, with_recorded_arrays
 from pipeline.hub import svg, website
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, read_module
-from pipeline.hub.folder import hub_folder, locked, read_index, write_index
+from pipeline.hub.folder import hub_folder, locked
 from pipeline.hub.format_files import ModuleFormats, read_module_formats
 from pipeline.hub.index import Index, handles_of
+from pipeline.hub.listed import list_module
 from pipeline.hub.new_entries import carry_over, module_entry
 from pipeline.hub.notices import add_notices
+from pipeline.hub.overview import Overview
+from pipeline.hub.parts import Parts, read_parts, write_parts
 from pipeline.hub.publisher_page import render_publisher
 from pipeline.hub.settings import FILE, HubSettings, add_address, public_url, settle, write_settings
-from pipeline.hub.stored import remove_replaced, store_content, store_page, write_copies
+from pipeline.hub.site_memory import SiteMemory
+from pipeline.hub.stored import new_page, remove_replaced, store_page, store_pages, write_copies
 from pipeline.hub.tarballs import Hashed, hash_file, is_missing, known_file, placing
 from pipeline.prose.read import refuse_text_faults
 from pipeline.saved_model.packing_record import content_of, read_record
@@ -215,7 +218,7 @@ def make_statements(outputs: Outputs, modules: Sequence[Packed], hub: Path) -> d
     }
 
 
-def check_unique(module: Packed, index: Index) -> None:
+def check_unique(module: Packed, overview: Overview) -> None:
     """Refuses a tarball that the same publisher has in the hub under another module's name.
 
     Most likely two members share a checkpoint: the reference collection published one feature extractor under two
@@ -225,8 +228,8 @@ def check_unique(module: Packed, index: Index) -> None:
         Fault: names the other handle.
     """
     publisher, name, _ = module.handle.split("/")
-    for other in index.modules.values():
-        if other.publisher == publisher and other.name != name and other.tarball.sha256 == module.sha256:
+    for other in overview.modules.values():
+        if other.sha256 == module.sha256 and other.publisher == publisher and other.name != name:
             raise Fault(
                 f"{module.tarball.path}: the same bytes are already published as {other.handle}, and would be again as"
                 f" {module.handle}; check that each member names its own checkpoint (after a renaming, publish to a"
@@ -286,38 +289,47 @@ def _store_pages(module: Packed, previous: ModuleEntry | None, hub: Path) -> tup
     """
     name = module.handle
     tarball = PublishedFile(f"{name}.tar.gz", module.tarball.size, module.sha256)
-    return (
-        tarball,
-        store_page(hub, f"{name}.md", add_notices(module.card, previous) if previous else module.card),
-        *(store_page(hub, f"{name}/{page}", text) for page, text in module.pages.items()),
-        *(store_page(hub, f"{name}/plots/{plot.file}", picture, plot.title) for plot, picture in module.plots.items()),
-        store_content(hub, f"{name}/report.json", module.report),
+    pages = [
+        new_page(f"{name}.md", add_notices(module.card, previous) if previous else module.card),
+        *(new_page(f"{name}/{page}", text) for page, text in module.pages.items()),
+        *(new_page(f"{name}/plots/{plot.file}", picture, plot.title) for plot, picture in module.plots.items()),
+        new_page(f"{name}/report.json", module.report),
         *(
-            store_content(hub, f"{name}/examples/{example.file}", picture, example.true.title)
+            new_page(f"{name}/examples/{example.file}", picture, example.true.title)
             for example, picture in module.examples.items()
         ),
-        *(PublishedFile(path, file.size, file.sha256) for path, file in module.format_files.items()),
-        *(store_content(hub, f"{name}/{path}", content) for path, content in module.formats.pages.items()),
-    )
+    ]
+    format_pages = [new_page(f"{name}/{path}", content) for path, content in module.formats.pages.items()]
+    store_pages(hub, [*pages, *format_pages])
+    formats = (PublishedFile(path, file.size, file.sha256) for path, file in module.format_files.items())
+    return tarball, *(page.file for page in pages), *formats, *(page.file for page in format_pages)
 
 
 def _write_lists(
-    hub: Path,
+    parts: Parts,
+    changed: Index,
     settings: HubSettings,
-    index: Index,
     publisher: Publisher,
     published: Sequence[ModuleEntry | CollectionEntry],
+    memory: SiteMemory,
 ) -> None:
     """Writes what lists the modules, and the pages that people see: each file after those that it names.
 
     What is published counts from the moment that the index is written.
     """
-    page = render_publisher(publisher, index.modules.values(), index.collections.values())
-    tf_hub_rules.check(page, f"{publisher.id}.md")
-    write_index(hub, index, settings.url)
+    hub = parts.hub
+    modules = [entry for entry in published if isinstance(entry, ModuleEntry)]
+    collections = [entry for entry in published if isinstance(entry, CollectionEntry)]
+    overview = parts.overview.with_entries(map(list_module, modules), collections)
+    page = render_publisher(publisher, overview.modules.values(), overview.collections.values())
+    # Its list has a line for each module; those of others were checked when they were published.
+    own = render_publisher(publisher, modules, overview.collections.values())
+    tf_hub_rules.check(own, f"{publisher.id}.md")
+    write_parts(parts, changed, settings.url)
     write_copies(hub, published)
-    write_text(hub / publisher.id / f"{publisher.id}.md", page)
-    website.build(hub, index)
+    if not has_text(path := hub / publisher.id / f"{publisher.id}.md", page):
+        write_text(path, page)
+    website.build_hub(hub, memory)
     remove_replaced(hub, published)
 
 
@@ -346,12 +358,13 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path, url: str | None =
     modules = [read_packed(outputs, head, handle, plots) for head, handle in handles.items()]
     published = {}
     today = datetime.now(UTC).date().isoformat()
-    with locked(hub):
-        sweep_tree(hub)
-        index = read_index(hub)
+    with locked(hub) as lock:
+        lock.sweep()
+        parts = read_parts(hub, (memory := website.recall(hub)).parts)
+        overview, index = parts.overview, parts.merge(*handles.values())
         to_place = _files_to_place(modules, hub, index)
         for module in modules:
-            check_unique(module, index)
+            check_unique(module, overview)
         refuse_yanked(modules, index)
         statements = make_statements(outputs, modules, hub)
         settings = settle(hub, url or outputs.collection.hub_url.rstrip("/"), outputs.collection.publisher.id)
@@ -379,7 +392,7 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path, url: str | None =
             _refuse_unreadable(published[module.handle])
         updated = index.with_modules(published)
         write_settings(hub, settings)  # a publication that failed before has settled no address
-        _write_lists(hub, settings, updated, outputs.collection.publisher, list(published.values()))
+        _write_lists(parts, updated, settings, outputs.collection.publisher, list(published.values()), memory)
     _write_receipt(receipt, hub, published)
     _print_published(modules, hub)
     if missing := published[handles[Head.CLASSIFICATION]].missing:
@@ -444,11 +457,12 @@ def publish_collection(collection: Collection, page: Path, hub: Path, receipt: P
     name = f"{collection.publisher.id}/collections/{collection.name}/1"
     text = read_generated(page, "delete it and run the same command again")
     with locked(hub):
-        index = read_index(hub)
+        parts = read_parts(hub, (memory := website.recall(hub)).parts)
+        index = parts.merge(name)
         settings = settle(hub, url or collection.hub_url.rstrip("/"), collection.publisher.id)
         entry = CollectionEntry(name, (store_page(hub, f"{name}.md", text),))
         write_settings(hub, settings)
-        _write_lists(hub, settings, index.with_collection(entry), collection.publisher, [entry])
+        _write_lists(parts, index.with_collection(entry), settings, collection.publisher, [entry], memory)
     _write_receipt(receipt, hub, {name: entry})
 
 

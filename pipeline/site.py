@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
-from pipeline.hub.folder import has_index, hub_folder, locked, read_index
-from pipeline.hub.website import build
+from pipeline.hub.folder import has_index, hub_folder, locked
+from pipeline.hub.website import build_hub
 
 
 def main(arguments: Sequence[str]) -> str:
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> str:
     if not has_index(hub):
         raise Fault(f"{hub}: there is no index.json, so this is not a hub; run make publish first")
     with locked(hub):
-        written = build(hub, read_index(hub))
+        written = build_hub(hub)
     return f"{hub}, {written} pages written"
 
 

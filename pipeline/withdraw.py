@@ -72,7 +72,7 @@ def give_alias(hub: Path, handle: str, alias: str) -> None:
         check_alias(alias, entry)
         index = index.with_alias(f"{entry.publisher}/{entry.name}", alias, entry.version)
         write_index(hub, index)
-        website.build(hub, index)
+        website.build_hub(hub)
 
 
 def _with_card(hub: Path, entry: ModuleEntry, changed: ModuleEntry) -> tuple[PublishedFile, ...]:
@@ -103,7 +103,7 @@ def _write(hub: Path, index: Index, changed: ModuleEntry, page: str) -> None:
     write_index(hub, index)
     write_copies(hub, [changed])
     write_text(hub / changed.publisher / f"{changed.publisher}.md", page)
-    website.build(hub, index)
+    website.build_hub(hub)
     remove_replaced(hub, [changed])
 
 

@@ -1,8 +1,9 @@
 """The folder of a hub, laid out as TensorFlow Hub's addresses: where it is, its index and its lock."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,13 +11,15 @@ from pipeline.base import files
 from pipeline.base.fault import Fault
 from pipeline.base.files import expand_home, has_text, write_text
 from pipeline.base.json_files import load_content
+from pipeline.base.siblings import is_sibling, sweep_tree
 from pipeline.hub import shards
 from pipeline.hub.index import Index, check_handle, parse_parts
 from pipeline.hub.shards import EXPORT, EXPORTED, REPAIR, ROOT, Document, Root
 
 # TensorFlow Hub had some thousand modules. An entry takes 1 kB, and 10 kB in memory.
 MOST_LISTED = 100_000  # entries of a whole index
-_LARGEST_INDEX = 256 << 20  # bytes of all shards together
+LARGEST_INDEX = 256 << 20  # bytes of all shards together
+_LOCK, _CLEAN = ".lock", "nothing is unfinished\n"
 _OTHER = "or name another folder with HUB= (the default is hub in ARTIFACTS)"
 
 
@@ -34,8 +37,33 @@ def hub_folder(hub: str) -> Path:
     return expand_home(url2pathname(parts.path))
 
 
+@dataclass
+class Lock:
+    """The lock of a hub, whose file says whether the last holder left nothing unfinished.
+
+    Attributes:
+        hub: its folder.
+        is_clean: whether no killed process has left files that it had begun.
+    """
+
+    hub: Path
+    is_clean: bool = False
+
+    def sweep(self) -> int:
+        """Removes what killed processes have left, where there may be such files; returns how many it has removed.
+
+        It looks into every folder, which takes a second for each 20,000 modules.
+        """
+        if self.is_clean:
+            return 0
+        count = sweep_tree(self.hub)
+        names = (name for _, folders, files in os.walk(self.hub) for name in (*folders, *files))
+        self.is_clean = not any(map(is_sibling, names))  # those of running processes stay
+        return count
+
+
 @contextmanager
-def locked(hub: Path) -> Iterator[None]:
+def locked(hub: Path) -> Iterator[Lock]:
     """Lets one publisher at a time change the hub, which is created if it is missing; the others wait.
 
     Everybody may read what is written meanwhile, as a web server must, whatever the umask is: it is published. Whether
@@ -47,12 +75,31 @@ def locked(hub: Path) -> Iterator[None]:
     umask = os.umask(0o022)
     os.umask(umask & ~0o055)
     try:
-        with files.locked(hub / ".lock"):
+        with files.locked(hub / _LOCK):
             if not os.access(hub, os.W_OK):
                 raise Fault(f"HUB={hub}: this user may not write there; make it writable, or name another folder")
-            yield
+            with _marking(Lock(hub)) as lock:
+                yield lock
     finally:
         os.umask(umask)
+
+
+@contextmanager
+def _marking(lock: Lock) -> Iterator[Lock]:
+    """Removes the mark of a clean hub while the block runs, so that it is missing after a kill."""
+    path = lock.hub / _LOCK
+    lock.is_clean = has_text(path, _CLEAN)
+    _mark(path, "")
+    try:
+        yield lock
+    finally:  # also after an exception, which leaves nothing unfinished
+        if lock.is_clean:
+            _mark(path, _CLEAN)
+
+
+def _mark(path: Path, text: str) -> None:
+    with suppress(PermissionError):  # of another user's lock file, which stays empty
+        path.write_text(text, encoding="utf-8")
 
 
 def has_index(hub: Path) -> bool:
@@ -139,17 +186,34 @@ def write_index(hub: Path, index: Index, url: str | None = None) -> None:
         url: the hub's public address; None leaves the one that is there.
     """
     texts = shards.render_shards(index.document)
+    write_shards(hub, texts, {Path(path).stem for path in texts}, url)
+    if shards.count_entries(index.document) <= EXPORTED:
+        write_export(hub, index.document)
+    else:
+        (hub / EXPORT).unlink(missing_ok=True)
+
+
+def write_shards(hub: Path, texts: Mapping[str, str], listed: Collection[str], url: str | None = None) -> None:
+    """Writes shards that differ from what is there, then the root.
+
+    Args:
+        hub: its folder.
+        texts: of shards that may have changed, by their paths.
+        listed: the names of all shards, which the root lists.
+        url: the hub's public address; None leaves the one that is there.
+    """
     for path, text in texts.items():
         _write_changed(hub / path, text)
     before = read_root(hub)
-    root = Root(tuple(Path(path).stem for path in texts), url or (before.url if before else None))
+    root = Root(tuple(sorted(listed)), url or (before.url if before else None))
     _write_changed(hub / ROOT, root.render())
     for unlisted in unlisted_shards(hub, root):
         unlisted.unlink()
-    if shards.count_entries(index.document) <= EXPORTED:
-        _write_changed(hub / EXPORT, shards.render_document(index.document))
-    else:
-        (hub / EXPORT).unlink(missing_ok=True)
+
+
+def write_export(hub: Path, document: Document) -> None:
+    """Writes index.json, where it differs from what is there."""
+    _write_changed(hub / EXPORT, shards.render_document(document))
 
 
 def unlisted_shards(hub: Path, root: Root) -> list[Path]:
@@ -224,8 +288,8 @@ def _read_parts(hub: Path) -> tuple[list[tuple[Path, Document]], list[Fault]]:
             faults.append(Fault(f"{path}: missing, but {hub / ROOT} lists it; {REPAIR}"))
         except Fault as fault:
             faults.append(fault)
-        if size > _LARGEST_INDEX:
-            raise Fault(f"{path.parent}: the shards have more than {_LARGEST_INDEX:,} bytes; {REPAIR}")
+        if size > LARGEST_INDEX:
+            raise Fault(f"{path.parent}: the shards have more than {LARGEST_INDEX:,} bytes; {REPAIR}")
     count = sum(shards.count_entries(document) for _, document in parts)
     if count > MOST_LISTED:
         raise Fault(f"{hub / 'index'}: {count:,} entries, at most {MOST_LISTED:,} can be read; {REPAIR}")

@@ -63,16 +63,6 @@ class Index:
         return {name: tuple(entries) for name, entries in versions.items()}
 
     @cached_property
-    def newest(self) -> tuple[ModuleEntry, ...]:
-        """The version to show first of every module, by title, then handle.
-
-        That is the newest released one, or the newest draft where none is released; no yanked one.
-        """
-        usable = ([entry for entry in entries if not entry.yanked] for entries in self.versions.values())
-        newest = (max(entries, key=lambda entry: (entry.is_released, entry.version)) for entries in usable if entries)
-        return tuple(sorted(newest, key=lambda entry: (entry.title.lower(), entry.handle)))
-
-    @cached_property
     def aliases(self) -> Aliases:
         """The version that each alias of a module stands for, by <publisher>/<name>, sorted.
 

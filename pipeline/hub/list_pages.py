@@ -10,12 +10,12 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.hub import catalogue, guides
-from pipeline.hub.catalogue import catalogue_text, list_formats, split_pages
-from pipeline.hub.entries import ModuleEntry
-from pipeline.hub.feed import FEED, SITEMAP, list_addresses, list_releases
-from pipeline.hub.index import Index
+from pipeline.hub import catalogue, guides, sitemap
+from pipeline.hub.catalogue import catalogue_text, page_name, split_pages
+from pipeline.hub.feed import FEED, list_releases
+from pipeline.hub.listed import ListedModule
 from pipeline.hub.models import Model, group_models, spoken
+from pipeline.hub.overview import Overview
 from pipeline.hub.site_page import Page
 from pipeline.hub.start_page_plot import list_plots
 
@@ -55,16 +55,31 @@ class ModelList:
     publisher: str | None
     names: Mapping[str, str]
 
-    @property
+    @cached_property
     def has_pictures(self) -> bool:
-        """Whether rows have room for a picture: on all pages of a list, or on none."""
-        return any(model.picture for model in self.models)
+        """Whether rows have room for a picture: on the first page for one of any model, since its script shows all."""
+        return any(model.picture for model in (self.models if self.number == 1 else self.shown))
+
+    @property
+    def span(self) -> str:
+        """What a further page is called: by its models, since numbers change when models are added."""
+        return f"{self.shown[0].title} to {self.shown[-1].title}" if len(self.shown) > 1 else self.shown[0].title
+
+    @property
+    def previous(self) -> str:
+        """The path of the page before a further one."""
+        return self.paths[self.number - 2]
+
+    @property
+    def next(self) -> str | None:
+        """The path of the next page; None for the last one."""
+        return self.paths[self.number] if self.number < len(self.paths) else None
 
     @cached_property
     def inputs(self) -> str:
-        """All that the rows of the list show."""
-        publishers = {} if self.publisher is None else {self.publisher: self.names[self.publisher]}
-        return catalogue_text(self.models, publishers)
+        """All that the list shows of its models, and where its pages are."""
+        name = None if self.publisher is None else self.names[self.publisher]
+        return "\n".join([repr((name, self.paths)), *(model.text for model in self.models)])
 
     @property
     def script_data(self) -> str:
@@ -83,7 +98,7 @@ class ModelList:
             tasks=_options(spoken(entry.task) for model in self.models for entry in model.entries),
             architectures=tuple(list_architectures(self.models)),
             datasets=_options(entry.dataset for entry in mains),
-            formats=_options(title for model in self.models for title in list_formats(model)),
+            formats=_options(title for model in self.models for title in model.formats),
             licences=_options(entry.license for entry in mains),
             publishers=tuple((publisher, self.names[publisher]) for publisher in publishers),
         )
@@ -114,18 +129,18 @@ class Lists:
     """What the pages that list models are made of.
 
     Attributes:
-        index: of the hub.
+        overview: of what the hub lists.
         names: the name for people of each publisher, by id.
         url: the hub's public address without a final slash; None where nobody knows it.
     """
 
-    index: Index
+    overview: Overview
     names: Mapping[str, str]
     url: str | None
 
     @cached_property
     def models(self) -> tuple[Model, ...]:
-        return group_models(self.index.newest)
+        return group_models(self.overview.newest)
 
     @cached_property
     def text(self) -> str:
@@ -142,7 +157,7 @@ class Lists:
         yield Page(COMPARISON, "compare.html.jinja", "", lambda: {"script_data": catalogue.PATH, "description": None})
         yield self._not_found_page()
         yield from self._addresses()
-        collections = tuple(self.index.collections.values())
+        collections = tuple(self.overview.collections.values())
         example = find_example(self.models)
 
         def facts() -> dict[str, Any]:
@@ -157,12 +172,12 @@ class Lists:
             }
 
         shown = example.main.handle if example else None
-        inputs = repr((text, names, list(self.index.collections), bool(self.releases), shown))
+        inputs = repr((text, names, list(self.overview.collections), bool(self.releases), shown))
         yield Page(START, "index.html.jinja", inputs, facts)
 
     @cached_property
-    def releases(self) -> tuple[ModuleEntry, ...]:
-        return list_releases(self.index)
+    def releases(self) -> tuple[ListedModule, ...]:
+        return list_releases(self.overview.modules.values())
 
     def _addresses(self) -> Iterator[Page]:
         """Yields the feed of releases and the sitemap, which need absolute addresses."""
@@ -172,11 +187,14 @@ class Lists:
             facts = {"url": self.url, "releases": self.releases, "names": self.names}
             inputs = repr((self.releases, sorted({self.names[entry.publisher] for entry in self.releases})))
             yield Page(FEED, "feed.xml.jinja", inputs, lambda: facts)
-        publishers = (f"{publisher}/{publisher}" for publisher in self.index.publishers)
-        names = (*self.index.modules, *self.index.collections, *publishers)
-        paths = (*(f"{name}.html" for name in names), *guides.find_guides().pages.values())
-        addresses = list_addresses(self.url, paths, START)
-        yield Page(SITEMAP, "sitemap.xml.jinja", repr(addresses), lambda: {"addresses": addresses})
+        yield from sitemap.list_pages(self.url, self._paths())
+
+    def _paths(self) -> Iterator[str]:
+        """Yields the paths of the pages that search engines should know, but for the start page."""
+        publishers = (f"{publisher}/{publisher}" for publisher in self.overview.publishers)
+        for name in (*self.overview.modules, *self.overview.collections, *publishers):
+            yield f"{name}.html"
+        yield from guides.find_guides().pages.values()
 
     def publisher_pages(self, publisher: str) -> tuple[ModelList, list[Page]]:
         """Returns the first page of a publisher's list, and the further ones to render."""
@@ -190,7 +208,9 @@ class Lists:
         slices = split_pages(models)
         first = START if publisher is None else f"{publisher}/{publisher}.html"
         folder = "site/models" if publisher is None else f"site/publishers/{publisher}"
-        paths = (first, *(f"{folder}/{number}.html" for number in range(2, len(slices) + 1)))
+        # The second page begins where the first one ends, so it has no name of its own.
+        names = ["2", *(page_name(shown[0]) for shown in slices[2:])]
+        paths = (first, *(f"{folder}/{name}.html" for name in names[: len(slices) - 1]))
         return [
             ModelList(models, shown, number, paths, publisher, self.names)
             for number, shown in enumerate(slices, start=1)
@@ -203,7 +223,7 @@ class Lists:
         """
         root = f"{urlsplit(self.url or '').path}/"
         publishers = tuple(self.names.items())[:_MOST_LINKS]
-        collections = tuple(self.index.collections.values())[:_MOST_LINKS]
+        collections = tuple(self.overview.collections.values())[:_MOST_LINKS]
 
         def facts() -> dict[str, Any]:
             return {"root": root, "publishers": publishers, "collections": collections, "description": None}
@@ -213,7 +233,7 @@ class Lists:
 
 
 def _further_page(page: ModelList, title: str, start: str) -> Page:
-    inputs = repr((catalogue_text(page.shown, {}), title, page.number, len(page.paths), page.has_pictures))
+    inputs = repr((title, start, page.previous, page.next, page.has_pictures, [model.text for model in page.shown]))
     facts = {"list": page, "title": title, "start": start, "description": None}
     return Page(page.paths[page.number - 1], "models.html.jinja", inputs, lambda: facts)
 
@@ -223,7 +243,7 @@ def find_example(models: Sequence[Model]) -> Model | None:
 
     Withdrawn ones are no example: None where there are no others.
     """
-    usable = [model for model in models if not model.main.yanked and not model.main.deprecated]
+    usable = [model for model in models if not {"yanked", "deprecated"} & {*model.main.marks}]
     ranked = sorted(usable, key=lambda model: (not model.main.is_released, not model.main.is_classifier))
     return next(iter(ranked), None)
 

@@ -1,21 +1,32 @@
 """The models that a hub lists: the classifier and the feature extractor of one checkpoint are one model, in one row."""
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from pipeline.base.heads import Head
-from pipeline.hub.entries import Measured, ModuleEntry, PublishedFile, Quoted
+from pipeline.hub.listed import ListedAccuracy, ListedModule
+from pipeline.hub.search_words import list_names
 
+FIELDS = (
+    "title", "publisher", "stem", "kinds", "tasks", "modules", "variant", "family", "architecture", "imageSize",
+    "dataset", "parameters", "download", "unpacked", "top1", "origin", "where", "interval", "speed", "licence", "marks",
+    "isUnverified", "weights", "formats", "tensorflow", "collection", "picture", "names",
+)  # fmt: skip
+SAVED_MODEL = "SavedModel"
 _HEADS = {head.task: head for head in Head}
 
 
+@functools.cache
 def kind_of(task: str) -> str:
     """Returns what a module of a task is called beside its model's title, such as "classifier"."""
     head = _HEADS.get(task)
     return head.noun.removeprefix("image ") if head else task.replace("-", " ")
 
 
+@functools.cache
 def spoken(tag: str) -> str:
     """Returns a tag of TensorFlow Hub for people: "Image classification" for image-classification."""
     return tag.replace("-", " ").capitalize()
@@ -30,15 +41,15 @@ class Model:
         stem: the name that its modules share, such as "vit_s16"; the whole name of a module that has no sibling name.
     """
 
-    entries: tuple[ModuleEntry, ...]
+    entries: tuple[ListedModule, ...]
     stem: str
 
-    @property
-    def main(self) -> ModuleEntry:
+    @cached_property
+    def main(self) -> ListedModule:
         """The module whose facts the row shows: the classifier where there is one."""
         return self.entries[0]
 
-    @property
+    @cached_property
     def id(self) -> str:
         """<publisher>/<name> of the main module, which addresses of comparisons have."""
         return f"{self.main.publisher}/{self.main.name}"
@@ -47,8 +58,8 @@ class Model:
     def title(self) -> str:
         return self.main.title
 
-    @property
-    def accuracy(self) -> Measured | Quoted | None:
+    @cached_property
+    def accuracy(self) -> ListedAccuracy | None:
         return self.main.accuracy
 
     @property
@@ -71,19 +82,72 @@ class Model:
         """Whether nothing shows for some of its modules that the weights are the original ones."""
         return any(entry.is_unverified for entry in self.entries)
 
+    @property
+    def picture(self) -> str | None:
+        """The path of a small picture: the first that its modules are published with; None without any."""
+        return next((entry.picture for entry in self.entries if entry.picture), None)
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats of its main module, the SavedModel first."""
+        return SAVED_MODEL, *self.main.format_titles
+
     @cached_property
-    def picture(self) -> PublishedFile | None:
-        """A small picture: the first of the images that its modules are published with; None without any."""
-        return next((picture for entry in self.entries for picture in entry.examples), None)
+    def row(self) -> tuple[Any, ...]:
+        """What a row of a list shows of it, by FIELDS; paths are relative to the hub's folder."""
+        main, accuracy = self.main, self.accuracy
+        is_verified = main.is_verified
+        weights = None if is_verified is None else "verified" if is_verified else "not verified"
+        return (
+            main.title,
+            main.publisher,
+            self.stem,
+            tuple(kind_of(entry.task) for entry in self.entries),
+            tuple(spoken(entry.task) for entry in self.entries),
+            tuple(entry.handle.partition("/")[2] for entry in self.entries),
+            main.variant,
+            main.family,
+            main.title_of_model,
+            main.image_size,
+            main.dataset,
+            main.parameters,
+            main.download,
+            main.unpacked,
+            accuracy.top1 if accuracy else None,
+            accuracy.origin if accuracy else None,
+            accuracy.where if accuracy else None,
+            accuracy.interval if accuracy else None,
+            main.speed,
+            main.license,
+            self.marks,
+            self.is_unverified,
+            weights,
+            self.formats,
+            main.tensorflow,
+            main.collection,
+            self.picture,
+            _list_names(main.architecture, main.variant, main.image_size),
+        )
+
+    @cached_property
+    def text(self) -> str:
+        """All that rows show of it: equal texts give equal rows."""
+        return repr(self.row)
 
 
-def group_models(entries: Iterable[ModuleEntry]) -> tuple[Model, ...]:
+@functools.cache
+def _list_names(architecture: str | None, variant: str | None, image_size: int | None) -> str:
+    """Returns the names under which people look for a variant, as one text."""
+    return " . ".join(list_names(architecture, variant, image_size))
+
+
+def group_models(entries: Iterable[ListedModule]) -> tuple[Model, ...]:
     """Groups modules into models.
 
     Args:
-        entries: the version to show of each module (Index.newest), sorted; models keep the order of their first one.
+        entries: the version to show of each module (Overview.newest), sorted; models keep the order of their first one.
     """
-    groups: dict[tuple[str, str, bool], list[ModuleEntry]] = {}
+    groups: dict[tuple[str, str, bool], list[ListedModule]] = {}
     for entry in entries:
         groups.setdefault(_key(entry), []).append(entry)
     return tuple(
@@ -92,7 +156,7 @@ def group_models(entries: Iterable[ModuleEntry]) -> tuple[Model, ...]:
     )
 
 
-def _key(entry: ModuleEntry) -> tuple[str, str, bool]:
+def _key(entry: ListedModule) -> tuple[str, str, bool]:
     """Returns the publisher, the stem, and whether the module's name is that of a head of a member."""
     head = _HEADS.get(entry.task)
     stem = entry.name.removesuffix(f"_{head}") if head else entry.name

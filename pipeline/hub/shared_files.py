@@ -8,18 +8,17 @@ from pipeline.base.data import data_path
 from pipeline.base.files import has_content, replacing
 from pipeline.base.templates import TEMPLATES
 from pipeline.hub import guides, litert_js
-from pipeline.hub.index import Index
-from pipeline.hub.trial import find_trial
+from pipeline.hub.overview import Overview
 
 _SHARED = ("style.css", "hub.js", "listing.js", "start.js", "compare.js", "icon.svg")
 _TRIAL = ("try.js", "preprocessing.js", "drawing_pad.js")
 
 
-def shared_paths(index: Index) -> list[str]:
+def shared_paths(overview: Overview) -> list[str]:
     """Returns the paths in the hub of the files that pages share; those of "Try it" where a page has that."""
     names = [*_SHARED]
     runtime: tuple[str, ...] = ()
-    if any(map(find_trial, index.modules.values())):
+    if any(module.has_trial for module in overview.modules.values()):
         names, runtime = [*names, *_TRIAL], litert_js.FILES
     return [*(f"site/{name}" for name in names), *runtime, *guides.find_guides().pictures.values()]
 

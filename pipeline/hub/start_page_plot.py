@@ -150,13 +150,13 @@ def _find_front(models: Sequence[Model]) -> list[int]:
 
 def _labels(frame: Frame, dots: Sequence[Dot], models: Sequence[Model]) -> tuple[Label, ...]:
     """Returns the names of the dots, short ones placed first, since they fit; of many dots, of some on the front."""
+    if len(dots) > MOST_CIRCLES:
+        return ()
     places = list(range(len(dots)))
     if len(dots) > LABELLED:
         front = _find_front(models)
         step = -(-len(front) // LABELLED_FRONT)
         places = front[::-1][::step]  # the most accurate one among them
-    if len(dots) > MOST_CIRCLES:
-        return ()
     named = [(dots[place].x, dots[place].y, models[place].title) for place in places]
     named.sort(key=lambda dot: len(dot[2]))
     others = [(dot.x, dot.y) for place, dot in enumerate(dots) if place not in places]

@@ -4,12 +4,40 @@ publish stores the pages, replaces the index, which makes them count, then write
 index no longer lists. A run that is killed in between leaves a hub that is whole; the next one completes it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.files import content_digest, has_content, replacing, sha256_of
 from pipeline.base.stored_names import plain_path, stored_path
 from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile
+
+
+@dataclass(frozen=True)
+class NewPage:
+    """A page or a picture to store: what the index is to list, and its content."""
+
+    file: PublishedFile
+    content: bytes
+
+
+def new_page(path: str, content: bytes | str, title: str | None = None) -> NewPage:
+    """Returns a page under its name with the digest.
+
+    Args:
+        path: the page's plain path in the hub, such as `<publisher>/<module>/1.md`.
+        content: the page.
+        title: of a plot.
+    """
+    encoded = content.encode(errors="surrogateescape") if isinstance(content, str) else content
+    sha256 = content_digest(encoded)
+    return NewPage(PublishedFile(stored_path(path, sha256), len(encoded), sha256, title), encoded)
+
+
+def store_pages(hub: Path, pages: Iterable[NewPage]) -> None:
+    """Writes pages under their names with the digests, several at once: the disk takes its time for each."""
+    _write_all(hub, {page.file.path: page.content for page in pages})
 
 
 def store_page(hub: Path, path: str, text: str, title: str | None = None) -> PublishedFile:
@@ -26,10 +54,9 @@ def store_page(hub: Path, path: str, text: str, title: str | None = None) -> Pub
 
 def store_content(hub: Path, path: str, content: bytes, title: str | None = None) -> PublishedFile:
     """Writes a page or a picture, as store_page() does."""
-    sha256 = content_digest(content)
-    file = PublishedFile(stored_path(path, sha256), len(content), sha256, title)
-    _write(hub / file.path, content)
-    return file
+    page = new_page(path, content, title)
+    _write(hub / page.file.path, page.content)
+    return page.file
 
 
 def copies(entries: Iterable[ModuleEntry | CollectionEntry]) -> dict[str, PublishedFile]:
@@ -40,8 +67,14 @@ def copies(entries: Iterable[ModuleEntry | CollectionEntry]) -> dict[str, Publis
 
 def write_copies(hub: Path, entries: Iterable[ModuleEntry | CollectionEntry]) -> None:
     """Writes the plain copies of pages that differ from what is there; the index lists the pages already."""
-    for path, file in copies(entries).items():
-        _write(hub / path, (hub / file.path).read_bytes())
+    _write_all(hub, {path: (hub / file.path).read_bytes() for path, file in copies(entries).items()})
+
+
+def _write_all(hub: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes files that differ from what is there; all of them are written when it returns."""
+    with ThreadPoolExecutor() as pool:
+        for written in [pool.submit(_write, hub / path, content) for path, content in contents.items()]:
+            written.result()
 
 
 def _write(path: Path, content: bytes) -> None:

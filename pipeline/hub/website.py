@@ -1,14 +1,13 @@
-"""The hub's website: static HTML made from index.json, the Markdown pages and the plots, with the documentation."""
+"""The hub's website: static HTML made from the index, the Markdown pages and the plots, with the documentation."""
 
 import functools
 import hashlib
 import itertools
-import json
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +15,7 @@ from urllib.parse import quote
 import jinja2
 import markupsafe
 
-from pipeline.base.files import write_memory, write_text
+from pipeline.base.files import sha256_of, write_memory, write_text
 from pipeline.base.json_files import recall_json
 from pipeline.base.shard_names import EXPORTED
 from pipeline.base.stage_code import ROOT
@@ -26,7 +25,6 @@ from pipeline.cards import drafts
 from pipeline.cards.page import LARGEST_PAGE
 from pipeline.hub import guides, markdown
 from pipeline.hub.aliases import LATEST
-from pipeline.hub.catalogue import catalogue_text
 from pipeline.hub.changes import list_history
 from pipeline.hub.collection_figures import MOST_COMPARED, PROSE, select_models
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
@@ -37,9 +35,12 @@ from pipeline.hub.index import Index
 from pipeline.hub.list_pages import COMPARISON, NOT_FOUND, START, Lists
 from pipeline.hub.models import kind_of, spoken
 from pipeline.hub.notices import DEPRECATED, YANKED
+from pipeline.hub.overview import Overview
 from pipeline.hub.page_shape import TABS
+from pipeline.hub.parts import read_parts
 from pipeline.hub.publisher_page import without_modules
 from pipeline.hub.shared_files import remove_unshared, shared_paths, write_shared
+from pipeline.hub.site_memory import SeenPage, SiteMemory, forget, look_at, recall_memory, write_site_memory
 from pipeline.hub.site_page import Page
 from pipeline.hub.social import describe
 from pipeline.hub.start_page_plot import list_plots
@@ -52,14 +53,18 @@ _RENDERERS = (
     "hub/website", "hub/changes", "hub/markdown", "hub/page_shape", "hub/entries", "hub/index", "hub/aliases",
     "hub/values", "hub/withdrawal", "hub/notices", "hub/start_page_plot", "hub/trial", "hub/litert_js",
     "hub/published_formats", "hub/file_lists", "hub/catalogue", "hub/collection_figures", "hub/feed", "hub/list_pages",
-    "hub/guides", "hub/models", "hub/publisher_page", "hub/search_words", "hub/site_page", "hub/social", "base/axes",
-    "base/heads", "base/shard_names", "base/stored_names", "base/templates", "base/verification", "cards/drafts",
-    "cards/page", "facts/accuracy", "facts/formats", "facts/status",
+    "hub/listed", "hub/overview", "hub/parts", "hub/site_memory", "hub/sitemap", "hub/guides", "hub/models",
+    "hub/publisher_page", "hub/search_words", "hub/site_page", "hub/social", "base/axes", "base/heads",
+    "base/shard_names", "base/stored_names", "base/templates", "base/verification", "cards/drafts", "cards/page",
+    "facts/accuracy", "facts/formats", "facts/status",
 )  # fmt: skip
+_BATCH = 200  # pages that are rendered before the first of them must be on the disk
 # Sections of a card that are banners at the head of its HTML page.
 _BANNERS = frozenset({drafts.HEADING, YANKED, DEPRECATED})
 _PAGE = re.compile(
-    r"([A-Za-z0-9][\w.-]{0,254}/){0,3}[A-Za-z0-9][\w.-]{0,254}\.html|site/models\.js|feed\.xml|sitemap\.xml", re.ASCII
+    r"([A-Za-z0-9][\w.-]{0,254}/){0,3}[A-Za-z0-9][\w.-]{0,254}\.html|site/models\.js|feed\.xml|sitemap\.xml"
+    r"|site/sitemaps/[0-9]{1,6}\.xml",
+    re.ASCII,
 )
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # characters that no XML may have
 _ANCHOR = re.compile(r'<a href="(?P<target>[^"#?:]+)"[^>]*>.*?</a>', re.DOTALL)
@@ -72,7 +77,7 @@ class _Hub:
 
     Attributes:
         folder: of the hub.
-        index: its index.
+        overview: of what it lists.
         publishers: the text of each publisher's page, by id.
         names: the name for people of each publisher, by id.
         pages: the paths of all Markdown pages, which have an HTML page of the same name.
@@ -80,7 +85,7 @@ class _Hub:
     """
 
     folder: Path
-    index: Index
+    overview: Overview
     publishers: dict[str, str]
     names: dict[str, str]
     pages: frozenset[str]
@@ -88,7 +93,7 @@ class _Hub:
 
     @functools.cached_property
     def lists(self) -> Lists:
-        return Lists(self.index, self.names, self.url)
+        return Lists(self.overview, self.names, self.url)
 
 
 def _read_text(path: Path) -> str:
@@ -101,18 +106,23 @@ def _read_publisher(path: Path) -> str:
     return without_modules(read_generated(path, "publish it again"), str(path)) if path.is_file() else ""
 
 
-def _read_hub(folder: Path, index: Index, url: str | None) -> _Hub:
-    texts = {publisher: _read_publisher(folder / publisher / f"{publisher}.md") for publisher in index.publishers}
+def _read_hub(folder: Path, overview: Overview, url: str | None) -> _Hub:
+    texts = {publisher: _read_publisher(folder / publisher / f"{publisher}.md") for publisher in overview.publishers}
     names = {publisher: markdown.publisher_name(text) or publisher for publisher, text in texts.items()}
     publishers = (f"{publisher}/{publisher}" for publisher in texts)
-    pages = frozenset(f"{name}.md" for name in (*index.modules, *index.collections, *publishers))
-    return _Hub(folder, index, texts, names, pages, url)
+    pages = frozenset(f"{name}.md" for name in (*overview.modules, *overview.collections, *publishers))
+    return _Hub(folder, overview, texts, names, pages, url)
+
+
+def _links(text: str, path: str) -> set[str]:
+    """Returns the Markdown pages that a page links to; whether they are pages of the hub decides where links lead."""
+    folder = posixpath.dirname(path)
+    return {posixpath.normpath(posixpath.join(folder, link)) for link in _LINK.findall(text)}
 
 
 def _linked(text: str, path: str, pages: frozenset[str]) -> list[str]:
-    """Returns the pages of the hub that a Markdown page links to; whether they exist decides where its links lead."""
-    folder = posixpath.dirname(path)
-    return sorted(pages & {posixpath.normpath(posixpath.join(folder, link)) for link in _LINK.findall(text)})
+    """Returns the pages of the hub that a Markdown page links to."""
+    return sorted(pages & _links(text, path))
 
 
 def _version(entry: ModuleEntry, aliases: Mapping[str, int]) -> tuple[int, tuple[str, ...]]:
@@ -120,21 +130,25 @@ def _version(entry: ModuleEntry, aliases: Mapping[str, int]) -> tuple[int, tuple
     return entry.version, (*(alias for alias, version in aliases.items() if version == entry.version), *entry.marks)
 
 
-def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
-    path = f"{entry.handle}.md"
+def _module_page(hub: _Hub, handle: str) -> tuple[Page, SeenPage]:
+    """Returns the page of a module's version, and what it was made of beside the index."""
+    path, index = f"{handle}.md", hub.overview.part_of(handle)
+    entry = index.modules[handle]
+    successor = entry.deprecated.successor if entry.deprecated else None
+    seen = look_at(f"{hub.folder}/{path}")  # before the text is read
     text = _read_text(hub.folder / path)
     module = f"{entry.publisher}/{entry.name}"
-    aliases = hub.index.aliases.get(module, {})
-    versions = [_version(other, aliases) for other in hub.index.versions[module]]
+    aliases = index.aliases.get(module, {})
+    versions = [_version(other, aliases) for other in index.versions[module]]
     latest = aliases.get(LATEST)
-    has_successor = entry.deprecated is not None and entry.deprecated.successor in hub.index.modules
+    has_successor = successor is not None and successor in hub.overview.modules
     is_withdrawn = entry.yanked is not None or entry.deprecated is not None
     newer = latest if latest and latest > entry.version and not is_withdrawn else None
     # What a yanked version's banner leads to, an older one, too; a deprecated one's names its successor.
     other = f"{module}/{latest}" if latest and entry.yanked and not entry.deprecated else None
     name = hub.names[entry.publisher]
-    history = list_history(hub.index, entry)
-    in_collection = f"{entry.publisher}/collections/{entry.collection}/1" in hub.index.collections
+    history = list_history(index, entry)
+    in_collection = f"{entry.publisher}/collections/{entry.collection}/1" in hub.overview.collections
     trial = find_trial(entry)
 
     def facts() -> dict[str, Any]:
@@ -159,7 +173,12 @@ def _module_page(hub: _Hub, entry: ModuleEntry) -> Page:
 
     links = _linked(text, path, hub.pages)
     inputs = repr((entry, text, versions, history, newer, other, has_successor, name, in_collection, links, trial))
-    return Page(f"{entry.handle}.html", "module.html.jinja", inputs, facts)
+    referred = _links(text, path) | ({f"{successor}.md"} if successor else set())
+    return Page(f"{handle}.html", "module.html.jinja", inputs, facts), seen.referring(referred, hub.pages)
+
+
+def _make_module_page(hub: _Hub, handle: str) -> Page:
+    return _module_page(hub, handle)[0]
 
 
 def _mark_links(body: str, folder: str, marks: Mapping[str, Sequence[str]]) -> str:
@@ -179,16 +198,18 @@ def _mark_links(body: str, folder: str, marks: Mapping[str, Sequence[str]]) -> s
     return _ANCHOR.sub(mark, body)
 
 
-def _collection_page(hub: _Hub, entry: CollectionEntry) -> Page:
+def _collection_page(hub: _Hub, entry: CollectionEntry) -> tuple[Page, SeenPage]:
+    """Returns the page of a collection, and what it was made of beside the index."""
     path = f"{entry.address}.md"
+    seen = look_at(f"{hub.folder}/{path}")  # before the text is read
     text = _read_text(hub.folder / path)
     publisher_name, links = hub.names[entry.publisher], _linked(text, path, hub.pages)
     handles = [link.removesuffix(".md") for link in links]
-    listed = (hub.index.modules.get(handle) for handle in handles)
+    listed = (hub.overview.modules.get(handle) for handle in handles)
     marks = {module.handle: module.marks for module in listed if module and module.marks}
     models = select_models(hub.lists.models, handles)
     shown = {module.handle for model in models for module in model.entries}
-    names_older = any(handle in hub.index.modules and handle not in shown for handle in handles)
+    names_older = any(handle in hub.overview.modules and handle not in shown for handle in handles)
 
     def facts() -> dict[str, Any]:
         folder, card = posixpath.dirname(path), markdown.render_page(text, path, hub.pages, split=PROSE)
@@ -205,15 +226,15 @@ def _collection_page(hub: _Hub, entry: CollectionEntry) -> Page:
             "comparison": COMPARISON,
         }
 
-    inputs = repr((text, publisher_name, links, marks, names_older, catalogue_text(models, {})))
-    return Page(f"{entry.address}.html", "collection.html.jinja", inputs, facts)
+    inputs = repr((text, publisher_name, links, marks, names_older, [model.text for model in models]))
+    return Page(f"{entry.address}.html", "collection.html.jinja", inputs, facts), seen
 
 
 def _publisher_pages(hub: _Hub, publisher: str) -> Iterator[Page]:
     """Yields the further pages of a publisher's list of models, then the publisher's page."""
     path, text, name = f"{publisher}/{publisher}.md", hub.publishers[publisher], hub.names[publisher]
     listed, further = hub.lists.publisher_pages(publisher)
-    collections = [entry for entry in hub.index.collections.values() if entry.publisher == publisher]
+    collections = [entry for entry in hub.overview.collections.values() if entry.publisher == publisher]
     yield from further
 
     def facts() -> dict[str, Any]:
@@ -226,16 +247,8 @@ def _publisher_pages(hub: _Hub, publisher: str) -> Iterator[Page]:
     yield Page(f"{publisher}/{publisher}.html", "publisher.html.jinja", inputs, facts)
 
 
-def _pages(hub: _Hub) -> Iterator[Page]:
-    """Yields every page of the website: each after those that it lists, the start page last.
-
-    All link to the documentation, which comes first.
-    """
-    yield from guides.find_guides().list_pages()
-    for module in hub.index.modules.values():
-        yield _module_page(hub, module)
-    for collection in hub.index.collections.values():
-        yield _collection_page(hub, collection)
+def _list_pages(hub: _Hub) -> Iterator[Page]:
+    """Yields the pages that list models: each after those that it lists, the start page last."""
     for publisher in hub.publishers:
         yield from _publisher_pages(hub, publisher)
     yield from hub.lists.start_pages()
@@ -271,16 +284,28 @@ class _Surroundings:
 
 def _render(environment: jinja2.Environment, page: Page, around: _Surroundings) -> str:
     """Renders a page; its links are relative to where it lies, but those of 404.html, which is shown anywhere."""
-    here, facts = posixpath.dirname(page.path) or ".", page.facts()
+    here, facts = page.path.split("/")[:-1], page.facts()
 
     def link(target: str) -> str:
         if page.path == NOT_FOUND:
             return str(facts["root"]) + quote(target)
-        return quote(posixpath.relpath(target, here))
+        return quote(_relative(target, here))
 
     preview = describe(page.path, facts, around.url)
     template = environment.get_template(page.template)
     return template.render(link=link, is_exported=around.is_exported, preview=preview, **facts)
+
+
+def _relative(target: str, here: Sequence[str]) -> str:
+    """Returns a file's path relative to a folder, by the names of the folder and of those above it.
+
+    posixpath.relpath() makes both absolute first, which took most of the time of a list of models.
+    """
+    names = target.split("/")
+    common = 0
+    while common < min(len(here), len(names) - 1) and here[common] == names[common]:
+        common += 1
+    return "../" * (len(here) - common) + "/".join(names[common:])
 
 
 def renderer_digest() -> str:
@@ -294,15 +319,27 @@ def renderer_digest() -> str:
 
 def _read_manifest(hub: Path) -> dict[str, str]:
     """Returns the digest of each page's inputs when it was written; {} when that is unknown: all are written then."""
-    manifest = recall_json(hub / MANIFEST, dict[str, str]) or {}
-    return {path: digest for path, digest in manifest.items() if _PAGE.fullmatch(path)}
+    manifest = recall_json(hub / MANIFEST, Any)
+    if not isinstance(manifest, dict):
+        return {}
+    is_page = _PAGE.fullmatch
+    return {path: digest for path, digest in manifest.items() if type(digest) is str and is_page(path)}
 
 
 def _write_manifest(hub: Path, digests: dict[str, str]) -> None:
-    write_memory(hub / MANIFEST, json.dumps(digests, indent=0, sort_keys=True) + "\n")
+    lines = (f'"{path}": "{digests[path]}"' for path in sorted(digests))  # _PAGE has no character to escape
+    write_memory(hub / MANIFEST, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
-def _write_pages(hub: Path, pages: Sequence[Page], around: _Surroundings) -> None:
+@dataclass(frozen=True)
+class _NewPage:
+    """A page to render and write. It is made when that happens: the inputs of all pages would fill the memory."""
+
+    template: str
+    make: Callable[[], Page]
+
+
+def _write_pages(hub: Path, pages: Sequence[_NewPage], around: _Surroundings) -> None:
     """Renders and writes pages; the next ones are rendered while the disk syncs the earlier ones.
 
     Those of one template may be written in any order; a page that lists others comes after them.
@@ -310,10 +347,10 @@ def _write_pages(hub: Path, pages: Sequence[Page], around: _Surroundings) -> Non
     environment = _environment()
     with ThreadPoolExecutor() as pool:
         for _, group in itertools.groupby(pages, lambda page: page.template):
-            texts = ((page.path, _render(environment, page, around)) for page in group)
-            writing = [pool.submit(write_text, hub / path, text) for path, text in texts]
-            for written in writing:
-                written.result()
+            while batch := [new.make() for new in itertools.islice(group, _BATCH)]:
+                texts = ((page.path, _render(environment, page, around)) for page in batch)
+                for written in [pool.submit(write_text, hub / path, text) for path, text in texts]:
+                    written.result()
 
 
 def _links_formats(entry: ModuleEntry, card: str) -> bool:
@@ -331,9 +368,9 @@ def _remove_stale(hub: Path, paths: Iterable[str]) -> None:
             page.unlink(missing_ok=True)
 
 
-def _look_around(hub: Path, index: Index, url: str | None) -> _Surroundings:
+def _look_around(hub: Path, overview: Overview, url: str | None) -> _Surroundings:
     root = read_root(hub) if url is None else None
-    return _Surroundings(len(index.entries) <= EXPORTED, root.url if root else url)
+    return _Surroundings(overview.entries <= EXPORTED, root.url if root else url)
 
 
 def _digest(page: Page, renderer: str, around: _Surroundings) -> str:
@@ -347,7 +384,8 @@ def written_guides(hub: Path) -> list[str]:
 
 def render_guides(hub: Path, index: Index) -> dict[str, str]:
     """Returns the text of the pages of the documentation that this version of the project has written, by path."""
-    around, renderer, written = _look_around(hub, index, None), renderer_digest(), _read_manifest(hub)
+    around, renderer = _look_around(hub, Overview.of(index), None), renderer_digest()
+    written = _read_manifest(hub)
     pages = guides.find_guides().list_pages()
     current = (page for page in pages if written.get(page.path) == _digest(page, renderer, around))
     return {page.path: _render(_environment(), page, around) for page in current}
@@ -355,8 +393,11 @@ def render_guides(hub: Path, index: Index) -> dict[str, str]:
 
 def build_lists(hub: Path, index: Index) -> None:
     """Writes the start page and what it needs, and no page of a module: for measurements of a start page."""
-    write_shared(hub, shared_paths(index))
-    _write_pages(hub, list(_read_hub(hub, index, None).lists.start_pages()), _Surroundings(False, None))
+    overview = Overview.of(index)
+    write_shared(hub, shared_paths(overview))
+    pages = _read_hub(hub, overview, None).lists.start_pages()
+    new = [_NewPage(page.template, functools.partial(lambda page: page, page)) for page in pages]
+    _write_pages(hub, new, _Surroundings(False, None))
 
 
 def list_paths(hub: Path, index: Index) -> list[str]:
@@ -369,34 +410,142 @@ def list_paths(hub: Path, index: Index) -> list[str]:
 
 
 def build(hub: Path, index: Index, url: str | None = None) -> int:
+    """Brings the website up to date with an index, as build_hub() does, and compares every page."""
+    forget(hub)
+    return _bring_up(hub, Overview.of(index), url, renderer_digest(), SiteMemory())[0]
+
+
+def build_hub(hub: Path, memory: SiteMemory | None = None) -> int:
     """Brings the website up to date with the hub; the caller holds the hub's lock.
+
+    What has not changed since the last build is neither read nor rendered (pipeline.hub.site_memory).
 
     Args:
         hub: its folder.
-        index: what it holds.
-        url: the hub's public address; None for that of its index/root.json.
+        memory: what recall() has returned since the hub is locked; None reads it.
 
     Returns:
         How many pages were written.
 
     Raises:
-        Fault: when a Markdown page is not UTF-8.
+        Fault: when the index is damaged, or a Markdown page is not UTF-8.
     """
-    around = _look_around(hub, index, url)
-    before, renderer = _read_manifest(hub), renderer_digest()
-    now: dict[str, str] = {}
-    changed = []
-    for page in _pages(_read_hub(hub, index, around.url)):
-        now[page.path] = _digest(page, renderer, around)
-        if before.get(page.path) != now[page.path] or not (hub / page.path).is_file():
-            changed.append(page)
-    if changed:  # an interrupted run leaves them out of the manifest, so that the next run writes them
-        _write_manifest(hub, {path: digest for path, digest in before.items() if digest == now.get(path, digest)})
-    shared = shared_paths(index)
-    write_shared(hub, shared)
-    _write_pages(hub, changed, around)
-    remove_unshared(hub, shared)
-    _remove_stale(hub, before.keys() - now.keys())
-    if changed or now != before:
-        _write_manifest(hub, now)
-    return len(changed)
+    code = renderer_digest()
+    memory = memory or recall_memory(hub, code)
+    parts = read_parts(hub, memory.parts)
+    is_of_pages = memory.manifest == _digest_file(hub / MANIFEST)  # else others have written pages since
+    changed, known = _bring_up(hub, parts.overview, None, code, memory if is_of_pages else SiteMemory())
+    known = replace(known, manifest=_digest_file(hub / MANIFEST), parts=parts.listed)
+    if known != memory:
+        write_site_memory(hub, code, known)
+    return changed
+
+
+def _digest_file(path: Path) -> str:
+    return sha256_of(path) if path.is_file() else ""
+
+
+def recall(hub: Path) -> SiteMemory:
+    """Returns what the last build of the website knew."""
+    return recall_memory(hub, renderer_digest())
+
+
+@dataclass
+class _Comparison:
+    """What a build has compared so far: the pages' digests, those to write, and the Markdown pages it has seen."""
+
+    before: Mapping[str, str]
+    digest: Callable[[Page], str]
+    exists: Callable[[str], bool]
+    now: dict[str, str] = field(default_factory=dict)
+    changed: list[_NewPage] = field(default_factory=list)
+    seen: dict[str, SeenPage] = field(default_factory=dict)
+
+    def add(self, page: Page, make: Callable[[], Page] | None = None) -> None:
+        """Compares a page; `make` makes it again, where that takes less than to keep it."""
+        self.now[page.path] = self.digest(page)
+        if self.before.get(page.path) != self.now[page.path] or not self.exists(page.path):
+            self.changed.append(_NewPage(page.template, make or (lambda: page)))
+
+    def keep(self, path: str) -> bool:
+        """Leaves a page as it is, if it was written; returns whether it was."""
+        if path not in self.before or not self.exists(path):
+            return False
+        self.now[path] = self.before[path]
+        return True
+
+
+def _bring_up(
+    folder: Path, overview: Overview, url: str | None, renderer: str, memory: SiteMemory
+) -> tuple[int, SiteMemory]:
+    """Writes the pages that have changed; returns how many, and what to remember beside the parts of the index."""
+    around, before = _look_around(folder, overview, url), _read_manifest(folder)
+    hub = _read_hub(folder, overview, around.url)
+    root = str(folder)
+    pages = _Comparison(
+        before, lambda page: _digest(page, renderer, around), lambda path: Path(f"{root}/{path}").is_file()
+    )
+    known = _compare(hub, around, memory, pages)
+    if pages.changed:  # an interrupted run leaves them out of the manifest, so that the next run writes them
+        now = pages.now
+        _write_manifest(folder, {path: digest for path, digest in before.items() if digest == now.get(path, digest)})
+    shared = shared_paths(overview)
+    write_shared(folder, shared)
+    _write_pages(folder, pages.changed, around)
+    remove_unshared(folder, shared)
+    _remove_stale(folder, before.keys() - pages.now.keys())
+    if pages.changed or pages.now != before:
+        _write_manifest(folder, pages.now)
+    return len(pages.changed), known
+
+
+def _compare(hub: _Hub, around: _Surroundings, memory: SiteMemory, pages: _Comparison) -> SiteMemory:
+    """Compares every page of the website, each after those that it lists; the start page is the last.
+
+    All link to the documentation, which comes first. What the memory knows to be as it was is not compared again.
+    """
+    states = hub.overview.states
+    everywhere = _hash((around, hub.names, [*hub.overview.collections]))
+    lists = _hash((everywhere, states, hub.publishers))
+    is_known = bool(states) and everywhere == memory.around
+    for page in guides.find_guides().list_pages():
+        pages.add(page)
+    _compare_modules(hub, memory, pages, _unchanged(states, memory) if is_known else frozenset())
+    is_listed = is_known and lists == memory.lists
+    for address, entry in hub.overview.collections.items():
+        if not (is_listed and _keep(hub, memory, pages, address)):
+            page, pages.seen[address] = _collection_page(hub, entry)
+            pages.add(page)
+    if is_listed and all(map(pages.keep, memory.list_paths)):
+        return SiteMemory("", everywhere, lists, memory.list_paths, seen=pages.seen)
+    paths = []
+    for page in _list_pages(hub):
+        pages.add(page)
+        paths.append(page.path)
+    return SiteMemory("", everywhere, lists, paths, seen=pages.seen)
+
+
+def _compare_modules(hub: _Hub, memory: SiteMemory, pages: _Comparison, unchanged: Collection[str]) -> None:
+    for handle in hub.overview.modules:
+        if not (handle in unchanged and _keep(hub, memory, pages, handle)):
+            page, pages.seen[handle] = _module_page(hub, handle)
+            pages.add(page, functools.partial(_make_module_page, hub, handle))
+
+
+def _unchanged(states: Mapping[str, str], memory: SiteMemory) -> Collection[str]:
+    """Returns the handles of the modules whose shard of the index is as it was."""
+    parts = (part for name, part in memory.parts.items() if states.get(name) == part.sha256)
+    return frozenset(handle for part in parts for handle in part.modules)
+
+
+def _keep(hub: _Hub, memory: SiteMemory, pages: _Comparison, name: str) -> bool:
+    """Leaves the page of a module or collection as it is, if all that it shows is as it was; returns whether it is."""
+    seen = memory.seen.get(name)
+    if seen is None or not seen.is_current(f"{hub.folder}/{name}.md", hub.pages) or not pages.keep(f"{name}.html"):
+        return False
+    pages.seen[name] = seen
+    return True
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(repr(value).encode(errors="surrogatepass")).hexdigest()

@@ -18,6 +18,7 @@ from pipeline.facts.collection import Publisher
 from pipeline.hub import markdown, website
 from pipeline.hub.entries import PublishedFile
 from pipeline.hub.index import Index
+from pipeline.hub.overview import Overview
 from pipeline.hub.publisher_page import render_publisher, without_modules
 from pipeline.hub.shards import EXPORT, EXPORTED, count_entries, render_document
 from pipeline.hub.shared_files import shared_paths
@@ -148,7 +149,7 @@ def _pages(staging: Path, index: Index, plain: list[str]) -> Iterator[tuple[str,
     """
     if count_entries(index.document) <= EXPORTED:
         yield EXPORT, render_document(index.document).encode()
-    for path in (*plain, *shared_paths(index), *website.list_paths(staging, index)):
+    for path in (*plain, *shared_paths(Overview.of(index)), *website.list_paths(staging, index)):
         yield path, (staging / path).read_bytes()
 
 

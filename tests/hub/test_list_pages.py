@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import posixpath
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipeline.hub.folder import read_index
 from pipeline.hub.index import Index
 from pipeline.hub.list_pages import find_example
 from pipeline.hub.models import group_models
+from pipeline.hub.overview import Overview
 from pipeline.hub.social import LONGEST, shorten
 from tests.hub.test_website import Page, build, page
 from tests.hubs import edit_index, read_document, write_document
@@ -43,19 +45,42 @@ def read_models(hub: Path) -> list[dict[str, object]]:
     return [{name: values[value] if name in tabled else value for name, value in row.items()} for row in rows]
 
 
+def follow(hub: Path, start: str) -> list[str]:
+    """Returns the pages of a list, from its first one on by the links to the next one."""
+    text = (hub / start).read_text()
+    numbered = re.findall(r'<li><a href="([^"]+)"><span class="unseen">Page </span>', text)
+    paths = [start, *(posixpath.normpath(posixpath.join(posixpath.dirname(start), link)) for link in numbered)]
+    for path, following in zip(paths[1:], [*paths[2:], None], strict=True):
+        links = re.findall(r'<a href="([^"]+)" rel="next">', (hub / path).read_text())
+        assert links == ([posixpath.basename(following)] if following else [])
+    return paths
+
+
 def test_of_many_models_each_is_on_one_page(published: Path, tmp_path: Path) -> None:
-    count = 2 * PAGE_LENGTH + 7
+    count = 5 * PAGE_LENGTH + 7
     website.build(tmp_path, make_index(published, count))
-    pages = [tmp_path / "index.html", tmp_path / "site/models/2.html", tmp_path / "site/models/3.html"]
-    own = [tmp_path / "sayakpaul/sayakpaul.html", *sorted((tmp_path / "site/publishers/sayakpaul").iterdir())]
-    for listed in (pages, own):
-        names = [name for path in listed for name in re.findall(r"feature extractor of (M\d+)", Page(path).text)]
-        assert names == [f"M{number:03}" for number in range(count)]
-    assert "models/3.html" in " ".join(Page(pages[1]).links + Page(pages[0]).links)
-    assert Page(pages[2]).text.count("page 3 of 3") == 1
+    for start in ("index.html", "sayakpaul/sayakpaul.html"):
+        shown = [Page(tmp_path / path) for path in follow(tmp_path, start)]
+        names = [re.findall(r"feature extractor of (M\d+)", each.text) for each in shown]
+        assert [name for own in names for name in own] == [f"M{number:03}" for number in range(count)]
+        assert len(names[0]) == PAGE_LENGTH
+        assert max(map(len, names)) <= 2 * PAGE_LENGTH
+        assert min(map(len, names[1:-1])) >= PAGE_LENGTH // 2
+        assert f", {names[1][0]} to {names[1][-1]}" in shown[1].text
     assert len(read_models(tmp_path)) == count
     website.build(tmp_path, make_index(published, PAGE_LENGTH))
     assert not list((tmp_path / "site/models").iterdir())  # no page of models that are not there any more
+
+
+def test_a_new_model_changes_few_pages_of_a_list(published: Path, tmp_path: Path) -> None:
+    whole = make_index(published, 1000)
+    others = {handle: entry for handle, entry in whole.modules.items() if entry.title != "M500"}
+    website.build(tmp_path, dataclasses.replace(whole, modules=others))
+    before = {path: path.read_bytes() for path in (tmp_path / "site/models").iterdir()}
+    website.build(tmp_path, whole)
+    after = {path: path.read_bytes() for path in (tmp_path / "site/models").iterdir()}
+    changed = [path for path in before.keys() | after.keys() if before.get(path) != after.get(path)]
+    assert 1 <= len(changed) <= 4 < len(before)
 
 
 def test_the_script_has_the_facts_of_the_index(published: Path) -> None:
@@ -95,7 +120,7 @@ def test_a_publisher_of_withdrawn_versions_alone_has_no_empty_table(hub: Path) -
 
 
 def test_the_example_is_released_and_a_classifier_if_possible(published: Path) -> None:
-    models = group_models(read_index(published).newest)
+    models = group_models(Overview.of(read_index(published)).newest)
     example = find_example(models[::-1])  # the draft comes first
     assert example
     assert example.main.handle == "vit-publisher/vit_demo_classification/2"

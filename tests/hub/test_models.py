@@ -1,25 +1,26 @@
 """Which modules are one model, and under which names people find it."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
 
 from pipeline.hub.entries import ModuleEntry, PublishedFile
 from pipeline.hub.folder import read_index
+from pipeline.hub.listed import ListedModule, list_module
 from pipeline.hub.models import group_models, kind_of
+from pipeline.hub.overview import Overview
 from pipeline.hub.search_words import list_names
 
 CLASSIFIER, FEATURES = "image-classification", "image-feature-vector"
 
 
-def entry(handle: str, task: str, **values: object) -> ModuleEntry:
+def entry(handle: str, task: str, *more: PublishedFile) -> ListedModule:
     file = PublishedFile(f"{handle}.tar.gz", 1, "0" * 64)
-    return dataclasses.replace(ModuleEntry(handle, handle, task, (file,)), **values)  # type: ignore[arg-type]
+    return list_module(ModuleEntry(handle, handle, task, (file, *more)))
 
 
 def test_both_modules_of_a_member_are_one_model(published: Path) -> None:
-    models = group_models(read_index(published).newest)
+    models = group_models(Overview.of(read_index(published)).newest)
     assert [(model.stem, [module.handle for module in model.entries]) for model in models] == [
         ("vit_demo", ["vit-publisher/vit_demo_classification/2", "vit-publisher/vit_demo_fe/2"]),
         ("vit_s16", ["sayakpaul/vit_s16_classification/1", "sayakpaul/vit_s16_fe/1"]),
@@ -55,11 +56,9 @@ def test_modules_of_other_names_tasks_and_publishers_stay_apart() -> None:
 def test_the_picture_is_the_first_published_example() -> None:
     example = PublishedFile("a/net_fe/1/examples/0.0f8e9c1d2b3a4f56.png", 9, "0" * 64, "Bag")
     plot = PublishedFile("a/net_fe/1/plots/accuracy.svg", 9, "0" * 64)
-    module = entry("a/net_fe/1", FEATURES)
-    (model,) = group_models([dataclasses.replace(module, files=(module.tarball, plot, example))])
-    assert model.picture
-    assert model.picture.page == "a/net_fe/1/examples/0.png"
-    assert group_models([module])[0].picture is None
+    (model,) = group_models([entry("a/net_fe/1", FEATURES, plot, example)])
+    assert model.picture == "a/net_fe/1/examples/0.png"
+    assert group_models([entry("a/net_fe/1", FEATURES)])[0].picture is None
 
 
 @pytest.mark.parametrize(

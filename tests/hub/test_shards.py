@@ -174,7 +174,7 @@ def test_too_many_entries_are_refused(hub: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(folder, "MOST_LISTED", 7)
     with pytest.raises(Fault, match=r"index: 8 entries, at most 7 can be read"):
         read_index(hub)
-    monkeypatch.setattr(folder, "_LARGEST_INDEX", 100)
+    monkeypatch.setattr(folder, "LARGEST_INDEX", 100)
     with pytest.raises(Fault, match=r"the shards have more than 100 bytes"):
         read_index(hub)
 

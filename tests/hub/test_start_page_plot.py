@@ -1,6 +1,5 @@
 """The plots on the start page: which models have a dot, and their scales."""
 
-import dataclasses
 import itertools
 from pathlib import Path
 
@@ -8,19 +7,20 @@ import pytest
 
 from pipeline.hub.folder import read_index
 from pipeline.hub.models import Model, group_models
+from pipeline.hub.overview import Overview
 from pipeline.hub.start_page_plot import MOST_CIRCLES, MOST_PLOTS, Drawing, list_plots
 
 
 def make_models(hub: Path, *facts: tuple[str, int, float]) -> list[Model]:
     """Returns classifiers with the data sets, sizes and quoted accuracies of `facts`."""
-    (model,) = [model for model in group_models(read_index(hub).newest) if model.stem == "vit_s16"]
-    assert model.main.quoted
+    (model,) = [model for model in group_models(Overview.of(read_index(hub)).newest) if model.stem == "vit_s16"]
+    assert model.main.accuracy
     models = []
     for number, (dataset, parameters, top1) in enumerate(facts):
-        quoted = dataclasses.replace(model.main.quoted, top1=top1)
+        accuracy = model.main.accuracy._replace(top1=top1)
         handle, title = f"sayakpaul/m{number:04}_classification/1", f"M{number:04}"
-        entry = dataclasses.replace(
-            model.main, handle=handle, title=title, dataset=dataset, parameters=parameters, quoted=quoted
+        entry = model.main._replace(
+            handle=handle, title=title, dataset=dataset, parameters=parameters, accuracy=accuracy
         )
         models.append(Model((entry,), f"m{number:04}"))
     return models
@@ -43,7 +43,7 @@ def test_each_data_set_has_a_plot_of_its_own(published: Path) -> None:
 
 
 def test_a_data_set_of_one_model_and_models_without_figures_have_no_plot(published: Path) -> None:
-    assert list_plots(group_models(read_index(published).newest)) == ()  # two models of two data sets
+    assert list_plots(group_models(Overview.of(read_index(published)).newest)) == ()  # two models of two data sets
     models = make_models(published, ("A", 10**6, 0.9), ("A", 0, 0.7))
     assert list_plots(models) == ()
 

@@ -12,6 +12,7 @@ from pipeline.base.files import content_digest
 from pipeline.hub import litert_js, website
 from pipeline.hub.entries import PublishedFile
 from pipeline.hub.folder import read_index
+from pipeline.hub.overview import Overview
 from pipeline.hub.shared_files import shared_paths
 from pipeline.hub.trial import LARGEST, describe_trial, find_trial
 from tests.hub.test_website import DOCUMENTATION, SITE, Page
@@ -88,9 +89,15 @@ def test_only_hubs_with_something_to_try_have_the_runtime(hub: Path) -> None:
     site = hub / "site"
     assert {path.name for path in site.iterdir()} == SITE
     add_trial(hub, HANDLE, b"bytes", LABELS, 28)
-    made = {"site/pages.json", "site/models.js", "site/compare.html", *DOCUMENTATION}  # and not copied
+    made = {
+        "site/pages.json",
+        "site/memory.json",
+        "site/models.js",
+        "site/compare.html",
+        *DOCUMENTATION,
+    }  # and not copied
     written = {path.relative_to(hub).as_posix() for path in site.rglob("*") if path.is_file()} - made
-    assert written == set(shared_paths(read_index(hub)))
+    assert written == set(shared_paths(Overview.of(read_index(hub))))
     assert {*litert_js.FILES, "site/try.js", "site/preprocessing.js", "site/drawing_pad.js"} < written
     script = hub / litert_js.FOLDER / "litert_wasm_compat_internal.js"
     script.write_bytes(b"damaged")
@@ -110,7 +117,7 @@ def test_what_nothing_needs_any_more_is_removed(hub: Path, tmp_path: Path) -> No
     edit_index(hub, yanked={"reason": "its labels were shuffled", "date": "2026-11-29"})
     website.build(hub, read_index(hub))
     assert not has_trial(hub)
-    assert {path.name for path in site.iterdir()} == SITE
+    assert {path.name for path in site.iterdir()} == SITE - {"memory.json"}
     assert kept.is_dir()
 
 

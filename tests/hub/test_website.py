@@ -23,7 +23,7 @@ from tests.reports import REPORT
 # Without something to try.
 SITE = {
     "style.css", "hub.js", "listing.js", "start.js", "compare.js", "compare.html", "icon.svg", "models.js",
-    "pages.json", "docs",
+    "pages.json", "memory.json", "docs",
 }  # fmt: skip
 DOCUMENTATION = {*find_guides().pages.values()}
 PAGES = 16 + len(DOCUMENTATION)  # of the hub, with those that are no HTML

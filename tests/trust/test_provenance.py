@@ -139,7 +139,7 @@ def test_a_publication_that_is_killed_while_it_signs_leaves_the_listed_statement
         raise KeyboardInterrupt
 
     publish(member, hub)
-    for stage in ("write_index", "write_copies"):
+    for stage in ("write_parts", "write_copies"):
         with monkeypatch.context() as patch:
             patch.setattr("pipeline.publish." + stage, killed)
             with pytest.raises(KeyboardInterrupt):
