@@ -2,27 +2,30 @@
 
     python -m pipeline.audit HUB [--artifacts FOLDER]
 
-reads all of it and changes nothing. It fails with a list of problems: files that are missing or damaged, a tarball or
-weights that two modules share, files that only their owner may read, tarballs or pages that break a rule, pages with
-another handle, an asset-path to another module, tags that the SavedModel contradicts, dead links, counts that differ
-from their list, SVG files that a browser may run, figures that are quoted for weights which are not verified, and
-figures that differ from FOLDER/<member>/report.json. A report of other bytes than the published ones is not used; the
-last line names the reports that were used, and the modules without one. Where index.json is damaged, it says so and
-checks the rest. Of the further formats it checks that index.json names their files, that a tarball keeps the rules,
-and that LiteRT and ONNX files say that they were made from the module beside them.
+reads all of it, one module at a time, and changes nothing. It fails with a list of problems: files that are missing or
+damaged, a tarball or weights that two modules share, files that only their owner may read, tarballs or pages that break
+a rule, pages with another handle, an asset-path to another module, tags that the SavedModel contradicts, dead links,
+counts that differ from their list, SVG files that a browser may run, figures that are quoted for weights which are not
+verified, and figures that differ from FOLDER/<member>/report.json. A report of other bytes than the published ones is
+not used; the last line names the reports that were used, and the modules without one. Where index.json is damaged, it
+says so and checks the rest. Of the further formats it checks that index.json names their files, that a tarball keeps
+the rules, and that LiteRT and ONNX files say that they were made from the module beside them.
 """
 
 import argparse
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import IntEnum, auto
+from functools import cached_property
 from pathlib import Path
 
 from pipeline.base.command import command
 from pipeline.base.fault import Fault, list_names
 from pipeline.base.heads import Head
 from pipeline.base.program import program
+from pipeline.base.progress import Progress
 from pipeline.base.verification import Verification
 from pipeline.cards import agreement, claims, counts, drafts, figures
 from pipeline.cards.agreement import Models
@@ -31,11 +34,13 @@ from pipeline.cards.page import Page, Problem, read_page
 from pipeline.facts.report import Report, load_report, with_recorded_arrays
 from pipeline.hub import integrity
 from pipeline.hub.entries import ModuleEntry
-from pipeline.hub.folder import find_disagreements, hub_folder, inspect_index
+from pipeline.hub.folder import compare_export, hub_folder, read_index
 from pipeline.hub.guide_checks import find_guide_problems
 from pipeline.hub.index import Index
-from pipeline.hub.integrity import Contents
+from pipeline.hub.listed import ListedModule
 from pipeline.hub.notices import notice_problems
+from pipeline.hub.overview import Overview
+from pipeline.hub.scan import Scan, iterate_modules, scan_hub
 from pipeline.hub.stored import outdated_copies
 from pipeline.runtimes.published_files import find_format_problems
 from pipeline.saved_model.files import content_digest, find_packing_faults, find_unsafe_names, read_tarball_digests
@@ -53,14 +58,76 @@ class ReportFile:
     head: Head
 
 
+class Check(IntEnum):
+    """The checks, in the order of their findings."""
+
+    INDEX = auto()
+    EXPORT = auto()
+    FILES = auto()
+    COPIES = auto()
+    TARBALLS = auto()
+    WEIGHTS = auto()
+    PRIVATE = auto()
+    DEAD = auto()
+    UNLISTED = auto()
+    PICTURES = auto()
+    FORMAT_FILES = auto()
+    FORMATS = auto()
+    QUOTES = auto()
+    STATUSES = auto()
+    ALIASES = auto()
+    SUCCESSORS = auto()
+    TITLES = auto()
+    GUIDES = auto()
+    REPORTS = auto()
+    PAGES = auto()
+
+
+Finding = tuple[Check, str, str]  # a problem: the check, what sorts it among those of the check, and the sentence
+
+
 @dataclass(frozen=True)
 class Hub:
-    """What the checks read: the hub's folder and index, and by handle the tarballs' files and the reports."""
+    """What the checks know of a whole hub.
+
+    Attributes:
+        folder: of the hub.
+        overview: of what it lists.
+        artifacts: the folder of the members' reports; None where reports are not compared.
+    """
 
     folder: Path
-    index: Index
-    contents: Contents
-    reports: dict[str, ReportFile]
+    overview: Overview
+    artifacts: Path | None
+
+    @cached_property
+    def members(self) -> dict[tuple[str, str], list[ListedModule]]:
+        """The modules of each member."""
+        members: dict[tuple[str, str], list[ListedModule]] = {}
+        for module in self.overview.modules.values():
+            members.setdefault(module.member, []).append(module)
+        return members
+
+    @cached_property
+    def reports(self) -> dict[str, Path]:
+        """The reports of the published bytes by handle, of the modules that were checked so far."""
+        return {}
+
+    @cached_property
+    def unreadable(self) -> set[str]:
+        """The faults of reports that cannot be read."""
+        return set()
+
+    @cached_property
+    def weights(self) -> dict[str, integrity.Weights]:
+        """The weights in the tarballs by handle, of the modules that were checked so far."""
+        return {}
+
+    def report(self, handle: str) -> ReportFile | None:
+        """Returns the report of a module that was checked; None where there is none of the published bytes."""
+        if handle not in self.reports:
+            return None
+        return _read_report(self.reports[handle], self.overview.modules[handle])
 
 
 @dataclass(frozen=True)
@@ -76,78 +143,140 @@ class Findings:
     reports: dict[str, Path]
 
 
-def audit(folder: Path, index: Index, artifacts: Path | None, faults: Sequence[Fault] = ()) -> Findings:
-    """Reads all of a hub and returns what is wrong with it.
+def audit(folder: Path, scan: Scan, artifacts: Path | None) -> Findings:
+    """Reads all of a hub, one module at a time, and returns what is wrong with it.
 
     Args:
         folder: the hub.
-        index: what can be read of its index.
+        scan: what can be read of its index.
         artifacts: the folder of the members' reports.
-        faults: what is wrong with the rest of the index.
     """
-    contents = _read_contents(folder, index)
-    reports, unreadable = _read_reports(index, contents, artifacts)
-    problems = (
-        *map(str, faults[:_SHOWN]),
-        *([f"{folder}: {len(faults) - _SHOWN:,} more entries are malformed"] if faults[_SHOWN:] else []),
-        *(() if faults else find_disagreements(folder, index)),
-        *integrity.damaged_files(folder, index),
-        *outdated_copies(folder, index.entries.values()),
-        *integrity.equal_tarballs(folder, index),
-        *integrity.equal_weights(folder, index, contents),
-        *integrity.private_files(folder),
-        *integrity.dead_files(folder),
-        *(() if faults else integrity.unlisted_pages(folder, index)),
-        *integrity.unsafe_pictures(folder),
-        *integrity.wrong_formats(folder, index),
-        *_formats(folder, index, contents),
-        *integrity.unverified_quotes(folder, index),
-        *integrity.wrong_statuses(folder, index),
-        *integrity.dead_successors(folder, index),
-        *integrity.wrong_titles(folder, index),
-        *find_guide_problems(folder, index),
-        *unreadable,
-        *_pages(Hub(folder, index, contents, reports), integrity.found_pages(folder) if faults else {}),
+    hub = Hub(folder, scan.overview, artifacts)
+    is_damaged = bool(scan.faults)
+    found = [*_check_index(hub, scan.faults), *_check_modules(hub, is_damaged), *_check_whole(hub, is_damaged)]
+    found.sort(key=lambda finding: finding[:2])
+    return Findings(tuple(text for _, _, text in found), dict(sorted(hub.reports.items())))
+
+
+def _check_index(hub: Hub, faults: Sequence[Fault]) -> Iterator[Finding]:
+    for number, fault in enumerate(faults[:_SHOWN]):
+        yield Check.INDEX, f"{number:02}", str(fault)
+    if faults[_SHOWN:]:
+        yield Check.INDEX, "more", f"{hub.folder}: {len(faults) - _SHOWN:,} more entries are malformed"
+    if not faults:
+        texts = compare_export(hub.folder, hub.overview.entries, lambda: read_index(hub.folder).document)
+        yield from ((Check.EXPORT, "", text) for text in texts)
+
+
+def _check_modules(hub: Hub, is_damaged: bool) -> Iterator[Finding]:
+    """Checks each module with all of its versions, and each collection but for its page."""
+    with Progress("check-hub", len(hub.overview.modules), "modules") as progress:
+        for part in iterate_modules(hub.folder):
+            for handle, entry in part.modules.items():
+                own = replace(part, modules={handle: entry})
+                yield from ((check, handle, text) for check, text in _check_version(hub, own, entry))
+                progress.advance(1)
+            unlisted = () if is_damaged else integrity.unlisted_pages_of(hub.folder, part)
+            yield from ((Check.UNLISTED, *found) for found in unlisted)
+            name = next(iter(part.document["aliases"]), "")
+            yield from ((Check.ALIASES, name, text) for text in integrity.wrong_aliases(hub.folder, part))
+            for address in part.collections:
+                # After those of modules, which begin with an ASCII letter or digit.
+                yield from ((Check.FILES, f"~{address}", text) for text in integrity.damaged_files(hub.folder, part))
+                copies = outdated_copies(hub.folder, part.collections.values())
+                yield from ((Check.COPIES, f"~{address}", text) for text in copies)
+
+
+def _check_version(hub: Hub, own: Index, entry: ModuleEntry) -> Iterator[tuple[Check, str]]:
+    """Checks one version of a module: its files, its entry and its card."""
+    folder, handle = hub.folder, entry.handle
+    files = _read_files(folder, handle)
+    packed = content_digest(files)
+    if weights := integrity.read_weights(files):
+        hub.weights[handle] = weights
+    try:
+        _find_report(hub, entry, packed)
+    except Fault as fault:
+        if str(fault) not in hub.unreadable:  # of both modules of a member
+            hub.unreadable.add(str(fault))
+            yield Check.REPORTS, str(fault)
+    listed = hub.overview.modules
+    successors = integrity.find_dead_successors(
+        folder, own, lambda other: listed[other].is_yanked if other in listed else None
     )
-    return Findings(problems, {handle: file.path for handle, file in reports.items()})
+    checks = {
+        Check.FILES: integrity.damaged_files(folder, own),
+        Check.COPIES: outdated_copies(folder, [entry]),
+        Check.FORMAT_FILES: integrity.wrong_formats(folder, own),
+        Check.FORMATS: _formats(folder, entry, packed if files else None),
+        Check.QUOTES: integrity.unverified_quotes(folder, own),
+        Check.STATUSES: integrity.wrong_statuses(folder, own),
+        Check.SUCCESSORS: successors,
+        Check.TITLES: integrity.wrong_titles(folder, own),
+        Check.PAGES: _pages(hub, {f"{handle}.md": f"# Module {handle}"}, entry),
+    }
+    for check, texts in checks.items():
+        yield from ((check, text) for text in texts)
 
 
-def _read_contents(folder: Path, index: Index) -> Contents:
-    contents = {}
-    for handle in index.modules:
-        with suppress(Fault, FileNotFoundError):  # damaged_files() and _tarball() report these
-            contents[handle] = read_tarball_digests(folder / f"{handle}.tar.gz")
-    return contents
+def _check_whole(hub: Hub, is_damaged: bool) -> Iterator[Finding]:
+    """Checks what concerns several modules, once each of them was checked."""
+    folder, overview = hub.folder, hub.overview
+    checks = {
+        Check.TARBALLS: integrity.equal_listed_tarballs(folder, overview),
+        Check.WEIGHTS: integrity.equal_weights(folder, hub.weights),
+        Check.PRIVATE: integrity.private_files(folder),
+        Check.DEAD: integrity.dead_files(folder),
+        Check.PICTURES: integrity.unsafe_pictures(folder),
+        Check.GUIDES: find_guide_problems(folder, overview),
+    }
+    for check, texts in checks.items():
+        yield from ((check, "", text) for text in texts)
+    if not is_damaged:
+        yield from ((Check.UNLISTED, *found) for found in integrity.unlisted_pages_elsewhere(folder, overview))
+    lines = integrity.first_lines(Index({}, dict(overview.collections), {}))
+    lines |= {f"{name}/{name}.md": f"# Publisher {name}" for name in overview.publishers}
+    if is_damaged:
+        known = {f"{handle}.md" for handle in overview.modules}
+        found = integrity.found_pages(folder)
+        lines |= {path: line for path, line in found.items() if path not in known}
+    yield from ((Check.PAGES, "~", text) for text in _pages(hub, lines))
+
+
+def _read_files(folder: Path, handle: str) -> list[tuple[str, str]]:
+    """Returns the paths and SHA-256 of the files in a tarball; none of one that damaged_files() and _tarball() name."""
+    with suppress(Fault, FileNotFoundError):
+        return read_tarball_digests(folder / f"{handle}.tar.gz")
+    return []
 
 
 # Reports --------------------------------------------------------------------------------------------------------------
-def _read_reports(
-    index: Index, contents: Contents, artifacts: Path | None
-) -> tuple[dict[str, ReportFile], dict[str, None]]:
-    """Returns the reports of the published bytes by handle, and the faults of those that cannot be read."""
-    reports: dict[str, ReportFile] = {}
-    unreadable: dict[str, None] = {}
-    load = functools.cache(load_report)  # both modules of a member have the same report
-    for handle, entry in index.modules.items():
-        try:
-            report = _report_of(entry, artifacts, load) if artifacts else None
-        except Fault as fault:
-            unreadable[str(fault)] = None
-            continue
-        if report and entry.weights is Verification.DOWNLOADED:  # a lock file may have come after the report
-            recorded = with_recorded_arrays(report.report, report.report.checkpoint.arrays_sha256)
-            report = replace(report, report=recorded)
-        packed = content_digest(contents.get(handle, ()))
-        if report and packed == report.report.modules[report.head].content_sha256:
-            reports[handle] = report
-    return reports, unreadable
+def _find_report(hub: Hub, entry: ModuleEntry, packed: str) -> None:
+    """Remembers <artifacts>/<member>/report.json where it is of the published bytes; raises Fault where it is damaged.
 
-
-def _report_of(entry: ModuleEntry, artifacts: Path, load: Callable[[Path], Report]) -> ReportFile | None:
-    """Returns <artifacts>/<member>/report.json as `load` reads it, or None where there is none."""
+    Args:
+        hub: to which the report is added.
+        entry: of the module.
+        packed: the digest of the content of its tarball.
+    """
     member, _, head = entry.name.rpartition("_")
-    path = artifacts / member / "report.json"
-    return ReportFile(path, load(path), Head(head)) if head in list(Head) and path.is_file() else None
+    if hub.artifacts is None or head not in list(Head):
+        return
+    path = hub.artifacts / member / "report.json"
+    if path.is_file() and packed == _load(path).modules[Head(head)].content_sha256:
+        hub.reports[entry.handle] = path
+
+
+@functools.lru_cache(maxsize=8)  # both modules of a member have the same report
+def _load(path: Path) -> Report:
+    return load_report(path)
+
+
+def _read_report(path: Path, module: ListedModule) -> ReportFile:
+    report = _load(path)
+    if module.weights == Verification.DOWNLOADED:  # a lock file may have come after the report
+        report = with_recorded_arrays(report, report.checkpoint.arrays_sha256)
+    return ReportFile(path, report, Head(module.name.rpartition("_")[2]))
 
 
 def _with_report(file: ReportFile, problems: Iterator[Problem]) -> Iterator[Problem]:
@@ -158,52 +287,63 @@ def _with_report(file: ReportFile, problems: Iterator[Problem]) -> Iterator[Prob
 
 
 # Formats --------------------------------------------------------------------------------------------------------------
-def _formats(folder: Path, index: Index, contents: Contents) -> Iterator[str]:
+def _formats(folder: Path, entry: ModuleEntry, content: str | None) -> Iterator[str]:
     """Yields what is wrong with the files that formats are loaded from; missing ones are damaged_files()'s."""
-    for handle, entry in index.modules.items():
-        content = content_digest(contents[handle]) if handle in contents else None
-        for published in entry.formats:
-            if (folder / published.file).is_file():
-                yield from find_format_problems(folder / published.file, published.name, handle, content)
+    for published in entry.formats:
+        if (folder / published.file).is_file():
+            yield from find_format_problems(folder / published.file, published.name, entry.handle, content)
 
 
 # Pages ----------------------------------------------------------------------------------------------------------------
-def _pages(hub: Hub, more: dict[str, str]) -> Iterator[str]:
-    """Returns what is wrong with the pages that the index lists, and with `more`, by their paths and first lines."""
-    lines = integrity.first_lines(hub.index) | more
-    return integrity.check_pages(hub.folder, lines, lambda path, first: _page(hub, path, first))
+def _pages(hub: Hub, lines: Mapping[str, str], entry: ModuleEntry | None = None) -> Iterator[str]:
+    """Returns what is wrong with pages, by their paths and first lines; `entry` is that of the module of a card."""
+    return integrity.check_pages(hub.folder, lines, lambda path, first: _page(hub, path, first, entry))
 
 
-def _page(hub: Hub, path: Path, first: str) -> Iterator[Problem]:
+def _page(hub: Hub, path: Path, first: str, entry: ModuleEntry | None) -> Iterator[Problem]:
     page = read_page(path)
     name = path.relative_to(hub.folder).as_posix().removesuffix(".md")
     yield from integrity.page_problems(hub.folder, path, page, first)
-    if name in hub.index.modules:
-        yield from _card(hub, page, name)
-    elif name in hub.index.collections:
-        linked = {(path.parent / link.text).resolve() for link in page.links()}
-        handles = [handle for handle in hub.index.modules if (hub.folder / f"{handle}.md").resolve() in linked]
-        families = {hub.index.modules[handle].family or "" for handle in handles}
+    if entry:
+        yield from _card(hub, page, entry)
+    elif name in hub.overview.collections:
+        handles = _linked_modules(hub, path, page)
+        families = {hub.overview.modules[handle].family or "" for handle in handles}
         yield from counts.collection_problems(page, families)
-        yield from agreement.page_problems(page, _models_of(hub.index, handles))
+        yield from agreement.page_problems(page, _models_of(hub, handles))
         yield from _performance(hub, path, page)
-        for file in filter(None, map(hub.reports.get, handles)):
+        for file in filter(None, map(hub.report, handles)):
             yield from _with_report(file, claims.prose_quote_problems(page, file.report))
     elif (hub.folder / f"{name}.tar.gz").is_file():  # of a module whose entry is damaged
         yield from _asset_path(page, name)
         yield from _tarball(hub, page, name)
 
 
-def _card(hub: Hub, page: Page, handle: str) -> Iterator[Problem]:
+def _linked_modules(hub: Hub, path: Path, page: Page) -> list[str]:
+    """Returns the handles of the modules to whose cards a page links, sorted."""
+    linked = {_linked_module(hub, path, link.text) for link in page.links()}
+    return sorted(linked - {None}, key=str)  # type: ignore[arg-type]  # without None
+
+
+def _linked_module(hub: Hub, path: Path, link: str) -> str | None:
+    """Returns the handle of the module to whose card a link of a page leads; None where it leads elsewhere."""
+    target, root = (path.parent / link).resolve(), hub.folder.resolve()
+    if not target.is_relative_to(root):
+        return None
+    handle = target.relative_to(root).as_posix().removesuffix(".md")
+    return handle if target.suffix == ".md" and handle in hub.overview.modules else None
+
+
+def _card(hub: Hub, page: Page, entry: ModuleEntry) -> Iterator[Problem]:
     """Checks a card against its handle, the tarball and the report; a problem that two of them show is yielded once."""
-    entry = hub.index.modules[handle]
+    handle = entry.handle
     problems = [*_asset_path(page, handle), *_tarball(hub, page, handle), *claims.quote_problems(page, entry.weights)]
     if entry.weights:  # cards of releases that did not say how weights were verified do not know drafts either
         problems += drafts.draft_problems(page, entry.missing)
     problems += notice_problems(page, entry)
-    problems += agreement.page_problems(page, _models_of(hub.index, [handle]))
+    problems += agreement.page_problems(page, _models_of(hub, [handle]))
     yield from problems
-    if file := hub.reports.get(handle):
+    if file := hub.report(handle):
         others = [
             *_verification(entry, file.report),
             *claims.card_problems(page, file.report, file.head),
@@ -221,10 +361,10 @@ def _verification(entry: ModuleEntry, report: Report) -> Iterator[Problem]:
         yield Problem(1, f"index.json calls the weights {entry.weights}, the report {expected}; publish the card again")
 
 
-def _models_of(index: Index, handles: Sequence[str]) -> Models:
+def _models_of(hub: Hub, handles: Sequence[str]) -> Models:
     """Returns the models of some handles, and of the other modules of their members, as the index has them."""
-    members = {index.modules[handle].member for handle in handles}
-    entries = [entry for entry in index.modules.values() if entry.member in members]
+    members = dict.fromkeys(hub.overview.modules[handle].member for handle in handles)
+    entries = [module for member in members for module in hub.members[member]]
     named, licensed = {entry.dataset for entry in entries}, {entry.license for entry in entries}
     return Models(
         sizes=frozenset(entry.image_size for entry in entries if entry.image_size),
@@ -278,25 +418,25 @@ def training_of(inspection: Inspection) -> Training:
 
 def _performance(hub: Hub, path: Path, page: Page) -> Iterator[Problem]:
     """Checks the table of a collection's page against the index and the reports of its modules."""
-    handles = {(hub.folder / f"{handle}.md").resolve(): handle for handle in hub.index.modules}
     section, column = page.section("Performance"), claims.quoted_column(page)
     for link in page.links():
-        handle = handles.get((path.parent / link.text).resolve())
-        if link.line not in section or handle is None:
+        handle = _linked_module(hub, path, link.text) if link.line in section else None
+        if handle is None:
             continue
-        entry = hub.index.modules[handle]
-        yield from claims.row_quote_problems(page, link.line, column, entry.weights)
-        if file := hub.reports.get(handle):
+        entry = hub.overview.modules[handle]
+        weights = Verification(entry.weights) if entry.weights else None
+        yield from claims.row_quote_problems(page, link.line, column, weights)
+        if file := hub.report(handle):
             problems = figures.performance_figures(page, link.line, entry.title, link.text, file.report)
             yield from _with_report(file, problems)
 
 
 # The command ----------------------------------------------------------------------------------------------------------
-def describe_reports(index: Index, artifacts: Path | None, reports: dict[str, Path]) -> str:
+def describe_reports(overview: Overview, artifacts: Path | None, reports: dict[str, Path]) -> str:
     """Returns which reports the figures were compared with, and which modules have none."""
     paths = sorted({str(path) for path in reports.values()})
     text = f"figures compared with {list_names(paths, 3) if paths else 'no report'}"
-    if artifacts and (without := index.modules.keys() - reports.keys()):
+    if artifacts and (without := overview.modules.keys() - reports.keys()):
         names = list_names(sorted(without), 3)
         text += f"; {artifacts} has no report of the published bytes of {names} (ARTIFACTS= names another folder)"
     return text
@@ -314,14 +454,14 @@ def main(arguments: Sequence[str]) -> str:
     folder = hub_folder(args.hub)
     if args.artifacts and not args.artifacts.is_dir():
         raise Fault(f"ARTIFACTS={args.artifacts}: no such folder; expected the folder of the members' reports")
-    index, faults = inspect_index(folder)
-    findings = audit(folder, index, args.artifacts, faults)
-    compared = describe_reports(index, args.artifacts, findings.reports)
+    scan = scan_hub(folder)
+    overview, findings = scan.overview, audit(folder, scan, args.artifacts)
+    compared = describe_reports(overview, args.artifacts, findings.reports)
     if findings.problems:
         raise Fault(
             "\n".join([f"{_count(len(findings.problems), 'problem')} in {folder}; {compared}", *findings.problems])
         )
-    modules, collections = _count(len(index.modules), "module"), _count(len(index.collections), "collection")
+    modules, collections = _count(len(overview.modules), "module"), _count(len(overview.collections), "collection")
     return f"{folder}: {modules}, {collections}, nothing wrong; {compared}"
 
 

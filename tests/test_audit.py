@@ -20,9 +20,10 @@ from pipeline.base.verification import Verification
 from pipeline.collection import page
 from pipeline.facts.collection import Module, read_collection
 from pipeline.facts.report import Report, load_report
-from pipeline.hub.entries import ModuleEntry
-from pipeline.hub.folder import inspect_index, read_index
+from pipeline.hub.entries import ModuleEntry, PublishedFile
 from pipeline.hub.index import Index
+from pipeline.hub.overview import Overview
+from pipeline.hub.scan import scan_hub
 from pipeline.package import package
 from pipeline.publish import Outputs, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
@@ -108,7 +109,7 @@ def faults(folder: Path) -> list[str]:
     hub = folder / "hub"
     return [
         line.replace(str(hub) + "/", "")
-        for problem in audit(hub, read_index(hub), folder / "artifacts").problems
+        for problem in audit(hub, scan_hub(hub), folder / "artifacts").problems
         for line in problem.split("\n")
     ]
 
@@ -146,16 +147,18 @@ def test_a_good_hub_has_no_faults(good: Path, stage: Stage) -> None:
 
 def test_the_compared_reports_are_named_in_one_line(good: Path) -> None:
     entries = {name: ModuleEntry(name, "", "", ()) for name in [f"a/m{number}_fe/1" for number in range(9)]}
-    index = Index(entries, {}, {"modules": {}, "collections": {}})
+    file = PublishedFile("a/m", 1, "0" * 64)
+    entries = {name: dataclasses.replace(entry, files=(file,)) for name, entry in entries.items()}
+    overview = Overview.of(Index(entries, {}, {"modules": {}, "collections": {}}))
     reports = {name: Path(f"{name}.json") for name in list(entries)[:5]}
-    assert describe_reports(index, Path("artifacts"), reports) == (
+    assert describe_reports(overview, Path("artifacts"), reports) == (
         "figures compared with a/m0_fe/1.json, a/m1_fe/1.json, a/m2_fe/1.json and 2 more; artifacts has no report of"
         " the published bytes of a/m5_fe/1, a/m6_fe/1, a/m7_fe/1 and 1 more (ARTIFACTS= names another folder)"
     )
-    assert describe_reports(index, None, {}) == "figures compared with no report"
-    index = read_index(good / "hub")
-    assert audit(good / "hub", index, good / "artifacts").reports.keys() == index.modules.keys()
-    assert audit(good / "hub", index, None).reports == {}
+    assert describe_reports(overview, None, {}) == "figures compared with no report"
+    scan = scan_hub(good / "hub")
+    assert audit(good / "hub", scan, good / "artifacts").reports.keys() == scan.overview.modules.keys()
+    assert audit(good / "hub", scan, None).reports == {}
 
 
 def test_two_handles_with_one_digest(folder: Path) -> None:
@@ -533,11 +536,29 @@ def test_a_damaged_index_does_not_end_the_audit(folder: Path) -> None:
     ):
         shutil.rmtree(hub / "index", ignore_errors=True)  # as in a hub of an older version
         (hub / "index.json").write_text(content)
-        index, damage = inspect_index(hub)
-        found = [problem.replace(f"{hub}/", "") for problem in audit(hub, index, None, damage).problems]
+        found = [problem.replace(f"{hub}/", "") for problem in audit(hub, scan_hub(hub), None).problems]
         assert found[0].startswith(first)
         assert "dead: a link that leads to nothing; remove it" in found
         assert any("vit_demo_fe/2.md:5: asset-path leads to" in problem for problem in found)
+
+
+def test_faults_come_in_the_order_of_the_checks_whatever_shard_has_the_module(folder: Path) -> None:
+    hub = folder / "hub"
+    for head in Head:
+        card = hub / f"vit-publisher/vit_demo_{head}/2.md"
+        card.write_text(card.read_text() + "\nSee [that](nowhere.md).\n")
+        (hub / f"vit-publisher/vit_demo_{head}/2.tar.gz").chmod(0o600)
+        (hub / f"vit-publisher/vit_demo_{head}/notes.md").write_text("x")
+    (hub / "notes.md").write_text("x")
+    found = [re.sub(r"(:\d+)?: .*", "", fault) for fault in faults(folder) if not fault.startswith(" ")]
+    names = [f"vit-publisher/vit_demo_{head}" for head in ("classification", "fe")]
+    assert found == [
+        *(f"{name}/2.md" for name in names),  # differ from the pages that the index lists
+        str(hub),  # tarballs that only their owner may read
+        "notes.md",
+        *(f"{name}/notes.md" for name in names),
+        *(f"{name}/2.md" for name in names),  # dead links
+    ]
 
 
 def test_pages_that_are_missing_or_unknown(folder: Path) -> None:

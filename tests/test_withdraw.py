@@ -51,6 +51,7 @@ def problems(hub: Path, index: Index) -> list[str]:
         *integrity.damaged_files(hub, index),
         *integrity.unlisted_pages(hub, index),
         *integrity.wrong_statuses(hub, index),
+        *integrity.wrong_aliases(hub, index),
         *integrity.dead_successors(hub, index),
     ]
 

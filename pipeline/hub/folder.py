@@ -1,7 +1,7 @@
 """The folder of a hub, laid out as TensorFlow Hub's addresses: where it is, its index and its lock."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,13 +126,13 @@ def inspect_index(hub: Path) -> tuple[Index, list[Fault]]:
     Raises:
         Fault: when there is no hub, it has no index, or it is empty.
     """
-    _refuse_other_folder(hub)
+    refuse_other_folder(hub)
     try:
         parts, faults = _read_parts(hub)
     except Fault as fault:
         return parse_parts([])[0], [fault]
     if not faults:
-        _refuse_empty(hub, parts)
+        refuse_empty(hub, not any(document["modules"] for _, document in parts))
     index, more = parse_parts(parts)
     return index, [*faults, *more]
 
@@ -146,11 +146,11 @@ def published_handles(hub: Path) -> list[str]:
         Fault: when there is no hub, it is empty, its index has no objects of "modules" and "collections", or a name
             that is no handle.
     """
-    _refuse_other_folder(hub)
+    refuse_other_folder(hub)
     parts, faults = _read_parts(hub)
     if faults:
         raise faults[0]
-    _refuse_empty(hub, parts)
+    refuse_empty(hub, not any(document["modules"] for _, document in parts))
     for path, document in parts:
         for handle in sorted(document["modules"]):
             check_handle(path, handle)
@@ -224,12 +224,23 @@ def unlisted_shards(hub: Path, root: Root) -> list[Path]:
 
 def find_disagreements(hub: Path, index: Index) -> Iterator[str]:
     """Yields where index.json says something else than the shards, and the shards that the root does not list."""
+    return compare_export(hub, shards.count_entries(index.document), lambda: index.document)
+
+
+def compare_export(hub: Path, entries: int, read: Callable[[], Document]) -> Iterator[str]:
+    """Yields what find_disagreements() does.
+
+    Args:
+        hub: its folder.
+        entries: how many modules and collections the shards list.
+        read: returns the content of all shards; called where there may be an index.json.
+    """
     root = read_root(hub)
     if root is None:
         return
     for path in unlisted_shards(hub, root):
         yield f"{path}: {hub / ROOT} does not list it; run make publish again, which completes it, or remove it"
-    if shards.count_entries(index.document) > EXPORTED:
+    if entries > EXPORTED:
         if os.path.lexists(hub / EXPORT):
             yield f"{hub / EXPORT}: out of date, since a hub of more than {EXPORTED:,} entries has none; remove it"
         return
@@ -238,7 +249,7 @@ def find_disagreements(hub: Path, index: Index) -> Iterator[str]:
     except Fault as fault:
         yield str(fault)
         return
-    if name := next(_differing(export, index.document), None):
+    if name := next(_differing(export, read()), None):
         shard = shards.shard_path(shards.shard_of_entry(name))
         yield f"{hub / EXPORT}: {name} differs from {shard}, which counts; publish any member again, which writes it"
 
@@ -254,46 +265,56 @@ def _write_changed(path: Path, text: str) -> None:
         write_text(path, text)
 
 
-def _refuse_other_folder(hub: Path) -> None:
+def refuse_other_folder(hub: Path) -> None:
+    """Raises Fault where there is no hub, or it has no index."""
     if not hub.is_dir():
         raise Fault(f"HUB={hub}: no such folder; expected a hub: run make publish first, {_OTHER}")
     if not has_index(hub):
         raise Fault(f"HUB={hub}: there is no index.json, so this is not a hub; run make publish first, {_OTHER}")
 
 
-def _refuse_empty(hub: Path, parts: Sequence[tuple[Path, Document]]) -> None:
-    if not any(document["modules"] for _, document in parts):
+def refuse_empty(hub: Path, is_empty: bool) -> None:
+    """Raises Fault for a hub that lists no modules."""
+    if is_empty:
         raise Fault(f"HUB={hub}: no modules are published there; run make publish first, {_OTHER}")
 
 
 def _read_parts(hub: Path) -> tuple[list[tuple[Path, Document]], list[Fault]]:
-    """Reads the shards that the root lists, each with its path, or index.json where there is no root.
+    """Returns what iterate_parts() yields: the parts that can be read, and what is wrong with the others."""
+    read = list(iterate_parts(hub))
+    return [part for part in read if not isinstance(part, Fault)], [part for part in read if isinstance(part, Fault)]
 
-    Returns:
-        Those that can be read, and what is wrong with the others.
+
+def iterate_parts(hub: Path) -> Iterator[tuple[Path, Document] | Fault]:
+    """Yields the shards that the root lists, each with its path, or index.json where there is no root.
+
+    In the place of one that cannot be read it yields what is wrong with it.
 
     Raises:
         Fault: when the root, or index.json in its place, is damaged, or all of it is too large.
     """
     root = read_root(hub)
     if root is None:
-        return [(hub / EXPORT, _read_export(hub))], []
-    parts, faults, size = [], [], 0
+        yield hub / EXPORT, _read_export(hub)
+        return
+    size = count = 0
     for path in (hub / shards.shard_path(shard) for shard in root.shards):
         try:
             content = load_content(path, REPAIR)
-            parts.append((path, shards.parse_shard(path, content)))
-            size += len(content)
+            document = shards.parse_shard(path, content)
         except FileNotFoundError:
-            faults.append(Fault(f"{path}: missing, but {hub / ROOT} lists it; {REPAIR}"))
+            yield Fault(f"{path}: missing, but {hub / ROOT} lists it; {REPAIR}")
+            continue
         except Fault as fault:
-            faults.append(fault)
+            yield fault
+            continue
+        size += len(content)
+        count += shards.count_entries(document)
         if size > LARGEST_INDEX:
             raise Fault(f"{path.parent}: the shards have more than {LARGEST_INDEX:,} bytes; {REPAIR}")
-    count = sum(shards.count_entries(document) for _, document in parts)
-    if count > MOST_LISTED:
-        raise Fault(f"{hub / 'index'}: {count:,} entries, at most {MOST_LISTED:,} can be read; {REPAIR}")
-    return parts, faults
+        if count > MOST_LISTED:
+            raise Fault(f"{hub / 'index'}: {count:,} entries, at most {MOST_LISTED:,} can be read; {REPAIR}")
+        yield path, document
 
 
 def _read_export(hub: Path) -> Document:

@@ -11,7 +11,7 @@ from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import has_content
 from pipeline.base.text import read_generated
 from pipeline.hub import guides, website
-from pipeline.hub.index import Index
+from pipeline.hub.overview import Overview
 
 
 class _Reader(HTMLParser):
@@ -75,18 +75,18 @@ def _again(folder: Path) -> str:
     return f"run python -m pipeline.site {folder}"
 
 
-def find_guide_problems(folder: Path, index: Index) -> Iterator[str]:
+def find_guide_problems(folder: Path, overview: Overview) -> Iterator[str]:
     """Yields what is wrong with the documentation of a hub, a sentence each.
 
     Pages that another version of the project wrote are not compared with this version's, only read.
 
     Args:
         folder: the hub.
-        index: what it holds.
+        overview: of what it lists.
     """
     root = folder.resolve()
     there = {path.relative_to(folder).as_posix() for path in (folder / guides.FOLDER).glob("*.html")}
-    expected, pages, missing = website.render_guides(folder, index), _Pages(folder, root), set()
+    expected, pages, missing = website.render_guides(folder, overview), _Pages(folder, root), set()
     for path in sorted({*website.written_guides(folder), *there}):
         if not (folder / path).is_file():
             missing.add(root / path)

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pipeline.base.fault import Fault, show_name
-from pipeline.base.files import sha256_of
+from pipeline.base.files import content_digest, sha256_of
 from pipeline.base.text import read_generated
 from pipeline.cards import tf_hub_rules
 from pipeline.cards.agreement import Models, title_problems
@@ -14,9 +15,8 @@ from pipeline.cards.page import Page, Problem, refuse_problems
 from pipeline.hub import svg
 from pipeline.hub.aliases import LATEST
 from pipeline.hub.index import Index
+from pipeline.hub.overview import Overview
 from pipeline.hub.published_formats import is_format_file
-
-Contents = Mapping[str, Sequence[tuple[str, str]]]  # the paths and SHA-256 of the files in each module's tarball
 
 
 def first_lines(index: Index) -> dict[str, str]:
@@ -61,37 +61,75 @@ def damaged_files(folder: Path, index: Index) -> Iterator[str]:
 
 def private_files(folder: Path) -> Iterator[str]:
     """Yields a sentence where the hub has files or folders that nobody but their owner may read."""
-    paths = [folder, *(path for path in folder.rglob("*") if not path.name.startswith("."))]
-    modes = {path: _mode(path) for path in paths}
-    if private := [path for path, mode in modes.items() if mode is not None and not mode & 0o044]:
+    count, example = 0, ""
+    for path in (str(folder), *_walk(folder)):
+        mode = _mode(path) if path == str(folder) or not os.path.basename(path).startswith(".") else None  # noqa: PTH119
+        if mode is not None and not mode & 0o044:
+            count, example = count + 1, example or path
+    if count:
         yield (
-            f"{folder}: only their owner may read {len(private):,} of its files and folders, {private[0]} for one, so a"
+            f"{folder}: only their owner may read {count:,} of its files and folders, {example} for one, so a"
             f" web server of another user cannot serve them; run chmod -R a+rX {folder}"
         )
 
 
-def _mode(path: Path) -> int | None:
+def _walk(folder: Path) -> Iterator[str]:
+    """Yields the paths of all that is in a folder and in those below it; of links only the links."""
+    for parent, folders, files in os.walk(folder):
+        yield from (f"{parent}/{name}" for name in (*folders, *files))
+
+
+def _mode(path: str) -> int | None:
     """Returns the permissions of a file or folder; None for a link that leads to nothing."""
     try:
-        return path.stat().st_mode
+        return os.stat(path).st_mode  # noqa: PTH116 (of each file of a hub: a Path takes three times as long)
     except OSError:
         return None
 
 
 def dead_files(folder: Path) -> Iterator[str]:
     """Yields the links in a hub's folder that lead to nothing."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_symlink() and _mode(path) is None:
-            yield f"{path}: a link that leads to nothing; remove it"
+    links = (path for path in _walk(folder) if os.path.islink(path))  # noqa: PTH114 (as in _mode())
+    for path in sorted(path for path in links if _mode(path) is None):
+        yield f"{path}: a link that leads to nothing; remove it"
 
 
 def unlisted_pages(folder: Path, index: Index) -> Iterator[str]:
     """Yields the Markdown files that index.json does not list."""
-    files = [file for entry in index.entries.values() for file in entry.files]
-    listed = {*first_lines(index), *(file.path for file in files), *(file.page for file in files)}
+    listed = _listed_files(index)
     for path in sorted(folder.rglob("*.md")):
         if path.relative_to(folder).as_posix() not in listed:
-            yield f"{path}: a page that index.json does not list; publish its module or collection, or remove it"
+            yield _unlisted(path)
+
+
+def _listed_files(index: Index) -> set[str]:
+    files = [file for entry in index.entries.values() for file in entry.files]
+    return {*first_lines(index), *(file.path for file in files), *(file.page for file in files)}
+
+
+def _unlisted(path: Path) -> str:
+    return f"{path}: a page that index.json does not list; publish its module or collection, or remove it"
+
+
+def unlisted_pages_of(folder: Path, index: Index) -> Iterator[tuple[str, str]]:
+    """Yields the unlisted Markdown files in the folders of some modules, each with its path in the hub."""
+    listed = _listed_files(index)
+    for name in {handle.rpartition("/")[0]: None for handle in index.modules}:
+        for path in (folder / name).rglob("*.md"):
+            if (place := path.relative_to(folder).as_posix()) not in listed:
+                yield place, _unlisted(path)
+
+
+def unlisted_pages_elsewhere(folder: Path, overview: Overview) -> Iterator[tuple[str, str]]:
+    """Yields the unlisted Markdown files in all other folders of a hub, each with its path in the hub."""
+    names = {handle.rpartition("/")[0] for handle in overview.modules}
+    listed = _listed_files(Index({}, dict(overview.collections), {}))
+    listed |= {f"{publisher}/{publisher}.md" for publisher in overview.publishers}
+    for path in _walk(folder):
+        place = path.removeprefix(f"{folder}/")
+        is_of_module = place.count("/") > 1 and "/".join(place.split("/", 2)[:2]) in names
+        if place.endswith(".md") and not is_of_module and place not in listed:
+            yield place, _unlisted(folder / place)
 
 
 def wrong_formats(folder: Path, index: Index) -> Iterator[str]:
@@ -113,8 +151,8 @@ def wrong_formats(folder: Path, index: Index) -> Iterator[str]:
 
 def unsafe_pictures(folder: Path) -> Iterator[str]:
     """Yields the SVG files, listed or not, that have what no plot has: a browser may run them."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in (".svg", ".svgz") or not path.is_file():
+    for path in map(Path, sorted(path for path in _walk(folder) if path.lower().endswith((".svg", ".svgz")))):
+        if not path.is_file():
             continue
         try:
             problem = svg.find_problem(read_generated(path, "publish its module again, or remove it"))
@@ -127,26 +165,52 @@ def unsafe_pictures(folder: Path) -> Iterator[str]:
 
 def equal_tarballs(folder: Path, index: Index) -> Iterator[str]:
     """Yields the modules of a publisher that have the same bytes; versions of one module may be equal."""
+    yield from _equal_tarballs(folder, ((handle, entry.tarball.sha256) for handle, entry in index.modules.items()))
+
+
+def equal_listed_tarballs(folder: Path, overview: Overview) -> Iterator[str]:
+    """Yields what equal_tarballs() does."""
+    yield from _equal_tarballs(folder, ((handle, module.sha256) for handle, module in overview.modules.items()))
+
+
+def _equal_tarballs(folder: Path, tarballs: Iterable[tuple[str, str]]) -> Iterator[str]:
     first: dict[tuple[str, str], str] = {}
-    for handle, entry in index.modules.items():
-        other = first.setdefault((entry.publisher, entry.tarball.sha256), handle)
-        if index.modules[other].name != entry.name:
-            text = f"{handle} and {other} are the same bytes (sha256 {entry.tarball.sha256})"
+    for handle, sha256 in tarballs:
+        other = first.setdefault((handle.partition("/")[0], sha256), handle)
+        if other.rpartition("/")[0] != handle.rpartition("/")[0]:
+            text = f"{handle} and {other} are the same bytes (sha256 {sha256})"
             yield f"{folder / 'index.json'}: {text}; one of them has another's model, publish it again"
 
 
-def equal_weights(folder: Path, index: Index, contents: Contents) -> Iterator[str]:
+@dataclass(frozen=True)
+class Weights:
+    """What the tarball of a module holds: the digests of its variables in words, and that of all of its files."""
+
+    variables: str
+    content: str
+
+
+def read_weights(files: Sequence[tuple[str, str]]) -> Weights | None:
+    """Returns the weights of a tarball with these files, by their paths and SHA-256; None for one without any."""
+    variables = sorted({sha256 for path, sha256 in files if "variables/variables.data-" in path})
+    return Weights(", ".join(variables), content_digest(repr(files).encode())) if variables else None
+
+
+def equal_weights(folder: Path, weights: Mapping[str, Weights]) -> Iterator[str]:
     """Yields the modules of a publisher with the same weights whose tarballs differ in other files.
 
     A member that fetched another's checkpoint differs from it in provenance.json alone.
+
+    Args:
+        folder: of the hub.
+        weights: of each module that has some, by handle.
     """
-    first: dict[tuple[str, frozenset[str]], str] = {}
-    for handle, files in contents.items():
-        entry = index.modules[handle]
-        weights = frozenset(sha256 for path, sha256 in files if "variables/variables.data-" in path)
-        other = first.setdefault((entry.publisher, weights), handle)
-        if weights and index.modules[other].name != entry.name and contents[other] != files:
-            text = f"{handle} and {other} have the same weights (sha256 {', '.join(sorted(weights))})"
+    first: dict[tuple[str, str], str] = {}
+    for handle, own in sorted(weights.items()):
+        other = first.setdefault((handle.partition("/")[0], own.variables), handle)
+        is_same_module = other.rpartition("/")[0] == handle.rpartition("/")[0]
+        if not is_same_module and weights[other].content != own.content:
+            text = f"{handle} and {other} have the same weights (sha256 {own.variables})"
             yield f"{folder / 'index.json'}: {text}; one of them has another's model, publish it again"
 
 
@@ -159,7 +223,7 @@ def unverified_quotes(folder: Path, index: Index) -> Iterator[str]:
 
 
 def wrong_statuses(folder: Path, index: Index) -> Iterator[str]:
-    """Yields the versions whose status disagrees with their facts, and the aliases "latest" that lead elsewhere."""
+    """Yields the versions whose status disagrees with their facts."""
     for handle, entry in index.modules.items():
         reasons = " and ".join(missing.reason for missing in entry.missing)
         if entry.is_released and reasons:
@@ -168,6 +232,10 @@ def wrong_statuses(folder: Path, index: Index) -> Iterator[str]:
         elif not entry.is_released and not reasons:
             text = f"{handle} is listed as a draft, but its facts are those of a released version"
             yield f"{folder / 'index.json'}: {text}; publish it again (make publish)"
+
+
+def wrong_aliases(folder: Path, index: Index) -> Iterator[str]:
+    """Yields the aliases "latest" that lead elsewhere than to the latest version."""
     for name, written in index.document.get("aliases", {}).items():
         latest = index.aliases.get(name, {}).get(LATEST)
         if written.get(LATEST) != latest:
@@ -177,12 +245,22 @@ def wrong_statuses(folder: Path, index: Index) -> Iterator[str]:
 
 def dead_successors(folder: Path, index: Index) -> Iterator[str]:
     """Yields the deprecated versions whose successor is not in the hub, or is yanked itself."""
+    return find_dead_successors(folder, index, lambda handle: _is_yanked(index, handle))
+
+
+def _is_yanked(index: Index, handle: str) -> bool | None:
+    entry = index.modules.get(handle)
+    return entry.yanked is not None if entry else None
+
+
+def find_dead_successors(folder: Path, index: Index, is_yanked: Callable[[str], bool | None]) -> Iterator[str]:
+    """Yields what dead_successors() does; `is_yanked` tells of any version of the hub, None where there is none."""
     for handle, entry in index.modules.items():
         if entry.deprecated is None:
             continue
-        successor = index.modules.get(entry.deprecated.successor)
-        if successor is None or successor.yanked:
-            what = "yanked itself" if successor else "not in the hub"
+        state = is_yanked(entry.deprecated.successor)
+        if state is not False:
+            what = "yanked itself" if state else "not in the hub"
             text = f"{handle} is deprecated for {entry.deprecated.successor}, which is {what}"
             yield f"{folder / 'index.json'}: {text}; name another one (make deprecate MODULE={handle} FOR=...)"
 

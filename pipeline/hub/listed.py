@@ -71,6 +71,11 @@ class ListedModule(NamedTuple):
         return int(self.handle.rpartition("/")[2])
 
     @property
+    def member(self) -> tuple[str, str]:
+        """The publisher and the member whose module it is."""
+        return self.publisher, self.name.rpartition("_")[0]
+
+    @property
     def title_of_model(self) -> str:
         """The family and the variant, such as "Vision Transformer S/16", as far as they are known."""
         return " ".join(filter(None, (self.family, self.variant)))

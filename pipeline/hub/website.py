@@ -382,9 +382,9 @@ def written_guides(hub: Path) -> list[str]:
     return sorted(path for path in _read_manifest(hub) if path.startswith(f"{guides.FOLDER}/"))
 
 
-def render_guides(hub: Path, index: Index) -> dict[str, str]:
+def render_guides(hub: Path, overview: Overview) -> dict[str, str]:
     """Returns the text of the pages of the documentation that this version of the project has written, by path."""
-    around, renderer = _look_around(hub, Overview.of(index), None), renderer_digest()
+    around, renderer = _look_around(hub, overview, None), renderer_digest()
     written = _read_manifest(hub)
     pages = guides.find_guides().list_pages()
     current = (page for page in pages if written.get(page.path) == _digest(page, renderer, around))

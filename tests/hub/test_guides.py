@@ -14,6 +14,7 @@ from pipeline.hub import guides, markdown, website
 from pipeline.hub.folder import read_index
 from pipeline.hub.guide_checks import find_guide_problems
 from pipeline.hub.guides import FOLDER, INDEX, Guides, find_guides
+from pipeline.hub.overview import Overview
 from tests.conftest import ROOT
 from tests.hub.test_website import Page, build
 
@@ -21,7 +22,7 @@ GUIDE = f"{FOLDER}/formats.html"
 
 
 def problems(hub: Path) -> list[str]:
-    return [problem.replace(f"{hub}/", "") for problem in find_guide_problems(hub, read_index(hub))]
+    return [problem.replace(f"{hub}/", "") for problem in find_guide_problems(hub, Overview.of(read_index(hub)))]
 
 
 def render(text: str, guide: str = "docs/a.md") -> markdown.Document:
