@@ -27,7 +27,7 @@ from pipeline.base.command import command_line, guarded
 from pipeline.base.fault import Fault, escape
 from pipeline.base.program import program
 from pipeline.base.text import read_generated
-from pipeline.hub.folder import hub_folder, published_handles
+from pipeline.hub.folder import Published, hub_folder, look_up_published
 from pipeline.server.app import application
 from pipeline.server.connections import LARGEST_HEAD, Connection, Server
 from pipeline.server.log import ACCESS, AccessHandler, log
@@ -147,14 +147,13 @@ def _is_for_the_operator(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.ERROR and message != "ASGI callable returned without completing response."
 
 
-def _announce(hub: Path, handles: Sequence[str], address: str) -> None:
+def _announce(hub: Path, has: Published, address: str) -> None:
     """Prints the address of the server, and how to load a module from it."""
-    names = {handle.rpartition("/")[0] for handle in handles}
-    handle = escape(handles[0])
-    count = f"{len(names):,} module{'s' if len(names) > 1 else ''}"
+    handle = escape(has.first)
+    count = f"{has.modules:,} module{'s' if has.modules > 1 else ''}"
     print(f"serving {count} of {hub} at {address}/ until Ctrl-C; from Python:", file=sys.stderr)
     print(f'  hub.load("{address}/{handle}")', file=sys.stderr, flush=True)
-    published = published_address(hub, handles[0])
+    published = published_address(hub, has.first)
     if published and published.replace("//localhost", "//127.0.0.1") != address:
         print(f"  its pages name {published}; make publish HUB_URL=... changes that", file=sys.stderr, flush=True)
 
@@ -163,13 +162,13 @@ def serve(hub: Path, host: str, port: int, running: Server) -> None:
     """Serves until Ctrl-C or SIGTERM.
 
     Raises:
-        Fault: as published_handles() and listening() do.
+        Fault: as look_up_published() and listening() do.
     """
-    handles = published_handles(hub)
+    has = look_up_published(hub)
     with listening(host, port) as listener:
         _log()
         port = listener.getsockname()[1]
-        _announce(hub, handles, f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        _announce(hub, has, f"http://{f'[{host}]' if ':' in host else host}:{port}")
         signal.signal(signal.SIGTERM, _stop)
         with suppress(KeyboardInterrupt):  # raised again by uvicorn, after its orderly end
             running.run(sockets=[listener])

@@ -22,7 +22,7 @@ from pipeline.base.text import read_generated
 from pipeline.cards import tf_hub_rules
 from pipeline.hub import website, withdrawing
 from pipeline.hub.entries import ModuleEntry, PublishedFile
-from pipeline.hub.folder import hub_folder, locked, published_handles, read_index, write_index
+from pipeline.hub.folder import hub_folder, locked, look_up_published, read_index, write_index
 from pipeline.hub.index import Index
 from pipeline.hub.notices import add_notices, remove_notices
 from pipeline.hub.publisher_page import relist
@@ -46,7 +46,7 @@ def change_version(hub: Path, handle: str, change: Change) -> ModuleEntry:
     Raises:
         Fault: as find_entry() and the change do, and when the version's card is not the one that the index lists.
     """
-    published_handles(hub)  # else locked() would make a new hub
+    look_up_published(hub)  # else locked() would make a new hub
     with locked(hub):
         index = read_index(hub)
         entry = find_entry(index, handle)
@@ -65,7 +65,7 @@ def give_alias(hub: Path, handle: str, alias: str) -> None:
     Raises:
         Fault: for an unknown or yanked version, and a name that no alias can have.
     """
-    published_handles(hub)
+    look_up_published(hub)
     with locked(hub):
         index = read_index(hub)
         entry = find_entry(index, handle)

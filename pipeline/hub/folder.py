@@ -137,25 +137,41 @@ def inspect_index(hub: Path) -> tuple[Index, list[Fault]]:
     return index, [*faults, *more]
 
 
-def published_handles(hub: Path) -> list[str]:
-    """Returns the handles of a hub that has modules: by name, the newest version first, withdrawn versions last.
+@dataclass(frozen=True)
+class Published:
+    """What a hub has.
 
-    The entries are not read, but for whether they are withdrawn.
+    Attributes:
+        first: a handle: of the first module by name the newest version; a withdrawn one where there are no others.
+        modules: how many modules there are, each with its versions.
+    """
+
+    first: str
+    modules: int
+
+
+def look_up_published(hub: Path) -> Published:
+    """Returns what a hub has; of its entries only whether they are withdrawn is read, one shard at a time.
 
     Raises:
         Fault: when there is no hub, it is empty, its index has no objects of "modules" and "collections", or a name
             that is no handle.
     """
     refuse_other_folder(hub)
-    parts, faults = _read_parts(hub)
-    if faults:
-        raise faults[0]
-    refuse_empty(hub, not any(document["modules"] for _, document in parts))
-    for path, document in parts:
+    first: tuple[tuple[bool, str, int], str] | None = None
+    count = 0
+    for part in iterate_parts(hub):
+        if isinstance(part, Fault):
+            raise part
+        path, document = part
         for handle in sorted(document["modules"]):
             check_handle(path, handle)
-    entries = [entry for _, document in parts for entry in document["modules"].items()]
-    return [handle for handle, _ in sorted(entries, key=lambda entry: _order(*entry))]
+        orders = ((_order(handle, entry), handle) for handle, entry in document["modules"].items())
+        first = min([*([first] if first else []), *orders], default=None)
+        count += len({handle.rpartition("/")[0] for handle in document["modules"]})
+    refuse_empty(hub, first is None)
+    assert first
+    return Published(first[1], count)
 
 
 def _order(handle: str, entry: object) -> tuple[bool, str, int]:

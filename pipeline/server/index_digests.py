@@ -15,6 +15,7 @@ from pipeline.server.parsed_files import ParsedFiles
 from pipeline.server.routes import Names
 
 _SHARD = re.compile("[0-9a-f]{2}")
+_MOST_PARSED = 64  # files of the index whose digests are in memory
 _TOO_LARGE = f"more than {LARGEST / 1e6:,.0f} MB"
 
 
@@ -28,14 +29,12 @@ class Digests:
 
     Attributes:
         sha256: digests of 32 bytes by path and size, of tarballs and models: others are hashed when they are sent.
-        modules: the names of the modules, each with its versions.
-        collections: how many collections there are.
+        count: how many modules there are, each with its versions, and how many collections.
         written: when it was written, in nanoseconds.
     """
 
     sha256: dict[tuple[str, int], bytes]
-    modules: frozenset[str]
-    collections: int
+    count: tuple[int, int]
     written: int
 
 
@@ -48,7 +47,8 @@ class IndexDigests:
     """
 
     def __init__(self, root: Path) -> None:
-        self._files = ParsedFiles[Any](root, _parse, _TOO_LARGE)
+        self._files = ParsedFiles[Any](root, _parse, _TOO_LARGE, _MOST_PARSED)
+        self._counts = ParsedFiles[Any](root, _count, _TOO_LARGE)  # small ones, of all files
 
     def recorded(self, names: Names, size: int, modified: int) -> bytes | None:
         """Returns the SHA-256, 32 bytes, of a tarball or model; None for what the index does not list.
@@ -71,8 +71,8 @@ class IndexDigests:
         """Returns how many modules there are, each with its versions, and how many collections."""
         shards = self._shards()
         paths = [EXPORT] if shards is None else map(shard_path, shards)
-        parts = [self._digests(path) for path in paths]
-        return sum(len(part.modules) for part in parts), sum(part.collections for part in parts)
+        counts = [self._parsed_part(path, self._counts) for path in paths]
+        return sum(modules for modules, _ in counts), sum(collections for _, collections in counts)
 
     def _shards(self) -> tuple[str, ...] | None:
         """Returns the shards that the root lists; None for a hub of an older version, which has no root."""
@@ -85,17 +85,21 @@ class IndexDigests:
         return shards
 
     def _digests(self, path: str) -> Digests:
+        digests: Digests = self._parsed_part(path, self._files)
+        return digests
+
+    def _parsed_part(self, path: str, files: ParsedFiles[Any]) -> Any:
+        """Returns what a shard holds, or index.json in a hub without shards."""
         try:
-            digests: Digests = self._parsed(path)
+            return self._parsed(path, files)
         except DamagedIndex:
             raise
         except NotThere:
             raise DamagedIndex(f"{path} is missing") from None
-        return digests
 
-    def _parsed(self, path: str) -> Any:
+    def _parsed(self, path: str, files: ParsedFiles[Any] | None = None) -> Any:
         """Returns what a file of the index holds; raises NotThere where there is none."""
-        content = self._files.read(path)
+        content = (files or self._files).read(path)
         if isinstance(content, str):
             raise DamagedIndex(f"{path} is damaged: {content}")
         return content
@@ -112,6 +116,12 @@ def _parse(path: str, content: bytes, written: int) -> Any:
         return f"not what make publish writes ({show_name(repr(error))})"
 
 
+def _count(path: str, content: bytes, written: int) -> Any:
+    """Returns how much a file lists, or what is wrong with a malformed one."""
+    parsed = _parse(path, content, written)
+    return parsed.count if isinstance(parsed, Digests) else parsed
+
+
 def _listed(root: Any) -> tuple[str, ...]:
     if not all(map(_SHARD.fullmatch, root["shards"])):
         raise ValueError("a shard is not 00 to ff")
@@ -125,5 +135,5 @@ def _digests(part: Any, written: int) -> Digests:
     if any(len(digest) != 32 for digest in sha256.values()):
         raise ValueError("a digest is not a SHA-256")
     lasting = {(path, size): digest for (path, size), digest in sha256.items() if path.endswith(LASTING)}
-    modules = frozenset(handle.rpartition("/")[0] for handle in part["modules"])
-    return Digests(lasting, modules, len(part["collections"]), written)
+    modules = {handle.rpartition("/")[0] for handle in part["modules"]}
+    return Digests(lasting, (len(modules), len(part["collections"])), written)

@@ -10,7 +10,7 @@ import pytest
 from pipeline.base.fault import Fault
 from pipeline.dag.receipts import is_incomplete
 from pipeline.hub import folder, shards
-from pipeline.hub.folder import find_disagreements, inspect_index, published_handles, read_index, write_index
+from pipeline.hub.folder import Published, find_disagreements, inspect_index, look_up_published, read_index, write_index
 from pipeline.hub.index import Index
 from pipeline.hub.shards import Document, Root, parse_root, parse_shard
 from tests.hubs import read_document, write_document
@@ -81,7 +81,7 @@ def test_a_large_hub_has_no_index_json(hub: Path, monkeypatch: pytest.MonkeyPatc
     write_index(hub, index)
     assert not (hub / "index.json").exists()
     assert read_index(hub) == index
-    assert len(published_handles(hub)) == 6
+    assert look_up_published(hub) == Published("sayakpaul/vit_s16_classification/1", 4)
     receipt = tmp_path / "receipt.json"
     receipt.write_text(json.dumps({"hub": str(hub), "published": {f"{DEMO}/1": {"files": []}}}))
     assert not is_incomplete(receipt)
@@ -144,7 +144,7 @@ def test_a_damaged_shard_is_one_sentence(hub: Path, damage: Callable[[Document],
         read_index(hub)
     assert "\n" not in str(caught.value)
     with pytest.raises(Fault, match=reason):
-        published_handles(hub)
+        look_up_published(hub)
     index, faults = inspect_index(hub)  # the other shards are read
     assert [str(fault) for fault in faults] == [str(caught.value)]
     assert set(index.modules)
