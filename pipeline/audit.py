@@ -301,8 +301,11 @@ def _pages(hub: Hub, lines: Mapping[str, str], entry: ModuleEntry | None = None)
 
 
 def _page(hub: Hub, path: Path, first: str, entry: ModuleEntry | None) -> Iterator[Problem]:
-    page = read_page(path)
     name = path.relative_to(hub.folder).as_posix().removesuffix(".md")
+    if first.startswith("# Publisher "):
+        yield from integrity.publisher_page_problems(hub.folder, path, first)
+        return
+    page = read_page(path)
     yield from integrity.page_problems(hub.folder, path, page, first)
     if entry:
         yield from _card(hub, page, entry)

@@ -25,7 +25,7 @@ from pipeline.hub.entries import ModuleEntry, PublishedFile
 from pipeline.hub.folder import hub_folder, locked, look_up_published, read_index, write_index
 from pipeline.hub.index import Index
 from pipeline.hub.notices import add_notices, remove_notices
-from pipeline.hub.publisher_page import relist
+from pipeline.hub.publisher_page import LARGEST, relist
 from pipeline.hub.stored import remove_replaced, store_page, write_copies
 from pipeline.hub.withdrawing import Change, check_alias, find_dependents, find_entry
 
@@ -95,7 +95,7 @@ def _publisher_page(hub: Path, index: Index, publisher: str) -> str:
     if not path.is_file():
         raise Fault(f"{path}: missing; publish a member of {publisher} first, which writes it")
     entries = (entry for entry in index.modules.values() if entry.publisher == publisher)
-    return relist(read_generated(path, _AGAIN), list(entries), str(path))
+    return relist(read_generated(path, _AGAIN, LARGEST), list(entries), str(path))
 
 
 def _write(hub: Path, index: Index, changed: ModuleEntry, page: str) -> None:

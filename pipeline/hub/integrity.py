@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -11,12 +11,13 @@ from pipeline.base.files import content_digest, sha256_of
 from pipeline.base.text import read_generated
 from pipeline.cards import tf_hub_rules
 from pipeline.cards.agreement import Models, title_problems
-from pipeline.cards.page import Page, Problem, refuse_problems
+from pipeline.cards.page import Page, Problem, parse_page, refuse_problems
 from pipeline.hub import svg
 from pipeline.hub.aliases import LATEST
 from pipeline.hub.index import Index
 from pipeline.hub.overview import Overview
 from pipeline.hub.published_formats import is_format_file
+from pipeline.hub.publisher_page import LARGEST, split_page, without_modules
 
 
 def first_lines(index: Index) -> dict[str, str]:
@@ -297,6 +298,18 @@ def check_pages(
             refuse_problems(str(path), list(check(path, first)))
         except Fault as fault:  # of this page or its tarball; the others are checked, too
             yield str(fault)
+
+
+def publisher_page_problems(folder: Path, path: Path, first: str) -> Iterator[Problem]:
+    """Yields what is wrong with a publisher's page, whose list of modules may be of any length."""
+    pieces = split_page(read_generated(path, "expected a page in Markdown; publish it again", LARGEST), str(path))
+    head = len(without_modules(pieces[0][0], str(path)).splitlines())
+    for number, (text, missing) in enumerate(pieces):
+        for problem in page_problems(folder, path, parse_page(text), first):
+            if problem.line > head:
+                yield replace(problem, line=problem.line + missing)
+            elif number == 0:
+                yield problem
 
 
 def page_problems(folder: Path, path: Path, page: Page, first: str) -> Iterator[Problem]:

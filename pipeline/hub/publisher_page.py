@@ -11,6 +11,7 @@ from pipeline.facts.collection import Publisher
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
 from pipeline.hub.listed import ListedModule
 
+LARGEST = 16 << 20  # bytes; a line of its list takes 100
 _MODULES = "### Modules\n"  # the heading of the last section
 
 
@@ -51,6 +52,33 @@ def without_modules(page: str, where: str) -> str:
     if len(text.encode(errors="surrogateescape")) > LARGEST_PAGE:
         raise Fault(f"{where}: it has more than {LARGEST_PAGE:,} bytes before its list of modules; publish it again")
     return text
+
+
+def split_page(page: str, where: str) -> list[tuple[str, int]]:
+    """Returns a publisher's page in pieces that are no larger than a page may be, to be checked one by one.
+
+    Each piece has what comes before the list of modules, and a part of that list.
+
+    Args:
+        page: what render_publisher() returned.
+        where: the page's name in messages.
+
+    Returns:
+        The text of each piece, and how many lines of the page it lacks before the first line of its part of the list.
+
+    Raises:
+        Fault: as without_modules() does.
+    """
+    before, lines = without_modules(page, where), page.splitlines(keepends=True)
+    start = min(len(before.splitlines()) + 2, len(lines))  # after the heading
+    head = "".join(lines[:start])
+    pieces, size, first = [], 0, start
+    for place, line in enumerate(lines[start:], start):
+        size += len(line.encode(errors="surrogateescape"))
+        if size > LARGEST_PAGE // 2 and place > first:
+            pieces.append((head + "".join(lines[first:place]), first - start))
+            size, first = 0, place
+    return [*pieces, (head + "".join(lines[first:]), first - start)]
 
 
 def relist(page: str, modules: Sequence[ModuleEntry], where: str) -> str:

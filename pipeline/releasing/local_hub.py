@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.base.fault import Fault
 from pipeline.base.files import content_digest
-from pipeline.cards.page import read_page
+from pipeline.cards.page import Problem, read_page
 from pipeline.hub import integrity
 from pipeline.hub.folder import inspect_index, read_root
 from pipeline.hub.index import Index
@@ -100,5 +100,11 @@ def _find_problems(folder: Path, index: Index) -> Iterator[str]:
     yield from integrity.check_pages(
         folder,
         integrity.first_lines(index),
-        lambda path, first: integrity.page_problems(folder, path, read_page(path), first),
+        lambda path, first: _page_problems(folder, path, first),
     )
+
+
+def _page_problems(folder: Path, path: Path, first: str) -> Iterator[Problem]:
+    if first.startswith("# Publisher "):
+        return integrity.publisher_page_problems(folder, path, first)
+    return integrity.page_problems(folder, path, read_page(path), first)

@@ -19,7 +19,7 @@ from pipeline.hub import markdown, website
 from pipeline.hub.entries import PublishedFile
 from pipeline.hub.index import Index
 from pipeline.hub.overview import Overview
-from pipeline.hub.publisher_page import render_publisher, without_modules
+from pipeline.hub.publisher_page import LARGEST, render_publisher, without_modules
 from pipeline.hub.shards import EXPORT, EXPORTED, count_entries, render_document
 from pipeline.hub.shared_files import shared_paths
 from pipeline.hub.stored import copies
@@ -121,7 +121,7 @@ def _stage_publisher_pages(hub: LocalHub, target: Target, staging: Path, index: 
     for publisher in index.publishers:
         path = f"{publisher}/{publisher}.md"
         if publisher in hub.index.publishers:
-            page = read_generated(hub.folder / path, "publish it again")
+            page = read_generated(hub.folder / path, "publish it again", LARGEST)
             text = render_publisher(read_publisher(publisher, page), index.modules.values(), index.collections.values())
             own.append(path)
         else:
