@@ -438,6 +438,7 @@ bench: | $(READY) ## measure speed and memory beside plain code; fail where a li
 	$(call quote,$(PYTHON)) -m benchmarks.pool_of_members
 	$(call quote,$(PYTHON)) -m benchmarks.site
 	$(call quote,$(PYTHON)) -m benchmarks.start_page
+	$(call quote,$(PYTHON)) -m benchmarks.large_hub
 	$(call quote,$(PYTHON)) -m benchmarks.serving
 	$(call quote,$(PYTHON)) -m benchmarks.images
 	$(call quote,$(PYTHON)) -m benchmarks.hostile

@@ -53,13 +53,18 @@ def _store(hub: Path, path: str, content: bytes) -> PublishedFile:
     return file
 
 
+def unknown_field(text: str) -> bytes:
+    """Returns a field that no SavedModel has and all readers pass over; it makes each made-up model another one."""
+    return b"\xa2\x7d" + bytes([len(text)]) + text.encode()
+
+
 def _pack(hub: Path, work: Path, handle: str, head: Head, report: Report) -> tuple[PublishedFile, str]:
     """Writes the tarball of a module; returns what the index lists of it, and the digest of its content."""
     checks, folder, out = report.modules[head], work / head, hub / f"{handle}.tar.gz"
     assert checks.fine_tuning
     write_saved_model(folder, head.output, checks.output_width, checks.fine_tuning.variables)
-    with (folder / "saved_model.pb").open("ab") as stream:  # a field that no version of TensorFlow knows
-        stream.write(b"\xa2\x7d" + bytes([len(handle)]) + handle.encode())
+    with (folder / "saved_model.pb").open("ab") as stream:
+        stream.write(unknown_field(handle))
     out.parent.mkdir(parents=True, exist_ok=True)
     packed = pack(folder, out, handle)
     return PublishedFile(f"{handle}.tar.gz", out.stat().st_size, packed.sha256), folder_digest(folder)
