@@ -341,10 +341,12 @@ def test_of_many_rows_the_first_are_shown(browser: Browser, hub: Path, tmp_path:
 def test_all_of_many_models_can_be_read_without_script(browser: Browser, hub: Path, tmp_path: Path) -> None:
     with open_page(browser, build_many(hub, tmp_path, 120), script=False) as page:
         seen = titles(page)
-        for number in (2, 3):
-            page.get_by_role("navigation", name="Pages of the list").get_by_role("link", name=f"Page {number}").click()
-            page.get_by_role("heading", name=f"All models, page {number} of 3").wait_for()
+        link = page.get_by_role("navigation", name="Pages of the list").get_by_role("link", name="Page 2")
+        while link.count():
+            link.click()
+            page.get_by_role("heading", name=f"All models, M{len(seen):03} to M").wait_for()
             seen += titles(page)
+            link = page.get_by_role("link", name="Next page")
         assert seen == [f"M{number:03}" for number in range(120)]
         assert find_overflow(page, PHONE) == 0
 
