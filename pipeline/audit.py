@@ -4,12 +4,13 @@
 
 reads all of it, one module at a time, and changes nothing. It fails with a list of problems: files that are missing or
 damaged, a tarball or weights that two modules share, files that only their owner may read, tarballs or pages that break
-a rule, pages with another handle, an asset-path to another module, tags that the SavedModel contradicts, dead links,
-counts that differ from their list, SVG files that a browser may run, figures that are quoted for weights which are not
-verified, and figures that differ from FOLDER/<member>/report.json. A report of other bytes than the published ones is
-not used; the last line names the reports that were used, and the modules without one. Where index.json is damaged, it
-says so and checks the rest. Of the further formats it checks that index.json names their files, that a tarball keeps
-the rules, and that LiteRT and ONNX files say that they were made from the module beside them.
+a rule, pages with another handle, an asset-path to another module, tags that the SavedModel contradicts, dead links, a
+sitemap that leads nowhere, counts that differ from their list, SVG files that a browser may run, figures that are
+quoted for weights which are not verified, and figures that differ from FOLDER/<member>/report.json. A report of other
+bytes than the published ones is not used; the last line names the reports that were used, and the modules without one.
+Where index.json is damaged, it says so and checks the rest. Of the further formats it checks that index.json names
+their files, that a tarball keeps the rules, and that LiteRT and ONNX files say that they were made from the module
+beside them.
 """
 
 import argparse
@@ -34,13 +35,14 @@ from pipeline.cards.page import Page, Problem, read_page
 from pipeline.facts.report import Report, load_report, with_recorded_arrays
 from pipeline.hub import integrity
 from pipeline.hub.entries import ModuleEntry
-from pipeline.hub.folder import compare_export, hub_folder, read_index
+from pipeline.hub.folder import compare_export, hub_folder, read_index, read_root
 from pipeline.hub.guide_checks import find_guide_problems
 from pipeline.hub.index import Index
 from pipeline.hub.listed import ListedModule
 from pipeline.hub.notices import notice_problems
 from pipeline.hub.overview import Overview
 from pipeline.hub.scan import Scan, iterate_modules, scan_hub
+from pipeline.hub.sitemap_checks import find_sitemap_problems
 from pipeline.hub.stored import outdated_copies
 from pipeline.runtimes.published_files import find_format_problems
 from pipeline.saved_model.files import content_digest, find_packing_faults, find_unsafe_names, read_tarball_digests
@@ -79,6 +81,7 @@ class Check(IntEnum):
     SUCCESSORS = auto()
     TITLES = auto()
     GUIDES = auto()
+    SITEMAP = auto()
     REPORTS = auto()
     PAGES = auto()
 
@@ -229,6 +232,7 @@ def _check_whole(hub: Hub, is_damaged: bool) -> Iterator[Finding]:
         Check.DEAD: integrity.dead_files(folder),
         Check.PICTURES: integrity.unsafe_pictures(folder),
         Check.GUIDES: find_guide_problems(folder, overview),
+        Check.SITEMAP: () if is_damaged else find_sitemap_problems(folder, _public_url(folder)),
     }
     for check, texts in checks.items():
         yield from ((check, "", text) for text in texts)
@@ -241,6 +245,12 @@ def _check_whole(hub: Hub, is_damaged: bool) -> Iterator[Finding]:
         found = integrity.found_pages(folder)
         lines |= {path: line for path, line in found.items() if path not in known}
     yield from ((Check.PAGES, "~", text) for text in _pages(hub, lines))
+
+
+def _public_url(folder: Path) -> str | None:
+    """Returns the public address of a hub whose index can be read."""
+    root = read_root(folder)
+    return root.url if root else None
 
 
 def _read_files(folder: Path, handle: str) -> list[tuple[str, str]]:

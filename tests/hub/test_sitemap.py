@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.hub import sitemap, website
 from pipeline.hub.folder import read_index
+from pipeline.hub.sitemap_checks import find_sitemap_problems
 
 URL = "https://a.example/hub"
 
@@ -52,3 +53,39 @@ def test_a_file_that_is_full_is_no_reason_for_a_second_one(monkeypatch: pytest.M
     assert [page.path for page in sitemap.list_pages(URL, [f"{number}.html" for number in range(10)])] == [
         "site/sitemaps/1.xml", "site/sitemaps/2.xml", "sitemap.xml",
     ]  # fmt: skip
+
+
+def problems(hub: Path) -> list[str]:
+    return [problem.replace(f"{hub}/", "") for problem in find_sitemap_problems(hub, URL)]
+
+
+def test_check_hub_finds_what_is_wrong_with_a_sitemap(hub: Path) -> None:
+    website.build(hub, read_index(hub), URL)
+    assert problems(hub) == []
+    page = "vit-publisher/vit_demo_fe/2.html"
+    (hub / page).rename(hub / "elsewhere.html")
+    (problem,) = problems(hub)
+    assert problem.startswith(f"sitemap.xml: it lists {URL}/{page}, which is no file of the hub; run python -m")
+    (hub / "elsewhere.html").rename(hub / page)
+    path = hub / "sitemap.xml"
+    text = path.read_text()
+    for wrong in ("https://b.example/hub/404.html", f"{URL}/../outside.html", f"{URL}/%2e%2e/outside.html"):
+        (hub.parent / "outside.html").touch()
+        path.write_text(text.replace(f"{URL}/{page}", wrong))
+        assert [problem.split(",")[0] for problem in problems(hub)] == [f"sitemap.xml: it lists {wrong}"]
+    path.write_bytes(b"\xff")
+    assert [problem.partition(" (")[0] for problem in problems(hub)] == ["sitemap.xml: not UTF-8 text"]
+
+
+def test_check_hub_reads_the_parts_of_a_sitemap(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sitemap, "MOST_ADDRESSES", 10)
+    website.build(hub, read_index(hub), URL)
+    assert problems(hub) == []
+    page = "vit-publisher/vit_demo_fe/2.html"
+    (part,) = [path for path in (hub / "site/sitemaps").iterdir() if f"{URL}/{page}" in addresses(path)]
+    (hub / page).unlink()
+    (hub / "site/sitemaps/1.xml").unlink()
+    found = [problem.split(":")[0] for problem in problems(hub)]
+    assert found == ["sitemap.xml", f"site/sitemaps/{part.name}"]
+    monkeypatch.setattr("pipeline.hub.sitemap_checks.MOST_ADDRESSES", 9)
+    assert any("2.xml: 10 addresses, a sitemap may have 9" in problem for problem in problems(hub))
