@@ -233,7 +233,8 @@ class Lists:
 
 
 def _further_page(page: ModelList, title: str, start: str) -> Page:
-    inputs = repr((title, start, page.previous, page.next, page.has_pictures, [model.text for model in page.shown]))
+    place = repr((title, start, page.previous, page.next, page.has_pictures))
+    inputs = "\n".join([place, *(model.text for model in page.shown)])
     facts = {"list": page, "title": title, "start": start, "description": None}
     return Page(page.paths[page.number - 1], "models.html.jinja", inputs, lambda: facts)
 
