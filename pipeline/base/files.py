@@ -25,6 +25,8 @@ NO_LINKS = (
 )  # of a file that gets no second name
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)  # of NFS, FUSE and Lustre, as they are mounted
 
+_SWAPS = 100  # times that a folder is given a name that other processes give to theirs
+
 
 def expand_home(path: str | Path) -> Path:
     """Returns a path with its ~ expanded, or as it is where there is no such user, or none with a home."""
@@ -326,15 +328,34 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             with _holding_folder(sibling):
                 yield sibling
                 sync_folder(sibling)
-                if path.exists():
-                    path.rename(old)
-                sibling.rename(path)
+                _swap(sibling, path, old)
                 sync(path.parent)
         finally:
             if old.exists() and not path.exists():
                 old.rename(path)
             shutil.rmtree(sibling, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _swap(sibling: Path, path: Path, old: Path) -> None:
+    """Gives a sibling folder the name `path`, and what had it the name `old`.
+
+    Another process may do the same at that moment, such as a second attempt of a stage on another machine: the last
+    one's folder stays.
+
+    Raises:
+        OSError: when the folder cannot be renamed.
+    """
+    for attempt in range(_SWAPS):
+        with suppress(FileNotFoundError):  # there is none, or another process has just moved it
+            shutil.rmtree(old, ignore_errors=True)  # of an attempt before
+            path.rename(old)
+        try:
+            sibling.rename(path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == _SWAPS - 1:
+                raise
 
 
 @contextmanager

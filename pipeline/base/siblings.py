@@ -2,9 +2,12 @@
 
 A sibling is called `.<target>.<host>.<process>.part`; a folder that is being replaced is `.old` meanwhile. Whoever
 fills one holds a lock (flock(2)) on it, which ends with its process, also in another container of the same host name.
+The host is its name and a digest of its machine-id(5): machines of one name may share a disk, and a process number says
+nothing about the processes of another machine.
 """
 
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -12,6 +15,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 # A number may be another process's by now. What has that number, is not locked and was not written to for so many
@@ -20,6 +24,17 @@ REUSED = 86_400
 QUIET = 600  # seconds; of what another host has, which may be locked a moment after it was made
 _filling: set[Path] = set()  # by this process
 _swept: set[Path] = set()  # folders that this process sweeps once alone
+_MACHINE = Path("/etc/machine-id")
+
+
+@cache
+def host() -> str:
+    """Returns the name of this machine among those that may share a disk."""
+    try:
+        machine = _MACHINE.read_bytes().strip()
+    except OSError:  # macOS, and containers without it
+        machine = b""
+    return socket.gethostname() + (f"-{hashlib.sha256(machine).hexdigest()[:8]}" if machine else "")
 
 
 @contextmanager
@@ -27,7 +42,7 @@ def claiming(path: Path, suffix: str) -> Iterator[Path]:
     """Yields the name of a hidden sibling of `path` for this process alone; its folder is swept first."""
     if path.parent.absolute() not in _swept:
         sweep(path.parent)
-    sibling = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.{suffix}")
+    sibling = path.with_name(f".{path.name}.{host()}.{os.getpid()}.{suffix}")
     mine = sibling.absolute()
     _filling.add(mine)
     try:
@@ -62,21 +77,23 @@ def is_sibling(name: str) -> bool:
 
 
 def sweep(folder: Path) -> int:
-    """Removes the siblings, of any target in the folder, whose processes of this host have ended.
+    """Removes the siblings, of any target in the folder, whose processes have ended.
 
-    Those of other hosts, which may share the disk, stay: nobody here knows whether they run.
+    Whether a process of another host runs, which may share the disk, only its lock tells: what nobody holds, and nobody
+    has changed for a day, goes; on a file system without locks it stays.
 
     Returns:
         How many it has removed.
     """
     count = 0
-    ours = re.compile(rf"\..+\.{re.escape(socket.gethostname())}\.(\d{{1,10}})\.(part|old)", re.DOTALL)
+    ours = re.compile(rf"\..+\.{re.escape(host())}\.(\d{{1,10}})\.(part|old)", re.DOTALL)
     try:
         paths = list(folder.iterdir())
     except FileNotFoundError:  # removed by another process, such as the probe of another release to the same folder
         return 0
     for path in paths:
-        if (match := ours.fullmatch(path.name)) and _is_left(path, int(match[1])):
+        match = ours.fullmatch(path.name)
+        if _is_left(path, int(match[1])) if match else is_sibling(path.name) and _is_abandoned(path):
             with suppress(PermissionError, FileNotFoundError):  # another user's, or swept by another process
                 _remove(path)
                 count += 1
@@ -101,6 +118,14 @@ def sweep_tree(root: Path) -> int:
                     _remove(path)
                     count += 1
     return count
+
+
+def _is_abandoned(sibling: Path) -> bool:
+    """Whether a sibling of another host is left of a process that has ended."""
+    try:
+        return time.time() - sibling.lstat().st_ctime > REUSED and _is_locked(sibling) is False
+    except FileNotFoundError:  # removed by another process
+        return False
 
 
 def _is_quiet(sibling: Path) -> bool:
@@ -129,7 +154,9 @@ def _is_left(sibling: Path, process: int) -> bool:
 def _is_locked(sibling: Path) -> bool | None:
     """Whether a process holds a sibling; None where that cannot be told."""
     try:
-        descriptor = os.open(sibling, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        # For writing: NFS gives no exclusive lock to a file that is only read (flock(2)).
+        mode = os.O_RDONLY if sibling.is_dir() else os.O_RDWR
+        descriptor = os.open(sibling, mode | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return None
     try:

@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base import siblings
 from pipeline.base.files import locked, replacing, replacing_folder, share_file, write_text
 from pipeline.base.progress import Progress
 from tests.conftest import ROOT, without_privileges
@@ -166,7 +166,7 @@ def test_short_work_stays_silent(capsys: pytest.CaptureFixture[str]) -> None:
 def test_files_of_a_killed_process_are_removed_before_its_parent_waits_for_it(tmp_path: Path) -> None:
     process = subprocess.Popen(["true"])
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended and is a zombie
-    leftover = tmp_path / f".a.{socket.gethostname()}.{process.pid}.part"
+    leftover = tmp_path / f".a.{siblings.host()}.{process.pid}.part"
     leftover.write_text("half")
     write_text(tmp_path / "a", "whole")
     assert not leftover.exists()

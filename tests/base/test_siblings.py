@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base import siblings
 from pipeline.base.files import make_folder, replacing, replacing_folder, sync_folder, write_text
 from pipeline.base.siblings import REUSED, sweep, sweeping_once
 from tests.conftest import ROOT
 
-HOST = socket.gethostname()
+HOST = siblings.host()
 FILLER = """
 import sys
 from pathlib import Path
@@ -114,6 +115,51 @@ def test_leftovers_of_other_hosts_and_other_files_stay(tmp_path: Path) -> None:
     before = names(tmp_path)
     sweep(tmp_path)
     assert names(tmp_path) == before
+
+
+def test_a_leftover_of_another_host_goes_after_a_day_unless_somebody_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process number says nothing here, also where both machines have the same name."""
+    other = f"{socket.gethostname()}-00000000"
+    left, held = make_leftover(tmp_path, dead_process(), other), make_leftover(tmp_path, os.getppid(), other)
+    sweep(tmp_path)
+    assert names(tmp_path) == {left.name, held.name}
+    monkeypatch.setattr(siblings, "REUSED", -1)
+    with held.open("r+b") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        sweep(tmp_path)
+        assert names(tmp_path) == {held.name}
+    sweep(tmp_path)
+    assert names(tmp_path) == set()
+
+
+def test_machines_of_one_name_fill_siblings_of_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = set()
+    for content in ("0123", "4567", None):
+        if content:
+            (tmp_path / "machine-id").write_text(content)
+        monkeypatch.setattr(siblings, "_MACHINE", tmp_path / ("machine-id" if content else "missing"))
+        siblings.host.cache_clear()
+        hosts.add(siblings.host())
+    siblings.host.cache_clear()
+    assert len(hosts) == 3
+    assert all(host.startswith(socket.gethostname()) for host in hosts)
+
+
+def test_several_processes_replace_one_folder(tmp_path: Path) -> None:
+    """As attempts of one stage on two machines: each ends, and one of their folders stays, whole."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom pipeline.base.files import replacing_folder\n"
+        "for number in range(150):\n"
+        "    with replacing_folder(Path(sys.argv[1], 'module')) as folder:\n"
+        "        (folder / 'a').write_text('whole')\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    writers = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [writer.communicate()[1] for writer in writers] == [""] * 4
+    assert names(tmp_path) == {"module"}
+    assert (tmp_path / "module/a").read_text() == "whole"
 
 
 def test_a_number_that_no_process_can_have_is_of_none(tmp_path: Path) -> None:
