@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import AbstractContextManager
@@ -130,7 +131,7 @@ def exporting(path: Path, out: Path) -> AbstractContextManager[Job]:
 
 def test_an_export_that_is_killed_is_a_fault(mini_checkpoint: Path, tmp_path: Path) -> None:
     with exporting(mini_checkpoint, tmp_path) as job:
-        job.process.kill()
+        os.kill(job.process.pid, signal.SIGKILL)
         with pytest.raises(Fault, match=r"^the export was killed by SIGKILL; unless somebody did that, memory"):
             job.wait()
 
@@ -144,6 +145,7 @@ def test_a_fault_of_an_export_is_raised_in_its_parent(tmp_path: Path) -> None:
 
 def test_an_export_ends_with_its_parent(mini_checkpoint: Path, tmp_path: Path) -> None:
     with exporting(mini_checkpoint, tmp_path) as job:
+        assert isinstance(job.process, subprocess.Popen)
         assert job.process.stdin
         job.process.stdin.close()  # as the kernel does for a parent that was killed
         assert job.process.wait() == 1

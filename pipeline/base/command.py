@@ -14,6 +14,7 @@ from types import TracebackType
 
 from pipeline.base.addresses import hide_secrets
 from pipeline.base.fault import Fault, escape_controls
+from pipeline.base.forks import peak_of_copies
 from pipeline.base.run_records import Outcome, Recorder
 
 # Errors of writing an output, and what a person can do about each.
@@ -77,7 +78,7 @@ def peak_memory() -> int:
     """Returns the peak resident memory of this process, or of the largest process that it ran, in bytes."""
     kilobyte = 1 if sys.platform == "darwin" else 1024  # getrusage(2): macOS counts bytes, Linux kilobytes
     processes = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(who).ru_maxrss for who in processes) * kilobyte
+    return max(peak_of_copies(), *(resource.getrusage(who).ru_maxrss for who in processes)) * kilobyte
 
 
 def guarded(stage: str, body: Callable[[], None]) -> int:

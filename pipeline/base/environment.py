@@ -48,6 +48,57 @@ def known_environment(environment: Mapping[str, str], settings: Mapping[str, str
     return known, sorted(name for name, value in environment.items() if value.strip() and known.get(name) != value)
 
 
+# Of a process that imports JAX and TensorFlow before it knows which of the two stages it runs.
+IMPORTS = {"JAX_PLATFORMS": "cpu"}
+# Their imports do not read these two, which only tell how GPUs are used once there is something to compute.
+_READ_LATE = ("CUDA_VISIBLE_DEVICES", "TF_FORCE_GPU_ALLOW_GROWTH")
+_READ_BY_IMPORTS = re.compile(
+    r"(JAX|XLA|TF|TF2|FLAX|AUTOGRAPH|NPY|NUMPY|OMP|GOMP|KMP|MKL|OPENBLAS|BLIS|ONEDNN|DNNL|EIGEN|PROTOCOL_BUFFERS|ABSL"
+    r"|LD|LC|MALLOC|PYTHON|CUDA|HIP|TPU|ROCM)_\w+|LANG|LANGUAGE|EAGER_CONSTANT_FOLDING|CHECK_VMA|MOCK_NUM_GPU_PROCESSES"
+)
+_imported_with: dict[str, str] | None = None  # the environment of the imports, where they come first
+
+
+def prepare_imports() -> None:
+    """Gives this process the environment in which it may import JAX and TensorFlow before prepare_environment().
+
+    Raises:
+        RuntimeError: as prepare_environment() does.
+    """
+    global _imported_with
+    _refuse_early_imports()
+    _take_environment(known_environment(os.environ, IMPORTS)[0])
+    _imported_with = dict(os.environ)
+
+
+def read_by_imports(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns the variables that may change what the imports of JAX and TensorFlow, and what they import, do."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if _READ_BY_IMPORTS.fullmatch(name) and name not in _READ_LATE and (name, value) not in _DEFAULTS
+    }
+
+
+def _refuse_early_imports() -> None:
+    if early := sorted({"jax", "tensorflow"} & sys.modules.keys()):
+        raise RuntimeError(f"{', '.join(early)}: imported before the environment is prepared")
+
+
+def _refuse_other_imports(imported_with: Mapping[str, str]) -> None:
+    """Raises RuntimeError when the imports read another value of a variable than this process has."""
+    ours, theirs = read_by_imports(os.environ), read_by_imports(imported_with)
+    if other := sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)):
+        raise RuntimeError(f"{', '.join(other)}: changed after JAX and TensorFlow were imported")
+
+
+def _take_environment(known: Mapping[str, str]) -> None:
+    for name in os.environ.keys() - known.keys():
+        del os.environ[name]
+    os.environ.update(known)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before either import: jaxlib logs its devices otherwise
+
+
 def prepare_environment(stage: str, settings: Mapping[str, str]) -> None:
     """Gives this process and its children the known environment, and says on stderr which variables are ignored.
 
@@ -56,14 +107,14 @@ def prepare_environment(stage: str, settings: Mapping[str, str]) -> None:
         settings: CONVERT or VALIDATE.
 
     Raises:
-        RuntimeError: when JAX or TensorFlow are imported already: they read most variables during their import.
+        RuntimeError: when JAX or TensorFlow are imported already, without prepare_imports(), or with other values of
+            the variables that they read during their import.
     """
-    if early := sorted({"jax", "tensorflow"} & sys.modules.keys()):
-        raise RuntimeError(f"{', '.join(early)}: imported before the environment is prepared")
+    if _imported_with is None:
+        _refuse_early_imports()
     known, ignored = known_environment(os.environ, settings)
-    for name in os.environ.keys() - known.keys():
-        del os.environ[name]
-    os.environ.update(known)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before either import: jaxlib logs its devices otherwise
+    _take_environment(known)
+    if _imported_with is not None:
+        _refuse_other_imports(_imported_with)
     if ignored:
         print(f"{stage}: ignores {', '.join(ignored)} of the environment (docs/settings.md)", file=sys.stderr)

@@ -2,7 +2,8 @@
 
 The command's module calls run_job() with its main(); the process that needs it starts it with start_job(). A job reads
 nothing: its standard input tells it only that its parent is still there. A job of two halves that import the same
-libraries runs one of them in a copy of itself, with start_copy().
+libraries runs one of them in a copy of itself, with start_copy(). Where a process has imported the libraries already
+(pipeline.base.forks), a job is a copy of that.
 """
 
 import os
@@ -14,20 +15,25 @@ import tempfile
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NoReturn
 
 from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
+from pipeline.base.forks import ADDRESS, Command, Fork
+
+# Jobs that begin with the imports of TensorFlow and JAX. Not pipeline.proof.c_api, which shows that a program without
+# Python's TensorFlow can load a module, and not the runners of other runtimes.
+COPIED = ("pipeline.saved_model.export", "pipeline.proof.gradients", "pipeline.runtimes.tensorflow_job")
 
 
 class Job:
     """A command that runs in `process`; its standard output and standard error go to files."""
 
     def __init__(
-        self, module: str, purpose: str, process: subprocess.Popen, files: tuple[IO[bytes], IO[bytes]]
+        self, module: str, purpose: str, process: subprocess.Popen | Fork, files: tuple[IO[bytes], IO[bytes]]
     ) -> None:
         self.process = process
         self._module, self._purpose = module, purpose
@@ -71,28 +77,45 @@ def start_job(module: str, arguments: Sequence[str | Path], purpose: str) -> Ite
         arguments: the command line.
         purpose: what the job is for, the beginning of its messages: "the export of the classifier".
     """
-    command = [sys.executable, "-m", module, *map(str, arguments)]
+    command = [module, *map(str, arguments)]
     with (
         tempfile.TemporaryFile() as output,
         tempfile.TemporaryFile() as errors,
         # A process that is killed leaves its temporary files behind, TensorFlow's generated code among them.
         tempfile.TemporaryDirectory() as temporary,
         _holders() as held,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=errors,
-            env=os.environ | {"TMPDIR": temporary},
-            process_group=0,  # the job's copies are killed with it
-            pass_fds=[held],
-        ) as process,
+        _start(command, os.environ | {"TMPDIR": temporary}, output, errors, held) as process,
     ):
         try:
             yield Job(module, purpose, process, (output, errors))
         finally:
             with suppress(ProcessLookupError):  # all have ended
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def _start(
+    command: Sequence[str], environment: Mapping[str, str], output: IO[bytes], errors: IO[bytes], held: int
+) -> Iterator[subprocess.Popen | Fork]:
+    """Starts a module with its arguments in a process group of its own, in which its copies are killed with it."""
+    module, *arguments = command
+    if (address := os.environ.get(ADDRESS)) and module in COPIED:
+        stdin, alive = os.pipe()
+        with os.fdopen(stdin, "rb"), os.fdopen(alive, "wb"):
+            copied = Command(module, tuple(arguments), str(Path.cwd()), dict(environment))
+            with Fork(address, copied, [stdin, output.fileno(), errors.fileno(), held]) as fork:
+                yield fork
+        return
+    with subprocess.Popen(
+        [sys.executable, "-m", *command],
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=errors,
+        env=environment,
+        process_group=0,
+        pass_fds=[held],
+    ) as process:
+        yield process
 
 
 @contextmanager

@@ -118,3 +118,40 @@ def test_too_late_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jax", sys)
     with pytest.raises(RuntimeError, match=r"^jax.*: imported before the environment is prepared"):
         prepare_environment("convert", CONVERT)
+
+
+IMPORTS_FIRST = """
+import os, sys, types
+from pipeline.base import environment
+environment.prepare_imports()
+sys.modules["jax"] = types.ModuleType("jax")  # as if it were imported
+{change}
+environment.prepare_environment("convert", environment.CONVERT)
+print(os.environ["CUDA_VISIBLE_DEVICES"], os.environ.get("JAX_ENABLE_X64"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "output", "error"),
+    [
+        ("", "-1 None\n", ""),
+        ("os.environ['JAX_ENABLE_X64'] = '1'", "-1 None\n", "convert: ignores JAX_ENABLE_X64 of the environment"),
+        ("os.environ['NAME'] = 'x'", "-1 None\n", ""),
+        (
+            "os.environ['OMP_NUM_THREADS'] = '3'",
+            "",
+            "RuntimeError: OMP_NUM_THREADS: changed after JAX and TensorFlow were",
+        ),
+        ("environment._imported_with = None", "", "RuntimeError: jax: imported before the environment is prepared"),
+    ],
+)
+def test_a_process_may_import_jax_first_if_the_variables_stay_what_they_were(
+    change: str, output: str, error: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS_FIRST.format(change=change)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == output
+    assert error in done.stderr
+    assert bool(error) == bool(done.stderr)

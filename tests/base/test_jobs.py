@@ -68,7 +68,7 @@ def test_a_job_is_killed_at_the_end_of_the_block(write_job: Path) -> None:
     write_job.write_text(SCRIPT.format(body="import time; time.sleep(600)"))
     with start_job("job", [], "the test") as job:
         pass
-    assert job.process.returncode == -9
+    assert job.process.wait() == -9
 
 
 # The same job in two halves: what `own` and `copy` name are statements.
