@@ -112,6 +112,10 @@ VARIANT ?=## new: the model's variant, such as S/16, where no CHECKPOINT tells i
 ARCHITECTURE ?=## new: the model's architecture, such as mixer, or <file>.py:<class> for a network of your own; default vit
 NAME ?=## add: the new member's name, if not the usual one
 TORCH_PYTHON ?=## bench, check-full: an interpreter with benchmarks/requirements-forward.txt
+##@ Several machines
+RUNNER ?=## where the stages run: local, this machine (default), or ray (docs/scaling.md)
+RAY_ADDRESS ?=## RUNNER=ray: host:port of a cluster's head node; without it, Ray runs on this machine while make does
+PARTS ?=## RUNNER=ray: how many tasks classify the images of a member; default 1
 ##@ Interpreters
 PYTHON ?=## an interpreter to use instead of .venv
 BASE_PYTHON ?= python3## the interpreter that .venv is made from; default python3
@@ -119,7 +123,7 @@ BASE_PYTHON ?= python3## the interpreter that .venv is made from; default python
 # Other programs use these words in the environment (autotools set PYTHON, WSL NAME, csh HOST): only the command line
 # counts.
 $(foreach word,CACHE LOCK INDEX DIFF FROM TO FRESH NAME HOST PYTHON SIGNATURE OUTPUT TAGS SIZE LAYOUT BACKGROUND PROTOCOL \
-  TRUST ROOT ROLE KEY OWNER REVOKE PLAN REASON FOR ALIAS MOVE VARIANT ARCHITECTURE,\
+  TRUST ROOT ROLE KEY OWNER REVOKE PLAN REASON FOR ALIAS MOVE VARIANT ARCHITECTURE RUNNER PARTS,\
   $(if $(filter $(word),$(GIVEN)),,$(eval override $(word) :=)))
 # Only some shells expand the ~ of `make HUB=~/hub`.
 home = $(subst <home>,,$(subst <home>~/,$(value HOME)/,<home>$(1)))
@@ -150,6 +154,14 @@ PAGE := $A/collections/$(COLLECTION)
 
 include setup.mk
 RUN := $(call quote,$(PYTHON)) -m pipeline.
+# Stages, and what reads a member for them: by a client of the runner, which the first recipe starts (pipeline.runner).
+ifeq ($(RUNNER),ray)
+STAGE = $(call quote,$(PYTHON)) -S -m pipeline.cluster.client $(MAKE_PROCESS) $(call option,RAY_ADDRESS,--address) \
+  $(if $(PARTS),--parts=$(PARTS)) --shared $(call quote,$A) $(if $(will_publish),$(call given,HUB)) --$(space)
+MAKE_PROCESS := $(shell echo $$PPID)
+else
+STAGE := $(RUN)
+endif
 
 # Files -------------------------------------------------------------------------------------------------------------
 in = $(foreach file,$(2),$(addprefix $A/,$(addsuffix /$(file),$(1))))
@@ -222,60 +234,60 @@ checked_settings: FORCE | $(READY)
 # Stages ------------------------------------------------------------------------------------------------------------
 # Reads all of a member before its first long stage in this make, so that none runs before a later one finds a fault.
 CHECKED :=
-check = $(if $(filter $*,$(CHECKED)),,$(eval CHECKED += $*)@$(call record,$*,check)$(RUN)check $(yaml) $(images) $(measured) $(hub_and_url))
+check = $(if $(filter $*,$(CHECKED)),,$(eval CHECKED += $*)@$(call record,$*,check)$(STAGE)check $(yaml) $(images) $(measured) $(hub_and_url))
 
 # Before a long stage, where publish is to follow: a version that HUB has must not become another model.
 will_publish = $(filter publish publish-all %/published.json,$(MAKECMDGOALS))
-unchanged = $(if $(will_publish),@$(call record,$*,version)$(RUN)published $(yaml) $(call out,) $(call given,HUB))
+unchanged = $(if $(will_publish),@$(call record,$*,version)$(STAGE)published $(yaml) $(call out,) $(call given,HUB))
 
 # A checkpoint is defined by its digest, in the YAML file or of the local file: code cannot change it.
 $(call outputs,$(CHECKPOINT_FILES)): $(call stamps,checkpoint source pin)
 	$(check)
-	$(call stage,fetch $*)$(call record,$*,fetch)$(RUN)fetch $(yaml) $(call out,checkpoint.npz) $(checkpoints) $(lock) $(cached)
+	$(call stage,fetch $*)$(call record,$*,fetch)$(STAGE)fetch $(yaml) $(call out,checkpoint.npz) $(checkpoints) $(lock) $(cached)
 
 $(call outputs,$(MODEL_FILES) $(BUILD_FILES)): $(call outputs,$(CHECKPOINT_FILES)) \
     $(call stamps,checkpoint model) $(call shared,convert.code requirements)
 	$(check)
 	$(unchanged)
-	$(call stage,convert $*)$(call record,$*,convert)$(RUN)convert $(yaml) $(call out,checkpoint.npz) $(call out,)
+	$(call stage,convert $*)$(call record,$*,convert)$(STAGE)convert $(yaml) $(call out,checkpoint.npz) $(call out,)
 
 $A/%/report.json: $(call outputs,checkpoint.npz $(MODEL_FILES)) \
     $(call stamps,model evaluation images) $(call shared,validate.code requirements)
 	$(check)
 	$(if $(unchanged),$(unchanged) --converted)
-	$(call stage,validate $*)$(call record,$*,validate)$(RUN)validate $(yaml) \
+	$(call stage,validate $*)$(call record,$*,validate)$(STAGE)validate $(yaml) \
 	  $(foreach file,checkpoint.npz $(HEADS) report.json,$(call out,$(file))) $(images)
 
 # After validate (order only): a model that fails there is not translated, and its figures do not matter to a translation.
 $A/%/formats.json: $(call outputs,$(MODEL_FILES)) \
     $(call stamps,evaluation images formats) $(call shared,member_formats.code requirements) | $A/%/report.json
 	$(check)
-	$(call stage,formats $*)$(call record,$*,formats)$(RUN)member_formats $(yaml) $(call out,) $(images) $(call option,FORMATS,--formats)
+	$(call stage,formats $*)$(call record,$*,formats)$(STAGE)member_formats $(yaml) $(call out,) $(images) $(call option,FORMATS,--formats)
 
 $(call outputs,$(CARD_FILES) $(OTHER_CARD_FILES)): $A/%/report.json $A/%/formats.json \
     $(call stamps,checkpoint verified module) $(call shared,hub_url templates card.code)
-	$(call stage,card $*)$(call record,$*,card)$(RUN)card $(yaml) $(call out,report.json) $(call out,) \
+	$(call stage,card $*)$(call record,$*,card)$(STAGE)card $(yaml) $(call out,report.json) $(call out,) \
 	  --formats=$(call out,formats.json) $(hub_and_url) $(lock)
 
 define package_rule
 $$(call outputs,$(1).tar.gz $(1).tar.gz.sha256): $$A/%/$(1)/saved_model.pb $$(call shared,package.code requirements)
-	$$(call stage,package $$* $(1))$$(call record,$$*,package-$(1))$$(RUN)package $$(call out,$(1)) $$(call out,$(1).tar.gz)
+	$$(call stage,package $$* $(1))$$(call record,$$*,package-$(1))$$(STAGE)package $$(call out,$(1)) $$(call out,$(1).tar.gz)
 endef
 $(foreach head,$(HEADS),$(eval $(call package_rule,$(head))))
 
 $A/%/published.json: $(call outputs,report.json formats.json $(BUILD_FILES) $(CARD_FILES) $(OTHER_CARD_FILES) $(PACKAGE_FILES)) \
     $(call stamps,module hub) $(call shared,hub require_accuracy sign templates site publish.code)
-	$(DONE)$(call stage,publish $*)$(call record,$*,publish)$(RUN)publish member $(yaml) $(call out,) $(call given,HUB) \
+	$(DONE)$(call stage,publish $*)$(call record,$*,publish)$(STAGE)publish member $(yaml) $(call out,) $(call given,HUB) \
 	  $(call quote,$@) $(required) $(lock) $(call option,SIGN,--sign) $(hub_url)
 
 $(PAGE)/page.md: $(call in,$(OF_COLLECTION),report.json) \
     $(OF_COLLECTION:%=$S/%.module) $(OF_COLLECTION:%=$S/%.verified) $(call shared,collection-$(COLLECTION).facts templates collection.code)
-	$(call stage,collection $(COLLECTION))$(call record,collection-$(COLLECTION),collection)$(RUN)collection $(FACTS) $(call quote,$A) $(call quote,$@) $(lock)
+	$(call stage,collection $(COLLECTION))$(call record,collection-$(COLLECTION),collection)$(STAGE)collection $(FACTS) $(call quote,$A) $(call quote,$@) $(lock)
 
 # After its members (order only), so that the page's links lead somewhere.
 $(PAGE)/published.json: $(PAGE)/page.md $(call shared,collection-$(COLLECTION).hub hub templates site publish.code) \
     | $(call in,$(OF_COLLECTION),published.json)
-	$(DONE)$(call stage,publish collection $(COLLECTION))$(call record,collection-$(COLLECTION),publish)$(RUN)publish collection $(FACTS) $(call quote,$<) \
+	$(DONE)$(call stage,publish collection $(COLLECTION))$(call record,collection-$(COLLECTION),publish)$(STAGE)publish collection $(FACTS) $(call quote,$<) \
 	  $(call given,HUB) $(call quote,$@) $(hub_url)
 
 # What make knows itself ends where a member fails, with -k too: so people run it as a goal of its own then.
@@ -429,7 +441,7 @@ notebooks: $(call in,vit_demo,$(ALL_FILES)) ## run the notebooks of notebooks/ a
 	$(call quote,$(PYTHON)) -m benchmarks.notebooks --hub=$(call given,HUB)
 # As it is: benchmarks read no env:<name>, and an interpreter is no address.
 torch_python = $(if $(TORCH_PYTHON),--torch-python=$(call quote,$(TORCH_PYTHON)))
-bench: | $(READY) ## measure speed and memory beside plain code; fail where a limit is missed (half an hour on 2 cores, 8 GB of disk)
+bench: | $(READY) ## measure speed and memory beside plain code; fail where a limit is missed (an hour on 2 cores, 8 GB of disk)
 	$(call quote,$(PYTHON)) -m benchmarks.packing
 	$(call quote,$(PYTHON)) -m benchmarks.publishing
 	$(call quote,$(PYTHON)) -m benchmarks.downloading
@@ -441,6 +453,7 @@ bench: | $(READY) ## measure speed and memory beside plain code; fail where a li
 	$(call quote,$(PYTHON)) -m benchmarks.large_hub
 	$(call quote,$(PYTHON)) -m benchmarks.serving
 	$(call quote,$(PYTHON)) -m benchmarks.images
+	$(call quote,$(PYTHON)) -m benchmarks.cluster
 	$(call quote,$(PYTHON)) -m benchmarks.hostile
 	$(call quote,$(PYTHON)) -m benchmarks.evaluation --folder $(call quote,$A/bench)
 	$(call quote,$(PYTHON)) -m benchmarks.forward --folder $(call quote,$A/bench) $(torch_python)
@@ -454,6 +467,7 @@ check-full: | $(READY) ## publish full-size members and members of every variant
 	$(call quote,$(PYTHON)) -m benchmarks.hostile --fuzz 2000
 	$(call quote,$(PYTHON)) -m benchmarks.publishing_kills
 	$(call quote,$(PYTHON)) -m benchmarks.releasing_kills
+	$(call quote,$(PYTHON)) -m benchmarks.cluster --kills 20
 	$(call quote,$(PYTHON)) -m benchmarks.hostile_requests
 	$(call quote,$(PYTHON)) -m benchmarks.hostile_downloads
 	$(call quote,$(PYTHON)) -m benchmarks.added_members $(call quote,$A/added)

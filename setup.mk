@@ -88,6 +88,14 @@ $(if $(filter-out 1,$(words $(ARTIFACTS))),$(error \
 $(foreach name,OFFLINE REQUIRE_ACCURACY V BACKGROUND AGAINST_BACKGROUND TRUST DIFF FRESH REVOKE MOVE,\
   $(if $(or $(filter-out 0 1,$($(name))),$(filter-out 0 1,$(words $($(name))))),$(error \
     $(name)=$(call shown,$(name)): expected 1 for yes, or 0 or nothing for no$(if $(filter $(name),$(GIVEN)),, (it is set in the environment)))))
+not_in_digits = $(eval rest := $$(1))$(foreach digit,0 1 2 3 4 5 6 7 8 9,$(eval rest := $$(subst $(digit),,$$(rest))))$(rest)
+$(if $(RUNNER),$(if $(and $(filter 1,$(words $(RUNNER))),$(filter local ray,$(RUNNER))),,$(error \
+  RUNNER=$(call shown,RUNNER): expected local or ray)))
+$(if $(filter ray,$(RUNNER)),$(if $(wildcard /proc/self/stat),,$(error RUNNER=ray is for Linux; use RUNNER=local)))
+$(if $(PARTS),$(if $(filter ray,$(RUNNER)),,$(error \
+  PARTS=$(call shown,PARTS): needs RUNNER=ray, which classifies the images of a member in so many tasks)))
+$(if $(PARTS),$(if $(or $(filter-out 1,$(words $(PARTS))),$(filter 0%,$(PARTS)),$(strip $(call not_in_digits,$(PARTS)))),$(error \
+  PARTS=$(call shown,PARTS): expected a whole number from 1)))
 NOT_IN_TARGETS := % : ; | * ? \ [
 in_target = $(call found_in,$(NOT_IN_TARGETS),$(1))
 $(if $(call in_target,$(ARTIFACTS)),$(error \

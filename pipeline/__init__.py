@@ -3,7 +3,7 @@
 What the pipeline does stands on this floor, each module a command, `python -m pipeline.<name>`:
 
     stages    fetch, convert, validate, member_formats, card, collection, package, publish; the Makefile is their DAG
-    for make  stamps, check, published
+    for make  stamps, check, published, runner
     commands  select, add, new, classify, evaluate, contact_sheet, imagenette, site, audit, serve, doctor, cli
     commands  keys, verify, notes, reproduce, release, withdraw, plain, formats, summary
 
@@ -37,6 +37,7 @@ table.
     runtimes     base, facts, saved_model, proof, translate, forms, litert, onnx_form  a module's formats, each proven
     pool         base, facts, download                   the AugReg pool: its index, criteria, new members
     prose        base, facts, model, images, accuracy, cards, hub, pool  do the texts of YAML files make good pages?
+    cluster      base, saved_model                       stages as tasks of Ray, on this machine or on several
     dag          base, facts, model, images, download, checkpoints, accuracy  what make compares: the parts of stamps
 
 Only convert, validate, evaluate and their packages import TensorFlow or JAX; every other command starts at once.

@@ -181,6 +181,7 @@ def test_make_knows_what_the_pipeline_imports() -> None:
         "uvicorn",
         "h11",
         "tensorflow_datasets",
+        "ray",
         # Of the extra runtimes.
         "ai_edge_litert",
         "flatbuffers",
