@@ -4,9 +4,10 @@
 
 INDEX.csv is the pool's index; without it the made-up one of benchmarks.synthetic_index, which has its numbers of rows.
 --images is how many evaluation images each checkpoint of ImageNet classifies (default: 50,000). What one member of each
-variant takes was measured by benchmarks.stage_costs (stage_costs.json). An image size that was not measured is taken to
-cost its share of pixels more than the measured one, in core-hours of validate and of images: an upper estimate, since
-compilation does not grow. There are no GPU-hours: none was ever measured.
+variant takes was measured by benchmarks.stage_costs (stage_costs.json), as XLA modules alone, without other formats. An
+image size that was not measured is estimated: the core-hours of validate and of images grow as the pixels do. (That is
+too much for compilation and too little for attention, which grows with their square; memory is not estimated.) There
+are no GPU-hours: none was ever measured.
 """
 
 import argparse

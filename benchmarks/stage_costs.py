@@ -7,6 +7,7 @@ stage_costs.json beside this file, in the place of earlier figures of the same v
 the records that the stages write (pipeline/base/run_records.py). benchmarks.cost_model multiplies them.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from pipeline.base.command import guarded
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.run_records import Outcome, read_record
@@ -133,8 +135,10 @@ def measure(artifacts: Path, member: str) -> MemberCost:
     )
 
 
-def main() -> None:
-    artifacts = Path(sys.argv[1])
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description="Collects what the stages of published members took.")
+    parser.add_argument("artifacts", type=Path, help="the folder of all outputs")
+    artifacts = parser.parse_args(arguments).artifacts
     costs = {(cost.variant, cost.image_size): cost for cost in read_costs()}
     for report in sorted(artifacts.glob("*/report.json")):
         cost = measure(artifacts, report.parent.name)
@@ -145,4 +149,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(guarded("stage_costs", lambda: main(sys.argv[1:])))

@@ -238,7 +238,7 @@ def validate(
     checklist.begin("the JAX model's outputs in float64")
     needs = {head: checks.read_needs(folder) for head, folder in subject.folders.items()}
     network = open_network(subject.model, subject.home)
-    is_early = bool(network.frozen) or gradients.fits_memory(subject.checkpoint)
+    is_early = bool(network.frozen) or gradients.fits_memory(subject.checkpoint, subject.model.image_size)
     training: AbstractContextManager[gradients.Wait | None] = (
         nullcontext()
         if network.frozen
@@ -403,7 +403,12 @@ def main(arguments: Sequence[str]) -> str:
     return member.name
 
 
+def _main_with_programs(arguments: Sequence[str]) -> str:
+    """Runs main() in a process that has just begun: TensorFlow reads its settings once."""
+    with shared_programs(_parse(arguments).report.with_name("programs")):
+        return main(arguments)
+
+
 if __name__ == "__main__":
     prepare_environment("validate", VALIDATE)
-    with shared_programs():
-        raise SystemExit(command("validate", main))
+    raise SystemExit(command("validate", _main_with_programs))

@@ -4,7 +4,9 @@ The names of functions that JAX traces are part of the bytes of published module
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import jax
 from flax import linen as nn
@@ -12,6 +14,17 @@ from flax import linen as nn
 from pipeline.model.parameters import release_memory
 
 BLOCKS = "blocks"  # the Flax collection of the inputs and outputs of blocks, which the proof compares
+_rows: ContextVar[int | None] = ContextVar("rows", default=None)
+
+
+@contextmanager
+def keeping_rows(rows: int) -> Iterator[None]:
+    """Keeps the inputs and outputs of blocks for the first `rows` images alone: in float64 those of all take 1 GB."""
+    token = _rows.set(rows)
+    try:
+        yield
+    finally:
+        _rows.reset(token)
 
 
 @functools.cache
@@ -32,5 +45,6 @@ def call_shared(parent: nn.Module, module: nn.Module, name: str, x: jax.Array) -
     # Outside of a trace each call waits for its result: queued calls would need all their weights at once.
     y = jax.block_until_ready(_apply(module)({"params": weights}, x, rngs=rngs))
     release_memory(jax.tree.leaves(weights))
-    parent.sow(BLOCKS, name, (x, y))  # kept only for callers with mutable=[BLOCKS]
+    if parent.is_mutable_collection(BLOCKS):  # for callers with mutable=[BLOCKS]
+        parent.sow(BLOCKS, name, (x[: _rows.get()], y[: _rows.get()]))
     return y

@@ -14,7 +14,7 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
 from pipeline.model.architecture import Shape
-from pipeline.model.blocks import BLOCKS
+from pipeline.model.blocks import BLOCKS, keeping_rows
 from pipeline.model.network import Network, Values, Weights
 from pipeline.model.parameters import nest_parameters
 
@@ -66,9 +66,12 @@ class FlaxNetwork(Network):
         tokens: jax.Array = module.apply({"params": nest_parameters(weights)}, images)
         return tokens
 
-    def trace(self, weights: Weights, images: Values) -> tuple[jax.Array, dict[str, tuple[jax.Array, jax.Array]]]:
+    def trace(
+        self, weights: Weights, images: Values, rows: int
+    ) -> tuple[jax.Array, dict[str, tuple[jax.Array, jax.Array]]]:
         module = self.module(None)
-        features, state = module.apply({"params": nest_parameters(weights)}, images, mutable=[BLOCKS])
+        with keeping_rows(rows):
+            features, state = module.apply({"params": nest_parameters(weights)}, images, mutable=[BLOCKS])
         return features, {path: ends for path, (ends,) in flatten_dict(state[BLOCKS], sep="/").items()}
 
     def expected_shapes(self, image_size: int | None = None) -> dict[str, Shape]:

@@ -102,8 +102,7 @@ def compute_exact(
     def compute(weights: Mapping[str, np.ndarray], images: np.ndarray) -> tuple[Any, Any, Any]:
         # All in one function, so that small models are compiled once.
         if has_blocks:
-            features, ends = network.trace(weights, images)
-            blocks = {path: (x[:tokens_of], y[:tokens_of]) for path, (x, y) in ends.items()}
+            features, blocks = network.trace(weights, images, tokens_of)
             return features, network.tokens(weights, images[:tokens_of]) if network.has_tokens else None, blocks
         if not network.has_tokens:
             return network.features(weights, images), None, {}

@@ -115,11 +115,17 @@ class Network(ABC):
         """Returns what the module of a head returns: logits or features; see features()."""
         return (self.logits if head is Head.CLASSIFICATION else self.features)(weights, images, key)
 
-    def trace(self, weights: Weights, images: Values) -> tuple[jax.Array, dict[str, tuple[jax.Array, jax.Array]]]:
+    def trace(
+        self, weights: Weights, images: Values, rows: int
+    ) -> tuple[jax.Array, dict[str, tuple[jax.Array, jax.Array]]]:
         """Returns the features, and the input and the output of each block by its path; {} where there are no blocks.
 
         The blocks are in order. pipeline.proof.blocks recognises a block in a module as a function whose weights share
         that path.
+
+        Args:
+            weights, images: see features().
+            rows: the number of images whose blocks are returned: the first ones.
         """
         return self.features(weights, images), {}
 

@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,7 +48,7 @@ Tensor = Any  # of TensorFlow; None in place of a missing gradient
 _MODULE = "pipeline.proof.gradients"
 _SHARED = "pipeline.model.flax_network"  # what takes long to import beside TensorFlow; it starts no threads
 LARGE = 500_000_000  # bytes of a checkpoint; one head of L/16, 1.2 GB, takes 5.3 GB here
-# Bytes for each of a checkpoint: with L/16, both processes here and validate itself take 16 GB together.
+# Bytes for each of a checkpoint: with L/16 at 224 pixels, both processes here and validate itself take 16 GB together.
 _ALL_AT_ONCE = 14
 
 
@@ -202,14 +203,17 @@ def check_training(network: "Network", head: Head, path: Path, folder: Path) -> 
     return TrainingChecks(compared, step, {"fine_tuning": time.monotonic() - started})
 
 
-def fits_memory(path: Path) -> bool:
+def fits_memory(path: Path, image_size: int) -> bool:
     """Whether the gradients of a checkpoint can be compared at once, both heads together, while validate does the rest.
 
     Those of a LARGE one only if much memory is free, and no `make -j` runs other stages that will need it.
     """
-    bytes_ = path.stat().st_size
-    is_alone = "--jobserver" not in os.environ.get("MAKEFLAGS", "")
-    return bytes_ <= LARGE or (is_alone and available_memory() >= _ALL_AT_ONCE * bytes_)
+    size = path.stat().st_size if path.is_file() else 0
+    if size <= LARGE:
+        return True
+    flags = os.environ.get("MAKEFLAGS", "").split()  # -j without a number has no job server
+    is_alone = not any(flag.startswith("--jobserver") or re.fullmatch(r"-?[a-zA-Z]*j\d*", flag) for flag in flags)
+    return is_alone and available_memory() >= _ALL_AT_ONCE * size * max(1, image_size / 224) ** 2
 
 
 Done = Callable[[Head, TrainingChecks], None]
@@ -261,7 +265,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--one-by-one", action="store_true", help="do not compare them at the same time")
     args, started = parser.parse_args(arguments), time.monotonic()
 
-    def run(module: str) -> None:
+    def run(module: str, started: float) -> None:
         name, _, folder = module.partition("=")
         with redirect_stdout(sys.stderr):  # a network of one's own may print; standard output has the results alone
             start_tensorflow()
@@ -275,14 +279,14 @@ def main(arguments: Sequence[str]) -> None:
     import_module(_SHARED)
     if args.one_by_one:
         for module in args.modules:  # whose memory the system gets back before the next one
-            with start_copy(_MODULE, partial(run, module)):
+            with start_copy(_MODULE, partial(run, module, time.monotonic())):
                 pass
         return
     first, *others = args.modules
     with ExitStack() as copies:
         for module in others:
-            copies.enter_context(start_copy(_MODULE, partial(run, module)))
-        run(first)
+            copies.enter_context(start_copy(_MODULE, partial(run, module, started)))
+        run(first, started)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 import sys
 import tempfile
 import textwrap
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.fault import Fault
+from pipeline.base.siblings import claiming
 
 # What TensorFlow's Python raises for damaged or crafted files; each was seen, or is what its lookups and casts raise.
 _DAMAGED = (
@@ -51,20 +53,30 @@ def start_tensorflow() -> None:
 
 
 @contextmanager
-def shared_programs() -> Iterator[None]:
+def shared_programs(beside: Path) -> Iterator[None]:
     """Lets this process and the jobs that it starts in the block compile each program for the CPU once.
 
     A module is compiled for each batch size, and again in a session, in the C API and for the forward pass of its
     gradients, always to the same program. XLA keeps it in a temporary folder, by its digest. To be entered before
     TensorFlow starts, which reads its settings once.
+
+    Args:
+        beside: the folder's siblings are called so; what a killed process left is removed first.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with claiming(beside, "part") as folder:
+        folder.mkdir(parents=True)
+        # Quoted, as XLA's parser takes it: the path may have spaces.
+        quoted = str(folder.absolute()).replace("\\", "\\\\").replace("'", "\\'")
         os.environ["TF_XLA_FLAGS"] = (
-            f"--tf_xla_persistent_cache_directory={folder} --tf_xla_persistent_cache_device_types=XLA_CPU_JIT"
+            f"--tf_xla_persistent_cache_directory='{quoted}' --tf_xla_persistent_cache_device_types=CPU"
         )
-        # XLA takes settings of the code generator for features that this processor lacks, and calls that an error.
+        # XLA takes settings of the code generator for features that this processor lacks, and calls that an error
+        # each time it reads a program. What TensorFlow's Python raises is not meant.
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-        yield
+        try:
+            yield
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

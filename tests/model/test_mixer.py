@@ -166,10 +166,12 @@ def test_the_blocks_are_one_function_and_are_traced_in_order() -> None:
     text = jax.jit(network.logits).lower(arrays, images).as_text()
     assert text.count("call @apply") == 4
     assert text.count("func.func private @apply") == 1
-    _, blocks = network.trace(arrays, images)
+    features, blocks = network.trace(arrays, np.concatenate([images, images]), 1)
+    assert len(features) == 2
     assert list(blocks) == [f"MixerBlock_{layer}" for layer in range(4)]
     for (_, output), (following, _) in zip(list(blocks.values())[:-1], list(blocks.values())[1:], strict=True):
         np.testing.assert_array_equal(output, following)
+        assert len(output) == 1
 
 
 def test_cards_are_told_what_it_is() -> None:

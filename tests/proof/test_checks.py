@@ -411,13 +411,23 @@ def test_gradients_of_large_checkpoints_are_compared_at_once_where_memory_is_fre
     checkpoint.write_bytes(b"0" * 100)
     monkeypatch.delenv("MAKEFLAGS", raising=False)
     monkeypatch.setattr(gradients, "available_memory", lambda: 1399)
-    assert gradients.fits_memory(checkpoint)
+    assert gradients.fits_memory(checkpoint, 224)
+    assert gradients.fits_memory(tmp_path / "missing.npz", 224)  # validate says so
     monkeypatch.setattr(gradients, "LARGE", 99)
-    assert not gradients.fits_memory(checkpoint)
+    assert not gradients.fits_memory(checkpoint, 224)
     monkeypatch.setattr(gradients, "available_memory", lambda: 1400)
-    assert gradients.fits_memory(checkpoint)
-    monkeypatch.setenv("MAKEFLAGS", " -j2 --jobserver-auth=3,4")
-    assert not gradients.fits_memory(checkpoint)
+    assert gradients.fits_memory(checkpoint, 224)
+    assert gradients.fits_memory(checkpoint, 32)
+    assert not gradients.fits_memory(checkpoint, 225)
+    for flags, is_alone in (
+        ("", True),
+        ("rR --warn-undefined-variables", True),
+        (" -j2 --jobserver-auth=3,4", False),
+        ("rR -j --warn-undefined-variables", False),
+        ("kj", False),
+    ):
+        monkeypatch.setenv("MAKEFLAGS", flags)
+        assert gradients.fits_memory(checkpoint, 224) == is_alone, flags
 
 
 # Image files and classes ----------------------------------------------------------------------------------------------
