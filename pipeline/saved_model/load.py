@@ -66,9 +66,9 @@ def shared_programs(beside: Path) -> Iterator[None]:
     with claiming(beside, "part") as folder:
         folder.mkdir(parents=True)
         # Quoted, as XLA's parser takes it: the path may have spaces.
-        quoted = str(folder.absolute()).replace("\\", "\\\\").replace("'", "\\'")
+        quoted = str(folder.absolute()).replace("\\", "\\\\").replace('"', '\\"')
         os.environ["TF_XLA_FLAGS"] = (
-            f"--tf_xla_persistent_cache_directory='{quoted}' --tf_xla_persistent_cache_device_types=CPU"
+            f'--tf_xla_persistent_cache_directory="{quoted}" --tf_xla_persistent_cache_device_types=CPU'
         )
         # XLA takes settings of the code generator for features that this processor lacks, and calls that an error
         # each time it reads a program. What TensorFlow's Python raises is not meant.

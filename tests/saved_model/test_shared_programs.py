@@ -27,7 +27,7 @@ def keep_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_a_second_process_reads_what_the_first_compiled(tmp_path: Path) -> None:
-    beside = tmp_path / "it's a folder" / "programs"
+    beside = tmp_path / 'a folder of "quotes"' / "programs"
     beside.parent.mkdir()
     with shared_programs(beside):
         (folder,) = beside.parent.iterdir()
