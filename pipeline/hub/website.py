@@ -15,7 +15,7 @@ from urllib.parse import quote
 import jinja2
 import markupsafe
 
-from pipeline.base.files import sha256_of, write_memory, write_text
+from pipeline.base.files import content_digest, sha256_of, write_memory, write_text
 from pipeline.base.json_files import recall_json
 from pipeline.base.shard_names import EXPORTED
 from pipeline.base.stage_code import ROOT
@@ -128,9 +128,12 @@ def _read_manifest(hub: Path) -> dict[str, str]:
     return {path: digest for path, digest in manifest.items() if type(digest) is str and is_page(path)}
 
 
-def _write_manifest(hub: Path, digests: dict[str, str]) -> None:
+def _write_manifest(hub: Path, digests: dict[str, str]) -> str:
+    """Writes the digests of the pages; returns that of the file."""
     lines = (f'"{path}": "{digests[path]}"' for path in sorted(digests))  # _PAGE has no character to escape
-    write_memory(hub / MANIFEST, "{\n" + ",\n".join(lines) + "\n}\n")
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    write_memory(hub / MANIFEST, text)
+    return content_digest(text.encode())
 
 
 @dataclass(frozen=True)
@@ -229,9 +232,10 @@ def build_hub(hub: Path, memory: SiteMemory | None = None) -> int:
     code = renderer_digest()
     memory = memory or recall_memory(hub, code)
     parts = read_parts(hub, memory.parts)
-    is_of_pages = memory.manifest == _digest_file(hub / MANIFEST)  # else others have written pages since
+    manifest = _digest_file(hub / MANIFEST)
+    is_of_pages = memory.manifest == manifest  # else others have written pages since
     changed, known = _bring_up(hub, parts.overview, None, code, memory if is_of_pages else SiteMemory())
-    known = replace(known, manifest=_digest_file(hub / MANIFEST), parts=parts.listed)
+    known = replace(known, manifest=known.manifest or manifest, parts=parts.listed)
     if known != memory:
         write_site_memory(hub, code, known)
     return changed
@@ -274,7 +278,11 @@ class _Comparison:
 def _bring_up(
     folder: Path, overview: Overview, url: str | None, renderer: str, memory: SiteMemory
 ) -> tuple[int, SiteMemory]:
-    """Writes the pages that have changed; returns how many, and what to remember beside the parts of the index."""
+    """Writes the pages that have changed; returns how many, and what to remember beside the parts of the index.
+
+    The digest of the manifest is that of what was written; empty where it is as it was. Nothing is read back: a
+    process that does not hold the hub's lock may have written there since.
+    """
     around, before = _look_around(folder, overview, url), _read_manifest(folder)
     hub = read_site(folder, overview, around.url)
     root = str(folder)
@@ -291,7 +299,7 @@ def _bring_up(
     remove_unshared(folder, shared)
     _remove_stale(folder, before.keys() - pages.now.keys())
     if pages.changed or pages.now != before:
-        _write_manifest(folder, pages.now)
+        known = replace(known, manifest=_write_manifest(folder, pages.now))
     return len(pages.changed), known
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.fault import Fault
+from pipeline.base.files import write_memory
 from pipeline.hub import website
 from pipeline.hub.folder import locked, read_index
 from pipeline.hub.parts import read_parts, write_parts
@@ -162,3 +163,20 @@ def test_what_a_killed_process_left_is_looked_for_after_a_kill_alone(tmp_path: P
     with locked(tmp_path):
         pass  # without a look at what was left
     assert (tmp_path / ".lock").read_text() == ""
+
+
+def test_pages_that_others_write_during_a_build_are_compared(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By processes that do not hold the lock, such as those of an older version of this program."""
+    settle(hub)
+    (hub / "index.html").unlink()
+
+    def write_and_lose(path: Path, text: str) -> None:
+        write_memory(path, text)
+        if path == hub / website.MANIFEST:
+            path.write_text(text.replace('"site/compare.html": "', '"site/compare.html": "0'))
+
+    monkeypatch.setattr(website, "write_memory", write_and_lose)
+    assert website.build_hub(hub) == 1
+    monkeypatch.undo()
+    assert website.build_hub(hub) == 1  # the page of the changed digest
+    assert website.build_hub(hub) == 0
