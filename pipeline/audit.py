@@ -232,7 +232,7 @@ def _check_whole(hub: Hub, is_damaged: bool) -> Iterator[Finding]:
         Check.DEAD: integrity.dead_files(folder),
         Check.PICTURES: integrity.unsafe_pictures(folder),
         Check.GUIDES: find_guide_problems(folder, overview),
-        Check.SITEMAP: () if is_damaged else find_sitemap_problems(folder, _public_url(folder)),
+        Check.SITEMAP: () if is_damaged else find_sitemap_problems(folder, _public_url(folder), overview),
     }
     for check, texts in checks.items():
         yield from ((check, "", text) for text in texts)

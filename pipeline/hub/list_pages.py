@@ -187,14 +187,8 @@ class Lists:
             facts = {"url": self.url, "releases": self.releases, "names": self.names}
             inputs = repr((self.releases, sorted({self.names[entry.publisher] for entry in self.releases})))
             yield Page(FEED, "feed.xml.jinja", inputs, lambda: facts)
-        yield from sitemap.list_pages(self.url, self._paths())
-
-    def _paths(self) -> Iterator[str]:
-        """Yields the paths of the pages that search engines should know, but for the start page."""
-        publishers = (f"{publisher}/{publisher}" for publisher in self.overview.publishers)
-        for name in (*self.overview.modules, *self.overview.collections, *publishers):
-            yield f"{name}.html"
-        yield from guides.find_guides().pages.values()
+        paths = (*sitemap.list_paths(self.overview), *guides.find_guides().pages.values())
+        yield from sitemap.list_pages(self.url, paths)
 
     def publisher_pages(self, publisher: str) -> tuple[ModelList, list[Page]]:
         """Returns the first page of a publisher's list, and the further ones to render."""

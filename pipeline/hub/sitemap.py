@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from urllib.parse import quote
 
+from pipeline.hub.overview import Overview
 from pipeline.hub.site_page import Page
 
 SITEMAP = "sitemap.xml"
@@ -15,6 +16,13 @@ MOST_ADDRESSES = 50_000
 MOST_BYTES = 50_000_000  # the protocol allows 52,428,800
 _LINE = "<url><loc></loc></url>\n"
 _BESIDE = 200  # bytes, more than those of the first and the last lines
+
+
+def list_paths(overview: Overview) -> Iterator[str]:
+    """Yields the paths of the pages of modules, collections and publishers, which search engines should know."""
+    publishers = (f"{publisher}/{publisher}" for publisher in overview.publishers)
+    for name in (*overview.modules, *overview.collections, *publishers):
+        yield f"{name}.html"
 
 
 def list_pages(url: str, paths: Iterable[str]) -> Iterator[Page]:

@@ -1,5 +1,6 @@
 """sitemap.xml: in one file while it may be, else in parts that it lists."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from pipeline.hub import sitemap, website
 from pipeline.hub.folder import read_index
+from pipeline.hub.overview import Overview
 from pipeline.hub.sitemap_checks import find_sitemap_problems
 
 URL = "https://a.example/hub"
@@ -56,7 +58,7 @@ def test_a_file_that_is_full_is_no_reason_for_a_second_one(monkeypatch: pytest.M
 
 
 def problems(hub: Path) -> list[str]:
-    return [problem.replace(f"{hub}/", "") for problem in find_sitemap_problems(hub, URL)]
+    return [problem.replace(f"{hub}/", "") for problem in find_sitemap_problems(hub, URL, Overview.of(read_index(hub)))]
 
 
 def test_check_hub_finds_what_is_wrong_with_a_sitemap(hub: Path) -> None:
@@ -89,3 +91,32 @@ def test_check_hub_reads_the_parts_of_a_sitemap(hub: Path, monkeypatch: pytest.M
     assert found == ["sitemap.xml", f"site/sitemaps/{part.name}"]
     monkeypatch.setattr("pipeline.hub.sitemap_checks.MOST_ADDRESSES", 9)
     assert any("2.xml: 10 addresses, a sitemap may have 9" in problem for problem in problems(hub))
+
+
+def test_check_hub_finds_pages_that_a_sitemap_lacks(hub: Path) -> None:
+    website.build(hub, read_index(hub), URL)
+    path = hub / "sitemap.xml"
+    text, again = path.read_text(), f"run python -m pipeline.site {hub}"
+    for place in ("vit-publisher/vit_demo_fe/2", "vit-publisher/collections/demo/1", "vit-publisher/vit-publisher"):
+        path.write_text(text.replace(f"<url><loc>{URL}/{place}.html</loc></url>\n", ""))
+        assert problems(hub) == [f"sitemap.xml: it lacks 1 page of the hub ({place}.html); {again}"]
+    path.write_text(re.sub(r"<url>.*\n", "", text))
+    (problem,) = problems(hub)
+    assert problem.startswith(
+        "sitemap.xml: it lacks 11 pages of the hub (index.html, sayakpaul/vit_s16_classification/1"
+    )
+    assert problem.endswith(f" and 8 more); {again}")
+    guide = f"<url><loc>{URL}/site/docs/hub.html</loc></url>\n"
+    path.write_text(text.replace(guide, ""))  # as of a version of this program without that page
+    assert guide in text
+    assert problems(hub) == []
+
+
+def test_check_hub_finds_that_there_is_no_sitemap(hub: Path) -> None:
+    website.build(hub, read_index(hub), URL)
+    (hub / "sitemap.xml").unlink()
+    text = f"missing, so search engines do not find the pages; run python -m pipeline.site {hub}"
+    assert problems(hub) == [f"sitemap.xml: {text}"]
+    assert list(find_sitemap_problems(hub, None, Overview.of(read_index(hub)))) == []  # no address, no sitemap
+    website.build(hub, read_index(hub), URL)
+    assert problems(hub) == []
