@@ -12,6 +12,7 @@ STAGES = tuple(stage.removeprefix("member_") for stage in stamps.STAGES)
 ALL = ("publish-all", "COLLECTION=tiny")
 # convert and the stages after it; the collection's page apart.
 AFTER_CONVERT = {"convert", "validate", "formats", "card", "package", "publish"}
+BOOKKEEPING = (".lock", ".clean", "digests.json")
 COLLECTION_PAGE = {("collection", "tiny"), ("publish", "tiny")}
 
 
@@ -48,5 +49,5 @@ def snapshot(tree: Path) -> dict[Path, int]:
     return {
         path: path.stat().st_mtime_ns
         for path in (tree / "artifacts").rglob("*")
-        if path.is_file() and path.name not in (".lock", "digests.json") and ".runs" not in path.parts  # bookkeeping
+        if path.is_file() and path.name not in BOOKKEEPING and ".runs" not in path.parts
     }

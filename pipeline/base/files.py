@@ -233,7 +233,7 @@ def _filling(path: Path, place: Callable[[Path, Path], object]) -> Iterator[Bina
 
 
 @contextmanager
-def locked(path: Path, waiting: str = "") -> Iterator[None]:
+def locked(path: Path, waiting: str = "") -> Iterator[bool]:
     """Holds an exclusive lock (flock(2)) while the block runs; other processes that ask for it wait.
 
     The operating system releases the lock when the process ends, also when it is killed. Another user's lock file
@@ -243,19 +243,23 @@ def locked(path: Path, waiting: str = "") -> Iterator[None]:
         path: a folder that exists, or a file, which is created together with its folder.
         waiting: a message for stderr when another process holds the lock; empty for none.
 
+    Yields:
+        Whether the lock is held; False where the file system has none.
+
     Raises:
         OSError: when there is no such file and it cannot be created.
     """
-    descriptor = _open_lock(path)
+    descriptor, is_held = _open_lock(path), True
     try:
         try:
             _lock(descriptor, waiting)
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
+            is_held = False
             text = f"this file system has no locks ({error.strerror}); run one command at a time that writes there"
             print(f"{path.parent}: {text}", file=sys.stderr, flush=True)
-        yield
+        yield is_held
     finally:
         os.close(descriptor)  # releases the lock
 

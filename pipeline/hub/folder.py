@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pipeline.base import files
 from pipeline.base.fault import Fault
-from pipeline.base.files import expand_home, has_text, write_text
+from pipeline.base.files import expand_home, has_text, sync, write_text
 from pipeline.base.json_files import load_content
 from pipeline.base.siblings import is_sibling, sweep_tree
 from pipeline.hub import shards
@@ -19,7 +19,7 @@ from pipeline.hub.shards import EXPORT, EXPORTED, REPAIR, ROOT, Document, Root
 # TensorFlow Hub had some thousand modules. An entry takes 1 kB, and 10 kB in memory.
 MOST_LISTED = 100_000  # entries of a whole index
 LARGEST_INDEX = 256 << 20  # bytes of all shards together
-_LOCK, _CLEAN = ".lock", "nothing is unfinished\n"
+_LOCK, _CLEAN = ".lock", ".clean"  # the second one is there while nothing is unfinished
 _OTHER = "or name another folder with HUB= (the default is hub in ARTIFACTS)"
 
 
@@ -39,7 +39,7 @@ def hub_folder(hub: str) -> Path:
 
 @dataclass
 class Lock:
-    """The lock of a hub, whose file says whether the last holder left nothing unfinished.
+    """The lock of a hub.
 
     Attributes:
         hub: its folder.
@@ -75,31 +75,39 @@ def locked(hub: Path) -> Iterator[Lock]:
     umask = os.umask(0o022)
     os.umask(umask & ~0o055)
     try:
-        with files.locked(hub / _LOCK):
+        with files.locked(hub / _LOCK) as is_alone:
             if not os.access(hub, os.W_OK):
                 raise Fault(f"HUB={hub}: this user may not write there; make it writable, or name another folder")
-            with _marking(Lock(hub)) as lock:
+            with _marking(Lock(hub), is_alone) as lock:
                 yield lock
     finally:
         os.umask(umask)
 
 
 @contextmanager
-def _marking(lock: Lock) -> Iterator[Lock]:
-    """Removes the mark of a clean hub while the block runs, so that it is missing after a kill."""
-    path = lock.hub / _LOCK
-    lock.is_clean = has_text(path, _CLEAN)
-    _mark(path, "")
+def _marking(lock: Lock, is_alone: bool) -> Iterator[Lock]:
+    """Removes the mark of a clean hub while the block runs, so that it is missing after a kill.
+
+    It is a file of its own: whoever may write in the hub may remove it, also where the lock file is another user's.
+    Where others may write meanwhile, since there are no locks, no mark is believed or made.
+    """
+    path, text = lock.hub / _CLEAN, _mark_of(lock.hub)
+    lock.is_clean = is_alone and has_text(path, text)
+    if os.path.lexists(path):
+        path.unlink()
+        sync(lock.hub)  # a crash of the machine must not bring it back after later writes
     try:
         yield lock
-    finally:  # also after an exception, which leaves nothing unfinished
-        if lock.is_clean:
-            _mark(path, _CLEAN)
+    finally:  # also after an exception: whoever fills a sibling removes it then
+        if lock.is_clean and is_alone:
+            with suppress(OSError):  # as of a full disk; without a mark the next publisher looks into every folder
+                write_text(path, text)
 
 
-def _mark(path: Path, text: str) -> None:
-    with suppress(PermissionError):  # of another user's lock file, which stays empty
-        path.write_text(text, encoding="utf-8")
+def _mark_of(hub: Path) -> str:
+    """Returns what the mark of a hub says: of which folder it is, since a copy may have files that were unfinished."""
+    status = hub.stat()
+    return f"{status.st_dev} {status.st_ino}\n"
 
 
 def has_index(hub: Path) -> bool:

@@ -175,8 +175,8 @@ class Folder:
 
 
 def _is_released(name: str) -> bool:
-    """Whether a file belongs to the hub: neither being written, nor the lock of those who publish into it."""
-    return name != ".lock" and not siblings.is_sibling(name)
+    """Whether a file belongs to the hub: neither being written, nor the lock or mark of those who publish into it."""
+    return name not in (".lock", ".clean") and not siblings.is_sibling(name)
 
 
 def _allow_all(descriptor: int) -> None:

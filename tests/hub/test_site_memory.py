@@ -1,7 +1,11 @@
 """What the website remembers: publications and edits touch what they change, and whatever is doubtful is compared."""
 
+import errno
+import fcntl
 import json
 import os
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,7 +26,7 @@ DEMO = "vit-publisher/vit_demo_fe/2"
 
 def times(hub: Path) -> dict[str, int]:
     """Returns when each file of a hub was written, but for the memory."""
-    paths = (path for path in hub.rglob("*") if path.is_file() and path.name not in (".lock", "memory.json"))
+    paths = (path for path in hub.rglob("*") if path.is_file() and path.name not in (".lock", ".clean", "memory.json"))
     return {path.relative_to(hub).as_posix(): path.stat().st_mtime_ns for path in paths}
 
 
@@ -149,20 +153,73 @@ def test_a_hub_without_shards_gets_all_of_them(hub: Path) -> None:
     assert {path.name: path.read_bytes() for path in (hub / "index").iterdir()} == before
 
 
+def leave(hub: Path) -> Path:
+    """Writes what a process that was killed in the hub would leave in a folder of it."""
+    (hub / "tester").mkdir(exist_ok=True)
+    left = hub / f"tester/.a.{os.uname().nodename}.4194305.part"  # no process has this number
+    left.write_text("half")
+    return left
+
+
+def make_clean(hub: Path) -> None:
+    with locked(hub) as lock:
+        lock.sweep()
+    assert (hub / ".clean").is_file()
+
+
 def test_what_a_killed_process_left_is_looked_for_after_a_kill_alone(tmp_path: Path) -> None:
-    left = tmp_path / f".a.{os.uname().nodename}.4194305.part"  # no process has this number
-    for content, count in (("", 1), ("nothing is unfinished\n", 0), ("other", 1)):
-        left.write_text("half")
-        (tmp_path / ".lock").write_text(content)
-        with locked(tmp_path) as lock:
-            assert (tmp_path / ".lock").read_text() == ""  # as a kill would leave it
-            assert lock.sweep() == count
-            assert left.exists() == (not count)
-        assert (tmp_path / ".lock").read_text() == "nothing is unfinished\n"
-    (tmp_path / ".lock").write_text("")
+    make_clean(tmp_path)
+    left = leave(tmp_path)
+    with locked(tmp_path) as lock:
+        assert not (tmp_path / ".clean").exists()  # as a kill would leave it
+        assert (lock.sweep(), left.exists()) == (0, True)
+    assert (tmp_path / ".clean").is_file()
+    (tmp_path / ".clean").unlink()
     with locked(tmp_path):
         pass  # without a look at what was left
-    assert (tmp_path / ".lock").read_text() == ""
+    assert not (tmp_path / ".clean").exists()
+    with locked(tmp_path) as lock:
+        assert (lock.sweep(), left.exists()) == (1, False)
+    assert (tmp_path / ".clean").is_file()
+
+
+def test_the_kill_of_a_user_who_may_not_write_the_lock_file_is_seen(tmp_path: Path) -> None:
+    make_clean(tmp_path)
+    (tmp_path / ".lock").chmod(0o444)  # as another user's
+    child = os.fork()
+    if not child:
+        with locked(tmp_path):
+            leave(tmp_path)
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    with locked(tmp_path) as lock:
+        assert lock.sweep() == 1
+
+
+def test_the_mark_of_a_clean_hub_does_not_count_in_a_copy(tmp_path: Path) -> None:
+    """A copy may have files that somebody was writing, and the mark of the moment before."""
+    make_clean(tmp_path / "hub")
+    shutil.copytree(tmp_path / "hub", tmp_path / "copy")
+    left = leave(tmp_path / "copy")
+    with locked(tmp_path / "copy") as lock:
+        assert (lock.sweep(), left.exists()) == (1, False)
+
+
+def test_no_mark_counts_where_there_are_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_clean(tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for _ in range(2):
+        left = leave(tmp_path)
+        with locked(tmp_path) as lock:
+            assert (lock.sweep(), left.exists()) == (1, False)
+        assert not (tmp_path / ".clean").exists()
+    assert "this file system has no locks" in capsys.readouterr().err
 
 
 def test_pages_that_others_write_during_a_build_are_compared(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def test_a_released_hub_is_the_hub(released_hub: Path, target: Target, tmp_path:
     for path in paths:
         assert b"".join(target.chunks(path)) == (released_hub / path).read_bytes(), path
     files = {path.relative_to(released_hub).as_posix() for path in released_hub.rglob("*") if path.is_file()}
-    assert files - paths <= {".lock", "hub.yaml", "site/pages.json", "site/memory.json"}
+    assert files - paths <= {".lock", ".clean", "hub.yaml", "site/pages.json", "site/memory.json"}
 
 
 def test_a_later_publisher_sees_the_earlier_one(released_hub: Path, target: Target, tmp_path: Path) -> None:
