@@ -3,14 +3,14 @@
     python -m pipeline.audit HUB [--artifacts FOLDER]
 
 reads all of it, one module at a time, and changes nothing. It fails with a list of problems: files that are missing or
-damaged, a tarball or weights that two modules share, files that only their owner may read, tarballs or pages that break
-a rule, pages with another handle, an asset-path to another module, tags that the SavedModel contradicts, dead links, a
-sitemap that leads nowhere, counts that differ from their list, SVG files that a browser may run, figures that are
-quoted for weights which are not verified, and figures that differ from FOLDER/<member>/report.json. A report of other
-bytes than the published ones is not used; the last line names the reports that were used, and the modules without one.
-Where index.json is damaged, it says so and checks the rest. Of the further formats it checks that index.json names
-their files, that a tarball keeps the rules, and that LiteRT and ONNX files say that they were made from the module
-beside them.
+damaged, an index that changes meanwhile, a tarball or weights that two modules share, files that only their owner may
+read, tarballs or pages that break a rule, pages with another handle, an asset-path to another module, tags that the
+SavedModel contradicts, dead links, a sitemap that leads nowhere or lacks a page, counts that differ from their list,
+SVG files that a browser may run, figures that are quoted for weights which are not verified, and figures that differ
+from FOLDER/<member>/report.json. A report of other bytes than the published ones is not used; the last line names the
+reports that were used, and the modules without one. Where index.json is damaged, it says so and checks the rest. Of the
+further formats it checks that index.json names their files, that a tarball keeps the rules, and that LiteRT and ONNX
+files say that they were made from the module beside them.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from pipeline.hub.index import Index
 from pipeline.hub.listed import ListedModule
 from pipeline.hub.notices import notice_problems
 from pipeline.hub.overview import Overview
-from pipeline.hub.scan import Scan, iterate_modules, scan_hub
+from pipeline.hub.scan import Scan, find_changes, iterate_modules, scan_hub
 from pipeline.hub.sitemap_checks import find_sitemap_problems
 from pipeline.hub.stored import outdated_copies
 from pipeline.runtimes.published_files import find_format_problems
@@ -122,6 +122,11 @@ class Hub:
         return set()
 
     @cached_property
+    def changed(self) -> dict[Path, None]:
+        """The files of the index that changed since it was read, in the order in which that was seen."""
+        return {}
+
+    @cached_property
     def weights(self) -> dict[str, integrity.Weights]:
         """The weights in the tarballs by handle, of the modules that were checked so far."""
         return {}
@@ -156,7 +161,8 @@ def audit(folder: Path, scan: Scan, artifacts: Path | None) -> Findings:
     """
     hub = Hub(folder, scan.overview, artifacts)
     is_damaged = bool(scan.faults)
-    found = [*_check_index(hub, scan.faults), *_check_modules(hub, is_damaged), *_check_whole(hub, is_damaged)]
+    found = [*_check_index(hub, scan.faults), *_check_modules(hub, scan), *_check_whole(hub, is_damaged)]
+    found += _check_changes(hub, scan)
     found.sort(key=lambda finding: finding[:2])
     return Findings(tuple(text for _, _, text in found), dict(sorted(hub.reports.items())))
 
@@ -171,15 +177,26 @@ def _check_index(hub: Hub, faults: Sequence[Fault]) -> Iterator[Finding]:
         yield from ((Check.EXPORT, "", text) for text in texts)
 
 
-def _check_modules(hub: Hub, is_damaged: bool) -> Iterator[Finding]:
+def _check_changes(hub: Hub, scan: Scan) -> Iterator[Finding]:
+    """Says that somebody published while the hub was checked: the list of its modules is out of date."""
+    if changed := {**hub.changed, **dict.fromkeys(find_changes(hub.folder, scan))}:
+        names = list_names([path.relative_to(hub.folder).as_posix() for path in changed], 3)
+        text = "the hub changed while it was checked, so some of it was not; run check-hub again"
+        yield Check.INDEX, "", f"{hub.folder}: {text} ({names})"
+
+
+def _check_modules(hub: Hub, scan: Scan) -> Iterator[Finding]:
     """Checks each module with all of its versions, and each collection but for its page."""
     with Progress("check-hub", len(hub.overview.modules), "modules") as progress:
-        for part in iterate_modules(hub.folder):
+        for part in iterate_modules(scan):
+            if isinstance(part, Path):
+                hub.changed[part] = None
+                continue
             for handle, entry in part.modules.items():
                 own = replace(part, modules={handle: entry})
                 yield from ((check, handle, text) for check, text in _check_version(hub, own, entry))
                 progress.advance(1)
-            unlisted = () if is_damaged else integrity.unlisted_pages_of(hub.folder, part)
+            unlisted = () if scan.faults else integrity.unlisted_pages_of(hub.folder, part)
             yield from ((Check.UNLISTED, *found) for found in unlisted)
             name = next(iter(part.document["aliases"]), "")
             yield from ((Check.ALIASES, name, text) for text in integrity.wrong_aliases(hub.folder, part))

@@ -21,9 +21,11 @@ from pipeline.collection import page
 from pipeline.facts.collection import Module, read_collection
 from pipeline.facts.report import Report, load_report
 from pipeline.hub.entries import ModuleEntry, PublishedFile
+from pipeline.hub.folder import write_index
 from pipeline.hub.index import Index
 from pipeline.hub.overview import Overview
 from pipeline.hub.scan import scan_hub
+from pipeline.hub.shards import shard_of_entry, shard_path
 from pipeline.package import package
 from pipeline.publish import Outputs, publish_collection, publish_member
 from pipeline.saved_model.files import folder_digest
@@ -35,6 +37,7 @@ from tests.reports import QUOTED, REPORT, with_accuracy, with_checks, with_model
 from tests.test_publish import overwrite
 
 DEMO = ROOT / "model_cards/demo"
+CHANGED = "the hub changed while it was checked, so some of it was not; run check-hub again"
 FLOAT = 1  # tensorflow.DataType
 
 
@@ -540,6 +543,30 @@ def test_a_damaged_index_does_not_end_the_audit(folder: Path) -> None:
         assert found[0].startswith(first)
         assert "dead: a link that leads to nothing; remove it" in found
         assert any("vit_demo_fe/2.md:5: asset-path leads to" in problem for problem in found)
+
+
+def test_a_hub_that_changes_while_it_is_checked_is_to_be_checked_again(folder: Path) -> None:
+    hub, name = folder / "hub", "vit-publisher/vit_demo_fe"
+    scan, document = scan_hub(hub), read_document(hub)
+    document["modules"][f"{name}/9"] = document["modules"][f"{name}/2"]  # as publish writes it, after the files
+    for file in ("md", "tar.gz"):
+        shutil.copy(hub / f"{name}/2.{file}", hub / f"{name}/9.{file}")
+    write_index(hub, Index({}, {}, document))
+    assert (
+        audit(hub, scan, folder / "artifacts").problems[0] == f"{hub}: {CHANGED} ({shard_path(shard_of_entry(name))})"
+    )
+
+
+def test_damage_that_comes_while_a_hub_is_checked_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large hub has no index.json, with which its shards would be compared once more."""
+    monkeypatch.setattr("pipeline.hub.folder.EXPORTED", 1)
+    hub, name = folder / "hub", "vit-publisher/vit_demo_fe"
+    shard = shard_path(shard_of_entry(name))
+    (hub / "index.json").unlink()
+    before = audit(hub, scan_hub(hub), None).problems  # a page of the documentation links to index.json
+    scan = scan_hub(hub)
+    (hub / shard).write_text("{")
+    assert audit(hub, scan, None).problems == (f"{hub}: {CHANGED} ({shard})", *before)
 
 
 def test_faults_come_in_the_order_of_the_checks_whatever_shard_has_the_module(folder: Path) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pipeline.base import files
 from pipeline.base.fault import Fault
-from pipeline.base.files import expand_home, has_text, sync, write_text
+from pipeline.base.files import content_digest, expand_home, has_text, sync, write_text
 from pipeline.base.json_files import load_content
 from pipeline.base.siblings import is_sibling, sweep_tree
 from pipeline.hub import shards
@@ -110,6 +110,23 @@ def _mark_of(hub: Path) -> str:
     return f"{status.st_dev} {status.st_ino}\n"
 
 
+@dataclass(frozen=True)
+class Part:
+    """A file of the index as it was read: a shard, or index.json.
+
+    Attributes:
+        path: of the file.
+        document: its content.
+        sha256: the digest of its bytes; empty where there is no file.
+        size: in bytes.
+    """
+
+    path: Path
+    document: Document
+    sha256: str = ""
+    size: int = 0
+
+
 def has_index(hub: Path) -> bool:
     """Whether a folder is a hub: it has an index in shards, or only index.json, as hubs of older versions have."""
     return os.path.lexists(hub / ROOT) or os.path.lexists(hub / EXPORT)
@@ -171,9 +188,9 @@ def look_up_published(hub: Path) -> Published:
     for part in iterate_parts(hub):
         if isinstance(part, Fault):
             raise part
-        path, document = part
+        document = part.document
         for handle in sorted(document["modules"]):
-            check_handle(path, handle)
+            check_handle(part.path, handle)
         orders = ((_order(handle, entry), handle) for handle, entry in document["modules"].items())
         first = min([*([first] if first else []), *orders], default=None)
         count += len({handle.rpartition("/")[0] for handle in document["modules"]})
@@ -306,11 +323,12 @@ def refuse_empty(hub: Path, is_empty: bool) -> None:
 def _read_parts(hub: Path) -> tuple[list[tuple[Path, Document]], list[Fault]]:
     """Returns what iterate_parts() yields: the parts that can be read, and what is wrong with the others."""
     read = list(iterate_parts(hub))
-    return [part for part in read if not isinstance(part, Fault)], [part for part in read if isinstance(part, Fault)]
+    parts = [(part.path, part.document) for part in read if not isinstance(part, Fault)]
+    return parts, [part for part in read if isinstance(part, Fault)]
 
 
-def iterate_parts(hub: Path) -> Iterator[tuple[Path, Document] | Fault]:
-    """Yields the shards that the root lists, each with its path, or index.json where there is no root.
+def iterate_parts(hub: Path) -> Iterator[Part | Fault]:
+    """Yields the shards that the root lists, or index.json where there is no root.
 
     In the place of one that cannot be read it yields what is wrong with it.
 
@@ -319,32 +337,45 @@ def iterate_parts(hub: Path) -> Iterator[tuple[Path, Document] | Fault]:
     """
     root = read_root(hub)
     if root is None:
-        yield hub / EXPORT, _read_export(hub)
+        try:
+            yield read_part(hub / EXPORT)
+        except FileNotFoundError:  # of a new hub
+            yield Part(hub / EXPORT, shards.empty_document())
         return
     size = count = 0
     for path in (hub / shards.shard_path(shard) for shard in root.shards):
         try:
-            content = load_content(path, REPAIR)
-            document = shards.parse_shard(path, content)
+            part = read_part(path)
         except FileNotFoundError:
             yield Fault(f"{path}: missing, but {hub / ROOT} lists it; {REPAIR}")
             continue
         except Fault as fault:
             yield fault
             continue
-        size += len(content)
-        count += shards.count_entries(document)
+        size += part.size
+        count += shards.count_entries(part.document)
         if size > LARGEST_INDEX:
             raise Fault(f"{path.parent}: the shards have more than {LARGEST_INDEX:,} bytes; {REPAIR}")
         if count > MOST_LISTED:
             raise Fault(f"{hub / 'index'}: {count:,} entries, at most {MOST_LISTED:,} can be read; {REPAIR}")
-        yield path, document
+        yield part
+
+
+def read_part(path: Path) -> Part:
+    """Reads a shard, or index.json.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        Fault: when it is damaged.
+    """
+    content = load_content(path, REPAIR)
+    parse = shards.parse_document if path.name == EXPORT else shards.parse_shard
+    return Part(path, parse(path, content), content_digest(content), len(content))
 
 
 def _read_export(hub: Path) -> Document:
     """Reads index.json, which is empty for a new hub."""
     try:
-        content = load_content(hub / EXPORT, REPAIR)
+        return read_part(hub / EXPORT).document
     except FileNotFoundError:
         return shards.empty_document()
-    return shards.parse_document(hub / EXPORT, content)
