@@ -12,7 +12,7 @@ from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
 from pipeline.facts.collection import Module
 from pipeline.hub import integrity
-from pipeline.hub.folder import read_index
+from pipeline.hub.folder import locked, read_index
 from pipeline.hub.index import Index
 from pipeline.hub.withdrawing import deprecate, undeprecate, unyank, yank
 from pipeline.withdraw import change_version, give_alias, main
@@ -163,6 +163,8 @@ def test_an_alias_is_in_the_index_and_on_the_page(hub: Path) -> None:
     ],
 )
 def test_refusals_change_nothing(hub: Path, arguments: list[str], message: str) -> None:
+    with locked(hub) as lock:
+        lock.sweep()  # a copied hub is not known to be clean
     before = {path: path.read_bytes() for path in hub.rglob("*") if path.is_file()}
     with pytest.raises(Fault) as refused:
         main([str(hub) if word == "HUB" else word for word in arguments])
