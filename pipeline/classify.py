@@ -6,13 +6,13 @@
 CLASSIFICATION is the classifier's SavedModel, REPORT the report that validate is to write. The predictions of part K of
 N go to REPORT.shards beside it. Parts may run in any order, at once, on several machines that share this folder, twice
 or not at all: validate, with the same options, reads what is there, classifies what is missing, and writes the same
-report, if all machines are of one kind. One that is killed has lost at most 256 images. No images are classified with a
-module that fails its self-test.
+report, if all machines are of one kind; shards of other versions of the libraries or of this code are classified again.
+One that is killed has lost at most 256 images. No images are classified with a module that fails its self-test.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +84,26 @@ def load_classifier(folder: Path) -> Predict:
     return predict
 
 
+def load_unchanged(folder: Path, load: Callable[[Path], Predict]) -> tuple[Predict, str]:
+    """Loads a module; returns what computes its logits, and the digest of the files that it was loaded from.
+
+    Args:
+        folder: the module's.
+        load: loads it, which takes ten seconds and more.
+
+    Raises:
+        Fault: when there is no module, or it changed meanwhile: predictions would count as those of another one.
+    """
+    digest = folder_digest(folder)
+    predict = load(folder)
+    if folder_digest(folder) != digest:
+        raise Fault(
+            f"{folder}: the module changed while it was loaded, so no image is classified; run this command again when"
+            " make convert is done"
+        )
+    return predict, digest
+
+
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.classify",
@@ -104,8 +124,8 @@ def main(arguments: Sequence[str]) -> str:
     subject = f"{member.name} part {args.part}"
     if task is None:
         return f"{subject}: 0 images"
-    predict = load_classifier(args.classification)
-    shards = Shards(ResultFiles(args.report).shards, task, folder_digest(args.classification))
+    predict, digest = load_unchanged(args.classification, load_classifier)
+    shards = Shards(ResultFiles(args.report).shards, task, digest)
     count = classifying.classify_part(task, predict, shards, part, f"classify {subject}")
     return f"{subject}: {count:,} of {len(task.chosen):,} images"
 

@@ -1,8 +1,8 @@
 """Predictions in shards on disk: several processes classify the images of a task at once, and a later one resumes.
 
 A shard is a file of predictions, `<number>.npz`, and its record, `<number>.json`, which is written last and marks it as
-whole. Both depend on the task and the model alone, but for the seconds that it took: which process writes a shard, in
-which order and how often, makes no difference.
+whole. Both depend on the task, the model and the environment (pipeline.accuracy.computed_by) alone, but for the seconds
+that it took: which process writes a shard, in which order and how often, makes no difference.
 """
 
 import json
@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.accuracy.classify import Task
+from pipeline.accuracy.computed_by import describe_environment
 from pipeline.accuracy.predictions import Predictions, load_predictions
 from pipeline.base.fault import Fault
 from pipeline.base.files import sha256_of, write_memory
@@ -95,12 +96,14 @@ class _Record:
 
     Attributes:
         task: the key of its task and model.
+        environment: what computed it, see describe_environment().
         files: the digest of the states of its image files.
         predictions: the SHA-256 of the file of predictions.
         damaged, timing: as in Shard.
     """
 
     task: str
+    environment: str
     files: str
     predictions: str
     damaged: dict[str, str]
@@ -122,9 +125,11 @@ class Shards:
         self.folder = folder / name_folder(task, model)
 
     def read(self, number: int) -> Shard | None:
-        """Returns a shard, or None for one that is missing, damaged, of other files, of another task or model."""
+        """Returns a shard; None for one that is missing, damaged, of other files, of another task or environment."""
         record = recall_json(self._path(number, "json"), _Record)
-        if record is None or record.task != self._key or record.files != self._task.files_digest(number):
+        if record is None or (record.task, record.environment) != (self._key, describe_environment()):
+            return None
+        if record.files != self._task.files_digest(number):
             return None
         predictions = load_predictions(self._path(number, "npz"))
         if predictions is None or sha256_of(self._path(number, "npz")) != record.predictions:
@@ -139,6 +144,7 @@ class Shards:
         shard.predictions.save(self._path(number, "npz"))
         record = _Record(
             self._key,
+            describe_environment(),
             self._task.files_digest(number),
             sha256_of(self._path(number, "npz")),
             shard.damaged,
@@ -164,11 +170,17 @@ def remove_shards(folder: Path, finished: str | None) -> None:
         folder: of the shards of all tasks.
         finished: the name of the task's folder, see name_folder(); None for no task.
     """
-    with suppress(OSError):  # missing, or a process writes there: the next report removes it
-        for path in folder.iterdir():
-            if path.name == finished or time.time() - _last_change((path, *path.glob("*"))) > IDLE:
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        folder.rmdir()
+    with suppress(FileNotFoundError):
+        for path in list(folder.iterdir()):
+            with suppress(OSError):  # of another user, or a process writes there: the next report removes it
+                _remove_finished(path, finished)
+        with suppress(OSError):  # others stay in it
+            folder.rmdir()
+
+
+def _remove_finished(path: Path, finished: str | None) -> None:
+    if path.name == finished or time.time() - _last_change((path, *path.glob("*"))) > IDLE:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _last_change(paths: Iterable[Path]) -> float:

@@ -1,5 +1,6 @@
 """Classifying in shards: resumed runs, parts of several processes, and shards that do not count."""
 
+import json
 import os
 import random
 import shutil
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 
 from pipeline.accuracy import classify, classifying
+from pipeline.accuracy import shards as shards_module
 from pipeline.accuracy.classify import Evaluated, Task
 from pipeline.accuracy.classifying import classify_part, evaluate
+from pipeline.accuracy.computed_by import describe_environment
 from pipeline.accuracy.shards import IDLE, Part, Shards, Timing, name_folder, parse_part, remove_shards
 from pipeline.base.fault import Fault
 from tests.accuracy.test_classify import choose, colours, counting
@@ -171,6 +174,21 @@ def test_a_shard_of_another_model_is_computed_again(suffixes: Sequence[str], ima
     assert len(calls) == 2
 
 
+def test_a_shard_of_another_environment_is_computed_again(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another checkout or machine wrote it, for the same task and model."""
+    with monkeypatch.context() as context:
+        context.setattr(shards_module, "describe_environment", lambda: "tensorflow 1.0")
+        run_part(choose(images), tmp_path / "shards", 1, 2, lambda inputs: -colours(inputs))
+    run_part(choose(images), tmp_path / "shards", 2, 2)
+    calls, predict = counting(colours)
+    assert evaluate(choose(images), predict, "model", tmp_path / "shards", "test").predictions.right.all()
+    assert len(calls) == 4  # the two shards of the other environment
+    (folder,) = (tmp_path / "shards").iterdir()
+    assert {json.loads(path.read_text())["environment"] for path in folder.glob("*.json")} == {describe_environment()}
+
+
 # Parts ---------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("of", [1, 2, 3, 4, 9])
 def test_parts_in_any_order_give_what_one_process_gives(of: int, images: Path, tmp_path: Path) -> None:
@@ -281,3 +299,26 @@ def test_shards_that_another_process_may_need_stay(images: Path, tmp_path: Path)
     remove_shards(folder, name_folder(fewer, "model"))
     assert not folder.exists()
     remove_shards(folder, None)
+
+
+def test_what_cannot_be_removed_keeps_nothing_else(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A root may remove anything, so the first removal of each kind fails by hand."""
+    folder, tasks = tmp_path / "shards", [choose(images, number) for number in (10, 20, 30)]
+    for task in tasks:
+        evaluate(task, colours, "model", folder, "test")
+        for path in (folder / name_folder(task, "model")).iterdir():
+            os.utime(path, (path.stat().st_mtime - IDLE - 60,) * 2)
+        os.utime(folder / name_folder(task, "model"), (0, 0))
+    kept = next(folder.iterdir())
+    rmdir = os.rmdir
+
+    def refuse(path: str | Path, **options: int | None) -> None:
+        if Path(path).name == kept.name:
+            raise PermissionError(13, "denied", str(path))
+        rmdir(path, **options)
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    remove_shards(folder, None)
+    assert list(folder.iterdir()) == [kept]
