@@ -41,7 +41,7 @@ from pipeline.checkpoints import lock_file
 from pipeline.checkpoints.lock_file import LockFile
 from pipeline.dag import members, receipts, weights
 from pipeline.dag.digests import Digests, Stamps, digest_texts
-from pipeline.dag.settings import Settings, check_collections, check_environment
+from pipeline.dag.settings import COLLECTION_RECORDS, Settings, check_collections, check_environment
 from pipeline.hub.folder import hub_folder
 from pipeline.hub.guides import find_guides
 from pipeline.hub.settings import public_url
@@ -133,14 +133,15 @@ def write_collection(
         if path in selected:
             write_selected(stamps, member, collection, settings, digests, lock)
     names = sorted(path.stem for path in paths)
-    stamps.write(f"collection-{folder.name}.facts", " ".join([collection.digest, *names]))
+    stamps.write(f"{COLLECTION_RECORDS}{folder.name}.facts", " ".join([collection.digest, *names]))
 
 
 def write_receipts(stamps: Stamps, paths: Sequence[Path]) -> None:
     """Writes the stamps of what the hub has of the members and of their collections."""
     artifacts = stamps.folder.parent
     outputs = {path.stem: artifacts / path.stem for path in paths}
-    outputs |= {f"collection-{name}": artifacts / "collections" / name for name in {path.parent.name for path in paths}}
+    collections = {path.parent.name for path in paths}
+    outputs |= {f"{COLLECTION_RECORDS}{name}": artifacts / "collections" / name for name in collections}
     for name, folder in outputs.items():
         stamps.write(f"{name}.hub", "", renew=receipts.is_incomplete(folder / "published.json"))
 

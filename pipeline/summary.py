@@ -87,9 +87,9 @@ def show_run(record: RunRecord | None) -> str:
     if record is None:
         return ""
     if record.outcome is Outcome.RUNNING:
-        return str(State.STOPPED)
+        return str(State.RUNNING)
     text = f"{show_seconds(record.seconds)}, {record.peak_memory / 1e9:.2f} GB"
-    return f"{text}, failed" if record.outcome is Outcome.FAILED else text
+    return text if record.outcome is Outcome.DONE else f"{text}, {record.outcome}"
 
 
 def describe_state(runs: Runs) -> str:
@@ -109,9 +109,16 @@ def describe_page(page: Runs, members: Sequence[Runs]) -> str:
     """Returns what became of the collection's page, a sentence."""
     if page.state is State.FAILED:
         return f"The collection's page failed ({page.failed}): {page.sentence}"
-    if all(member.state is State.PUBLISHED for member in members):
-        return f"The collection's page is {page.state}."
+    if page.failed:
+        return f"The collection's page: {page.state} ({page.failed})."
+    has_all = all(member.state is State.PUBLISHED for member in members)
     command = f"make publish-page COLLECTION={page.name}"
+    if page.state is State.PARTIAL:
+        whole = f"make publish-all COLLECTION={page.name} makes it of all"
+        again = whole if has_all else f"{command} makes it of those that are published now"
+        return f"The collection's page has those members alone that were published when it was made; {again}."
+    if has_all:
+        return f"The collection's page is {page.state}."
     if page.state is State.PUBLISHED:
         return f"The collection's page is an earlier one; {command} makes it of the members that are published now."
     return f"The collection's page waits for all members; {command} publishes it of those that are published."
@@ -167,7 +174,7 @@ def main(arguments: Sequence[str]) -> None:
         raise Fault(f"{args.collection.parent}: no member; expected a <member>.yaml beside collection.yaml")
     hub = hub_folder(args.hub)
     members = [read_runs(path, collection, args.artifacts, hub) for path in paths]
-    page = read_page_runs(collection.name, args.artifacts)
+    page = read_page_runs(collection.name, args.artifacts, hub)
     write_text(args.out, render_page(collection.name, members, page))
     for line in list_lines(collection.name, members, page, args.out):
         print(line)

@@ -79,9 +79,25 @@ def test_a_member_waits_fails_and_is_published(cards: Path, artifacts: Path) -> 
 
 def test_a_stage_that_was_killed_is_no_success(cards: Path, artifacts: Path) -> None:
     record(artifacts, "mini", "convert", Outcome.RUNNING)
+    killed = read(cards, artifacts)
+    assert (killed.state, killed.failed, killed.sentence) == (State.RUNNING, "convert", "")
+    assert summary.describe_state(killed) == "was killed or is running (convert)"
+
+
+def test_a_stage_that_a_person_stopped_is_no_failure(cards: Path, artifacts: Path) -> None:
+    record(artifacts, "mini", "convert", Outcome.STOPPED, sentence="interrupted; earlier outputs are kept")
     stopped = read(cards, artifacts)
     assert (stopped.state, stopped.failed, stopped.sentence) == (State.STOPPED, "convert", "")
-    assert summary.describe_state(stopped) == "was killed or is running (convert)"
+    assert summary.describe_state(stopped) == "stopped (convert)"
+    assert summary.count_states([stopped]) == "0 of 1 members published, 1 stopped"
+    assert summary.show_run(stopped.records["convert"]) == "2.0 s, 2.00 GB, stopped"
+
+
+def test_a_failure_beside_a_stage_that_was_stopped_is_shown(cards: Path, artifacts: Path) -> None:
+    record(artifacts, "mini", "convert", Outcome.STOPPED)
+    record(artifacts, "mini", "package-fe", Outcome.FAILED, 10, sentence="no such file")
+    failed = read(cards, artifacts)
+    assert (failed.state, failed.failed) == (State.FAILED, "package-fe")
 
 
 def test_the_next_version_fails_while_the_earlier_one_stays(cards: Path, artifacts: Path) -> None:
@@ -95,6 +111,20 @@ def test_the_next_version_fails_while_the_earlier_one_stays(cards: Path, artifac
     assert summary.describe_state(failed) == "failed (check); what was published before stays"
     member.write_text(member.read_text().replace("version: 2", "version: 1"))  # put back, and make has nothing to do
     assert read(cards, artifacts).state is State.PUBLISHED
+
+
+def test_a_hub_that_is_reached_by_a_link_is_the_same(cards: Path, artifacts: Path) -> None:
+    publish(artifacts, "mini")
+    (artifacts / "link").symlink_to("hub")
+    (artifacts / "other").mkdir()
+    collection = read_collection(cards / "collection.yaml")
+    states = {
+        name: read_runs(cards / "mini.yaml", collection, artifacts, artifacts / name).state
+        for name in ("hub", "link", "other", "none")
+    }
+    assert states == {
+        "hub": State.PUBLISHED, "link": State.PUBLISHED, "other": State.WAITING, "none": State.WAITING
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("what", ["another hub", "lost", "newer report", "damaged receipt", "damaged member"])
@@ -139,7 +169,7 @@ def test_the_page_and_the_lines_name_what_failed_and_why(
 
 
 def test_of_many_failures_the_lines_have_the_first(cards: Path) -> None:
-    failed = [Runs(f"m{n:04}", State.STOPPED, {}, "convert") for n in range(1000)]
+    failed = [Runs(f"m{n:04}", State.RUNNING, {}, "convert") for n in range(1000)]
     lines = list(summary.list_lines("pool", failed, Runs("pool", State.WAITING, {}), cards / "out"))
     assert len(lines) == summary.LISTED + 3
     assert lines[1] == "  m0000: was killed or is running (convert)"
@@ -166,18 +196,65 @@ def test_a_collections_page_of_nothing_is_refused(cards: Path, artifacts: Path, 
     assert not out.exists()
 
 
+def publish_page(artifacts: Path, name: str = "published.json", at: float = 200) -> Path:
+    """Writes the receipt and the hub's file of the page of `tiny`, as publish leaves them; returns the receipt."""
+    hub, page = artifacts / "hub", "tester/collections/tiny/1"
+    (hub / page).parent.mkdir(parents=True, exist_ok=True)
+    (hub / f"{page}.html").touch()
+    index = json.loads((hub / "index.json").read_text())
+    (hub / "index.json").write_text(json.dumps(index | {"collections": {page: {"files": []}}}))
+    receipt = artifacts / "collections/tiny" / name
+    receipt.parent.mkdir(parents=True, exist_ok=True)
+    receipt.write_text(json.dumps({"hub": str(hub), "published": {page: {"files": []}}}))
+    os.utime(receipt, (NOW + at,) * 2)
+    return receipt
+
+
+def describe_page(artifacts: Path, *states: State) -> str:
+    members = [Runs(f"m{number}", state, {}) for number, state in enumerate(states)]
+    return summary.describe_page(read_page_runs("tiny", artifacts, artifacts / "hub"), members)
+
+
 def test_what_became_of_the_collections_page(artifacts: Path) -> None:
-    published = [Runs("mini", State.PUBLISHED, {})]
-    page = read_page_runs("tiny", artifacts)
-    assert summary.describe_page(page, published) == "The collection's page is not published yet."
+    publish(artifacts, "mini")
+    assert describe_page(artifacts, State.PUBLISHED) == "The collection's page is not published yet."
     record(artifacts, "collection-tiny", "collection", Outcome.FAILED, sentence="no hub_url")
-    page = read_page_runs("tiny", artifacts)
-    assert summary.describe_page(page, published) == "The collection's page failed (collection): no hub_url"
-    (artifacts / "collections/tiny").mkdir(parents=True)
-    (artifacts / "collections/tiny/published.partial.json").touch()
-    page = read_page_runs("tiny", artifacts)
-    assert summary.describe_page(page, published) == "The collection's page is published."
-    assert "an earlier one" in summary.describe_page(page, [Runs("nano", State.WAITING, {})])
+    assert describe_page(artifacts, State.PUBLISHED) == "The collection's page failed (collection): no hub_url"
+    publish_page(artifacts)
+    assert describe_page(artifacts, State.PUBLISHED) == "The collection's page is published."
+    assert "an earlier one" in describe_page(artifacts, State.PUBLISHED, State.WAITING)
+    (artifacts / "hub/tester/collections/tiny/1.html").unlink()
+    assert describe_page(artifacts, State.PUBLISHED) == "The collection's page is not published yet."
+
+
+def test_the_page_of_some_members_is_not_that_of_all(artifacts: Path) -> None:
+    publish(artifacts, "mini")
+    partial = publish_page(artifacts, "published.partial.json")
+    has_some = "The collection's page has those members alone that were published when it was made; "
+    assert describe_page(artifacts, State.PUBLISHED, State.FAILED) == (
+        f"{has_some}make publish-page COLLECTION=tiny makes it of those that are published now."
+    )
+    whole = f"{has_some}make publish-all COLLECTION=tiny makes it of all."
+    assert describe_page(artifacts, State.PUBLISHED, State.PUBLISHED) == whole
+    publish_page(artifacts, at=300)  # publish-all, afterwards
+    assert describe_page(artifacts, State.PUBLISHED, State.PUBLISHED) == "The collection's page is published."
+    os.utime(partial, (NOW + 400,) * 2)  # publish-page was stopped before it removed the other receipt
+    assert describe_page(artifacts, State.PUBLISHED, State.PUBLISHED) == whole
+
+
+def test_the_page_of_another_hub_is_not_published(artifacts: Path) -> None:
+    publish(artifacts, "mini")
+    publish_page(artifacts, "published.partial.json")
+    page = read_page_runs("tiny", artifacts, artifacts / "other")
+    assert summary.describe_page(page, []) == "The collection's page is not published yet."
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text"), [(Outcome.STOPPED, "stopped"), (Outcome.RUNNING, "was killed or is running")]
+)
+def test_a_page_that_was_stopped_is_neither_published_nor_failed(outcome: Outcome, text: str, artifacts: Path) -> None:
+    record(artifacts, "collection-tiny", "publish", outcome)
+    assert describe_page(artifacts, State.PUBLISHED) == f"The collection's page: {text} (publish)."
 
 
 # With make ------------------------------------------------------------------------------------------------------------

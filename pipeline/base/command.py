@@ -17,6 +17,8 @@ from pipeline.base.fault import Fault, escape_controls
 from pipeline.base.forks import peak_of_copies
 from pipeline.base.run_records import Outcome, Recorder
 
+INTERRUPTED = 130  # the exit status after Ctrl-C, as shells have it: 128 and the number of SIGINT
+
 # Errors of writing an output, and what a person can do about each.
 _DISK = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -97,12 +99,14 @@ def guarded(stage: str, body: Callable[[], None]) -> int:
     recorder = Recorder(stage, peak_memory)
     try:
         status, sentence = _guard(body)
+    except KeyboardInterrupt:
+        status, sentence = INTERRUPTED, "interrupted; earlier outputs are kept"
     except BaseException as error:
         recorder.end(Outcome.FAILED, f"it stopped with {type(error).__name__}; make's output has more")
         raise
     if sentence:
         print(f"{stage}: {sentence}", file=sys.stderr)
-    recorder.end(Outcome.FAILED if status else Outcome.DONE, sentence)
+    recorder.end({0: Outcome.DONE, INTERRUPTED: Outcome.STOPPED}.get(status, Outcome.FAILED), sentence)
     return status
 
 
@@ -117,8 +121,6 @@ def _guard(body: Callable[[], None]) -> tuple[int, str]:
             raise
         place = hide_secrets(str(error.filename or "the output folder"))
         return 1, f"cannot use {escape_controls(place)}: {description}"
-    except KeyboardInterrupt:
-        return 130, "interrupted; earlier outputs are kept"
     return 0, ""
 
 

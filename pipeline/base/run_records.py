@@ -22,11 +22,12 @@ _LONGEST = 4000  # characters of a sentence: a fault may have a list
 
 
 class Outcome(StrEnum):
-    """How a run ended; RUNNING stands for one that was killed, too."""
+    """How a run ended; RUNNING stands for one that was killed, too, STOPPED for one that Ctrl-C ended."""
 
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class RunRecord:
         started: when, in seconds since 1970.
         seconds: how long it took.
         peak_memory: of its largest process, in bytes.
-        sentence: what it printed when it failed.
+        sentence: what it printed when it failed or was stopped.
         core_seconds: processor time of its processes.
     """
 

@@ -69,9 +69,12 @@ def is_incomplete(receipt: Path) -> bool:
 
 
 def find_published(receipt: Path, hub: Path) -> Set[str]:
-    """Returns the names of the entries that a receipt lists, where this hub has all of them; else an empty set."""
+    """Returns the names of the entries that a receipt lists, where this hub has all of them; else an empty set.
+
+    The receipt may name the hub by another path, through a link, say.
+    """
     record = recall_json(receipt, _Receipt)
-    if record is None or Path(record.hub).absolute() != hub.absolute() or is_incomplete(receipt):
+    if record is None or is_incomplete(receipt) or not hub.exists() or not hub.samefile(record.hub):
         return frozenset()
     return record.published.keys()
 

@@ -22,11 +22,13 @@ RECORDS = (
 
 
 class State(StrEnum):
-    """What became of a member."""
+    """What became of a member, or of a collection's page; PARTIAL is for pages alone."""
 
     PUBLISHED = "published"
+    PARTIAL = "published without some members"
     FAILED = "failed"
-    STOPPED = "was killed or is running"
+    STOPPED = "stopped"
+    RUNNING = "was killed or is running"
     WAITING = "not published yet"
 
 
@@ -96,14 +98,23 @@ def read_runs(path: Path, collection: Collection, artifacts: Path, hub: Path) ->
     )
 
 
-def read_page_runs(name: str, artifacts: Path) -> Runs:
-    """Returns what became of a collection's page."""
+def read_page_runs(name: str, artifacts: Path, hub: Path) -> Runs:
+    """Returns what became of a collection's page.
+
+    Args:
+        name: the collection's.
+        artifacts: the folder of all outputs.
+        hub: the hub's folder.
+    """
     records = _read_records(artifacts / FOLDER / f"collection-{name}", ("collection", "publish"))
     folder = artifacts / "collections" / name
-    receipts = [path for path in (folder / "published.json", folder / "published.partial.json") if path.exists()]
-    ends = max((path.stat().st_mtime for path in receipts), default=0.0)
+    receipts = {folder / "published.json": State.PUBLISHED, folder / "published.partial.json": State.PARTIAL}
+    times = {path: path.stat().st_mtime for path in receipts if path.exists()}
+    ends = max(times.values(), default=0.0)
+    newest = max(times, key=times.__getitem__, default=None)  # the page in the hub is the one that was published last
+    state = receipts[newest] if newest and find_published(newest, hub) else State.WAITING
     current = {each: record for each, record in records.items() if record.started + record.seconds > ends}
-    return _judge(Runs(name, State.PUBLISHED if receipts else State.WAITING, records), current)
+    return _judge(Runs(name, state, records), current)
 
 
 def _read_records(folder: Path, names: Sequence[str]) -> dict[str, RunRecord]:
@@ -112,7 +123,8 @@ def _read_records(folder: Path, names: Sequence[str]) -> dict[str, RunRecord]:
 
 def _judge(runs: Runs, current: dict[str, RunRecord]) -> Runs:
     """Returns the runs with the first stage that failed or was stopped, of those that count."""
-    for outcome, state in ((Outcome.FAILED, State.FAILED), (Outcome.RUNNING, State.STOPPED)):
+    states = {Outcome.FAILED: State.FAILED, Outcome.STOPPED: State.STOPPED, Outcome.RUNNING: State.RUNNING}
+    for outcome, state in states.items():
         for name, record in current.items():
             if record.outcome is outcome:
                 return Runs(runs.name, state, runs.records, name, runs.earlier)

@@ -11,6 +11,8 @@ from pipeline.base.fault import Fault
 from pipeline.facts.formats import parse_names, split_names
 from pipeline.images.split import parse_split
 
+# How the names of the stamps and run records of a collection begin; those of a member begin with its name.
+COLLECTION_RECORDS = "collection-"
 _LEAST = 7  # letters of a setting whose misspelling is recognised: shorter ones resemble too many other words
 
 
@@ -106,7 +108,7 @@ def is_one_edit_away(name: str, other: str) -> bool:
 
 
 def check_collections(members: Sequence[Path]) -> None:
-    """Refuses two members of the same name, and a folder of members without a collection.yaml.
+    """Refuses two members of one name, a name like that of a collection's records, a folder without collection.yaml.
 
     Raises:
         Fault: names the files.
@@ -117,6 +119,12 @@ def check_collections(members: Sequence[Path]) -> None:
             "two members have the same name, in any case of its letters; names are unique across the collections:"
             f" {' '.join(same)}"
         )
+    for path in members:
+        if path.stem.lower().startswith(COLLECTION_RECORDS):
+            raise Fault(
+                f"{path}: a member's name must not begin with {COLLECTION_RECORDS}, as the records of a collection do;"
+                " rename the file"
+            )
     for folder in sorted({path.parent for path in members}):
         if not (folder / "collection.yaml").is_file():
             raise Fault(f"each folder of members needs a collection.yaml; it is missing in {folder}")

@@ -66,7 +66,6 @@ def test_nothing_is_recorded_unless_a_place_is_named(tmp_path: Path, monkeypatch
         (Fault("mini.yaml:3: no variant\x1b"), 1, "mini.yaml:3: no variant\\x1b"),
         (Fault("https://me:secret@a.example: gone"), 1, "https://a.example: gone"),
         (OSError(28, "full", "out"), 1, "cannot use out: the disk is full; free some space"),
-        (KeyboardInterrupt(), 130, "interrupted; earlier outputs are kept"),
     ],
 )
 def test_a_fault_is_recorded_as_it_is_printed(
@@ -78,6 +77,13 @@ def test_a_fault_is_recorded_as_it_is_printed(
     assert failed.sentence.startswith(sentence)
     assert capsys.readouterr().err == f"card: {failed.sentence}\n"
     assert "secret" not in record.read_text()
+
+
+def test_an_interrupted_run_is_no_failure(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded("card", lambda: fail(KeyboardInterrupt())) == 130
+    stopped = read(record)
+    assert (stopped.outcome, stopped.sentence) == (Outcome.STOPPED, "interrupted; earlier outputs are kept")
+    assert capsys.readouterr().err == f"card: {stopped.sentence}\n"
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), MemoryError(), SystemExit(2)])

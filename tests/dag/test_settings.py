@@ -76,3 +76,12 @@ def test_members_of_one_name_and_folders_without_facts_are_refused(tmp_path: Pat
         check_collections([tmp_path / "one/a.yaml", tmp_path / "two/b.yaml"])
     with pytest.raises(Fault, match=r"^two members have the same name, .*/one/a\.yaml .*/two/a\.yaml$"):
         check_collections([tmp_path / "one/a.yaml", tmp_path / "two/a.yaml"])
+
+
+@pytest.mark.parametrize("name", ["collection-one", "Collection-two"])
+def test_a_member_named_like_the_records_of_a_collection_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/collection.yaml").touch()
+    check_collections([tmp_path / "one/collection_one.yaml"])
+    with pytest.raises(Fault, match=rf"/one/{name}\.yaml: .* begin with collection-, as the records of a collection"):
+        check_collections([tmp_path / f"one/{name}.yaml"])
