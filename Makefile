@@ -227,6 +227,9 @@ stamps_written: FORCE | $(READY)
 	+@$(run_stamps)
 $(STAMPS): stamps_written
 	+
+# With -k: stages that are done already do not read a member's file, and would not fail where that cannot be read.
+members_readable: stamps_written
+	+@test ! -s $(call quote,$S/unreadable)
 # For commands that make no output of a stage: their settings must not reach the stamps.
 checked_settings: FORCE | $(READY)
 	+@$(run_stamps) --check-only
@@ -300,7 +303,7 @@ DONE = $(eval PUBLISHED := yes)
 idle = $(if $(PUBLISHED)$(strip $(call flags,n q s)),,$(info \
   nothing to do: $(1) is published in $(HUB) already, unchanged since; make serve shows it))
 
-.PHONY: keys sign renew verify help FORCE fetch convert validate card package publish publish-all publish-page summary select add new contact-sheet evaluate imagenet check-hub release-plan release release-notes reproduce serve yank unyank deprecate undeprecate alias doctor formats test test-fast browser notebooks lint wheel bench check-full clean
+.PHONY: members_readable keys sign renew verify help FORCE fetch convert validate card package publish publish-all publish-page summary select add new contact-sheet evaluate imagenet check-hub release-plan release release-notes reproduce serve yank unyank deprecate undeprecate alias doctor formats test test-fast browser notebooks lint wheel bench check-full clean
 FORCE:
 
 ##@ Publish models
@@ -320,11 +323,11 @@ publish-page: | checked_settings ## the page of COLLECTION, of those members alo
 summary: | $(READY) ## say what of COLLECTION is published, what failed and why, with times and memory; and write it as a page
 	$(Q)$(summarize)
 ##@ One stage, for MODEL or every member of COLLECTION
-fetch: $(call in,$(SELECTED),$(CHECKPOINT_FILES)) ## get the checkpoint
-convert: $(call in,$(SELECTED),$(MODEL_FILES) $(BUILD_FILES)) ## convert it to two SavedModels
-validate: $(call in,$(SELECTED),report.json) ## prove that they compute the same, and measure their accuracy
+fetch: $(call in,$(SELECTED),$(CHECKPOINT_FILES)) members_readable ## get the checkpoint
+convert: $(call in,$(SELECTED),$(MODEL_FILES) $(BUILD_FILES)) members_readable ## convert it to two SavedModels
+validate: $(call in,$(SELECTED),report.json) members_readable ## prove that they compute the same, and measure their accuracy
 card: $(call in,$(SELECTED),$(CARD_FILES) $(OTHER_CARD_FILES)) ## write their model cards
-package: $(call in,$(SELECTED),$(PACKAGE_FILES)) ## pack them into tarballs
+package: $(call in,$(SELECTED),$(PACKAGE_FILES)) members_readable ## pack them into tarballs
 
 ##@ Hub
 serve: | $(READY) ## serve HUB at http://localhost:PORT, as tfhub.dev did
@@ -399,7 +402,7 @@ formats: | checked_settings ## write MODEL for other runtimes, each file proven 
 	$(Q)$(RUN)formats $(if $(MODEL),--member=$(call quote,$(filter %/$(MODEL).yaml,$(YAMLS)))) -- \
 	  $(call given,SAVED_MODEL) $(call given,OUTPUT) $(if $(FORMATS),$(call given,FORMATS))
 else
-formats: $(call in,$(SELECTED),formats.json)
+formats: $(call in,$(SELECTED),formats.json) members_readable
 endif
 
 ##@ Add a model

@@ -7,7 +7,7 @@
 
 CARDS is the folder of all collections, model_cards; the outputs of members lie beside FOLDER. It refuses settings that
 no stage can use, then, without --check-only, a file that cannot be read of the member, or of the collection's members,
-that the settings are for (with --keep-going it names the file and goes on: the member's own stages refuse it), and
+that the settings are for (with --keep-going it names the file and goes on: make fails in the end, by `unreadable`), and
 writes into FOLDER, where the text differs:
 
     <stage>.code               the code of a stage and of all that it imports
@@ -18,6 +18,7 @@ writes into FOLDER, where the text differs:
     <member>.verified          whether the lock file verifies a file that fetch could not verify
     <name>.hub                 renewed when the hub lacks something that the receipt of a member or collection lists
     collection-<name>.facts, templates, site, requirements, and a stamp for each --set
+    unreadable                 what is wrong with files that --keep-going has named; empty without any
 
 FOLDER/code.json and FOLDER/digests.json are its memory of files that it has read. Every make runs it: it imports
 nothing but the standard library and YAML.
@@ -106,7 +107,7 @@ def write_selected(
 
 def write_collection(
     stamps: Stamps, paths: Sequence[Path], selected: Set[Path], settings: Settings, digests: Digests, keep_going: bool
-) -> None:
+) -> list[str]:
     """Writes the stamps of a collection and of its members; reads collection.yaml and the lock file once.
 
     Args:
@@ -115,11 +116,15 @@ def write_collection(
         selected: those of the members, of any collection, that the settings are for.
         settings: where checkpoints and images are.
         digests: the digests of large files.
-        keep_going: whether a selected member's file that cannot be read at all is named on stderr only.
+        keep_going: whether a selected member's file that cannot be read at all stops no other.
+
+    Returns:
+        What is wrong with such files; each is printed on stderr, too.
 
     Raises:
         Fault: when there is such a file, and `keep_going` is false.
     """
+    faults = []
     folder = paths[0].parent
     collection = members.read_collection(folder)
     lock = weights.read_lock(lock_file.locate(folder, settings.lock))
@@ -128,12 +133,14 @@ def write_collection(
         if path in selected and member.fault:  # no stamp would tell it to a stage that is done, but for card
             if not keep_going:
                 raise Fault(member.fault)
-            print(f"stamps: {escape_controls(hide_secrets(member.fault))}", file=sys.stderr)
+            faults.append(escape_controls(hide_secrets(member.fault)))
+            print(f"stamps: {faults[-1]}", file=sys.stderr)
         write_member(stamps, member, collection, digests)
         if path in selected:
             write_selected(stamps, member, collection, settings, digests, lock)
     names = sorted(path.stem for path in paths)
     stamps.write(f"{COLLECTION_RECORDS}{folder.name}.facts", " ".join([collection.digest, *names]))
+    return faults
 
 
 def write_receipts(stamps: Stamps, paths: Sequence[Path]) -> None:
@@ -167,9 +174,11 @@ def write_all(stamps: Stamps, paths: Sequence[Path], selected: Set[Path], settin
     """Writes all stamps but those of --set; see write_collection(), whose `paths` are those of all collections here."""
     digests = Digests(stamps.folder / "digests.json")
     write_code(stamps)
+    faults = []
     for _, group in itertools.groupby(paths, lambda path: path.parent):
-        write_collection(stamps, list(group), selected, settings, digests, keep_going)
+        faults += write_collection(stamps, list(group), selected, settings, digests, keep_going)
     digests.keep()
+    stamps.write("unreadable", "\n".join(faults))
     write_receipts(stamps, paths)
 
 

@@ -99,7 +99,7 @@ def test_validate_writes_the_same_report_of_any_parts(
         for head, module in load_report(published / "artifacts/mini/report.json").modules.items()
         if module.gradients and module.fine_tuning
     }
-    monkeypatch.setattr(gradients, "start", lambda *_: nullcontext(lambda done: training))
+    monkeypatch.setattr(gradients, "start", lambda *_, **__: nullcontext(lambda done: training))
     artifacts = published / "artifacts/mini"
     reports, predictions = [], []
     parts: Sequence[Sequence[str]] = ([], ["1/1"], ["3/3", "1/3", "2/3"], ["5/8", "2/8"])

@@ -201,7 +201,8 @@ def test_each_stage_prints_a_line_and_its_command_with_v(fresh: Path) -> None:
         assert make(fresh, *fetch, *flags).stdout == expected
     (fresh / "artifacts/mini/checkpoint.npz").unlink()
     (command,) = make(fresh, *fetch, "V=1").stdout.splitlines()
-    assert command.startswith(f"'{sys.executable}' -m pipeline.fetch model_cards/tiny/mini.yaml 'artifacts/mini/")
+    run = f"RUN_RECORD='artifacts/.runs/mini/fetch.json' '{sys.executable}' -m pipeline.fetch"
+    assert command.startswith(f"{run} model_cards/tiny/mini.yaml 'artifacts/mini/")
 
 
 def test_settings_of_modules_become_options_of_evaluate(tmp_path: Path) -> None:

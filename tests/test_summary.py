@@ -279,6 +279,23 @@ def test_a_faulty_member_stops_no_other(fresh: Path) -> None:
     assert [path.name for path in (fresh / "artifacts").iterdir()] == []
 
 
+def test_a_member_that_cannot_be_read_is_an_error_though_its_outputs_exist(fresh: Path) -> None:
+    cards = fresh / "model_cards/tiny"
+    text = (cards / "mini.yaml").read_text()
+    assert make(fresh, "fetch", "COLLECTION=tiny").returncode == 0
+    (cards / "mini.yaml").write_text(text + "a: [")
+    (cards / "nano.yaml").write_text(text.replace("name: mini", "name: nano"))
+    done = make(fresh, "-k", "fetch", "COLLECTION=tiny")
+    assert done.returncode == 2
+    assert "stamps: model_cards/tiny/mini.yaml:" in done.stderr
+    assert (fresh / "artifacts/nano/checkpoint.npz").exists()
+    for goal in ("convert", "validate", "formats", "package"):
+        assert make(fresh, "-k", "-n", goal, "COLLECTION=tiny").returncode == 2, goal
+    assert make(fresh, "-k", "fetch", "MODEL=nano").returncode == 0  # the fault is another member's
+    (cards / "mini.yaml").write_text(text)
+    assert make(fresh, "-k", "-q", "fetch", "COLLECTION=tiny").returncode == 0
+
+
 @pytest.mark.slow
 @pytest.mark.long
 def test_the_page_of_those_that_are_published_until_all_are(tree: Path) -> None:

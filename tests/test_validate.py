@@ -67,7 +67,7 @@ def published_gradients(published: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert module.gradients
         assert module.fine_tuning
         training[head] = TrainingChecks(module.gradients, module.fine_tuning)
-    monkeypatch.setattr(gradients, "start", lambda *_: nullcontext(lambda done: training))
+    monkeypatch.setattr(gradients, "start", lambda *_, **__: nullcontext(lambda done: training))
 
 
 def test_the_accuracy_of_one_class_is_not_measured(tmp_path: Path) -> None:
