@@ -15,7 +15,7 @@ from pipeline.accuracy.section import ONE_CLASS
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
-from pipeline.base.templates import in_words, render
+from pipeline.base.templates import in_words
 from pipeline.base.verification import Verification
 from pipeline.cards import tf_hub_rules
 from pipeline.cards.page import parse_page
@@ -25,6 +25,7 @@ from pipeline.facts.accuracy import AgainstReported, Reported
 from pipeline.facts.collection import Module, handle, read_collection
 from pipeline.facts.report import Plot, Report, load_report
 from pipeline.hub.entries import CollectionEntry, ModuleEntry
+from pipeline.hub.publisher_page import render_publisher
 from pipeline.model.facts import describe_model
 from pipeline.model.section import Model
 from pipeline.model.vit.variants import variant
@@ -489,7 +490,7 @@ def test_publishers_pages_pass_every_check(name: str) -> None:
         for head in Head
     ]
     collections = [CollectionEntry(f"{collection.publisher.id}/collections/{name}/1", ())]
-    text = render("publisher.md.jinja", publisher=collection.publisher, modules=modules, collections=collections)
+    text = render_publisher(collection.publisher, modules, collections)
     assert tf_hub_rules.problems(parse_page(text)) == []
     assert len(parse_page(text).links()) == len(modules) + 1
 
@@ -502,7 +503,7 @@ def test_a_classifier_refers_to_the_feature_extractor_for_other_classes(pages: d
 
 def test_publishers_page() -> None:
     modules = [ModuleEntry("sayakpaul/a_fe/1", "A", "image-feature-vector", ())]
-    text = render("publisher.md.jinja", publisher=COLLECTION.publisher, modules=modules, collections=[])
+    text = render_publisher(COLLECTION.publisher, modules, [])
     assert text.startswith("# Publisher sayakpaul\n\nSayak Paul\n\n## About\n")
     assert "* [sayakpaul/a_fe/1](a_fe/1.md), A, image-feature-vector, draft\n" in text
     assert "Collections" not in text

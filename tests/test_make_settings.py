@@ -17,7 +17,7 @@ def test_help_names_every_public_target() -> None:
     done = make(ROOT, "help")
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony
-    for target in set(phony[1].split()) - {"FORCE"}:
+    for target in set(phony[1].split()) - {"FORCE", "members_readable"}:
         assert re.search(rf"^  {target} +\w", done.stdout, re.MULTILINE), target
 
 

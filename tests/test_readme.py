@@ -44,13 +44,13 @@ def test_make_commands_exist() -> None:
     [
         (
             "bench",
-            "packing publishing downloading uploading selection pool_of_members site start_page serving images hostile"
-            " evaluation forward litert_files conversion loading",
+            "packing publishing downloading uploading selection pool_of_members site start_page large_hub serving"
+            " images cluster hostile evaluation forward litert_files conversion loading",
         ),
         (
             "check-full",
-            "full_size compatibility hostile publishing_kills releasing_kills hostile_requests hostile_downloads"
-            " added_members every_row fresh_install reproduction installed_wheel make_attacks",
+            "full_size compatibility hostile publishing_kills releasing_kills cluster hostile_requests"
+            " hostile_downloads added_members every_row fresh_install reproduction installed_wheel make_attacks",
         ),
     ],
 )

@@ -336,9 +336,18 @@ def replacing_folder(path: Path) -> Iterator[Path]:
                 sync(path.parent)
         finally:
             if old.exists() and not path.exists():
-                old.rename(path)
+                _rename_unless_taken(old, path)
             shutil.rmtree(sibling, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _rename_unless_taken(folder: Path, path: Path) -> None:
+    """Renames a folder, unless another process has put one in that place meanwhile."""
+    try:
+        folder.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def _swap(sibling: Path, path: Path, old: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base import siblings
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_memory
 from pipeline.hub import website
@@ -156,7 +157,7 @@ def test_a_hub_without_shards_gets_all_of_them(hub: Path) -> None:
 def leave(hub: Path) -> Path:
     """Writes what a process that was killed in the hub would leave in a folder of it."""
     (hub / "tester").mkdir(exist_ok=True)
-    left = hub / f"tester/.a.{os.uname().nodename}.4194305.part"  # no process has this number
+    left = hub / f"tester/.a.{siblings.host()}.4194305.part"  # no process has this number
     left.write_text("half")
     return left
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base import siblings
 from pipeline.base.fault import Fault
 from pipeline.targets.folder import Folder
 from pipeline.targets.interface import AlreadyThere, Moved
@@ -92,7 +93,7 @@ def test_sweep_removes_what_a_killed_process_left(folder: Folder, tmp_path: Path
     folder.create("a/b", b"")
     child = os.fork()
     if child == 0:
-        left = tmp_path / f"hub/a/.c.{os.uname().nodename}.{os.getpid()}.part"
+        left = tmp_path / f"hub/a/.c.{siblings.host()}.{os.getpid()}.part"
         left.write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
