@@ -21,7 +21,7 @@ VALUES = (
     "=$(shell touch ran)", "--help", "--report=ran", "-c'touch ran'",
     "a\\", "\\", "$", "$$", "'", '"', "`", "Tom's models", "a  b", "\x01\x7f",
 )  # fmt: skip
-# Their values are words that make knows, or numbers; everything else is refused.
+# Their values are names that make knows, or 1 and 0; everything else is refused.
 SWITCHES = (
     "OFFLINE",
     "REQUIRE_ACCURACY",
@@ -33,10 +33,8 @@ SWITCHES = (
     "FRESH",
     "REVOKE",
     "MOVE",
-    "RUNNER",
-    "PARTS",
 )
-CHECKED = ("MODEL", "COLLECTION", "ARTIFACTS", "PYTHON", "BASE_PYTHON", *SWITCHES)
+CHECKED = ("MODEL", "COLLECTION", "ARTIFACTS", "PYTHON", "BASE_PYTHON", "RUNNER", "PARTS", *SWITCHES)
 PATHS = ("HUB", "MODULE", "FROM", "TO", "SAVED_MODEL", "CHECKPOINT")  # they cannot begin with `-`
 COMMAND_LINE_ONLY = ("TO=there", "FROM=then", "OUTPUT=there")  # without which some goals are refused
 ARTIFACTS = "o'brien$(touch${IFS}ran)\"#1&{}"
