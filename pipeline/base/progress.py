@@ -1,9 +1,10 @@
 """Shows the progress of long work: a bar on a terminal, plain lines elsewhere."""
 
-import os
 import sys
 import time
 from typing import TYPE_CHECKING
+
+from pipeline.base.make_flags import is_beside_others
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 def is_terminal() -> bool:
     """Whether a bar may be drawn: on a terminal that no other command of `make -j` draws on."""
-    return sys.stderr.isatty() and "--jobserver" not in os.environ.get("MAKEFLAGS", "")
+    return sys.stderr.isatty() and not is_beside_others()
 
 
 class Progress:

@@ -11,8 +11,6 @@ meanwhile. Where memory is short they are compared when all else is done, one af
 import argparse
 import json
 import math
-import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +25,7 @@ import numpy as np
 
 from pipeline.base.heads import Head
 from pipeline.base.jobs import run_job, start_copy, start_job
+from pipeline.base.make_flags import is_beside_others
 from pipeline.base.memory import available_memory
 from pipeline.base.strict_json import parse_json
 from pipeline.base.verdict import Verdict
@@ -211,9 +210,7 @@ def fits_memory(path: Path, image_size: int) -> bool:
     size = path.stat().st_size if path.is_file() else 0
     if size <= LARGE:
         return True
-    flags = os.environ.get("MAKEFLAGS", "").split()  # -j without a number has no job server
-    is_alone = not any(flag.startswith("--jobserver") or re.fullmatch(r"-?[a-zA-Z]*j\d*", flag) for flag in flags)
-    return is_alone and available_memory() >= _ALL_AT_ONCE * size * max(1, image_size / 224) ** 2
+    return not is_beside_others() and available_memory() >= _ALL_AT_ONCE * size * max(1, image_size / 224) ** 2
 
 
 Done = Callable[[Head, TrainingChecks], None]
