@@ -30,6 +30,9 @@ _HEAVY = {
 }
 
 
+HEAVY = tuple(_HEAVY)  # the stages that use TensorFlow or JAX
+
+
 @dataclass(frozen=True)
 class Needs:
     """What a task declares.
@@ -47,7 +50,7 @@ class Needs:
 
 def is_heavy(stage: str) -> bool:
     """Whether a stage uses TensorFlow or JAX."""
-    return stage in _HEAVY
+    return stage in HEAVY
 
 
 def needs_of(stage: str, arguments: Sequence[str], folder: Path) -> Needs:

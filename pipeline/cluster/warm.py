@@ -16,26 +16,21 @@ from pipeline.base.environment import prepare_imports
 from pipeline.base.forks import Server
 from pipeline.cluster.folders import running
 from pipeline.cluster.frames import listen
+from pipeline.cluster.needs import HEAVY
 
 STAGES = {
     "light": ("fetch", "check", "published", "card", "collection", "package", "publish"),
-    "heavy": ("convert", "validate", "member_formats"),
+    "heavy": HEAVY,
 }
-# What the processes of the heavy stages import beside that. Not a network: the file of one's own may compute at import.
-_SHARED = (
-    "jax.experimental.jax2tf", "pipeline.checkpoints.npz", "pipeline.model.flax_network", "pipeline.model.networks",
-)  # fmt: skip
 
 
 def import_stages(kind: str) -> None:
     """Imports all that the stages of a kind do; not the stages themselves, which run as __main__."""
     if kind == "heavy":
         prepare_imports()
-        from pipeline.saved_model.load import import_tensorflow
+        from pipeline.saved_model.load import import_libraries
 
-        import_tensorflow()
-        for name in _SHARED:
-            import_module(name)
+        import_libraries()
     for stage in STAGES[kind]:
         import_module(f"pipeline.{stage}")
     for stage in STAGES[kind]:

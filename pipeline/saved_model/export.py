@@ -19,7 +19,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 
 from pipeline.base.files import sync_folder
@@ -27,14 +26,9 @@ from pipeline.base.heads import Head
 from pipeline.base.jobs import Job, run_job, start_copy, start_job
 from pipeline.model.section import Model
 from pipeline.saved_model.classes import Classes, read_classes
-from pipeline.saved_model.load import import_tensorflow, start_tensorflow
+from pipeline.saved_model.load import import_libraries, start_tensorflow
 
 _MODULE = "pipeline.saved_model.export"
-# What both processes need, imported before there are two. Not a network: the file of one's own may compute at import,
-# which starts threads.
-_SHARED = (
-    "jax.experimental.jax2tf", "pipeline.checkpoints.npz", "pipeline.model.flax_network", "pipeline.model.networks",
-)  # fmt: skip
 
 
 @contextmanager
@@ -150,9 +144,7 @@ def main(arguments: Sequence[str]) -> None:
         start_tensorflow()
         export(Model(**args.model), args.folder, head, args.checkpoint, vars(args)[head], classes)
 
-    import_tensorflow()
-    for name in _SHARED:
-        import_module(name)
+    import_libraries()
     with start_copy(_MODULE, lambda: write(Head.FE)):
         write(Head.CLASSIFICATION)
 

@@ -8,12 +8,16 @@ import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.fault import Fault
 from pipeline.base.siblings import claiming
 
+_LIBRARIES = (
+    "jax.experimental.jax2tf", "pipeline.checkpoints.npz", "pipeline.model.flax_network", "pipeline.model.networks",
+)  # fmt: skip
 # What TensorFlow's Python raises for damaged or crafted files; each was seen, or is what its lookups and casts raise.
 _DAMAGED = (
     OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError, RuntimeError, NotImplementedError,
@@ -41,6 +45,16 @@ def import_tensorflow() -> None:
         gc.freeze()
         if collecting:
             gc.enable()
+
+
+def import_libraries() -> None:
+    """Imports TensorFlow, JAX, and what converts networks: what several processes need, before there are several.
+
+    It starts no threads. No network is among it: the file of one's own may compute at import, which starts threads.
+    """
+    import_tensorflow()
+    for name in _LIBRARIES:
+        import_module(name)
 
 
 def start_tensorflow() -> None:
