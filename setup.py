@@ -31,6 +31,7 @@ setup(
         "pipeline.model_cards": ["vit/imagenet2012.tsv", "labels/*.tsv"],
         "pipeline.docs": ["*.md", "*.png"],
     },
+    exclude_package_data={"pipeline.templates": ["*__pycache__/*"]},  # compiled templates
     cmdclass={"build_py": BuildWithFiles},
     include_package_data=False,  # no file that merely lies there
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 
+from pipeline.base.compiled_templates import CompiledTemplates, RuntimeFilters
 from pipeline.base.data import data_path
 from pipeline.base.plain_text import code_fence, code_span, escape_clause, escape_markdown, link_target
 
@@ -62,7 +63,10 @@ def make_environment(folder: Path, autoescape: bool) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=autoescape,
+        optimized=False,  # as RuntimeFilters
+        bytecode_cache=CompiledTemplates(f"{folder} {autoescape}"),
     )
+    environment.code_generator_class = RuntimeFilters
     environment.filters |= {
         "percent": lambda value: f"{100 * value:.2f} %",
         "thousands": lambda value: f"{value:,}",
