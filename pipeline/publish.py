@@ -42,7 +42,6 @@ from pipeline.hub.entries import CollectionEntry, ModuleEntry, PublishedFile, re
 from pipeline.hub.folder import hub_folder, locked
 from pipeline.hub.format_files import ModuleFormats, read_module_formats
 from pipeline.hub.index import Index, handles_of
-from pipeline.hub.listed import list_module
 from pipeline.hub.new_entries import carry_over, module_entry
 from pipeline.hub.notices import add_notices
 from pipeline.hub.overview import Overview
@@ -320,16 +319,17 @@ def _write_lists(
     hub = parts.hub
     modules = [entry for entry in published if isinstance(entry, ModuleEntry)]
     collections = [entry for entry in published if isinstance(entry, CollectionEntry)]
-    overview = parts.overview.with_entries(map(list_module, modules), collections)
-    page = render_publisher(publisher, overview.modules.values(), overview.collections.values())
-    # Its list has a line for each module; those of others were checked when they were published.
-    own = render_publisher(publisher, modules, overview.collections.values())
+    named = {**parts.overview.collections, **{entry.address: entry for entry in collections}}
+    # The page has a line for each module; those of others were checked when they were published.
+    own = render_publisher(publisher, modules, [named[address] for address in sorted(named)])
     tf_hub_rules.check(own, f"{publisher.id}.md")
-    write_parts(parts, changed, settings.url)
+    parts = write_parts(parts, changed, settings.url)
     write_copies(hub, published)
+    overview = parts.overview
+    page = render_publisher(publisher, overview.modules.values(), overview.collections.values())
     if not has_text(path := hub / publisher.id / f"{publisher.id}.md", page):
         write_text(path, page)
-    website.build_hub(hub, memory)
+    website.build_hub(hub, memory, parts)
     remove_replaced(hub, published)
 
 

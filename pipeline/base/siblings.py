@@ -88,10 +88,10 @@ def sweep(folder: Path) -> int:
     count = 0
     ours = re.compile(rf"\..+\.{re.escape(host())}\.(\d{{1,10}})\.(part|old)", re.DOTALL)
     try:
-        paths = list(folder.iterdir())
+        names = os.listdir(folder)  # noqa: PTH208 (a Path for each of 10,000 files takes ten times as long)
     except FileNotFoundError:  # removed by another process, such as the probe of another release to the same folder
         return 0
-    for path in paths:
+    for path in (folder / name for name in names if name.startswith(".")):
         match = ours.fullmatch(path.name)
         if _is_left(path, int(match[1])) if match else is_sibling(path.name) and _is_abandoned(path):
             with suppress(PermissionError, FileNotFoundError):  # another user's, or swept by another process

@@ -1,7 +1,7 @@
 """What a hub lists: of every module what lists show, of every collection its entry, and where whole entries are."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from pipeline.hub.entries import CollectionEntry
@@ -30,12 +30,6 @@ class Overview:
         """Returns the overview of a whole index."""
         modules = {handle: list_module(entry) for handle, entry in index.modules.items()}
         return cls(modules, index.collections, lambda _: index)
-
-    def with_entries(self, modules: Iterable[ListedModule], collections: Iterable[CollectionEntry] = ()) -> "Overview":
-        """Returns the overview with modules and collections added or replaced, for lists alone."""
-        listed = {**self.modules, **{module.handle: module for module in modules}}
-        named = {**self.collections, **{entry.address: entry for entry in collections}}
-        return replace(self, modules=dict(sorted(listed.items())), collections=dict(sorted(named.items())))
 
     @cached_property
     def newest(self) -> tuple[ListedModule, ...]:

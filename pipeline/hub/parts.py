@@ -5,7 +5,7 @@ is not known, the shard is parsed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -178,13 +178,16 @@ def _split(hub: Path) -> list[tuple[str, Shard]]:
     ]
 
 
-def write_parts(parts: Parts, changed: Index, url: str | None = None) -> None:
+def write_parts(parts: Parts, changed: Index, url: str | None = None) -> Parts:
     """Writes shards that differ from what is there, then the root, then index.json for a hub that is not too large.
 
     Args:
         parts: the index until now.
         changed: what merge() returned, with what is new.
         url: the hub's public address; None leaves the one that is there.
+
+    Returns:
+        The index from now on.
     """
     texts = shards.render_shards(changed.document)
     written = {Path(path).stem for path in texts}
@@ -195,3 +198,5 @@ def write_parts(parts: Parts, changed: Index, url: str | None = None) -> None:
         (parts.hub / EXPORT).unlink(missing_ok=True)
     else:
         write_export(parts.hub, shards.merge([changed.document, *(parts.shards[name].document for name in others)]))
+    new = {Path(path).stem: Shard(parts.hub / path, content_digest(text.encode())) for path, text in texts.items()}
+    return replace(parts, root=read_root(parts.hub), shards=dict(sorted({**parts.shards, **new}.items())))

@@ -1,7 +1,8 @@
 """What the last build of a website knew, so that the next one reads and renders only what has changed.
 
 site/memory.json is memory: where it is missing, damaged or of other code, the pages are compared one by one. It begins
-with the digest of the rest, since nobody checks the million values in it.
+with the digest of the rest, since nobody checks the million values in it. It has a line for each shard of the index, so
+that those of shards that have not changed are written again as they were read.
 """
 
 import gc
@@ -9,25 +10,24 @@ import json
 import os
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from pipeline.base.fault import Fault
 from pipeline.base.files import Unreadable, content_digest, make_way, read_bounded, replacing
 from pipeline.hub.parts import ListedPart, recall_part
 
 FILE = "site/memory.json"
-_MEMORY = b'"memory":'
+_MEMORY, _NEXT, _END = b'"memory":[\n', b",\n", b"\n]}\n"
 _LARGEST = 256 << 20  # bytes; 100,000 modules take 60 MB
 # A file may change twice within a tick of the file system's clock and look the same: so young a file is read again.
 _YOUNG = 2.0  # seconds
 
 
-@dataclass(frozen=True)
-class SeenPage:
+class SeenPage(NamedTuple):
     """A Markdown page when its HTML page was rendered.
 
     Attributes:
@@ -36,11 +36,11 @@ class SeenPage:
         absent: likewise, of those that were not.
     """
 
-    state: Sequence[int]
+    state: list[int]
     present: Sequence[str] = ()
     absent: Sequence[str] = ()
 
-    def referring(self, names: Iterable[str], pages: Collection[str]) -> "SeenPage":
+    def referring(self, names: Iterable[str], pages: frozenset[str]) -> "SeenPage":
         """Returns the page with what it refers to; `pages` are those of the hub."""
         present: list[str] = []
         absent: list[str] = []
@@ -48,13 +48,13 @@ class SeenPage:
             (present if name in pages else absent).append(name)
         return SeenPage(self.state, present, absent)
 
-    def is_current(self, path: str, pages: Collection[str]) -> bool:
+    def is_current(self, path: str, pages: frozenset[str]) -> bool:
         """Whether a file, and which of the pages that it refers to are there, are as they were."""
         return (
             bool(self.state)
-            and list(self.state) == state_of(path)
-            and all(page in pages for page in self.present)
-            and not any(page in pages for page in self.absent)
+            and self.state == state_of(path)
+            and pages.issuperset(self.present)
+            and pages.isdisjoint(self.absent)
         )
 
 
@@ -69,6 +69,7 @@ class SiteMemory:
         list_paths: of these pages.
         parts: what lists show of each shard of the index, by the shard's name.
         seen: the Markdown pages of modules and collections, by their names in the index.
+        lines: the line of each part as it was read, by the shard's name.
     """
 
     manifest: str = ""
@@ -77,6 +78,16 @@ class SiteMemory:
     list_paths: Sequence[str] = ()
     parts: Mapping[str, ListedPart] = field(default_factory=dict)
     seen: Mapping[str, SeenPage] = field(default_factory=dict)
+    lines: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+
+    def has_same(self, name: str, other: "SiteMemory") -> bool:
+        """Whether another memory has the very same objects of a part, and of the pages that it lists."""
+        part = self.parts.get(name)
+        return (
+            part is not None
+            and part is other.parts.get(name)
+            and all(self.seen.get(page) is other.seen.get(page) for page in (*part.modules, *part.collections))
+        )
 
 
 def state_of(path: str) -> list[int]:
@@ -100,12 +111,11 @@ def recall_memory(hub: Path, code: str) -> SiteMemory:
     try:
         content = read_bounded(hub / FILE, _LARGEST)
         head, _, rest = content.partition(_MEMORY)
-        text = rest.removesuffix(b"}\n")
+        text = rest.removesuffix(_END)
         if head != _head(text):
             raise Unreadable("it has another digest than it says")
         with _uncollected():
-            memory = json.loads(text)
-            return _build(memory) if memory["code"] == code else SiteMemory()
+            return _build(text, code)
     except FileNotFoundError:
         return SiteMemory()
     except (Unreadable, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, Fault) as reason:
@@ -127,32 +137,47 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def _build(memory: Mapping[str, Any]) -> SiteMemory:
-    return SiteMemory(
-        memory["manifest"],
-        memory["around"],
-        memory["lists"],
-        memory["list_paths"],
-        {name: recall_part(part) for name, part in memory["parts"].items()},
-        {name: SeenPage(*page) for name, page in memory["seen"].items()},
-    )
+def _build(text: bytes, code: str) -> SiteMemory:
+    first, *lines = text.split(_NEXT)
+    memory = json.loads(first)
+    if memory["code"] != code:
+        return SiteMemory()
+    parts: dict[str, ListedPart] = {}
+    seen: dict[str, SeenPage] = {}
+    kept: dict[str, bytes] = {}
+    for line in lines:
+        name, part, pages = json.loads(line)
+        parts[name], kept[name] = recall_part(part), line
+        seen |= {page: SeenPage._make(values) for page, values in pages.items()}
+    return SiteMemory(memory["manifest"], memory["around"], memory["lists"], memory["list_paths"], parts, seen, kept)
 
 
-def write_site_memory(hub: Path, code: str, memory: SiteMemory) -> None:
-    """Writes what recall_memory() reads."""
-    content = {
+def write_site_memory(hub: Path, code: str, memory: SiteMemory, before: SiteMemory) -> None:
+    """Writes what recall_memory() reads; `before` is what that returned."""
+    first = {
         "code": code,
         "manifest": memory.manifest,
         "around": memory.around,
         "lists": memory.lists,
         "list_paths": [*memory.list_paths],
-        "parts": {name: part.to_json() for name, part in memory.parts.items()},
-        "seen": {name: [page.state, page.present, page.absent] for name, page in memory.seen.items()},
     }
-    text = json.dumps(content, separators=(",", ":")).encode()
+    kept = {name: line for name, line in before.lines.items() if memory.has_same(name, before)}
+    lines = (kept.get(name) or _render_part(memory, name) for name in memory.parts)
+    text = _NEXT.join([_dump(first), *lines])
     make_way(hub / FILE)
     with replacing(hub / FILE) as stream:
-        stream.write(b"".join([_head(text), _MEMORY, text, b"}\n"]))
+        stream.write(b"".join([_head(text), _MEMORY, text, _END]))
+
+
+def _render_part(memory: SiteMemory, name: str) -> bytes:
+    part = memory.parts[name]
+    seen = {page: memory.seen[page] for page in (*part.modules, *part.collections) if page in memory.seen}
+    pages = {page: [seen.state, seen.present, seen.absent] for page, seen in seen.items()}
+    return _dump([name, part.to_json(), pages])
+
+
+def _dump(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _head(text: bytes) -> bytes:

@@ -107,6 +107,19 @@ def test_damaged_memory_counts_as_missing(hub: Path, content: bytes, capsys: pyt
     assert (hub / FILE).read_bytes() == whole
 
 
+def test_an_edit_leaves_the_memory_of_a_build_from_scratch(hub: Path) -> None:
+    settle(hub)
+    before = (hub / FILE).read_bytes()
+    card = hub / f"{DEMO}.md"
+    card.write_text(card.read_text() + "\nEdited, see [the other](1.md).\n")
+    settle(hub)
+    edited = (hub / FILE).read_bytes()
+    assert len(set(edited.splitlines()) - set(before.splitlines())) == 3  # the digests, and the shard of the card
+    (hub / FILE).unlink()
+    website.build_hub(hub)
+    assert (hub / FILE).read_bytes() == edited
+
+
 def test_a_link_is_made_when_its_page_comes(hub: Path) -> None:
     document = read_document(hub)
     other = "vit-publisher/vit_demo_fe/1"
