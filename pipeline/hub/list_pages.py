@@ -4,7 +4,7 @@ A page has the first models alone, so that 10,000 modules open as fast as ten. T
 and in site/models.js, from which templates/site/start.js answers searches, sorts and draws more rows.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ from pipeline.hub import catalogue, guides, sitemap
 from pipeline.hub.catalogue import catalogue_text, page_name, split_pages
 from pipeline.hub.feed import FEED, list_releases
 from pipeline.hub.listed import ListedModule
-from pipeline.hub.models import Model, group_models, spoken
+from pipeline.hub.models import SAVED_MODEL, Model, group_models, spoken
 from pipeline.hub.overview import Overview
 from pipeline.hub.site_page import Page
 from pipeline.hub.start_page_plot import list_plots
@@ -95,26 +95,28 @@ class ModelList:
         mains = [model.main for model in self.models]
         publishers = sorted({entry.publisher for entry in mains})
         return Filters(
-            tasks=_options(spoken(entry.task) for model in self.models for entry in model.entries),
-            architectures=tuple(list_architectures(self.models)),
+            tasks=_options(map(spoken, {entry.task for model in self.models for entry in model.entries})),
+            architectures=tuple(list_architectures(mains)),
             datasets=_options(entry.dataset for entry in mains),
-            formats=_options(title for model in self.models for title in model.formats),
+            formats=_options(
+                title for titles in {entry.format_titles for entry in mains} for title in (SAVED_MODEL, *titles)
+            ),
             licences=_options(entry.license for entry in mains),
             publishers=tuple((publisher, self.names[publisher]) for publisher in publishers),
         )
 
 
-def _options(values: Iterator[str | None]) -> tuple[str, ...]:
+def _options(values: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(sorted({value for value in values if value}))
 
 
-def list_architectures(models: Sequence[Model]) -> list[str]:
+def list_architectures(modules: Iterable[ListedModule]) -> list[str]:
     """Returns what lists are filtered by: the models, such as "Vision Transformer S/16", and families of several.
 
     A family comes before its models.
     """
     titles: dict[str, set[str]] = {}
-    for entry in (model.main for model in models):
+    for entry in {(entry.family, entry.variant): entry for entry in modules}.values():
         if entry.variant:
             titles.setdefault(entry.family or "", set()).add(entry.title_of_model)
     architectures: list[str] = []

@@ -11,6 +11,9 @@ from pipeline.base.verification import Verification
 from pipeline.hub.entries import Measured, ModuleEntry
 from pipeline.hub.trial import find_trial
 
+# Of 10,000 modules each look into an enumeration takes longer than the comparison.
+_CLASSIFIER, _UNVERIFIED = Head.CLASSIFICATION.task, Verification.UNVERIFIED.value
+
 
 class ListedAccuracy(NamedTuple):
     """A top-1 accuracy: "measured" or "quoted", 0 to 1, on or from what, and the 95 % interval of a measured one."""
@@ -82,17 +85,17 @@ class ListedModule(NamedTuple):
 
     @property
     def is_classifier(self) -> bool:
-        return self.task == Head.CLASSIFICATION.task
+        return self.task == _CLASSIFIER
 
     @property
     def is_verified(self) -> bool | None:
         """Whether the weights are the original ones; None where an older index does not say."""
-        return Verification(self.weights).is_verified if self.weights else None
+        return self.weights != _UNVERIFIED if self.weights else None
 
     @property
     def is_unverified(self) -> bool:
         """Whether nothing shows that the weights are the original ones; false where an older index does not say."""
-        return self.weights == Verification.UNVERIFIED
+        return self.weights == _UNVERIFIED
 
     @property
     def is_released(self) -> bool:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipeline.base.axes import Axis, Frame, percent_label, place_labels
 from pipeline.hub.entries import Quoted
@@ -19,8 +20,7 @@ DECADES = 0.8  # of sizes at least, so that models of one size have a tick on ei
 _TICK_ROOM = 42  # pixels between two ticks of the horizontal axis
 
 
-@dataclass(frozen=True)
-class Dot:
+class Dot(NamedTuple):  # made faster than a dataclass, 10,000 times for a start page
     """A model: its place in the picture, its id, and where its accuracy comes from."""
 
     x: float
@@ -117,10 +117,9 @@ def _draw(models: Sequence[Model], frame: Frame) -> Drawing:
     room = max(0.15, (DECADES - decades) / 2)
     x_axis = Axis.around(sizes, (frame.left, frame.right), 0.07, room, is_log=True)
     y_axis = Axis.around(shares, (frame.bottom, frame.top), 0.08, 0.01)
-    dots = tuple(
-        Dot(x_axis.place(size), y_axis.place(share), model.id, model.accuracy.origin if model.accuracy else "")
-        for model, size, share in zip(models, sizes, shares, strict=True)
-    )
+    origins = [model.accuracy.origin if model.accuracy else "" for model in models]
+    places = map(x_axis.place, sizes), map(y_axis.place, shares)
+    dots = tuple(map(Dot, *places, [model.id for model in models], origins))
     return Drawing(frame, x_axis, y_axis, dots, _labels(frame, dots, models))
 
 
