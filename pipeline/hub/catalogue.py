@@ -19,7 +19,7 @@ TABLED = (
     "publisher", "kinds", "tasks", "variant", "family", "architecture", "dataset", "origin", "where", "licence",
     "marks", "weights", "formats", "tensorflow", "collection", "names",
 )  # fmt: skip
-_IS_TABLED = tuple(name in TABLED for name in FIELDS)
+_TABLED = [place for place, name in enumerate(FIELDS) if name in TABLED]  # their places in a row
 
 
 def catalogue_text(models: Iterable[Model], publishers: Mapping[str, str]) -> str:
@@ -30,13 +30,10 @@ def catalogue_text(models: Iterable[Model], publishers: Mapping[str, str]) -> st
         publishers: the names for people, by id.
     """
     places: dict[Any, int] = {}
-    rows = [
-        [
-            places.setdefault(value, len(places)) if is_tabled else value
-            for value, is_tabled in zip(model.row, _IS_TABLED, strict=True)
-        ]
-        for model in models
-    ]
+    rows = [list(model.row) for model in models]
+    for row in rows:
+        for field in _TABLED:
+            row[field] = places.setdefault(row[field], len(places))
     facts = {"fields": FIELDS, "tabled": TABLED, "publishers": dict(publishers), "values": [*places], "rows": rows}
     text = json.dumps(facts, separators=(",", ":"))  # of ASCII characters alone, so that no line end is among them
     return f"self.hubModels = {text};\n"

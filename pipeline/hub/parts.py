@@ -120,7 +120,8 @@ class Parts:
             modules.update(part.modules)
             collections.update(part.collections)
         states = {name: shard.sha256 for name, shard in self.shards.items()}
-        return Overview(dict(sorted(modules.items())), dict(sorted(collections.items())), self.part_of, states)
+        by_handle = {handle: modules[handle] for handle in sorted(modules)}
+        return Overview(by_handle, dict(sorted(collections.items())), self.part_of, states)
 
     def merge(self, *names: str) -> Index:
         """Returns the shards that have some entries as one index, to be changed and written.
