@@ -1,6 +1,6 @@
 """What a hub lists: of every module what lists show, of every collection its entry, and where whole entries are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,12 +18,14 @@ class Overview:
         collections: by address, sorted.
         part_of: returns the part of the index with all versions of a module, by a handle.
         states: the digest of the part of the index that has a module, by its shard; empty where they are not known.
+        unchanged: the handles of the modules of which the index says what it said when the website was built.
     """
 
     modules: Mapping[str, ListedModule]
     collections: Mapping[str, CollectionEntry]
     part_of: Callable[[str], Index] = field(repr=False)
     states: Mapping[str, str] = field(default_factory=dict)
+    unchanged: Collection[str] = frozenset()
 
     @classmethod
     def of(cls, index: Index) -> "Overview":

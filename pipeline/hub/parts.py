@@ -4,7 +4,7 @@ What lists show of the modules of a shard is remembered under the shard's digest
 is not known, the shard is parsed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,27 +30,41 @@ class ListedPart:
         sha256: the digest of the shard.
         modules: of the shard, by handle, sorted.
         collections: likewise, by address.
+        entries: the digest of all that the shard says of a module, by <publisher>/<name>.
     """
 
     sha256: str
     modules: Mapping[str, ListedModule]
     collections: Mapping[str, CollectionEntry]
+    entries: Mapping[str, str]
 
     @classmethod
     def of(cls, sha256: str, index: Index) -> "ListedPart":
         modules = {handle: list_module(entry) for handle, entry in index.modules.items()}
-        return cls(sha256, modules, index.collections)
+        facts = {name: repr((versions, index.aliases.get(name))) for name, versions in index.versions.items()}
+        entries = {name: content_digest(text.encode(errors="surrogatepass")) for name, text in facts.items()}
+        return cls(sha256, modules, index.collections, entries)
 
     def to_json(self) -> dict[str, Any]:
         collections = {address: entry.to_json() for address, entry in self.collections.items()}
-        return {"sha256": self.sha256, "modules": [*self.modules.values()], "collections": collections}
+        modules, entries = [*self.modules.values()], {**self.entries}
+        return {"sha256": self.sha256, "modules": modules, "collections": collections, "entries": entries}
+
+    def find_unchanged(self, before: "ListedPart | None") -> Collection[str]:
+        """Returns the handles of the modules of which an earlier part of the same name says the same."""
+        if before is None:
+            return ()
+        if before is self:
+            return self.modules.keys()
+        names = {name for name, _ in self.entries.items() & before.entries.items()}
+        return [handle for handle in self.modules if handle.rpartition("/")[0] in names]
 
 
 def recall_part(memory: Mapping[str, Any]) -> ListedPart:
     """Returns what ListedPart.to_json() wrote; raises KeyError, TypeError, ValueError, IndexError for other values."""
     modules = {module.handle: module for module in map(recall_module, memory["modules"])}
     collections = {address: read_collection(address, entry) for address, entry in memory["collections"].items()}
-    return ListedPart(memory["sha256"], modules, collections)
+    return ListedPart(memory["sha256"], modules, collections, memory["entries"])
 
 
 @dataclass(frozen=True)
@@ -121,7 +135,10 @@ class Parts:
             collections.update(part.collections)
         states = {name: shard.sha256 for name, shard in self.shards.items()}
         by_handle = {handle: modules[handle] for handle in sorted(modules)}
-        return Overview(by_handle, dict(sorted(collections.items())), self.part_of, states)
+        unchanged = {
+            handle for name, part in self.listed.items() for handle in part.find_unchanged(self.known.get(name))
+        }
+        return Overview(by_handle, dict(sorted(collections.items())), self.part_of, states, unchanged)
 
     def merge(self, *names: str) -> Index:
         """Returns the shards that have some entries as one index, to be changed and written.
@@ -154,7 +171,7 @@ def read_parts(hub: Path, known: Mapping[str, ListedPart]) -> Parts:
     """
     root = read_root(hub)
     if root is None:
-        return Parts(hub, None, dict(_split(hub)))
+        return Parts(hub, None, dict(_split(hub)), known)
     read: dict[str, Shard] = {}
     size = 0
     for name in root.shards:

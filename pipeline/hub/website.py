@@ -319,7 +319,7 @@ def _compare(hub: Site, around: _Surroundings, memory: SiteMemory, pages: _Compa
     is_known = bool(states) and everywhere == memory.around
     for page in guides.find_guides().list_pages():
         pages.add(page)
-    _compare_modules(hub, memory, pages, _unchanged(states, memory) if is_known else frozenset())
+    _compare_modules(hub, memory, pages, hub.overview.unchanged if is_known else ())
     is_listed = is_known and lists == memory.lists
     for address, entry in hub.overview.collections.items():
         if not (is_listed and _keep(hub, memory, pages, address)):
@@ -339,12 +339,6 @@ def _compare_modules(hub: Site, memory: SiteMemory, pages: _Comparison, unchange
         if not (handle in unchanged and _keep(hub, memory, pages, handle)):
             page, pages.seen[handle] = module_page(hub, handle)
             pages.add(page, functools.partial(make_module_page, hub, handle))
-
-
-def _unchanged(states: Mapping[str, str], memory: SiteMemory) -> Collection[str]:
-    """Returns the handles of the modules whose shard of the index is as it was."""
-    parts = (part for name, part in memory.parts.items() if states.get(name) == part.sha256)
-    return frozenset(handle for part in parts for handle in part.modules)
 
 
 def _keep(hub: Site, memory: SiteMemory, pages: _Comparison, name: str) -> bool:

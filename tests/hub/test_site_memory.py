@@ -14,10 +14,13 @@ from pipeline.base import siblings
 from pipeline.base.fault import Fault
 from pipeline.base.files import write_memory
 from pipeline.hub import website
-from pipeline.hub.folder import locked, read_index
+from pipeline.hub.folder import locked, read_index, write_index
+from pipeline.hub.index import Index
+from pipeline.hub.pages import Site, module_page
 from pipeline.hub.parts import read_parts, write_parts
 from pipeline.hub.shards import shard_of_entry, shard_path
-from pipeline.hub.site_memory import FILE
+from pipeline.hub.site_memory import FILE, SeenPage
+from pipeline.hub.site_page import Page
 from tests.hub.test_website import build, page
 from tests.hubs import read_document, write_document
 from tests.test_publish import publish, write_member
@@ -105,6 +108,31 @@ def test_damaged_memory_counts_as_missing(hub: Path, content: bytes, capsys: pyt
     assert website.build_hub(hub) == 0
     assert f"{hub / FILE}: it has another digest than it says; it counts as missing" in capsys.readouterr().err
     assert (hub / FILE).read_bytes() == whole
+
+
+def test_a_new_entry_compares_no_other_module_of_its_shard(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard has the versions of several modules, and of a module all of them, whose pages list each other."""
+    monkeypatch.setattr("pipeline.hub.site_memory._YOUNG", 0)
+    settle(hub)
+    compared: list[str] = []
+
+    def note(site: Site, handle: str) -> tuple[Page, SeenPage]:
+        compared.append(handle)
+        return module_page(site, handle)
+
+    monkeypatch.setattr("pipeline.hub.website.module_page", note)
+    document, names = read_document(hub), (f"vit-publisher/other_{number}_fe/1" for number in range(9999))
+    other = next(name for name in names if shard_of_entry(name) == shard_of_entry(DEMO))
+    document["modules"][other] = document["modules"][DEMO] | {"title": "Another"}
+    write_index(hub, Index({}, {}, document))
+    website.build_hub(hub)
+    assert {*compared} == {other}
+    compared.clear()
+    document["modules"][DEMO] |= {"title": "Renamed"}
+    write_index(hub, Index({}, {}, document))
+    website.build_hub(hub)
+    assert {*compared} - {other} == {DEMO, DEMO.replace("/2", "/1")}  # the page of the other is not there
+    assert "Renamed" in page(hub, f"{DEMO}.html").text
 
 
 def test_an_edit_leaves_the_memory_of_a_build_from_scratch(hub: Path) -> None:
