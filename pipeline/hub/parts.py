@@ -21,6 +21,8 @@ from pipeline.hub.listed import ListedModule, list_module, recall_module
 from pipeline.hub.overview import Overview
 from pipeline.hub.shards import EXPORT, EXPORTED, REPAIR, ROOT, Document, Root
 
+_DIGITS = 16  # of a SHA-256, 64 bits: enough to tell the states of a module apart, and 10,000 are remembered
+
 
 @dataclass(frozen=True)
 class ListedPart:
@@ -42,7 +44,7 @@ class ListedPart:
     def of(cls, sha256: str, index: Index) -> "ListedPart":
         modules = {handle: list_module(entry) for handle, entry in index.modules.items()}
         facts = {name: repr((versions, index.aliases.get(name))) for name, versions in index.versions.items()}
-        entries = {name: content_digest(text.encode(errors="surrogatepass")) for name, text in facts.items()}
+        entries = {name: content_digest(text.encode(errors="surrogatepass"))[:_DIGITS] for name, text in facts.items()}
         return cls(sha256, modules, index.collections, entries)
 
     def to_json(self) -> dict[str, Any]:
