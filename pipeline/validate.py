@@ -15,7 +15,7 @@ import gc
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -35,21 +35,22 @@ from pipeline.base.command import command
 from pipeline.base.environment import VALIDATE, prepare_environment
 from pipeline.base.fault import Fault
 from pipeline.base.files import replacing_folder, write_text
+from pipeline.base.forks import offering_copies
 from pipeline.base.heads import Head
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import npz, provenance
-from pipeline.facts.checks import Needs
+from pipeline.facts.checks import LoaderCheck, Needs
 from pipeline.facts.collection import FILE, collection_of
 from pipeline.facts.report import CheckpointFacts, Environment, ModelFacts, Report, report_text
 from pipeline.images import labels
 from pipeline.model.facts import describe_model
 from pipeline.model.networks import announce, open_network
 from pipeline.model.section import Model
-from pipeline.proof import checks, gradients, ladder
+from pipeline.proof import c_api, checks, gradients, ladder
 from pipeline.proof.checklist import Checklist
 from pipeline.proof.checks import CheckedModule, Reference
 from pipeline.saved_model.classes import Classes
-from pipeline.saved_model.load import shared_programs, start_tensorflow
+from pipeline.saved_model.load import import_libraries, shared_programs, start_tensorflow
 
 if TYPE_CHECKING:
     from pipeline.model.network import Network
@@ -161,24 +162,27 @@ def _check_modules(
     report: Report,
     add_training: Callable[[Report], Report] | None,
     classify_images: Callable[[CheckedModule], Evaluated] | None,
+    first_in_c_api: Callable[[], LoaderCheck],
     checklist: Checklist,
 ) -> tuple[Report, Evaluated | None]:
     """Checks both modules and classifies the images; returns the report with the checks, and the predictions.
 
-    The SavedModels fill the memory, so one is loaded at a time. Images, which may take hours, are classified only if
-    all checks passed, `add_training` among them: it waits for those that were made meanwhile.
+    The SavedModels fill the memory, so one is loaded at a time here, and one by the C API beside it. Images, which may
+    take hours, are classified only if all checks passed, `add_training` among them: it waits for those that were made
+    meanwhile. `first_in_c_api` waits for the C API with the extractor.
     """
 
     answers = Classes(subject.activation, tuple(label.name for label in subject.names))
 
-    def check(head: Head) -> CheckedModule:
-        return checks.check_module(subject.folders[head], head, needs[head], reference, answers, checklist)
+    def check(head: Head, in_c_api: Callable[[], LoaderCheck]) -> CheckedModule:
+        return checks.check_module(subject.folders[head], head, needs[head], reference, answers, in_c_api, checklist)
 
-    extractor = check(Head.FE)
-    features, modules = extractor.outputs, {Head.FE: extractor.report}
-    del extractor
-    gc.collect()  # a loaded module refers to itself
-    classifier = check(Head.CLASSIFICATION)
+    with c_api.start(subject.folders[Head.CLASSIFICATION]) as second_in_c_api:
+        extractor = check(Head.FE, first_in_c_api)
+        features, modules = extractor.outputs, {Head.FE: extractor.report}
+        del extractor
+        gc.collect()  # a loaded module refers to itself
+        classifier = check(Head.CLASSIFICATION, second_in_c_api)
     modules[Head.CLASSIFICATION] = classifier.report
     heads = checks.compare_heads(features, classifier.outputs, reference)
     checklist.show("features", ladder.judge_features(heads))
@@ -221,12 +225,20 @@ def _why_unmeasured(subject: Subject, task: Task | None) -> str:
 
 
 def validate(
-    subject: Subject, task: Task | None, own: bool, shards: Path, checklist: Checklist
+    subject: Subject,
+    needs: Mapping[Head, Needs],
+    first_in_c_api: Callable[[], LoaderCheck],
+    task: Task | None,
+    own: bool,
+    shards: Path,
+    checklist: Checklist,
 ) -> tuple[Report, Predictions | None]:
     """Measures both modules of a member; returns the report, whatever its gates say, and the predictions.
 
     Args:
         subject: what is validated.
+        needs: what the modules need of their users.
+        first_in_c_api: waits for the extractor's self-test in the C API, see c_api.start().
         task: the images to classify, or None.
         own: whether they are surely of the data set that the section `evaluation` names.
         shards: the folder for accuracy.shards.Shards.
@@ -236,7 +248,6 @@ def validate(
         Fault: when an input is missing or malformed.
     """
     checklist.begin("the JAX model's outputs in float64")
-    needs = {head: checks.read_needs(folder) for head, folder in subject.folders.items()}
     network = open_network(subject.model, subject.home)
     is_early = bool(network.frozen) or gradients.fits_memory(subject.checkpoint, subject.model.image_size)
     training: AbstractContextManager[gradients.Wait | None] = (
@@ -266,6 +277,7 @@ def validate(
             report,
             add_training if is_early else None,
             classify_images if is_measurable else None,
+            first_in_c_api,
             checklist,
         )
         is_proven = not ladder.failures(report)
@@ -392,8 +404,13 @@ def main(arguments: Sequence[str]) -> str:
         print(f"validate {member.name}: {summary.describe_images(task)}", file=sys.stderr)
         refuse_fewer(files, args.checkpoint, len(task.chosen))
     own = bool(args.images or evaluation.images)
-    with Checklist(f"validate {member.name}", has_images=task is not None) as checklist:
-        report, predictions = validate(subject, task, own, files.shards, checklist)
+    needs = {head: checks.read_needs(folder) for head, folder in folders.items()}
+    with ExitStack() as stack:
+        first_in_c_api = stack.enter_context(c_api.start(folders[Head.FE]))  # beside the imports
+        import_libraries()
+        stack.enter_context(offering_copies())  # before the checklist starts a thread
+        checklist = stack.enter_context(Checklist(f"validate {member.name}", has_images=task is not None))
+        report, predictions = validate(subject, needs, first_in_c_api, task, own, files.shards, checklist)
     measured, count, pictures = report.accuracy.measured, evaluation.examples, None
     if task and measured and predictions is not None:
         pictures = examples.draw(task, measured, predictions, count)

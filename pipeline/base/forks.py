@@ -1,11 +1,12 @@
 """Runs commands of the pipeline in copies of a process that has imported their libraries already.
 
-Importing TensorFlow and JAX takes seconds of each process. A server imports them once, starts no threads, and forks
+Importing TensorFlow and JAX takes seconds of each process. A server has imported them, starts no threads, and forks
 for every request: the copy runs `python -m module arguments` with the folder, environment and standard streams of who
 asked. Its memory goes back to the system when it ends, and it computes what a new process would.
 
 A request is a connection to the server's Unix socket, and its copy is killed when that is closed. A server without
-connections ends after a while.
+connections ends after a while. pipeline.cluster.warm is one for many stages; a stage that starts jobs is one for them,
+with offering_copies().
 """
 
 import atexit
@@ -21,8 +22,8 @@ import struct
 import sys
 import tempfile
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NoReturn, Self
@@ -30,6 +31,7 @@ from typing import NoReturn, Self
 # The variable that tells a stage the socket of the server that it is a copy of; start_job() asks it for further copies.
 ADDRESS = "VIT_PUBLISHER_FORKS"
 IDLE = 5.0  # seconds; then a server without connections ends
+_LONGEST = 100  # bytes of a socket's path, of which Linux takes 107
 _NUMBER, _END = struct.Struct("<q"), struct.Struct("<qq")
 _MOST_DESCRIPTORS = 8
 _peak = 0
@@ -174,7 +176,7 @@ class Server:
             if process:
                 if not (signals := connection.recv(1)):
                     raise ConnectionResetError
-                os.killpg(process, signals[0])
+                _signal(process, signals[0])
                 return
             header, descriptors, _, _ = socket.recv_fds(connection, _NUMBER.size, _MOST_DESCRIPTORS)
             if len(header) < _NUMBER.size:  # a connection that only kept the server alive
@@ -185,10 +187,7 @@ class Server:
             self._drop(connection)
 
     def _fork(self, connection: socket.socket, command: Command, descriptors: Sequence[int]) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # since Python 3.12, of any thread
-            process = os.fork()
-        if not process:
+        if not (process := _fork()):
             self._forget()
             _become(command, descriptors)
         for descriptor in descriptors:
@@ -230,11 +229,68 @@ class Server:
             del self._ends[end]
             self._selector.unregister(end)
             os.close(end)
-            with suppress(ProcessLookupError):
-                os.killpg(process, signal.SIGKILL)
+            _signal(process, signal.SIGKILL)
             os.waitpid(process, 0)
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _signal(process: int, number: int) -> None:
+    """Sends a signal to a copy, which was not waited for, and to what it started."""
+    try:
+        os.killpg(process, number)
+    except ProcessLookupError:  # it has not got as far as to lead a group
+        os.kill(process, number)
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # since Python 3.12, of any thread
+        return os.fork()
+
+
+@contextmanager
+def offering_copies() -> Iterator[None]:
+    """Serves copies of this process as it is now, for the jobs that it starts in the block (pipeline.base.jobs.COPIED).
+
+    It should have imported what they import, and must not have started threads, which a copy would not have. Without
+    Linux, in a copy of a server, or where the path of temporary files is too long for a socket, nothing is done: jobs
+    are then what they are elsewhere.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        address = str(Path(folder, "socket"))
+        if ADDRESS in os.environ or not hasattr(os, "pidfd_open") or len(os.fsencode(address)) > _LONGEST:
+            yield
+            return
+        process = _serve_at(address)
+        try:
+            with connect(address):  # without which the server would end
+                os.environ[ADDRESS] = address
+                yield
+        finally:
+            os.environ.pop(ADDRESS, None)
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+
+
+def _serve_at(address: str) -> int:
+    """Starts a copy of this process that is a server, and ends with this process; returns its number."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if not (process := _fork()):
+            try:
+                os.setpgid(0, 0)  # a terminal's Ctrl-C is for the process that waits for the jobs
+                end_with_parent()
+                atexit._clear()  # what this process does at its end, such as removing its folders, is not for copies
+                Server(listener).serve()
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
+            finally:
+                os._exit(1)
+    return process
 
 
 # The copy -------------------------------------------------------------------------------------------------------------

@@ -157,7 +157,8 @@ class BlockTrace:
 class GradientCheck:
     """The module's gradients beside JAX's, relative to each gradient's norm.
 
-    `max_rel` and `worst`, the variable with it, are None where the variables do not match.
+    `max_rel` and `worst`, the variable with it, are None where the variables do not match. `optimization_level` is that
+    at which XLA compiled the module's programs for this check; None for the default.
     """
 
     variables: int
@@ -166,6 +167,7 @@ class GradientCheck:
     worst: str | None
     tolerance: float
     verdict: Verdict
+    optimization_level: int | None = None
 
 
 @dataclass(frozen=True)

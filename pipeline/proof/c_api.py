@@ -4,14 +4,14 @@
 
 The C API is what the Go and Java APIs call; its loader is that of TensorFlow Serving. It lies in the C++ library of the
 tensorflow package, whose Python does not run here. validate runs this in a process of its own: an error in TensorFlow's
-C++ may end it.
+C++ may end it. It imports nothing that takes long, so it runs beside the imports and checks of validate itself.
 """
 
 import argparse
 import ctypes
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_void_p
 from dataclasses import asdict, dataclass
@@ -306,14 +306,16 @@ def check(folder: Path) -> LoaderCheck:
         return test.fail(error)
 
 
-def check_in_process(folder: Path) -> LoaderCheck:
-    """Runs check() in a process of its own.
+@contextmanager
+def start(folder: Path) -> Iterator[Callable[[], LoaderCheck]]:
+    """Starts check() in a process of its own, which ends at the latest with the block.
 
-    Raises:
-        Fault: when the process is killed, or dies of an error in TensorFlow.
+    Yields:
+        A function that waits and returns the check. It raises Fault when the process was killed, or died of an error in
+        TensorFlow.
     """
     with start_job(_MODULE, [folder], f"{folder}: the process that loads it by TensorFlow's C API") as job:
-        return parse_json(LoaderCheck, job.wait())
+        yield lambda: parse_json(LoaderCheck, job.wait())
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from pipeline.facts.checks import (
     BlockTrace,
     ClassesCheck,
     Comparison,
+    LoaderCheck,
     ModuleReport,
     Needs,
     SelfTestReplay,
@@ -28,7 +29,7 @@ from pipeline.facts.checks import (
 from pipeline.model import float64
 from pipeline.model.float64 import SMALLEST, relative_scale
 from pipeline.model.preprocessing import prepare
-from pipeline.proof import blocks, c_api, loaders
+from pipeline.proof import blocks, loaders
 from pipeline.proof.blocks import Outputs
 from pipeline.proof.checklist import Checklist
 from pipeline.saved_model import faults, inspection, selftest
@@ -41,7 +42,10 @@ if TYPE_CHECKING:
 
 BATCH_SIZES = (1, 7)  # in which the first inputs are computed again
 TRACED = 2  # inputs that are followed through the blocks, and whose tokens are compared
-FILES = 3  # image files in a batch; for all checks, since TensorFlow compiles a module for each size
+FILES = 3  # image files in a batch for a large model, which takes a second or more for each
+# Bytes of a SavedModel. A smaller one takes longer to compile for a batch size than to run, and TensorFlow has compiled
+# it for the largest of BATCH_SIZES in any case.
+LARGE = 400_000_000
 PROBABILITIES = 1e-6  # the largest difference of a float32 probability from that of its logits
 # Logits that differ by less, relative to the largest, are equal: either one is rounded, by half a spacing of float32 at
 # least.
@@ -260,7 +264,7 @@ def check_preprocessing(module: Any, size: int, tolerance: float, least_scale: f
     return compare(got.numpy(), expected, tolerance, logits=False, least_scale=least_scale)
 
 
-def check_encoded(module: Any, size: int, tolerance: float, least_scale: float = SMALLEST) -> Comparison:
+def check_encoded(module: Any, size: int, files: int, tolerance: float, least_scale: float = SMALLEST) -> Comparison:
     """Calls `serving_jpeg` with PNGs and a JPEG of other sizes than the model's, and the model with their pixels.
 
     Pillow decodes them here. They are noise, so that no two ways to decode or resize agree, and in one batch, though
@@ -269,13 +273,14 @@ def check_encoded(module: Any, size: int, tolerance: float, least_scale: float =
     Args:
         module: a loaded SavedModel.
         size: the side of the model's input, in pixels.
+        files: how many, at least 2.
         tolerance: the largest relative error that passes.
         least_scale: see compare().
     """
-    files = [_noise_file("JPEG" if number == 1 else "PNG", number, size) for number in range(FILES)]
-    pixels = [np.asarray(Image.open(io.BytesIO(file))) for file in files]
+    encoded = [_noise_file("JPEG" if number == 1 else "PNG", number, size) for number in range(files)]
+    pixels = [np.asarray(Image.open(io.BytesIO(file))) for file in encoded]
     expected = module(np.stack([prepare(each, size, "resize") for each in pixels])).numpy()
-    (got,) = module.signatures["serving_jpeg"](encoded=np.array(files, object)).values()
+    (got,) = module.signatures["serving_jpeg"](encoded=np.array(encoded, object)).values()
     return compare(got.numpy(), expected, tolerance, logits=False, least_scale=least_scale)
 
 
@@ -305,17 +310,18 @@ def check_tokens(module: Any, inputs: np.ndarray, expected: np.ndarray, toleranc
     return compare(got.reshape(len(got), -1), expected.reshape(len(got), -1), tolerance, logits=False)
 
 
-def check_classes(module: Any, size: int, answers: Classes, tolerance: float) -> ClassesCheck:
+def check_classes(module: Any, size: int, files: int, answers: Classes, tolerance: float) -> ClassesCheck:
     """Compares the probabilities and names of `serving_classify` with what its logits say.
 
     Args:
         module: a loaded classifier.
         size: the side of the model's input, in pixels.
+        files: how many.
         answers: the activation and the names that it must have.
         tolerance: the largest difference of a probability that passes.
     """
-    files = np.array([_noise_file("PNG", seed, size) for seed in range(FILES)], object)
-    outputs = {name: value.numpy() for name, value in module.signatures["serving_classify"](encoded=files).items()}
+    encoded = np.array([_noise_file("PNG", seed, size) for seed in range(files)], object)
+    outputs = {name: value.numpy() for name, value in module.signatures["serving_classify"](encoded=encoded).items()}
     if missing := sorted(selftest.CLASSIFY_OUTPUTS - outputs.keys()):
         raise Fault(f"serving_classify returns no {', '.join(missing)}; run make convert again")
     expected = answers.probabilities(outputs["logits"])
@@ -323,7 +329,7 @@ def check_classes(module: Any, size: int, answers: Classes, tolerance: float) ->
     are_named = selftest.names_the_largest(outputs, answers.names)
     example = tuple(name.decode(errors="replace") for name in outputs["top_classes"][0])
     verdict = Verdict.of(difference <= tolerance and are_named)
-    return ClassesCheck(len(files), difference, tolerance, are_named, verdict, example)
+    return ClassesCheck(files, difference, tolerance, are_named, verdict, example)
 
 
 def trace_blocks(module: Any, folder: Path, reference: Reference) -> BlockTrace:
@@ -358,7 +364,13 @@ class CheckedModule:
 
 
 def check_module(
-    folder: Path, head: Head, needs: Needs, reference: Reference, answers: Classes, checklist: Checklist
+    folder: Path,
+    head: Head,
+    needs: Needs,
+    reference: Reference,
+    answers: Classes,
+    in_c_api: Callable[[], LoaderCheck],
+    checklist: Checklist,
 ) -> CheckedModule:
     """Loads a SavedModel and compares it with its checkpoint.
 
@@ -368,6 +380,7 @@ def check_module(
         needs: what read_needs() returned.
         reference: what it must hold and compute.
         answers: what a classifier must answer beside its logits.
+        in_c_api: waits for the self-test in the C API, see c_api.start().
         checklist: prints the rungs.
 
     Raises:
@@ -380,6 +393,8 @@ def check_module(
     module = load_saved_model(folder)
     inputs, expected, tolerance = reference.inputs, reference.outputs[head], reference.tolerances.outputs
     least, logits = reference.least_scales[head], head is Head.CLASSIFICATION
+    size, stored = inputs.shape[1], folder_size(folder)
+    files = FILES if stored >= LARGE else max(BATCH_SIZES)
     outputs: np.ndarray = module(inputs).numpy()
     if outputs.shape != expected.shape:
         raise Fault(f"{folder}: its output is {outputs.shape}, expected {expected.shape}; it is another model or head")
@@ -389,27 +404,27 @@ def check_module(
         trace = trace_blocks(module, folder, reference)
     report = ModuleReport(
         content_sha256=folder_digest(folder),
-        bytes=folder_size(folder),
+        bytes=stored,
         output_width=outputs.shape[1],
         needs=needs,
         weights=climb(
             "weights", lambda: compare_weights(module.variables, reference.weights[head], reference.resized_from)
         ),
         selftest=climb("selftest", lambda: replay_selftest(module, folder)),
-        preprocessing=climb("preprocessing", lambda: check_preprocessing(module, inputs.shape[1], tolerance, least)),
-        encoded=climb("encoded", lambda: check_encoded(module, inputs.shape[1], tolerance, least)),
+        preprocessing=climb("preprocessing", lambda: check_preprocessing(module, size, tolerance, least)),
+        encoded=climb("encoded", lambda: check_encoded(module, size, files, tolerance, least)),
         blocks=trace,
         parity=climb("parity", lambda: parity, trace),
         batch_sizes=climb("batch_sizes", lambda: compare_batch_sizes(module, inputs, outputs, tolerance, least)),
         tokens=None
         if tokens is None
         else climb("tokens", lambda: check_tokens(module, inputs[:TRACED], tokens, reference.tolerances.tokens)),
-        classes=climb("classes", lambda: check_classes(module, inputs.shape[1], answers, PROBABILITIES))
+        classes=climb("classes", lambda: check_classes(module, size, files, answers, PROBABILITIES))
         if head is Head.CLASSIFICATION and answers.has_probabilities(outputs.shape[1])
         else None,
         token_shape=None if tokens is None else tokens.shape[1:],
         session=session,
-        c_api=climb("c_api", lambda: c_api.check_in_process(folder)),
+        c_api=climb("c_api", in_c_api),
     )
     return CheckedModule(module, outputs, report)
 

@@ -155,7 +155,11 @@ def _gradients(check: GradientCheck) -> Result:
         reason = f"expected a gradient for each of the checkpoint's {check.expected} arrays, got other variables"
     else:
         reason = f"the gradient of {check.worst} differs from JAX's: {_error(check.max_rel, check.tolerance)}"
-    return _relative(check.max_rel, check.tolerance, check.verdict, reason)
+    result = _relative(check.max_rel, check.tolerance, check.verdict, reason)
+    if (level := check.optimization_level) is None:
+        return result
+    how = f", compiled at optimization level {level}"
+    return replace(result, reason=f"{result.reason}{how}", figure=f"{result.figure}{how}")
 
 
 def _fine_tuning(check: FineTuningCheck) -> Result:

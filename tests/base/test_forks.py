@@ -1,6 +1,7 @@
 """Copies of a process that has done its imports: what they run, and that they end with whoever asked for them."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.base.forks import Command, Fork, connect
+from pipeline.base.forks import ADDRESS, Command, Fork, connect, offering_copies
 from tests.conftest import ROOT
 
 SERVER = """
@@ -86,3 +87,72 @@ def test_without_a_server_there_is_no_copy(tmp_path: Path) -> None:
         deaf.bind(str(tmp_path / "socket"))
     with pytest.raises(ConnectionRefusedError):
         start(tmp_path / "socket", "0")
+
+
+OFFERING = """
+import os, sys
+import copied_before
+from pathlib import Path
+from pipeline.base import jobs
+from pipeline.base.forks import ADDRESS, offering_copies
+jobs.COPIED = ("stage",)
+with jobs.start_job("stage", ["0"], "a stage") as job:
+    print(job.wait(), end="")
+with offering_copies():
+    with jobs.start_job("stage", ["0"], "a stage") as job:
+        print(job.wait(), end="")
+    with jobs.start_job("stage", ["wait"], "a stage") as job:
+        print(job.process.pid, flush=True)
+        if len(sys.argv) > 1:
+            sys.stdin.read()
+print(ADDRESS in os.environ)
+try:
+    os.waitpid(-1, 0)
+except ChildProcessError:
+    print("no child is left")
+"""
+
+
+def offering(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Starts a program that runs the module `stage` by jobs, in new processes and in copies of itself."""
+    (folder / "copied_before.py").touch()
+    (folder / "stage.py").write_text(STAGE)
+    (folder / "offering.py").write_text(OFFERING)
+    return subprocess.Popen(
+        [sys.executable, "offering.py", *arguments],
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{folder}", "NAME": "value"},
+        cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_jobs_are_copies_of_a_process_that_offers_them_and_end_with_the_block(tmp_path: Path) -> None:
+    with offering(tmp_path) as process:
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    new, copy, waiting, *rest = printed.splitlines()
+    assert new == "['0'] value False __main__"
+    assert copy == "['0'] value True __main__"
+    assert rest == ["False", "no child is left"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(waiting), 0)
+
+
+def test_copies_end_with_a_killed_process_that_offered_them(tmp_path: Path) -> None:
+    with offering(tmp_path, "wait") as process:
+        assert process.stdout
+        waiting = [process.stdout.readline() for _ in range(3)][-1]
+        end = os.pidfd_open(int(waiting))
+        process.kill()
+    ended, _, _ = select.select([end], [], [], 20)
+    os.close(end)
+    assert ended
+
+
+def test_where_the_path_of_a_socket_would_be_too_long_jobs_are_new_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("long" * 30)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    with offering_copies():
+        assert ADDRESS not in os.environ

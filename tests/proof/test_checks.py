@@ -350,6 +350,8 @@ def test_what_a_network_prints_is_no_result(
         return training
 
     monkeypatch.setattr(gradients, "check_training", check)
+    monkeypatch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"])
+    monkeypatch.setattr(os, "nice", lambda _: 0)
     gradients.main([json.dumps({"variant": "Mini/8", "image_size": 16, "classes": 3}), "home", "file", "fe=folder"])
     printed = capsys.readouterr()
     (line,) = printed.out.splitlines()
@@ -399,9 +401,34 @@ def test_two_heads_that_are_compared_one_by_one_are_never_compared_together(
         order.append("ended")
 
     monkeypatch.setattr(gradients, "start_copy", copy)
+    monkeypatch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"])
     section = json.dumps({"variant": "Mini/8", "image_size": 16, "classes": 3})
     gradients.main([section, "home", "file", "fe=folder", "classification=folder", "--one-by-one"])
     assert order == ["starts", "ended", "starts", "ended"]
+
+
+@pytest.mark.parametrize(("largest", "level"), [(100, 0), (99, None)])
+def test_programs_of_small_checkpoints_are_compiled_quickly_and_apart(
+    largest: int, level: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: Report,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """A program that is compiled without optimization must not get where the checks find those of all processes."""
+    checkpoint = tmp_path / "checkpoint.npz"
+    checkpoint.write_bytes(b"0" * 100)
+    module = report.modules[Head.FE]
+    assert module.gradients
+    assert module.fine_tuning
+    training = TrainingChecks(module.gradients, module.fine_tuning, {"fine_tuning": 0.1})
+    monkeypatch.setattr(gradients, "check_training", lambda *_: training)
+    monkeypatch.setattr(gradients, "LARGE", largest)
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=3")
+    monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory=shared")
+    gradients.main([json.dumps({"variant": "Mini/8", "image_size": 16, "classes": 3}), "home", str(checkpoint), "fe=f"])
+    printed = json.loads(capsys.readouterr().out.removeprefix("fe "))
+    assert printed["gradients"]["optimization_level"] == level
+    is_quick = os.environ["XLA_FLAGS"].endswith("level=0 --xla_llvm_disable_expensive_passes=true")
+    assert (is_quick, "TF_XLA_FLAGS" in os.environ) == (level == 0, level is None)
 
 
 def test_gradients_of_large_checkpoints_are_compared_at_once_where_memory_is_free(
@@ -410,12 +437,12 @@ def test_gradients_of_large_checkpoints_are_compared_at_once_where_memory_is_fre
     checkpoint = tmp_path / "checkpoint.npz"
     checkpoint.write_bytes(b"0" * 100)
     monkeypatch.delenv("MAKEFLAGS", raising=False)
-    monkeypatch.setattr(gradients, "available_memory", lambda: 1399)
+    monkeypatch.setattr(gradients, "available_memory", lambda: 1599)
     assert gradients.fits_memory(checkpoint, 224)
     assert gradients.fits_memory(tmp_path / "missing.npz", 224)  # validate says so
     monkeypatch.setattr(gradients, "LARGE", 99)
     assert not gradients.fits_memory(checkpoint, 224)
-    monkeypatch.setattr(gradients, "available_memory", lambda: 1400)
+    monkeypatch.setattr(gradients, "available_memory", lambda: 1600)
     assert gradients.fits_memory(checkpoint, 224)
     assert gradients.fits_memory(checkpoint, 32)
     assert not gradients.fits_memory(checkpoint, 225)
@@ -455,12 +482,12 @@ class Reading(tf.Module):
 
 
 def test_image_files_are_read_exactly(report: Report) -> None:
-    assert checks.check_encoded(Reading(Classes()), 4, 1e-5).verdict == "pass"
+    assert checks.check_encoded(Reading(Classes()), 4, 3, 1e-5).verdict == "pass"
 
     def decode_quickly(file: Any) -> Any:
         return tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_FAST")
 
-    check = checks.check_encoded(Reading(Classes(), decode_quickly), 4, 1e-5)
+    check = checks.check_encoded(Reading(Classes(), decode_quickly), 4, 3, 1e-5)
     assert failure(report, encoded=check).startswith("fe: the signature serving_jpeg does not read images as Pillow ")
 
 
@@ -474,8 +501,8 @@ def test_image_files_are_read_exactly(report: Report) -> None:
 )
 def test_classes_are_named_as_the_logits_say(wrong: Classes, sentence: str, report: Report) -> None:
     right = Classes("sigmoid", NAMES)
-    assert checks.check_classes(Reading(right), 4, right, 1e-6).verdict == "pass"
-    check = checks.check_classes(Reading(wrong), 4, right, 1e-6)
+    assert checks.check_classes(Reading(right), 4, 3, right, 1e-6).verdict == "pass"
+    check = checks.check_classes(Reading(wrong), 4, 3, right, 1e-6)
     assert failure(report, classes=check).startswith(f"fe: {sentence}")
 
 

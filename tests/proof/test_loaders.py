@@ -105,7 +105,8 @@ def test_a_good_module_passes(check: Callable[[Path], LoaderCheck], module: Path
 
 
 def test_a_published_module_passes_in_a_process_without_python_tensorflow(published: Path) -> None:
-    result = c_api.check_in_process(published / "artifacts/mini/classification")
+    with c_api.start(published / "artifacts/mini/classification") as wait:
+        result = wait()
     assert result.verdict is Verdict.PASS, result
     assert result.max_rel.keys() == SIGNATURES - {"serving_tokens"}
 

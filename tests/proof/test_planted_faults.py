@@ -21,7 +21,7 @@ from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
 from pipeline.checkpoints import npz
-from pipeline.facts.checks import TrainingChecks
+from pipeline.facts.checks import LoaderCheck, TrainingChecks
 from pipeline.facts.report import Report
 from pipeline.model import blocks, float64
 from pipeline.model.layers import average_tokens
@@ -123,13 +123,6 @@ def small() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", autouse=True)
-def c_api_in_this_process() -> Iterator[None]:
-    """A process for each fault would take a second."""
-    with patch.object(c_api, "check_in_process", c_api.check):
-        yield
-
-
 def like_trained(model: Model) -> npz.Arrays:
     """Returns random weights with tokens as small as a trained model's: an epsilon is nothing beside larger ones."""
     arrays = npz.fit(random_arrays(model, 3), open_network(model, Path()), Path("random")).arrays
@@ -204,7 +197,11 @@ def check(folder: Path, expected: checks.Reference, head: Head) -> dict[str, str
     blocks._apply.cache_clear()
     before = REPORT.modules[head]
     classes = Classes() if expected.outputs[Head.CLASSIFICATION].shape[1] == 1 else CLASSES
-    module = checks.check_module(folder, head, before.needs, expected, classes, Checklist("validate a"))
+
+    def in_c_api() -> LoaderCheck:  # in this process: one for each fault would take a second
+        return c_api.check(folder)
+
+    module = checks.check_module(folder, head, before.needs, expected, classes, in_c_api, Checklist("validate a"))
     report = replace(module.report, gradients=before.gradients, fine_tuning=before.fine_tuning)
     return reasons(replace(REPORT, modules=REPORT.modules | {head: report}))
 

@@ -217,7 +217,8 @@ def test_every_variable_has_a_finite_gradient(twin: Path) -> None:
 
 
 def test_the_cpp_loader_takes_a_twin(twin: Path) -> None:
-    check = c_api.check_in_process(twin)
+    with c_api.start(twin) as wait:
+        check = wait()
     assert (check.verdict, check.tolerance) == (Verdict.PASS, TOLERANCE)
 
 

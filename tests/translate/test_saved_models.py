@@ -107,7 +107,8 @@ def test_a_twin_with_dropout_passes_the_selftest(dropping: Path, tmp_path: Path)
 
 
 def test_the_cpp_loader_takes_a_twin(twins: Path) -> None:
-    assert c_api.check_in_process(twins / "fe").verdict is Verdict.PASS
+    with c_api.start(twins / "fe") as wait:
+        assert wait().verdict is Verdict.PASS
 
 
 def test_a_twin_has_the_objects_and_variables_of_its_source(sources: Path, twins: Path) -> None:
