@@ -444,7 +444,7 @@ notebooks: $(call in,vit_demo,$(ALL_FILES)) ## run the notebooks of notebooks/ a
 	$(call quote,$(PYTHON)) -m benchmarks.notebooks --hub=$(call given,HUB)
 # As it is: benchmarks read no env:<name>, and an interpreter is no address.
 torch_python = $(if $(TORCH_PYTHON),--torch-python=$(call quote,$(TORCH_PYTHON)))
-bench: | $(READY) ## measure speed and memory beside plain code; fail where a limit is missed (an hour on 2 cores, 8 GB of disk)
+bench: | $(READY) ## measure speed and memory beside plain code; fail where a limit is missed (two hours on 2 cores, 12 GB of disk)
 	$(call quote,$(PYTHON)) -m benchmarks.packing
 	$(call quote,$(PYTHON)) -m benchmarks.publishing
 	$(call quote,$(PYTHON)) -m benchmarks.downloading
@@ -462,6 +462,7 @@ bench: | $(READY) ## measure speed and memory beside plain code; fail where a li
 	$(call quote,$(PYTHON)) -m benchmarks.forward --folder $(call quote,$A/bench) $(torch_python)
 	$(call quote,$(PYTHON)) -m benchmarks.litert_files --folder $(call quote,$A/bench)
 	$(call quote,$(PYTHON)) -m benchmarks.conversion --folder $(call quote,$A/bench)
+	$(call quote,$(PYTHON)) -m benchmarks.validation --folder $(call quote,$A/bench)
 	$(call quote,$(PYTHON)) -m benchmarks.loading --folder $(call quote,$A/bench)
 check-full: | $(READY) ## publish full-size members and members of every variant and data set, with random weights (over an hour on 2 cores, 60 GB of disk)
 	$(if $(oldest),OLDEST_TENSORFLOW_PYTHON="$$PWD/$(oldest)" )$(pytest) --long

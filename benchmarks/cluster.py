@@ -3,9 +3,9 @@
     python -m benchmarks.cluster [--members 20] [--workers 2] [--kills 0] [--seed 1]
 
 Each worker is a node of Ray with one core. Both runs must publish the same tarballs, and the one on Ray must take at
-most 0.6 of the time of `make -j2`. With --kills, tiny members are published instead while a node is killed again and
-again, and a new one joins: the hub must be the one of RUNNER=local, without leftovers. Figures for more workers are
-simulated from the times of the stages that were measured.
+most 0.6 of the time of `make -j2`. With --kills, tiny members are published instead while nodes are killed that
+convert, validate and publish, and new ones join: the hub must be the one of RUNNER=local, without leftovers. Figures
+for more workers are simulated from the times of the stages that were measured.
 """
 
 import argparse
@@ -40,6 +40,9 @@ AFTER = {
     "card": ("formats",), "publish": ("card", "package"),
 }  # fmt: skip
 SIMULATED = (1, 2, 10, 100, 1000)
+# The stages whose nodes are killed, at a moment within so many seconds after they were seen there.
+LONGEST = {"convert": 8.0, "validate": 20.0, "publish": 0.5}
+KILLS_OF_A_STAGE = 2  # in a run of two members: a task is tried five times
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
@@ -146,11 +149,19 @@ def name_of(path: Path, hub: Path) -> str:
 
 # Kills ----------------------------------------------------------------------------------------------------------------
 class Killer:
-    """Kills the node of a running stage, again and again, and starts another one."""
+    """Kills the nodes of running stages and starts others: in turn one that converts, validates and publishes."""
 
     def __init__(self, nodes: Cluster, kills: int, random: Random) -> None:
+        """Kills nothing yet.
+
+        Args:
+            nodes: the cluster.
+            kills: the most nodes to kill; of each stage at most KILLS_OF_A_STAGE.
+            random: chooses the moments.
+        """
         self.killed: list[str] = []  # the stages that ran there
-        self._nodes, self._kills, self._random = nodes, kills, random
+        self._targets = (KILLS_OF_A_STAGE * list(LONGEST))[:kills]
+        self._nodes, self._random = nodes, random
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -163,12 +174,16 @@ class Killer:
         self._thread.join()
 
     def _run(self) -> None:
-        while len(self.killed) < self._kills and not self._ended.wait(self._random.uniform(1, 6)):
-            node = self._random.choice(self._nodes.workers)
-            if stage := stage_on(node):
-                self.killed.append(stage)
-                node.kill()
-                node.start()
+        while self._targets and not self._ended.wait(0.02):
+            for node in self._nodes.workers:
+                if (stage := stage_on(node)) not in self._targets:
+                    continue
+                self._ended.wait(self._random.uniform(0, LONGEST[stage]))
+                if stage_on(node) == stage:
+                    self._targets.remove(stage)
+                    self.killed.append(stage)
+                    node.kill()
+                    node.start()
 
 
 def stage_on(node: Node) -> str:
@@ -202,6 +217,10 @@ def run_kills(tree: Path, folder: Path, kills: int, random: Random) -> list[str]
             retries += run.output.count("trying again")
             problems += check_same(tree, "local", "ray")
             shutil.rmtree(tree / "ray")
+            print(
+                f"run {rounds}: killed while {', '.join(killer.killed) or 'nothing'} ran, {run.seconds:.0f} s",
+                flush=True,
+            )
     stages = ", ".join(f"{stage} {killed.count(stage)}" for stage in sorted(set(killed)))
     print(f"{len(killed)} nodes killed in {rounds} runs ({stages}), {retries} further attempts", flush=True)
     return problems

@@ -19,17 +19,12 @@ depends less on other work of the machine than wall time.
 """
 
 import argparse
-import os
 import re
-import statistics
-import subprocess
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import subjects
-from benchmarks.memory import Watch
+from benchmarks.costs import FIELDS, Cost, measure_command, median
 from pipeline.base.fault import Fault
 from pipeline.base.progress import Progress
 
@@ -37,40 +32,8 @@ from pipeline.base.progress import Progress
 DEFAULT = ("S/16", "L/16@0.1", "R26+S/32", "mixer:B/16", "mixer:L/16")
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What one run needs: wall and processor time in seconds, memory and graphs in bytes."""
-
-    wall: float
-    processor: float
-    memory: float
-    graphs: float = 0.0
-
-    def __add__(self, other: "Cost") -> "Cost":
-        """Returns the cost of two processes, one after the other."""
-        memory = max(self.memory, other.memory)
-        return Cost(self.wall + other.wall, self.processor + other.processor, memory, self.graphs + other.graphs)
-
-
 RATIO = 0.5  # of the plain procedure's time at most
 MEMORY, GRAPHS = 5e9, 4e6  # bytes at most for both heads of L/16
-
-FIELDS = ("wall", "processor", "memory", "graphs")
-
-
-def measure_command(command: list[str]) -> Cost:
-    """Runs a command and returns the cost of it and its descendants, as the kernel counts; exits when it fails."""
-    with tempfile.TemporaryFile() as log:
-        os.sync()  # otherwise this run waits for the writes of the one before
-        started = time.perf_counter()
-        process = subprocess.Popen(command, cwd=subjects.ROOT, env=subjects.environment(), stdout=log, stderr=log)
-        with Watch(process.pid) as watch:
-            _, status, usage = os.wait4(process.pid, 0)
-            wall = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"{' '.join(command)} failed:\n{subjects.tail(log)}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, watch.peak)
 
 
 def add_graphs(cost: Cost, out: Path) -> Cost:
@@ -90,10 +53,6 @@ def measure_ours(yaml: Path, weights: Path, folder: Path) -> Cost:
     """Converts both heads as the pipeline does, in a temporary folder."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         return add_graphs(measure_command(subjects.published(yaml, weights, Path(name))), Path(name))
-
-
-def median(costs: list[Cost]) -> Cost:
-    return Cost(*(statistics.median(getattr(cost, field) for cost in costs) for field in FIELDS))
 
 
 def check_limits(variant: str, way: str, cost: Cost, plain: Cost) -> list[str]:

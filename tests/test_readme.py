@@ -45,7 +45,7 @@ def test_make_commands_exist() -> None:
         (
             "bench",
             "packing publishing downloading uploading selection pool_of_members site start_page large_hub serving"
-            " images cluster hostile evaluation forward litert_files conversion loading",
+            " images cluster hostile evaluation forward litert_files conversion validation loading",
         ),
         (
             "check-full",

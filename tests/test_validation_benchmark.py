@@ -1,0 +1,37 @@
+"""benchmarks.validation: which checks count as weaker than before, and what it says without the earlier version."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.validation import Outcome, weaker_checks, write_tree
+from pipeline.base.heads import Head
+from pipeline.base.verdict import Verdict
+
+PASSED = Outcome(Verdict.PASS, 1e-5)
+BEFORE = {("parity", Head.FE): PASSED, ("parity", Head.CLASSIFICATION): PASSED, ("top1", None): PASSED}
+
+
+def test_the_same_checks_or_more_or_stricter_ones_are_no_miss() -> None:
+    assert weaker_checks(BEFORE, BEFORE) == []
+    more = BEFORE | {("tokens", Head.FE): PASSED, ("parity", Head.FE): Outcome(Verdict.PASS, 1e-6)}
+    assert weaker_checks(BEFORE, more) == []
+
+
+@pytest.mark.parametrize(
+    ("now", "sentence"),
+    [
+        ({("top1", None): Outcome(Verdict.PASS, 2e-5)}, "top1 is now "),
+        ({("parity", Head.FE): Outcome(Verdict.NOT_MEASURED, 1e-5)}, "fe parity is now "),
+        ({("parity", Head.FE): None}, "fe parity is missing"),
+    ],
+)
+def test_a_check_that_says_less_is_named(now: dict[tuple[str, Head | None], Outcome | None], sentence: str) -> None:
+    outcomes = {key: outcome for key, outcome in (BEFORE | now).items() if outcome}
+    (said,) = weaker_checks(BEFORE, outcomes)
+    assert said.startswith(sentence)
+
+
+def test_an_unknown_commit_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="expected a clone with the commit 0123abc; git fetch --unshallow gets it"):
+        write_tree("0123abc", tmp_path)
