@@ -15,7 +15,7 @@ from flax.traverse_util import flatten_dict
 
 from pipeline.model.architecture import Shape
 from pipeline.model.blocks import BLOCKS, keeping_rows
-from pipeline.model.network import Network, Values, Weights
+from pipeline.model.network import Network, Trace, Values, Weights
 from pipeline.model.parameters import nest_parameters
 
 
@@ -30,13 +30,16 @@ class FlaxNetwork(Network):
     blocks: str
 
     @abstractmethod
-    def module(self, classes: int | None, dropout: float = 0.0, has_tokens: bool = False) -> Any:
+    def module(
+        self, classes: int | None, dropout: float = 0.0, has_tokens: bool = False, has_both: bool = False
+    ) -> Any:
         """Returns the Flax module; it has a field `variant`, a dataclass with the number of blocks as `layers`.
 
         Args:
             classes: the number of logits; None for the feature extractor, which has no head.
             dropout: the rate; positive only while training.
             has_tokens: whether it returns the tokens after the last LayerNorm.
+            has_both: whether it returns the features and these tokens, of which they are computed.
         """
 
     def _apply(self, classes: int | None, weights: Weights, images: Values, key: jax.Array | None) -> jax.Array:
@@ -66,13 +69,12 @@ class FlaxNetwork(Network):
         tokens: jax.Array = module.apply({"params": nest_parameters(weights)}, images)
         return tokens
 
-    def trace(
-        self, weights: Weights, images: Values, rows: int
-    ) -> tuple[jax.Array, dict[str, tuple[jax.Array, jax.Array]]]:
-        module = self.module(None)
+    def trace(self, weights: Weights, images: Values, rows: int) -> Trace:
+        module = self.module(None, has_both=True)
         with keeping_rows(rows):
-            features, state = module.apply({"params": nest_parameters(weights)}, images, mutable=[BLOCKS])
-        return features, {path: ends for path, (ends,) in flatten_dict(state[BLOCKS], sep="/").items()}
+            (features, tokens), state = module.apply({"params": nest_parameters(weights)}, images, mutable=[BLOCKS])
+        blocks = {path: ends for path, (ends,) in flatten_dict(state[BLOCKS], sep="/").items()}
+        return Trace(features, tokens[:rows], blocks)
 
     def expected_shapes(self, image_size: int | None = None) -> dict[str, Shape]:
         size = image_size or self.model.image_size

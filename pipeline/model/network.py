@@ -6,7 +6,7 @@ The names of functions that JAX traces are part of the bytes of published module
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,21 @@ class Tolerances:
     tokens: float
 
 
+class Trace(NamedTuple):
+    """What a network computes of images.
+
+    Attributes:
+        features: (n, width).
+        tokens: (rows, tokens, width), of the first images; None of a network without.
+        blocks: the input and the output of each block by its path, in order, of the first images; {} where there are no
+            blocks. pipeline.proof.blocks recognises a block in a module as a function whose weights share that path.
+    """
+
+    features: jax.Array
+    tokens: jax.Array | None
+    blocks: dict[str, tuple[jax.Array, jax.Array]]
+
+
 class Network(ABC):
     """One model's forward pass: features, and the head that turns them into logits.
 
@@ -47,7 +62,6 @@ class Network(ABC):
         state_prefixes: how the paths of arrays begin that are no parameters, such as the means of a BatchNorm. A module
             with such arrays cannot be trained.
         has_tokens: whether tokens() can be called.
-        averages_tokens: whether the features are the mean of the tokens, so that one pass gives both.
     """
 
     model: Model
@@ -55,7 +69,6 @@ class Network(ABC):
     head_prefixes: tuple[str, ...] = ("head/",)
     state_prefixes: tuple[str, ...] = ()
     has_tokens: bool = False
-    averages_tokens: bool = False
 
     @property
     def architecture(self) -> Architecture:
@@ -115,19 +128,15 @@ class Network(ABC):
         """Returns what the module of a head returns: logits or features; see features()."""
         return (self.logits if head is Head.CLASSIFICATION else self.features)(weights, images, key)
 
-    def trace(
-        self, weights: Weights, images: Values, rows: int
-    ) -> tuple[jax.Array, dict[str, tuple[jax.Array, jax.Array]]]:
-        """Returns the features, and the input and the output of each block by its path; {} where there are no blocks.
-
-        The blocks are in order. pipeline.proof.blocks recognises a block in a module as a function whose weights share
-        that path.
+    def trace(self, weights: Weights, images: Values, rows: int) -> Trace:
+        """Returns the features, and on the way to them the tokens and the ends of blocks.
 
         Args:
             weights, images: see features().
-            rows: the number of images whose blocks are returned: the first ones.
+            rows: the number of images whose tokens and blocks are returned: the first ones.
         """
-        return self.features(weights, images), {}
+        tokens = self.tokens(weights, images[:rows]) if self.has_tokens else None
+        return Trace(self.features(weights, images), tokens, {})
 
     def stored_image_size(self, shapes: Mapping[str, Shape]) -> int | None:
         """Returns the image size of a checkpoint that resize() can fit to the model's, or None.

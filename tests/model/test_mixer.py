@@ -166,8 +166,10 @@ def test_the_blocks_are_one_function_and_are_traced_in_order() -> None:
     text = jax.jit(network.logits).lower(arrays, images).as_text()
     assert text.count("call @apply") == 4
     assert text.count("func.func private @apply") == 1
-    features, blocks = network.trace(arrays, np.concatenate([images, images]), 1)
+    features, tokens, blocks = network.trace(arrays, np.concatenate([images, images]), 1)
     assert len(features) == 2
+    assert tokens is not None
+    np.testing.assert_allclose(features[:1], np.mean(tokens, axis=1), atol=1e-6)
     assert list(blocks) == [f"MixerBlock_{layer}" for layer in range(4)]
     for (_, output), (following, _) in zip(list(blocks.values())[:-1], list(blocks.values())[1:], strict=True):
         np.testing.assert_array_equal(output, following)

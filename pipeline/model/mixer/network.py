@@ -50,14 +50,16 @@ class MlpMixer(nn.Module):
         variant: the architecture.
         classes: the number of logits; None for the feature extractor, which has no head.
         has_tokens: whether it returns the tokens after the last LayerNorm.
+        has_both: whether it returns features and tokens.
     """
 
     variant: Variant
     classes: int | None
     has_tokens: bool = False
+    has_both: bool = False
 
     @nn.compact
-    def __call__(self, images: jax.Array) -> jax.Array:
+    def __call__(self, images: jax.Array) -> jax.Array | tuple[jax.Array, jax.Array]:
         """Maps float32 (n, size, size, 3) in [-1, 1] to logits (n, classes), or features (n, width) without a head.
 
         With has_tokens it returns (n, size**2 / patch**2, width) instead, whose mean over the tokens the features are.
@@ -70,6 +72,8 @@ class MlpMixer(nn.Module):
         if self.has_tokens:
             return tokens
         features = average_tokens(tokens)
+        if self.has_both:
+            return features, tokens
         if self.classes is None:
             return features
         # Upstream starts fine-tuning with a zero head, so that every class is equally likely.
@@ -81,15 +85,16 @@ class MixerNetwork(FlaxNetwork):
 
     blocks = "MixerBlock_"
     tolerances = Tolerances(outputs=1e-5, gradients=2e-4, tokens=1e-5)
-    averages_tokens = True
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self._variant = variant(model.variant)
 
-    def module(self, classes: int | None, dropout: float = 0.0, has_tokens: bool = False) -> MlpMixer:
+    def module(
+        self, classes: int | None, dropout: float = 0.0, has_tokens: bool = False, has_both: bool = False
+    ) -> MlpMixer:
         del dropout  # upstream's Mixers have none
-        return MlpMixer(self._variant, classes, has_tokens)
+        return MlpMixer(self._variant, classes, has_tokens, has_both)
 
     def stored_image_size(self, shapes: Mapping[str, Shape]) -> int | None:
         size, wanted = find_image_size(shapes), self.model.image_size

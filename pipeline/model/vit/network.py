@@ -19,7 +19,7 @@ from pipeline.model.architecture import Shape
 from pipeline.model.blocks import call_shared
 from pipeline.model.flax_network import FlaxNetwork
 from pipeline.model.layers import LayerNorm, MlpBlock, Patches, average_tokens
-from pipeline.model.network import Network, Tolerances
+from pipeline.model.network import Network, Tolerances, Trace, Values, Weights
 from pipeline.model.section import Model
 from pipeline.model.vit import positions
 from pipeline.model.vit.architecture import POSITION, Options, options_of
@@ -92,6 +92,7 @@ class VisionTransformer(nn.Module):
             `rngs={"dropout": key}`.
         options: how tokens become features, and which positions they have.
         has_tokens: whether it returns the tokens after the last LayerNorm.
+        has_both: whether it returns features and tokens.
     """
 
     variant: Variant
@@ -99,9 +100,10 @@ class VisionTransformer(nn.Module):
     dropout: float = 0.0
     options: Options = Options()
     has_tokens: bool = False
+    has_both: bool = False
 
     @nn.compact
-    def __call__(self, images: jax.Array) -> jax.Array:
+    def __call__(self, images: jax.Array) -> jax.Array | tuple[jax.Array, jax.Array]:
         """Maps float32 (n, size, size, 3) in [-1, 1] to logits (n, classes), or features (n, width) without a head.
 
         With has_tokens it returns (n, tokens, width) instead, one token per patch after the class token, if any.
@@ -112,6 +114,8 @@ class VisionTransformer(nn.Module):
         features = self._pool(tokens)
         if self.options.pre_logits is not None:
             features = nn.tanh(nn.Dense(self.options.pre_logits, name="pre_logits")(features))
+        if self.has_both:
+            return features, tokens
         if self.classes is None:
             return features
         # Upstream starts fine-tuning with a zero head, so that every class is equally likely.
@@ -132,7 +136,7 @@ class VisionTransformer(nn.Module):
 
     def _encode(self, x: jax.Array) -> jax.Array:
         """Maps tokens to those after the last LayerNorm; to the class token alone where no other is used."""
-        has_all_tokens = self.has_tokens or not self.options.has_class_token
+        has_all_tokens = self.has_tokens or self.has_both or not self.options.has_class_token
         is_learned = self.options.positions == "learned"
         return Encoder(self.variant, self.dropout, is_learned, has_all_tokens, name="Transformer")(x)
 
@@ -143,7 +147,7 @@ class VisionTransformer(nn.Module):
         if self.options.pooling == "map":
             pooling = AttentionPooling(self.variant.heads, self.variant.mlp, parent=None)
             return call_shared(self, pooling, "MAPHead_0", tokens)
-        return tokens
+        return tokens[:, 0] if self.has_both else tokens
 
 
 class VitNetwork(FlaxNetwork):
@@ -154,7 +158,6 @@ class VitNetwork(FlaxNetwork):
     def __init__(self, model: Model) -> None:
         self.model = model
         self._variant, self._options = variant(model.variant), options_of(model)
-        self.averages_tokens = self._options.pooling == "gap" and self._options.pre_logits is None
         # A hybrid's convolutions have longer sums, in other orders: for R50+L/32 float32 alone differs from float64 by
         # 2e-5 (benchmarks/precision.py). Gradients, measured with random weights: 8e-6 for S/16, 4e-3 for R26+S/32,
         # 2e-2 for R50+L/32. In JAX alone the float32 gradients of R50+L/32 differ from float64 by 1.6e-2: where a
@@ -166,8 +169,19 @@ class VitNetwork(FlaxNetwork):
         if self._variant.resnet is not None:
             self.tolerances = Tolerances(outputs=5e-5, gradients=5e-2, tokens=1e-4)
 
-    def module(self, classes: int | None, dropout: float = 0.0, has_tokens: bool = False) -> VisionTransformer:
-        return VisionTransformer(self._variant, classes, dropout, self._options, has_tokens)
+    def module(
+        self, classes: int | None, dropout: float = 0.0, has_tokens: bool = False, has_both: bool = False
+    ) -> VisionTransformer:
+        return VisionTransformer(self._variant, classes, dropout, self._options, has_tokens, has_both)
+
+    def trace(self, weights: Weights, images: Values, rows: int) -> Trace:
+        traced = super().trace(weights, images, rows)
+        if not self._options.has_class_token:
+            return traced
+        # Its features are the class token, so that the last block of a module computes no other.
+        last = f"{self.blocks}{self._variant.layers - 1}"
+        first, output = traced.blocks[last]
+        return traced._replace(blocks=traced.blocks | {last: (first, output[:, :1])})
 
     def _side(self, shapes: Mapping[str, Shape]) -> int | None:
         """Returns the side of a checkpoint's position grid; None without one that is a square."""
