@@ -29,19 +29,11 @@ from benchmarks.subjects import relative_errors
 from pipeline.facts.report import load_report
 from pipeline.pool.names import FINE_TUNING, RESOLUTIONS, VARIANTS, variant_token
 from pipeline.pool.upstream import list_files
+from tests.conftest import PROJECT
 
 ROOT = Path(__file__).parents[1]
 MAKE = ("make", f"PYTHON={sys.executable}")
-COPIED = (
-    "Makefile",
-    "setup.mk",
-    "pipeline",
-    "templates",
-    "requirements.lock",
-    "pyproject.toml",
-    "model_cards/vit",
-    "model_cards/labels",
-)
+COPIED = (*PROJECT, "model_cards/vit", "model_cards/labels")
 
 
 NEW = "new:"  # before a variant that goes through make new

@@ -21,8 +21,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from random import Random
 
@@ -151,18 +153,18 @@ def name_of(path: Path, hub: Path) -> str:
 class Killer:
     """Kills the nodes of running stages and starts others: in turn one that converts, validates and publishes."""
 
-    def __init__(self, nodes: Cluster, kills: int, random: Random) -> None:
+    def __init__(self, nodes: Cluster, stages: Sequence[str], random: Random) -> None:
         """Kills nothing yet.
 
         Args:
             nodes: the cluster.
-            kills: the most nodes to kill; of each stage at most KILLS_OF_A_STAGE.
+            stages: those that are to run on the nodes that are killed, one for each kill.
             random: chooses the moments.
         """
-        self.killed: list[str] = []  # the stages that ran there
-        self._targets = (KILLS_OF_A_STAGE * list(LONGEST))[:kills]
-        self._nodes, self._random = nodes, random
+        self.killed: list[str] = []  # of the stages, in the order of the kills
+        self._targets, self._nodes, self._random = list(stages), nodes, random
         self._ended = threading.Event()
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> "Killer":
@@ -172,8 +174,16 @@ class Killer:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+        if self._error:
+            raise self._error
 
     def _run(self) -> None:
+        try:
+            self._kill()
+        except (OSError, subprocess.SubprocessError) as error:  # a node that does not start
+            self._error = error
+
+    def _kill(self) -> None:
         while self._targets and not self._ended.wait(0.02):
             for node in self._nodes.workers:
                 if (stage := stage_on(node)) not in self._targets:
@@ -207,15 +217,20 @@ def run_kills(tree: Path, folder: Path, kills: int, random: Random) -> list[str]
     killed: list[str] = []
     problems: list[str] = []
     retries = rounds = 0
+    left = Counter(stage for _, stage in zip(range(kills), cycle(LONGEST), strict=False))
     with cluster(folder, 2) as nodes:
-        while len(killed) < kills and not problems:
+        while left and not problems:
             rounds += 1
-            with Killer(nodes, kills - len(killed), random) as killer:
+            targets = [stage for stage in left for _ in range(min(left[stage], KILLS_OF_A_STAGE))]
+            with Killer(nodes, targets, random) as killer:
                 settings = ("COLLECTION=tiny", "RUNNER=ray", f"RAY_ADDRESS={nodes.address}", "-j64")
                 run = publish(tree, "ray", *settings, XLA_FLAGS=QUICK_XLA_FLAGS)
             killed += killer.killed
+            left -= Counter(killer.killed)
             retries += run.output.count("trying again")
             problems += check_same(tree, "local", "ray")
+            if not killer.killed:
+                problems.append(f"no node was killed that ran {' or '.join(left)}")
             shutil.rmtree(tree / "ray")
             print(
                 f"run {rounds}: killed while {', '.join(killer.killed) or 'nothing'} ran, {run.seconds:.0f} s",

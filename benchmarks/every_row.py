@@ -1,6 +1,6 @@
 """Publishes every model of google-research/vision_transformer at full size from random weights, and prints a table.
 
-    python -m benchmarks.every_row FOLDER [--resume] [ROW ...]
+    python -m benchmarks.every_row FOLDER [--resume] [--costs] [ROW ...]
 
 Works in a copy of the project below FOLDER, with a collection for each architecture. A row is a model of the tables in
 vit_jax/configs/models.py and models_mixer.py of https://github.com/google-research/vision_transformer; upstream's
@@ -9,7 +9,8 @@ member's YAML file, runs make publish, and reads in the report how many arrays a
 how far both heads are from the JAX model in float64.
 
 Figures are written to FOLDER/rows.jsonl. With --resume an earlier run goes on: rows that are there and missed no limit
-are not measured again. A row's outputs are removed before the next. Fails at the end when a row could not be published
+are not measured again. With --costs each row's stages are added to stage_costs.json (benchmarks.stage_costs). A row's
+outputs are removed before the next. Fails at the end when a row could not be published
 or misses a limit.
 """
 
@@ -25,6 +26,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks import stage_costs
 from benchmarks.added_members import copy_project, run
 from benchmarks.stage_lines import read_stage_lines
 from pipeline.base.heads import Head
@@ -220,6 +222,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Publishes every model of upstream's table with random weights.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--resume", action="store_true", help="keep the figures of earlier runs")
+    parser.add_argument("--costs", action="store_true", help="add what the stages took to stage_costs.json")
     parser.add_argument("rows", nargs="*", help=f"default: all, {', '.join(names)}")
     args = parser.parse_intermixed_args()  # rows may follow an option
     if unknown := set(args.rows) - set(names):
@@ -235,6 +238,8 @@ def main() -> None:
             continue
         try:
             figures = publish(row, folder)
+            if args.costs:
+                stage_costs.add(folder / "work")
         except SystemExit as failure:
             failures.append(f"{row.name} was not published")
             print(f"{row.name}: {failure}", file=sys.stderr, flush=True)

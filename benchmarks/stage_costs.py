@@ -3,8 +3,9 @@
     python -m benchmarks.stage_costs ARTIFACTS
 
 Adds the members of ARTIFACTS, which `make publish-all -j1 FORMATS=xla ARTIFACTS=...` made on a quiet machine, to
-stage_costs.json beside this file, in the place of earlier figures of the same variant and image size. The times are of
-the records that the stages write (pipeline/base/run_records.py). benchmarks.cost_model multiplies them.
+stage_costs.json beside this file, in the place of earlier figures of the same variant and image size; so does
+benchmarks.every_row with --costs, for random weights. The times are of the records that the stages write
+(pipeline/base/run_records.py). benchmarks.cost_model multiplies them.
 """
 
 import argparse
@@ -135,10 +136,12 @@ def measure(artifacts: Path, member: str) -> MemberCost:
     )
 
 
-def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(description="Collects what the stages of published members took.")
-    parser.add_argument("artifacts", type=Path, help="the folder of all outputs")
-    artifacts = parser.parse_args(arguments).artifacts
+def add(artifacts: Path) -> None:
+    """Adds the members whose outputs lie in a folder to FILE, and prints a line for each.
+
+    Raises:
+        Fault: when a run is not recorded, or did not end well.
+    """
     costs = {(cost.variant, cost.image_size): cost for cost in read_costs()}
     for report in sorted(artifacts.glob("*/report.json")):
         cost = measure(artifacts, report.parent.name)
@@ -146,6 +149,12 @@ def main(arguments: Sequence[str]) -> None:
         print(f"{report.parent.name}: {cost.core_seconds:.0f} core-seconds, {cost.gigabytes:.1f} GB")
     ordered = sorted(costs.values(), key=lambda cost: (cost.checkpoint_bytes, cost.image_size))
     FILE.write_text(json.dumps([asdict(cost) for cost in ordered], indent=1) + "\n", encoding="utf-8")
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description="Collects what the stages of published members took.")
+    parser.add_argument("artifacts", type=Path, help="the folder of all outputs")
+    add(parser.parse_args(arguments).artifacts)
 
 
 if __name__ == "__main__":

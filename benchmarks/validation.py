@@ -5,7 +5,7 @@
 Converts a checkpoint of random weights, with that rate of dropout, and validates the same SavedModels by turns with the
 project as it was at COMMIT and as it is here. Prints the medians of both, and ours divided by that of before. Fails at
 the end where a ratio is above its limit, or where a check of before is missing, passes with a larger difference, or
-ends with another verdict.
+ends with another verdict. At which level programs were compiled is not compared: reports say it.
 """
 
 import argparse
@@ -73,9 +73,15 @@ def weaker_checks(before: Outcomes, now: Outcomes) -> list[str]:
         new = now.get((rung, head))
         if new is None:
             sentences.append(f"{head or ''} {rung} is missing".strip())
-        elif new.verdict is not old.verdict or (new.tolerance or 0.0) > (old.tolerance or 0.0):
+        elif new.verdict is not old.verdict or is_looser(rung, old.tolerance, new.tolerance):
             sentences.append(f"{head or ''} {rung} is now {new}, before {old}".strip())
     return sentences
+
+
+def is_looser(rung: str, before: float | None, now: float | None) -> bool:
+    """Whether a check passes more than before: its tolerance is the largest error, of an accuracy the smallest."""
+    old, new = before or 0.0, now or 0.0
+    return new < old if rung == "accuracy" else new > old
 
 
 def measure(case: str, before: Path, folder: Path, runs: int) -> list[str]:

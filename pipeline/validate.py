@@ -167,9 +167,9 @@ def _check_modules(
 ) -> tuple[Report, Evaluated | None]:
     """Checks both modules and classifies the images; returns the report with the checks, and the predictions.
 
-    The SavedModels fill the memory, so one is loaded at a time here, and one by the C API beside it. Images, which may
-    take hours, are classified only if all checks passed, `add_training` among them: it waits for those that were made
-    meanwhile. `first_in_c_api` waits for the C API with the extractor.
+    The SavedModels fill the memory, so one is loaded at a time here; the C API loads the next one meanwhile. Images,
+    which may take hours, are classified only if all checks passed, `add_training` among them: it waits for those that
+    were made meanwhile. `first_in_c_api` waits for the C API with the extractor.
     """
 
     answers = Classes(subject.activation, tuple(label.name for label in subject.names))

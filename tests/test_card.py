@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +285,21 @@ def test_a_card_says_where_the_weights_come_from(report: Report) -> None:
     assert (
         "converted back, bit for bit, from the timm safetensors of `hf://a/b/c.safetensors`, SHA-256 `111" in converted
     )
+
+
+def test_a_card_says_how_the_gradients_were_compiled_if_not_as_users_have_them(report: Report) -> None:
+    checks = report.modules[Head.FE]
+    assert checks.gradients
+    assert checks.fine_tuning
+    quick = with_checks(
+        report,
+        Head.FE,
+        gradients=replace(checks.gradients, optimization_level=0),
+        fine_tuning=replace(checks.fine_tuning, optimization_level=0),
+    )
+    for each, count in ((report, 0), (quick, 2)):
+        pages = cards("vit_s16", Module(1, "S"), COLLECTION, "http://h", each, ORIGIN)
+        assert pages[Head.FE].count(", compiled at optimization level 0 |") == count
 
 
 def test_a_report_without_gradients_fails_to_render(report: Report) -> None:

@@ -9,7 +9,10 @@ from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
 
 PASSED = Outcome(Verdict.PASS, 1e-5)
-BEFORE = {("parity", Head.FE): PASSED, ("parity", Head.CLASSIFICATION): PASSED, ("top1", None): PASSED}
+BEFORE = {
+    ("parity", Head.FE): PASSED, ("parity", Head.CLASSIFICATION): PASSED, ("features", None): PASSED,
+    ("accuracy", None): Outcome(Verdict.PASS, 0.88),
+}  # fmt: skip
 
 
 def test_the_same_checks_or_more_or_stricter_ones_are_no_miss() -> None:
@@ -21,7 +24,8 @@ def test_the_same_checks_or_more_or_stricter_ones_are_no_miss() -> None:
 @pytest.mark.parametrize(
     ("now", "sentence"),
     [
-        ({("top1", None): Outcome(Verdict.PASS, 2e-5)}, "top1 is now "),
+        ({("features", None): Outcome(Verdict.PASS, 2e-5)}, "features is now "),
+        ({("accuracy", None): Outcome(Verdict.PASS, 0.8)}, "accuracy is now "),
         ({("parity", Head.FE): Outcome(Verdict.NOT_MEASURED, 1e-5)}, "fe parity is now "),
         ({("parity", Head.FE): None}, "fe parity is missing"),
     ],

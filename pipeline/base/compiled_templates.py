@@ -20,11 +20,20 @@ from pipeline.base.files import replacing
 
 
 class CompiledTemplates(jinja2.BytecodeCache):
-    """The compiled templates of an environment. A file has the digest of what it was made of, then the code."""
+    """The compiled templates of an environment.
 
-    def __init__(self, settings: str) -> None:
-        """Takes what the code depends on beside a template's text, such as whether it escapes."""
-        self._settings = f"{MAGIC_NUMBER!r} {jinja2.__version__} {settings}"
+    A file has the digest of what the code was made of, that of the code, and the code.
+    """
+
+    def __init__(self, settings: str, maker: Path) -> None:
+        """Takes what the code depends on beside a template's text.
+
+        Args:
+            settings: such as whether it escapes.
+            maker: the Python file that makes the environment.
+        """
+        python = "".join(file.read_text(encoding="utf-8") for file in (Path(__file__), maker))
+        self._settings = f"{MAGIC_NUMBER!r} {jinja2.__version__} {settings} {python}"
 
     def get_cache_key(self, name: str, filename: str | None = None) -> str:
         """Returns the path of a template."""
@@ -37,10 +46,9 @@ class CompiledTemplates(jinja2.BytecodeCache):
     def load_bytecode(self, bucket: Bucket) -> None:
         """Reads the code of a template; a file that is missing, damaged or of another text leaves it to be made."""
         with suppress(OSError, EOFError, ValueError, TypeError):
-            content = Path(cache_from_source(bucket.key)).read_bytes()
-            digest = bucket.checksum.encode()
-            if content.startswith(digest):
-                bucket.code = marshal.loads(content[len(digest) :])
+            made_of, made, code = Path(cache_from_source(bucket.key)).read_bytes().split(b" ", 2)
+            if made_of == bucket.checksum.encode() and made == _digest(code):
+                bucket.code = marshal.loads(code)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         """Writes the code of a template."""
@@ -48,7 +56,12 @@ class CompiledTemplates(jinja2.BytecodeCache):
             return
         # Whoever cannot write it makes it each time, as Python does with modules.
         with suppress(OSError), replacing(Path(cache_from_source(bucket.key))) as stream:
-            stream.write(bucket.checksum.encode() + marshal.dumps(bucket.code))
+            code = marshal.dumps(bucket.code)
+            stream.write(b" ".join((bucket.checksum.encode(), _digest(code), code)))
+
+
+def _digest(code: bytes) -> bytes:
+    return hashlib.sha256(code).hexdigest().encode()
 
 
 class RuntimeFilters(CodeGenerator):

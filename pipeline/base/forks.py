@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NoReturn, Self
 
-# The variable that tells a stage the socket of the server that it is a copy of; start_job() asks it for further copies.
+# The variable that tells a stage the socket of the server that it is a copy of, or has; start_job() asks it for copies.
 ADDRESS = "VIT_PUBLISHER_FORKS"
 IDLE = 5.0  # seconds; then a server without connections ends
 _LONGEST = 100  # bytes of a socket's path, of which Linux takes 107
@@ -254,12 +254,12 @@ def offering_copies() -> Iterator[None]:
     """Serves copies of this process as it is now, for the jobs that it starts in the block (pipeline.base.jobs.COPIED).
 
     It should have imported what they import, and must not have started threads, which a copy would not have. Without
-    Linux, in a copy of a server, or where the path of temporary files is too long for a socket, nothing is done: jobs
-    are then what they are elsewhere.
+    Linux 5.3 or later, in a copy of a server, or where the path of temporary files is too long for a socket, nothing is
+    done: jobs are then what they are elsewhere.
     """
     with tempfile.TemporaryDirectory() as folder:
         address = str(Path(folder, "socket"))
-        if ADDRESS in os.environ or not hasattr(os, "pidfd_open") or len(os.fsencode(address)) > _LONGEST:
+        if ADDRESS in os.environ or not _has_descriptors() or len(os.fsencode(address)) > _LONGEST:
             yield
             return
         process = _serve_at(address)
@@ -271,6 +271,15 @@ def offering_copies() -> Iterator[None]:
             os.environ.pop(ADDRESS, None)
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
+
+
+def _has_descriptors() -> bool:
+    """Whether the system has descriptors of processes: a sandbox may refuse what Python and the kernel have."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
 
 
 def _serve_at(address: str) -> int:
@@ -313,6 +322,7 @@ def _become(command: Command, descriptors: Sequence[int]) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_SETMASK, [])  # Ray blocks SIGINT for what it starts
         _open_streams()
         sys.argv = [command.module, *command.arguments]
+        sys.modules.pop(command.module, None)  # runpy warns of a module that was imported before it runs
         runpy.run_module(command.module, run_name="__main__", alter_sys=True)
         status = 0
     except SystemExit as ended:

@@ -36,6 +36,7 @@ class Job:
         self, module: str, purpose: str, process: subprocess.Popen | Fork, files: tuple[IO[bytes], IO[bytes]]
     ) -> None:
         self.process = process
+        self.has_ended = False  # and its number may be another process's
         self._module, self._purpose = module, purpose
         self._output, self._errors = files
 
@@ -46,7 +47,13 @@ class Job:
             Fault: the job's own, or one that says that the job was killed, as the system does when memory runs out.
             RuntimeError: when it failed otherwise; the message has its traceback.
         """
-        status = self.process.wait()
+        try:
+            status = self.process.wait()
+        except OSError as error:  # of a copy, whose server waits for it
+            raise Fault(f"{self._purpose} was lost: {error}; run the command again") from error
+        if not self.has_ended:
+            self.kill()  # what it started
+            self.has_ended = True
         if not status:
             return _text(self._output)
         errors = _text(self._errors)
@@ -61,6 +68,12 @@ class Job:
         if fault := re.search(rf"^{re.escape(self._module)}: (.+)", errors, re.MULTILINE | re.DOTALL):
             raise Fault(fault[1].strip())
         raise RuntimeError(f"{self._purpose}: {self._module} ended with status {status}:\n{errors}")
+
+    def kill(self) -> None:
+        """Kills the job, if it has not been waited for, and what it started."""
+        if not self.has_ended:
+            with suppress(ProcessLookupError):  # all have ended
+                os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def _text(file: IO[bytes]) -> str:
@@ -86,11 +99,11 @@ def start_job(module: str, arguments: Sequence[str | Path], purpose: str) -> Ite
         _holders() as held,
         _start(command, os.environ | {"TMPDIR": temporary}, output, errors, held) as process,
     ):
+        job = Job(module, purpose, process, (output, errors))
         try:
-            yield Job(module, purpose, process, (output, errors))
+            yield job
         finally:
-            with suppress(ProcessLookupError):  # all have ended
-                os.killpg(process.pid, signal.SIGKILL)
+            job.kill()
 
 
 @contextmanager
@@ -103,9 +116,10 @@ def _start(
         stdin, alive = os.pipe()
         with os.fdopen(stdin, "rb"), os.fdopen(alive, "wb"):
             copied = Command(module, tuple(arguments), str(Path.cwd()), dict(environment))
-            with Fork(address, copied, [stdin, output.fileno(), errors.fileno(), held]) as fork:
-                yield fork
-        return
+            if fork := _copy(address, copied, [stdin, output.fileno(), errors.fileno(), held]):
+                with fork:
+                    yield fork
+                return
     with subprocess.Popen(
         [sys.executable, "-m", *command],
         stdin=subprocess.PIPE,
@@ -116,6 +130,14 @@ def _start(
         pass_fds=[held],
     ) as process:
         yield process
+
+
+def _copy(address: str, command: Command, descriptors: Sequence[int]) -> Fork | None:
+    """Runs a command in a copy of a server; None where the server has ended, and a new process must do it."""
+    try:
+        return Fork(address, command, descriptors)
+    except OSError:
+        return None
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def make_environment(folder: Path, autoescape: bool) -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=autoescape,
         optimized=False,  # as RuntimeFilters
-        bytecode_cache=CompiledTemplates(f"{folder} {autoescape}"),
+        bytecode_cache=CompiledTemplates(f"{folder} {autoescape}", Path(__file__)),
     )
     environment.code_generator_class = RuntimeFilters
     environment.filters |= {

@@ -157,8 +157,9 @@ class BlockTrace:
 class GradientCheck:
     """The module's gradients beside JAX's, relative to each gradient's norm.
 
-    `max_rel` and `worst`, the variable with it, are None where the variables do not match. `optimization_level` is that
-    at which XLA compiled the module's programs for this check; None for the default.
+    `max_rel` and `worst`, the variable with it, are None where the variables do not match.
+
+    `optimization_level` is that at which XLA compiled the module's programs for this check; None for the default.
     """
 
     variables: int
@@ -172,13 +173,17 @@ class GradientCheck:
 
 @dataclass(frozen=True)
 class FineTuningCheck:
-    """One step of gradient descent with `training=True`: variables, those without a gradient, the loss."""
+    """One step of gradient descent with `training=True`: variables, those without a gradient, the loss.
+
+    `optimization_level` is as in GradientCheck.
+    """
 
     variables: int
     without_gradient: tuple[str, ...]
     loss_before: float
     loss_after: float
     verdict: Verdict
+    optimization_level: int | None = None
 
 
 @dataclass(frozen=True)

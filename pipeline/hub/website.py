@@ -44,8 +44,9 @@ _RENDERERS = (
     "hub/values", "hub/withdrawal", "hub/notices", "hub/start_page_plot", "hub/trial", "hub/litert_js",
     "hub/published_formats", "hub/file_lists", "hub/catalogue", "hub/collection_figures", "hub/feed", "hub/list_pages",
     "hub/listed", "hub/overview", "hub/pages", "hub/parts", "hub/site_memory", "hub/sitemap", "hub/guides",
-    "hub/models", "hub/publisher_page", "hub/search_words", "hub/site_page", "hub/social", "base/axes", "base/heads",
-    "base/shard_names", "base/stored_names", "base/templates", "base/verification", "cards/drafts", "cards/page",
+    "hub/models", "hub/publisher_page", "hub/search_words", "hub/site_page", "hub/social", "base/axes",
+    "base/compiled_templates", "base/heads", "base/shard_names", "base/stored_names", "base/templates",
+    "base/verification", "cards/drafts", "cards/page",
     "facts/accuracy", "facts/formats", "facts/status",
 )  # fmt: skip
 _BATCH = 200  # pages that are rendered before the first of them must be on the disk

@@ -156,7 +156,12 @@ def _gradients(check: GradientCheck) -> Result:
     else:
         reason = f"the gradient of {check.worst} differs from JAX's: {_error(check.max_rel, check.tolerance)}"
     result = _relative(check.max_rel, check.tolerance, check.verdict, reason)
-    if (level := check.optimization_level) is None:
+    return _at_level(result, check.optimization_level)
+
+
+def _at_level(result: Result, level: int | None) -> Result:
+    """Adds to a result how the programs of its check were compiled, if not as users have them."""
+    if level is None:
         return result
     how = f", compiled at optimization level {level}"
     return replace(result, reason=f"{result.reason}{how}", figure=f"{result.figure}{how}")
@@ -173,7 +178,8 @@ def _fine_tuning(check: FineTuningCheck) -> Result:
             f" {check.loss_before:.4f} before, {check.loss_after:.4f} after"
         )
     figure = f"{check.variables} variables, loss {check.loss_before:.4f} to {check.loss_after:.4f}"
-    return Result(check.loss_after - check.loss_before, 0.0, check.verdict, reason, figure)
+    result = Result(check.loss_after - check.loss_before, 0.0, check.verdict, reason, figure)
+    return _at_level(result, check.optimization_level)
 
 
 # By rung, which is a field of ModuleReport, in order: the result of the check in that field.

@@ -62,6 +62,14 @@ def test_a_damaged_file_counts_as_missing(template: Path, keep: int) -> None:
     assert compiled(template).read_bytes() == whole
 
 
+def test_changed_code_counts_as_missing(template: Path) -> None:
+    render(template, names=[])
+    whole = compiled(template).read_bytes()
+    compiled(template).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert render(template, names=[]) == "two\n"
+    assert compiled(template).read_bytes() == whole
+
+
 def test_whoever_may_not_write_compiles_each_time(template: Path) -> None:
     (template.parent / "__pycache__").write_text("no folder")
     assert render(template, names=[]) == "two\n"

@@ -1,5 +1,6 @@
 """Copies of a process that has done its imports: what they run, and that they end with whoever asked for them."""
 
+import errno
 import os
 import select
 import signal
@@ -101,6 +102,10 @@ with jobs.start_job("stage", ["0"], "a stage") as job:
 with offering_copies():
     with jobs.start_job("stage", ["0"], "a stage") as job:
         print(job.wait(), end="")
+    address, os.environ[ADDRESS] = os.environ[ADDRESS], "no/server"
+    with jobs.start_job("stage", ["0"], "a stage") as job:
+        print(job.wait(), end="")
+    os.environ[ADDRESS] = address
     with jobs.start_job("stage", ["wait"], "a stage") as job:
         print(job.process.pid, flush=True)
         if len(sys.argv) > 1:
@@ -129,8 +134,8 @@ def test_jobs_are_copies_of_a_process_that_offers_them_and_end_with_the_block(tm
     with offering(tmp_path) as process:
         printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    new, copy, waiting, *rest = printed.splitlines()
-    assert new == "['0'] value False __main__"
+    new, copy, other, waiting, *rest = printed.splitlines()
+    assert new == other == "['0'] value False __main__"  # in place of a copy where the server is gone
     assert copy == "['0'] value True __main__"
     assert rest == ["False", "no child is left"]
     with pytest.raises(ProcessLookupError):
@@ -140,7 +145,7 @@ def test_jobs_are_copies_of_a_process_that_offers_them_and_end_with_the_block(tm
 def test_copies_end_with_a_killed_process_that_offered_them(tmp_path: Path) -> None:
     with offering(tmp_path, "wait") as process:
         assert process.stdout
-        waiting = [process.stdout.readline() for _ in range(3)][-1]
+        waiting = [process.stdout.readline() for _ in range(4)][-1]
         end = os.pidfd_open(int(waiting))
         process.kill()
     ended, _, _ = select.select([end], [], [], 20)
@@ -154,5 +159,16 @@ def test_where_the_path_of_a_socket_would_be_too_long_jobs_are_new_processes(
     long = tmp_path / ("long" * 30)
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
+    with offering_copies():
+        assert ADDRESS not in os.environ
+
+
+def test_where_the_system_has_no_descriptors_of_processes_jobs_are_new_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(process: int) -> int:
+        raise PermissionError(errno.EPERM, "a sandbox")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
     with offering_copies():
         assert ADDRESS not in os.environ

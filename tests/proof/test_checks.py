@@ -407,9 +407,9 @@ def test_two_heads_that_are_compared_one_by_one_are_never_compared_together(
     assert order == ["starts", "ended", "starts", "ended"]
 
 
-@pytest.mark.parametrize(("largest", "level"), [(100, 0), (99, None)])
+@pytest.mark.parametrize(("largest", "level"), [(100, 0), (99, 3)])
 def test_programs_of_small_checkpoints_are_compiled_quickly_and_apart(
-    largest: int, level: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: Report,
+    largest: int, level: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: Report,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """A program that is compiled without optimization must not get where the checks find those of all processes."""
@@ -426,9 +426,9 @@ def test_programs_of_small_checkpoints_are_compiled_quickly_and_apart(
     monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory=shared")
     gradients.main([json.dumps({"variant": "Mini/8", "image_size": 16, "classes": 3}), "home", str(checkpoint), "fe=f"])
     printed = json.loads(capsys.readouterr().out.removeprefix("fe "))
-    assert printed["gradients"]["optimization_level"] == level
+    assert {printed[check]["optimization_level"] for check in ("gradients", "fine_tuning")} == {level}
     is_quick = os.environ["XLA_FLAGS"].endswith("level=0 --xla_llvm_disable_expensive_passes=true")
-    assert (is_quick, "TF_XLA_FLAGS" in os.environ) == (level == 0, level is None)
+    assert (is_quick, "TF_XLA_FLAGS" in os.environ) == (level == 0, level == 3)
 
 
 def test_gradients_of_large_checkpoints_are_compared_at_once_where_memory_is_free(

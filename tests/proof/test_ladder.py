@@ -81,6 +81,10 @@ def test_each_failed_check_of_a_module_is_one_sentence(report: Report) -> None:
     assert failed(report, "fine_tuning", loss_before=1.0, loss_after=2.0) == (
         "fe: a step of gradient descent does not lower the loss: 1.0000 before, 2.0000 after"
     )
+    assert failed(report, "fine_tuning", loss_before=1.0, loss_after=2.0, optimization_level=0) == (
+        "fe: a step of gradient descent does not lower the loss: 1.0000 before, 2.0000 after, compiled at optimization"
+        " level 0"
+    )
 
 
 def test_a_failed_parity_names_the_block_where_the_error_starts(report: Report) -> None:
