@@ -2,8 +2,9 @@
 
     python -m pipeline.convert MEMBER.yaml CHECKPOINT OUT
 
-writes OUT/classification and OUT/fe, each head in a process of its own (pipeline/saved_model/export.py). Meanwhile this
-process computes the outputs for the self-test. OUT/build.json says what converted them (pipeline.trust.builder).
+writes OUT/classification and OUT/fe, each head in a process of its own, a copy of this one after its imports
+(pipeline/saved_model/export.py). Meanwhile this process computes the outputs for the self-test. OUT/build.json says
+what converted them (pipeline.trust.builder).
 """
 
 import argparse
@@ -22,6 +23,7 @@ from pipeline.base import png
 from pipeline.base.command import command
 from pipeline.base.environment import CONVERT, prepare_environment
 from pipeline.base.files import replacing_folder
+from pipeline.base.forks import offering_copies
 from pipeline.base.heads import Head
 from pipeline.base.status import Status
 from pipeline.base.yaml_sections import Member
@@ -34,6 +36,7 @@ from pipeline.model.section import Model, record_section
 from pipeline.saved_model import export, portable, selftest
 from pipeline.saved_model.classes import Classes
 from pipeline.saved_model.files import folder_digest
+from pipeline.saved_model.load import import_libraries
 from pipeline.trust import builder
 from pipeline.trust.builder import Build
 
@@ -187,7 +190,6 @@ def convert(subject: Subject, out: Path) -> None:
         status.begin("exporting both modules")
         folders = {head: stack.enter_context(replacing_folder(out / head)) for head in Head}
         both = stack.enter_context(export.start_export(model, subject.folder, subject.path, folders, classes))
-        # Imported after the export has started, since these import JAX.
         from pipeline.checkpoints import npz
 
         network = open_network(model, subject.folder)
@@ -216,7 +218,9 @@ def main(arguments: Sequence[str]) -> str:
     args = parser.parse_args(arguments)
     subject = read_subject(args.member, args.checkpoint)
     announce("convert", subject.model, subject.folder)
-    convert(subject, args.out)
+    import_libraries()
+    with offering_copies():  # the export is one
+        convert(subject, args.out)
     return subject.member
 
 
