@@ -1,6 +1,7 @@
 """jobs: a job's output, faults and crashes reach the process that started it."""
 
-import fcntl
+import os
+import select
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -73,7 +74,7 @@ def test_a_job_is_killed_at_the_end_of_the_block(write_job: Path) -> None:
 
 # The same job in two halves: what `own` and `copy` name are statements.
 HALVES = """
-import fcntl, os, sys, time
+import os, sys, time
 from pathlib import Path
 from pipeline.base.fault import Fault
 from pipeline.base.jobs import run_job, start_copy
@@ -124,11 +125,17 @@ def test_a_job_fails_as_its_copy_does(
 
 
 def test_the_copy_of_a_killed_job_ends_with_the_block(write_halves: Callable[[str, str], None], tmp_path: Path) -> None:
-    # As its standard output, which the kernel closes before the job's other files.
-    copy = "held = os.open('held', os.O_CREAT); fcntl.flock(held, fcntl.LOCK_EX); os.dup2(held, 1); os.close(held); "
-    copy += "Path('ready').touch(); "
-    write_halves("while not Path('ready').exists(): pass\n        os.kill(os.getpid(), 9)", copy + SLEEP)
-    with start_job("job", [], "the test") as job, pytest.raises(Fault, match="SIGKILL"):
-        job.wait()
-    with (tmp_path / "held").open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while the copy lives
+    os.mkfifo(tmp_path / "copy")
+    os.mkfifo(tmp_path / "go")
+    write_halves(
+        "Path('go').read_text()\n        os.kill(os.getpid(), 9)",
+        f"Path('copy').write_text(str(os.getpid())); {SLEEP}",
+    )
+    with start_job("job", [], "the test") as job:
+        end = os.pidfd_open(int((tmp_path / "copy").read_text()))
+        (tmp_path / "go").write_text("")
+        with pytest.raises(Fault, match="SIGKILL"):
+            job.wait()
+    ended, _, _ = select.select([end], [], [], 20)
+    os.close(end)
+    assert ended
