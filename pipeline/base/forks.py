@@ -76,10 +76,14 @@ class Fork:
             OSError: when there is no server, or it ended.
         """
         self._connection = connect(address)
-        content = json.dumps(asdict(command)).encode(errors="surrogatepass")
-        socket.send_fds(self._connection, [_NUMBER.pack(len(content))], descriptors)
-        self._connection.sendall(content)
-        self.pid: int = _NUMBER.unpack(_receive(self._connection, _NUMBER.size))[0]
+        try:
+            content = json.dumps(asdict(command)).encode(errors="surrogatepass")
+            socket.send_fds(self._connection, [_NUMBER.pack(len(content))], descriptors)
+            self._connection.sendall(content)
+            self.pid: int = _NUMBER.unpack(_receive(self._connection, _NUMBER.size))[0]
+        except BaseException:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

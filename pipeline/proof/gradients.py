@@ -53,8 +53,8 @@ Tensor = Any  # of TensorFlow; None in place of a missing gradient
 _MODULE = "pipeline.proof.gradients"
 _SHARED = "pipeline.model.flax_network"  # what takes long to import beside TensorFlow; it starts no threads
 LARGE = 500_000_000  # bytes of a checkpoint; one head of L/16, 1.2 GB, takes 5.3 GB here
-# Bytes for each of a checkpoint: with L/16 at 224 pixels, both processes here, validate itself and the C API take 18 GB
-# together.
+# Bytes for each of a checkpoint: with L/16 at 224 pixels, both processes here and validate itself take 16 GB together,
+# and the C API 2 GB.
 _ALL_AT_ONCE = 16
 _NICE = 5  # of nice(2): the processor is for the checks that are waited for, and for these where it is free
 
