@@ -191,9 +191,10 @@ class Server:
             self._drop(connection)
 
     def _fork(self, connection: socket.socket, command: Command, descriptors: Sequence[int]) -> None:
+        server = os.getpid()
         if not (process := _fork()):
             self._forget()
-            _become(command, descriptors)
+            _become(command, descriptors, server)
         for descriptor in descriptors:
             os.close(descriptor)
         self._commands[connection] = process
@@ -293,10 +294,11 @@ def _serve_at(address: str) -> int:
         listener.listen()
         sys.stdout.flush()
         sys.stderr.flush()
+        parent = os.getpid()
         if not (process := _fork()):
             try:
                 os.setpgid(0, 0)  # a terminal's Ctrl-C is for the process that waits for the jobs
-                end_with_parent()
+                _end_with(parent)
                 atexit._clear()  # what this process does at its end, such as removing its folders, is not for copies
                 Server(listener).serve()
             except BaseException:
@@ -307,12 +309,12 @@ def _serve_at(address: str) -> int:
 
 
 # The copy -------------------------------------------------------------------------------------------------------------
-def _become(command: Command, descriptors: Sequence[int]) -> NoReturn:
-    """Runs the command as `python -m` does, and ends the process."""
+def _become(command: Command, descriptors: Sequence[int], server: int) -> NoReturn:
+    """Runs the command as `python -m` does, and ends the process, with the server if that ends first."""
     status = 1
     try:
         os.setsid()
-        end_with_parent()
+        _end_with(server)
         for number, descriptor in enumerate(descriptors[:3]):
             os.dup2(descriptor, number)
             os.close(descriptor)
@@ -356,9 +358,12 @@ def _open_streams() -> None:
         setattr(sys, f"__{name}__", stream)
 
 
-def end_with_parent() -> None:
-    """Has the system kill this process when the thread that started it ends (prctl(2), on Linux alone)."""
-    parent = os.getppid()
+def _end_with(parent: int) -> None:
+    """Has the system kill this process when the thread that started it ends (prctl(2), on Linux alone).
+
+    Args:
+        parent: the number of that thread's process, which may have ended a moment ago.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended a moment ago
+    if os.getppid() != parent:
         os._exit(1)
