@@ -2,12 +2,15 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from benchmarks.cost_model import Kind, cost_of, find_cost, table
-from benchmarks.stage_costs import MemberCost, StageCost
+from benchmarks import synthetic_index
+from benchmarks.cost_model import Kind, cost_of, count_kinds, find_cost, table
+from benchmarks.stage_costs import MemberCost, StageCost, read_costs
 from pipeline.base.fault import Fault
+from pipeline.pool.index import read
 
 SMALL = MemberCost(
     variant="S/16",
@@ -58,3 +61,10 @@ def test_the_table_has_a_row_for_each_variant_and_their_sum() -> None:
         ["| L/16", " 10"],
         ["| all", " 1,010"],
     ]
+
+
+def test_every_variant_of_the_pool_was_measured(tmp_path: Path) -> None:
+    path = tmp_path / "index.csv"
+    synthetic_index.write(path)
+    kinds = count_kinds(read(path))
+    assert {kind.variant for kind in kinds} <= {cost.variant for cost in read_costs()}
