@@ -29,13 +29,10 @@ from benchmarks.subjects import relative_errors
 from pipeline.facts.report import load_report
 from pipeline.pool.names import FINE_TUNING, RESOLUTIONS, VARIANTS, variant_token
 from pipeline.pool.upstream import list_files
-from tests.conftest import PROJECT
+from tests.conftest import copy_project
 
 ROOT = Path(__file__).parents[1]
 MAKE = ("make", f"PYTHON={sys.executable}")
-COPIED = (*PROJECT, "model_cards/vit", "model_cards/labels")
-
-
 NEW = "new:"  # before a variant that goes through make new
 
 
@@ -69,16 +66,12 @@ def pool_checkpoints() -> list[str]:
     return [*names, with_dropout, tiny, tiny.replace("i21k", "i1k")]
 
 
-def copy_project(tree: Path) -> None:
-    """Replaces `tree` by a copy of what make needs."""
+def replace_project(tree: Path) -> None:
+    """Replaces `tree` by a copy of what make needs, with upstream's collection."""
     shutil.rmtree(tree, ignore_errors=True)
-    for name in COPIED:
-        source, target = ROOT / name, tree / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, target)
+    copy_project(tree)
+    for name in ("vit", "labels"):
+        shutil.copytree(ROOT / "model_cards" / name, tree / "model_cards" / name)
 
 
 def run(tree: Path, *command: str | Path) -> str:
@@ -144,7 +137,7 @@ def main() -> None:
     parser.add_argument("checkpoints", nargs="*", default=checkpoints(), help="names of the pool's files")
     args = parser.parse_args()
     folder = args.folder.resolve()
-    copy_project(folder / "tree")
+    replace_project(folder / "tree")
     synthetic_index.write(folder / "index.csv")
     print("| member | variant | pixels | classes | publish, s | peak, GB | relative error: logits, features |")
     print("|---|---|---|---|---|---|---|", flush=True)

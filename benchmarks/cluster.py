@@ -31,8 +31,9 @@ from random import Random
 import numpy as np
 
 from benchmarks.ray_nodes import Cluster, Node, cluster, reap
+from pipeline.base.environment import QUICK_XLA_FLAGS
 from pipeline.base.files import sha256_of
-from tests.conftest import QUICK_XLA_FLAGS, ROOT, copy_project, write_collection
+from tests.conftest import ROOT, copy_project, write_collection
 
 LIMIT = 0.6
 PATIENCE = 15.0  # seconds for the runner to end

@@ -10,8 +10,7 @@ how far both heads are from the JAX model in float64.
 
 Figures are written to FOLDER/rows.jsonl. With --resume an earlier run goes on: rows that are there and missed no limit
 are not measured again. With --costs each row's stages are added to stage_costs.json (benchmarks.stage_costs). A row's
-outputs are removed before the next. Fails at the end when a row could not be published
-or misses a limit.
+outputs are removed before the next. Fails at the end when a row could not be published or misses a limit.
 """
 
 import argparse
@@ -27,7 +26,7 @@ from typing import Any
 import yaml
 
 from benchmarks import stage_costs
-from benchmarks.added_members import copy_project, run
+from benchmarks.added_members import replace_project, run
 from benchmarks.stage_lines import read_stage_lines
 from pipeline.base.heads import Head
 from pipeline.base.strict_json import parse_json
@@ -229,7 +228,7 @@ def main() -> None:
         parser.error(f"unknown rows {', '.join(sorted(unknown))}: expected {', '.join(names)}")
     folder = args.folder.resolve()
     results, failures = folder / "rows.jsonl", []
-    copy_project(folder / "tree")
+    replace_project(folder / "tree")
     if not args.resume:
         results.unlink(missing_ok=True)
     measured = read_figures(results)

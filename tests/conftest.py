@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.base.environment import QUICK_XLA_FLAGS
 from pipeline.base.stage_code import StageCode
 from pipeline.facts.report import Report
 from pipeline.stamps import STAGES
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("red", "green", "blue")
-# For the tests, and what they start: they test whether a module runs, not how fast. XLA compiles without LLVM's
-# optimizations, a gradient in a quarter of the time. `make check-full` publishes the demo, and others, as users do.
-QUICK_XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 # The files that make needs; copy_project() copies them.
 PROJECT = (
     "Makefile", "setup.mk", "pipeline", "templates", "requirements.lock", "pyproject.toml", "docs", "CHANGELOG.md",
@@ -131,6 +129,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(home.cleanup)
     forget_the_person(Path(home.name))
     # Of the tests and of all that they start, but for make in the project itself.
+    # They test whether a module runs, not how fast, and a gradient takes a quarter of the time to compile. `make
+    # check-full` publishes the demo, and others, as users do.
     os.environ["XLA_FLAGS"] = QUICK_XLA_FLAGS
     if config.getoption("fast"):
         from tests.fast import sitecustomize

@@ -18,13 +18,14 @@ import pytest
 from PIL import Image
 
 from pipeline.base import yaml_sections
+from pipeline.base.environment import QUICK_XLA_FLAGS
 from pipeline.base.heads import Head
 from pipeline.cards.hugging_face import for_repository
 from pipeline.checkpoints import npz
 from pipeline.model.network import select_weights
 from pipeline.model.networks import open_network
 from pipeline.model.section import Model
-from tests.conftest import CLASSES, QUICK_XLA_FLAGS, ROOT, make, serving_folder
+from tests.conftest import CLASSES, ROOT, make, serving_folder
 from tests.mirrors.hugging_face_server import HuggingFace, Repository
 from tests.server.harness import running
 from tests.serving.stand_in import load_models, stand_in

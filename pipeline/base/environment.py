@@ -48,6 +48,9 @@ def known_environment(environment: Mapping[str, str], settings: Mapping[str, str
     return known, sorted(name for name, value in environment.items() if value.strip() and known.get(name) != value)
 
 
+# For programs that run once or twice, which take longer to compile with optimization than they run.
+QUICK_XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
 # Of a process that imports JAX and TensorFlow before it knows which of the two stages it runs.
 IMPORTS = {"JAX_PLATFORMS": "cpu"}
 # Their imports do not read these two, which only tell how GPUs are used once there is something to compute.

@@ -51,9 +51,8 @@ class Job:
             status = self.process.wait()
         except OSError as error:  # of a copy, whose server waits for it
             raise Fault(f"{self._purpose} was lost: {error}; run the command again") from error
-        if not self.has_ended:
-            self.kill()  # what it started
-            self.has_ended = True
+        self.kill()  # what it started
+        self.has_ended = True
         if not status:
             return _text(self._output)
         errors = _text(self._errors)
@@ -70,7 +69,7 @@ class Job:
         raise RuntimeError(f"{self._purpose}: {self._module} ended with status {status}:\n{errors}")
 
     def kill(self) -> None:
-        """Kills the job, if it has not been waited for, and what it started."""
+        """Kills the job and what it started; does nothing once it was waited for."""
         if not self.has_ended:
             with suppress(ProcessLookupError):  # all have ended
                 os.killpg(self.process.pid, signal.SIGKILL)

@@ -23,12 +23,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import asdict, replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.base.environment import QUICK_XLA_FLAGS
 from pipeline.base.heads import Head
 from pipeline.base.jobs import run_job, start_copy, start_job
 from pipeline.base.make_flags import is_beside_others
@@ -42,7 +42,7 @@ from pipeline.model.networks import open_network
 from pipeline.model.section import Model
 from pipeline.proof.blocks import relative_error
 from pipeline.proof.loaders import read_selftest
-from pipeline.saved_model.load import import_tensorflow, start_tensorflow
+from pipeline.saved_model.load import import_libraries, start_tensorflow
 from pipeline.saved_model.selftest import scaled
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 Gradients = dict[str, np.ndarray]
 Tensor = Any  # of TensorFlow; None in place of a missing gradient
 _MODULE = "pipeline.proof.gradients"
-_SHARED = "pipeline.model.flax_network"  # what takes long to import beside TensorFlow; it starts no threads
 LARGE = 500_000_000  # bytes of a checkpoint; one head of L/16, 1.2 GB, takes 5.3 GB here
 # Bytes for each of a checkpoint: with L/16 at 224 pixels, both processes here and validate itself take 16 GB together,
 # and the C API 2 GB.
@@ -189,8 +188,7 @@ def _compile_small_quickly(path: Path) -> int | None:
         The optimization level of all programs here; None where it is the default.
     """
     if not _is_large(path):
-        quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {quick}".strip()
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_XLA_FLAGS}".strip()
         os.environ.pop("TF_XLA_FLAGS", None)
     levels = re.findall(r"--xla_backend_optimization_level=(\d+)", os.environ.get("XLA_FLAGS", ""))
     return int(levels[-1]) if levels else None
@@ -308,8 +306,7 @@ def main(arguments: Sequence[str]) -> None:
         )
         print(name, json.dumps(asdict(checks)))
 
-    import_tensorflow()
-    import_module(_SHARED)
+    import_libraries()
     if args.one_by_one:
         for module in args.modules:  # whose memory the system gets back before the next one
             with start_copy(_MODULE, partial(run, module, time.monotonic())):

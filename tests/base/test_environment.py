@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from pipeline.base.environment import CONVERT, VALIDATE, known_environment, prepare_environment
-from tests.conftest import QUICK_XLA_FLAGS, ROOT
+from pipeline.base.environment import CONVERT, QUICK_XLA_FLAGS, VALIDATE, known_environment, prepare_environment
+from tests.conftest import ROOT
 
 ORDINARY = {
     "HOME": "/home/ann",
