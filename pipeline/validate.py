@@ -50,7 +50,8 @@ from pipeline.proof import c_api, checks, gradients, ladder
 from pipeline.proof.checklist import Checklist
 from pipeline.proof.checks import CheckedModule, Reference
 from pipeline.saved_model.classes import Classes
-from pipeline.saved_model.load import import_libraries, shared_programs, start_tensorflow
+from pipeline.saved_model.load import import_libraries, start_tensorflow
+from pipeline.saved_model.programs import shared_programs
 
 if TYPE_CHECKING:
     from pipeline.model.network import Network

@@ -24,6 +24,7 @@ from pipeline.base.environment import read_by_imports
 from pipeline.base.fault import Fault
 from pipeline.base.forks import ADDRESS, Command, Fork
 from pipeline.cluster.frames import Kind, open_server, run_folder
+from pipeline.saved_model.programs import KEPT
 
 CHUNK = 1 << 16
 _INTERVAL = 0.2  # seconds between two looks whether the task is cancelled: that does not end a wait for output
@@ -87,7 +88,7 @@ def run_stage(task: StageTask, node: str) -> Iterator[Piece]:
             f"pipeline.{task.stage}",
             task.arguments,
             task.folder,
-            environment | {"TMPDIR": temporary, ADDRESS: f"{folder}/socket"},
+            environment | {"TMPDIR": temporary, ADDRESS: f"{folder}/socket", KEPT: f"{folder}/programs"},
             temporary,  # also when this worker is killed
         )
         yield from _stream(stack, f"{folder}/socket", command, task.together)

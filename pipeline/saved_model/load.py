@@ -2,7 +2,6 @@
 
 import gc
 import os
-import shutil
 import sys
 import tempfile
 import textwrap
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.fault import Fault
-from pipeline.base.siblings import claiming
+from pipeline.saved_model.programs import keep_jax_programs
 
 _LIBRARIES = (
     "jax.experimental.jax2tf", "pipeline.checkpoints.npz", "pipeline.model.flax_network", "pipeline.model.networks",
@@ -55,6 +54,7 @@ def import_libraries() -> None:
     import_tensorflow()
     for name in _LIBRARIES:
         import_module(name)
+    keep_jax_programs()
 
 
 def start_tensorflow() -> None:
@@ -64,33 +64,6 @@ def start_tensorflow() -> None:
 
     with _quiet():
         tf.constant(0)
-
-
-@contextmanager
-def shared_programs(beside: Path) -> Iterator[None]:
-    """Lets this process and the jobs that it starts in the block compile each program for the CPU once.
-
-    A module is compiled for each batch size, and again in a session, in the C API and for the forward pass of its
-    gradients, always to the same program. XLA keeps it in a temporary folder, by its digest. To be entered before
-    TensorFlow starts, which reads its settings once.
-
-    Args:
-        beside: the folder's siblings are called so; what a killed process left is removed first.
-    """
-    with claiming(beside, "part") as folder:
-        folder.mkdir(parents=True)
-        # Quoted, as XLA's parser takes it: the path may have spaces.
-        quoted = str(folder.absolute()).replace("\\", "\\\\").replace('"', '\\"')
-        os.environ["TF_XLA_FLAGS"] = (
-            f'--tf_xla_persistent_cache_directory="{quoted}" --tf_xla_persistent_cache_device_types=CPU'
-        )
-        # XLA takes settings of the code generator for features that this processor lacks, and calls that an error
-        # each time it reads a program. What TensorFlow's Python raises is not meant.
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-        try:
-            yield
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 from pipeline.base import jobs
 from pipeline.base.forks import offering_copies
-from pipeline.saved_model.load import import_libraries, shared_programs
+from pipeline.saved_model.load import import_libraries
+from pipeline.saved_model.programs import shared_programs
 jobs.COPIED = ("compiling",)
 with shared_programs(Path("programs")):
     import_libraries()
