@@ -15,6 +15,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -316,6 +317,8 @@ def run_times(tree: Path, folder: Path, members: int, workers: int, is_pinned: b
             f"simulated: 1,000 members on {count} workers: {seconds:,.0f} s, {base / seconds:.1f} times as fast as on 1"
         )
     problems = check_same(tree, "local", "ray")
+    if noise := re.findall(r"^.*AOT result.*$", ray.output, re.MULTILINE):
+        problems.append(f"{len(noise)} lines of XLA's: {noise[0]}")
     if ratio > LIMIT and workers > 1:
         problems.append(f"{ratio:.2f} of the time of RUNNER=local -j2, limit {LIMIT}")
     return problems
@@ -329,6 +332,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=0, help="kill so many nodes instead, while tiny members are made")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills (default: 1)")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # its nodes end as after Ctrl-C
     adopt_orphans()
     folder = Path(tempfile.mkdtemp(prefix="b", dir="/tmp"))  # a short path, for the sockets of Ray
     try:

@@ -34,6 +34,7 @@ from pipeline.model.section import Model
 from pipeline.proof.checks import replay_selftest
 from pipeline.saved_model.files import folder_digest
 from pipeline.saved_model.load import load_saved_model, start_tensorflow
+from pipeline.saved_model.programs import keep_tensorflow_programs
 
 
 def open_task(member: Member, args: argparse.Namespace) -> Task | None:
@@ -132,4 +133,5 @@ def main(arguments: Sequence[str]) -> str:
 
 if __name__ == "__main__":
     prepare_environment("classify", VALIDATE)
+    keep_tensorflow_programs()  # beside other parts, and the validate to come
     raise SystemExit(command("classify", main))

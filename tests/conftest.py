@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,9 @@ from PIL import Image
 from pipeline.base.environment import QUICK_XLA_FLAGS
 from pipeline.base.stage_code import StageCode
 from pipeline.facts.report import Report
+from pipeline.saved_model.programs import PROGRAMS
 from pipeline.stamps import STAGES
+from tests import warm
 from tests.machine import forget_the_person, pin_temporary_folder
 from tests.reports import REPORT
 
@@ -132,12 +134,27 @@ def pytest_configure(config: pytest.Config) -> None:
     # They test whether a module runs, not how fast, and a gradient takes a quarter of the time to compile. `make
     # check-full` publishes the demo, and others, as users do.
     os.environ["XLA_FLAGS"] = QUICK_XLA_FLAGS
+    if "PYTEST_XDIST_WORKER" not in os.environ and not config.getoption("fast"):
+        _share_what_stages_repeat(config)
     if config.getoption("fast"):
         from tests.fast import sitecustomize
 
         sitecustomize.install()
         paths = [str(Path(sitecustomize.__file__).parent), os.environ.get("PYTHONPATH", "")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+
+
+def _share_what_stages_repeat(config: pytest.Config) -> None:
+    """Has the stages of all tests share imports and compiled programs, but for make in the project itself."""
+    folders = [
+        tempfile.TemporaryDirectory(prefix=f"{name}-", ignore_cleanup_errors=True) for name in ("warm", "programs")
+    ]
+    os.environ[PROGRAMS] = folders[1].name
+    stack = ExitStack()
+    for folder in folders:
+        stack.enter_context(folder)
+    stack.enter_context(warm.offering(Path(folders[0].name)))
+    config.add_cleanup(stack.close)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -214,12 +231,13 @@ def run_make(tree: Path, *arguments: str, **environment: str) -> subprocess.Comp
 
 
 def make(tree: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs make in a tree with the interpreter that runs the tests.
+    """Runs make in a tree with the interpreter that runs the tests; in the project itself as users run it.
 
-    The tiny models of a test's own tree are compiled quickly; in the project itself make runs as users run it.
+    The tiny models of a test's own tree are compiled quickly, and its stages share what they repeat.
     """
-    own = {"XLA_FLAGS": ""} if tree == ROOT else {}
-    return run_make(tree, f"PYTHON={sys.executable}", *arguments, **own | environment)
+    if tree == ROOT:
+        return run_make(tree, f"PYTHON={sys.executable}", *arguments, **{"XLA_FLAGS": "", PROGRAMS: ""} | environment)
+    return run_make(tree, f"PYTHON={warm.interpreter()}", *arguments, **environment)
 
 
 def once(tmp_path_factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
@@ -316,9 +334,9 @@ def fresh(tmp_path: Path, code_memory: Path) -> Path:
 Stage = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def run_stage(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Runs `python -m pipeline.<name> <arguments>`."""
-    command = [sys.executable, "-m", f"pipeline.{name}", *map(str, arguments)]
+def run_stage(name: str, *arguments: object, python: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs `python -m pipeline.<name> <arguments>`, by an interpreter; without one, by that of tests.warm."""
+    command = [python or warm.interpreter(), "-m", f"pipeline.{name}", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
 
 

@@ -1,12 +1,12 @@
 """The settings of make: which are refused, how they reach the commands, and what make prints."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.accuracy.module_settings import AGAINST, NAMES
+from tests import warm
 from tests.conftest import ROOT, make, serving_folder
 from tests.make_attacks import SWITCHES
 
@@ -201,7 +201,7 @@ def test_each_stage_prints_a_line_and_its_command_with_v(fresh: Path) -> None:
         assert make(fresh, *fetch, *flags).stdout == expected
     (fresh / "artifacts/mini/checkpoint.npz").unlink()
     (command,) = make(fresh, *fetch, "V=1").stdout.splitlines()
-    run = f"RUN_RECORD='artifacts/.runs/mini/fetch.json' '{sys.executable}' -m pipeline.fetch"
+    run = f"RUN_RECORD='artifacts/.runs/mini/fetch.json' '{warm.interpreter()}' -m pipeline.fetch"
     assert command.startswith(f"{run} model_cards/tiny/mini.yaml 'artifacts/mini/")
 
 

@@ -24,7 +24,7 @@ from pipeline.base.environment import read_by_imports
 from pipeline.base.fault import Fault
 from pipeline.base.forks import ADDRESS, Command, Fork
 from pipeline.cluster.frames import Kind, open_server, run_folder
-from pipeline.saved_model.programs import KEPT
+from pipeline.saved_model.programs import PROGRAMS, QUIET
 
 CHUNK = 1 << 16
 _INTERVAL = 0.2  # seconds between two looks whether the task is cancelled: that does not end a wait for output
@@ -82,13 +82,16 @@ def run_stage(task: StageTask, node: str) -> Iterator[Piece]:
     with ExitStack() as stack:
         temporary = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         environment = {name: value for name, value in task.environment.items() if name not in _NODE_OWN}
+        environment.pop(PROGRAMS, None)
+        if task.is_heavy:  # the server reads it when it imports TensorFlow, and its copies have what it read
+            environment.setdefault("TF_CPP_MIN_LOG_LEVEL", QUIET)
         environment |= {name: os.environ[name] for name in _NODE_OWN & os.environ.keys()}
         folder = _server(task, environment, node)
         command = Command(
             f"pipeline.{task.stage}",
             task.arguments,
             task.folder,
-            environment | {"TMPDIR": temporary, ADDRESS: f"{folder}/socket", KEPT: f"{folder}/programs"},
+            environment | {"TMPDIR": temporary, ADDRESS: f"{folder}/socket", PROGRAMS: f"{folder}/programs"},
             temporary,  # also when this worker is killed
         )
         yield from _stream(stack, f"{folder}/socket", command, task.together)

@@ -43,7 +43,7 @@ from pipeline.model.section import Model
 from pipeline.proof.blocks import relative_error
 from pipeline.proof.loaders import read_selftest
 from pipeline.saved_model.load import import_libraries, start_tensorflow
-from pipeline.saved_model.programs import share_quick_programs
+from pipeline.saved_model.programs import keep_apart
 from pipeline.saved_model.selftest import scaled
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _compile_small_quickly(path: Path) -> int | None:
     """
     if not _is_large(path):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_XLA_FLAGS}".strip()
-        share_quick_programs()
+        keep_apart()
     levels = re.findall(r"--xla_backend_optimization_level=(\d+)", os.environ.get("XLA_FLAGS", ""))
     return int(levels[-1]) if levels else None
 

@@ -25,6 +25,7 @@ from pipeline.model.section import Model
 from pipeline.proof import checks, gradients, ladder
 from pipeline.saved_model import selftest, signatures
 from pipeline.saved_model.classes import Classes
+from pipeline.saved_model.programs import PROGRAMS
 from tests.reports import with_checks
 
 pytestmark = pytest.mark.slow
@@ -72,6 +73,12 @@ def test_equal_outputs_pass() -> None:
     check = checks.compare(outputs + np.float32(1e-6), outputs, 1e-5, logits=True)
     assert check.verdict == "pass"
     assert check.max_rel == pytest.approx(check.max_abs / 4)
+
+
+@pytest.fixture(autouse=True)
+def keep_no_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow is told in the environment where to keep them, which would outlive a test."""
+    monkeypatch.delenv(PROGRAMS, raising=False)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.saved_model.programs import PROGRAMS
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -43,7 +44,7 @@ def test_a_copy_that_compiles_for_gradients(largest: int, level: int | None, tmp
     (tmp_path / "compiling.py").write_text(COMPILING)
     (tmp_path / "validating.py").write_text(VALIDATE)
     (tmp_path / "checkpoint.npz").write_bytes(b"0" * 10)
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}", "XLA_FLAGS": ""}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}", "XLA_FLAGS": "", PROGRAMS: ""}
     done = subprocess.run(
         [sys.executable, "validating.py", str(largest)],
         env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.saved_model.programs import KEPT, shared_programs
+from pipeline.saved_model.programs import PROGRAMS, shared_programs
 from tests.conftest import ROOT
 
 COMPUTE = """
@@ -21,11 +21,11 @@ KEEPING = """
 import os, sys
 from pathlib import Path
 from pipeline.saved_model.load import import_libraries
-from pipeline.saved_model.programs import share_quick_programs, shared_programs
+from pipeline.saved_model.programs import keep_apart, shared_programs
 with shared_programs(Path("none")):
     if sys.argv[1] == "quick":
         os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
-        share_quick_programs()
+        keep_apart()
     import_libraries()
     import jax
     import tensorflow as tf
@@ -36,7 +36,7 @@ with shared_programs(Path("none")):
 
 @pytest.fixture(autouse=True)
 def keep_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TF_XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL", KEPT):
+    for name in ("TF_XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL", PROGRAMS):
         monkeypatch.setenv(name, "0")  # and set again at the end
         monkeypatch.delenv(name)
 
@@ -64,7 +64,7 @@ def test_a_node_keeps_them_for_later_stages_the_quick_ones_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = tmp_path / "kept"
-    monkeypatch.setenv(KEPT, str(kept))
+    monkeypatch.setenv(PROGRAMS, str(kept))
     monkeypatch.setenv("XLA_FLAGS", "")
     printed, files = [], []
     for level in ("as usual", "as usual", "quick"):
@@ -82,8 +82,9 @@ def test_a_node_keeps_them_for_later_stages_the_quick_ones_apart(
         assert not done.stderr
     assert files[0]
     assert files[0] == files[1]
-    assert {path.parent.name for path in files[1]} == {"optimized", "jax"}
-    assert {path.parent.name for path in files[2].keys() - files[1].keys()} == {"quick", "jax"}
+    usual, quick = ({path.parent.name for path in paths} for paths in (files[1], files[2].keys() - files[1].keys()))
+    assert "jax" in usual
+    assert usual ^ quick > usual - {"jax"}  # TensorFlow's have a folder for each set of flags
     assert len(set(printed)) == 1
     assert [*tmp_path.iterdir()] == [kept]
 
