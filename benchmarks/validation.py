@@ -9,6 +9,7 @@ ends with another verdict. At which level programs were compiled is not compared
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,8 @@ from pipeline.facts.report import load_report
 BEFORE = "e8600ea"  # of 2026-11-30, the last one whose processes each compiled what they ran
 DEFAULT = ("R26+S/32@0.1", "L/16@0.1")  # as some members are published
 RATIO = 0.5  # of the time of before, at most
+COLLECTION = "vit"  # validate reads the collection of a member, and where its accuracy would be measured
+EVALUATION = "evaluation: {dataset: no images, minimum_top1: 0.0}\n"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,16 @@ def validate(tree: Path, member: Path, weights: Path, modules: Path, folder: Pat
     return cost, {(rung.rung, rung.head): Outcome(rung.verdict, rung.tolerance) for rung in rungs}
 
 
+def write_member(folder: Path, variant: str, rate: float) -> Path:
+    """Writes the YAML file of a member of a collection below the folder; returns its path."""
+    collection = folder / COLLECTION
+    member = subjects.member(collection, variant, rate)
+    shutil.copy(subjects.ROOT / "model_cards" / COLLECTION / "collection.yaml", collection)
+    with member.open("a") as stream:
+        stream.write(EVALUATION)
+    return member
+
+
 def weaker_checks(before: Outcomes, now: Outcomes) -> list[str]:
     """Returns a sentence for each check that says less than before."""
     sentences = []
@@ -94,7 +107,7 @@ def measure(case: str, before: Path, folder: Path, runs: int) -> list[str]:
         runs: of each way.
     """
     variant, _, rate = case.partition("@")
-    weights, member = subjects.checkpoint(folder, variant), subjects.member(folder, variant, float(rate or 0))
+    weights, member = subjects.checkpoint(folder, variant), write_member(folder, variant, float(rate or 0))
     old: list[Cost] = []
     new: list[Cost] = []
     misses: list[str] = []

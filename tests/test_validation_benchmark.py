@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.validation import Outcome, weaker_checks, write_tree
+from benchmarks.validation import Outcome, weaker_checks, write_member, write_tree
 from pipeline.base.heads import Head
 from pipeline.base.verdict import Verdict
+from pipeline.base.yaml_sections import Member
+from pipeline.validate import read_subject
 
 PASSED = Outcome(Verdict.PASS, 1e-5)
 BEFORE = {
@@ -39,3 +41,8 @@ def test_a_check_that_says_less_is_named(now: dict[tuple[str, Head | None], Outc
 def test_an_unknown_commit_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="expected a clone with the commit 0123abc; git fetch --unshallow gets it"):
         write_tree("0123abc", tmp_path)
+
+
+def test_validate_reads_its_members(tmp_path: Path) -> None:
+    member = Member(write_member(tmp_path, "Ti/16", 0.1))
+    assert read_subject(member, tmp_path / "file.npz", {}).model.dropout == 0.1
