@@ -134,7 +134,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # They test whether a module runs, not how fast, and a gradient takes a quarter of the time to compile. `make
     # check-full` publishes the demo, and others, as users do.
     os.environ["XLA_FLAGS"] = QUICK_XLA_FLAGS
-    if "PYTEST_XDIST_WORKER" not in os.environ and not config.getoption("fast"):
+    is_plain = config.getoption("fast") or config.getoption("long")
+    if "PYTEST_XDIST_WORKER" not in os.environ and not is_plain:
         _share_what_stages_repeat(config)
     if config.getoption("fast"):
         from tests.fast import sitecustomize
