@@ -422,7 +422,7 @@ new: | checked_settings ## write the YAML files of MODEL, a new member of COLLEC
 pytest = $(call quote,$(PYTHON)) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 # The environment with the oldest TensorFlow, if make test has made it: check-full uses it, too.
 oldest = $(firstword $(wildcard .venv-tensorflow-*/bin/python))
-test: | $(READY) ## run the tests, at most 12 minutes on 2 cores
+test: | $(READY) ## run the tests, 12 to 21 minutes on 2 cores
 	OLDEST_TENSORFLOW_PYTHON="$$PWD/$(OLDEST_VENV)/bin/python" $(pytest)
 test-fast: | $(READY) ## run the tests that need neither TensorFlow nor JAX nor a browser, in five minutes on 2 cores
 	$(call quote,$(PYTHON)) -m pytest --fast --numprocesses=2
