@@ -28,8 +28,9 @@ from pipeline.facts.report import load_report
 BEFORE = "e8600ea"  # of 2026-11-30, the last one whose processes each compiled what they ran
 DEFAULT = ("R26+S/32@0.1", "L/16@0.1")  # as some members are published
 RATIO = 0.5  # of the time of before, at most
-COLLECTION = "vit"  # validate reads the collection of a member, and where its accuracy would be measured
-EVALUATION = "evaluation: {dataset: no images, minimum_top1: 0.0}\n"
+# What validate reads beside what convert does: the collection, and on which images an accuracy would be measured.
+COLLECTION = "vit"
+EVALUATION = "evaluation: {dataset: the ImageNet-1k validation set, minimum_top1: 0.0}\n"
 
 
 @dataclass(frozen=True)

@@ -147,14 +147,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _share_what_stages_repeat(config: pytest.Config) -> None:
     """Has the stages of all tests share imports and compiled programs, but for make in the project itself."""
-    folders = [
-        tempfile.TemporaryDirectory(prefix=f"{name}-", ignore_cleanup_errors=True) for name in ("warm", "programs")
-    ]
-    os.environ[PROGRAMS] = folders[1].name
     stack = ExitStack()
-    for folder in folders:
-        stack.enter_context(folder)
-    stack.enter_context(warm.offering(Path(folders[0].name)))
+    folder, os.environ[PROGRAMS] = (
+        stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{name}-", ignore_cleanup_errors=True))
+        for name in ("warm", "programs")
+    )
+    stack.enter_context(warm.offering(Path(folder)))
     config.add_cleanup(stack.close)
 
 

@@ -24,43 +24,39 @@ sys.exit(int(sys.argv[1]))
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> "Run":
+def folder(tmp_path: Path) -> Path:
+    """A folder of a pipeline whose stage convert is STAGE."""
     (tmp_path / "pipeline").mkdir()
     (tmp_path / "pipeline/__init__.py").touch()
     (tmp_path / "pipeline/base").symlink_to(ROOT / "pipeline/base")
     (tmp_path / "pipeline/convert.py").write_text(STAGE)
-    return Run(tmp_path)
+    return tmp_path
 
 
-class Run:
+def run(folder: Path, argument: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the stage convert of a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __call__(self, argument: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [warm.interpreter(), "-m", "pipeline.convert", argument, "two words"],
-            cwd=self.folder, env=os.environ | {"OWN": "mine"} | environment, input="in", capture_output=True,
-            text=True, check=False,
-        )  # fmt: skip
+    return subprocess.run(
+        [warm.interpreter(), "-m", "pipeline.convert", argument, "two words"],
+        cwd=folder, env=os.environ | {"OWN": "mine"} | environment, input="in", capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there are no copies")
 @pytest.mark.parametrize(("argument", "status"), [("0", 0), ("3", 3), ("killed", -15)])
-def test_a_copy_has_the_imports_and_all_that_a_process_has(run: Run, argument: str, status: int) -> None:
+def test_a_copy_has_the_imports_and_all_that_a_process_has(folder: Path, argument: str, status: int) -> None:
     import jax  # noqa: F401 - it sets variables that later stages of these tests get
     import tensorflow as tf  # noqa: F401
 
-    done = run(argument)
+    done = run(folder, argument)
     assert done.stderr == "True\n"
     assert done.stdout == f"{[argument, 'two words']} True mine in\n"
     assert done.returncode == status
 
 
 @pytest.mark.parametrize("variable", ["XLA_FLAGS", "PYTHONHASHSEED", "OMP_NUM_THREADS"])
-def test_python_itself_runs_with_other_variables_that_are_read_early(run: Run, variable: str) -> None:
-    done = run("3", **{variable: "1"})
+def test_python_itself_runs_with_other_variables_that_are_read_early(folder: Path, variable: str) -> None:
+    done = run(folder, "3", **{variable: "1"})
     assert done.stderr == "False\n"
     assert done.stdout.endswith("True mine in\n")
     assert done.returncode == 3

@@ -12,12 +12,14 @@ without copies.
 import json
 import os
 import runpy
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -33,12 +35,10 @@ SCRIPT = """\
 #!/bin/sh
 case "$1 $2" in
   {stages})
-    exec '{python}' -S -c 'import sys; sys.path[0] = "{root}"; from tests import warm; warm.main()' '{folder}' "$@" ;;
+    exec {python} -S -c {client} {folder} "$@" ;;
 esac
-exec '{python}' "$@"
+exec {python} "$@"
 """
-_LONGEST = 90  # bytes of the path of a folder for a socket
-_FOREVER = 1e6  # seconds
 # Of JAX and TensorFlow, in the process of the tests, too.
 _SET_BY_IMPORTS = ("TF_CPP_MIN_LOG_LEVEL", "TPU_ML_PLATFORM", "TPU_ML_PLATFORM_VERSION", "TPU_SKIP_MDS_QUERY")
 _NO_MATTER = {*_SET_BY_IMPORTS, "PYTHONUTF8"}  # all streams are UTF-8 here
@@ -57,16 +57,18 @@ def offering(folder: Path) -> Iterator[None]:
     Args:
         folder: an empty one, of a short path, which the block's end leaves as it is.
     """
-    if not forks._has_descriptors() or len(os.fsencode(folder)) > _LONGEST:
+    script, address = folder / "python", str(folder / "socket")
+    if not forks.can_serve_at(address):
         yield
         return
-    script = folder / "python"
     stages = " | ".join(f'"-m pipeline.{stage}"' for stage in HEAVY)
-    script.write_text(SCRIPT.format(stages=stages, python=sys.executable, root=ROOT, folder=folder))
+    client = f"import sys; sys.path[0] = {str(ROOT)!r}; from tests import warm; warm.main()"
+    words = {"python": sys.executable, "client": client, "folder": str(folder)}
+    script.write_text(SCRIPT.format(stages=stages, **{name: shlex.quote(word) for name, word in words.items()}))
     script.chmod(0o755)
     (folder / "environment.json").write_text(json.dumps(_read_early(os.environ)))
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(folder / "socket"))
+        listener.bind(address)
         listener.listen(64)
         server = subprocess.Popen(
             [sys.executable, "-m", "tests.warm", str(listener.fileno()), str(os.getpid())],
@@ -112,21 +114,19 @@ def run_stage(folder: Path, arguments: Sequence[str]) -> int:
 class _Server(forks.Server):
     """Imports the libraries when the first command comes."""
 
-    has_imports = False
+    imported: str | None = None  # the environment of the imports, as JSON
 
     def _fork(self, connection: socket.socket, command: forks.Command, descriptors: Sequence[int]) -> None:
-        if not self.has_imports:
+        if self.imported is None:
             os.environ.pop(PROGRAMS, None)  # each copy has its own
             os.environ["TF_CPP_MIN_LOG_LEVEL"] = QUIET
             environment.prepare_imports()
             from pipeline.saved_model.load import import_libraries
 
             import_libraries()
-            os.environ[_IMPORTED] = json.dumps(environment._imported_with)
-            self.has_imports = True
-        imported = {_IMPORTED: os.environ[_IMPORTED]}
-        command = forks.Command(command.module, command.arguments, command.folder, command.environment | imported)
-        super()._fork(connection, command, descriptors)
+            self.imported = json.dumps(environment._imported_with)
+        variables = command.environment | {_IMPORTED: self.imported}
+        super()._fork(connection, replace(command, environment=variables), descriptors)
 
 
 def serve(listener: int, parent: int) -> NoReturn:
@@ -134,7 +134,7 @@ def serve(listener: int, parent: int) -> NoReturn:
     forks._end_with(parent)
     os.setpgid(0, 0)  # Ctrl-C is for the tests
     with socket.socket(fileno=listener) as listening:
-        _Server(listening).serve(idle=_FOREVER)
+        _Server(listening).serve(idle=None)
     raise SystemExit
 
 

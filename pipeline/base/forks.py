@@ -155,8 +155,8 @@ class Server:
         self._temporary: dict[socket.socket, str] = {}
         self._ends: dict[int, socket.socket] = {}  # descriptors of processes (pidfd_open(2)), and their connections
 
-    def serve(self, idle: float = IDLE) -> None:
-        """Serves until there were no connections for `idle` seconds."""
+    def serve(self, idle: float | None = IDLE) -> None:
+        """Serves until there were no connections for `idle` seconds; for ever without such a time."""
         while True:
             events = self._selector.select(None if self._commands else idle)
             if not events and not self._commands:
@@ -264,7 +264,7 @@ def offering_copies() -> Iterator[None]:
     """
     with tempfile.TemporaryDirectory() as folder:
         address = str(Path(folder, "socket"))
-        if ADDRESS in os.environ or not _has_descriptors() or len(os.fsencode(address)) > _LONGEST:
+        if ADDRESS in os.environ or not can_serve_at(address):
             yield
             return
         process = _serve_at(address)
@@ -278,8 +278,13 @@ def offering_copies() -> Iterator[None]:
             os.waitpid(process, 0)
 
 
-def _has_descriptors() -> bool:
-    """Whether the system has descriptors of processes: a sandbox may refuse what Python and the kernel have."""
+def can_serve_at(address: str) -> bool:
+    """Whether a server can be at the path of a socket, on this system.
+
+    It must have descriptors of processes: a sandbox may refuse what Python and the kernel have.
+    """
+    if len(os.fsencode(address)) > _LONGEST:
+        return False
     try:
         os.close(os.pidfd_open(os.getpid()))
     except (AttributeError, OSError):
