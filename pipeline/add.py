@@ -1,16 +1,17 @@
-"""add: writes a member's YAML file for any checkpoint that upstream documents, from its name or address.
+"""add: writes a member's YAML file for any checkpoint that upstream documents, from its name or address, or for many.
 
     python -m pipeline.add CHECKPOINT [--size PIXELS] [--collection NAME] [--name MEMBER] [--index FILE_OR_URL]
                            [--checkpoints FOLDER] [--kept FILE] [--cards FOLDER]
 
 writes FOLDER/<collection>/<member>.yaml, and collection.yaml for a new collection; `make publish` needs no edit.
 CHECKPOINT is a file of the AugReg pool, of another folder of upstream's buckets, or a copy on Hugging Face
-(pipeline/pool/lookup.py). pipeline/pool/drafts.py and upstream.py say how members and collections are named by default.
+(pipeline/pool/lookup.py), or a .txt file of such names and addresses, one a line. pipeline/pool/drafts.py and
+upstream.py say how members and collections are named by default.
 """
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.base.command import command_line, guarded
@@ -37,32 +38,61 @@ class Added:
     notes: tuple[str, ...]
 
 
-def _name_member(candidate: Candidate, cards: Path, name: str | None) -> str:
+LISTED = 20  # lines of a list that a message names
+
+
+@dataclass
+class Members:
+    """The members of all collections, with those that were added since they were read.
+
+    Attributes:
+        by_name: the YAML file of each member.
+        by_checkpoint: a member's YAML file by its checkpoint's name.
+    """
+
+    by_name: dict[str, Path] = field(default_factory=dict)
+    by_checkpoint: dict[str, Path] = field(default_factory=dict)
+
+    def enter(self, path: Path, checkpoint: str | None) -> None:
+        """Takes a member; without a checkpoint's name its file has a fault or open places, which its stages report."""
+        self.by_name[path.stem] = path
+        if checkpoint is not None:
+            self.by_checkpoint.setdefault(checkpoint, path)
+
+
+def read_members(cards: Path) -> Members:
+    """Returns the members below the folder of all collections."""
+    members = Members()
+    for path in sorted(cards.glob("*/*.yaml")):
+        if path.name != "collection.yaml":
+            members.enter(path, _checkpoint_of(path))
+    return members
+
+
+class IsMember(Fault):
+    """The checkpoint is a member already."""
+
+
+def _name_member(candidate: Candidate, members: Members, name: str | None) -> str:
     """Returns the new member's name: `name`, else the first of the candidate's that is not in use.
 
     Raises:
-        Fault: for a name that is malformed or in use, or a checkpoint that is a member already.
+        IsMember: for a checkpoint that is a member already.
+        Fault: for a name that is malformed or in use.
     """
     if name:
         check_member_name(f"NAME={name}", name, candidate.member_names[-1])
-    paths = {path.stem: path for path in sorted(cards.glob("*/*.yaml")) if path.name != "collection.yaml"}
-    _refuse_member(candidate, paths)
+    if path := members.by_checkpoint.get(candidate.checkpoint):
+        raise IsMember(f"{path}: {candidate.checkpoint} is a member already; run make publish MODEL={path.stem}")
     possible = [name] if name else candidate.member_names
     for member in possible:
-        if member not in paths:
+        if member not in members.by_name:
             return member
-    raise Fault(f"{paths[possible[-1]]}: this member exists, with another checkpoint; set NAME=<another name>")
-
-
-def _refuse_member(candidate: Candidate, paths: dict[str, Path]) -> None:
-    """Raises a Fault when the checkpoint is a member already; `paths` are all members' files by member."""
-    for member, path in paths.items():
-        if _checkpoint_of(path) == candidate.checkpoint:
-            raise Fault(f"{path}: {candidate.checkpoint} is a member already; run make publish MODEL={member}")
+    taken = members.by_name[possible[-1]]
+    raise Fault(f"{taken}: this member exists, with another checkpoint; set NAME=<another name>")
 
 
 def _checkpoint_of(path: Path) -> str | None:
-    """Returns the checkpoint of a member; None where its file has a fault or open places, which its stages report."""
     try:
         return Member(path).checkpoint_name()
     except Fault:
@@ -87,7 +117,13 @@ def open_candidate(checkpoint: str, size: str | None, pool: Index | None) -> Can
 
 
 def add(
-    checkpoint: str, cards: Path, collection: str | None, name: str | None, pool: Index | None, size: str | None = None
+    checkpoint: str,
+    cards: Path,
+    collection: str | None,
+    name: str | None,
+    pool: Index | None,
+    size: str | None = None,
+    members: Members | None = None,
 ) -> Added:
     """Writes a member's YAML file, and its collection's if that is new.
 
@@ -98,15 +134,18 @@ def add(
         name: the member's name; None for the usual one.
         pool: the AugReg pool's index, if there is one.
         size: the setting SIZE, the image size in pixels, where nothing else tells it.
+        members: what read_members() returned, which gets the new one; None to read them.
 
     Raises:
-        Fault: when the checkpoint's name is unknown, malformed or not in the index, the member exists, or the
+        IsMember: when the checkpoint is a member already. Nothing is written then.
+        Fault: when the checkpoint's name is unknown, malformed or not in the index, the member's name is in use, or the
             collection has other models. Nothing is written then.
     """
     candidate = open_candidate(checkpoint, size, pool)
     collection = collection or candidate.collection
     check_collection_name(collection)
-    member = _name_member(candidate, cards, name)
+    members = members or read_members(cards)
+    member = _name_member(candidate, members, name)
     folder = cards / collection
     texts = {folder / "collection.yaml": candidate.draft_collection(collection)}
     notes: list[str] = []
@@ -120,14 +159,78 @@ def add(
     texts[folder / f"{member}.yaml"] = candidate.draft_member(folder, cards)
     for path, text in texts.items():
         write_text(path, text)
+    members.enter(folder / f"{member}.yaml", candidate.checkpoint)
     return Added(member, collection, tuple(texts), tuple(notes))
+
+
+def is_list(checkpoint: str) -> bool:
+    """Whether the setting CHECKPOINT names a list: no checkpoint has the ending .txt."""
+    return checkpoint.endswith(".txt") and "://" not in checkpoint
+
+
+def read_list(path: Path) -> dict[int, str]:
+    """Returns the names of a list by their lines, from 1; empty lines and those that begin with # are none.
+
+    Raises:
+        Fault: when there is no such file, or it is no text, or has no name.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is not UTF-8 text"
+        raise Fault(f"CHECKPOINT={path}: expected a list of checkpoints, one a line: {reason}") from error
+    names = {number: line.strip() for number, line in enumerate(lines, 1)}
+    names = {number: name for number, name in names.items() if name and not name.startswith("#")}
+    if not names:
+        raise Fault(f"CHECKPOINT={path}: expected a list of checkpoints, one a line, got no name")
+    return names
+
+
+def add_list(path: Path, cards: Path, collection: str | None, pool: Index | None, size: str | None) -> None:
+    """Adds the checkpoints of a list, and prints what was done; one that cannot be added keeps no other from it.
+
+    Those that are members already are left as they are, so that a list can be corrected and given again.
+
+    Args:
+        path: see read_list(); for the others see add().
+        cards: the folder of all collections.
+        collection: of all of them.
+        pool: the AugReg pool's index.
+        size: of all whose name does not tell it.
+
+    Raises:
+        Fault: when a line could not be added; names the lines.
+    """
+    names, members = read_list(path), read_members(cards)
+    added: list[Added] = []
+    faults: list[str] = []
+    known = 0
+    for number, name in names.items():
+        try:
+            added.append(add(name, cards, collection, None, pool, size, members))
+        except IsMember:
+            known += 1
+        except Fault as fault:
+            faults.append(f"line {number}: {fault}")
+    for note in dict.fromkeys(note for each in added for note in each.notes):
+        print(f"note: {note}")
+    counts = f"{len(added):,} added, {known:,} members already, {len(faults):,} not added"
+    print(f"{path}: {len(names):,} checkpoints: {counts}")
+    for name in dict.fromkeys(each.collection for each in added):
+        print(f"next: make -k publish-all COLLECTION={name}")
+    if faults:
+        more = [f"and {len(faults) - LISTED:,} more"] if len(faults) > LISTED else []
+        listed = "\n  ".join([*faults[:LISTED], *more])
+        raise Fault(f"{path}: {len(faults):,} of {len(names):,} checkpoints were not added:\n  {listed}")
 
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.add", description="Writes a member's YAML file for a checkpoint of upstream's."
     )
-    parser.add_argument("checkpoint", help="the name of a file of the pool, or the address of any of upstream's")
+    parser.add_argument(
+        "checkpoint", help="the name of a file of the pool, or the address of any of upstream's; or a .txt file of such"
+    )
     parser.add_argument("--size", help="the image size in pixels, where nothing else tells it")
     parser.add_argument("--collection", help="its collection (default: the collection of its training)")
     parser.add_argument("--name", help="the member's name (default: from the checkpoint's name)")
@@ -146,7 +249,13 @@ def main(arguments: Sequence[str]) -> None:
     source = index.choose_source(args.index, args.checkpoints)
     if source or args.kept.exists():
         pool = index.load(source, args.kept, cache.folder(args.cache), args.offline)
-    added = add(args.checkpoint, args.cards, args.collection or None, args.name or None, pool, args.size or None)
+    collection, size = args.collection or None, args.size or None
+    if is_list(args.checkpoint):
+        if args.name:
+            raise Fault(f"NAME={args.name}: a list of checkpoints has several members; leave NAME out")
+        add_list(Path(args.checkpoint), args.cards, collection, pool, size)
+        return
+    added = add(args.checkpoint, args.cards, collection, args.name or None, pool, size)
     for path in added.files:
         print(f"wrote {path}")
     for note in added.notes:

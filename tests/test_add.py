@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from pipeline.accuracy.section import Evaluation, images_of
-from pipeline.add import Added, add
+from pipeline.add import LISTED, Added, add, add_list, main
 from pipeline.base import yaml_sections
 from pipeline.base.fault import Fault
 from pipeline.base.heads import Head
+from pipeline.base.yaml_sections import Member
 from pipeline.collection import page
 from pipeline.dag.members import images_text, read_sections
 from pipeline.dag.settings import Settings
@@ -261,6 +262,55 @@ def test_a_second_member_of_the_same_checkpoint_is_seen_and_kept(folder: Path) -
     mine.rename(folder / "apart/mine.yaml")  # not a whole collection, but make sees its members too
     assert "apart/mine.yaml: this member exists" in refused(folder, TUNED, "apart", "mine", None)
     assert (folder / "apart/mine.yaml").read_text() == edited
+
+
+def test_a_list_is_added_but_for_the_lines_that_cannot_be(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names, other = folder / "names.txt", fine_tuned("cifar100")
+    names.write_text(f"\ufeff# the first run\r\n{TUNED}\r\n\r\nS_16-nonsense\r\n  {other}\r\n{TUNED}\r\n", "utf-8")
+    with pytest.raises(Fault, match=r"^\S+names.txt: 1 of 4 checkpoints were not added:\n  line 4: .*S_16-nonsense"):
+        add_list(names, folder, None, None, None)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-3:] == [
+        f"{names}: 4 checkpoints: 2 added, 1 members already, 1 not added",
+        "next: make -k publish-all COLLECTION=augreg_i21k_imagenet2012",
+        "next: make -k publish-all COLLECTION=augreg_i21k_cifar100",
+    ]
+    written = [path for name in ("imagenet2012", "cifar100") for path in (folder / f"augreg_i21k_{name}").iterdir()]
+    assert len(written) == 4
+    assert {Member(path).checkpoint_name() for path in written if path.stem != "collection"} == {TUNED, other}
+    names.write_text(f"{TUNED}\n{other}\n")
+    add_list(names, folder, None, None, None)
+    assert capsys.readouterr().out == f"{names}: 2 checkpoints: 0 added, 2 members already, 0 not added\n"
+
+
+def test_of_many_faulty_lines_the_first_are_named(folder: Path) -> None:
+    names = folder / "names.txt"
+    names.write_text("nonsense\n" * (LISTED + 2))
+    with pytest.raises(Fault, match=f"line {LISTED}: .*\n  and 2 more$"):
+        add_list(names, folder, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file or directory"),
+        (b"\xff\xfe", "it is not UTF-8 text"),
+        (b"# nothing\n\n", "got no name"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_refused(folder: Path, content: bytes | None, reason: str) -> None:
+    names = folder / "names.txt"
+    if content is not None:
+        names.write_bytes(content)
+    with pytest.raises(Fault, match=f"^CHECKPOINT={names}: expected a list of checkpoints, one a line.*{reason}$"):
+        add_list(names, folder, None, None, None)
+
+
+def test_a_list_has_no_name_for_its_members(folder: Path) -> None:
+    names = folder / "names.txt"
+    names.write_text(TUNED)
+    with pytest.raises(Fault, match=r"^NAME=mine: a list of checkpoints has several members; leave NAME out$"):
+        main([str(names), "--name=mine", f"--cards={folder}"])
 
 
 def test_where_the_usual_name_is_taken_the_hyper_parameters_follow(folder: Path) -> None:
