@@ -107,7 +107,7 @@ SAVED_MODEL ?=## doctor: a SavedModel's folder, archive or address, instead of M
 FORMATS ?=## which formats to make, with commas, such as xla,onnx; default those of the YAML files
 INDEX ?=## select, add: the pool's index.csv, a file or URL; default index.csv in CHECKPOINTS
 DIFF ?=## select: 1 to compare the choice with the collection's members
-CHECKPOINT ?=## add: the name or address of one of upstream's files, or of a copy on Hugging Face; new: your file or its URL
+CHECKPOINT ?=## add: the name or address of one of upstream's files, or of a copy on Hugging Face, or a .txt file of such, one a line; new: your file or its URL
 VARIANT ?=## new: the model's variant, such as S/16, where no CHECKPOINT tells it
 ARCHITECTURE ?=## new: the model's architecture, such as mixer, or <file>.py:<class> for a network of your own; default vit
 NAME ?=## add: the new member's name, if not the usual one
@@ -157,7 +157,8 @@ RUN := $(call quote,$(PYTHON)) -m pipeline.
 # Stages, and what reads a member for them: by a client of the runner, which the first recipe starts (pipeline.runner).
 ifeq ($(RUNNER),ray)
 STAGE = $(call quote,$(PYTHON)) -S -m pipeline.cluster.client $(MAKE_PROCESS) $(call option,RAY_ADDRESS,--address) \
-  $(if $(PARTS),--parts=$(PARTS)) --shared $(call quote,$A) $(if $(will_publish),$(call given,HUB)) --$(space)
+  $(if $(PARTS),--parts=$(PARTS)) --shared $(call quote,$A) $(if $(will_publish),$(call given,HUB)) $(if $(LOCK),$(call given,LOCK)) \
+  --inputs $(foreach input,CHECKPOINTS IMAGENET REAL SIGN,$(if $($(input)),$(call given,$(input)))) --$(space)
 MAKE_PROCESS := $(shell echo $$PPID)
 else
 STAGE := $(RUN)
@@ -410,7 +411,7 @@ pool_index = $(call option,INDEX,--index) $(checkpoints) --kept=$(call quote,$A/
 select: | checked_settings ## choose checkpoints of the pool by the criteria of COLLECTION; DIFF=1 compares them with its members
 	$(Q)$(RUN)select $(FACTS) $(call quote,$A/selection/$(COLLECTION)) $(pool_index) $(if $(filter 1,$(DIFF)),--diff)
 # Without COLLECTION=, the collection follows from what the checkpoint was trained on.
-add: | checked_settings ## make CHECKPOINT, one of upstream's files, a member: write its YAML file
+add: | checked_settings ## make CHECKPOINT, one of upstream's files or a list, members: write their YAML files
 	$(Q)$(RUN)add $(call given,CHECKPOINT) $(pool_index) $(call option,NAME,--name) $(call option,SIZE,--size) \
 	  $(if $(filter file,$(origin COLLECTION)),,--collection=$(call given,COLLECTION))
 

@@ -76,13 +76,29 @@ class Recorder:
         self._write(RunRecord(self._stage, outcome, self._started, seconds, peak, sentence, _core_seconds()))
 
     def _write(self, record: RunRecord) -> None:
-        """Writes the record; a disk that takes none is no fault of the stage, which needs none."""
-        if self._path is None:
-            return
-        try:
-            write_memory(self._path, json.dumps(asdict(record)))
-        except OSError as error:
-            print(f"{self._stage}: {self._path}: this run is not recorded: {error.strerror}", file=sys.stderr)
+        if self._path is not None:
+            _write(self._path, record)
+
+
+def _write(path: Path, record: RunRecord) -> None:
+    """Writes a record; a disk that takes none is no fault of the stage, which needs none."""
+    try:
+        write_memory(path, json.dumps(asdict(record)))
+    except OSError as error:
+        print(f"{record.stage}: {path}: this run is not recorded: {error.strerror}", file=sys.stderr)
+
+
+def record_refusal(path: Path, stage: str, sentence: str) -> None:
+    """Records a run that failed without a word of its own: it did not begin, or the machine that it ran on was lost.
+
+    Args:
+        path: where the record of the stage's command goes.
+        stage: the stage's name.
+        sentence: why it failed.
+    """
+    before = read_record(path)
+    started = before.started if before and before.outcome is Outcome.RUNNING else time.time()
+    _write(path, RunRecord(stage, Outcome.FAILED, started, time.time() - started, sentence=sentence[:_LONGEST]))
 
 
 def _core_seconds() -> float:

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pipeline.base.fault import Fault, escape_controls
+from pipeline.base.run_records import VARIABLE, record_refusal
 from pipeline.cluster.attempts import Attempts
 from pipeline.cluster.frames import Kind, Message, receive, send
 from pipeline.cluster.needs import is_heavy
@@ -31,12 +33,14 @@ class Options:
         parts: how many tasks classify the images of validate; below 2, validate does it.
         run: a name for this make.
         shared: files that every node must see, and their content.
+        inputs: files and folders that every node must have.
     """
 
     address: str
     parts: int
     run: str
     shared: tuple[tuple[str, str], ...]
+    inputs: tuple[str, ...]
 
 
 class Client:
@@ -120,7 +124,9 @@ class Submitter:
             try:
                 status = self._run(client, message)
             except Fault as fault:
-                client.reply(Kind.ERRORS, f"RUNNER=ray: {escape_controls(str(fault))}\n".encode())
+                sentence = f"RUNNER=ray: {escape_controls(str(fault))}"
+                _record_refusal(message, sentence)
+                client.reply(Kind.ERRORS, f"{sentence}\n".encode())
                 status = 1
             except Exception:
                 if self._failure is not None:
@@ -171,6 +177,7 @@ class Submitter:
             run=self._options.run,
             is_heavy=is_heavy(command["stage"]),
             shared=self._options.shared,
+            inputs=self._options.inputs,
         )
 
     def _listen(self, client: Client, attempts: Sequence[Attempts]) -> None:
@@ -179,6 +186,13 @@ class Submitter:
             receive(client.connection)
         for each in attempts:
             each.interrupt()
+
+
+def _record_refusal(message: Message, sentence: str) -> None:
+    """Records that a command did not run, or was lost, for make summary: the command itself cannot."""
+    command = json.loads(message.content)
+    if place := command["environment"].get(VARIABLE):
+        record_refusal(Path(command["folder"], place), command["stage"], sentence)
 
 
 def wait_for_end(make: int) -> None:

@@ -51,6 +51,7 @@ class StageTask:
         run: a name for this make.
         is_heavy: whether it uses TensorFlow or JAX.
         shared: files that every node must see, and their content.
+        inputs: files and folders that every node must have.
     """
 
     stage: str
@@ -62,6 +63,7 @@ class StageTask:
     run: str
     is_heavy: bool
     shared: tuple[tuple[str, str], ...]
+    inputs: tuple[str, ...] = ()
 
 
 Piece = tuple[str, bytes]  # a Kind, and its content
@@ -75,7 +77,7 @@ def run_stage(task: StageTask, node: str) -> Iterator[Piece]:
         node: a name of this node for messages, and of the process that is shared on it.
 
     Raises:
-        Fault: when the node lacks the interpreter, or a folder that all nodes must share.
+        Fault: when the node lacks the interpreter, an input, or a folder that all nodes must share.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ray.cancel() raises it; who started Ray may ignore it
     _require_shared(task, node)
@@ -98,11 +100,16 @@ def run_stage(task: StageTask, node: str) -> Iterator[Piece]:
 
 
 def _require_shared(task: StageTask, node: str) -> None:
-    for path in (task.folder, task.python):
+    for path in (task.folder, task.python, *task.inputs):
+        if Path(path).is_symlink() and not Path(path).exists():  # as .venv/bin/python is
+            raise Fault(
+                f"the node {node} has no {os.path.realpath(path)}, which {path} is a link to: it must be on all nodes,"
+                " at the same path (docs/scaling.md)"
+            )
         if not Path(path).exists():
             raise Fault(
-                f"the node {node} has no {path}: the project and its environment must be on a folder that all nodes"
-                " share, at the same path (docs/scaling.md)"
+                f"the node {node} has no {path}: the project, its environment and the files and folders that settings"
+                " of make name must be on a folder that all nodes share, at the same path (docs/scaling.md)"
             )
     for path, content in task.shared:
         file = Path(path)

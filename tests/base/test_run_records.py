@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.base.command import command, guarded
 from pipeline.base.fault import Fault
-from pipeline.base.run_records import VARIABLE, Outcome, RunRecord, read_record
+from pipeline.base.run_records import VARIABLE, Outcome, Recorder, RunRecord, read_record, record_refusal
 from tests.conftest import ROOT
 
 
@@ -106,3 +106,16 @@ def test_a_place_that_takes_no_record_stops_no_stage(record: Path, capsys: pytes
     record.parent.parent.write_text("a file")
     assert guarded("card", lambda: None) == 0
     assert f"card: {record}: this run is not recorded: " in capsys.readouterr().err
+
+
+def test_a_run_that_was_lost_is_recorded_for_it(record: Path) -> None:
+    Recorder("card", lambda: 1)
+    started = read(record).started
+    record_refusal(record, "card", "its node was lost, 5 times")
+    lost = read(record)
+    assert (lost.outcome, lost.started, lost.sentence) == (Outcome.FAILED, started, "its node was lost, 5 times")
+    assert lost.seconds >= 0
+    record_refusal(record, "card", "no node is large enough")  # of the next make: not the run that failed before
+    assert read(record).started > started
+    record_refusal(record.with_name("new.json"), "new", "no node is large enough")
+    assert read(record.with_name("new.json")).outcome is Outcome.FAILED

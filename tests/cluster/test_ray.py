@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.run_records import VARIABLE, Outcome, read_record
 from tests.cluster.runs import Make, attempts, kill, making, processes_of, wait_until, write_tree
 
 pytestmark = pytest.mark.slow
@@ -93,7 +94,10 @@ def test_ctrl_c_is_told_as_here(ray_make: Make, tmp_path: Path) -> None:
     assert client.returncode == 130
 
 
-def test_too_large_a_task_is_refused_at_once(ray_make: Make, tmp_path: Path) -> None:
+def test_too_large_a_task_is_refused_at_once_and_recorded(
+    ray_make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "convert.json"))
     with (tmp_path / "checkpoint.npz").open("wb") as checkpoint:
         checkpoint.truncate(10**12)
     done = ray_make.run("convert", "vit_huge.yaml", str(tmp_path / "checkpoint.npz"), str(tmp_path))
@@ -102,6 +106,9 @@ def test_too_large_a_task_is_refused_at_once(ray_make: Make, tmp_path: Path) -> 
         "RUNNER=ray: convert vit_huge needs 2,501,500.0 MB of memory, and the largest node offers "
     )
     assert done.stderr.endswith("or use RUNNER=local on a machine with more\n")
+    record = read_record(tmp_path / "convert.json")
+    assert record
+    assert (record.stage, record.outcome, record.sentence) == ("convert", Outcome.FAILED, done.stderr.rstrip())
 
 
 @pytest.mark.long

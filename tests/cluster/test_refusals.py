@@ -42,10 +42,12 @@ def test_settings(fresh: Path, settings: list[str], message: str) -> None:
 
 
 def test_the_settings_reach_the_runner(fresh: Path) -> None:
-    done = make(fresh, "-n", "validate", "MODEL=mini", "RUNNER=ray", "PARTS=12", "RAY_ADDRESS=10.0.0.5:6379")
+    settings = ["PARTS=12", "RAY_ADDRESS=10.0.0.5:6379", f"LOCK={fresh}/l.lock", f"CHECKPOINTS={fresh}"]
+    done = make(fresh, "-n", "validate", "MODEL=mini", "RUNNER=ray", *settings)
     (line,) = [line for line in done.stdout.splitlines() if " validate model_cards" in line]
     assert re.search(
-        r" -S -m pipeline\.cluster\.client \d+ --address=env:RAY_ADDRESS --parts=12 --shared 'artifacts'  -- validate ",
+        r" -S -m pipeline\.cluster\.client \d+ --address=env:RAY_ADDRESS --parts=12"
+        rf" --shared 'artifacts' +'{fresh}/l.lock' +--inputs +'{fresh}' +-- validate ",
         line,
     )
 
@@ -92,6 +94,26 @@ def test_memory_grows_with_the_checkpoint(tmp_path: Path) -> None:
     assert needs_of("card", ["m.yaml", "report.json", "."], tmp_path) == Needs(0.25, 400_000_000, False)
 
 
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [
+        ("{variant: S/16, image_size: 224}", 0),
+        ("{variant: S/32, image_size: 224}", 0),
+        ("{variant: B/8, image_size: 224}", 588),
+        ("{variant: R+Ti/16, image_size: 384}", 380),
+        ("{variant: of/my/own, image_size: 2000}", 0),
+        ("{variant: B/0, image_size: 2000}", 0),
+        ("{variant: B/8, image_size: large}", 0),
+        ("B/8", 0),
+        ("{", 0),
+    ],
+)
+def test_memory_grows_with_the_patches(tmp_path: Path, model: str, more: int) -> None:
+    (tmp_path / "m.yaml").write_text(f"model: {model}\n")
+    assert needs_of("validate", ["m.yaml", "checkpoint.npz"], tmp_path).memory == 2_000_000_000 + more * 4_000_000
+    assert needs_of("convert", ["m.yaml", "checkpoint.npz"], tmp_path).memory == 1_500_000_000
+
+
 def test_a_task_that_no_node_can_hold_is_refused_and_others_are_not() -> None:
     needs = Needs(1.0, 9_000_000_000, True)
     assert why_never("validate vit_l16", needs, [4_000_000_000, 8_500_000_000]) == (
@@ -111,11 +133,13 @@ def test_the_images_of_validate_are_classified_in_parts() -> None:
 
 
 # Folders that all nodes share ----------------------------------------------------------------------------------------
-def refuse(tree: Path, shared: tuple[tuple[str, str], ...], **changes: str) -> str:
-    whole = {"folder": str(tree), "python": sys.executable} | changes
+def refuse(
+    tree: Path, shared: tuple[tuple[str, str], ...], python: Path = Path(sys.executable), inputs: tuple[str, ...] = ()
+) -> str:
     task = StageTask(
-        "trial", ("status", "0"), environment={}, together=False, run="x", is_heavy=False, shared=shared, **whole
-    )
+        "trial", ("status", "0"), str(tree), {}, together=False, python=str(python), run="x", is_heavy=False,
+        shared=shared, inputs=inputs,
+    )  # fmt: skip
     with pytest.raises(Fault) as fault:
         next(run_stage(task, "10.0.0.7"))
     return str(fault.value)
@@ -123,10 +147,24 @@ def refuse(tree: Path, shared: tuple[tuple[str, str], ...], **changes: str) -> s
 
 def test_a_node_without_the_project_is_named(tmp_path: Path) -> None:
     assert refuse(tmp_path / "project", ()) == (
-        f"the node 10.0.0.7 has no {tmp_path}/project: the project and its environment must be on a folder that all"
-        " nodes share, at the same path (docs/scaling.md)"
+        f"the node 10.0.0.7 has no {tmp_path}/project: the project, its environment and the files and folders that"
+        " settings of make name must be on a folder that all nodes share, at the same path (docs/scaling.md)"
     )
-    assert refuse(tmp_path, (), python="/missing/python").startswith("the node 10.0.0.7 has no /missing/python: ")
+    assert refuse(tmp_path, (), Path("/missing/python")).startswith("the node 10.0.0.7 has no /missing/python: ")
+
+
+def test_a_node_without_the_python_that_the_environment_was_made_from_is_named(tmp_path: Path) -> None:
+    (tmp_path / "python").symlink_to("/missing/bin/python3.11")
+    assert refuse(tmp_path, (), tmp_path / "python") == (
+        f"the node 10.0.0.7 has no /missing/bin/python3.11, which {tmp_path}/python is a link to: it must be on all"
+        " nodes, at the same path (docs/scaling.md)"
+    )
+
+
+def test_a_node_without_an_input_is_named(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    inputs = (str(tmp_path / "images"), str(tmp_path / "checkpoints"))
+    assert refuse(tmp_path, (), inputs=inputs).startswith(f"the node 10.0.0.7 has no {tmp_path}/checkpoints: ")
 
 
 def test_a_node_with_another_folder_of_that_name_is_named(tmp_path: Path) -> None:
