@@ -106,8 +106,9 @@ def _patches(arguments: Sequence[str], folder: Path) -> int:
                 model = YamlFile(folder / argument).plain().get("model")
             except Fault:
                 return 0
-            found = re.search(r"/(\d+)$", str(model.get("variant"))) if isinstance(model, dict) else None
-            if found and int(found[1]) and isinstance(size := model.get("image_size"), int):
+            facts = model if isinstance(model, dict) else {}
+            found, size = re.search(r"/(\d+)$", str(facts.get("variant"))), facts.get("image_size")
+            if found and int(found[1]) and isinstance(size, int):
                 return (size // int(found[1])) ** 2
     return 0
 
