@@ -157,8 +157,7 @@ RUN := $(call quote,$(PYTHON)) -m pipeline.
 # Stages, and what reads a member for them: by a client of the runner, which the first recipe starts (pipeline.runner).
 ifeq ($(RUNNER),ray)
 STAGE = $(call quote,$(PYTHON)) -S -m pipeline.cluster.client $(MAKE_PROCESS) $(call option,RAY_ADDRESS,--address) \
-  $(if $(PARTS),--parts=$(PARTS)) --shared $(call quote,$A) $(if $(will_publish),$(call given,HUB)) $(if $(LOCK),$(call given,LOCK)) \
-  --inputs $(foreach input,CHECKPOINTS IMAGENET REAL SIGN,$(if $($(input)),$(call given,$(input)))) --$(space)
+  $(if $(PARTS),--parts=$(PARTS)) --shared $(call quote,$A) $(if $(will_publish),$(call given,HUB)) --$(space)
 MAKE_PROCESS := $(shell echo $$PPID)
 else
 STAGE := $(RUN)

@@ -196,7 +196,7 @@ def add_list(path: Path, cards: Path, collection: str | None, pool: Index | None
         cards: the folder of all collections.
         collection: of all of them.
         pool: the AugReg pool's index.
-        size: of all whose name does not tell it.
+        size: of all of them.
 
     Raises:
         Fault: when a line could not be added; names the lines.

@@ -1,6 +1,6 @@
 """runner: submits the stages of one make to Ray, started by the first recipe of `make RUNNER=ray`.
 
-    python -m pipeline.runner FOLDER MAKE READY [--address HOST:PORT] [--parts N] [--shared PATH...] [--inputs PATH...]
+    python -m pipeline.runner FOLDER MAKE READY [--address HOST:PORT] [--parts N] [--shared FOLDER...]
 
 listens for recipes (pipeline.cluster.client) at FOLDER/socket, writes a byte to the descriptor READY, and ends with the
 process MAKE. Without an address it starts Ray on this machine, and ends it.
@@ -36,14 +36,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("ready", type=int, help="a descriptor that gets a byte once recipes can connect")
     parser.add_argument("--address", default="", help="host:port of a cluster's head node (default: start Ray here)")
     parser.add_argument("--parts", type=int, default=1, help="how many tasks classify the images of a member")
-    parser.add_argument("--shared", type=Path, nargs="*", default=[], help="what all nodes must share")
-    parser.add_argument("--inputs", nargs="*", default=[], help="files and folders that all nodes must have; no URLs")
+    parser.add_argument("--shared", type=Path, nargs="*", default=[], help="folders that all nodes must share")
     return parser.parse_args(arguments)
-
-
-def _places(inputs: Sequence[str]) -> tuple[str, ...]:
-    """Returns those of the inputs that are files or folders here; others are addresses, or for the stages to judge."""
-    return tuple(str(Path(each).absolute()) for each in inputs if Path(each).exists())
 
 
 def run(args: argparse.Namespace) -> None:
@@ -51,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
     listener = listen(str(args.folder))
     run_name = secrets.token_hex(8)
     with mark_shared(args.shared, run_name) as shared:
-        submitter = Submitter(Options(args.address, args.parts, run_name, shared, _places(args.inputs)), listener)
+        submitter = Submitter(Options(args.address, args.parts, run_name, shared), listener)
         submitter.start()
         os.write(args.ready, b"1")
         os.close(args.ready)

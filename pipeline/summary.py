@@ -55,7 +55,7 @@ def add_up(members: Sequence[Runs]) -> list[StageTotal]:
 
 def _add_up_stage(name: str, members: Sequence[Runs]) -> StageTotal | None:
     runs = [(member.records[name], member.name) for member in members if name in member.records]
-    ended = [(record, member) for record, member in runs if record.outcome is not Outcome.RUNNING]
+    ended = [(record, member) for record, member in runs if record.peak_memory]  # and was measured
     if not ended:
         return None
     seconds = [record.seconds for record, _ in ended]
@@ -88,6 +88,8 @@ def show_run(record: RunRecord | None) -> str:
         return ""
     if record.outcome is Outcome.RUNNING:
         return str(State.RUNNING)
+    if not record.peak_memory:  # refused before it ran, or lost
+        return str(record.outcome)
     text = f"{show_seconds(record.seconds)}, {record.peak_memory / 1e9:.2f} GB"
     return text if record.outcome is Outcome.DONE else f"{text}, {record.outcome}"
 

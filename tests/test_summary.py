@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import summary
-from pipeline.base.run_records import Outcome, RunRecord
+from pipeline.base.run_records import Outcome, RunRecord, record_refusal
 from pipeline.collection import page as collection_page
 from pipeline.dag.runs import Runs, State, read_page_runs, read_runs
 from pipeline.facts.collection import read_collection
@@ -91,6 +91,14 @@ def test_a_stage_that_a_person_stopped_is_no_failure(cards: Path, artifacts: Pat
     assert summary.describe_state(stopped) == "stopped (convert)"
     assert summary.count_states([stopped]) == "0 of 1 members published, 1 stopped"
     assert summary.show_run(stopped.records["convert"]) == "2.0 s, 2.00 GB, stopped"
+
+
+def test_a_stage_that_was_refused_before_it_ran_counts_in_no_total(cards: Path, artifacts: Path) -> None:
+    record_refusal(artifacts / ".runs/mini/convert.json", "convert", NOW, "no node is large enough")
+    refused = read(cards, artifacts)
+    assert (refused.state, refused.failed, refused.sentence) == (State.FAILED, "convert", "no node is large enough")
+    assert summary.show_run(refused.records["convert"]) == "failed"
+    assert summary.add_up([refused]) == []
 
 
 def test_a_failure_beside_a_stage_that_was_stopped_is_shown(cards: Path, artifacts: Path) -> None:

@@ -42,6 +42,8 @@ class RunRecord:
         peak_memory: of its largest process, in bytes.
         sentence: what it printed when it failed or was stopped.
         core_seconds: processor time of its processes.
+
+    One whose peak memory is 0 was not measured: it has not ended, or ended without a word of its own.
     """
 
     stage: str
@@ -88,17 +90,16 @@ def _write(path: Path, record: RunRecord) -> None:
         print(f"{record.stage}: {path}: this run is not recorded: {error.strerror}", file=sys.stderr)
 
 
-def record_refusal(path: Path, stage: str, sentence: str) -> None:
+def record_refusal(path: Path, stage: str, since: float, sentence: str) -> None:
     """Records a run that failed without a word of its own: it did not begin, or the machine that it ran on was lost.
 
     Args:
         path: where the record of the stage's command goes.
         stage: the stage's name.
+        since: when the command was to run, in seconds since 1970.
         sentence: why it failed.
     """
-    before = read_record(path)
-    started = before.started if before and before.outcome is Outcome.RUNNING else time.time()
-    _write(path, RunRecord(stage, Outcome.FAILED, started, time.time() - started, sentence=sentence[:_LONGEST]))
+    _write(path, RunRecord(stage, Outcome.FAILED, since, time.time() - since, sentence=sentence[:_LONGEST]))
 
 
 def _core_seconds() -> float:

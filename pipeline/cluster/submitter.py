@@ -6,6 +6,7 @@ import select
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from typing import Any
 
 from pipeline.base.fault import Fault, escape_controls
 from pipeline.base.run_records import VARIABLE, record_refusal
-from pipeline.cluster.attempts import Attempts
+from pipeline.cluster.attempts import INTERRUPTED, Attempts, label_of
 from pipeline.cluster.frames import Kind, Message, receive, send
 from pipeline.cluster.needs import is_heavy
 from pipeline.cluster.parts import part_commands
@@ -33,14 +34,12 @@ class Options:
         parts: how many tasks classify the images of validate; below 2, validate does it.
         run: a name for this make.
         shared: files that every node must see, and their content.
-        inputs: files and folders that every node must have.
     """
 
     address: str
     parts: int
     run: str
     shared: tuple[tuple[str, str], ...]
-    inputs: tuple[str, ...]
 
 
 class Client:
@@ -114,7 +113,7 @@ class Submitter:
     def _serve(self, client: Client) -> None:
         """Runs the command of a client, and tells it the exit status."""
         with client.connection:
-            message = receive(client.connection)
+            message, since = receive(client.connection), time.time()
             if message is None:
                 return
             self._is_ready.wait()
@@ -125,13 +124,15 @@ class Submitter:
                 status = self._run(client, message)
             except Fault as fault:
                 sentence = f"RUNNER=ray: {escape_controls(str(fault))}"
-                _record_refusal(message, sentence)
+                _record_refusal(message, since, sentence)
                 client.reply(Kind.ERRORS, f"{sentence}\n".encode())
                 status = 1
             except Exception:
                 if self._failure is not None:
                     return  # of a head node that was lost
-                client.reply(Kind.ERRORS, traceback.format_exc().encode())
+                text = traceback.format_exc()
+                _record_refusal(message, since, f"it stopped with {text.splitlines()[-1]}; make's output has more")
+                client.reply(Kind.ERRORS, text.encode())
                 status = 1
             client.reply(Kind.STATUS, str(status).encode())
 
@@ -139,13 +140,22 @@ class Submitter:
         task = self._task(json.loads(message.content))
         with ThreadPoolExecutor(1) as listening, self._one_at_a_time(task):
             commands = part_commands(task.arguments, self._options.parts) if task.stage == "validate" else []
-            parts = [self._attempts(client, replace(task, stage="classify", arguments=each)) for each in commands]
+            unrecorded = {name: value for name, value in task.environment.items() if name != VARIABLE}
+            part = replace(task, stage="classify", environment=unrecorded)  # the record is that of validate
+            parts = [self._attempts(client, replace(part, arguments=each)) for each in commands]
             whole = self._attempts(client, task)
             listening.submit(self._listen, client, [*parts, whole])
             try:
                 with ThreadPoolExecutor(max(len(parts), 1)) as pool:
                     statuses = list(pool.map(lambda part: self._run_attempts(client, part), parts))
-                return next(filter(None, statuses), 0) or self._run_attempts(client, whole)
+                if failed := next(filter(None, statuses), 0):
+                    if failed != INTERRUPTED:
+                        raise Fault(
+                            f"{label_of(task)}: a part of its images was not classified, for the reason given above in"
+                            " make's output; correct that, and run make again"
+                        )
+                    return failed
+                return self._run_attempts(client, whole)
             finally:
                 client.connection.shutdown(socket.SHUT_RD)  # ends _listen()
 
@@ -177,7 +187,6 @@ class Submitter:
             run=self._options.run,
             is_heavy=is_heavy(command["stage"]),
             shared=self._options.shared,
-            inputs=self._options.inputs,
         )
 
     def _listen(self, client: Client, attempts: Sequence[Attempts]) -> None:
@@ -188,11 +197,11 @@ class Submitter:
             each.interrupt()
 
 
-def _record_refusal(message: Message, sentence: str) -> None:
-    """Records that a command did not run, or was lost, for make summary: the command itself cannot."""
+def _record_refusal(message: Message, since: float, sentence: str) -> None:
+    """Records that a command, which came at a time, did not run or was lost, for make summary: it cannot itself."""
     command = json.loads(message.content)
     if place := command["environment"].get(VARIABLE):
-        record_refusal(Path(command["folder"], place), command["stage"], sentence)
+        record_refusal(Path(command["folder"], place), command["stage"], since, sentence)
 
 
 def wait_for_end(make: int) -> None:

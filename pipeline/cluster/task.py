@@ -34,6 +34,7 @@ _NODE_OWN = {
     "CUDA_VISIBLE_DEVICES", "HOME", "HOSTNAME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "SHELL", "TMPDIR", "USER",
     "XDG_CACHE_HOME", "XDG_RUNTIME_DIR",
 }  # fmt: skip
+_INPUTS = ("--checkpoints", "--imagenet", "--real")  # pipeline.dag.settings refuses those that make's machine lacks
 _kept: dict[str, socket.socket] = {}  # connections that keep the servers of this worker alive
 
 
@@ -51,7 +52,6 @@ class StageTask:
         run: a name for this make.
         is_heavy: whether it uses TensorFlow or JAX.
         shared: files that every node must see, and their content.
-        inputs: files and folders that every node must have.
     """
 
     stage: str
@@ -63,7 +63,6 @@ class StageTask:
     run: str
     is_heavy: bool
     shared: tuple[tuple[str, str], ...]
-    inputs: tuple[str, ...] = ()
 
 
 Piece = tuple[str, bytes]  # a Kind, and its content
@@ -100,17 +99,18 @@ def run_stage(task: StageTask, node: str) -> Iterator[Piece]:
 
 
 def _require_shared(task: StageTask, node: str) -> None:
-    for path in (task.folder, task.python, *task.inputs):
-        if Path(path).is_symlink() and not Path(path).exists():  # as .venv/bin/python is
+    for path in (task.folder, task.python, *_inputs(task)):
+        if _is_there(Path(path)):
+            continue
+        if Path(path).is_symlink():  # as .venv/bin/python is
             raise Fault(
                 f"the node {node} has no {os.path.realpath(path)}, which {path} is a link to: it must be on all nodes,"
                 " at the same path (docs/scaling.md)"
             )
-        if not Path(path).exists():
-            raise Fault(
-                f"the node {node} has no {path}: the project, its environment and the files and folders that settings"
-                " of make name must be on a folder that all nodes share, at the same path (docs/scaling.md)"
-            )
+        raise Fault(
+            f"the node {node} has no {path}, or may not read it: the project, its environment and the files and folders"
+            " that settings of make name must be on a folder that all nodes share, at the same path (docs/scaling.md)"
+        )
     for path, content in task.shared:
         file = Path(path)
         if not file.is_file() or file.read_text(encoding="utf-8") != content:
@@ -118,6 +118,23 @@ def _require_shared(task: StageTask, node: str) -> None:
                 f"the node {node} does not see the folder {file.parent} of the machine that runs make: ARTIFACTS and"
                 " HUB must be on a folder that all nodes share, at the same path (docs/scaling.md)"
             )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # this user may not look
+        return False
+
+
+def _inputs(task: StageTask) -> Iterator[str]:
+    """Yields the files and folders that a command reads by settings of make, which make's machine has."""
+    for argument in task.arguments:
+        option, _, value = argument.partition("=")
+        if option in _INPUTS:
+            value = task.environment.get(value[4:], "") if value.startswith("env:") else value
+            if value and "://" not in value:
+                yield str(Path(task.folder, value))
 
 
 def _server(task: StageTask, environment: dict[str, str], node: str) -> str:

@@ -74,8 +74,7 @@ def find_row(recipe: Recipe, pool: Index) -> Row:
     Raises:
         Fault: when the index does not have it; names the nearest checkpoint.
     """
-    column = "adapt_filename" if recipe.fine_tuning else "filename"
-    rows = {getattr(row, column): row for row in reversed(pool.rows)}
+    rows = pool.fine_tuned if recipe.fine_tuning else pool.pretrained
     if recipe.name not in rows:
         nearest = names.closest_name(recipe.name, rows)
         raise Fault(

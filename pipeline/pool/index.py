@@ -77,6 +77,16 @@ class Index:
     origin: str
     synthetic: bool = False
 
+    @functools.cached_property
+    def fine_tuned(self) -> dict[str, Row]:
+        """The rows of fine-tuned checkpoints by name; of several rows the first."""
+        return {row.adapt_filename: row for row in reversed(self.rows)}
+
+    @functools.cached_property
+    def pretrained(self) -> dict[str, Row]:
+        """The first row of each pre-trained checkpoint, by name."""
+        return {row.filename: row for row in reversed(self.rows)}
+
     @property
     def citation(self) -> str:
         """The source to name beside a figure from this index."""

@@ -42,12 +42,10 @@ def test_settings(fresh: Path, settings: list[str], message: str) -> None:
 
 
 def test_the_settings_reach_the_runner(fresh: Path) -> None:
-    settings = ["PARTS=12", "RAY_ADDRESS=10.0.0.5:6379", f"LOCK={fresh}/l.lock", f"CHECKPOINTS={fresh}"]
-    done = make(fresh, "-n", "validate", "MODEL=mini", "RUNNER=ray", *settings)
+    done = make(fresh, "-n", "validate", "MODEL=mini", "RUNNER=ray", "PARTS=12", "RAY_ADDRESS=10.0.0.5:6379")
     (line,) = [line for line in done.stdout.splitlines() if " validate model_cards" in line]
     assert re.search(
-        r" -S -m pipeline\.cluster\.client \d+ --address=env:RAY_ADDRESS --parts=12"
-        rf" --shared 'artifacts' +'{fresh}/l.lock' +--inputs +'{fresh}' +-- validate ",
+        r" -S -m pipeline\.cluster\.client \d+ --address=env:RAY_ADDRESS --parts=12 --shared 'artifacts'  -- validate ",
         line,
     )
 
@@ -133,12 +131,15 @@ def test_the_images_of_validate_are_classified_in_parts() -> None:
 
 
 # Folders that all nodes share ----------------------------------------------------------------------------------------
+PYTHON = Path(sys.executable)
+
+
 def refuse(
-    tree: Path, shared: tuple[tuple[str, str], ...], python: Path = Path(sys.executable), inputs: tuple[str, ...] = ()
+    tree: Path, shared: tuple[tuple[str, str], ...], python: Path = PYTHON, *options: str, **variables: str
 ) -> str:
     task = StageTask(
-        "trial", ("status", "0"), str(tree), {}, together=False, python=str(python), run="x", is_heavy=False,
-        shared=shared, inputs=inputs,
+        "trial", ("status", "0", *options), str(tree), variables, together=False, python=str(python), run="x",
+        is_heavy=False, shared=shared,
     )  # fmt: skip
     with pytest.raises(Fault) as fault:
         next(run_stage(task, "10.0.0.7"))
@@ -147,10 +148,11 @@ def refuse(
 
 def test_a_node_without_the_project_is_named(tmp_path: Path) -> None:
     assert refuse(tmp_path / "project", ()) == (
-        f"the node 10.0.0.7 has no {tmp_path}/project: the project, its environment and the files and folders that"
-        " settings of make name must be on a folder that all nodes share, at the same path (docs/scaling.md)"
+        f"the node 10.0.0.7 has no {tmp_path}/project, or may not read it: the project, its environment and the files"
+        " and folders that settings of make name must be on a folder that all nodes share, at the same path"
+        " (docs/scaling.md)"
     )
-    assert refuse(tmp_path, (), Path("/missing/python")).startswith("the node 10.0.0.7 has no /missing/python: ")
+    assert refuse(tmp_path, (), Path("/missing/python")).startswith("the node 10.0.0.7 has no /missing/python, or ")
 
 
 def test_a_node_without_the_python_that_the_environment_was_made_from_is_named(tmp_path: Path) -> None:
@@ -162,9 +164,11 @@ def test_a_node_without_the_python_that_the_environment_was_made_from_is_named(t
 
 
 def test_a_node_without_an_input_is_named(tmp_path: Path) -> None:
+    """Of what the command itself names: addresses are no inputs, nor is what other stages read."""
     (tmp_path / "images").mkdir()
-    inputs = (str(tmp_path / "images"), str(tmp_path / "checkpoints"))
-    assert refuse(tmp_path, (), inputs=inputs).startswith(f"the node 10.0.0.7 has no {tmp_path}/checkpoints: ")
+    options = ["--imagenet=images", "--checkpoints=gs://bucket", "--sign=/of/another/machine", "--real=env:REAL"]
+    reason = refuse(tmp_path, (), PYTHON, *options, REAL="/data:1/real.json")
+    assert reason.startswith("the node 10.0.0.7 has no /data:1/real.json, or may not read it: the project, ")
 
 
 def test_a_node_with_another_folder_of_that_name_is_named(tmp_path: Path) -> None:
