@@ -27,10 +27,8 @@ _IGNORED = re.compile(
 # TensorFlow's import sets it, also for programs that the importing one starts.
 _DEFAULTS = {("TF2_BEHAVIOR", "1")}
 # XLA ends a process for a flag that it does not know, and TensorFlow's XLA and jaxlib's know different ones. Both know
-# these, which change no byte: dumps, and how code is made and for how long it is optimized before it runs.
-_KEPT_XLA_FLAG = re.compile(
-    r"--xla_(dump_\w+|backend_optimization_level|llvm_disable_expensive_passes|cpu_use_fusion_emitters)(=.*)?"
-)
+# these, which change no byte: dumps, and how long code is optimized before it runs.
+_KEPT_XLA_FLAG = re.compile(r"--xla_(dump_\w+|backend_optimization_level|llvm_disable_expensive_passes)(=.*)?")
 
 
 def known_environment(environment: Mapping[str, str], settings: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -50,12 +48,8 @@ def known_environment(environment: Mapping[str, str], settings: Mapping[str, str
     return known, sorted(name for name, value in environment.items() if value.strip() and known.get(name) != value)
 
 
-# For programs that run once or twice, which take longer to compile with optimization than they run. XLA's emitters of
-# fusions by MLIR take longer, too, than the ones before them: the gradients of R26+S/32 110 seconds of processor time
-# instead of 92. Only without optimization: with it, L/16's take 381 instead of 117.
-QUICK_XLA_FLAGS = (
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false"
-)
+# For programs that run once or twice, which take longer to compile with optimization than they run.
+QUICK_XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 # Of a process that imports JAX and TensorFlow before it knows which of the two stages it runs.
 IMPORTS = {"JAX_PLATFORMS": "cpu"}
