@@ -18,7 +18,7 @@ from typing import Any
 from pipeline.base.fault import Fault, escape_controls
 from pipeline.base.run_records import VARIABLE, record_refusal
 from pipeline.cluster.attempts import INTERRUPTED, Attempts, label_of
-from pipeline.cluster.frames import Kind, Message, receive, send
+from pipeline.cluster.frames import Kind, receive, send
 from pipeline.cluster.needs import is_heavy
 from pipeline.cluster.parts import part_commands
 from pipeline.cluster.session import Session
@@ -120,24 +120,24 @@ class Submitter:
             if self._failure is not None:
                 self._refuse(client)
                 return
+            task = self._task(json.loads(message.content))
             try:
-                status = self._run(client, message)
+                status = self._run(client, task)
             except Fault as fault:
                 sentence = f"RUNNER=ray: {escape_controls(str(fault))}"
-                _record_refusal(message, since, sentence)
+                _record_refusal(task, since, sentence)
                 client.reply(Kind.ERRORS, f"{sentence}\n".encode())
                 status = 1
             except Exception:
                 if self._failure is not None:
                     return  # of a head node that was lost
                 text = traceback.format_exc()
-                _record_refusal(message, since, f"it stopped with {text.splitlines()[-1]}; make's output has more")
+                _record_refusal(task, since, f"it stopped with {text.splitlines()[-1]}; make's output has more")
                 client.reply(Kind.ERRORS, text.encode())
                 status = 1
             client.reply(Kind.STATUS, str(status).encode())
 
-    def _run(self, client: Client, message: Message) -> int:
-        task = self._task(json.loads(message.content))
+    def _run(self, client: Client, task: StageTask) -> int:
         with ThreadPoolExecutor(1) as listening, self._one_at_a_time(task):
             commands = part_commands(task.arguments, self._options.parts) if task.stage == "validate" else []
             unrecorded = {name: value for name, value in task.environment.items() if name != VARIABLE}
@@ -148,14 +148,15 @@ class Submitter:
             try:
                 with ThreadPoolExecutor(max(len(parts), 1)) as pool:
                     statuses = list(pool.map(lambda part: self._run_attempts(client, part), parts))
-                if failed := next(filter(None, statuses), 0):
-                    if failed != INTERRUPTED:
-                        raise Fault(
-                            f"{label_of(task)}: a part of its images was not classified, for the reason given above in"
-                            " make's output; correct that, and run make again"
-                        )
+                failed = next(filter(None, statuses), 0)
+                if not failed:
+                    return self._run_attempts(client, whole)
+                if failed == INTERRUPTED:
                     return failed
-                return self._run_attempts(client, whole)
+                raise Fault(
+                    f"{label_of(task)}: a part of its images was not classified, for the reason given above in make's"
+                    " output; correct that, and run make again"
+                )
             finally:
                 client.connection.shutdown(socket.SHUT_RD)  # ends _listen()
 
@@ -197,11 +198,10 @@ class Submitter:
             each.interrupt()
 
 
-def _record_refusal(message: Message, since: float, sentence: str) -> None:
+def _record_refusal(task: StageTask, since: float, sentence: str) -> None:
     """Records that a command, which came at a time, did not run or was lost, for make summary: it cannot itself."""
-    command = json.loads(message.content)
-    if place := command["environment"].get(VARIABLE):
-        record_refusal(Path(command["folder"], place), command["stage"], since, sentence)
+    if place := task.environment.get(VARIABLE):
+        record_refusal(Path(task.folder, place), task.stage, since, sentence)
 
 
 def wait_for_end(make: int) -> None:
