@@ -11,19 +11,18 @@ upstream.py say how members and collections are named by default.
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.command import command_line, guarded
 from pipeline.base.fault import Fault, show_name
 from pipeline.base.files import write_text
-from pipeline.base.yaml_sections import Member
 from pipeline.download import cache
 from pipeline.pool import augreg, index
 from pipeline.pool.candidate import Candidate
 from pipeline.pool.index import Index
 from pipeline.pool.lookup import image_size_of, look_up
-from pipeline.pool.members import check_collection_name, check_member_name
+from pipeline.pool.members import KnownMembers, check_collection_name, check_member_name, read_known_members
 from pipeline.pool.upstream import UpstreamFile
 from pipeline.pool.upstream_member import Upstream
 
@@ -41,39 +40,11 @@ class Added:
 LISTED = 20  # lines of a list that a message names
 
 
-@dataclass
-class Members:
-    """The members of all collections, with those that were added since they were read.
-
-    Attributes:
-        by_name: the YAML file of each member.
-        by_checkpoint: a member's YAML file by its checkpoint's name.
-    """
-
-    by_name: dict[str, Path] = field(default_factory=dict)
-    by_checkpoint: dict[str, Path] = field(default_factory=dict)
-
-    def enter(self, path: Path, checkpoint: str | None) -> None:
-        """Takes a member; without a checkpoint's name its file has a fault or open places, which its stages report."""
-        self.by_name[path.stem] = path
-        if checkpoint is not None:
-            self.by_checkpoint.setdefault(checkpoint, path)
-
-
-def read_members(cards: Path) -> Members:
-    """Returns the members below the folder of all collections."""
-    members = Members()
-    for path in sorted(cards.glob("*/*.yaml")):
-        if path.name != "collection.yaml":
-            members.enter(path, _checkpoint_of(path))
-    return members
-
-
 class IsMember(Fault):
     """The checkpoint is a member already."""
 
 
-def _name_member(candidate: Candidate, members: Members, name: str | None) -> str:
+def _name_member(candidate: Candidate, members: KnownMembers, name: str | None) -> str:
     """Returns the new member's name: `name`, else the first of the candidate's that is not in use.
 
     Raises:
@@ -90,13 +61,6 @@ def _name_member(candidate: Candidate, members: Members, name: str | None) -> st
             return member
     taken = members.by_name[possible[-1]]
     raise Fault(f"{taken}: this member exists, with another checkpoint; set NAME=<another name>")
-
-
-def _checkpoint_of(path: Path) -> str | None:
-    try:
-        return Member(path).checkpoint_name()
-    except Fault:
-        return None
 
 
 def open_candidate(checkpoint: str, size: str | None, pool: Index | None) -> Candidate:
@@ -123,7 +87,7 @@ def add(
     name: str | None,
     pool: Index | None,
     size: str | None = None,
-    members: Members | None = None,
+    members: KnownMembers | None = None,
 ) -> Added:
     """Writes a member's YAML file, and its collection's if that is new.
 
@@ -134,7 +98,7 @@ def add(
         name: the member's name; None for the usual one.
         pool: the AugReg pool's index, if there is one.
         size: the setting SIZE, the image size in pixels, where nothing else tells it.
-        members: what read_members() returned, which gets the new one; None to read them.
+        members: what read_known_members() returned, which gets the new one; None to read them.
 
     Raises:
         IsMember: when the checkpoint is a member already. Nothing is written then.
@@ -144,7 +108,7 @@ def add(
     candidate = open_candidate(checkpoint, size, pool)
     collection = collection or candidate.collection
     check_collection_name(collection)
-    members = members or read_members(cards)
+    members = members or read_known_members(cards)
     member = _name_member(candidate, members, name)
     folder = cards / collection
     texts = {folder / "collection.yaml": candidate.draft_collection(collection)}
@@ -201,21 +165,25 @@ def add_list(path: Path, cards: Path, collection: str | None, pool: Index | None
     Raises:
         Fault: when a line could not be added; names the lines.
     """
-    names, members = read_list(path), read_members(cards)
+    names, members = read_list(path), read_known_members(cards)
     added: list[Added] = []
     faults: list[str] = []
     known = 0
-    for number, name in names.items():
-        try:
-            added.append(add(name, cards, collection, None, pool, size, members))
-        except IsMember:
-            known += 1
-        except Fault as fault:
-            faults.append(f"line {number}: {fault}")
-    for note in dict.fromkeys(note for each in added for note in each.notes):
-        print(f"note: {note}")
-    counts = f"{len(added):,} added, {known:,} members already, {len(faults):,} not added"
-    print(f"{path}: {len(names):,} checkpoints: {counts}")
+    try:
+        for number, name in names.items():
+            try:
+                added.append(add(name, cards, collection, None, pool, size, members))
+            except IsMember:
+                known += 1
+            except Fault as fault:
+                faults.append(f"line {number}: {fault}")
+    finally:  # a full disk ends it at any line
+        for note in dict.fromkeys(note for each in added for note in each.notes):
+            print(f"note: {note}")
+        counts = f"{len(added):,} added, {known:,} members already, {len(faults):,} not added"
+        if left := len(names) - len(added) - known - len(faults):
+            counts += f", {left:,} not reached"
+        print(f"{path}: {len(names):,} checkpoints: {counts}")
     for name in dict.fromkeys(each.collection for each in added):
         print(f"next: make -k publish-all COLLECTION={name}")
     if faults:

@@ -283,6 +283,18 @@ def test_a_list_is_added_but_for_the_lines_that_cannot_be(folder: Path, capsys: 
     assert capsys.readouterr().out == f"{names}: 2 checkpoints: 0 added, 2 members already, 0 not added\n"
 
 
+def test_what_was_added_is_counted_where_the_system_ends_a_list(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = folder / "names.txt"
+    (folder / "augreg_i21k_cifar100").write_text("a file where the folder of a collection would be")
+    names.write_text(f"{TUNED}\n{fine_tuned('cifar100')}\n{TUNED}\n")
+    with pytest.raises(OSError, match="augreg_i21k_cifar100"):
+        add_list(names, folder, None, None, None)
+    expected = f"{names}: 3 checkpoints: 1 added, 0 members already, 0 not added, 2 not reached\n"
+    assert capsys.readouterr().out.endswith(expected)
+
+
 def test_of_many_faulty_lines_the_first_are_named(folder: Path) -> None:
     names = folder / "names.txt"
     names.write_text("nonsense\n" * (LISTED + 2))

@@ -1,8 +1,8 @@
-"""Reads the members of a collection and compares them with what its criteria select."""
+"""Reads the members of collections, and compares those of one with what its criteria select."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.base.fault import Fault
@@ -24,17 +24,51 @@ def check_collection_name(name: str) -> None:
         raise Fault(f"COLLECTION={name}: expected lower-case letters, digits, '_' and '-'")
 
 
+def _member_files(folder: Path, pattern: str) -> Iterator[Path]:
+    return (path for path in sorted(folder.glob(pattern)) if path.name != "collection.yaml")
+
+
 def read_members(folder: Path) -> dict[str, str]:
     """Returns the checkpoint's name of each member of a collection, by member; two members may share a checkpoint.
 
     Raises:
         Fault: when a member's file names no checkpoint.
     """
-    members = {}
-    for path in sorted(folder.glob("*.yaml")):
-        if path.name != "collection.yaml":
-            members[path.stem] = Member(path).checkpoint_name()
+    return {path.stem: Member(path).checkpoint_name() for path in _member_files(folder, "*.yaml")}
+
+
+@dataclass
+class KnownMembers:
+    """The members of all collections, with those that were added since they were read.
+
+    Attributes:
+        by_name: the YAML file of each member.
+        by_checkpoint: a member's YAML file by its checkpoint's name.
+    """
+
+    by_name: dict[str, Path] = field(default_factory=dict)
+    by_checkpoint: dict[str, Path] = field(default_factory=dict)
+
+    def enter(self, path: Path, checkpoint: str | None) -> None:
+        """Takes a member; without a checkpoint's name its file has a fault or open places, which its stages report."""
+        self.by_name[path.stem] = path
+        if checkpoint is not None:
+            self.by_checkpoint.setdefault(checkpoint, path)
+
+
+def read_known_members(cards: Path) -> KnownMembers:
+    """Returns the members below the folder of all collections."""
+    members = KnownMembers()
+    for path in _member_files(cards, "*/*.yaml"):
+        members.enter(path, _checkpoint_of(path))
     return members
+
+
+def _checkpoint_of(path: Path) -> str | None:
+    try:
+        return Member(path).checkpoint_name()
+    except Fault:
+        return None
 
 
 def members_by_checkpoint(members: Mapping[str, str]) -> dict[str, str]:
