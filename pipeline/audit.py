@@ -332,7 +332,7 @@ def _page(hub: Hub, path: Path, first: str, entry: ModuleEntry | None) -> Iterat
     if first.startswith("# Publisher "):
         yield from integrity.publisher_page_problems(hub.folder, path, first)
         return
-    page = read_page(path)
+    page = read_page(path, integrity.largest_page(first))
     yield from integrity.page_problems(hub.folder, path, page, first)
     if entry:
         yield from _card(hub, page, entry)

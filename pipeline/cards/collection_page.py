@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pipeline.base.heads import Head
 from pipeline.base.templates import render
 from pipeline.cards import agreement, claims, counts, tf_hub_rules
-from pipeline.cards.page import parse_page, refuse_problems, size_problems
+from pipeline.cards.page import LARGEST_COLLECTION_PAGE, parse_page, refuse_problems, size_problems
 from pipeline.facts.collection import Collection, Module, handle
 from pipeline.facts.report import Report
+
+_SHORTEN = "move some of its members to another collection, or shorten its texts"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,12 @@ def render_collection(collection: Collection, members: Iterable[ListedMember]) -
 
 
 def check_collection(
-    text: str, collection: Collection, reports: Sequence[Report], where: str, has_figures: bool = True
+    text: str,
+    collection: Collection,
+    reports: Sequence[Report],
+    where: str,
+    has_figures: bool = True,
+    lists_all: bool = True,
 ) -> None:
     """Refuses a page that breaks TF-Hub's rules, has counts unlike its list, or contradicts the models that it lists.
 
@@ -52,6 +59,7 @@ def check_collection(
         reports: of its members.
         where: the page's name in messages.
         has_figures: whether the reports' figures were measured; false for a stand-in's.
+        lists_all: whether the page lists all members; the counts of one that is tried with fewer are not compared.
 
     Raises:
         Fault: names `where` and the lines.
@@ -59,7 +67,8 @@ def check_collection(
     page = parse_page(text)
     families = {report.model.family for report in reports}
     models = agreement.models_of(reports, collection.dataset_name, collection.license, has_figures)
-    problems = [*size_problems(page), *tf_hub_rules.problems(page), *counts.collection_problems(page, families)]
+    problems = [*size_problems(page, LARGEST_COLLECTION_PAGE, _SHORTEN), *tf_hub_rules.problems(page)]
+    problems += counts.collection_problems(page, families, lists_all)
     problems += agreement.page_problems(page, models)
     for report in reports if has_figures else ():
         problems += claims.prose_quote_problems(page, report)

@@ -32,17 +32,18 @@ _EACH = re.compile(r"\b(?:each|every|per)\b(?!\s+of\s+(?:the|these|our)\b)", re.
 _END = re.compile(r"[.!?]")
 
 
-def collection_problems(page: Page, families: Collection[str] = ()) -> list[Problem]:
+def collection_problems(page: Page, families: Collection[str] = (), lists_all: bool = True) -> list[Problem]:
     """Returns where a collection's page contradicts itself: its counts, and its two lists with each other.
 
     Args:
         page: the page.
         families: what its models are called, such as "Vision Transformer". Of several families, the page may count the
             models of each, which is not compared.
+        lists_all: whether the page lists all models that its prose counts; otherwise its lists alone are compared.
     """
     classifiers, extractors = _links(page, "Image classifiers"), _links(page, "Feature extractors")
     modules_per_noun = _MODULES_PER_NOUN | {family.lower(): 1 for family in families if family and len(families) == 1}
-    problems = list(_wrong_counts(page, len(classifiers), modules_per_noun))
+    problems = list(_wrong_counts(page, len(classifiers), modules_per_noun)) if lists_all else []
     for heading, links in (("Image classifiers", classifiers), ("Feature extractors", extractors)):
         for link in sorted(link for link, count in Counter(links).items() if count > 1):
             problems.append(Problem(len(page.lines), f"{heading!r} lists {link!r} twice"))

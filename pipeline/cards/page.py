@@ -12,8 +12,10 @@ from markdown_it.token import Token
 from pipeline.base.fault import Fault, escape
 from pipeline.base.text import read_generated
 
-# Bytes of a page. That of a collection of 500 models has 0.15 MB; markdown-it takes 20 s for 1 MB of brackets.
+# Bytes of a page; markdown-it takes 20 s for 1 MB of brackets. A collection's has about 340 for each model, which makes
+# room for 2,900.
 LARGEST_PAGE = 250_000
+LARGEST_COLLECTION_PAGE = 1_000_000
 _NOTICE = 5_000  # bytes that a yank or a deprecation may add to a page
 MOST_SHOWN = 8  # problems of a page
 _LONGEST = 1000  # characters of a problem, which may quote two rows of a table
@@ -220,21 +222,21 @@ def parse_page(text: str) -> Page:
     return Page(text, lines, description, tuple(tags), tuple(strays), at)
 
 
-def read_page(path: Path) -> Page:
-    """Reads a page; raises Fault as read_generated() does."""
-    return parse_page(read_generated(path, "expected a page in Markdown; publish it again", LARGEST_PAGE))
+def read_page(path: Path, largest: int = LARGEST_PAGE) -> Page:
+    """Reads a page of at most `largest` bytes; raises Fault as read_generated() does."""
+    return parse_page(read_generated(path, "expected a page in Markdown; publish it again", largest))
 
 
-def size_problems(page: Page) -> Iterator[Problem]:
+def size_problems(page: Page, largest: int = LARGEST_PAGE, to_do: str = "shorten it") -> Iterator[Problem]:
     """Yields that a new page is larger than the one that read_page() takes, with room for a notice of a withdrawal."""
-    most, size = LARGEST_PAGE - _NOTICE, _count_bytes(page.text)
+    most, size = largest - _NOTICE, _count_bytes(page.text)
     if size > most:
         sections = {
             heading.text: _count_bytes("\n".join(page.lines[line - 1] for line in page.section(heading.text)))
             for heading in page.headings()
         }
         longest = f"; its longest section is {max(sections, key=sections.__getitem__)!r}" if sections else ""
-        yield Problem(1, f"the page has {size:,} bytes, and at most {most:,} are published: shorten it{longest}")
+        yield Problem(1, f"the page has {size:,} bytes, and at most {most:,} are published: {to_do}{longest}")
 
 
 def _count_bytes(text: str) -> int:

@@ -11,7 +11,14 @@ from pipeline.base.files import content_digest, sha256_of
 from pipeline.base.text import read_generated
 from pipeline.cards import tf_hub_rules
 from pipeline.cards.agreement import Models, title_problems
-from pipeline.cards.page import Page, Problem, parse_page, refuse_problems
+from pipeline.cards.page import (
+    LARGEST_COLLECTION_PAGE,
+    LARGEST_PAGE,
+    Page,
+    Problem,
+    parse_page,
+    refuse_problems,
+)
 from pipeline.hub import svg
 from pipeline.hub.aliases import LATEST
 from pipeline.hub.index import Index
@@ -298,6 +305,11 @@ def check_pages(
             refuse_problems(str(path), list(check(path, first)))
         except Fault as fault:  # of this page or its tarball; the others are checked, too
             yield str(fault)
+
+
+def largest_page(first: str) -> int:
+    """Returns the most bytes that a page may have, by its first line; a publisher's is read in pieces instead."""
+    return LARGEST_COLLECTION_PAGE if first.startswith("# Collection ") else LARGEST_PAGE
 
 
 def publisher_page_problems(folder: Path, path: Path, first: str) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.base.text import read_generated
 from pipeline.cards import drafts
-from pipeline.cards.page import LARGEST_PAGE
+from pipeline.cards.page import LARGEST_COLLECTION_PAGE, LARGEST_PAGE
 from pipeline.hub import markdown, publisher_page
 from pipeline.hub.aliases import LATEST
 from pipeline.hub.changes import list_history
@@ -57,9 +57,9 @@ class Site:
         return Lists(self.overview, self.names, self.url)
 
 
-def _read_text(path: Path) -> str:
+def _read_text(path: Path, largest: int = LARGEST_PAGE) -> str:
     """Returns a Markdown page's text as read_generated() does; "" when it is missing, which its HTML page then says."""
-    return read_generated(path, "publish it again", LARGEST_PAGE) if path.is_file() else ""
+    return read_generated(path, "publish it again", largest) if path.is_file() else ""
 
 
 def _read_publisher(path: Path) -> str:
@@ -166,7 +166,7 @@ def collection_page(hub: Site, entry: CollectionEntry) -> tuple[Page, SeenPage]:
     """Returns the page of a collection, and what it was made of beside the index."""
     path = f"{entry.address}.md"
     seen = look_at(f"{hub.folder}/{path}")  # before the text is read
-    text = _read_text(hub.folder / path)
+    text = _read_text(hub.folder / path, LARGEST_COLLECTION_PAGE)
     publisher_name, links = hub.names[entry.publisher], _linked(text, path, hub.pages)
     handles = [link.removesuffix(".md") for link in links]
     listed = (hub.overview.modules.get(handle) for handle in handles)

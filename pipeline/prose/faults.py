@@ -45,6 +45,19 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Others:
+    """Other members of a collection, which its page lists.
+
+    Attributes:
+        texts: of them.
+        are_all: whether they are all; if not, the page that is tried counts fewer models than the collection has.
+    """
+
+    texts: Sequence[MemberTexts] = ()
+    are_all: bool = True
+
+
+@dataclass(frozen=True)
 class Sources:
     """The files of a member's texts: its YAML file and collection.yaml, and the setting HUB_URL if it is given."""
 
@@ -60,12 +73,12 @@ class Sources:
         return f"{file.path}:{file.line_of(field.yaml_path, line_of_text)}: {field.name}"
 
 
-def text_faults(texts: MemberTexts, others: Sequence[MemberTexts], sources: Sources) -> list[str]:
+def text_faults(texts: MemberTexts, others: Others, sources: Sources) -> list[str]:
     """Returns what is wrong with the texts of a member and its collection, a sentence each.
 
     Args:
         texts: of the member.
-        others: of the other members of its collection, which the collection's page lists.
+        others: the other members of its collection, at least one of each model.
         sources: where they stand.
     """
     faults = []
@@ -82,7 +95,7 @@ def text_faults(texts: MemberTexts, others: Sequence[MemberTexts], sources: Sour
     return faults + (list(_trace(findings, texts, others, sources)) if findings else [])
 
 
-def _own_problems(field: Field, texts: MemberTexts, others: Sequence[MemberTexts]) -> Iterator[Problem]:
+def _own_problems(field: Field, texts: MemberTexts, others: Others) -> Iterator[Problem]:
     """Yields what a text shows to be wrong by itself: its form, or a statement unlike the models that it is about."""
     text = field.get(texts) or ""
     if len(text) > field.limit:
@@ -93,7 +106,7 @@ def _own_problems(field: Field, texts: MemberTexts, others: Sequence[MemberTexts
     if field.path == ("module", "note"):
         yield from relative_links(text)
     if field.is_prose:
-        members = (texts, *others) if field.is_of_collection else (texts,)
+        members = (texts, *others.texts) if field.is_of_collection else (texts,)
         models = Models(
             sizes=frozenset(member.model.image_size for member in members),
             variants=frozenset(member.model.variant for member in members),
@@ -104,9 +117,7 @@ def _own_problems(field: Field, texts: MemberTexts, others: Sequence[MemberTexts
         yield from text_problems(text, models)
 
 
-def _trace(
-    findings: dict[str, Finding], texts: MemberTexts, others: Sequence[MemberTexts], sources: Sources
-) -> Iterator[str]:
+def _trace(findings: dict[str, Finding], texts: MemberTexts, others: Others, sources: Sources) -> Iterator[str]:
     """Yields the problems with the texts that they come from, see the module; the rest with their pages."""
     traced = dict(itertools.islice(findings.items(), _TRACED))
     fields = list(fields_of(texts))
@@ -145,7 +156,7 @@ def _find_causes(
 
 def _remaining(
     texts: MemberTexts,
-    others: Sequence[MemberTexts],
+    others: Others,
     until: float,
     fields: Sequence[Field],
     findings: dict[str, Finding],
@@ -164,9 +175,7 @@ def _line_in(text: object, line: str) -> int:
     return 1 + lines.index(line.strip()) if line.strip() in lines else 1
 
 
-def find_problems(
-    texts: MemberTexts, others: Sequence[MemberTexts], pages: Container[str] | None = None
-) -> dict[str, Finding]:
+def find_problems(texts: MemberTexts, others: Others, pages: Container[str] | None = None) -> dict[str, Finding]:
     """Returns the problems of all pages, each where it is found first; what was got, and the head, are not compared."""
     findings: dict[str, Finding] = {}
     beginnings: set[str] = set()
@@ -193,20 +202,27 @@ def _split(message: str, path: Path, lines: Sequence[str]) -> tuple[str, str]:
     return (lines[int(number) - 1], problem) if number.isdecimal() else ("", rest.strip())
 
 
-def _pages(texts: MemberTexts, others: Sequence[MemberTexts]) -> Iterator[CardFile]:
+def _pages(texts: MemberTexts, others: Others) -> Iterator[CardFile]:
     """Yields every page of a member, its collection and its publisher."""
     facts = CardFacts(texts.name, texts.module, texts.collection, texts.hub_url, texts.checkpoint_name)
     for is_measured in (True, False):
         report = stand_in_report(texts.model, texts.evaluation, texts.labels, is_measured)
         yield from member_files(records(facts, report), Path(), has_figures=False)
-    yield _collection_page(texts.collection, [_listed(member) for member in (texts, *others)])
+    listed = [_listed(member) for member in (texts, *others.texts)]
+    yield _collection_page(texts.collection, listed, others.are_all)
     render = partial(_publisher_page, facts, texts)
     yield CardFile(Path("publisher.md"), render, partial(tf_hub_rules.check, where="publisher.md"))
 
 
-def _collection_page(collection: Collection, members: Sequence[ListedMember]) -> CardFile:
-    reports = [member.report for member in members]
-    check = partial(check_collection, collection=collection, reports=reports, where="page.md", has_figures=False)
+def _collection_page(collection: Collection, members: Sequence[ListedMember], are_all: bool) -> CardFile:
+    check = partial(
+        check_collection,
+        collection=collection,
+        reports=[member.report for member in members],
+        where="page.md",
+        has_figures=False,
+        lists_all=are_all,
+    )
     return CardFile(Path("page.md"), partial(render_collection, collection, members), check)
 
 

@@ -1,6 +1,8 @@
 """Reads the texts of members and refuses those that break a rule for pages."""
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from pipeline.accuracy.section import Evaluation
@@ -9,11 +11,18 @@ from pipeline.base.yaml_sections import Member, YamlFile
 from pipeline.facts.collection import Collection, Module, collection_of
 from pipeline.images import labels
 from pipeline.model.section import Model
-from pipeline.prose.faults import Sources, text_faults
+from pipeline.prose.faults import Others, Sources, text_faults
 from pipeline.prose.fields import MemberTexts
 
+# Other members with which the page of a collection is tried; of more, one of each model is taken. A row of the page
+# takes a millisecond, and three stages of each member try it.
+_MOST_TRIED = 100
+_ReadLabels = Callable[[Path, int | None], Sequence[labels.Label]]
 
-def read_texts(member: Member, collection: Collection, hub_url: str) -> MemberTexts:
+
+def read_texts(
+    member: Member, collection: Collection, hub_url: str, read_labels: _ReadLabels = labels.read
+) -> MemberTexts:
     """Reads a member's texts; raises Fault for a section or label file that is malformed."""
     model = member.section("model", Model)
     return MemberTexts(
@@ -22,7 +31,7 @@ def read_texts(member: Member, collection: Collection, hub_url: str) -> MemberTe
         model=model,
         evaluation=member.section("evaluation", Evaluation),
         module=member.section("module", Module),
-        labels=labels.read(member.folder / model.labels, model.classes) if model.labels else (),
+        labels=read_labels(member.folder / model.labels, model.classes) if model.labels else (),
         collection=collection,
         hub_url=hub_url,
     )
@@ -40,12 +49,32 @@ def find_text_faults(member: Member, setting: str | None) -> list[str]:
             their own stages report them.
     """
     collection, hub_url = collection_of(member.path, setting)
-    texts, others = read_texts(member, collection, hub_url), []
+    read_labels = cache(labels.read)  # members share few label files
+    texts = read_texts(member, collection, hub_url, read_labels)
+    models, total = _read_others(member)
+    others = []
+    for other in models:
+        with suppress(Fault):
+            others.append(read_texts(other, collection, hub_url, read_labels))
+    sources = Sources(member, YamlFile(member.folder / "collection.yaml"), setting)
+    return text_faults(texts, Others(others, are_all=len(models) == total), sources)
+
+
+def _read_others(member: Member) -> tuple[list[Member], int]:
+    """Returns the other members of a collection, or the first of each model where they are many; and how many it has.
+
+    The collection's texts may speak of each size, variant and architecture.
+    """
+    others: list[Member] = []
+    first: dict[tuple[str, str, int], Member] = {}
     for path in sorted(member.folder.glob("*.yaml")):
         if path.name not in ("collection.yaml", member.path.name):
             with suppress(Fault):
-                others.append(read_texts(Member(path), collection, hub_url))
-    return text_faults(texts, others, Sources(member, YamlFile(member.folder / "collection.yaml"), setting))
+                other = Member(path)
+                model = other.section("model", Model)
+                others.append(other)
+                first.setdefault((model.architecture, model.variant, model.image_size), other)
+    return (others if len(others) <= _MOST_TRIED else list(first.values())), len(others)
 
 
 def refuse_text_faults(path: Path, hub_url: str | None = None) -> None:

@@ -107,4 +107,4 @@ def _find_problems(folder: Path, index: Index) -> Iterator[str]:
 def _page_problems(folder: Path, path: Path, first: str) -> Iterator[Problem]:
     if first.startswith("# Publisher "):
         return integrity.publisher_page_problems(folder, path, first)
-    return integrity.page_problems(folder, path, read_page(path), first)
+    return integrity.page_problems(folder, path, read_page(path, integrity.largest_page(first)), first)

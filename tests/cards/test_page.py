@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pipeline.base.fault import Fault
-from pipeline.cards.collection_page import check_collection
+from pipeline.cards.collection_page import check_collection, list_member, render_collection
 from pipeline.cards.page import (
     LARGEST_PAGE,
     MOST_SHOWN,
@@ -16,8 +16,10 @@ from pipeline.cards.page import (
     split_comments,
     split_tag,
 )
+from pipeline.facts.collection import Module, read_collection
 from pipeline.facts.report import Report
 from tests.card_facts import VIT, checked_files, seed_records
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -98,5 +100,19 @@ def test_a_card_that_is_too_large_is_refused_when_it_is_made(report: Report) -> 
 
 
 def test_a_page_of_a_collection_that_is_too_large_is_refused_when_it_is_made() -> None:
-    with pytest.raises(Fault, match=r"1\.md:1: the page has \d+,\d+ bytes, and at most 245,000 are published"):
-        check_collection(f"# Collection a/b/1\n\n{'x' * 245_000}\n", VIT, [], "1.md")
+    with pytest.raises(
+        Fault,
+        match=r"1\.md:1: the page has \d+,\d+ bytes, and at most 995,000 are published: move some of its members to",
+    ):
+        check_collection(f"# Collection a/b/1\n\n{'x' * 995_000}\n", VIT, [], "1.md")
+
+
+def test_the_page_of_a_collection_of_two_thousand_members_is_published(report: Report) -> None:
+    collection = read_collection(ROOT / "model_cards/demo/collection.yaml")
+    members = [
+        list_member(VIT, f"vit_r50_l32_{number}_wd01_do01_sd01_20k_lr001", Module(1, f"R50+L/32, {number}"), report)
+        for number in range(2_000)
+    ]
+    page = render_collection(collection, members)
+    assert len(page) > 2 * LARGEST_PAGE
+    check_collection(page, collection, [member.report for member in members], "1.md")

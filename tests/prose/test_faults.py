@@ -54,6 +54,21 @@ def test_the_drafts_of_make_add_are_good(tmp_path: Path, tuning: str) -> None:
         refuse_text_faults(tmp_path / "drafts" / f"{added.member}.yaml")
 
 
+def test_the_texts_of_a_collection_of_a_thousand_members_are_checked(tiny: Path) -> None:
+    """Its page is tried with some of them; its texts may count all, and speak of what one alone is."""
+    text = (tiny / "mini.yaml").read_text()
+    for number in range(999):
+        (tiny / f"other{number}.yaml").write_text(text.replace("title: mini", f"title: other {number}"))
+    edit(tiny / "other500.yaml", "image_size: 16", "image_size: 24")
+    overview = "They are random: 1,000 models, one of which takes images of 24x24 pixels."
+    edit(tiny / "collection.yaml", "overview: They are random.", f"overview: '{overview}'")
+    assert faults(tiny) == []
+    edit(tiny / "collection.yaml", "24x24", "32x32")
+    (fault,) = faults(tiny)
+    assert fault.startswith("collection.yaml:")
+    assert "names 32x32" in fault
+
+
 def test_a_good_member_has_no_faults(tiny: Path) -> None:
     assert faults(tiny) == []
 
