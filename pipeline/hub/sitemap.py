@@ -1,6 +1,7 @@
 """sitemap.xml, the addresses of all pages for search engines (https://www.sitemaps.org/protocol.html).
 
-A sitemap has at most 50,000 addresses and 50 MB. Beyond that sitemap.xml lists the parts, site/sitemaps/<number>.xml.
+A sitemap has at most 50,000 addresses and 50 MB. Beyond that sitemap.xml lists the parts, sitemap-<number>.xml. They
+lie beside it: a sitemap may list only what is in its folder and below.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +12,6 @@ from pipeline.hub.overview import Overview
 from pipeline.hub.site_page import Page
 
 SITEMAP = "sitemap.xml"
-PARTS = "site/sitemaps"
 MOST_ADDRESSES = 50_000
 MOST_BYTES = 50_000_000  # the protocol allows 52,428,800
 _LINE = "<url><loc></loc></url>\n"
@@ -37,7 +37,7 @@ def list_pages(url: str, paths: Iterable[str]) -> Iterator[Page]:
     if len(parts) == 1:
         yield _page(SITEMAP, "sitemap.xml.jinja", addresses)
         return
-    names = [f"{PARTS}/{number}.xml" for number in range(1, len(parts) + 1)]
+    names = [f"sitemap-{number}.xml" for number in range(1, len(parts) + 1)]
     for name, part in zip(names, parts, strict=True):
         yield _page(name, "sitemap.xml.jinja", part)
     yield _page(SITEMAP, "sitemap_index.xml.jinja", [f"{url}/{name}" for name in names])

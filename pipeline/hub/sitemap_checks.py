@@ -62,6 +62,9 @@ def _check_files(folder: Path, url: str, places: set[str]) -> Iterator[str]:
                 yield f"{path}: it lists {show_name(address)}, which is no file of the hub; {_again(folder)}"
             elif number == 0 and "<sitemapindex" in text:
                 parts.append(place)
+                if "/" in place:
+                    reason = "which search engines refuse for pages above its folder"
+                    yield f"{path}: it lists {show_name(address)}, {reason}; {_again(folder)}"
 
 
 def _is_file(folder: Path, place: str) -> bool:

@@ -51,8 +51,8 @@ _RENDERERS = (
 )  # fmt: skip
 _BATCH = 200  # pages that are rendered before the first of them must be on the disk
 _PAGE = re.compile(
-    r"([A-Za-z0-9][\w.-]{0,254}/){0,3}[A-Za-z0-9][\w.-]{0,254}\.html|site/models\.js|feed\.xml|sitemap\.xml"
-    r"|site/sitemaps/[0-9]{1,6}\.xml",
+    r"([A-Za-z0-9][\w.-]{0,254}/){0,3}[A-Za-z0-9][\w.-]{0,254}\.html|site/models\.js|feed\.xml|sitemap(-[0-9]{1,6})?\.xml"
+    r"|site/sitemaps/[0-9]{1,6}\.xml",  # parts of the sitemap until 2026-12-01, to be removed
     re.ASCII,
 )
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # characters that no XML may have
