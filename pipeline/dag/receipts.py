@@ -57,26 +57,30 @@ def is_incomplete(receipt: Path) -> bool:
     if not receipt.exists():
         return False
     record = recall_json(receipt, _Receipt)
-    if record is None:
-        return True
-    hub = Path(record.hub)
-    try:
-        listed = _listed(hub, record.published)
-        files = {name: build(list[_File], entry.get("files")) for name, entry in record.published.items()}
-    except (OSError, Fault, Unreadable):
-        return True  # publish reports what is wrong with the index
-    return not all(name in listed and _is_published(hub, name, files[name]) for name in record.published)
+    return record is None or not _has_all(record, is_as_published=True)
 
 
 def find_published(receipt: Path, hub: Path) -> Set[str]:
     """Returns the names of the entries that a receipt lists, where this hub has all of them; else an empty set.
 
-    The receipt may name the hub by another path, through a link, say.
+    Their cards may be others: a withdrawal replaces them. The receipt may name the hub by another path, through a link,
+    say.
     """
     record = recall_json(receipt, _Receipt)
-    if record is None or is_incomplete(receipt) or not hub.exists() or not hub.samefile(record.hub):
+    if record is None or not hub.exists() or not _has_all(record, False) or not hub.samefile(record.hub):
         return frozenset()
     return record.published.keys()
+
+
+def _has_all(record: _Receipt, is_as_published: bool) -> bool:
+    """Whether the hub of a receipt has what it lists; `is_as_published`: and the same cards."""
+    hub = Path(record.hub)
+    try:
+        listed = _listed(hub, record.published)
+        files = {name: build(list[_File], entry.get("files")) for name, entry in record.published.items()}
+    except (OSError, Fault, Unreadable):
+        return False  # publish reports what is wrong with the index
+    return all(name in listed and _is_published(hub, name, files[name], is_as_published) for name in record.published)
 
 
 def _listed(hub: Path, names: Iterable[str]) -> Set[str]:
@@ -115,13 +119,18 @@ def _names_of(path: Path, size: int, modified: int) -> frozenset[str]:
     return frozenset(name for names in entries for name in names)
 
 
-def _is_published(hub: Path, name: str, files: Sequence[_File]) -> bool:
+def _is_published(hub: Path, name: str, files: Sequence[_File], is_as_published: bool) -> bool:
     publisher = name.split("/")[0]
     pages = ("index.html", f"{name}.html", f"{publisher}/{publisher}.md", f"{publisher}/{publisher}.html")
     has_pages = all(_size(hub / page) is not None for page in pages)
-    return has_pages and all(
-        _size(hub / path) == file.size for file in files for path in (file.path, plain_path(file.path))
-    )
+    return has_pages and all(_is_there(hub, name, file, is_as_published) for file in files)
+
+
+def _is_there(hub: Path, name: str, file: _File, is_as_published: bool) -> bool:
+    plain = plain_path(file.path)
+    if plain == f"{name}.md" and not is_as_published:
+        return _size(hub / plain) is not None
+    return all(_size(hub / path) == file.size for path in (file.path, plain))
 
 
 def _size(path: Path) -> int | None:

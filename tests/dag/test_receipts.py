@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.dag.members import formats_text, read_collection, read_sections
-from pipeline.dag.receipts import is_incomplete, lacks_formats
+from pipeline.dag.receipts import find_published, is_incomplete, lacks_formats
 from pipeline.dag.settings import Settings
 
 NAME = "me/net_fe/1"
@@ -44,6 +44,23 @@ def test_a_missing_file_is_noticed(receipt: Path, name: str) -> None:
 def test_a_damaged_hub_is_noticed(receipt: Path, name: str, text: str) -> None:
     (receipt.parent / "hub" / name).write_text(text)
     assert is_incomplete(receipt)
+
+
+def test_a_withdrawn_module_is_published_though_its_card_is_another(receipt: Path) -> None:
+    hub = receipt.parent / "hub"
+    stored = f"{NAME}.{'0' * 16}.md"
+    record = json.loads(receipt.read_text())
+    record["published"][NAME]["files"].append({"path": stored, "size": 4, "sha256": "0" * 64})
+    receipt.write_text(json.dumps(record))
+    for path in (stored, f"{NAME}.md"):
+        (hub / path).write_text("text")
+    assert not is_incomplete(receipt)
+    (hub / stored).unlink()
+    (hub / f"{NAME}.md").write_text("with the notice of a withdrawal")
+    assert is_incomplete(receipt)
+    assert find_published(receipt, hub) == {NAME}
+    (hub / f"{NAME}.md").unlink()
+    assert find_published(receipt, hub) == set()
 
 
 FORMATS = (
