@@ -18,8 +18,9 @@ from pipeline.base.heads import Head
 from pipeline.base.yaml_sections import Member
 from pipeline.checkpoints import provenance
 from pipeline.facts.collection import Module, collection_of
-from pipeline.hub.folder import hub_folder, read_index
+from pipeline.hub.folder import hub_folder
 from pipeline.hub.index import handles_of
+from pipeline.hub.parts import read_parts
 from pipeline.trust import builder
 from pipeline.trust.provenance import CHECKPOINT, read_statement
 from pipeline.trust.statement import Statement, statement_path
@@ -55,8 +56,12 @@ def find_changes(facts: Path, folder: Path, hub: Path, is_converted: bool) -> It
 def _read_statements(hub: Path, handles: Mapping[Head, str]) -> dict[Head, Statement]:
     """Returns the statements of those of the modules that the hub lists."""
     written = {head: handle for head, handle in handles.items() if (hub / statement_path(handle)).is_file()}
-    listed = read_index(hub).modules if written else {}
-    statements = {head: read_statement(hub, handle) for head, handle in written.items() if handle in listed}
+    if not written:
+        return {}
+    parts = read_parts(hub, {})  # of a large hub, the shards of these handles alone are parsed
+    statements = {
+        head: read_statement(hub, handle) for head, handle in written.items() if handle in parts.part_of(handle).modules
+    }
     return {head: statement for head, statement in statements.items() if statement}
 
 
