@@ -3,6 +3,7 @@
 pipeline.server.routes parses an address, pipeline.server.files opens the file, and pipeline.server.responses sends it.
 """
 
+import asyncio
 import errno
 import html
 import json
@@ -63,8 +64,11 @@ class _Hub:
 
     async def health(self, request: Request) -> Response:
         """Returns whether the hub can be read, and how much it holds."""
+        modules = collections = 0
         try:
-            modules, collections = self._files.count()
+            for more_modules, more_collections in self._files.counts():
+                modules, collections = modules + more_modules, collections + more_collections
+                await asyncio.sleep(0)  # the first time, each file is parsed: other requests are answered meanwhile
         except DamagedIndex as reason:
             body: dict[str, str | int] = {"status": str(reason)}
             status = 503

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,9 +102,13 @@ class HubFiles:
         self._computed: OrderedDict[Identity, asyncio.Task[bytes]] = OrderedDict()
         self._index = IndexDigests(root)
 
-    def count(self) -> tuple[int, int]:
-        """Returns how many modules and collections the index has; raises DamagedIndex for one that cannot be used."""
-        return self._index.count()
+    def counts(self) -> Iterator[tuple[int, int]]:
+        """Yields how many modules and collections each file of the index has.
+
+        Raises:
+            DamagedIndex: for one that cannot be used.
+        """
+        return self._index.counts()
 
     def newest(self, names: Names, without: frozenset[str] = frozenset()) -> str:
         """Returns the greatest version of a module or collection, by number: 10 comes after 9.

@@ -1,6 +1,7 @@
 """What a hub's index has of digests and counts: read from its shards, or from index.json in a hub without shards."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,12 +68,11 @@ class IndexDigests:
         digests = self._digests(EXPORT if shards is None else shard_path(shard))
         return digests.sha256.get(("/".join(names), size)) if modified <= digests.written else None
 
-    def count(self) -> tuple[int, int]:
-        """Returns how many modules there are, each with its versions, and how many collections."""
+    def counts(self) -> Iterator[tuple[int, int]]:
+        """Yields how many modules, each with its versions, and collections each file of the index has."""
         shards = self._shards()
-        paths = [EXPORT] if shards is None else map(shard_path, shards)
-        counts = [self._parsed_part(path, self._counts) for path in paths]
-        return sum(modules for modules, _ in counts), sum(collections for _, collections in counts)
+        for path in [EXPORT] if shards is None else map(shard_path, shards):
+            yield self._parsed_part(path, self._counts)
 
     def _shards(self) -> tuple[str, ...] | None:
         """Returns the shards that the root lists; None for a hub of an older version, which has no root."""
