@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from pipeline.base.command import command_line
@@ -44,13 +44,21 @@ def run(args: argparse.Namespace) -> None:
     """Runs until make ends."""
     listener = listen(str(args.folder))
     run_name = secrets.token_hex(8)
-    with mark_shared(args.shared, run_name) as shared:
+    with ExitStack() as stack:
+        reason = ""
+        shared: tuple[tuple[str, str], ...] = ()
+        try:
+            shared = stack.enter_context(mark_shared(args.shared, run_name))
+        except OSError as error:
+            reason = f"{error.filename}: cannot write there ({error.strerror}); ARTIFACTS and HUB must be writable"
         submitter = Submitter(Options(args.address, args.parts, run_name, shared), listener)
         submitter.start()
         os.write(args.ready, b"1")
         os.close(args.ready)
         session = None
         try:
+            if reason:
+                raise Fault(reason)
             session = Session(args.address, args.folder / "r")
             submitter.use(session)
         except Fault as fault:

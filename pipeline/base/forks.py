@@ -161,7 +161,7 @@ class Server:
             events = self._selector.select(None if self._commands else idle)
             if not events and not self._commands:
                 return
-            for key, _ in events:
+            for key, _ in events[:1]:  # one of the others may be of what this one closes; they come again
                 if key.fileobj is self._listener:
                     self._accept()
                 elif isinstance(key.fileobj, socket.socket):
@@ -187,19 +187,26 @@ class Server:
                 raise ConnectionResetError
             values = json.loads(_receive(connection, _NUMBER.unpack(header)[0]).decode(errors="surrogatepass"))
             self._fork(connection, Command(**values | {"arguments": tuple(values["arguments"])}), descriptors)
-        except ConnectionError:
+        except OSError:  # of the connection, or there may be no more processes
             self._drop(connection)
 
     def _fork(self, connection: socket.socket, command: Command, descriptors: Sequence[int]) -> None:
         server = os.getpid()
-        if not (process := _fork()):
-            self._forget()
-            _become(command, descriptors, server)
-        for descriptor in descriptors:
-            os.close(descriptor)
+        try:
+            if not (process := _fork()):
+                self._forget()
+                _become(command, descriptors, server)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        try:
+            end = os.pidfd_open(process)
+        except OSError:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            raise
         self._commands[connection] = process
         self._temporary[connection] = command.temporary
-        end = os.pidfd_open(process)
         self._ends[end] = connection
         self._selector.register(end, selectors.EVENT_READ)
         connection.sendall(_NUMBER.pack(process))

@@ -25,6 +25,7 @@ QUIET = 600  # seconds; of what another host has, which may be locked a moment a
 _filling: set[Path] = set()  # by this process
 _swept: set[Path] = set()  # folders that this process sweeps once alone
 _MACHINE = Path("/etc/machine-id")
+_MARKER = "shared"
 
 
 @cache
@@ -71,6 +72,20 @@ def holding(descriptor: int) -> Iterator[None]:
     yield
 
 
+def name_marker(folder: Path) -> Path:
+    """Returns what claiming() is given for a marker: a hidden file that its process fills at once, and keeps locked.
+
+    It stands for a folder that several hosts share. Only its own host sweeps it: where locks do not reach the others,
+    they cannot tell that it is held.
+    """
+    return folder / _MARKER
+
+
+def is_marker(name: str) -> bool:
+    """Whether a sibling is the marker of a folder, of any host."""
+    return name.startswith(f".{_MARKER}.")
+
+
 def is_sibling(name: str) -> bool:
     """Whether a file or folder of this name is being filled, or was left by a killed process, of any host."""
     return bool(re.fullmatch(r"\..+\.\d{1,10}\.(part|old)", name, re.DOTALL))
@@ -93,7 +108,8 @@ def sweep(folder: Path) -> int:
         return 0
     for path in (folder / name for name in names if name.startswith(".")):
         match = ours.fullmatch(path.name)
-        if _is_left(path, int(match[1])) if match else is_sibling(path.name) and _is_abandoned(path):
+        is_others = not match and is_sibling(path.name) and not is_marker(path.name)
+        if (match and _is_left(path, int(match[1]))) or (is_others and _is_abandoned(path)):
             with suppress(PermissionError, FileNotFoundError):  # another user's, or swept by another process
                 _remove(path)
                 count += 1
@@ -112,7 +128,7 @@ def sweep_tree(root: Path) -> int:
     count = 0
     for folder, folders, files in os.walk(root):
         count += sweep(Path(folder))
-        for path in (Path(folder, name) for name in (*folders, *files) if is_sibling(name)):
+        for path in (Path(folder, name) for name in (*folders, *files) if is_sibling(name) and not is_marker(name)):
             with suppress(PermissionError, FileNotFoundError):
                 if _is_quiet(path) and _is_locked(path) is False and path.absolute() not in _filling:
                     _remove(path)

@@ -81,7 +81,8 @@ def run(connection: socket.socket, arguments: list[str]) -> int:
 
     send(connection, Kind.COMMAND, json.dumps(command).encode())
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, pass_on)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup ignores SIGHUP
+            signal.signal(number, pass_on)
     while message := receive(connection):
         if message.kind is Kind.STATUS:
             return int(message.content)

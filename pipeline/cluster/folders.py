@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from pipeline.base.siblings import claiming, holding
+from pipeline.base.siblings import claiming, holding, name_marker
 from pipeline.cluster.frames import PREFIX, STARTING, short_folder
 
 _LAST_WORDS = 2.0  # seconds in which clients look there why their server ended
@@ -85,7 +85,7 @@ def mark_shared(folders: Sequence[Path], content: str) -> Iterator[tuple[tuple[s
     with ExitStack() as stack:
         files: list[tuple[str, str]] = []
         for place in dict.fromkeys(map(_existing, folders)):
-            sibling = stack.enter_context(claiming(place / "shared", "part"))
+            sibling = stack.enter_context(claiming(name_marker(place), "part"))
             stack.callback(sibling.unlink, missing_ok=True)
             stream = stack.enter_context(sibling.open("w", encoding="utf-8"))
             stream.write(content)

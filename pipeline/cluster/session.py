@@ -123,7 +123,7 @@ class Session:
         """Yields what a task prints.
 
         Raises:
-            Lost: when its worker or node is lost.
+            Lost: when its worker or node is lost, or the node cannot start the stage.
             Cancelled: after cancel().
             Fault: as run_stage() does.
         """
@@ -141,7 +141,8 @@ class Session:
                     "a node of Ray cannot import the pipeline: the project must be on a folder that all nodes share, at"
                     " the same path (docs/scaling.md)"
                 ) from error
-            raise
+            # The stage's own end comes as its status: this is of the node, such as a full /tmp.
+            raise Lost(f"its node failed ({_last_line(error)})") from error
         except exceptions.OutOfMemoryError as error:
             raise Lost("its node ran out of memory") from error
         except exceptions.NodeDiedError as error:
@@ -159,6 +160,10 @@ def _run_here(task: StageTask) -> Iterator[Piece]:
     import ray
 
     yield from run_stage(task, f"{ray.util.get_node_ip_address()}/{ray.get_runtime_context().get_node_id()[:8]}")
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()[:400]
 
 
 def _head_of(address: str) -> tuple[str, int]:

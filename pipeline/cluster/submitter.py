@@ -55,6 +55,10 @@ class Client:
             send(self.connection, kind, content)
 
 
+class _Stopped(Exception):
+    """The runner has failed, or make has ended, before a command began."""
+
+
 class Submitter:
     """Runs the commands of clients, each in threads of its own."""
 
@@ -123,6 +127,9 @@ class Submitter:
             task = self._task(json.loads(message.content))
             try:
                 status = self._run(client, task)
+            except _Stopped:
+                self._refuse(client)
+                return
             except Fault as fault:
                 sentence = f"RUNNER=ray: {escape_controls(str(fault))}"
                 _record_refusal(task, since, sentence)
@@ -139,6 +146,8 @@ class Submitter:
 
     def _run(self, client: Client, task: StageTask) -> int:
         with ThreadPoolExecutor(1) as listening, self._one_at_a_time(task):
+            if self._failure is not None:  # since it waits for its turn
+                raise _Stopped
             commands = part_commands(task.arguments, self._options.parts) if task.stage == "validate" else []
             unrecorded = {name: value for name, value in task.environment.items() if name != VARIABLE}
             part = replace(task, stage="classify", environment=unrecorded)  # the record is that of validate
@@ -147,12 +156,11 @@ class Submitter:
             listening.submit(self._listen, client, [*parts, whole])
             try:
                 with ThreadPoolExecutor(max(len(parts), 1)) as pool:
-                    statuses = list(pool.map(lambda part: self._run_attempts(client, part), parts))
-                failed = next(filter(None, statuses), 0)
-                if not failed:
+                    statuses = set(pool.map(lambda part: self._run_part(client, part, parts), parts))
+                if not any(statuses):
                     return self._run_attempts(client, whole)
-                if failed == INTERRUPTED:
-                    return failed
+                if statuses <= {0, INTERRUPTED}:
+                    return INTERRUPTED
                 raise Fault(
                     f"{label_of(task)}: a part of its images was not classified, for the reason given above in make's"
                     " output; correct that, and run make again"
@@ -172,6 +180,17 @@ class Submitter:
         finally:
             with self._lock:
                 del self._running[attempts]
+
+    def _run_part(self, client: Client, part: Attempts, parts: Sequence[Attempts]) -> int:
+        """Runs one of several commands, and ends the others where it fails: what they do might take hours."""
+        status = None
+        try:
+            status = self._run_attempts(client, part)
+        finally:
+            if status != 0:
+                for other in parts:
+                    other.interrupt()
+        return status
 
     def _one_at_a_time(self, task: StageTask) -> Any:
         """Publishes one member at a time: the locks of some shared file systems do not reach other nodes."""

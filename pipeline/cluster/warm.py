@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.base.environment import prepare_imports
 from pipeline.base.forks import Server
-from pipeline.cluster.folders import running
+from pipeline.cluster.folders import running, sweep_folders
 from pipeline.cluster.frames import listen
 from pipeline.cluster.needs import HEAVY
 
@@ -41,6 +41,7 @@ def import_stages(kind: str) -> None:
 
 def main() -> None:
     folder, ready, kind = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    sweep_folders()  # of servers that were killed on this node
     with running(folder):
         listener = listen(str(folder))
         # Ray kills the children of a worker with it; this process serves the other workers of the node, too.

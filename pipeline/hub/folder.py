@@ -11,7 +11,7 @@ from pipeline.base import files
 from pipeline.base.fault import Fault
 from pipeline.base.files import content_digest, expand_home, has_text, sync, write_text
 from pipeline.base.json_files import load_content
-from pipeline.base.siblings import is_sibling, sweep_tree
+from pipeline.base.siblings import is_marker, is_sibling, sweep_tree
 from pipeline.hub import shards
 from pipeline.hub.index import Index, check_handle, parse_parts
 from pipeline.hub.shards import EXPORT, EXPORTED, REPAIR, ROOT, Document, Root
@@ -58,7 +58,8 @@ class Lock:
             return 0
         count = sweep_tree(self.hub)
         names = (name for _, folders, files in os.walk(self.hub) for name in (*folders, *files))
-        self.is_clean = not any(map(is_sibling, names))  # those of running processes stay
+        # Those of running processes stay, and nobody publishes the marker of a make that runs on several machines.
+        self.is_clean = not any(is_sibling(name) and not is_marker(name) for name in names)
         return count
 
 

@@ -16,14 +16,29 @@ from pipeline.base.forks import ADDRESS, Command, Fork, connect, offering_copies
 from tests.conftest import ROOT
 
 SERVER = """
-import socket, sys
+import errno, os, socket, sys
 import copied_before
+from pipeline.base import forks
 from pipeline.base.forks import Server
+
+def fork(connection, command, descriptors, fork=Server._fork):
+    if command.arguments == ("no more processes",):
+        def refuse():
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        forks._fork, real = refuse, forks._fork
+    try:
+        fork(serving, connection, command, descriptors)
+    finally:
+        if command.arguments == ("no more processes",):
+            forks._fork = real
+
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(sys.argv[1])
 listener.listen()
 print("listening", flush=True)
-Server(listener).serve(0.1)
+serving = Server(listener)
+serving._fork = fork
+serving.serve(0.1)
 """
 STAGE = """
 import os, sys, time
@@ -79,6 +94,23 @@ def test_a_copy_ends_with_its_connection_and_its_folder_goes(server: Path) -> No
             assert last.wait() == 0
         assert not Path(f"/proc/{fork.pid}").exists()
     assert not temporary.exists()
+
+
+def test_a_copy_and_its_connection_may_end_at_once(server: Path) -> None:
+    with start(server, "wait") as fork:
+        parent = int(Path(f"/proc/{fork.pid}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(parent, signal.SIGSTOP)
+        os.kill(fork.pid, signal.SIGKILL)
+    os.kill(parent, signal.SIGCONT)
+    with start(server, "0") as other:
+        assert other.wait() == 0
+
+
+def test_a_server_that_cannot_fork_serves_on(server: Path) -> None:
+    with pytest.raises(ConnectionResetError), start(server, "no more processes"):
+        pass
+    with start(server, "0") as other:
+        assert other.wait() == 0
 
 
 def test_without_a_server_there_is_no_copy(tmp_path: Path) -> None:

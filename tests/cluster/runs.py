@@ -69,8 +69,19 @@ class Make:
         self.process.wait()
 
     @contextmanager
-    def start(self, *command: str, stderr: int = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
-        line = [sys.executable, "-S", "-m", "pipeline.cluster.client", str(self.process.pid), *self.options, "--"]
+    def start(
+        self, *command: str, stderr: int = subprocess.PIPE, before: Sequence[str] = ()
+    ) -> Iterator[subprocess.Popen[str]]:
+        line = [
+            *before,
+            sys.executable,
+            "-S",
+            "-m",
+            "pipeline.cluster.client",
+            str(self.process.pid),
+            *self.options,
+            "--",
+        ]
         with subprocess.Popen(
             [*line, *command], cwd=self.tree, text=True,
             env=os.environ | {"TMPDIR": str(self.temporary), "PWD": str(self.tree)} | self.environment,

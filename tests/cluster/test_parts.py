@@ -11,6 +11,7 @@ from tests.cluster.runs import Make, making, write_tree
 pytestmark = pytest.mark.slow
 
 CLASSIFY = """
+import signal
 from pathlib import Path
 from pipeline.base.command import command
 from pipeline.base.fault import Fault
@@ -19,6 +20,8 @@ def main(arguments):
     part, report = arguments[4], Path(arguments[2])
     if part == "2/3" and report.with_name("damaged").exists():
         raise Fault(f"the images of part {part} are damaged; fetch them again")
+    if part == "3/3" and report.with_name("damaged").exists():
+        signal.pause()  # as if it had hours to go
     report.with_name(part.replace("/", "-")).touch()
     return part
 
@@ -56,7 +59,7 @@ def test_validate_waits_for_all_parts(ray_make: Make, tmp_path: Path) -> None:
 def test_a_part_that_fails_is_the_failure_of_validate(
     ray_make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its record is that of validate, which the other parts do not write."""
+    """Its record is that of validate, which the other parts do not write; those that still run are ended."""
     monkeypatch.setenv(VARIABLE, str(tmp_path / "runs/validate.json"))
     (tmp_path / "damaged").touch()
     done = ray_make.run("validate", "m.yaml", "checkpoint.npz", "classification", "fe", str(tmp_path / "report.json"))

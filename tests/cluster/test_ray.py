@@ -71,6 +71,19 @@ def test_a_killed_worker_costs_another_attempt(ray_make: Make, tmp_path: Path) -
     assert not Path(f"/proc/{stage}").exists()
 
 
+def test_a_killed_process_of_imports_costs_another_attempt(ray_make: Make, tmp_path: Path) -> None:
+    file = tmp_path / "attempts"
+    with ray_make.start("trial", "wait", str(file), stderr=subprocess.STDOUT) as client:
+        wait_until(lambda: len(attempts(file)) == 1, "the stage runs")
+        for server in processes_of(ray_make.temporary):
+            if b"pipeline.cluster.warm" in Path(f"/proc/{server}/cmdline").read_bytes():
+                kill(server)
+        output, _ = client.communicate(timeout=60)
+    assert output.startswith("waiting\ntrial wait: its node failed (")
+    assert "the process that has imported the libraries ended); trying again\nwaiting\ndone\n" in output
+    assert client.returncode == 0
+
+
 def workers_of(make: Make) -> list[int]:
     names = {process: Path(f"/proc/{process}/cmdline").read_bytes() for process in processes_of(make.temporary)}
     return [process for process, name in names.items() if b"ray::trial" in name]
@@ -92,6 +105,17 @@ def test_ctrl_c_is_told_as_here(ray_make: Make, tmp_path: Path) -> None:
         _, errors = client.communicate(timeout=60)
     assert errors == "trial: interrupted; earlier outputs are kept\n"
     assert client.returncode == 130
+
+
+def test_a_signal_that_the_recipe_ignores_ends_no_stage(ray_make: Make, tmp_path: Path) -> None:
+    """As under nohup, when the terminal is closed."""
+    file = tmp_path / "attempts"
+    with ray_make.start("trial", "wait", str(file), before=("nohup",)) as client:
+        wait_until(lambda: len(attempts(file)) == 1, "the stage runs")
+        client.send_signal(signal.SIGHUP)
+        assert ray_make.run("trial", "status", "7").returncode == 7  # the runner would have heard of it by then
+        assert Path(f"/proc/{attempts(file)[0][0]}").exists()
+        assert client.poll() is None
 
 
 def test_too_large_a_task_is_refused_at_once_and_recorded(
