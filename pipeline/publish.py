@@ -361,6 +361,7 @@ def publish_member(outputs: Outputs, hub: Path, receipt: Path, url: str | None =
     with locked(hub) as lock:
         lock.sweep()
         parts = read_parts(hub, (memory := website.recall(hub)).parts)
+        parts.refuse_full(*handles.values())
         overview, index = parts.overview, parts.merge(*handles.values())
         to_place = _files_to_place(modules, hub, index)
         for module in modules:
@@ -458,6 +459,7 @@ def publish_collection(collection: Collection, page: Path, hub: Path, receipt: P
     text = read_generated(page, "delete it and run the same command again")
     with locked(hub):
         parts = read_parts(hub, (memory := website.recall(hub)).parts)
+        parts.refuse_full(name)
         index = parts.merge(name)
         settings = settle(hub, url or collection.hub_url.rstrip("/"), collection.publisher.id)
         entry = CollectionEntry(name, (store_page(hub, f"{name}.md", text),))

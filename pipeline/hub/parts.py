@@ -21,6 +21,7 @@ from pipeline.hub.listed import ListedModule, list_module, recall_module
 from pipeline.hub.overview import Overview
 from pipeline.hub.shards import EXPORT, EXPORTED, REPAIR, ROOT, Document, Root
 
+_ROOM = 20_000  # bytes for a new entry; with four formats, plots and examples it has about 8,000
 _DIGITS = 16  # of a SHA-256, 64 bits: enough to tell the states of a module apart, and 10,000 are remembered
 
 
@@ -141,6 +142,18 @@ class Parts:
             handle for name, part in self.listed.items() for handle in part.find_unchanged(self.known.get(name))
         }
         return Overview(by_handle, dict(sorted(collections.items())), self.part_of, states, unchanged)
+
+    def refuse_full(self, *names: str) -> None:
+        """Raises Fault where the index has no room for entries of these names: no command could read it afterwards."""
+        listed = [name for part in self.listed.values() for name in (*part.modules, *part.collections)]
+        more = sorted(set(names).difference(listed))
+        # Those of a hub of an older version are all of its index.json.
+        size = sum(path.stat().st_size for path in {shard.path for shard in self.shards.values()})
+        if more and (len(listed) + len(more) > MOST_LISTED or size + _ROOM * len(more) > LARGEST_INDEX):
+            sizes = f"{len(listed):,} entries in {size:,} bytes, and may have {MOST_LISTED:,} in {LARGEST_INDEX:,}"
+            raise Fault(
+                f"HUB={self.hub}: no room for {' and '.join(more)}: its index has {sizes}; publish to another HUB"
+            )
 
     def merge(self, *names: str) -> Index:
         """Returns the shards that have some entries as one index, to be changed and written.

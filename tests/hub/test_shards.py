@@ -9,9 +9,10 @@ import pytest
 
 from pipeline.base.fault import Fault
 from pipeline.dag.receipts import is_incomplete
-from pipeline.hub import folder, shards
+from pipeline.hub import folder, parts, shards
 from pipeline.hub.folder import Published, find_disagreements, inspect_index, look_up_published, read_index, write_index
 from pipeline.hub.index import Index
+from pipeline.hub.parts import read_parts
 from pipeline.hub.shards import Document, Root, parse_root, parse_shard
 from tests.hubs import read_document, write_document
 
@@ -31,8 +32,8 @@ def test_all_versions_of_a_module_and_its_aliases_are_in_one_shard() -> None:
 def test_the_shards_of_an_index_make_it_up_again(published: Path) -> None:
     document = {**read_document(published), "aliases": {DEMO: {"latest": 2, "stable": 1}}}
     texts = shards.render_shards(document)
-    parts = [parse_shard(path, text.encode()) for path, text in texts.items()]
-    assert shards.merge(parts) == document
+    parsed = [parse_shard(path, text.encode()) for path, text in texts.items()]
+    assert shards.merge(parsed) == document
     part = parse_shard("index/fd.json", texts["index/fd.json"].encode())
     assert set(part["modules"]) == {f"{DEMO}/1", f"{DEMO}/2"}
     assert part["aliases"] == {DEMO: {"latest": 2, "stable": 1}}
@@ -177,6 +178,23 @@ def test_too_many_entries_are_refused(hub: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(folder, "LARGEST_INDEX", 100)
     with pytest.raises(Fault, match=r"the shards have more than 100 bytes"):
         read_index(hub)
+
+
+def test_a_module_for_which_there_is_no_room_is_refused_before_it_is_published(
+    hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = read_parts(hub, {})
+    index.refuse_full("new/module/1", f"{DEMO}/1")
+    monkeypatch.setattr(parts, "MOST_LISTED", 8)
+    index.refuse_full(f"{DEMO}/1")  # a correction
+    with pytest.raises(
+        Fault, match=r"no room for new/module/1: its index has 8 entries in [\d,]+ bytes, and may have 8"
+    ):
+        index.refuse_full("new/module/1", f"{DEMO}/1")
+    monkeypatch.undo()
+    monkeypatch.setattr(parts, "LARGEST_INDEX", 30_000)
+    with pytest.raises(Fault, match="30,000; publish to another HUB"):
+        index.refuse_full("new/module/1", "new/module/2")
 
 
 def test_a_root_is_read_as_it_was_written() -> None:
