@@ -316,7 +316,7 @@ def _compare(hub: Site, around: _Surroundings, memory: SiteMemory, pages: _Compa
     """
     states = hub.overview.states
     everywhere = _hash((around, hub.names, [*hub.overview.collections]))
-    lists = _hash((everywhere, states, hub.publishers))
+    lists = _hash((everywhere, states, hub.publishers, guides.find_guides().paths))  # the sitemap has these, too
     is_known = bool(states) and everywhere == memory.around
     for page in guides.find_guides().list_pages():
         pages.add(page)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.hub import sitemap, website
+from pipeline.hub import guides, sitemap, website
 from pipeline.hub.folder import read_index
 from pipeline.hub.overview import Overview
 from pipeline.hub.sitemap_checks import find_sitemap_problems
@@ -55,6 +55,19 @@ def test_a_file_that_is_full_is_no_reason_for_a_second_one(monkeypatch: pytest.M
     assert [page.path for page in sitemap.list_pages(URL, [f"{number}.html" for number in range(10)])] == [
         "sitemap-1.xml", "sitemap-2.xml", "sitemap.xml",
     ]  # fmt: skip
+
+
+def test_a_page_of_the_documentation_that_is_gone_is_listed_no_more(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    website.build_hub(hub)
+    before = addresses(hub / "sitemap.xml")
+    url = before[0].rstrip("/")
+    (source, gone), *_ = guides.find_guides().pages.items()
+    left = {path: page for path, page in guides.find_guides().pages.items() if path != source}
+    fewer = guides.Guides(left, guides.find_guides().pictures)
+    monkeypatch.setattr(guides, "find_guides", lambda: fewer)
+    website.build_hub(hub)
+    assert not (hub / gone).exists()
+    assert addresses(hub / "sitemap.xml") == [address for address in before if address != f"{url}/{gone}"]
 
 
 def problems(hub: Path) -> list[str]:
