@@ -106,9 +106,11 @@ def _marking(lock: Lock, is_alone: bool) -> Iterator[Lock]:
 
 
 def _mark_of(hub: Path) -> str:
-    """Returns what the mark of a hub says: of which folder it is, since a copy may have files that were unfinished."""
-    status = hub.stat()
-    return f"{status.st_dev} {status.st_ino}\n"
+    """Returns what the mark of a hub says: of which folder it is, since a copy may have files that were unfinished.
+
+    Not the number of the file system, which NFS gives anew at each mount, on each machine.
+    """
+    return f"{hub.stat().st_ino} {(hub / _LOCK).stat().st_ino}\n"
 
 
 @dataclass(frozen=True)
