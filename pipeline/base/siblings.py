@@ -25,7 +25,7 @@ QUIET = 600  # seconds; of what another host has, which may be locked a moment a
 _filling: set[Path] = set()  # by this process
 _swept: set[Path] = set()  # folders that this process sweeps once alone
 _MACHINE = Path("/etc/machine-id")
-_MARKER = "shared"
+_MARKER = "shared-by-nodes"  # no output is called so
 
 
 @cache

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cluster import simulate
+from pipeline.base import siblings
 from pipeline.base.fault import Fault
 from pipeline.base.siblings import is_sibling
 from pipeline.cluster.folders import RUNNING, mark_shared, running, sweep_folders
@@ -16,6 +17,7 @@ from pipeline.cluster.needs import Needs, needs_of, why_never
 from pipeline.cluster.parts import part_commands
 from pipeline.cluster.session import Session
 from pipeline.cluster.task import StageTask, run_stage
+from pipeline.hub.folder import Lock
 from tests.cluster.runs import making, short_temporary, write_tree
 from tests.conftest import ROOT, make
 
@@ -212,3 +214,20 @@ def test_the_simulation_is_right_where_it_can_be_computed_by_hand() -> None:
     assert simulate(times, 1, 2) == 19  # package meanwhile
     assert simulate(times, 10, 1) == 220
     assert simulate(times, 10, 20) == 37  # one publication at a time
+
+
+def test_the_marker_of_a_hub_costs_no_publication_a_look_into_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another host, which cannot tell that it is held, leaves it where it is."""
+    lock = Lock(tmp_path)
+    with mark_shared([tmp_path], "this make") as ((marker, _),):
+        lock.sweep()
+    assert lock.is_clean
+    theirs = [Path(marker.replace(siblings.host(), "another")), tmp_path / ".card.md.another.12.part"]
+    for path in theirs:
+        path.touch()
+    monkeypatch.setattr(siblings, "QUIET", -1)
+    monkeypatch.setattr(siblings, "REUSED", -1)
+    assert Lock(tmp_path).sweep() == 1
+    assert [path.exists() for path in theirs] == [True, False]
