@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from pipeline.accuracy.section import Evaluation
@@ -14,8 +14,8 @@ from pipeline.model.section import Model
 from pipeline.prose.faults import Others, Sources, text_faults
 from pipeline.prose.fields import MemberTexts
 
-# Other members with which the page of a collection is tried; of more, one of each model is taken. A row of the page
-# takes a millisecond, and three stages of each member try it.
+# Other members with which the page of a collection is tried, and one of each further model: a row of the page takes a
+# millisecond, and three stages of each member try it.
 _MOST_TRIED = 100
 _ReadLabels = Callable[[Path, int | None], Sequence[labels.Label]]
 
@@ -51,30 +51,30 @@ def find_text_faults(member: Member, setting: str | None) -> list[str]:
     collection, hub_url = collection_of(member.path, setting)
     read_labels = cache(labels.read)  # members share few label files
     texts = read_texts(member, collection, hub_url, read_labels)
-    models, total = _read_others(member)
-    others = []
-    for other in models:
-        with suppress(Fault):
-            others.append(read_texts(other, collection, hub_url, read_labels))
+    others = _read_others(member, partial(read_texts, collection=collection, hub_url=hub_url, read_labels=read_labels))
     sources = Sources(member, YamlFile(member.folder / "collection.yaml"), setting)
-    return text_faults(texts, Others(others, are_all=len(models) == total), sources)
+    return text_faults(texts, others, sources)
 
 
-def _read_others(member: Member) -> tuple[list[Member], int]:
-    """Returns the other members of a collection, or the first of each model where they are many; and how many it has.
+def _read_others(member: Member, read: Callable[[Member], MemberTexts]) -> Others:
+    """Returns the texts of the other members of a collection; of many, those of the first and of each further model.
 
     The collection's texts may speak of each size, variant and architecture.
     """
-    others: list[Member] = []
-    first: dict[tuple[str, str, int], Member] = {}
+    others: list[MemberTexts] = []
+    models: set[tuple[str, str, int]] = set()
+    total = 0
     for path in sorted(member.folder.glob("*.yaml")):
         if path.name not in ("collection.yaml", member.path.name):
             with suppress(Fault):
                 other = Member(path)
-                model = other.section("model", Model)
-                others.append(other)
-                first.setdefault((model.architecture, model.variant, model.image_size), other)
-    return (others if len(others) <= _MOST_TRIED else list(first.values())), len(others)
+                section = other.section("model", Model)
+                model = section.architecture, section.variant, section.image_size
+                if total < _MOST_TRIED or model not in models:
+                    others.append(read(other))
+                    models.add(model)
+                total += 1
+    return Others(others, are_all=len(others) == total)
 
 
 def refuse_text_faults(path: Path, hub_url: str | None = None) -> None:

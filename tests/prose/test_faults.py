@@ -59,8 +59,10 @@ def test_the_texts_of_a_collection_of_a_thousand_members_are_checked(tiny: Path)
     text = (tiny / "mini.yaml").read_text()
     for number in range(999):
         (tiny / f"other{number}.yaml").write_text(text.replace("title: mini", f"title: other {number}"))
-    edit(tiny / "other500.yaml", "image_size: 16", "image_size: 24")
-    overview = "They are random: 1,000 models, one of which takes images of 24x24 pixels."
+    for number in (500, 700):
+        edit(tiny / f"other{number}.yaml", "image_size: 16", "image_size: 24")
+    edit(tiny / "other500.yaml", "title: other 500", "titel: other 500")  # its own stages report it
+    overview = "They are random: 999 models, one of which takes images of 24x24 pixels."
     edit(tiny / "collection.yaml", "overview: They are random.", f"overview: '{overview}'")
     assert faults(tiny) == []
     edit(tiny / "collection.yaml", "24x24", "32x32")
