@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from pipeline.base.command import command_line
+from pipeline.base.command import command_line, describe_disk
 from pipeline.base.fault import Fault
 from pipeline.cluster.folders import guard, mark_shared, running, sweep_folders
 from pipeline.cluster.frames import listen
@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> None:
         try:
             shared = stack.enter_context(mark_shared(args.shared, run_name))
         except OSError as error:
-            reason = f"{error.filename}: cannot write there ({error.strerror}); ARTIFACTS and HUB must be writable"
+            place = error.filename or " or ".join(map(str, args.shared))  # a full disk names no file
+            reason = f"{place}: {describe_disk(error) or error.strerror}"
         submitter = Submitter(Options(args.address, args.parts, run_name, shared), listener)
         submitter.start()
         os.write(args.ready, b"1")

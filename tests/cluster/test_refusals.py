@@ -231,3 +231,10 @@ def test_the_marker_of_a_hub_costs_no_publication_a_look_into_every_folder(
     monkeypatch.setattr(siblings, "REUSED", -1)
     assert Lock(tmp_path).sweep() == 1
     assert [path.exists() for path in theirs] == [True, False]
+
+
+def test_a_shared_folder_that_cannot_be_written_is_one_sentence(tree: Path) -> None:
+    with making(tree, "--shared", "/proc") as stand_in:
+        done = stand_in.run("trial", "lines", "1")
+    assert re.fullmatch(r"RUNNER=ray: /proc/\.shared-by-nodes\.\S+: No such file or directory\n", done.stderr)
+    assert (done.returncode, done.stdout) == (1, "")
