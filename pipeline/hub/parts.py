@@ -145,12 +145,13 @@ class Parts:
 
     def refuse_full(self, *names: str) -> None:
         """Raises Fault where the index has no room for entries of these names: no command could read it afterwards."""
-        listed = [name for part in self.listed.values() for name in (*part.modules, *part.collections)]
-        more = sorted(set(names).difference(listed))
+        modules, collections = self.overview.modules, self.overview.collections
+        count = len(modules) + len(collections)
+        more = [name for name in names if name not in modules and name not in collections]
         # Those of a hub of an older version are all of its index.json.
         size = sum(path.stat().st_size for path in {shard.path for shard in self.shards.values()})
-        if more and (len(listed) + len(more) > MOST_LISTED or size + _ROOM * len(more) > LARGEST_INDEX):
-            sizes = f"{len(listed):,} entries in {size:,} bytes, and may have {MOST_LISTED:,} in {LARGEST_INDEX:,}"
+        if more and (count + len(more) > MOST_LISTED or size + _ROOM * len(more) > LARGEST_INDEX):
+            sizes = f"{count:,} entries in {size:,} bytes, and may have {MOST_LISTED:,} in {LARGEST_INDEX:,}"
             raise Fault(
                 f"HUB={self.hub}: no room for {' and '.join(more)}: its index has {sizes}; publish to another HUB"
             )

@@ -72,18 +72,9 @@ class Make:
     def start(
         self, *command: str, stderr: int = subprocess.PIPE, before: Sequence[str] = ()
     ) -> Iterator[subprocess.Popen[str]]:
-        line = [
-            *before,
-            sys.executable,
-            "-S",
-            "-m",
-            "pipeline.cluster.client",
-            str(self.process.pid),
-            *self.options,
-            "--",
-        ]
+        line = [sys.executable, "-S", "-m", "pipeline.cluster.client", str(self.process.pid), *self.options, "--"]
         with subprocess.Popen(
-            [*line, *command], cwd=self.tree, text=True,
+            [*before, *line, *command], cwd=self.tree, text=True,
             env=os.environ | {"TMPDIR": str(self.temporary), "PWD": str(self.tree)} | self.environment,
             stdout=subprocess.PIPE, stderr=stderr,
         ) as process:  # fmt: skip
